@@ -1,0 +1,5 @@
+"""``python -m signgen`` is the command ``signgen``."""
+
+from signgen.cli import main
+
+main()

@@ -1,0 +1,45 @@
+"""The command ``signgen``: a group whose commands are imported only when they are called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from signgen import __version__
+
+# Command -> one line for `signgen --help`. The command itself is `signgen.commands.<name>.command`.
+COMMANDS = {
+    "render": "Turn keypoints into photo-real signing video.",
+    "convert": "Write keypoints in another file format.",
+    "inspect": "Say what a keypoint file holds and what it lacks.",
+    "draw": "Draw the pose images that the model sees.",
+    "synthesize": "Write a data set of drawn signers with exact keypoints.",
+    "train": "Train a stage of the model.",
+}
+
+
+class LazyGroup(click.Group):
+    """Lists commands from a table and imports one only to run it or to show its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return import_module(f"signgen.commands.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="signgen")
+def main() -> None:
+    """Keypoints in, photo-real sign-language video out.
+
+    Every command takes --json (one JSON object on standard output) and exits with 0 when done,
+    2 for bad usage or input, 1 for a failure while running.
+    """

@@ -1,0 +1,1 @@
+"""One file per command of ``signgen``; each exposes a click command named ``command``."""

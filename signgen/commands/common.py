@@ -1,0 +1,168 @@
+"""What all commands share: --json and --debug, exit codes, progress on standard error."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from signgen.errors import InputError, SignGenError
+
+
+class Size(click.ParamType):
+    """``WxH`` in pixels, both at least 16 and at most 8192."""
+
+    name = "WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        width, _, height = str(value).lower().partition("x")
+        if not (width.isdigit() and height.isdigit()):
+            raise InputError(_option(param), f"got {value!r}", "give width and height in pixels, such as 210x260")
+        if not all(16 <= int(side) <= 8192 for side in (width, height)):
+            raise InputError(_option(param), f"got {value}", "each side must be from 16 to 8192 pixels")
+        return int(width), int(height)
+
+
+class FrameRange(click.ParamType):
+    """``A:B``, frames A to B-1, either end may be left out; a slice of the clip."""
+
+    name = "A:B"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> slice:
+        if isinstance(value, slice):
+            return value
+        start, colon, stop = str(value).partition(":")
+        if not colon or not all(part == "" or part.isdigit() for part in (start, stop)):
+            raise InputError(_option(param), f"got {value!r}", "give frames as A:B, such as 0:50, 25: or :100")
+        return slice(int(start) if start else None, int(stop) if stop else None)
+
+
+class Rate(click.ParamType):
+    """Frames per second, above 0 and at most 1000."""
+
+    name = "F"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            rate = float(value)
+        except ValueError:
+            rate = float("nan")
+        if not 0 < rate <= 1000:
+            raise InputError(_option(param), f"got {value}", "frames per second must be above 0 and at most 1000")
+        return rate
+
+
+def _option(param: click.Parameter | None) -> str:
+    return param.opts[0] if param is not None and param.opts else "option"
+
+
+def common_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Adds --json and --debug, and turns every exception into one line and the contract's exit code."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
+    @functools.wraps(function)
+    def wrapped(*args: Any, debug: bool, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except click.exceptions.ClickException:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if debug:
+                raise
+            sys.exit(report(error))
+
+    return wrapped
+
+
+def report(error: BaseException) -> int:
+    """Prints ``error: ...`` as one line on standard error and returns the exit code."""
+    if isinstance(error, SignGenError):
+        code, text = error.exit_code, str(error)
+    elif isinstance(error, KeyboardInterrupt):
+        code, text = 1, "interrupted: stopped by the user; nothing was written"
+    elif isinstance(error, BrokenPipeError):
+        code, text = 1, "output: the reader closed the pipe; nothing more can be written"
+    elif isinstance(error, OSError) and error.filename:
+        code, text = 1, f"{error.filename}: {error.strerror}; check the path, the permissions and the free space"
+    else:
+        detail = " ".join(str(error).split())[:300] or "no message"
+        code, text = 1, f"signgen: {type(error).__name__}: {detail}; run again with --debug for the traceback"
+    click.echo(f"error: {text}", err=True)
+    return code
+
+
+def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
+    """Prints the result: one JSON object, or ``text``; warnings go to standard error either way."""
+    for warning in result.get("warnings", ()):
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(json.dumps(result, ensure_ascii=False, default=_jsonable, allow_nan=False) if as_json else text)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+@contextmanager
+def progress(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
+    """Yields ``advance(n)``. A bar with rate and time left on a terminal, a plain line every few seconds elsewhere."""
+    if sys.stderr.isatty():
+        with _bar(total, label) as advance:
+            yield advance
+    else:
+        yield _PlainLines(total, label).advance
+
+
+@contextmanager
+def _bar(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        task, begun, done = bars.add_task(label, total=total, rate=""), time.monotonic(), 0
+
+        def advance(n: int = 1) -> None:
+            nonlocal done
+            done += n
+            bars.update(task, advance=n, rate=f"{done / max(time.monotonic() - begun, 1e-6):.1f}/s")
+
+        yield advance
+
+
+class _PlainLines:
+    """Progress for logs: at most one line every five seconds, and one at the end."""
+
+    def __init__(self, total: int | None, label: str) -> None:
+        self.total, self.label, self.done = total, label, 0
+        self.begun = self.last = time.monotonic()
+
+    def advance(self, n: int = 1) -> None:
+        self.done += n
+        now = time.monotonic()
+        if now - self.last < 5 and self.done != self.total:
+            return
+        self.last, rate = now, self.done / max(now - self.begun, 1e-6)
+        left = f", {(self.total - self.done) / rate:.0f} s left" if self.total else ""
+        click.echo(f"{self.label}: {self.done}/{self.total or '?'} ({rate:.1f}/s{left})", err=True)
+
+
+def existing_path(path: str) -> Path:
+    """The path of an input, or an `InputError` that says that it is not there."""
+    if not Path(path).exists():
+        raise InputError(path, "no such file or folder", "check the path")
+    return Path(path)

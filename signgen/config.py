@@ -1,0 +1,107 @@
+"""Configurations: frozen dataclasses filled from YAML and from ``key=value`` settings.
+
+An unknown key is an error that names the keys that exist; values are checked against the annotated types.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from signgen.errors import InputError
+
+T = TypeVar("T")
+MAX_BYTES = 1 << 20  # a configuration is a page of text; anything larger is the wrong file
+
+
+def load(cls: type[T], path: str | Path, settings: Iterable[str] = ()) -> T:
+    """Reads ``path`` (YAML), applies ``settings`` (``a.b=value``) and builds the dataclass ``cls``."""
+    return build(cls, merge(read_yaml(path), settings), subject=str(path))
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML mapping as a dict; `InputError` when it is missing, too large, broken, or not a mapping."""
+    import yaml
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "no such configuration file", "give the path of a YAML file, see configs/")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(path, "is larger than 1 MiB", "give a YAML configuration file")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(path, f"is not YAML ({' '.join(str(error).split())[:120]})", "mend the file") from None
+    if not isinstance(content, dict):
+        raise InputError(path, f"holds a {type(content).__name__}", "a configuration is a mapping of names to values")
+    return content
+
+
+def merge(content: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """``content`` with each ``a.b=value`` of ``settings`` put in its place; values are read as YAML."""
+    import yaml
+
+    merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in content.items()}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise InputError("--set", f"got {setting!r}", "write it as key=value, such as steps=1000")
+        *parents, last = key.split(".")
+        target = merged
+        for parent in parents:
+            target = target.setdefault(parent, {})
+            if not isinstance(target, dict):
+                raise InputError("--set", f"{parent!r} in {key!r} is no group of settings", "see the configuration file")
+        target[last] = yaml.safe_load(text)
+    return merged
+
+
+def build(cls: type[T], content: Mapping[str, Any], subject: str = "configuration") -> T:
+    """An instance of the dataclass ``cls`` from ``content``; unknown or missing keys are an `InputError`."""
+    hints = typing.get_type_hints(cls)
+    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    unknown = sorted(set(content) - set(names))
+    if unknown:
+        raise InputError(subject, f"unknown key {', '.join(map(repr, unknown))}", f"known keys are {', '.join(names)}")
+    values = {key: _convert(hints[key], value, f"{subject}: {key}") for key, value in content.items()}
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise InputError(subject, str(error).split("__init__() ")[-1], f"keys are {', '.join(names)}") from None
+
+
+def _convert(hint: Any, value: Any, subject: str) -> Any:
+    """``value`` as the annotated type, or an `InputError` naming what was expected."""
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return build(typing.cast(type, hint), value, subject)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _convert(next(a for a in arguments if a is not type(None)), value, subject)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(_convert(arguments[0], item, subject) for item in value)
+    if origin is dict and isinstance(value, Mapping):
+        return dict(value)
+    if hint is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 1e-4 as a string
+        except ValueError:
+            pass
+    if hint is Any or (isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
+        return value
+    raise InputError(subject, f"got {value!r}", f"expected {getattr(hint, '__name__', hint)}")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The resolved configuration as plain data, for manifests and logs."""
+    return dataclasses.asdict(config)
+
+
+def save(config: Any, path: str | Path) -> None:
+    """Writes the resolved configuration as YAML."""
+    import yaml
+
+    Path(path).write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Data sets on disk, and what training reads from them."""

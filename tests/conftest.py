@@ -1,0 +1,29 @@
+"""Fixtures for data that lives beside the repository and is never committed into it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of real sample files: ``SIGNGEN_SHARED``, else ``../shared`` beside the repository."""
+    folder = Path(os.environ.get("SIGNGEN_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no sample data in {folder}: set SIGNGEN_SHARED to the folder that holds data/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden(request: pytest.FixtureRequest) -> Path:
+    """Folder of reference numbers: ``SIGNGEN_GOLDEN``, else ``golden`` in the shared folder."""
+    default = Path(os.environ.get("SIGNGEN_SHARED", ROOT.parent / "shared")) / "golden"
+    folder = Path(os.environ.get("SIGNGEN_GOLDEN", default))
+    if not folder.is_dir():
+        pytest.skip(f"no reference numbers in {folder}: set SIGNGEN_GOLDEN to their folder")
+    return folder
