@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from signgen import __version__
+from signgen.errors import SignGenError
 
 # Command -> one line for `signgen --help`. The command itself is `signgen.commands.<name>.command`.
 COMMANDS = {
@@ -29,6 +30,18 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         return import_module(f"signgen.commands.{cmd_name}").command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Usage errors in the same one-line form as all others, with the same exit code."""
+        try:
+            return super().invoke(ctx)
+        except SignGenError as error:  # raised while an option was read, before the command ran
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else "signgen"
+            click.echo(f"error: {command}: {error.format_message().rstrip('.')}; see {command} --help", err=True)
+            ctx.exit(2)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
