@@ -1,0 +1,118 @@
+"""What a training step looks at: a source frame, and a window of frames of the same clip to generate.
+
+A triplet of FPDM (source, target pose, target) is a window of one frame; IMAGPose's views are a longer window.
+Which frames step k sees depends on (seed, k) alone, so a resumed run goes on with the very same batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from signgen.data.cache import FrameCache
+from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND
+
+# Points of the body that sit on the head; an estimator that loses the face usually loses them as well.
+HEAD_OF_BODY = slice(0, 5)
+BELOW_HIPS = slice(11, 23)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Indices into a `FrameCache`, and the driving signal as the network shall see it.
+
+    Attributes:
+        source: (B,) the source frame of each window.
+        target: (B, V) consecutive frames of the source's clip.
+        clip: (B,) which clip, for masking false negatives.
+        keypoints: (B, V, 133, 3) x, y in pixels and confidence, disturbed as `Disturbance` says.
+        truth: (B, V, 133, 3) the same, undisturbed, for loss weights and crops.
+    """
+
+    source: np.ndarray
+    target: np.ndarray
+    clip: np.ndarray
+    keypoints: np.ndarray
+    truth: np.ndarray
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """How the exact keypoints of drawn signers are made to resemble an estimator's.
+
+    Attributes:
+        jitter: deviation of each coordinate in pixels.
+        drop_hand: share of windows in which a hand is lost, drawn for each hand by itself.
+        drop_face: share of windows without the 68 face points and without nose, eyes and ears.
+        drop_legs: share of windows without hips, knees and feet.
+        fade: confidences are multiplied by a number from 1 - fade to 1, one for each window.
+    """
+
+    jitter: float = 0.35
+    drop_hand: float = 0.05
+    drop_face: float = 0.04
+    drop_legs: float = 0.3
+    fade: float = 0.3
+
+
+def draw_windows(
+    cache: FrameCache, batch: int, views: int, rng: np.random.Generator, disturbance: Disturbance | None = None
+) -> Windows:
+    """``batch`` windows of ``views`` frames: clips in proportion to their length, sources anywhere in the clip."""
+    clips = [clip for clip in cache.clips if clip.stop - clip.start >= views]
+    lengths = np.array([clip.stop - clip.start for clip in clips], np.float64)
+    chosen = rng.choice(len(clips), batch, p=lengths / lengths.sum())
+    start = np.array([rng.integers(clips[i].start, clips[i].stop - views + 1) for i in chosen])
+    source = np.array([rng.integers(clips[i].start, clips[i].stop) for i in chosen])
+    target = start[:, None] + np.arange(views)  # (B, V)
+    truth = np.array(cache.keypoints[target.ravel()]).reshape(batch, views, 133, 3)
+    keypoints = disturb(truth, rng, disturbance) if disturbance else truth
+    return Windows(source, target, chosen, keypoints, truth)
+
+
+def disturb(keypoints: np.ndarray, rng: np.random.Generator, how: Disturbance) -> np.ndarray:
+    """(B, V, 133, 3) -> the same shape: jittered, faded, and with whole parts lost."""
+    points = np.array(keypoints, np.float32)
+    points[..., :2] += rng.normal(0, how.jitter, points[..., :2].shape).astype(np.float32)
+    points[..., 2] *= 1 - how.fade * rng.random((len(points), 1, 1), np.float32)
+    for part, share in (
+        (LEFT_HAND, how.drop_hand),
+        (RIGHT_HAND, how.drop_hand),
+        (BELOW_HIPS, how.drop_legs),
+    ):
+        points[rng.random(len(points)) < share, :, part, 2] = 0
+    faceless = rng.random(len(points)) < how.drop_face
+    points[faceless, :, FACE, 2] = 0
+    points[faceless, :, HEAD_OF_BODY, 2] = 0
+    return points
+
+
+def hand_centres(truth: np.ndarray, threshold: float = 0.05) -> np.ndarray:
+    """(N, 133, 3) -> (N, 2, 3): x, y of the left and the right middle knuckle, and 1 where it can be seen in the frame."""
+    centres = truth[:, [100, 121]].copy()
+    centres[..., 2] = centres[..., 2] > threshold
+    return centres
+
+
+def loss_weights(
+    truth: np.ndarray, width: int, height: int, cell: int, hand: float = 5.0, face: float = 2.5
+) -> np.ndarray:
+    """Weights (N, height / cell, width / cell) of the denoising loss: 1, up to ``hand`` at hands, ``face`` at the face.
+
+    Args:
+        truth: (N, 133, 3) keypoints in pixels of the canvas.
+        width, height: size of the canvas in pixels; cell: pixels of one latent cell.
+    """
+    ys, xs = np.mgrid[0 : height // cell, 0 : width // cell].astype(np.float32) * cell + cell / 2
+    weights = np.ones((len(truth), *xs.shape), np.float32)
+    for part, peak in ((FACE, face), (LEFT_HAND, hand), (RIGHT_HAND, hand)):
+        points, seen = truth[:, part, :2], truth[:, part, 2] > 0
+        count = np.maximum(seen.sum(1), 1)[:, None]
+        centre = (points * seen[..., None]).sum(1) / count
+        spread = np.sqrt((((points - centre[:, None]) ** 2).sum(-1) * seen).sum(1) / count[:, 0])
+        radius = np.maximum(1.6 * spread, 14.0)[:, None, None]
+        distance = np.hypot(xs - centre[:, 0, None, None], ys - centre[:, 1, None, None])
+        bump = (peak - 1) * np.clip(1.5 - distance / radius, 0, 1) * seen.any(1)[:, None, None]
+        weights = np.maximum(weights, 1 + bump)
+    return weights

@@ -1,0 +1,1 @@
+"""Training: stages as values, one loop, checkpoints that survive."""

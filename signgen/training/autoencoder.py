@@ -1,0 +1,64 @@
+"""The autoencoder stage: frames to latents and back, on crops that favour hands and face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from signgen.data.cache import FrameCache
+from signgen.data.pairs import hand_centres
+from signgen.models.autoencoder import FrameAutoencoder
+from signgen.training.config import TrainConfig
+from signgen.training.task import Task, crop_batch, crop_corners, gradient_l1, tile, to_uint8
+
+CROP = 128
+LATENT_NOISE = 0.05  # the denoiser's predictions are off by more; the decoder must not amplify them
+NOSE = 0
+
+
+class AutoencoderTask(Task):
+    """Reconstruction at three scales; the latent's batch norm gathers its statistics on the way."""
+
+    def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device) -> None:
+        super().__init__(config, cache, device)
+        self.trainable = FrameAutoencoder(**config.model).to(device, memory_format=torch.channels_last)
+
+    def loss(self, network: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        indices = rng.integers(len(self.cache.frames), size=self.config.batch)
+        corners = crop_corners(self._centres(indices, rng), self.canvas, CROP, 8, rng)
+        images = crop_batch(self.images(indices), corners, CROP)
+        output = network(images, LATENT_NOISE)
+        loss = sum(gradient_l1(_shrink(output, s), _shrink(images, s)) for s in (1, 2, 4)) / 3
+        return loss, {"l1": float((output.detach() - images).abs().mean())}
+
+    def _centres(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(N, 2): 55 % at a hand, 20 % at the face, the rest anywhere."""
+        keypoints = self.on_canvas(self.cache.keypoints[indices])
+        hands = hand_centres(keypoints)
+        centres = rng.random((len(indices), 2)) * self.canvas
+        kind, side = rng.random(len(indices)), rng.integers(2, size=len(indices))
+        for i in range(len(indices)):
+            if kind[i] < 0.55 and hands[i, side[i], 2]:
+                centres[i] = hands[i, side[i], :2]
+            elif 0.55 <= kind[i] < 0.75:
+                centres[i] = keypoints[i, NOSE, :2]
+        return centres
+
+    @torch.no_grad()
+    def sheet(self) -> np.ndarray:
+        images = self.images(np.linspace(0, len(self.cache.frames) - 1, 8).astype(int))
+        self.trainable.eval()
+        output = self.trainable(images)
+        self.trainable.train()
+        return tile([to_uint8(images), to_uint8(output)])
+
+    def save(self, folder: Path) -> None:
+        self.trainable.save_pretrained(folder / "vae")
+
+
+def _shrink(images: Tensor, factor: int) -> Tensor:
+    return images if factor == 1 else F.avg_pool2d(images, factor)

@@ -1,0 +1,98 @@
+"""The configuration of a training run. Presets are YAML files in ``configs/``; see `signgen.config`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from signgen.data.pairs import Disturbance
+from signgen.errors import InputError
+
+STAGES = ("autoencoder", "fusion", "denoiser", "video")
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """AdamW with warm-up, a plateau, and a linear decay over the last ``decay`` share of the steps.
+
+    A plateau instead of a cosine, so that a run can be extended from any checkpoint without changing its past.
+    """
+
+    lr: float = 6e-4
+    weight_decay: float = 0.01
+    warmup: int = 100
+    decay: float = 0.3
+    ema: float = 0.997
+    clip: float = 1.0
+    accumulate: int = 1
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the terms of the loss.
+
+    Attributes:
+        hand, face: peak weight of the latent loss at hands and face, 1 elsewhere.
+        latent: weight of the denoising loss in latent space.
+        pixel: weight of the loss through the frozen decoder on crops around the hands; 0 leaves it out.
+        crop: side of these crops in pixels.
+        last_step_share: share of items at the last timestep, where the input is pure noise. With a zero terminal
+            SNR that one step is a direct prediction, so this is what a one-step render uses.
+        null_share: items with every condition dropped; drop: share that loses each of pose, source and fusion.
+        temperature: tau of InfoNCE (FPDM eq. 3, 6). source_enhanced: eq. 6 instead of eq. 3.
+        mask_near: frames of one clip closer than this are no negatives of each other.
+    """
+
+    hand: float = 5.0
+    face: float = 2.5
+    latent: float = 1.0
+    pixel: float = 0.0
+    crop: int = 96
+    last_step_share: float = 1.0
+    null_share: float = 0.0
+    drop: float = 0.0
+    temperature: float = 0.07
+    source_enhanced: bool = True
+    mask_near: int = 3
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One stage of training.
+
+    Attributes:
+        stage: what trains: autoencoder, fusion, denoiser or video.
+        data: a data set in PHOENIX14T's layout with ``keypoints/``; output: folder of the run.
+        model: settings of the stage's own network, passed to its constructor; start: folder of a pipeline or of an
+            earlier stage's ``model`` folder, for what this stage builds on (keys: autoencoder, fusion, denoiser).
+        views, known: frames of a window, and how many of its first frames may be given as already rendered.
+        minutes: stop (and save) after this wall time; 0 means when ``steps`` are done.
+    """
+
+    stage: str
+    data: str
+    output: str
+    steps: int
+    batch: int = 8
+    views: int = 1
+    known: int = 1
+    seed: int = 0
+    minutes: float = 0.0
+    save_minutes: float = 5.0
+    log_steps: int = 20
+    sheet_steps: int = 500
+    threads: int = 0
+    precision: str = "auto"
+    model: dict[str, Any] = field(default_factory=dict)
+    start: dict[str, Any] = field(default_factory=dict)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    disturbance: Disturbance = field(default_factory=Disturbance)
+
+    def __post_init__(self) -> None:
+        if self.stage not in STAGES:
+            raise InputError("stage", f"got {self.stage!r}", f"stages are {', '.join(STAGES)}")
+        if self.steps < 1 or self.batch < 1 or self.views < 1:
+            raise InputError("steps, batch, views", f"got {self.steps}, {self.batch}, {self.views}", "all must be 1 or more")
+        if self.precision not in ("auto", "no", "bf16", "fp16"):
+            raise InputError("precision", f"got {self.precision!r}", "it is one of auto, no, bf16, fp16")

@@ -1,0 +1,97 @@
+"""What a stage of training is to the loop, and what all stages share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from signgen.data.cache import FrameCache
+from signgen.models.canvas import canvas_padding, to_canvas
+from signgen.training.config import TrainConfig
+
+
+class Task(ABC):
+    """One stage: the network that trains, the loss of a step, a picture of progress, and what is kept in the end."""
+
+    trainable: nn.Module
+
+    def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device) -> None:
+        self.config, self.cache, self.device = config, cache, device
+        width, height = cache.size
+        left, right, top, bottom = canvas_padding(width, height)
+        self.offset = np.array([left, top], np.float32)
+        self.canvas = (width + left + right, height + top + bottom)
+
+    @abstractmethod
+    def loss(self, network: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        """The loss of one step, and figures for the log. ``network`` is ``trainable``, wrapped for its devices."""
+
+    @abstractmethod
+    def sheet(self) -> np.ndarray | None:
+        """A picture of progress, uint8 (H, W, 3), or None."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Writes the trained parts in diffusers' folder layout."""
+
+    def images(self, indices: np.ndarray) -> Tensor:
+        """Frames ``indices`` (N,) on the canvas: float32 (N, 3, H, W) in [-1, 1], channels last."""
+        frames = torch.from_numpy(self.cache.frames[np.asarray(indices)]).to(self.device)
+        frames = frames.permute(0, 3, 1, 2).float().div(127.5).sub(1)
+        return to_canvas(frames).contiguous(memory_format=torch.channels_last)
+
+    def on_canvas(self, keypoints: np.ndarray) -> np.ndarray:
+        """Keypoints (..., 133, 3) moved from the frame to the padded canvas."""
+        moved = keypoints.copy()
+        moved[..., :2] += self.offset
+        return moved
+
+
+def seeded(rng: np.random.Generator, device: torch.device) -> torch.Generator:
+    """A torch generator whose stream depends only on the state of ``rng``."""
+    return torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+
+
+def crop_batch(images: Tensor, corners: np.ndarray, side: int) -> Tensor:
+    """(N, C, H, W), (N, 2) left and top -> (N, C, side, side)."""
+    cut = [image[:, y : y + side, x : x + side] for image, (x, y) in zip(images, corners, strict=True)]
+    return torch.stack(cut).contiguous(memory_format=torch.channels_last)
+
+
+def crop_corners(
+    centres: np.ndarray, size: tuple[int, int], side: int, grid: int, rng: np.random.Generator, spread: float = 10.0
+) -> np.ndarray:
+    """(N, 2) left and top, multiples of ``grid``, of crops about the ``centres`` (N, 2), moved to stay inside."""
+    wanted = centres + rng.normal(0, spread, centres.shape) - side / 2
+    limit = (np.array(size) - side) // grid
+    return (np.clip(np.rint(wanted / grid), 0, limit) * grid).astype(np.int64)
+
+
+def gradient_l1(prediction: Tensor, target: Tensor, margin: int = 0, edge: float = 0.5) -> Tensor:
+    """L1 of the pixels plus ``edge`` x L1 of their horizontal and vertical differences, which keeps outlines sharp.
+
+    Args:
+        prediction, target: (N, 3, H, W); margin: pixels at each border that are left out.
+    """
+    if margin:
+        prediction = prediction[..., margin:-margin, margin:-margin]
+        target = target[..., margin:-margin, margin:-margin]
+    difference = prediction.float() - target.float()
+    across = difference[..., 1:] - difference[..., :-1]
+    down = difference[..., 1:, :] - difference[..., :-1, :]
+    return difference.abs().mean() + edge * (across.abs().mean() + down.abs().mean())
+
+
+def to_uint8(images: Tensor) -> np.ndarray:
+    """(N, 3, H, W) in [-1, 1] -> uint8 (N, H, W, 3)."""
+    frames = images.detach().float().clamp(-1, 1).add(1).mul(127.5).round().byte()
+    return frames.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def tile(rows: list[np.ndarray]) -> np.ndarray:
+    """Rows of pictures (N, H, W, 3), one below the other, as one picture (rows * H, N * W, 3)."""
+    return np.concatenate([np.concatenate(list(row), 1) for row in rows], 0)
