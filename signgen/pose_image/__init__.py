@@ -1,0 +1,88 @@
+"""`Keypoints` -> pose images, the pictures of the driving signal that the generator sees.
+
+Two styles: ``signgen`` (anti-aliased, made to carry as much of the hands as a small picture can) and ``fpdm`` (the
+drawing of FPDM's released code, pixel for pixel, for weights trained on it).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from signgen.errors import InputError
+
+if TYPE_CHECKING:
+    from signgen.keypoints.sequence import Keypoints
+
+STYLES = ("signgen", "fpdm")
+
+__all__ = ["STYLES", "draw_frame", "draw_pose"]
+
+
+def draw_pose(
+    keypoints: Keypoints,
+    size: tuple[int, int] | None = None,
+    style: str = "signgen",
+    start: int = 0,
+    stop: int | None = None,
+    stick: int | None = None,
+) -> np.ndarray:
+    """Draws frames ``start`` to ``stop - 1`` of a clip.
+
+    Args:
+        keypoints: the clip; its pixels are scaled from ``(keypoints.width, keypoints.height)`` to ``size``.
+        size: (width, height) of the pictures; the clip's own size if None.
+        style: ``signgen`` or ``fpdm``.
+        start: first frame.
+        stop: one after the last frame; the clip's end if None.
+        stick: half width of a limb in pixels, style ``fpdm`` only (the reference's ``stickwidth``; 1 if None).
+
+    Returns:
+        (T, H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: unknown style, a ``stick`` that the style does not have, or an empty picture.
+    """
+    width, height = size or (keypoints.width, keypoints.height)
+    scale = np.array([width / keypoints.width, height / keypoints.height])
+    xy = keypoints.xy[start:stop] * scale
+    return _draw(xy, keypoints.confidence[start:stop], (width, height), style, stick)
+
+
+def draw_frame(
+    xy: np.ndarray,
+    confidence: np.ndarray,
+    size: tuple[int, int],
+    style: str = "signgen",
+    stick: int | None = None,
+) -> np.ndarray:
+    """Draws one pose.
+
+    Args:
+        xy: (133, 2) pixels of a picture of ``size``, y down.
+        confidence: (133,), 0 to 1, 0 = missing.
+        size: (width, height).
+        style, stick: as in `draw_pose`.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    return _draw(np.asarray(xy)[None], np.asarray(confidence)[None], size, style, stick)[0]
+
+
+def _draw(xy: np.ndarray, confidence: np.ndarray, size: tuple[int, int], style: str, stick: int | None) -> np.ndarray:
+    """(T,133,2), (T,133) -> (T,H,W,3) uint8, coordinates in pixels of ``size``."""
+    if min(size) < 1:
+        raise InputError("size", f"got {size[0]}x{size[1]}", "width and height must be at least 1 pixel")
+    if style == "signgen":
+        if stick is not None:
+            raise InputError("--stick", f"got {stick} for style signgen", "only style fpdm has a stick width")
+        from signgen.pose_image.strokes import draw_clip
+
+        return draw_clip(xy, confidence, size)
+    if style == "fpdm":
+        from signgen.pose_image.fpdm import draw_clip as draw_reference
+
+        return draw_reference(xy, confidence, size, 1 if stick is None else stick)
+    raise InputError("style", f"got {style!r}", f"choose one of {', '.join(STYLES)}")

@@ -1,0 +1,77 @@
+"""Style ``signgen``: confidence and palm side -> opacity, order and colour of every layer of a frame."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from signgen.pose_image import palette
+from signgen.pose_image.coverage import draw_layers
+
+FADE_FROM, FADE_TO = 0.05, 0.6
+# Sine of the angle between index and little knuckle, seen from the wrist, of a hand held flat to the camera.
+FLAT_HAND_SINE = 0.5
+
+
+@cache
+def _table() -> palette.Table:
+    return palette.build_table()
+
+
+def draw_clip(xy: np.ndarray, confidence: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(T,133,2) pixels of ``size`` and (T,133) -> (T,H,W,3) uint8 RGB.
+
+    A pixel (column i, row j) is the square from (i, j) to (i+1, j+1): coordinates scale with the picture.
+    """
+    width, height = size
+    xy = np.ascontiguousarray(xy, np.float64)
+    opacity = fade(confidence) * np.isfinite(xy).all(-1)
+    xy = np.clip(np.nan_to_num(xy), -1e7, 1e7)  # keeps squared distances exact enough; far outside any picture
+    scale = min(width / palette.REFERENCE_SIZE[0], height / palette.REFERENCE_SIZE[1])
+    facing = palm_facing(xy, scale)
+    table = _table()
+    out = np.empty((len(xy), height, width, 3), np.uint8)
+    draw_layers(
+        xy,
+        opacity,
+        facing,
+        table.orders[_orders(confidence, facing)],
+        table.ends,
+        table.radii * scale,
+        table.colours,
+        table.first,
+        table.palms,
+        table.palm_colours,
+        palette.PALM_OPACITY,
+        out,
+    )
+    return out
+
+
+def fade(confidence: np.ndarray) -> np.ndarray:
+    """(T,133) confidence -> opacity 0 to 1: smooth from `FADE_FROM` (unseen) to `FADE_TO` (full); 0 stays 0."""
+    t = np.clip((np.nan_to_num(np.asarray(confidence, np.float64)) - FADE_FROM) / (FADE_TO - FADE_FROM), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def palm_facing(xy: np.ndarray, scale: float) -> np.ndarray:
+    """(T,133,2) -> (T,2), left and right: 1 = palm to the camera, -1 = back, near 0 = edge on.
+
+    The sign of the cross product of the index and little knuckles seen from the wrist, y down: positive is the palm of
+    a left hand and the back of a right one. A hand too small to tell tends to 0.
+    """
+    blur = (2 * scale) ** 2  # square of two pixels at 260 rows, about the error of a detector
+    sides = []
+    for wrist, sign in ((palette.LEFT_WRIST, 1), (palette.RIGHT_WRIST, -1)):
+        index, little = (xy[:, wrist + k] - xy[:, wrist] for k in (5, 17))
+        cross = index[:, 0] * little[:, 1] - index[:, 1] * little[:, 0]
+        spread = np.hypot(*index.T) * np.hypot(*little.T) + blur
+        sides.append(np.clip(sign * cross / spread / FLAT_HAND_SINE, -1, 1))
+    return np.stack(sides, -1)
+
+
+def _orders(confidence: np.ndarray, facing: np.ndarray) -> np.ndarray:
+    """(T,) rows of the table of orders: the hand that is seen better lies over the other."""
+    left, right = (confidence[:, w : w + 21].sum(-1) for w in (palette.LEFT_WRIST, palette.RIGHT_WRIST))
+    return palette.order_index(right >= left, facing[:, 0] < 0, facing[:, 1] < 0)
