@@ -1,0 +1,40 @@
+"""What every metric accepts as frames, and the arrays it turns them into."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from signgen.errors import InputError
+
+
+def as_unit(frames: Any, name: str) -> np.ndarray:
+    """Frames as float64 in [0, 1].
+
+    Args:
+        frames: (N,H,W,3) RGB, numpy or torch, uint8 in 0..255 or float in [0, 1].
+        name: what to call them in an error.
+
+    Raises:
+        InputError: another shape or dtype, or floats that are not finite or not in [0, 1].
+    """
+    array = frames.detach().cpu().numpy() if hasattr(frames, "detach") else np.asarray(frames)
+    if array.ndim != 4 or array.shape[-1] != 3:
+        raise InputError(name, f"shape {array.shape}", "frames are (N,H,W,3) RGB")
+    if array.dtype == np.uint8:
+        return array / 255.0
+    if not np.issubdtype(array.dtype, np.floating):
+        raise InputError(name, f"dtype {array.dtype}", "frames are uint8, or float in [0, 1]")
+    if array.size and not (array.min() >= 0 and array.max() <= 1):
+        span = f"values {array.min():g} to {array.max():g}"
+        raise InputError(name, span, "float frames lie in [0, 1]: clip them")
+    return array.astype(np.float64)
+
+
+def paired(pred: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Generated and true frames, both (N,H,W,3) float64 in [0, 1] and of the same shape."""
+    first, second = as_unit(pred, "generated frames"), as_unit(target, "true frames")
+    if first.shape != second.shape:
+        raise InputError("generated frames", f"shape {first.shape}", f"the true frames have {second.shape}")
+    return first, second
