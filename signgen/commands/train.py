@@ -1,0 +1,30 @@
+"""``signgen train``: one stage of training from a configuration."""
+
+from __future__ import annotations
+
+import click
+
+from signgen.commands.common import common_options, emit, progress
+
+
+@click.command()
+@click.argument("config")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting, such as optim.lr=3e-4.")
+@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint of the output folder.")
+@common_options
+def command(config: str, settings: tuple[str, ...], resume: bool, as_json: bool) -> None:
+    """Train the stage that CONFIG (a YAML file, see configs/) describes.
+
+    Stages build on each other: autoencoder, fusion, denoiser, video. Checkpoints, contact sheets and a log
+    are in the output folder; the trained parts are in its folder model.
+    """
+    from signgen import config as configuration
+    from signgen.training.config import TrainConfig
+    from signgen.training.stages import run_stage
+
+    resolved = configuration.load(TrainConfig, config, settings)
+    with progress(resolved.steps, resolved.stage) as advance:
+        result = run_stage(resolved, resume, advance)
+    state = "done" if result["finished"] else "stopped; go on with --resume"
+    text = f"{result['stage']}: {result['steps']} steps in {result['seconds']:.0f} s, {state}; model in {result['output']}/model"
+    emit(result, as_json, text)

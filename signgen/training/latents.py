@@ -1,0 +1,55 @@
+"""Latents of all frames of a cache, encoded once: the encoder would otherwise run anew for each use of a frame."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from signgen.data.cache import FrameCache
+
+
+def weights_key(module: nn.Module) -> str:
+    """Twelve hexadecimal digits that change with the module's weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+@torch.inference_mode()
+def latent_store(
+    cache: FrameCache,
+    images: Callable[[np.ndarray], Tensor],
+    vae: nn.Module,
+    folder: Path,
+    batch: int = 32,
+) -> np.ndarray:
+    """float16 (N, C, h, w), memory-mapped; computed on first use and kept under the name of the weights.
+
+    Args:
+        images: indices (n,) -> frames on the canvas (n, 3, H, W) in [-1, 1].
+        folder: where the store lies, beside the frame cache.
+    """
+    path = folder / f"latents-{weights_key(vae)}.npy"
+    if path.is_file():
+        return np.load(path, mmap_mode="r")
+    store, temporary = None, path.with_name(f"{path.stem}.{os.getpid()}.tmp")
+    for start in range(0, len(cache.frames), batch):
+        indices = np.arange(start, min(start + batch, len(cache.frames)))
+        with torch.autocast(images(indices[:1]).device.type, torch.bfloat16):
+            latents = vae.encode(images(indices)).latent_dist.mode() * vae.config.scaling_factor
+        if store is None:
+            shape = (len(cache.frames), *latents.shape[1:])
+            store = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
+        store[indices] = latents.float().cpu().numpy()
+    assert store is not None
+    store.flush()
+    os.replace(temporary, path)
+    return np.load(path, mmap_mode="r")

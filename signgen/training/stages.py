@@ -1,0 +1,82 @@
+"""The stages by name, and how a configuration becomes a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from signgen.data.cache import FrameCache, build_cache
+from signgen.errors import InputError
+from signgen.training.config import TrainConfig
+from signgen.training.loop import train
+from signgen.training.task import Task
+
+NEEDS = {"autoencoder": (), "fusion": (), "denoiser": ("autoencoder", "fusion"), "video": ("autoencoder", "fusion")}
+
+
+def run_stage(config: TrainConfig, resume: bool = False, advance: Callable[[int], None] = lambda n: None) -> dict[str, Any]:
+    """Trains the stage that ``config`` names; see `signgen.training.loop.train` for what comes back."""
+    check_starts(config)
+    cache = open_data(config.data)
+
+    def make(resolved: TrainConfig, device: torch.device) -> Task:
+        return make_task(resolved, cache, device)
+
+    return train(config, make, resume, advance)
+
+
+def check_starts(config: TrainConfig) -> None:
+    """The earlier stages that this one builds on must be there before anything is begun."""
+    for name in NEEDS[config.stage]:
+        folder = config.start.get(name)
+        if not folder or not (Path(folder) / "config.json").is_file():
+            advice = f"train that stage first, then set start.{name} to its model folder"
+            raise InputError(f"start.{name}", f"no trained {name} at {folder!r}", advice)
+
+
+def make_task(config: TrainConfig, cache: FrameCache, device: torch.device) -> Task:
+    """The stage as a value for the loop; each is imported only when it is trained."""
+    if config.stage == "autoencoder":
+        from signgen.training.autoencoder import AutoencoderTask
+
+        return AutoencoderTask(config, cache, device)
+    if config.stage == "fusion":
+        from signgen.training.fusion import FusionTask
+
+        return FusionTask(config, cache, device)
+    from signgen.training.denoiser import DenoiserTask
+
+    return DenoiserTask(config, cache, device, cache_folder(config.data))
+
+
+def cache_folder(data: str | Path) -> Path:
+    """Where the frame cache of a data set lies: beside its release tree."""
+    return Path(data) / "cache"
+
+
+def open_data(data: str | Path, split: str = "train") -> FrameCache:
+    """The frame cache of a data set in PHOENIX14T's layout, built on first use."""
+    folder = cache_folder(data)
+    if (folder / "cache.json").is_file():
+        return FrameCache.open(folder)
+    if not Path(data).is_dir():
+        raise InputError(data, "no such data set", "write one with: signgen synthesize, or name another folder")
+    return build_cache(_clips(Path(data), split), folder)
+
+
+def _clips(root: Path, split: str) -> Iterator[tuple[str, str, Iterator[np.ndarray], np.ndarray]]:
+    """(name, speaker, frames, keypoints (T, 133, 3)) of every clip of a split."""
+    from signgen.data.phoenix import PhoenixIndex
+    from signgen.keypoints import read_keypoints
+    from signgen.video import read_image
+
+    for clip in PhoenixIndex(root).clips(split):
+        if clip.keypoints is None:
+            raise InputError(clip.name, "has no keypoint file", f"put it into {root}/keypoints")
+        keypoints = read_keypoints(clip.keypoints).keypoints
+        points = np.concatenate((keypoints.xy, keypoints.confidence[..., None]), -1)
+        yield clip.name, clip.speaker, (read_image(path) for path in clip.frames), points
