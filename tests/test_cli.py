@@ -1,0 +1,91 @@
+"""The frame of the command line: exit codes, one-line errors, JSON alone on standard output."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from signgen.cli import COMMANDS, main
+from signgen.commands.common import FrameRange, Rate, Size, common_options, emit
+from signgen.errors import InputError, RunError
+
+
+def _command(error: Exception | None) -> click.Command:
+    @click.command()
+    @common_options
+    def command(as_json: bool) -> None:
+        if error is not None:
+            raise error
+        emit({"frames": 3, "warnings": ["small"]}, as_json, "3 frames")
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("a.json", "is empty", "give a file\nwith frames"), 2, "error: a.json: is empty; give a file with frames"),
+        (RunError("encoder", "stopped", "free some space"), 1, "error: encoder: stopped; free some space"),
+        (ZeroDivisionError("oops"), 1, "error: signgen: ZeroDivisionError: oops; run again with --debug"),
+        (OSError(28, "No space left on device", "out.mp4"), 1, "error: out.mp4: No space left on device"),
+        (KeyboardInterrupt(), 1, "error: interrupted"),
+    ],
+)
+def test_errors_are_one_line_with_the_contracts_exit_code(error: Exception, code: int, line: str) -> None:
+    result = CliRunner().invoke(_command(error), [])
+    assert result.exit_code == code
+    assert result.stderr.startswith(line)
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+def test_debug_shows_the_exception() -> None:
+    result = CliRunner().invoke(_command(ZeroDivisionError("oops")), ["--debug"])
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_json_is_alone_on_standard_output() -> None:
+    result = CliRunner().invoke(_command(None), ["--json"])
+    assert json.loads(result.stdout) == {"frames": 3, "warnings": ["small"]}
+    assert result.stderr == "warning: small\n"
+
+
+@pytest.mark.parametrize("arguments", [["nosuch"], ["inspect"], ["inspect", "--nosuch", "x"]])
+def test_usage_errors_are_one_line(arguments: list[str]) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [(Size(), "0x0"), (Size(), "210"), (Size(), "9999x260"), (Rate(), "0"), (Rate(), "nan"), (Rate(), "fast"), (FrameRange(), "5")],
+)
+def test_values_outside_their_range(kind: click.ParamType, text: str) -> None:
+    with pytest.raises(InputError, match="got"):
+        kind.convert(text, None, None)
+
+
+def test_good_values() -> None:
+    assert Size().convert("210x260", None, None) == (210, 260)
+    assert Rate().convert("29.97", None, None) == 29.97
+    assert FrameRange().convert("5:", None, None) == slice(5, None)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_each_command_has_help(name: str) -> None:
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "--json" in result.output
+
+
+def test_the_module_runs_as_a_program() -> None:
+    done = subprocess.run([sys.executable, "-m", "signgen", "--version"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "signgen" in done.stdout
