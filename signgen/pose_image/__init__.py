@@ -44,10 +44,9 @@ def draw_pose(
     Raises:
         InputError: unknown style, a ``stick`` that the style does not have, or an empty picture.
     """
-    width, height = size or (keypoints.width, keypoints.height)
-    scale = np.array([width / keypoints.width, height / keypoints.height])
-    xy = keypoints.xy[start:stop] * scale
-    return _draw(xy, keypoints.confidence[start:stop], (width, height), style, stick)
+    frame_size = (keypoints.width, keypoints.height)
+    xy, confidence = keypoints.xy[start:stop], keypoints.confidence[start:stop]
+    return _draw(xy, confidence, frame_size, size or frame_size, style, stick)
 
 
 def draw_frame(
@@ -68,11 +67,18 @@ def draw_frame(
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    return _draw(np.asarray(xy)[None], np.asarray(confidence)[None], size, style, stick)[0]
+    return _draw(np.asarray(xy)[None], np.asarray(confidence)[None], size, size, style, stick)[0]
 
 
-def _draw(xy: np.ndarray, confidence: np.ndarray, size: tuple[int, int], style: str, stick: int | None) -> np.ndarray:
-    """(T,133,2), (T,133) -> (T,H,W,3) uint8, coordinates in pixels of ``size``."""
+def _draw(
+    xy: np.ndarray,
+    confidence: np.ndarray,
+    frame_size: tuple[int, int],
+    size: tuple[int, int],
+    style: str,
+    stick: int | None,
+) -> np.ndarray:
+    """(T,133,2) pixels of ``frame_size``, (T,133) -> (T,H,W,3) uint8 of ``size``."""
     if min(size) < 1:
         raise InputError("size", f"got {size[0]}x{size[1]}", "width and height must be at least 1 pixel")
     if style == "signgen":
@@ -80,9 +86,9 @@ def _draw(xy: np.ndarray, confidence: np.ndarray, size: tuple[int, int], style: 
             raise InputError("--stick", f"got {stick} for style signgen", "only style fpdm has a stick width")
         from signgen.pose_image.strokes import draw_clip
 
-        return draw_clip(xy, confidence, size)
+        return draw_clip(xy, confidence, frame_size, size)
     if style == "fpdm":
         from signgen.pose_image.fpdm import draw_clip as draw_reference
 
-        return draw_reference(xy, confidence, size, 1 if stick is None else stick)
+        return draw_reference(xy, confidence, frame_size, size, 1 if stick is None else stick)
     raise InputError("style", f"got {style!r}", f"choose one of {', '.join(STYLES)}")

@@ -99,8 +99,8 @@ def _palm(canvas, box, corners, colour, opacity):  # type: ignore[no-untyped-def
 
 
 @njit(**_JIT)
-def _palm_of(canvas, box, points, opacity, facing, corners, colours, strength):  # type: ignore[no-untyped-def]
-    """One palm, mixed between its two colours by ``facing``; not drawn if a corner is missing."""
+def _palm_of(canvas, box, points, opacity, corners, colour, strength):  # type: ignore[no-untyped-def]
+    """One palm, fainter where its corners are less sure; not drawn if one is missing."""
     seen = 0.0
     outline = np.empty((corners.shape[0], 2))
     for k in range(corners.shape[0]):
@@ -108,8 +108,7 @@ def _palm_of(canvas, box, points, opacity, facing, corners, colours, strength): 
             return
         seen += opacity[corners[k]] / corners.shape[0]
         outline[k] = points[corners[k]]
-    mix = 0.5 + 0.5 * facing
-    _palm(canvas, box, outline, (1.0 - mix) * colours[0] + mix * colours[1], strength * seen)
+    _palm(canvas, box, outline, colour, strength * seen)
 
 
 @njit(**_JIT)
@@ -129,9 +128,9 @@ def draw_layers(  # type: ignore[no-untyped-def]
         for n in orders[frame]:
             if n < 0:
                 side = -n - 1
-                _palm_of(
-                    canvas, box, xy[frame], opacity[frame], facing[frame, side], palms[side], palm_colours[side], palm_opacity
-                )
+                mix = 0.5 + 0.5 * facing[frame, side]
+                colour = (1.0 - mix) * palm_colours[side, 0] + mix * palm_colours[side, 1]
+                _palm_of(canvas, box, xy[frame], opacity[frame], palms[side], colour, palm_opacity)
                 box[1] = np.array([width, height, 0, 0])
                 continue
             for s in range(first[n], first[n + 1]):

@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 
+from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
 from signgen.pose_image import palette
 from signgen.pose_image.coverage import draw_layers
 
@@ -19,13 +20,13 @@ def _table() -> palette.Table:
     return palette.build_table()
 
 
-def draw_clip(xy: np.ndarray, confidence: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(T,133,2) pixels of ``size`` and (T,133) -> (T,H,W,3) uint8 RGB.
+def draw_clip(xy: np.ndarray, confidence: np.ndarray, frame_size: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """(T,133,2) pixels of ``frame_size`` and (T,133) -> (T,H,W,3) uint8 RGB pictures of ``size``.
 
-    A pixel (column i, row j) is the square from (i, j) to (i+1, j+1): coordinates scale with the picture.
+    Coordinate 0 is the centre of the first pixel, so pixel centres stay pixel centres when ``size`` differs.
     """
     width, height = size
-    xy = np.ascontiguousarray(xy, np.float64)
+    xy = (np.asarray(xy, np.float64) + 0.5) * (width / frame_size[0], height / frame_size[1])  # from the corner now
     opacity = fade(confidence) * np.isfinite(xy).all(-1)
     xy = np.clip(np.nan_to_num(xy), -1e7, 1e7)  # keeps squared distances exact enough; far outside any picture
     scale = min(width / palette.REFERENCE_SIZE[0], height / palette.REFERENCE_SIZE[1])
@@ -63,7 +64,7 @@ def palm_facing(xy: np.ndarray, scale: float) -> np.ndarray:
     """
     blur = (2 * scale) ** 2  # square of two pixels at 260 rows, about the error of a detector
     sides = []
-    for wrist, sign in ((palette.LEFT_WRIST, 1), (palette.RIGHT_WRIST, -1)):
+    for wrist, sign in ((LEFT_HAND.start, 1), (RIGHT_HAND.start, -1)):
         index, little = (xy[:, wrist + k] - xy[:, wrist] for k in (5, 17))
         cross = index[:, 0] * little[:, 1] - index[:, 1] * little[:, 0]
         spread = np.hypot(*index.T) * np.hypot(*little.T) + blur
@@ -73,5 +74,5 @@ def palm_facing(xy: np.ndarray, scale: float) -> np.ndarray:
 
 def _orders(confidence: np.ndarray, facing: np.ndarray) -> np.ndarray:
     """(T,) rows of the table of orders: the hand that is seen better lies over the other."""
-    left, right = (confidence[:, w : w + 21].sum(-1) for w in (palette.LEFT_WRIST, palette.RIGHT_WRIST))
+    left, right = (confidence[:, w : w + 21].sum(-1) for w in (LEFT_HAND.start, RIGHT_HAND.start))
     return palette.order_index(right >= left, facing[:, 0] < 0, facing[:, 1] < 0)
