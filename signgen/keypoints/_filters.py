@@ -1,0 +1,78 @@
+"""Filters along time on raw arrays: xy (T,J,2) and confidence (T,J), where confidence 0 means a missing point."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+FILLED = 0.5  # a filled point is half as sure as the less sure of the two points it was drawn between
+
+
+def resample(xy: np.ndarray, confidence: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sample at fractional frame positions (N,) in [0, T-1], linearly.
+
+    A point seen on both sides is interpolated, and so is its confidence. Seen on one side only, it is taken from
+    there if that side is the nearer one, else it is missing: no point is ever mixed with a missing one.
+    """
+    low = np.clip(np.floor(positions).astype(int), 0, len(xy) - 1)
+    high = np.minimum(low + 1, len(xy) - 1)
+    weight = (positions - low)[:, None]  # (N,1) share of the later frame
+    seen_low, seen_high = confidence[low] > 0, confidence[high] > 0
+    share = np.where(seen_low & seen_high, weight, np.where(weight < 0.5, 0.0, 1.0))
+    score = (1 - share) * confidence[low] + share * confidence[high]
+    points = (1 - share)[..., None] * xy[low] + share[..., None] * xy[high]
+    return np.where((score > 0)[..., None], points, 0).astype(np.float32), score.astype(np.float32)
+
+
+def fill_gaps(xy: np.ndarray, confidence: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw straight lines through gaps of at most `longest` frames that have a seen point on both sides."""
+    frames, joints = confidence.shape
+    seen = confidence > 0
+    index = np.arange(frames)[:, None]
+    before = np.maximum.accumulate(np.where(seen, index, -1), axis=0)  # last seen frame, -1 if none
+    after = np.minimum.accumulate(np.where(seen, index, frames)[::-1], axis=0)[::-1]  # next seen one
+    fillable = ~seen & (before >= 0) & (after < frames) & (after - before - 1 <= longest)
+    t, j = np.nonzero(fillable)
+    a, b = before[t, j], after[t, j]
+    weight = ((t - a) / np.maximum(b - a, 1))[:, None]
+    points, scores = xy.copy(), confidence.copy()
+    points[t, j] = (1 - weight) * xy[a, j] + weight * xy[b, j]
+    scores[t, j] = FILLED * np.minimum(confidence[a, j], confidence[b, j])
+    return points, scores
+
+
+def low_pass(xy: np.ndarray, confidence: np.ndarray, fps: float, hz: float) -> np.ndarray:
+    """Zero-phase Gaussian low-pass with -3 dB at `hz`, as a confidence-weighted local line fit.
+
+    The line fit (rather than a mean) keeps the ends of a movement where they are. Only frames of the same
+    uninterrupted run of a point are used, so nothing leaks across a gap; missing points stay as they are.
+    """
+    sigma = math.sqrt(math.log(2)) / (2 * math.pi * hz) * fps  # frames; |H(hz)|^2 = 1/2 for a Gaussian
+    radius = min(math.ceil(3 * sigma), len(xy) - 1)
+    seen = confidence > 0
+    run = np.cumsum(np.diff(seen, axis=0, prepend=False), axis=0) * seen  # number of the run, 0 if missing
+    sums = np.zeros((5, *xy.shape), np.float64)  # s0, s1, s2, m0, m1; last axis is x, y
+    for offset in range(-radius, radius + 1):
+        gauss = math.exp(-0.5 * (offset / sigma) ** 2)
+        here, there = _overlap(len(xy), offset)
+        same = (run[here] == run[there]) & seen[here]
+        weight = (gauss * confidence[there] * same)[..., None]
+        value = xy[there].astype(np.float64)
+        for moment, term in enumerate((weight, weight * offset, weight * offset**2, weight * value, weight * offset * value)):
+            sums[moment, here] += term
+    return np.where(seen[..., None], _line_at_zero(sums), xy).astype(np.float32)
+
+
+def _overlap(frames: int, offset: int) -> tuple[slice, slice]:
+    """Frames t, and frames t + offset, for all t for which both exist."""
+    return slice(max(0, -offset), frames - max(0, offset)), slice(max(0, offset), frames - max(0, -offset))
+
+
+def _line_at_zero(sums: np.ndarray) -> np.ndarray:
+    """Intercept of the weighted least-squares line; the weighted mean where only one frame took part."""
+    s0, s1, s2, m0, m1 = sums
+    determinant = s0 * s2 - s1 * s1
+    flat = determinant <= 1e-9 * np.maximum(s0 * s2, 1e-12)
+    line = (s2 * m0 - s1 * m1) / np.where(flat, 1, determinant)
+    return np.where(flat, m0 / np.maximum(s0, 1e-12), line)
