@@ -47,6 +47,7 @@ GROUPS: dict[str, tuple[Colour, float]] = {
     "outer_lips": ((205, 75, 95), FACE_WIDTH),
     "inner_lips": ((240, 190, 200), FACE_WIDTH),
 }
+UPPER_ARM_SHADE = 0.6
 # Body wrist to the hand's own root: two points that detectors find apart from each other.
 WRIST_LINKS = {"left_arm": ((LEFT_WRIST, LEFT_HAND.start),), "right_arm": ((RIGHT_WRIST, RIGHT_HAND.start),)}
 
@@ -77,7 +78,16 @@ def _with_dots(strokes: list[Stroke]) -> Layer:
 def _group(name: str) -> Layer:
     colour, width = GROUPS[name]
     limbs = (*LIMB_GROUPS[name], *WRIST_LINKS.get(name, ()))
-    return _with_dots([Stroke(a, b, width, colour, colour) for a, b in limbs])
+    strokes = [Stroke(a, b, width, colour, colour) for a, b in limbs]
+    if name in WRIST_LINKS:
+        strokes[0] = Stroke(*limbs[0], width, _dimmed(colour), _dimmed(colour))
+    return _with_dots(strokes)
+
+
+def _dimmed(colour: Colour) -> Colour:
+    """The upper arm's colour, so that a forearm folded onto it stays visible."""
+    red, green, blue = (round(UPPER_ARM_SHADE * c) for c in colour)
+    return red, green, blue
 
 
 def _shaded(colour: Colour, step: int) -> Colour:
