@@ -38,3 +38,14 @@ def paired(pred: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     if first.shape != second.shape:
         raise InputError("generated frames", f"shape {first.shape}", f"the true frames have {second.shape}")
     return first, second
+
+
+def check_keypoints(xy: Any, confidence: Any, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints as float64 (N,133,2) in pixels and (N,133), of as many frames as there are."""
+    points, scores = np.asarray(xy, np.float64), np.asarray(confidence, np.float64)
+    if points.shape != (frames, 133, 2) or scores.shape != (frames, 133):
+        got, need = f"shapes {points.shape} and {scores.shape}", f"({frames},133,2) and ({frames},133)"
+        raise InputError("keypoints", got, f"for these frames xy and confidence are {need}")
+    if not (np.isfinite(points).all() and np.isfinite(scores).all()):
+        raise InputError("keypoints", "values that are not finite", "clean them first: Keypoints.clean")
+    return points, scores

@@ -9,12 +9,12 @@ import torch
 from torchmetrics import Metric
 
 from signgen.errors import InputError
-from signgen.metrics.frames import paired
+from signgen.keypoints.skeleton import CONFIDENT, LEFT_KNUCKLE, RIGHT_KNUCKLE
+from signgen.metrics.frames import check_keypoints, paired
 from signgen.metrics.image import WANG, SSIMDefinition, ssim_pair
 
-KNUCKLES = (100, 121)  # middle-finger MCP of the left and the right hand in COCO-WholeBody 133
+KNUCKLES = (LEFT_KNUCKLE, RIGHT_KNUCKLE)  # 100 and 121
 CROP = 60  # pixels a side at the frame's own size
-CONFIDENCE = 0.3
 BORDERS = ("shift", "zero", "edge", "reflect", "clip")
 _PAD_MODES = {"zero": "constant", "edge": "edge", "reflect": "reflect"}
 
@@ -58,16 +58,6 @@ def hand_crop(image: np.ndarray, centre: tuple[float, float], size: int = CROP, 
     return image[top : top + size, left : left + size]
 
 
-def _check_keypoints(xy: Any, confidence: Any, frames: int) -> tuple[np.ndarray, np.ndarray]:
-    points, scores = np.asarray(xy, np.float64), np.asarray(confidence, np.float64)
-    if points.shape != (frames, 133, 2) or scores.shape != (frames, 133):
-        got, need = f"shapes {points.shape} and {scores.shape}", f"({frames},133,2) and ({frames},133)"
-        raise InputError("keypoints", got, f"for these frames xy and confidence are {need}")
-    if not (np.isfinite(points).all() and np.isfinite(scores).all()):
-        raise InputError("keypoints", "values that are not finite", "clean them first: Keypoints.clean")
-    return points, scores
-
-
 def hand_ssim(
     pred: Any,
     target: Any,
@@ -76,7 +66,7 @@ def hand_ssim(
     *,
     size: int = CROP,
     definition: SSIMDefinition = WANG,
-    threshold: float = CONFIDENCE,
+    threshold: float = CONFIDENT,
     border: str = "shift",
 ) -> np.ndarray:
     """SSIM of the crops around the true hands: float64 (N,2), left and right, NaN for a hand left out.
@@ -87,7 +77,7 @@ def hand_ssim(
         threshold: a hand counts when the confidence of its knuckle reaches this.
     """
     first, second = paired(pred, target)
-    points, scores = _check_keypoints(xy, confidence, len(first))
+    points, scores = check_keypoints(xy, confidence, len(first))
     values = np.full((len(first), 2), np.nan)
     for frame in range(len(first)):
         for side, knuckle in enumerate(KNUCKLES):
@@ -112,12 +102,15 @@ class HandSSIM(Metric):
     full_state_update = False
     is_differentiable = False
     higher_is_better = True
+    total: torch.Tensor
+    hands: torch.Tensor
+    left_out: torch.Tensor
 
     def __init__(
         self,
         size: int = CROP,
         definition: SSIMDefinition = WANG,
-        threshold: float = CONFIDENCE,
+        threshold: float = CONFIDENT,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

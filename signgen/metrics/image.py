@@ -136,6 +136,8 @@ class FrameMean(Metric):
 
     full_state_update = False
     is_differentiable = False
+    total: torch.Tensor
+    frames: torch.Tensor
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -44,6 +44,15 @@ class _Differences(_Clips):
     All have the same states, so that a ``MetricCollection`` computes them once.
     """
 
+    pairs: torch.Tensor
+    pred_motion: torch.Tensor
+    true_motion: torch.Tensor
+    motion_error: torch.Tensor
+    still_sum: torch.Tensor
+    still_pixels: torch.Tensor
+    last_pred: list[torch.Tensor]
+    last_true: list[torch.Tensor]
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         for name in ("pairs", "pred_motion", "true_motion", "motion_error", "still_sum", "still_pixels"):
@@ -133,6 +142,11 @@ class BackgroundDeviation(_Clips):
 
     higher_is_better = False
     signature = f"background_deviation|std-over-time|background:true-std<={STEADY:g}|scale:255|rgb|v1"
+    closed_sum: torch.Tensor
+    closed_pixels: torch.Tensor
+    open_sum: torch.Tensor
+    open_pixels: torch.Tensor
+    moments: list[torch.Tensor]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
