@@ -1,0 +1,1 @@
+"""What surrounds the denoiser: parametrisation, guidance, samplers, noise of a frame, losses."""

@@ -1,0 +1,1 @@
+"""The networks: fusion embedding, conditions, cross-view attention, denoiser, autoencoder, reference weights."""

@@ -1,0 +1,153 @@
+"""Cross-view attention (IMAGPose): the views of one window look at each other, at the same place.
+
+Views are batch items, not tiles of one canvas: the window may have any length, and convolutions never bleed
+over the edge of a tile. On four views the numbers are those of the released 2 x 2 canvas module.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from diffusers.models.attention import FeedForward
+from diffusers.models.attention_processor import Attention
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
+from torch import Tensor, nn
+
+from signgen.errors import InputError
+
+
+def view_positions(length: int, dim: int) -> Tensor:
+    """Sinusoidal positions (length, dim) float32: sines on even channels, cosines on odd ones."""
+    index = torch.arange(length, dtype=torch.float32)[:, None]  # (V, 1)
+    rates = torch.exp(torch.arange(0, dim, 2, dtype=torch.float32) * (-math.log(10000.0) / dim))  # (D/2,)
+    return torch.stack([(index * rates).sin(), (index * rates).cos()], dim=-1).flatten(1)[:, :dim]
+
+
+class ViewBlock(nn.Module):
+    """{LayerNorm + self-attention over views} x attentions, then {LayerNorm + GEGLU feed-forward}, all residual.
+
+    Args:
+        dim: token width D.
+        heads: attention heads; divides ``dim``.
+        attentions: self-attention sub-layers (IMAGPose: 2).
+        ff_mult: width of the feed-forward in multiples of ``dim`` (IMAGPose: 4); 0 leaves it out.
+        max_views: longest window that has a position; 0 turns positions off.
+    """
+
+    def __init__(self, dim: int, heads: int, attentions: int = 2, ff_mult: int = 4, max_views: int = 32) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(attentions))
+        self.attentions = nn.ModuleList(
+            Attention(dim, heads=heads, dim_head=dim // heads, bias=False) for _ in range(attentions)
+        )
+        self.ff_norm = nn.LayerNorm(dim) if ff_mult else None
+        self.ff = FeedForward(dim, mult=ff_mult, activation_fn="geglu") if ff_mult else None
+        self.register_buffer("positions", view_positions(max_views, dim) if max_views else None, persistent=False)
+
+    def attend(self, tokens: Tensor, layer: int = 0) -> Tensor:
+        """One attention sub-layer alone, no norm, no residual: (B*L, V, D) -> (B*L, V, D)."""
+        if self.positions is not None:
+            # The positions enter queries, keys and values alike.
+            tokens = tokens + self.positions[: tokens.shape[1]].to(tokens.dtype)  # (B*L, V, D)
+        return self.attentions[layer](tokens)  # (B*L, V, D)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B*L, V, D) -> (B*L, V, D)."""
+        for layer, norm in enumerate(self.norms):
+            tokens = tokens + self.attend(norm(tokens), layer)  # (B*L, V, D)
+        if self.ff is None:
+            return tokens
+        return tokens + self.ff(self.ff_norm(tokens))  # (B*L, V, D)
+
+
+class CrossViewAttention(nn.Module):
+    """IMAGPose's cross-view attention on feature maps of V views; changes nothing when it is new.
+
+    Args:
+        channels: C of the feature map.
+        heads: attention heads; divides ``channels``.
+        groups: groups of the group norm (IMAGPose: 32).
+        blocks, attentions, ff_mult: see `ViewBlock`; a cheap form is ``attentions=1, ff_mult=0``.
+        max_views: longest window (IMAGPose: 32).
+        positions: add a sinusoid of the view index; without it the module is equivariant to view order.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int = 8,
+        groups: int = 32,
+        blocks: int = 1,
+        attentions: int = 2,
+        ff_mult: int = 4,
+        max_views: int = 32,
+        positions: bool = True,
+    ) -> None:
+        super().__init__()
+        if channels % heads or channels % groups:
+            raise InputError(
+                "cross-view attention", f"{channels} channels, {heads} heads, {groups} groups", "both must divide C"
+            )
+        self.max_views = max_views
+        self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.proj_in = nn.Linear(channels, channels)
+        reach = max_views if positions else 0
+        self.blocks = nn.ModuleList(ViewBlock(channels, heads, attentions, ff_mult, reach) for _ in range(blocks))
+        self.proj_out = nn.Linear(channels, channels)
+        nn.init.zeros_(self.proj_out.weight)
+        nn.init.zeros_(self.proj_out.bias)
+
+    def forward(self, hidden: Tensor, views: int) -> Tensor:
+        """(B*V, C, H, W) with the views of a window in succession -> the same shape, residual included."""
+        items, channels, height, width = hidden.shape
+        self._check(items, views)
+        tokens = self.norm(hidden).permute(0, 2, 3, 1)  # (B*V, H, W, C)
+        tokens = tokens.reshape(items // views, views, height * width, channels).transpose(1, 2)  # (B, HW, V, C)
+        tokens = self.proj_in(tokens.reshape(-1, views, channels))  # (B*HW, V, C)
+        for block in self.blocks:
+            tokens = block(tokens)  # (B*HW, V, C)
+        tokens = self.proj_out(tokens).reshape(-1, height * width, views, channels).transpose(1, 2)  # (B, V, HW, C)
+        return hidden + tokens.reshape(items, height, width, channels).permute(0, 3, 1, 2)  # (B*V, C, H, W)
+
+    def _check(self, items: int, views: int) -> None:
+        if views < 1 or items % views or views > self.max_views:
+            raise InputError(
+                "views", f"{items} feature maps in windows of {views}",
+                f"the window must divide the batch and have 1 to {self.max_views} views",
+            )
+
+
+class CrossViewTransformer(nn.Module):
+    """A UNet's cross-attention block followed by cross-view attention; same call and return as the block alone.
+
+    ``views`` travels in ``cross_attention_kwargs`` and ends here: attention processors never see it. Where
+    ``cross_view`` is None this only takes ``views`` out.
+    """
+
+    def __init__(self, transformer: nn.Module, cross_view: CrossViewAttention | None) -> None:
+        super().__init__()
+        self.transformer, self.cross_view = transformer, cross_view
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        cross_attention_kwargs: dict[str, Any] | None = None,
+        return_dict: bool = True,
+        **others: Any,
+    ) -> Transformer2DModelOutput | tuple[Tensor]:
+        """(B*V, C, H, W) -> (B*V, C, H, W) as diffusers' ``Transformer2DModelOutput``, or a tuple of one."""
+        rest = dict(cross_attention_kwargs or {})
+        views = rest.pop("views", 1)
+        hidden = self.transformer(
+            hidden_states,
+            encoder_hidden_states=encoder_hidden_states,
+            cross_attention_kwargs=rest or None,
+            return_dict=False,
+            **others,
+        )[0]  # (B*V, C, H, W)
+        if self.cross_view is not None:
+            hidden = self.cross_view(hidden, views)  # (B*V, C, H, W)
+        return Transformer2DModelOutput(sample=hidden) if return_dict else (hidden,)
