@@ -1,0 +1,96 @@
+"""``signgen render``: keypoints in, video out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from signgen.commands.common import FrameRange, Rate, Size, common_options, emit, existing_path, progress
+from signgen.errors import InputError
+
+
+class Guidance(click.ParamType):
+    """``W`` for both weights, or ``W1,W2``."""
+
+    name = "W|W1,W2"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).split(",")
+        try:
+            weights = [float(part) for part in parts]
+        except ValueError:
+            weights = []
+        if len(weights) not in (1, 2):
+            raise InputError("--guidance", f"got {value!r}", "give one weight, or two as W1,W2")
+        return weights[0], weights[-1]
+
+
+@click.command(short_help="Turn keypoints into photo-real signing video.")
+@click.argument("keypoints", type=click.Path())
+@click.option("-o", "--output", type=click.Path(), help="OUT.mp4, OUT.webm or a folder [./KEYPOINTS.mp4].")
+@click.option("--source", help="Who is shown: an image, a video or a built-in signer.")
+@click.option("--source-keypoints", type=click.Path(), help="Where the person stands in the source.")
+@click.option("--model", default="mini", show_default=True, help="mini, or a model's folder.")
+@click.option("--frame-size", type=Size(), help="Frame of the keypoints, where their file does not say.")
+@click.option("--size", type=Size(), help="Size of the output [the keypoints' frame].")
+@click.option("--fps", type=Rate(), help="Frames per second, where the file does not say.")
+@click.option("--clip", help="Which clip, of a file that holds several.")
+@click.option("--frames", type=FrameRange(), help="Only frames A to B-1.")
+@click.option("--steps", type=int, help="Sampling steps [the model's].")
+@click.option("--guidance", type=Guidance(), help="Guidance weights [the model's].")
+@click.option("--window", type=int, help="Views of one window, the source among them [the model's].")
+@click.option("--overlap", type=int, help="Rendered frames that the next window sees [the model's].")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise of every frame.")
+@click.option("--align", is_flag=True, help="Fit the skeleton to the source person's body and place.")
+@click.option("--smooth", type=float, metavar="HZ", help="Smooth the keypoints, cut-off in Hz.")
+@click.option("--fill-gaps", type=int, metavar="N", help="Fill gaps of up to N frames.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
+)
+@click.option("--compare", type=click.Path(), help="A second video: source | pose | generated side by side.")
+@click.option("--original", type=click.Path(), help="The true video, shown in --compare too.")
+@common_options
+def command(as_json: bool, **options: Any) -> None:
+    """Render KEYPOINTS as video of the source person signing.
+
+    The output has the frames, the size and the rate of the keypoints. OUT.json beside it says how it was made.
+    """
+    from signgen.rendering import render
+
+    for name in ("keypoints", "source_keypoints", "original"):
+        if options[name] is not None:
+            options[name] = existing_path(options[name])
+    if options["original"] is not None and options["compare"] is None:
+        raise InputError("--original", "is given without --compare", "add --compare OUT.mp4")
+    with _shown() as report:
+        result = render(**options, progress=report)
+    text = (
+        f"{result.output}: {result.frames} frames of {result.width}x{result.height} at {result.fps:g} fps"
+        f" in {result.seconds:.1f} s ({result.frames_per_second:.1f} frames/s); {result.manifest}"
+    )
+    emit(result.as_dict(), as_json, text)
+
+
+@contextmanager
+def _shown() -> Iterator[Any]:
+    """Progress on standard error, begun when the number of frames is known."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        advance: Any = None
+        shown = 0
+
+        def report(done: int, total: int) -> None:
+            nonlocal advance, shown
+            advance = advance or stack.enter_context(progress(total, "render"))
+            if done > shown:
+                advance(done - shown)
+                shown = done
+
+        yield report

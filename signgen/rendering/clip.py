@@ -1,0 +1,116 @@
+"""A whole clip of any length: windows, known views, per-frame seeds, frames streamed to the encoder."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from signgen.rendering.compare import CompareSheet
+from signgen.rendering.plate import Plate
+from signgen.rendering.scene import Scene
+from signgen.rendering.settings import Progress
+from signgen.rendering.windows import plan_windows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from signgen.pipeline import SignGenPipeline
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The resolved settings of sampling: see `RenderSettings`."""
+
+    steps: int
+    guidance: tuple[float, float]
+    window: int
+    overlap: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class RenderedWindow:
+    """New frames of one window.
+
+    Attributes:
+        indices: which frames of the clip they are.
+        frames: uint8 (N,H,W,3) of the canvas's size.
+        evaluations: denoiser evaluations of one view each that the window took.
+    """
+
+    indices: range
+    frames: np.ndarray
+    evaluations: int
+
+
+def render_windows(
+    pipeline: SignGenPipeline, scene: Scene, frames: range, sampling: Sampling
+) -> Iterator[RenderedWindow]:
+    """Renders window after window; nothing but the last K latents is kept from one to the next.
+
+    Args:
+        pipeline: the model.
+        scene: source and driving keypoints on the canvas.
+        frames: which frames of the clip to render; noise is seeded with these indices.
+        sampling: how.
+    """
+    source = pipeline.encode_source(scene.image, _drawn(pipeline, scene.person, 1))
+    kept: deque[Tensor] = deque(maxlen=max(sampling.overlap, 1))
+    for window in plan_windows(len(frames), sampling.window, sampling.overlap):
+        known = list(kept)[len(kept) - len(window.known) :] if window.known else []
+        indices = frames[window.new.start : window.new.stop]
+        first = frames[window.known.start] if window.known else indices.start
+        output = pipeline(
+            source,
+            _drawn(pipeline, scene.driving[first : indices.stop], indices.stop - first),
+            frame_indices=list(indices),
+            known_latents=known,
+            num_inference_steps=sampling.steps,
+            guidance_scale=sampling.guidance,
+            seed=sampling.seed,
+        )
+        kept.extend(output.latents)
+        yield RenderedWindow(indices, output.frames, output.evaluations)
+
+
+def _drawn(pipeline: SignGenPipeline, keypoints: Any, count: int) -> np.ndarray:
+    """Pose images uint8 (N,H,W,3) on the canvas; black where nobody said where the person stands."""
+    from signgen.pose_image import draw_pose
+
+    width, height = pipeline.frame_size
+    if keypoints is None:
+        return np.zeros((count, height, width, 3), np.uint8)
+    return draw_pose(keypoints, size=(width, height), style=pipeline.config.pose_style)
+
+
+class Sink:
+    """Where finished frames go: the video, and the side-by-side video if one is made."""
+
+    def __init__(self, plate: Plate, writer: Any, sheet: CompareSheet | None = None, sheet_writer: Any = None) -> None:
+        self._plate, self._writer, self._sheet, self._sheet_writer = plate, writer, sheet, sheet_writer
+
+    def write(self, window: RenderedWindow) -> None:
+        """Composes and encodes the frames of one window."""
+        for index, canvas in zip(window.indices, window.frames, strict=True):
+            frame = self._plate.compose(canvas)
+            self._writer.write(frame)
+            if self._sheet is not None:
+                self._sheet_writer.write(self._sheet.row(index, frame))
+
+
+def stream(windows: Iterator[RenderedWindow], sink: Sink, total: int, progress: Progress | None) -> int:
+    """Sends windows to the sink as they come, and returns the evaluations they took."""
+    done = evaluations = 0
+    if progress is not None:
+        progress(0, total)
+    for window in windows:
+        sink.write(window)
+        done += len(window.indices)
+        evaluations += window.evaluations
+        if progress is not None:
+            progress(done, total)
+    return evaluations

@@ -1,0 +1,218 @@
+"""How the driving frame, the model's canvas and the output frame lie on one another.
+
+The model paints one canvas size only (210x260 for `mini`), with the person where the source person stands. Driving
+frames come in any size. A `Framing` says which rectangle of the output the canvas covers:
+
+* a driving frame of the canvas's own shape is taken as it is, so that what was said about places stays true;
+* any other is laid so that the driving shoulders and nose meet the source's. Width and height are scaled apart,
+  because broadcast frames such as PHOENIX14T's are squeezed sideways and camera frames are not.
+
+What the canvas does not cover is filled from the source's border, see `plate.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from signgen.keypoints import Keypoints
+
+Size = tuple[int, int]
+
+NOSE, LEFT_SHOULDER, RIGHT_SHOULDER = 0, 5, 6
+SHOULDERS = (LEFT_SHOULDER, RIGHT_SHOULDER)
+HANDS = slice(91, 133)
+SURE = 0.3  # confidence from which a point says where a person stands
+SAME_SHAPE = 0.01  # relative difference of aspect below which two frames have the same shape
+STRETCH = (0.7, 1.4)  # allowed x scale / y scale
+ZOOM = (0.1, 8.0)  # allowed side of the canvas / side of the output
+NARROW = 4.0  # px; shoulders closer than this say nothing about scale
+WIDTH_MISFIT, PLACE_MISFIT = 0.18, 0.2  # relative width, shoulder widths
+HANDS_OUT = 0.05  # share of hand points outside the canvas worth a warning
+
+
+@dataclass(frozen=True)
+class Stance:
+    """Where a person stands in a frame: medians over the clip, in pixels.
+
+    Attributes:
+        x, y: the point midway between the shoulders.
+        width: horizontal distance of the shoulders.
+        head: height of the nose above the shoulders, or None if no nose was seen.
+    """
+
+    x: float
+    y: float
+    width: float
+    head: float | None
+
+    def scaled(self, sx: float, sy: float) -> Stance:
+        """The same stance in a frame resized by ``sx``, ``sy``."""
+        return Stance(self.x * sx, self.y * sy, self.width * sx, None if self.head is None else self.head * sy)
+
+
+def typical_stance(canvas: Size) -> Stance:
+    """Where signers stand in news-studio frames, the pictures that the models are trained on."""
+    return Stance(0.52 * canvas[0], 0.47 * canvas[1], 0.42 * canvas[0], 0.215 * canvas[1])
+
+
+def find_stance(keypoints: Keypoints) -> Stance | None:
+    """The person's stance, or None where no frame shows two shoulders some pixels apart."""
+    sure = keypoints.confidence >= SURE
+    both = sure[:, SHOULDERS].all(axis=1)
+    if not both.any():
+        both = (keypoints.confidence[:, SHOULDERS] > 0).all(axis=1)
+        sure = keypoints.confidence > 0
+    if not both.any():
+        return None
+    shoulders = keypoints.xy[both][:, SHOULDERS]
+    x, y = np.median(shoulders.mean(axis=1), axis=0)
+    width = float(np.median(np.abs(shoulders[:, 0, 0] - shoulders[:, 1, 0])))
+    if width < NARROW:
+        return None
+    nose = both & sure[:, NOSE]
+    heights = keypoints.xy[nose][:, SHOULDERS, 1].mean(axis=1) - keypoints.xy[nose, NOSE, 1]
+    head = float(np.median(heights)) if nose.any() else None
+    return Stance(float(x), float(y), width, head if head is not None and head >= NARROW else None)
+
+
+@dataclass(frozen=True)
+class Framing:
+    """The canvas as a rectangle of the output.
+
+    Attributes:
+        driving: size of the frames that the keypoints are given in.
+        canvas: size of the model's frames.
+        output: size of the frames to be written.
+        x, y, width, height: the canvas in output pixels; may reach beyond the output.
+    """
+
+    driving: Size
+    canvas: Size
+    output: Size
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def identity(self) -> bool:
+        """True if the model's frames are the output as they are."""
+        return (self.x, self.y, self.width, self.height) == (0, 0, *self.canvas) and self.output == self.canvas
+
+    def onto(self, output: Size) -> Framing:
+        """The same framing for an output of another size."""
+        sx, sy = output[0] / self.output[0], output[1] / self.output[1]
+        x, y, width, height = self.x * sx, self.y * sy, self.width * sx, self.height * sy
+        sides = max(round(width), 1), max(round(height), 1)
+        return Framing(self.driving, self.canvas, output, round(x), round(y), *sides)
+
+    def to_canvas(self, keypoints: Keypoints) -> Keypoints:
+        """Keypoints of the driving frame in canvas pixels."""
+        to_output = self.output[0] / self.driving[0], self.output[1] / self.driving[1]
+        on_canvas = self.canvas[0] / self.width, self.canvas[1] / self.height
+        scale = to_output[0] * on_canvas[0], to_output[1] * on_canvas[1]
+        return _affine(keypoints, scale, (-self.x * on_canvas[0], -self.y * on_canvas[1])).with_size(*self.canvas)
+
+    def to_output(self, keypoints: Keypoints) -> Keypoints:
+        """Keypoints of the canvas in output pixels."""
+        scale = self.width / self.canvas[0], self.height / self.canvas[1]
+        return _affine(keypoints, scale, (self.x, self.y)).with_size(*self.output)
+
+
+def _affine(keypoints: Keypoints, scale: tuple[float, float], shift: tuple[float, float]) -> Keypoints:
+    """x -> x scale + shift, measured from the picture's corner: (0,0) is the centre of a pixel, half a pixel inside."""
+    if scale == (1, 1) and shift == (0, 0):
+        return keypoints
+    return keypoints.shifted(0.5, 0.5).scaled(*scale).shifted(shift[0] - 0.5, shift[1] - 0.5)
+
+
+def choose_framing(
+    driving: Keypoints, reference: Stance, canvas: Size, output: Size, pixel_aspect: float
+) -> tuple[Framing, list[str]]:
+    """Lays the canvas over the output so that the driving person stands where the source person does.
+
+    Args:
+        driving: the clip's keypoints.
+        reference: the source person's stance on the canvas.
+        canvas: (W,H) of the model's frames.
+        output: (W,H) of the frames to be written.
+        pixel_aspect: shown width / true width of things on the canvas (.81 for squeezed broadcast frames).
+
+    Returns:
+        The framing, and warnings about what will not look right.
+    """
+    size = (driving.width, driving.height)
+    if same_shape(size, canvas):
+        return Framing(size, canvas, output, 0, 0, *output), misfit(driving, reference, canvas)
+    stance = find_stance(driving)
+    framing = None if stance is None else fitted(size, stance, reference, canvas, output, pixel_aspect)
+    if framing is None:
+        framing = _whole(size, canvas, output, pixel_aspect)
+        return framing, ["no usable shoulders in the keypoints: the whole frame was laid on the model's canvas"]
+    return framing, _hands_outside(framing.to_canvas(driving))
+
+
+def same_shape(a: Size, b: Size) -> bool:
+    """True if two frames have the same aspect."""
+    return abs(a[0] * b[1] / (a[1] * b[0]) - 1) <= SAME_SHAPE
+
+
+def fitted(
+    driving: Size, stance: Stance, reference: Stance, canvas: Size, output: Size, pixel_aspect: float
+) -> Framing | None:
+    """The framing that brings ``stance`` onto ``reference``; None if it would be absurdly large, small or aside."""
+    sx, sy = _scales(stance, reference, pixel_aspect)
+    to_output = output[0] / driving[0], output[1] / driving[1]
+    width, height = round(canvas[0] / sx * to_output[0]), round(canvas[1] / sy * to_output[1])
+    x = round((stance.x - reference.x / sx) * to_output[0])
+    y = round((stance.y - reference.y / sy) * to_output[1])
+    sensible = all(ZOOM[0] <= side / whole <= ZOOM[1] for side, whole in zip((width, height), output, strict=True))
+    overlaps = -width < x < output[0] and -height < y < output[1]
+    return Framing(driving, canvas, output, x, y, width, height) if sensible and overlaps else None
+
+
+def _scales(stance: Stance, reference: Stance, pixel_aspect: float) -> tuple[float, float]:
+    """Canvas pixels per driving pixel, along x and y."""
+    sx = reference.width / stance.width
+    if stance.head is None or reference.head is None:
+        return sx, sx / pixel_aspect
+    stretch = sx / (reference.head / stance.head)
+    return sx, sx / min(max(stretch, STRETCH[0]), STRETCH[1])
+
+
+def _whole(driving: Size, canvas: Size, output: Size, pixel_aspect: float) -> Framing:
+    """The canvas as high as the output, in the middle, with things on it as wide as they are."""
+    height = output[1]
+    width = max(1, round(height * canvas[0] / (canvas[1] * pixel_aspect)))
+    return Framing(driving, canvas, output, (output[0] - width) // 2, 0, width, height)
+
+
+def misfit(driving: Keypoints, reference: Stance, canvas: Size) -> list[str]:
+    """A warning with figures where the driving person is not about as large, or not about where, the source is."""
+    stance = find_stance(driving)
+    if stance is None:
+        return ["no usable shoulders in the keypoints: cannot tell whether the person fits the source"]
+    stance = stance.scaled(canvas[0] / driving.width, canvas[1] / driving.height)
+    ratio = stance.width / reference.width
+    aside = math.hypot(stance.x - reference.x, stance.y - reference.y) / reference.width
+    if abs(math.log(ratio)) <= math.log1p(WIDTH_MISFIT) and aside <= PLACE_MISFIT:
+        return []
+    return [
+        f"shoulders are {ratio:.2f} x as wide as the source's and {aside:.2f} shoulder widths off: try --align"
+    ]
+
+
+def _hands_outside(on_canvas: Keypoints) -> list[str]:
+    """A warning if hands leave the canvas, where nothing can be painted."""
+    seen = on_canvas.confidence[:, HANDS] > 0
+    xy = on_canvas.xy[:, HANDS]
+    outside = ((xy < 0) | (xy >= np.array([on_canvas.width, on_canvas.height]))).any(axis=-1) & seen
+    share = outside.sum() / max(int(seen.sum()), 1)
+    if share <= HANDS_OUT:
+        return []
+    return [f"{share:.0%} of the hand points lie outside the model's {on_canvas.width}x{on_canvas.height} canvas"]

@@ -1,0 +1,88 @@
+"""What lies beside every rendered video: how it was made, and that it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from signgen import __version__
+
+NOTICE = (
+    "This is generated video: signgen synthesised every frame from keypoints and one picture. "
+    "It is no recording of the person shown."
+)
+_KIND = "signgen render manifest"
+_PACKAGES = ("torch", "diffusers", "numpy", "pillow", "imageio-ffmpeg", "av")
+
+
+def container_metadata(model: str, source: str, seed: int) -> dict[str, str]:
+    """The words that go into the video container itself."""
+    return {
+        "title": "Generated sign-language video",
+        "comment": NOTICE,
+        "description": f"signgen {__version__}, model {model}, source {Path(source).name}, seed {seed}",
+    }
+
+
+def build_manifest(result: dict[str, Any], weights_sha256: str, configuration: dict[str, Any]) -> dict[str, Any]:
+    """The manifest: the result's own keys, and what is needed to make the same video again."""
+    return {
+        "kind": _KIND,
+        "notice": NOTICE,
+        "generated": True,
+        **result,
+        "versions": versions(),
+        "weights_sha256": weights_sha256,
+        "configuration": configuration,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that has a say in the pixels."""
+    found = {"signgen": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def manifest_path(output: Path, inputs: list[Path]) -> Path:
+    """``OUT.json`` beside the output; ``OUT.manifest.json`` where ``OUT.json`` is somebody else's file.
+
+    A clip's keypoints often lie beside its video under the same stem: they must never be overwritten.
+    """
+    name = output.stem if output.suffix else output.name
+    path = output.with_name(f"{name}.json")
+    taken = any(path.absolute() == other.absolute() for other in inputs) or (path.exists() and not _is_ours(path))
+    return output.with_name(f"{name}.manifest.json") if taken else path
+
+
+def _is_ours(path: Path) -> bool:
+    """True if the file is a manifest that an earlier render left."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("kind") == _KIND
+
+
+def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
+    """Writes JSON; plain numbers and strings only."""
+    path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def hash_files(paths: list[Path]) -> str:
+    """SHA-256 over the files' names and contents, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,106 @@
+"""Pictures onto the canvas, and the canvas back into the output frame."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from signgen.rendering.framing import Framing, Size
+
+BORDER = 4  # px of the source's border that are averaged before they are extended
+FEATHER = 8  # px over which a painted frame fades into what lies around it
+
+
+def resized(image: np.ndarray, size: Size, box: tuple[float, float, float, float] | None = None) -> np.ndarray:
+    """uint8 (H,W,3) -> uint8 of ``size``; ``box`` (left, top, right, bottom) is the part to be taken."""
+    from PIL import Image
+
+    if box is None and (image.shape[1], image.shape[0]) == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, box=box))
+
+
+def lift(image: np.ndarray, framing: Framing) -> np.ndarray:
+    """The picture under the framing's rectangle as a canvas; beyond its border the border is repeated.
+
+    Args:
+        image: uint8 (H,W,3) of the framing's output size.
+        framing: which rectangle of it the canvas covers.
+
+    Returns:
+        uint8 (H,W,3) of the canvas's size.
+    """
+    rows = np.clip(np.arange(framing.y, framing.y + framing.height), 0, image.shape[0] - 1)
+    columns = np.clip(np.arange(framing.x, framing.x + framing.width), 0, image.shape[1] - 1)
+    return resized(image[rows][:, columns], framing.canvas)
+
+
+class Plate:
+    """Puts painted canvases into output frames.
+
+    The surroundings are made once, from the source: its outermost columns and rows, averaged over a few pixels and
+    repeated outward. A studio backdrop is nearly constant along a row, so this looks like more backdrop, and it
+    stands still.
+    """
+
+    def __init__(self, source: np.ndarray, framing: Framing, surroundings: np.ndarray | None = None) -> None:
+        """Args:
+        source: uint8 (H,W,3) of the canvas's size.
+        framing: where the canvas lies in the output.
+        surroundings: uint8 (H,W,3) of the output's size, to be seen around the canvas instead of the border.
+        """
+        self.framing = framing
+        if framing.identity:
+            return
+        self.left, self.top = max(framing.x, 0), max(framing.y, 0)
+        self.right = min(framing.x + framing.width, framing.output[0])
+        self.bottom = min(framing.y + framing.height, framing.output[1])
+        self._surroundings = self._extended(self._visible(source)) if surroundings is None else surroundings
+        self._alpha = self._fade()
+
+    def compose(self, frame: np.ndarray) -> np.ndarray:
+        """uint8 (H,W,3) of the canvas's size -> uint8 (H,W,3) of the output's size."""
+        if self.framing.identity:
+            return frame
+        out = self._surroundings.copy()
+        inside = out[self.top : self.bottom, self.left : self.right]
+        mixed = inside + self._alpha * (self._visible(frame).astype(np.float32) - inside)
+        inside[:] = np.rint(mixed).astype(np.uint8)
+        return out
+
+    def _visible(self, canvas: np.ndarray) -> np.ndarray:
+        """The part of the canvas that lies inside the output, at the output's scale."""
+        f = self.framing
+        sx, sy = f.canvas[0] / f.width, f.canvas[1] / f.height
+        box = ((self.left - f.x) * sx, (self.top - f.y) * sy, (self.right - f.x) * sx, (self.bottom - f.y) * sy)
+        return resized(canvas, (self.right - self.left, self.bottom - self.top), box)
+
+    def _extended(self, visible: np.ndarray) -> np.ndarray:
+        """The visible source with its border drawn out to the output's edges."""
+        width, height = self.framing.output
+        out = np.empty((height, width, 3), np.uint8)
+        middle = out[self.top : self.bottom]
+        middle[:, self.left : self.right] = visible
+        middle[:, : self.left] = _mean(visible[:, :BORDER], axis=1)
+        middle[:, self.right :] = _mean(visible[:, -BORDER:], axis=1)
+        out[: self.top] = _mean(middle[:BORDER], axis=0)
+        out[self.bottom :] = _mean(middle[-BORDER:], axis=0)
+        return out
+
+    def _fade(self) -> np.ndarray:
+        """float32 (h,w,1): 1 inside, falling to 0 at those sides that do not lie on the output's edge."""
+        width, height = self.framing.output
+        across = _ramp(self.right - self.left, self.left > 0, self.right < width)
+        down = _ramp(self.bottom - self.top, self.top > 0, self.bottom < height)
+        return (down[:, None] * across[None, :])[..., None]
+
+
+def _mean(band: np.ndarray, axis: int) -> np.ndarray:
+    return np.rint(band.astype(np.float32).mean(axis=axis, keepdims=True)).astype(np.uint8)
+
+
+def _ramp(length: int, fade_start: bool, fade_end: bool) -> np.ndarray:
+    """float32 (length,): 1, or rising from / falling to 0 over `FEATHER` pixels where asked."""
+    steps = np.arange(length, dtype=np.float32)
+    rise = np.minimum((steps + 0.5) / FEATHER, 1) if fade_start else np.ones_like(steps)
+    fall = np.minimum((length - steps - 0.5) / FEATHER, 1) if fade_end else np.ones_like(steps)
+    return np.minimum(rise, fall)

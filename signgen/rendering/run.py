@@ -1,0 +1,241 @@
+"""From the arguments of a render to files in place."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from signgen.errors import InputError
+from signgen.rendering.clip import Sampling, Sink, render_windows, stream
+from signgen.rendering.compare import CompareSheet, open_original
+from signgen.rendering.driving import frame_range, load_driving
+from signgen.rendering.manifest import build_manifest, container_metadata, manifest_path, write_manifest
+from signgen.rendering.plate import Plate
+from signgen.rendering.scene import Scene, build_scene
+from signgen.rendering.settings import Progress, RenderResult, RenderSettings
+from signgen.rendering.staging import Staging
+from signgen.rendering.windows import check_window
+from signgen.sources import Source, load_source
+
+if TYPE_CHECKING:
+    from signgen.keypoints import Keypoints
+    from signgen.pipeline import SignGenPipeline
+
+VIDEO_SUFFIXES = (".mp4", ".webm")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One checked render, ready to start."""
+
+    pipeline: SignGenPipeline
+    scene: Scene
+    frames: range
+    fps: float
+    sampling: Sampling
+    source: str
+    output: Path
+    manifest: Path
+    compare: Path | None
+    original: Path | None
+    configuration: dict[str, Any]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.scene.framing.output
+
+
+def render(
+    keypoints: Keypoints | str | Path,
+    source: Source | str | Path | None = None,
+    model: SignGenPipeline | str | Path = "mini",
+    output: str | Path | None = None,
+    *,
+    compare: str | Path | None = None,
+    original: str | Path | None = None,
+    source_keypoints: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> RenderResult:
+    """Renders a clip of any length to a video file or a folder of PNG frames.
+
+    The output, the side-by-side video and the manifest appear together and whole, or not at all. Memory does not
+    grow with the clip.
+
+    Args:
+        keypoints: what the person does, or the file that says it.
+        source: who is to be shown: an image, a video (its first frame), a built-in signer's name; None: the default.
+        model: ``"mini"``, a folder in diffusers' layout, or a loaded pipeline.
+        output: ``.mp4``, ``.webm`` or a folder; None: the keypoint file's stem + ``.mp4`` in the current folder.
+        compare: file for a second video, source | pose | generated (| original) side by side.
+        original: the true video or its folder of frames, shown in ``compare``.
+        source_keypoints: file that says where the person stands in ``source``.
+        progress: see `Progress`.
+        **options: the fields of `RenderSettings`.
+
+    Raises:
+        InputError: bad keypoints, source, model, output or options.
+        RunError: the encoder failed.
+    """
+    settings = RenderSettings(**options)
+    return render_with(settings, keypoints, source, model, output, compare, original, source_keypoints, progress)
+
+
+def render_with(
+    settings: RenderSettings,
+    keypoints: Keypoints | str | Path,
+    source: Source | str | Path | None = None,
+    model: SignGenPipeline | str | Path = "mini",
+    output: str | Path | None = None,
+    compare: str | Path | None = None,
+    original: str | Path | None = None,
+    source_keypoints: str | Path | None = None,
+    progress: Progress | None = None,
+) -> RenderResult:
+    """`render` with its options in one `RenderSettings`."""
+    begun = time.monotonic()
+    target = _output_path(keypoints, output)
+    paths = [Path(p) for p in (keypoints, source, original, source_keypoints) if isinstance(p, (str, Path))]
+    sheet = None if compare is None else _video_path(Path(compare), "--compare")
+    manifest = manifest_path(target, paths)
+    _check_targets([target, manifest, *([sheet] if sheet else [])], paths)
+    person = source if isinstance(source, Source) else load_source(source, source_keypoints)
+    clip, warnings = load_driving(keypoints, person, settings)
+    frames = frame_range(clip, settings.frames)
+    pipeline = _loaded(model, settings)
+    sampling = _sampling(pipeline, settings)
+    scene = build_scene(person, clip, pipeline.frame_size, pipeline.config.pixel_aspect, settings.size, settings.align)
+    scene.warnings[:0] = warnings
+    configuration = _configuration(pipeline, settings, sampling, scene, frames, clip.fps)
+    job = _Job(
+        pipeline=pipeline, scene=scene, frames=frames, fps=clip.fps, sampling=sampling, source=person.name,
+        output=target, manifest=manifest, compare=sheet, original=None if original is None else Path(original),
+        configuration=configuration,
+    )  # fmt: skip
+    return _run(job, begun, progress)
+
+
+def _run(job: _Job, begun: float, progress: Progress | None) -> RenderResult:
+    """Renders into hidden files, writes the manifest and lets everything appear at once."""
+    with Staging() as staging:
+        temporary = staging.place(job.output)
+        sheet = None if job.compare is None else staging.place(job.compare)
+        manifest = staging.place(job.manifest)
+        evaluations = _write_videos(job, temporary, sheet, progress)
+        result = _result(job, evaluations, time.monotonic() - begun)
+        digest = job.pipeline.weights_sha256()
+        write_manifest(manifest, build_manifest(result.as_dict(), digest, job.configuration))
+    return result
+
+
+def _write_videos(job: _Job, temporary: Path, sheet_path: Path | None, progress: Progress | None) -> int:
+    """Streams the windows into the encoders; returns the evaluations they took."""
+    from contextlib import ExitStack
+
+    from signgen.video import VideoWriter
+
+    words = container_metadata(job.pipeline.name, job.source, job.sampling.seed)
+    scene = job.scene
+    plate = Plate(scene.image, scene.framing, scene.surroundings)
+    with ExitStack() as stack:
+        writer = stack.enter_context(VideoWriter(temporary, job.size, job.fps, words))
+        sheet = sheet_writer = None
+        if sheet_path is not None:
+            sheet = _compare_sheet(job, plate)
+            sheet_writer = stack.enter_context(VideoWriter(sheet_path, sheet.size, job.fps, words))
+        windows = render_windows(job.pipeline, scene, job.frames, job.sampling)
+        return stream(windows, Sink(plate, writer, sheet, sheet_writer), len(job.frames), progress)
+
+
+def _compare_sheet(job: _Job, plate: Plate) -> CompareSheet:
+    original = None
+    if job.original is not None:
+        original = open_original(job.original, job.frames.start, job.frames.stop)
+    panel = plate.compose(job.scene.image)
+    return CompareSheet(panel, job.scene.driving, job.scene.framing, job.pipeline.config.pose_style, original)
+
+
+def _result(job: _Job, evaluations: int, seconds: float) -> RenderResult:
+    count = len(job.frames)
+    return RenderResult(
+        output=job.output,
+        frames=count,
+        width=job.size[0],
+        height=job.size[1],
+        fps=job.fps,
+        seconds=round(seconds, 3),
+        frames_per_second=round(count / seconds, 3),
+        model=job.pipeline.name,
+        source=job.source,
+        seed=job.sampling.seed,
+        steps=job.sampling.steps,
+        window=job.sampling.window,
+        unet_evaluations_per_frame=round(evaluations / count, 4),
+        warnings=list(job.scene.warnings),
+        manifest=job.manifest,
+        compare=job.compare,
+    )
+
+
+def _loaded(model: SignGenPipeline | str | Path, settings: RenderSettings) -> SignGenPipeline:
+    from signgen.pipeline import SignGenPipeline
+
+    if isinstance(model, SignGenPipeline):
+        return model
+    return SignGenPipeline.from_pretrained(model, device=settings.device, dtype=settings.dtype)
+
+
+def _sampling(pipeline: SignGenPipeline, settings: RenderSettings) -> Sampling:
+    """The settings of sampling, with the model's own where none were given."""
+    config = pipeline.config
+    window = settings.window or config.window
+    overlap = min(config.overlap, window - 2) if settings.overlap is None else settings.overlap
+    check_window(window, overlap)
+    guidance = settings.guidance or (float(config.guidance[0]), float(config.guidance[1]))
+    return Sampling(settings.steps or config.steps, guidance, window, overlap, settings.seed)
+
+
+def _configuration(
+    pipeline: SignGenPipeline, settings: RenderSettings, sampling: Sampling, scene: Scene, frames: range, fps: float
+) -> dict[str, Any]:
+    """Everything that was decided, for the manifest."""
+    framing = scene.framing
+    resolved = settings.resolved(
+        frame_size=list(framing.driving),
+        size=list(framing.output),
+        fps=fps,
+        frames=[frames.start, frames.stop],
+        steps=sampling.steps,
+        guidance=list(sampling.guidance),
+        window=sampling.window,
+        overlap=sampling.overlap,
+        device=str(pipeline.device),
+        dtype=str(pipeline.dtype).removeprefix("torch."),
+    )
+    rectangle = [framing.x, framing.y, framing.width, framing.height]
+    return {**resolved, "canvas": list(framing.canvas), "canvas_in_output": rectangle}
+
+
+def _output_path(keypoints: Keypoints | str | Path, output: str | Path | None) -> Path:
+    """The output's path: given, or the keypoints' stem + .mp4 in the current folder."""
+    if output is None:
+        name = Path(keypoints).stem if isinstance(keypoints, (str, Path)) else keypoints.name
+        return Path(f"{Path(name).name or 'signgen'}.mp4")
+    path = Path(output)
+    return path if not path.suffix or path.is_dir() else _video_path(path, "--output")
+
+
+def _video_path(path: Path, option: str) -> Path:
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise InputError(option, f"got {path}", "give a file that ends in .mp4 or .webm, or (--output) a folder")
+    return path
+
+
+def _check_targets(targets: list[Path], inputs: list[Path]) -> None:
+    """Nothing may overwrite what is being read, nor another output."""
+    places = [target.absolute() for target in targets]
+    for target, place in zip(targets, places, strict=True):
+        if places.count(place) > 1 or place in [path.absolute() for path in inputs]:
+            raise InputError(target, "is an input or another output of this render", "write elsewhere")

@@ -1,0 +1,123 @@
+"""Source, driving keypoints, canvas and output brought into one system of coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from signgen.errors import InputError
+from signgen.keypoints import Keypoints
+from signgen.rendering.framing import (
+    Framing,
+    Size,
+    choose_framing,
+    find_stance,
+    fitted,
+    misfit,
+    same_shape,
+    typical_stance,
+)
+from signgen.rendering.plate import lift, resized
+from signgen.sources import Source
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything a clip's windows need that does not depend on the model.
+
+    Attributes:
+        image: uint8 (H,W,3), the source on the canvas.
+        person: the source person's keypoints on the canvas (one frame), or None.
+        driving: the clip's keypoints on the canvas, all frames.
+        framing: where the canvas lies in the output.
+        surroundings: uint8 (H,W,3) of the output's size, what is seen around the canvas; None: the source's border.
+        warnings: what the user should know.
+    """
+
+    image: np.ndarray
+    person: Keypoints | None
+    driving: Keypoints
+    framing: Framing
+    surroundings: np.ndarray | None
+    warnings: list[str]
+
+
+def build_scene(
+    source: Source, driving: Keypoints, canvas: Size, pixel_aspect: float, output: Size | None, align: bool
+) -> Scene:
+    """Lays source and driving person onto the canvas.
+
+    Args:
+        source: the picture of the person.
+        driving: the whole clip's keypoints in its own frame.
+        canvas: (W,H) of the model's frames.
+        pixel_aspect: shown width / true width of things on the canvas.
+        output: (W,H) of the output; None for the driving frame's.
+        align: fit the driving skeleton to the source person's proportions and place.
+    """
+    if align and source.keypoints is None:
+        raise InputError("--align", f"nobody has said where {source.name} shows the person", "add --source-keypoints")
+    output = output or (driving.width, driving.height)
+    image, person, lifted, warnings = place_source(source, canvas, pixel_aspect)
+    reference = (find_stance(person) if person is not None else None) or typical_stance(canvas)
+    framing, notes = choose_framing(driving, reference, canvas, output, pixel_aspect)
+    surroundings = None
+    if not framing.identity and _in_place(source, driving):
+        framing, notes = replace(lifted.onto(output), driving=source.size), []
+        surroundings = resized(source.image, output)
+    on_canvas = framing.to_canvas(driving)
+    if align and person is not None:
+        on_canvas, _ = on_canvas.align(person)
+        notes = misfit(on_canvas, reference, canvas)
+    if person is not None:
+        on_canvas, completed = on_canvas.complete_from(person)
+        notes = [*notes, *completed]
+    return Scene(image, person, on_canvas, framing, surroundings, [*warnings, *notes])
+
+
+def _in_place(source: Source, driving: Keypoints) -> bool:
+    """True if the keypoints are given in the source's own frame and the person stands where the source person does."""
+    if (driving.width, driving.height) != source.size or source.keypoints is None:
+        return False
+    stance = find_stance(source.keypoints)
+    return stance is not None and not misfit(driving, stance, source.size)
+
+
+def place_source(
+    source: Source, canvas: Size, pixel_aspect: float
+) -> tuple[np.ndarray, Keypoints | None, Framing, list[str]]:
+    """The source as a canvas: resized if it has the canvas's shape, else cut out around the person.
+
+    Returns:
+        uint8 (H,W,3) of the canvas's size, the person's keypoints on it or None, which part of the source was taken,
+        and warnings.
+    """
+    warnings = [] if source.keypoints is not None else [_unknown_person(source)]
+    if same_shape(source.size, canvas):
+        framing = Framing(source.size, canvas, source.size, 0, 0, *source.size)
+    else:
+        framing = _source_framing(source, canvas, pixel_aspect)
+        warnings.append(
+            f"{source.name} is {source.size[0]}x{source.size[1]}: {framing.width}x{framing.height} pixels of it from"
+            f" ({framing.x}, {framing.y}) on are used, the model paints {canvas[0]}x{canvas[1]}"
+        )
+    person = None if source.keypoints is None else framing.to_canvas(source.keypoints)
+    return lift(source.image, framing), person, framing, warnings
+
+
+def _unknown_person(source: Source) -> str:
+    return f"no keypoints of {source.name} are known: its person is taken to stand mid-frame; see --source-keypoints"
+
+
+def _source_framing(source: Source, canvas: Size, pixel_aspect: float) -> Framing:
+    """The part of the source that becomes the canvas: around the person if known, else the largest in the middle."""
+    stance = None if source.keypoints is None else find_stance(source.keypoints)
+    if stance is not None:
+        found = fitted(source.size, stance, typical_stance(canvas), canvas, source.size, pixel_aspect)
+        if found is not None:
+            return found
+    width, height = source.size
+    aspect = canvas[0] / (canvas[1] * pixel_aspect)
+    cut = min(width, round(height * aspect)), min(height, round(width / aspect))
+    return Framing(source.size, canvas, source.size, (width - cut[0]) // 2, (height - cut[1]) // 2, *cut)

@@ -1,0 +1,119 @@
+"""What a render is asked to do, and what it gives back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from signgen.errors import InputError
+
+Progress = Callable[[int, int], None]
+"""Called as ``progress(frames done, frames in all)`` after every window, and once with 0 before the first."""
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """The options of a render; None means: as the model or the input says.
+
+    Attributes:
+        frame_size: (W,H) of the frames the keypoints are given in, for formats that do not say.
+        size: (W,H) of the output.
+        fps: frames per second, for formats that do not say.
+        clip: which clip of a file that holds several.
+        frames: which frames of the clip to render.
+        steps: sampling steps.
+        guidance: w1 and w2 of FPDM's eq. 12.
+        window: V, views of one window, the source among them.
+        overlap: K, rendered frames that the next window sees.
+        seed: with the frame's index it decides the frame's noise.
+        align: fit the driving skeleton to the source person's proportions and place.
+        smooth: cut-off of the smoothing of the keypoints, Hz.
+        fill_gaps: longest gap in a point's track to be filled, frames.
+        device, dtype: where and in which numbers to compute, or "auto".
+    """
+
+    frame_size: tuple[int, int] | None = None
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+    clip: str | None = None
+    frames: slice | None = None
+    steps: int | None = None
+    guidance: tuple[float, float] | None = None
+    window: int | None = None
+    overlap: int | None = None
+    seed: int = 0
+    align: bool = False
+    smooth: float | None = None
+    fill_gaps: int | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+
+    def __post_init__(self) -> None:
+        _in_range("--steps", self.steps, 1, 1000)
+        _in_range("--seed", self.seed, 0, 2**63 - 1)
+        _in_range("--smooth", self.smooth, 0.01, 1000)
+        _in_range("--fill-gaps", self.fill_gaps, 0, 10_000)
+        for weight in self.guidance or ():
+            _in_range("--guidance", weight, 0, 100)
+        for option, size in (("--frame-size", self.frame_size), ("--size", self.size)):
+            for side in size or ():
+                _in_range(option, side, 16, 8192)
+        if self.fps is not None and not 0 < self.fps <= 1000:
+            raise InputError("--fps", f"got {self.fps}", "frames per second must be above 0 and at most 1000")
+
+    def resolved(self, **known: Any) -> dict[str, Any]:
+        """All settings as plain data, with what the model or the input decided in ``known`` put in."""
+        values = {**asdict(self), **known}
+        frames = values["frames"]
+        values["frames"] = [frames.start, frames.stop] if isinstance(frames, slice) else frames
+        return values
+
+
+def _in_range(option: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and not (math.isfinite(value) and low <= value <= high):
+        raise InputError(option, f"got {value}", f"allowed are {low} to {high}")
+
+
+@dataclass(frozen=True)
+class RenderResult:
+    """A finished render.
+
+    Attributes:
+        output: the video, or the folder of frames.
+        frames: frames written.
+        width, height, fps: of the output.
+        seconds: wall time from reading the keypoints to the files being in place.
+        frames_per_second: frames / seconds.
+        model, source: their names.
+        seed, steps, window: what was used.
+        unet_evaluations_per_frame: denoiser evaluations of one view each, over frames written; the source's and the
+            already rendered views of every window and all guidance branches are counted.
+        warnings: one line each, for the user.
+        manifest: the JSON file beside the output.
+        compare: the side-by-side video, if one was asked for.
+    """
+
+    output: Path
+    frames: int
+    width: int
+    height: int
+    fps: float
+    seconds: float
+    frames_per_second: float
+    model: str
+    source: str
+    seed: int
+    steps: int
+    window: int
+    unet_evaluations_per_frame: float
+    warnings: list[str]
+    manifest: Path
+    compare: Path | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, as printed by ``signgen render --json``."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}

@@ -1,0 +1,136 @@
+"""Windows, driving keypoints, staged outputs and manifests: what a render stands on, without a model."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from signgen.errors import InputError
+from signgen.keypoints import Keypoints
+from signgen.rendering.driving import frame_range, hold_missing
+from signgen.rendering.manifest import build_manifest, manifest_path, write_manifest
+from signgen.rendering.settings import RenderSettings
+from signgen.rendering.staging import Staging
+from signgen.rendering.windows import plan_windows
+
+
+@pytest.mark.parametrize(("views", "overlap"), [(2, 0), (3, 1), (8, 1), (8, 2), (8, 6), (5, 0)])
+@pytest.mark.parametrize("frames", [1, 2, 7, 50])
+def test_every_frame_is_new_once_and_known_frames_come_just_before(frames, views, overlap):
+    windows = list(plan_windows(frames, views, overlap))
+    assert [i for window in windows for i in window.new] == list(range(frames))
+    for window in windows:
+        assert window.views <= views
+        assert window.known.stop == window.new.start
+        assert len(window.known) == min(overlap, window.new.start)
+
+
+def test_a_longer_clip_begins_with_the_same_windows():
+    whole = list(plan_windows(20, 8, 2))
+    cut = list(plan_windows(12, 8, 2))
+    assert whole[: len(cut)] == cut
+    assert cut[-1].new.stop == 12  # 7 + 5: no window spans the cut
+
+
+@pytest.mark.parametrize(("views", "overlap"), [(1, 0), (0, 0), (65, 1), (8, 7), (8, -1)])
+def test_impossible_windows_are_refused(views, overlap):
+    with pytest.raises(InputError, match=r"--window|--overlap"):
+        list(plan_windows(10, views, overlap))
+
+
+def clip(found: list[bool]) -> Keypoints:
+    """Frame i stands at x = i + 1; frames that are not found are empty."""
+    confidence = np.repeat(np.array(found, np.float32)[:, None], 133, axis=1)
+    xy = np.arange(1, len(found) + 1, dtype=np.float32)[:, None, None] * np.ones((1, 133, 2), np.float32)
+    return Keypoints(xy * confidence[..., None], confidence, width=64, height=64, fps=25.0)
+
+
+def test_empty_frames_hold_the_last_pose_and_the_first_found_one_at_the_start():
+    held, count = hold_missing(clip([False, True, False, False, True, False]))
+    assert held.xy[:, 0, 0].tolist() == [2, 2, 2, 2, 5, 5]
+    assert count == 4
+
+
+def test_a_clip_without_empty_frames_is_left_alone():
+    whole = clip([True, True])
+    assert hold_missing(whole) == (whole, 0)
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"), [(None, range(6)), (slice(2, 4), range(2, 4)), (slice(3, None), range(3, 6))]
+)
+def test_frame_ranges(frames, expected):
+    assert frame_range(clip([True] * 6), frames) == expected
+
+
+@pytest.mark.parametrize("frames", [slice(0, 7), slice(6, None), slice(3, 3), slice(4, 2)])
+def test_frame_ranges_beyond_the_clip_are_refused(frames):
+    with pytest.raises(InputError, match="--frames"):
+        frame_range(clip([True] * 6), frames)
+
+
+def test_staged_outputs_appear_together(tmp_path):
+    first, second = tmp_path / "a.txt", tmp_path / "b.txt"
+    with Staging() as staging:
+        staging.place(first).write_text("1")
+        staging.place(second).write_text("2")
+        assert not first.exists()
+    assert (first.read_text(), second.read_text()) == ("1", "2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+
+
+def test_a_failure_leaves_what_was_there(tmp_path):
+    old = tmp_path / "a.txt"
+    old.write_text("old")
+
+    def fail() -> None:
+        with Staging() as staging:
+            staging.place(old).write_text("new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert old.read_text() == "old"
+
+
+def test_a_folder_replaces_a_folder(tmp_path):
+    target = tmp_path / "frames"
+    target.mkdir()
+    (target / "old.png").write_text("")
+    with Staging() as staging:
+        folder = staging.place(target)
+        folder.mkdir()
+        (folder / "new.png").write_text("")
+    assert [path.name for path in target.iterdir()] == ["new.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["frames"]
+
+
+@pytest.mark.parametrize("parent", ["absent", "file"])
+def test_a_folder_that_cannot_be_written_is_an_input_error(tmp_path, parent):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="no folder"), Staging() as staging:
+        staging.place(tmp_path / parent / "out.mp4")
+
+
+def test_the_manifest_never_overwrites_somebody_elses_file(tmp_path):
+    output, beside = tmp_path / "clip.mp4", tmp_path / "clip.json"
+    assert manifest_path(output, []) == beside
+    assert manifest_path(output, [beside]).name == "clip.manifest.json"
+    beside.write_text('[{"frame_id": 0}]')
+    assert manifest_path(output, []).name == "clip.manifest.json"
+    write_manifest(beside, build_manifest({"frames": 1}, "0" * 64, {}))
+    assert manifest_path(output, []) == beside
+    assert "generated video" in json.loads(beside.read_text())["notice"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"fps": 0}, {"fps": float("nan")}, {"size": (0, 0)}, {"steps": 0}, {"seed": -1}, {"guidance": (1.0, float("inf"))},
+     {"smooth": -2}, {"fill_gaps": -1}, {"frame_size": (9000, 260)}],
+)  # fmt: skip
+def test_settings_out_of_range_are_refused(options):
+    with pytest.raises(InputError):
+        RenderSettings(**options)
