@@ -1,0 +1,117 @@
+"""Samplers: functions from noise to latents over diffusers' schedulers, with the noise of every step supplied."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from signgen.diffusion.parametrisation import denoised_from
+from signgen.errors import InputError
+
+Denoise = Callable[[Tensor, Tensor], Tensor]  # (latents (N, C, h, w), timestep ()) -> prediction (N, C, h, w)
+StepNoise = Callable[[int], Tensor] | Sequence[Tensor]  # step number -> (N, C, h, w), or a recording
+
+
+def schedule(scheduler: Any, steps: int, device: torch.device | str = "cpu") -> Tensor:
+    """The ``steps`` timesteps of a scheduler, (steps,) in order of use; it is set for them."""
+    limit = scheduler.config.num_train_timesteps
+    if not 1 <= steps <= limit:
+        raise InputError("steps", f"got {steps}", f"allowed are 1 to {limit}")
+    scheduler.set_timesteps(steps, device=device)
+    return scheduler.timesteps
+
+
+def sample(
+    denoise: Denoise,
+    latents: Tensor,
+    scheduler: Any,
+    timesteps: Tensor,
+    *,
+    noises: StepNoise | None = None,
+    eta: float = 0.0,
+    on_step: Callable[[int, Tensor], None] | None = None,
+) -> Tensor:
+    """Runs a scheduler from noise to latents.
+
+    Args:
+        denoise: the guided denoiser.
+        latents: (N, C, h, w) standard normal initial noise; see `signgen.diffusion.noise.frame_noise`.
+        scheduler: a diffusers scheduler that was set for ``timesteps``, see `schedule`.
+        timesteps: (S,) in order of use.
+        noises: for samplers that add noise: step number -> (N, C, h, w), or one tensor per step (a recording).
+        eta: DDIM's share of ancestral noise, 0 to 1.
+        on_step: told step number and latents (N, C, h, w) after each step.
+
+    Returns:
+        (N, C, h, w) clean latents.
+    """
+    take = step_function(scheduler, eta)
+    latents = latents * scheduler.init_noise_sigma
+    for index, timestep in enumerate(timesteps):
+        prediction = denoise(scheduler.scale_model_input(latents, timestep), timestep)  # (N, C, h, w)
+        latents = take(prediction, timestep, latents, _NoiseAt(noises, index))  # (N, C, h, w)
+        if on_step is not None:
+            on_step(index, latents)
+    return latents
+
+
+class _NoiseAt:
+    """The noise of one step, looked up only when a sampler asks for it."""
+
+    def __init__(self, noises: StepNoise | None, index: int) -> None:
+        self.noises, self.index = noises, index
+
+    def __call__(self) -> Tensor:
+        if self.noises is None:
+            raise InputError("sampler", "adds noise in each step", "give the noises of its steps")
+        return self.noises(self.index) if callable(self.noises) else self.noises[self.index]
+
+
+def step_function(scheduler: Any, eta: float = 0.0) -> Callable[[Tensor, Tensor, Tensor, Callable[[], Tensor]], Tensor]:
+    """(prediction, timestep, latents, noise) -> latents for a scheduler; refuses those that would draw by themselves."""
+    name = type(scheduler).__name__
+    if name == "DDPMScheduler":
+        return lambda *step: ancestral_step(scheduler, *step)
+    accepted = inspect.signature(scheduler.step).parameters
+    if "variance_noise" in accepted:
+        return lambda *step: _noised_step(scheduler, eta, *step)
+    if "Ancestral" in name or "SDE" in name or name in ("LCMScheduler", "TCDScheduler"):
+        raise InputError("scheduler", name, "it draws its own noise; use DDPM, DDIM or a deterministic solver")
+    return lambda prediction, timestep, latents, noise: scheduler.step(
+        prediction, timestep, latents, return_dict=False
+    )[0]
+
+
+def ancestral_step(
+    scheduler: Any, prediction: Tensor, timestep: Tensor, latents: Tensor, noise: Callable[[], Tensor]
+) -> Tensor:
+    """One DDPM step (Ho et al. eq. 6, 7) between any two timesteps, noise supplied.
+
+    diffusers' own step draws from a generator, which cannot be keyed by frame. Asks for noise in every step but t = 0.
+    """
+    previous = int(scheduler.previous_timestep(timestep))
+    product = scheduler.alphas_cumprod[int(timestep)].to(latents)
+    product_before = scheduler.alphas_cumprod[previous].to(latents) if previous >= 0 else torch.ones_like(product)
+    alpha = product / product_before  # of the whole jump
+    clean = denoised_from(scheduler, prediction, latents, timestep)  # (N, C, h, w)
+    if scheduler.config.clip_sample:
+        clean = clean.clamp(-scheduler.config.clip_sample_range, scheduler.config.clip_sample_range)
+    mean = (product_before.sqrt() * (1 - alpha) * clean + alpha.sqrt() * (1 - product_before) * latents) / (1 - product)
+    if int(timestep) == 0:
+        return mean
+    variance = ((1 - product_before) / (1 - product) * (1 - alpha)).clamp(min=1e-20)
+    return mean + variance.sqrt() * noise().to(latents)  # (N, C, h, w)
+
+
+def _noised_step(
+    scheduler: Any, eta: float, prediction: Tensor, timestep: Tensor, latents: Tensor, noise: Callable[[], Tensor]
+) -> Tensor:
+    """DDIM and its like: eta = 0 needs no noise."""
+    variance_noise = noise().to(latents) if eta > 0 else None
+    return scheduler.step(
+        prediction, timestep, latents, eta=eta, variance_noise=variance_noise, return_dict=False
+    )[0]
