@@ -11,15 +11,14 @@ from signgen.errors import InputError
 from signgen.keypoints._clean import FARTHEST
 from signgen.keypoints._raw import NECK_ORIGIN, RawClip
 from signgen.keypoints.sequence import Keypoints, check_fps, check_size
-from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND, UPPER_BODY
+from signgen.keypoints.skeleton import FACE, LEFT_HAND, LEFT_SHOULDER, RIGHT_HAND, RIGHT_SHOULDER, UPPER_BODY
 
 COMMON_FRAMES = ((210, 260), (256, 256), (512, 512), (640, 480), (1280, 720), (1920, 1080))
 DEFAULT_FPS = 25.0
-_SHAPES = ((210, 260), (512, 512), (640, 480), (1280, 720))  # one frame of each shape, for fractions of a frame
 
-# Face width (jaw end to jaw end) over face height (nasion to chin), in square pixels; PHOENIX14T's 210x260 frames
-# are squeezed sideways, so their faces look narrower.
-_FACE_RATIO, _PHOENIX_FACE_RATIO = 1.25, 1.0
+# Face width (jaw end to jaw end) over face height (nasion to chin), measured on several signers: 1.14 to 1.26.
+_FACE_RATIO = 1.2
+_SHAPES = {4 / 3: (640, 480), 16 / 9: (1280, 720)}  # shape of a frame -> a frame for fractional coordinates
 
 # Where a PHOENIX14T signer stands in 210x260: shoulder width, and the neck (the origin of `.skels`).
 _SHOULDERS, _NECK = 86.0, (108.0, 103.0)
@@ -54,6 +53,7 @@ def finish(
         raise InputError(subject, "no confident keypoint in any frame", "check the estimator's output, or the clip")
     size = check_size(frame_size or raw.size, subject) if frame_size or raw.size else None
     rate = check_fps(fps or raw.fps, subject) if fps or raw.fps else None
+    raw.scores = np.where((raw.xy == 0).all(-1), 0, raw.scores)  # (0,0) is how estimators mark a missing point
     xy, frame, assumed = _in_pixels(raw, size)
     keypoints, warnings = Keypoints.clean(xy, raw.scores, *frame, rate or DEFAULT_FPS, raw.name)
     if not (keypoints.confidence > 0).any():
@@ -87,7 +87,7 @@ def _in_pixels(raw: RawClip, size: tuple[int, int] | None) -> tuple[np.ndarray, 
         return raw.xy, frame, "" if size else ", the smallest common frame that holds the confident points"
     fractions = (raw.xy + 1) / 2 if unit == "signed" else raw.xy
     frame = size or _frame_of_shape(fractions, raw.scores)
-    words = "" if size else ", the frame shape in which its fractional coordinates give a face its usual shape"
+    words = "" if size else ", which gives the face its usual shape (its coordinates are fractions of a frame)"
     return fractions * np.array(frame, np.float64), frame, words
 
 
@@ -131,22 +131,39 @@ def _smallest_frame(xy: np.ndarray, scores: np.ndarray) -> tuple[int, int]:
 
 
 def _frame_of_shape(fractions: np.ndarray, scores: np.ndarray) -> tuple[int, int]:
-    """Among common shapes, the one in which the face is as wide and high as faces are; 512x512 without a face."""
-    chin, nasion, jaw_left, jaw_right = (FACE.start + i for i in (8, 27, 0, 16))
-    face = [chin, nasion, jaw_left, jaw_right]
-    frames = _usable(fractions, scores)[:, face].all(-1)
+    """The frame, among common shapes, in which a face is as wide and high as faces are.
+
+    Where that is square (or nothing is known): 210x260 if the signer stands in it as in PHOENIX14T, else 512x512.
+    PHOENIX14T's frames show a square view squeezed to 210x260, so the face alone cannot tell the two apart.
+    """
+    usable = _usable(fractions, scores)
+    aspect = _FACE_RATIO / (_face_ratio(fractions, usable) or _FACE_RATIO)
+    nearest = min((1.0, *_SHAPES), key=lambda shape: abs(math.log(aspect / shape)))
+    if nearest != 1.0:
+        return _SHAPES[nearest]
+    return COMMON_FRAMES[0] if _stands_as_in_phoenix(fractions, usable) else (512, 512)
+
+
+def _face_ratio(fractions: np.ndarray, usable: np.ndarray) -> float | None:
+    """Width over height of the face, in fractions of the frame's width and height."""
+    jaw_right, jaw_left, nasion, chin = joints = [FACE.start + i for i in (0, 16, 27, 8)]
+    frames = usable[:, joints].all(-1)
     if not frames.any():
-        return 512, 512
-    width = np.median(np.abs(fractions[frames, jaw_right] - fractions[frames, jaw_left])[:, 0])
-    height = np.median(np.abs(fractions[frames, chin] - fractions[frames, nasion])[:, 1])
-    if min(width, height) <= 1e-6:
-        return 512, 512
+        return None
+    width = np.median(np.abs(fractions[frames, jaw_right, 0] - fractions[frames, jaw_left, 0]))
+    height = np.median(np.abs(fractions[frames, chin, 1] - fractions[frames, nasion, 1]))
+    return float(width / height) if min(width, height) > 1e-6 else None
 
-    def oddness(shape: tuple[int, int]) -> float:
-        usual = _PHOENIX_FACE_RATIO if shape == (210, 260) else _FACE_RATIO
-        return abs(math.log(width * shape[0] / (height * shape[1]) / usual))
 
-    return min(_SHAPES, key=oddness)
+def _stands_as_in_phoenix(fractions: np.ndarray, usable: np.ndarray) -> bool:
+    """Shoulders about two fifths of the frame wide, at about half of its height."""
+    shoulders = [LEFT_SHOULDER, RIGHT_SHOULDER]
+    frames = usable[:, shoulders].all(-1)
+    if not frames.any():
+        return False
+    width = np.median(np.abs(np.diff(fractions[frames][:, shoulders, 0], axis=1)))
+    height = np.median(fractions[frames][:, shoulders, 1])
+    return 0.32 <= width <= 0.52 and 0.36 <= height <= 0.60
 
 
 # --- `.skels` ---------------------------------------------------------------------------------------------------------
