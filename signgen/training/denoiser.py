@@ -20,7 +20,7 @@ from signgen.diffusion.parametrisation import add_noise, denoised_from, target_f
 from signgen.models.autoencoder import FrameAutoencoder
 from signgen.models.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
 from signgen.models.fusion import FusionModel
-from signgen.pose_image import draw_points
+from signgen.pose_image.strokes import draw_clip
 from signgen.training.config import TrainConfig
 from signgen.training.latents import latent_store
 from signgen.training.task import Task, crop_corners, gradient_l1, seeded, tile, to_uint8
@@ -119,25 +119,26 @@ class DenoiserTask(Task):
         latents = self._stored(windows.target.ravel()).reshape(batch, length, *self.latents.shape[1:])
         source = self._stored(windows.source)
         keypoints = windows.keypoints
-        if length > 1:  # the source is the window's first view; its own pose is seldom known, so it is left blank
+        if length > 1:  # the source is the window's first view; the pose of a user's own picture is often not known
             latents = torch.cat((source[:, None], latents), 1)
-            keypoints = np.concatenate((np.zeros_like(keypoints[:, :1]), keypoints), 1)
+            own = np.array(self.cache.keypoints[windows.source])
+            own[rng.random(batch) < 0.3, :, 2] = 0
+            keypoints = np.concatenate((own[:, None], keypoints), 1)
         views = latents.shape[1]
         bits = self._known_bits(batch, views, rng)
-        known, flag = self.denoiser.image_level.known_views(self._roughen(latents, generator), bits, source)
+        known, flag = self.denoiser.known_input.known_views(self._roughen(latents, generator), bits, source)
         pose = self.poses(keypoints.reshape(-1, *keypoints.shape[2:]))
         with torch.no_grad():
             images = self.images(windows.source)
             semantic = self.fusion.tokens(images).float()
             e_source = self.fusion.encode(images).repeat_interleave(views, 0)
-            e_pose = self.fusion.encode(pose * 2 - 1)
-            fusion = self.fusion.combiner(e_source, e_pose).float()
+            fusion = self.fusion.fuse(e_source, pose * 2 - 1).float()
         return Inputs(latents.flatten(0, 1), source, semantic, fusion, pose, known, flag), views, bits
 
     def poses(self, keypoints: np.ndarray) -> Tensor:
         """(N, 133, 3) in frame pixels -> pose images (N, 3, H, W) in [0, 1] on the canvas."""
         points = self.on_canvas(keypoints)
-        images = torch.from_numpy(draw_points(points[..., :2], points[..., 2], self.canvas)).to(self.device)
+        images = torch.from_numpy(draw_clip(points[..., :2], points[..., 2], self.canvas, self.canvas)).to(self.device)
         return images.permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=torch.channels_last)
 
     def _stored(self, indices: np.ndarray) -> Tensor:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from signgen.data.cache import FrameCache
 from signgen.data.pairs import draw_windows
-from signgen.diffusion.losses import info_nce
+from signgen.diffusion.losses import baseline_loss, source_enhanced_loss
 from signgen.models.fusion import FusionModel
-from signgen.pose_image import draw_points
+from signgen.pose_image.strokes import draw_clip
 from signgen.training.config import TrainConfig
 from signgen.training.task import Task
 
@@ -43,14 +43,15 @@ class FusionTask(Task):
         target = windows.target[:, 0]
         embeddings = network(self.images(windows.source), self.poses(windows.keypoints[:, 0]), self.images(target))
         e_source, e_fusion, e_target = (e.float() for e in embeddings)
-        same = torch.from_numpy(_same_scene(windows.clip, windows.source, target, self.config.loss.mask_near))
-        loss = info_nce(
-            e_target,
-            e_fusion,
-            e_source if self.config.loss.source_enhanced else None,
-            temperature=self.config.loss.temperature,
-            false_negatives=_mask(same, self.config.loss.source_enhanced).to(self.device),
-        )
+        same_target = self._same_scene(windows.clip, target)
+        if self.config.loss.source_enhanced:
+            same_source = self._same_scene(windows.clip, windows.source)
+            loss = source_enhanced_loss(
+                e_target, e_fusion, e_source, self.config.loss.temperature,
+                same_target=same_target, same_source=same_source,
+            )  # fmt: skip
+        else:
+            loss = baseline_loss(e_target, e_fusion, temperature=self.config.loss.temperature, same_target=same_target)
         with torch.no_grad():
             nearest = nn.functional.normalize(e_target, dim=-1) @ e_fusion.T
             hits = (nearest.argmax(1) == torch.arange(len(nearest), device=nearest.device)).float().mean()
@@ -59,23 +60,16 @@ class FusionTask(Task):
     def poses(self, keypoints: np.ndarray) -> Tensor:
         """(N, 133, 3) in frame pixels -> pose images (N, 3, H, W) in [-1, 1] on the canvas."""
         points = self.on_canvas(keypoints)
-        images = torch.from_numpy(draw_points(points[..., :2], points[..., 2], self.canvas)).to(self.device)
+        images = torch.from_numpy(draw_clip(points[..., :2], points[..., 2], self.canvas, self.canvas)).to(self.device)
         return images.permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
+    def _same_scene(self, clip: np.ndarray, frames: np.ndarray) -> Tensor:
+        """(B, B) bool: pairs of frames of one clip so close in time that they show nearly the same."""
+        near = np.abs(frames[:, None] - frames) < self.config.loss.mask_near
+        return torch.from_numpy((clip[:, None] == clip) & near)
 
     def sheet(self) -> np.ndarray | None:
         return None
 
     def save(self, folder: Path) -> None:
         self.fusion.save_pretrained(folder / "fusion")
-
-
-def _same_scene(clip: np.ndarray, source: np.ndarray, target: np.ndarray, near: int) -> np.ndarray:
-    """(2B, 2B) bool: rows and columns are targets, then sources; True where two frames show (nearly) the same."""
-    clips, frames = np.tile(clip, 2), np.concatenate((target, source))
-    return (clips[:, None] == clips) & (np.abs(frames[:, None] - frames) < near)
-
-
-def _mask(same: Tensor, source_enhanced: bool) -> Tensor:
-    """The pairs that are no negatives; the diagonal holds the positives and stays."""
-    size = len(same) if source_enhanced else len(same) // 2
-    return same[:size, :size] & ~torch.eye(size, dtype=torch.bool)

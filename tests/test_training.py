@@ -1,0 +1,189 @@
+"""The training loop on tiny networks: stages build on each other, a stopped run goes on as if never stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from signgen import config as configuration
+from signgen.data.cache import FrameCache, build_cache
+from signgen.data.pairs import Disturbance, disturb, draw_windows, loss_weights
+from signgen.errors import InputError
+from signgen.models.autoencoder import FrameAutoencoder
+from signgen.models.canvas import canvas_padding, from_canvas, to_canvas
+from signgen.training.config import OptimConfig, TrainConfig
+from signgen.training.loop import learning_rate
+from signgen.training.stages import cache_folder, run_stage
+
+SIZE = (130, 132)  # width, height: neither divides by 8
+TINY_VAE = {"width": 8, "encoder_blocks": [1, 1], "decoder_blocks": [1, 1]}
+TINY_FUSION = {
+    "vision": {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+               "image_size": 32, "patch_size": 16, "projection_dim": 16},
+}  # fmt: skip
+TINY_DENOISER = {
+    "channels": 16, "block_out_channels": [16, 16], "layers_per_block": 1, "attention": [False, True], "head_dim": 8,
+    "norm_groups": 8, "cross_attention_dim": 16, "pose": {"block_out_channels": [8, 8], "unshuffle": 2},
+    "source": {"semantic_dim": 16, "hidden": 16, "patch": 4, "positions": True, "dropout": 0.0}, "fusion_dim": 16,
+    "fusion_hidden": 16, "image_level": True, "fill": "source",
+    "cross_view": {"levels": [1], "mid": False, "heads": 2, "groups": 8, "attentions": 1, "ff_mult": 0},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of three clips whose frames are smooth noise."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+
+    def clips():
+        for number in range(3):
+            frames = rng.integers(0, 255, (6, SIZE[1], SIZE[0], 3)).astype(np.uint8)
+            xy = rng.uniform(20, 110, (6, 133, 2))
+            yield f"clip{number}", "s01", frames, np.concatenate((xy, np.ones((6, 133, 1))), -1)
+
+    build_cache(clips(), cache_folder(folder))
+    return folder
+
+
+def _config(data: Path, output: Path, stage: str, **changes: object) -> TrainConfig:
+    content = {
+        "stage": stage, "data": str(data), "output": str(output), "steps": 4, "batch": 2, "threads": 1,
+        "precision": "no", "sheet_steps": 4, "log_steps": 1, "optim": {"warmup": 1}, **changes,
+    }  # fmt: skip
+    return configuration.build(TrainConfig, content)
+
+
+@pytest.fixture(scope="module")
+def starts(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Trained autoencoder and fusion model (4 steps each)."""
+    folder = tmp_path_factory.mktemp("runs")
+    run_stage(_config(data, folder / "ae", "autoencoder", model=TINY_VAE))
+    run_stage(_config(data, folder / "fusion", "fusion", model=TINY_FUSION))
+    return {"autoencoder": str(folder / "ae/model/vae"), "fusion": str(folder / "fusion/model/fusion")}
+
+
+def test_stages_follow_each_other(data: Path, starts: dict[str, str], tmp_path: Path) -> None:
+    first = _config(data, tmp_path / "den", "denoiser", start=starts, model=TINY_DENOISER)
+    assert run_stage(first)["finished"]
+    loss = {"pixel": 1.0, "crop": 64, "last_step_share": 0.5, "drop": 0.2, "null_share": 0.1}
+    start = {**starts, "denoiser": str(tmp_path / "den/model/denoiser")}
+    result = run_stage(_config(data, tmp_path / "vid", "video", start=start, views=3, loss=loss))
+    assert result["finished"]
+    lines = [json.loads(line) for line in (tmp_path / "vid/log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert all(np.isfinite(line["loss"]) and "pixel" in line for line in lines)
+    assert (tmp_path / "vid/sheets/step-000004.png").is_file()
+    assert (tmp_path / "vid/model/denoiser/diffusion_pytorch_model.safetensors").is_file()
+
+
+def _losses(folder: Path) -> dict[int, float]:
+    lines = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
+    return {line["step"]: line["loss"] for line in lines}
+
+
+def test_a_stopped_run_goes_on_as_if_never_stopped(data: Path, starts: dict[str, str], tmp_path: Path) -> None:
+    def make(name: str, **changes: object) -> TrainConfig:
+        settings = {"start": starts, "model": TINY_DENOISER, "optim": {"decay": 0.0, "warmup": 1}, **changes}
+        return _config(data, tmp_path / name, "denoiser", **settings)
+
+    run_stage(make("whole"))
+    run_stage(make("parts", steps=2))
+    with pytest.raises(InputError, match="already holds a run"):
+        run_stage(make("parts"))
+    run_stage(make("parts"), resume=True)
+    assert _losses(tmp_path / "whole") == pytest.approx(_losses(tmp_path / "parts"), rel=1e-5)
+    checkpoints = sorted(p.name for p in (tmp_path / "parts/checkpoints").iterdir())
+    assert checkpoints == ["step-00000002", "step-00000004"]
+
+
+def test_an_unfinished_checkpoint_is_not_resumed_from(data: Path, tmp_path: Path) -> None:
+    config = _config(data, tmp_path / "ae", "autoencoder", model=TINY_VAE, steps=2)
+    run_stage(config)
+    broken = tmp_path / "ae/checkpoints/step-00000009.tmp"
+    broken.mkdir()
+    assert run_stage(config, resume=True)["steps"] == 2
+    assert not broken.exists()
+
+
+def test_missing_parts_are_named(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"start.autoencoder: no trained autoencoder"):
+        run_stage(_config(data, tmp_path / "x", "denoiser"))
+    assert not (tmp_path / "x").exists()
+    with pytest.raises(InputError, match="no such data set"):
+        run_stage(_config(tmp_path / "none", tmp_path / "x", "autoencoder"))
+    with pytest.raises(InputError, match="stages are autoencoder"):
+        _config(data, tmp_path, "nonsense")
+
+
+def test_windows_depend_on_the_seed_alone_and_stay_in_their_clip(data: Path) -> None:
+    cache = FrameCache.open(cache_folder(data))
+    draws = [draw_windows(cache, 50, 3, np.random.default_rng(5), Disturbance()) for _ in range(2)]
+    assert np.array_equal(draws[0].keypoints, draws[1].keypoints)
+    for clip, target, source in zip(draws[0].clip, draws[0].target, draws[0].source, strict=True):
+        inside = range(cache.clips[clip].start, cache.clips[clip].stop)
+        assert {*target, source} <= set(inside)
+        assert list(np.diff(target)) == [1, 1]
+
+
+def test_disturbance_loses_whole_hands_at_its_rate() -> None:
+    points = np.ones((4000, 1, 133, 3), np.float32)
+    lost = disturb(points, np.random.default_rng(0), Disturbance(drop_hand=0.2, drop_face=0, drop_legs=0))[..., 2] == 0
+    assert lost[:, 0, 91:112].all(1).mean() == pytest.approx(0.2, abs=0.02)
+    assert np.array_equal(lost[:, 0, 91:112].all(1), lost[:, 0, 91:112].any(1))
+    assert (points == 1).all()
+
+
+def test_loss_weights_peak_at_hands() -> None:
+    truth = np.zeros((1, 133, 3), np.float32)
+    truth[0, 91:112] = (60, 100, 1)
+    weights = loss_weights(truth, 216, 264, 8)
+    assert weights.shape == (1, 33, 27)
+    assert weights[0, 12, 7] == weights.max() == pytest.approx(5)
+    assert weights[0, 0, 26] == weights[0, 32, 0] == 1
+
+
+def test_canvas_round_trip() -> None:
+    frames = torch.rand(2, 3, 260, 210)
+    canvas = to_canvas(frames)
+    assert canvas.shape == (2, 3, 264, 216)
+    assert canvas_padding(210, 260) == (3, 3, 2, 2)
+    assert torch.equal(from_canvas(canvas, 210, 260), frames)
+    assert torch.equal(canvas[..., 0, :], canvas[..., 2, :])
+
+
+def test_autoencoder_shapes_and_saving(tmp_path: Path) -> None:
+    vae = FrameAutoencoder(**TINY_VAE).eval()
+    frames = torch.rand(2, 3, 32, 24) * 2 - 1
+    latent = vae.encode(frames).latent_dist.mode()
+    assert latent.shape == (2, 16, 4, 3)
+    assert vae.decode(latent).sample.shape == frames.shape
+    vae.save_pretrained(tmp_path)
+    again = FrameAutoencoder.from_pretrained(tmp_path)
+    assert torch.equal(again.eval()(frames), vae(frames))
+
+
+def test_the_latent_is_normalised_by_training_statistics() -> None:
+    torch.manual_seed(0)
+    vae = FrameAutoencoder(**TINY_VAE).train()
+    vae.tiny.encoder.layers[-1].weight.data *= 100  # untrained, its output is no larger than the norm's epsilon
+    frames = torch.rand(16, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        for _ in range(300):
+            vae.encode(frames)
+        latent = vae.eval().encode(frames).latent_dist.mode()
+    per_channel = torch.nn.functional.pixel_shuffle(latent, 2).transpose(0, 1).flatten(1)
+    assert per_channel.std(1).numpy() == pytest.approx(1, abs=0.05)
+
+
+def test_learning_rate_rises_stays_and_falls() -> None:
+    optim = OptimConfig(lr=1.0, warmup=10, decay=0.5)
+    rates = [learning_rate(optim, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert set(rates[10:50]) == {1.0}
+    assert rates[99] == pytest.approx(0.02)
+    assert all(a >= b for a, b in zip(rates[50:], rates[51:], strict=False))
