@@ -14,13 +14,13 @@ PRED = np.clip(TRUE + RNG.normal(0, 30, TRUE.shape), 0, 255).astype(np.uint8)
 
 @pytest.mark.parametrize(
     "definition",
-    [image.WANG, image.WANG_PRED_RANGE, SSIMDefinition("odd", "gaussian", 5, True, sigma=0.7)],
+    [*image.DEFINITIONS.values(), SSIMDefinition("odd", "gaussian", 5, True, sigma=0.7)],
     ids=lambda d: d.name,
 )
 def test_compiled_ssim_equals_scikit_image(definition: SSIMDefinition) -> None:
     flat = np.full_like(TRUE[0], 90)
     flat[0, 0] = 0
-    for pred, true in [(PRED[0], TRUE[0]), (flat, TRUE[1]), (flat, flat)]:
+    for pred, true in [(PRED[0], TRUE[0]), (TRUE[1], flat), (flat, TRUE[1]), (flat, flat)]:
         expected = image.reference_ssim(pred / 255.0, true / 255.0, definition)
         assert image.ssim_pair(pred / 255.0, true / 255.0, definition) == pytest.approx(expected, abs=1e-9)
 

@@ -1,6 +1,11 @@
-"""Gaussian-window SSIM in one compiled pass; equal to scikit-image to rounding, six times as fast on crops."""
+"""SSIM in one compiled pass: Gaussian windows by separable sums, uniform ones by running sums.
+
+Equal to scikit-image to rounding, and several times as fast, which counts over tens of thousands of frames.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numba
 import numpy as np
@@ -65,13 +70,52 @@ def _plane_ssim(first: np.ndarray, second: np.ndarray, taps: np.ndarray, scale: 
     return total / (height * width)
 
 
-def windowed_ssim(
+@numba.njit(cache=True)
+def _slide_rows(first: np.ndarray, second: np.ndarray, size: int, sums: np.ndarray) -> None:
+    """Running sums of x, y, xx, yy, xy over ``size`` pixels of one line: lines (W,) -> sums (5,W-size+1)."""
+    x = y = xx = yy = xy = 0.0
+    for column in range(len(first)):
+        p, q = first[column], second[column]
+        x, y, xx, yy, xy = x + p, y + q, xx + p * p, yy + q * q, xy + p * q
+        at = column - size + 1
+        if at < 0:
+            continue
+        sums[0, at], sums[1, at], sums[2, at], sums[3, at], sums[4, at] = x, y, xx, yy, xy
+        p, q = first[at], second[at]
+        x, y, xx, yy, xy = x - p, y - q, xx - p * p, yy - q * q, xy - p * q
+
+
+@numba.njit(cache=True)
+def _plane_box_ssim(first: np.ndarray, second: np.ndarray, size: int, scale: float, c1: float, c2: float) -> float:
+    """As `_plane_ssim` for a uniform window: rows enter the running sum below and leave it above."""
+    height, width = first.shape[0] - size + 1, first.shape[1] - size + 1
+    rows = np.empty((first.shape[0], 5, width))
+    running = np.zeros((5, width))
+    total = 0.0
+    for row in range(first.shape[0]):
+        _slide_rows(first[row], second[row], size, rows[row])
+        running += rows[row]
+        if row >= size - 1:
+            total += _row_sum(running / (size * size), scale, c1, c2)
+            running -= rows[row - size + 1]
+    return total / (height * width)
+
+
+def _planes(pred: np.ndarray, target: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The three colour planes (H,W) of two images (H,W,3), in a layout that runs along lines."""
+    for channel in range(pred.shape[-1]):
+        yield np.ascontiguousarray(pred[..., channel]), np.ascontiguousarray(target[..., channel])
+
+
+def gaussian_ssim(
     pred: np.ndarray, target: np.ndarray, taps: np.ndarray, covariance_scale: float, data_range: float
 ) -> float:
-    """Mean SSIM of two float64 images (H,W,3) under a separable window, over the valid interior."""
+    """Mean SSIM of two float64 images (H,W,3) under a Gaussian window, over the valid interior."""
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
-    planes = zip(np.moveaxis(pred, -1, 0), np.moveaxis(target, -1, 0), strict=True)
-    values = [
-        _plane_ssim(np.ascontiguousarray(p), np.ascontiguousarray(t), taps, covariance_scale, c1, c2) for p, t in planes
-    ]
-    return float(np.mean(values))
+    return float(np.mean([_plane_ssim(p, t, taps, covariance_scale, c1, c2) for p, t in _planes(pred, target)]))
+
+
+def uniform_ssim(pred: np.ndarray, target: np.ndarray, size: int, covariance_scale: float, data_range: float) -> float:
+    """Mean SSIM of two float64 images (H,W,3) under a uniform window, over the valid interior."""
+    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
+    return float(np.mean([_plane_box_ssim(p, t, size, covariance_scale, c1, c2) for p, t in _planes(pred, target)]))
