@@ -1,0 +1,102 @@
+"""Single images, and folders of numbered images that stand for a video."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from signgen.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+SMALLEST_SIDE = 16
+MOST_PIXELS = 100_000_000
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, turned as its EXIF tag says, 16 bits cut to 8, transparency laid over white.
+
+    Raises:
+        InputError: not there, not an image, damaged, animated, a side under 16 pixels or over 100 megapixels.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    if not Path(path).is_file():
+        raise InputError(path, "no such file", "check the path")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the check below has its own limit
+            with Image.open(path) as image:
+                _check(image, path)
+                return _as_rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError:
+        raise InputError(path, "is not an image", "give a PNG or JPEG file") from None
+    except Image.DecompressionBombError:
+        raise InputError(path, "has more than 100 megapixels", "scale it down first") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(path, f"is a damaged image ({error})", "save it again as PNG or JPEG") from None
+
+
+def _check(image: Image.Image, path: str | Path) -> None:
+    width, height = image.size
+    if min(width, height) < SMALLEST_SIDE:
+        raise InputError(path, f"is {width}x{height} pixels", f"both sides must be at least {SMALLEST_SIDE} pixels")
+    if width * height > MOST_PIXELS:
+        raise InputError(path, f"is {width}x{height} pixels", "scale it down to at most 100 megapixels")
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # MPO: a photo with an embedded preview
+        raise InputError(path, f"is animated ({image.n_frames} frames)", "save one of its frames as PNG")
+
+
+def _as_rgb(image: Image.Image) -> np.ndarray:
+    from PIL import Image
+
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image)
+        deep = image.mode.startswith("I")
+        grey = np.clip(values >> 8 if deep and values.max(initial=0) > 255 else values, 0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=-1)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.array(image.convert("RGB"))
+
+
+def frame_files(folder: str | Path) -> list[Path]:
+    """The frames of a folder in their natural order (2 before 10).
+
+    PHOENIX14T's own names ``images*.png`` go first; otherwise the largest set of files that differ only in one number.
+    Hidden files and everything else is ignored.
+
+    Raises:
+        InputError: no images in the folder.
+    """
+    files = [f for f in Path(folder).iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith(".")]
+    if not files:
+        raise InputError(folder, "holds no images", "give a folder of numbered PNG or JPEG frames")
+    phoenix = [f for f in files if re.fullmatch(r"images\d+.*\.png", f.name)]
+    return sorted(phoenix or _largest_series(files), key=natural_key)
+
+
+def _largest_series(files: list[Path]) -> list[Path]:
+    """Files whose names are the same but for their last number, the largest such set."""
+
+    def series(file: Path) -> str:
+        return re.sub(r"\d+(?=\D*$)", "#", file.stem) + file.suffix.lower()
+
+    counts = Counter(map(series, files))
+    name, _ = max(counts.items(), key=lambda item: (item[1], "#" in item[0], item[0]))
+    return [f for f in files if series(f) == name]
+
+
+def natural_key(path: Path) -> list[tuple[int, int | str]]:
+    """Sorts numbers in names by value."""
+    return [(1, int(part)) if part.isdigit() else (0, part.lower()) for part in re.split(r"([0-9]+)", path.name)]

@@ -1,0 +1,237 @@
+"""Frame-accurate reading with PyAV, of video files and of folders of images.
+
+Frames are counted as a player shows them: packets that an edit list discards do not count, frames of a variable rate
+count once each. A seek goes to a keyframe that is shown no later than the wanted frame, so that leading frames of an
+open group of pictures are never decoded without their references.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from signgen.errors import InputError, missing_extra
+from signgen.video.images import frame_files, read_image
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+# FFmpeg's names of formats that carry an index of their keyframes; a seek in others lands anywhere.
+_INDEXED = {"mov", "mp4", "matroska", "webm", "avi"}
+_NOT_VIDEO = "give a video that FFmpeg reads, or a folder of frames"
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video is.
+
+    Attributes:
+        width, height: pixels, as shown (after rotation).
+        fps: frames per second, the mean of a variable rate; None for a folder, which has none.
+        frames: number of frames.
+    """
+
+    width: int
+    height: int
+    fps: float | None
+    frames: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.width, self.height
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """Size, rate and exact number of frames; reads the whole file but decodes one frame only.
+
+    Raises:
+        InputError: not there, not a video, or without a frame.
+    """
+    if Path(path).is_dir():
+        files = frame_files(path)
+        height, width = read_image(files[0]).shape[:2]
+        return VideoInfo(width, height, None, len(files))
+    with _opened(path) as (container, stream):
+        first = next(container.decode(stream), None)
+        if first is None:
+            raise InputError(path, "holds no frame", _NOT_VIDEO)
+        height, width = _pixels(first).shape[:2]
+        rate = stream.average_rate or stream.guessed_rate
+    with _opened(path) as (container, stream):
+        frames = sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))
+    return VideoInfo(width, height, float(rate) if rate else None, frames)
+
+
+def read_frames(path: str | Path, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+    """Yields frames ``start`` to ``stop - 1`` (to the end if None), one at a time, each (H, W, 3) uint8 RGB.
+
+    A range beyond the end yields what there is.
+
+    Raises:
+        InputError: not there, not a video, damaged, or images of different sizes; while iterating.
+    """
+    if start < 0 or (stop is not None and stop < 0):
+        raise ValueError(f"frames count from 0, got {start} to {stop}")
+    if Path(path).is_dir():
+        return _read_folder(path, start, stop)
+    return _read_video(path, start, stop)
+
+
+def read_frame(path: str | Path, index: int, reader: str = "pyav") -> np.ndarray:
+    """Frame ``index``, (H, W, 3) uint8 RGB.
+
+    Args:
+        path: video file or folder of images.
+        index: from 0.
+        reader: ``pyav``, or ``decord``, whose frames are right only in files with closed groups of pictures and
+            without an edit list.
+
+    Raises:
+        InputError: no such frame, or as in `read_frames`.
+    """
+    if reader not in ("pyav", "decord"):
+        raise InputError("reader", f"got {reader!r}", "choose pyav or decord")
+    if index < 0:
+        raise InputError(path, f"has no frame {index}", "frames count from 0")
+    if reader == "decord" and not Path(path).is_dir():
+        return _read_with_decord(path, index)
+    frame = next(iter(read_frames(path, index, index + 1)), None)
+    if frame is None:
+        raise InputError(path, f"has no frame {index}", f"it has {probe(path).frames} frames, counted from 0")
+    return frame
+
+
+# --- folders ------------------------------------------------------------------------------------------------------
+
+
+def _read_folder(folder: str | Path, start: int, stop: int | None) -> Iterator[np.ndarray]:
+    shape = None
+    for file in frame_files(folder)[start:stop]:
+        frame = read_image(file)
+        if shape is not None and frame.shape != shape:
+            got = f"is {frame.shape[1]}x{frame.shape[0]}, the frames before are {shape[1]}x{shape[0]}"
+            raise InputError(file, got, "all frames of a folder must have one size")
+        shape = frame.shape
+        yield frame
+
+
+# --- video files --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The container and its first video stream; FFmpeg's errors become `InputError`."""
+    import av
+
+    if not Path(path).is_file():
+        raise InputError(path, "no such file or folder", "check the path")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise InputError(path, "has no video in it", _NOT_VIDEO)
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            yield container, stream
+    except av.FFmpegError as error:
+        raise InputError(path, f"is not a readable video ({error.strerror or error})", _NOT_VIDEO) from None
+
+
+def _pixels(frame: VideoFrame) -> np.ndarray:
+    """RGB, turned as the container says."""
+    image = frame.to_ndarray(format="rgb24")
+    turns = round((frame.rotation or 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+def _read_video(path: str | Path, start: int, stop: int | None) -> Iterator[np.ndarray]:
+    count = None if stop is None else max(stop - start, 0)
+    shape = None
+    for frame in islice(_from_frame(path, start), count):
+        image = _pixels(frame)
+        if shape is not None and image.shape != shape:
+            raise InputError(path, "changes its size on the way", "encode it again with one size")
+        shape = image.shape
+        yield image
+
+
+@dataclass(frozen=True)
+class _Times:
+    """Times in the stream's own unit.
+
+    Attributes:
+        shown: of the shown frames in their order; empty if seeking by time is not safe.
+        keys: of the keyframes.
+        hidden: of the frames that an edit list hides.
+    """
+
+    shown: list[int]
+    keys: list[int]
+    hidden: set[int]
+
+
+def _from_frame(path: str | Path, start: int) -> Iterator[VideoFrame]:
+    """Frames in the order shown, from number ``start`` on: by a seek where that is safe, else by decoding all."""
+    times = _times(path, start)
+    if start and times.shown:
+        if start >= len(times.shown):
+            return
+        wanted = times.shown[start]
+        with _opened(path) as (container, stream):
+            key = max((k for k in times.keys if k <= wanted), default=times.shown[0])
+            container.seek(key, stream=stream, backward=True)
+            frames = _shown(container, stream, times.hidden)
+            first = next(frames, None)
+            if first is not None and first.pts <= wanted:
+                yield from (frame for frame in chain([first], frames) if frame.pts >= wanted)
+                return
+    with _opened(path) as (container, stream):
+        yield from islice(_shown(container, stream, times.hidden), start, None)
+
+
+def _times(path: str | Path, start: int) -> _Times:
+    """Reads all packets, without decoding, if frame ``start`` or an edit list makes that necessary."""
+    shown, keys, hidden = [], [], set()
+    with _opened(path) as (container, stream):
+        names = set(container.format.name.split(","))
+        if not names & _INDEXED or (start == 0 and "mov" not in names):
+            return _Times([], [], set())
+        for packet in container.demux(stream):
+            if not packet.size:
+                continue
+            if packet.pts is None:
+                return _Times([], [], hidden)
+            if packet.is_keyframe:
+                keys.append(packet.pts)
+            if packet.is_discard:
+                hidden.add(packet.pts)
+            else:
+                shown.append(packet.pts)
+    # Two frames at one time cannot be told apart by seeking.
+    return _Times(sorted(shown) if len(set(shown)) == len(shown) else [], keys, hidden)
+
+
+def _shown(container: InputContainer, stream: VideoStream, hidden: set[int]) -> Iterator[VideoFrame]:
+    return (frame for frame in container.decode(stream) if frame.pts is None or frame.pts not in hidden)
+
+
+def _read_with_decord(path: str | Path, index: int) -> np.ndarray:
+    try:
+        import decord
+    except ImportError:
+        raise missing_extra("decord", "decord") from None
+    try:
+        video = decord.VideoReader(str(path))
+    except RuntimeError:
+        raise InputError(path, "is not a video that decord reads", "use reader='pyav'") from None
+    if index >= len(video):
+        raise InputError(path, f"has no frame {index}", f"it has {len(video)} frames, counted from 0")
+    return video[index].asnumpy()
