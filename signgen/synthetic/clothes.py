@@ -1,0 +1,177 @@
+"""Clothes: a shell around the body, cut at neck and cuffs, with folds, a second colour and a straight waist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from signgen.synthetic.body import bone_index, template, vertex_normals
+from signgen.synthetic.looks import Look
+from signgen.synthetic.mesh import (CLOTH, Patch, boundary, dense_weights, mean_of_pairs, neighbours, plain_patch, smooth,
+                                    sparse_weights, subdivide)
+from signgen.synthetic.noise import noise_at, smoothstep
+
+CHEST_Z, WAIST_Z = 0.52, 0.30  # canonical heights between which the trunk is made straight, and below
+UNDER_DEPTH = 0.007  # metres by which skin under cloth is pushed in
+
+
+@dataclass(frozen=True)
+class Shell:
+    """The subdivided clothing shell of the template: m vertices, each the mean of a pair of template vertices."""
+
+    faces: np.ndarray
+    pairs: np.ndarray
+    table: np.ndarray  # neighbours
+    rim: np.ndarray  # vertices on its open edges
+    canonical: np.ndarray
+    weights: np.ndarray
+    bones: np.ndarray
+    arm: np.ndarray  # share 0..1 of a vertex that follows the arms
+    neck: np.ndarray  # share 0..1 that follows neck and head
+
+
+@lru_cache(maxsize=1)
+def shell() -> Shell:
+    """Built once a process; its skinning is smoother than the body's, which lets cloth bend over joints."""
+    shared = template()
+    faces, pairs = subdivide(shared.cloth_faces)
+    table, rim = neighbours(faces, len(pairs)), boundary(faces)
+    dense = mean_of_pairs(dense_weights(shared.weights, shared.bones), pairs)
+    dense = smooth(dense, table, rim, 3)
+    arms = [bone_index[f"{bone}.{side}"] for side in "LR"
+            for bone in ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")]
+    neck = [bone_index[bone] for bone in ("neck01", "neck02", "neck03", "head")]
+    weights, bones = sparse_weights(dense)
+    return Shell(faces, pairs, table, rim, mean_of_pairs(shared.canonical, pairs), weights, bones,
+                 dense[:, arms].sum(1), dense[:, neck].sum(1))
+
+
+@lru_cache(maxsize=1)
+def _forearms() -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Canonical wrist position and forearm direction, left and right."""
+    heads = template().heads
+    out = []
+    for side in "LR":
+        wrist = heads[bone_index[f"wrist.{side}"]]
+        along = wrist - heads[bone_index[f"lowerarm01.{side}"]]
+        out.append((wrist, along / np.linalg.norm(along)))
+    return tuple(out)
+
+
+def past_wrist(points: np.ndarray) -> np.ndarray:
+    """How far (n,) canonical points lie past the wrist joint along the forearm, metres; far negative off the arms."""
+    out = np.full(len(points), -1.0)
+    for (wrist, along), mine in zip(_forearms(), (points[:, 0] > 0.30, points[:, 0] < -0.30), strict=True):
+        out = np.where(mine, (points - wrist) @ along, out)
+    return out
+
+
+def neck_cut(neckline: str, points: np.ndarray) -> np.ndarray:
+    """Signed distance (n,) in metres at canonical points: cloth above 0, the neck's opening below."""
+    x, y, z = points.T
+    high = (0.838 + 0.22 * (y + 0.10)) - z
+    if neckline == "turtle":
+        return high
+    if neckline == "shirt":
+        collar = (0.815 + 0.30 * (y + 0.10)) - z
+        opening = np.abs(x) - np.clip(0.42 * (z - 0.715), 0, 0.05)
+        return np.where(y < -0.03, np.minimum(collar, opening), collar)
+    wide, deep = (0.082, 0.082) if neckline in ("crew", "jacket") else (0.088, 0.086)
+    ring = (np.sqrt((x / wide) ** 2 + ((y + 0.030) / deep) ** 2) - 1) * 0.08
+    ring = np.where(z < 0.70, 1.0, ring)
+    if neckline == "vee":
+        ring = np.minimum(ring, np.where(y < -0.01, (np.abs(x) - 0.080 * (z - 0.64) / 0.16) * 0.9, 1.0))
+    return np.where((np.abs(x) < 0.16) & (z > 0.60), ring, 1.0)
+
+
+def cloth_cut(look: Look, points: np.ndarray) -> np.ndarray:
+    """Signed distance (n,): where the cloth is, between the neckline and the cuffs."""
+    return np.minimum(neck_cut(look.neckline, points), look.cuff - past_wrist(points))
+
+
+def _trim(look: Look, points: np.ndarray) -> np.ndarray:
+    """Signed distance (n,) of the second colour: a jacket's opening, a shirt's button line and the edge of its collar."""
+    x, y, z = points.T
+    front = np.where(y < -0.02, 0.0, -1.0)
+    if look.neckline == "jacket":
+        return np.minimum(0.085 * np.clip((z - 0.40) / 0.34, 0, 1) - 0.004 - np.abs(x), 0.02) + front
+    if look.neckline == "shirt":
+        placket = 0.0022 - np.abs(np.abs(x) - 0.016)
+        collar = 0.003 - np.abs(z - (0.745 + 0.30 * (y + 0.10) + 0.35 * np.abs(x)))
+        return np.maximum(placket + front, np.where(z > 0.72, collar, -1.0)) - np.where(np.abs(x) > 0.11, 1, 0)
+    return np.full(len(points), -1.0)
+
+
+def _thickness(look: Look, suit: Shell) -> np.ndarray:
+    """Distance (m,) of the cloth from the smoothed body, metres."""
+    points = suit.canonical
+    x, y, z = np.abs(points[:, 0]), points[:, 1], points[:, 2]
+    thick = np.full(len(points), look.bulk)
+    thick *= 1 - 0.55 * smoothstep(0.2, 0.8, suit.neck)
+    shoulder = np.exp(-(((x - 0.17) / 0.06) ** 2 + ((z - 0.72) / 0.07) ** 2))
+    thick *= 1 - 0.5 * shoulder
+    cuff = look.cuff - past_wrist(points)
+    thick = np.where(cuff < 0.06, 0.0035 + (thick - 0.0035) * smoothstep(0.0, 0.06, cuff), thick)
+    if look.neckline == "jacket":
+        thick += 0.006 * smoothstep(0.006, -0.006, _trim(look, points)) * (1 - suit.arm)
+    wide = 0.014 * (noise_at(points, 12, look.seed) - 0.5) + 0.006 * (noise_at(points, 26, look.seed + 1) - 0.5)
+    calm = (1 - 0.75 * smoothstep(0.1, 0.5, suit.neck)) * smoothstep(0.0, 0.05, cuff) * (1 - 0.6 * shoulder)
+    return thick + wide * calm
+
+
+def _ridges(points: np.ndarray, frequency: tuple[float, float, float], seed: float) -> np.ndarray:
+    """Sharp-crested noise (n,) 0..1, as of folds."""
+    return 1 - np.abs(2 * noise_at(points, frequency, seed) - 1)
+
+
+def _fold_height(look: Look, suit: Shell) -> np.ndarray:
+    """Height (m,) of the folds, metres: slanting over the trunk, across the sleeves near elbow and cuff."""
+    points = suit.canonical
+    x, y, z = points.T
+    slanted = np.stack([0.75 * np.abs(x) - 0.66 * z, y, 0.66 * np.abs(x) + 0.75 * z], 1)
+    trunk = 0.010 * _ridges(slanted, (19, 7, 5), look.seed + 21) + 0.006 * _ridges(slanted, (34, 10, 8), look.seed + 22)
+    elbow = np.exp(-(((np.abs(x) - 0.40) / 0.08) ** 2)) + 0.6 * np.exp(-(((np.abs(x) - 0.54) / 0.05) ** 2))
+    along = np.stack([np.abs(x) - 0.5 * z, y, 0.5 * np.abs(x) + z], 1)
+    sleeve = (0.3 + elbow) * (0.007 * _ridges(along, (30, 9, 9), look.seed + 23) + 0.003 * noise_at(points, 60, look.seed + 24))
+    share = smoothstep(0.3, 0.8, suit.arm)
+    return (trunk * (1 - share) + sleeve * share) * (1 - suit.neck)
+
+
+def gradient_bump(height: np.ndarray, vertices: np.ndarray, normals: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """What a height field (m,) on a mesh adds to its unit normals, (m, 3): minus the tangential gradient."""
+    edges = vertices[table] - vertices[:, None]
+    edges = edges - (edges * normals[:, None]).sum(2, keepdims=True) * normals[:, None]
+    square = (edges**2).sum(2)
+    slope = np.where(square > 1e-10, (height[table] - height[:, None]) / np.maximum(square, 1e-10), 0)
+    count = np.maximum((square > 1e-10).sum(1), 1)
+    return -2.0 * (edges * slope[:, :, None]).sum(1) / count[:, None]
+
+
+def straight_waist(vertices: np.ndarray, canonical: np.ndarray, trunk: np.ndarray) -> np.ndarray:
+    """Factor (n,) for x that lets cloth hang straight from the chest: no flare over hips, no wasp waist.
+
+    `trunk` (n,) is the share 0..1 that is not arm; the factor is 1 above the chest.
+    """
+    body = trunk > 0.9
+    heights = np.linspace(0.0, CHEST_Z, 27)
+    widths = np.array([np.abs(vertices[body & (np.abs(canonical[:, 2] - h) < 0.02), 0]).max(initial=0.05) for h in heights])
+    wanted = widths[-1] * np.interp(heights, [0.0, WAIST_Z, CHEST_Z], [1.0, 0.965, 1.0])
+    factor = np.interp(canonical[:, 2], heights, 0.15 + 0.85 * wanted / widths)
+    factor = np.where(canonical[:, 2] < CHEST_Z, factor, 1.0)
+    return 1 + (factor - 1) * smoothstep(0.5, 0.95, trunk)
+
+
+def clothes_patch(look: Look, rest: np.ndarray) -> Patch:
+    """The clothes of a signer with rest vertices (n, 3)."""
+    suit = shell()
+    base = smooth(mean_of_pairs(rest, suit.pairs), suit.table, suit.rim, 4)
+    base[:, 0] *= straight_waist(base, suit.canonical, 1 - suit.arm)
+    normals = vertex_normals(base, suit.faces)
+    vertices = base + normals * _thickness(look, suit)[:, None]
+    colour = np.array(look.cloth) + (np.array(look.sleeves) - look.cloth) * smoothstep(0.45, 0.75, suit.arm)[:, None]
+    patch = plain_patch(vertices, suit.faces, CLOTH, colour, suit.canonical, suit.weights, suit.bones)
+    patch.cut, patch.trim = cloth_cut(look, suit.canonical), _trim(look, suit.canonical)
+    patch.bump = gradient_bump(_fold_height(look, suit), vertices, normals, suit.table)
+    return patch

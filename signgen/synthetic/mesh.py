@@ -1,0 +1,116 @@
+"""Small pieces of mesh arithmetic that dressing a body needs: subdivision, smoothing, assembling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from signgen.synthetic.body import BONES, largest_weights
+
+SKIN, CLOTH, HAIR, EYE, MOUTH, TEETH = range(6)  # materials of faces
+
+
+@dataclass
+class Patch:
+    """A piece of a signer's surface, n vertices and F faces (counter-clockwise from outside), in the rest pose.
+
+    `cut` (n,) metres: the surface exists where its interpolated value is above 0. `trim` (n,) metres: cloth is painted in
+    the second cloth colour where it is above 0. `bump` (n, 3) is added to the unit normals before shading.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    material: np.ndarray  # (F,)
+    colour: np.ndarray  # (n, 3) albedo, linear
+    canonical: np.ndarray  # (n, 3)
+    weights: np.ndarray  # (n, 8)
+    bones: np.ndarray  # (n, 8)
+    cut: np.ndarray
+    trim: np.ndarray
+    bump: np.ndarray
+
+
+def plain_patch(vertices: np.ndarray, faces: np.ndarray, material: int | np.ndarray, colour: np.ndarray,
+                canonical: np.ndarray, weights: np.ndarray, bones: np.ndarray) -> Patch:
+    """A patch that is whole, without trim and bumps; one colour (3,) or one a vertex."""
+    n = len(vertices)
+    return Patch(vertices, faces, np.broadcast_to(np.asarray(material, np.int64), (len(faces),)).copy(),
+                 np.broadcast_to(np.asarray(colour, np.float64), (n, 3)).copy(), canonical, weights, bones,
+                 np.ones(n), np.full(n, -1.0), np.zeros((n, 3)))
+
+
+def join(patches: list[Patch]) -> Patch:
+    """One patch of many, vertices and faces in the order given."""
+    starts = np.cumsum([0] + [len(patch.vertices) for patch in patches])
+    faces = np.concatenate([patch.faces + start for patch, start in zip(patches, starts, strict=False)])
+    stacked = {name: np.concatenate([getattr(patch, name) for patch in patches])
+               for name in ("vertices", "material", "colour", "canonical", "weights", "bones", "cut", "trim", "bump")}
+    return Patch(faces=faces, **stacked)
+
+
+def subdivide(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Split every face (F, 3) into four at its edge middles.
+
+    Returns the faces (4F, 3) over new vertices and the pairs (m, 2) of old vertices whose mean each new vertex is; vertices
+    that stay come first, paired with themselves.
+    """
+    old = np.unique(faces)
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), 1)
+    unique, where = np.unique(edges, axis=0, return_inverse=True)
+    middle = len(old) + where.reshape(3, len(faces))
+    a, b, c = np.searchsorted(old, faces).T
+    ab, bc, ca = middle
+    split = [np.stack(corner, 1) for corner in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
+    return np.concatenate(split), np.concatenate([np.stack([old, old], 1), unique])
+
+
+def mean_of_pairs(values: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Values (m, ...) at subdivided vertices."""
+    return 0.5 * (values[pairs[:, 0]] + values[pairs[:, 1]])
+
+
+def neighbours(faces: np.ndarray, count: int) -> np.ndarray:
+    """Neighbour table (count, K) of vertex indices, padded with the vertex itself."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
+    start = np.searchsorted(edges[:, 0], np.arange(count))
+    place = np.arange(len(edges)) - start[edges[:, 0]]
+    table = np.repeat(np.arange(count)[:, None], place.max() + 1, 1)
+    table[edges[:, 0], place] = edges[:, 1]
+    return table
+
+
+def boundary(faces: np.ndarray) -> np.ndarray:
+    """Vertices on edges that belong to one face only."""
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), 1)
+    unique, counts = np.unique(edges, axis=0, return_counts=True)
+    return np.unique(unique[counts == 1])
+
+
+def smooth(values: np.ndarray, table: np.ndarray, fixed: np.ndarray, passes: int, strength: float = 0.5) -> np.ndarray:
+    """Laplacian smoothing of values (n, d) over a neighbour table; the vertices `fixed` stay."""
+    own = np.arange(len(table))[:, None]
+    used = (table != own).astype(values.dtype)
+    degree = np.maximum(used.sum(1, keepdims=True), 1)
+    moving = np.ones((len(table), 1), values.dtype)
+    moving[fixed] = 0
+    for _ in range(passes):
+        mean = np.zeros_like(values)
+        for column in range(table.shape[1]):
+            mean += values[table[:, column]] * used[:, column:column + 1]
+        values = values + strength * moving * (mean / degree - values)
+    return values
+
+
+def dense_weights(weights: np.ndarray, bones: np.ndarray) -> np.ndarray:
+    """Skinning weights (n, J) of sparse ones (n, K)."""
+    dense = np.zeros((len(weights), len(BONES)))
+    np.add.at(dense, (np.arange(len(weights))[:, None], bones), weights)
+    return dense
+
+
+def sparse_weights(dense: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The largest weights and their bones, (n, 8) each, of dense ones (n, J)."""
+    every = np.broadcast_to(np.arange(dense.shape[1]), dense.shape)
+    return largest_weights(dense, every)

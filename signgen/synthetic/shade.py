@@ -1,0 +1,244 @@
+"""Light: albedo by material, a wrapped key light with a shadow map, fill, ambient and screen-space occlusion."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numba as nb
+import numpy as np
+
+from signgen.synthetic.body import template
+from signgen.synthetic.mesh import CLOTH, EYE, HAIR, SKIN, TEETH
+from signgen.synthetic.noise import value_noise
+from signgen.synthetic.raster import box_blur, rasterise
+
+GAMMA = 0.80  # displayed = linear ** GAMMA
+SHADOW_SIZE, SHADOW_METRES, SHADOW_BIAS = 140, 1.35, 0.018
+SHADOW_CENTRE = np.array([0.0, -0.10, 0.70])
+BACKDROP_DEPTH = 0.30
+BROW_LANDMARKS = (255, 206, 204, 205, 208)  # hm08 ids of the person's right brow, outer to inner
+BROW_LOWERED = np.array([0.0005, 0.0015, 0.0025, 0.0030, 0.0045])
+BROW_WIDTH = np.array([0.0010, 0.0019, 0.0026, 0.0031, 0.0029])
+
+
+class Paint(NamedTuple):
+    """Per-signer colours the shader needs beside those of the vertices; all linear, arrays (3,)."""
+
+    brows: np.ndarray
+    brow_line: np.ndarray  # (5, 3): |x|, z, half-width in canonical metres
+    iris: np.ndarray
+    eyes: np.ndarray  # (2, 3) canonical cornea poles, left and right
+    second: np.ndarray  # trim colour of cloth
+    seed: float
+
+
+class Light(NamedTuple):
+    """Directions towards the lights (3,), unit, and their strengths."""
+
+    key: np.ndarray
+    fill: np.ndarray
+    key_power: float
+    fill_power: float
+    ambient: float
+
+
+class Shadow(NamedTuple):
+    """Orthographic depth map seen from the key light."""
+
+    depth: np.ndarray  # (S, S)
+    axes: np.ndarray  # (3, 3): right, down, away from the light
+    origin: np.ndarray  # (2,)
+    scale: float  # pixels a metre
+
+
+def unit(vector) -> np.ndarray:
+    """A vector of length 1."""
+    vector = np.asarray(vector, np.float64)
+    return vector / np.linalg.norm(vector)
+
+
+def studio_light(seed: int) -> Light:
+    """Key light from the viewer's upper left, with a little variation by seed."""
+    rng = np.random.default_rng([seed, 47])
+    key = unit(np.array([-0.45, -0.75, 0.62]) + rng.normal(0, 0.06, 3))
+    gain = float(rng.uniform(0.94, 1.06))
+    return Light(key, unit([0.75, -0.65, 0.10]), 0.78 * gain, float(rng.uniform(0.30, 0.38)), float(rng.uniform(0.28, 0.32)))
+
+
+def paint_of(look) -> Paint:
+    """The shader's colours for a `Look`."""
+    shared = template()
+    brow = shared.canonical[shared.new[list(BROW_LANDMARKS)]]
+    line = np.stack([np.abs(brow[:, 0]), brow[:, 2] - BROW_LOWERED, BROW_WIDTH], 1)
+    eyes = shared.canonical[shared.new[[14607, 14679]]]
+    return Paint(np.array(look.brows), line, np.array(look.iris), eyes, np.array(look.second), float(look.seed))
+
+
+def shadow_map(vertices, surface, light: Light) -> Shadow:
+    """Depth of the posed surface seen from the key light."""
+    away = -light.key
+    right = unit(np.cross([0, 0, 1], away))
+    down = np.cross(away, right)
+    scale = SHADOW_SIZE / SHADOW_METRES
+    origin = np.array([SHADOW_CENTRE @ right, SHADOW_CENTRE @ down]) - SHADOW_METRES / 2
+    axes = np.stack([right, down, away]).astype(np.float32)
+    points = vertices @ axes.T
+    points[:, :2] = (points[:, :2] - origin.astype(np.float32)) * np.float32(scale)
+    depth = np.empty((SHADOW_SIZE, SHADOW_SIZE), np.float32)
+    face, weights = np.empty(depth.shape, np.int32), np.empty((*depth.shape, 2), np.float32)
+    rasterise(points, surface.faces, surface.material, surface.cut, surface.canonical, depth, face, weights)
+    return Shadow(depth, axes.astype(np.float64), origin, scale)
+
+
+def occlusion(depth: np.ndarray, pixel: float) -> np.ndarray:
+    """Factor (H, W) that darkens what lies behind its surroundings; `pixel` = buffer pixels of one native pixel."""
+    clamped = np.minimum(depth, np.float32(BACKDROP_DEPTH))
+    total = np.zeros_like(clamped)
+    for radius, strength in ((4, 11.0), (12, 5.0)):
+        behind = clamped - box_blur(clamped, max(1, round(radius * pixel)))
+        total += np.float32(strength) * np.clip(behind, 0, np.float32(0.15))
+    return np.exp(-total)
+
+
+@nb.njit(fastmath=True, cache=True, inline="always")
+def _clamp(x):
+    return min(1.0, max(0.0, x))
+
+
+@nb.njit(fastmath=True, cache=True)
+def _lit(shadow, x, y, z):
+    """Share 0..1 of a soft 4 x 4 neighbourhood of the shadow map in which a point is lit."""
+    axes, size = shadow.axes, shadow.depth.shape[0]
+    u = (x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2] - shadow.origin[0]) * shadow.scale - 0.5
+    v = (x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2] - shadow.origin[1]) * shadow.scale - 0.5
+    far = x * axes[2, 0] + y * axes[2, 1] + z * axes[2, 2] - SHADOW_BIAS
+    left, top = int(math.floor(u)), int(math.floor(v))
+    total, lit = 1e-9, 1e-9
+    for row in range(max(0, top - 1), min(size, top + 3)):
+        for column in range(max(0, left - 1), min(size, left + 3)):
+            share = max(0.0, 1.9 - abs(u - column)) * max(0.0, 1.9 - abs(v - row))
+            total += share
+            if shadow.depth[row, column] > far:
+                lit += share
+    return lit / total
+
+
+@nb.njit(fastmath=True, cache=True)
+def _brow_share(paint, x, z):
+    """How much of a brow covers canonical (x, z): a soft capsule along the brow's line, uneven like hair."""
+    line, x = paint.brow_line, abs(x)
+    nearest = 1.0
+    for k in range(4):
+        ex, ez = line[k + 1, 0] - line[k, 0], line[k + 1, 1] - line[k, 1]
+        t = _clamp(((x - line[k, 0]) * ex + (z - line[k, 1]) * ez) / (ex * ex + ez * ez))
+        away = math.sqrt((x - line[k, 0] - t * ex) ** 2 + (z - line[k, 1] - t * ez) ** 2)
+        nearest = min(nearest, away - line[k, 2] - t * (line[k + 1, 2] - line[k, 2]))
+    return min(0.92, _clamp(0.5 - nearest / 0.0022) * (0.55 + 0.5 * value_noise(x * 900, z * 500, 3.0)))
+
+
+@nb.njit(fastmath=True, cache=True)
+def _eye_colour(paint, x, y, z):
+    """Albedo of an eyeball at a canonical point: sclera, iris, pupil."""
+    e = 0 if x > 0 else 1
+    dx, dz = x - paint.eyes[e, 0], z - paint.eyes[e, 2]
+    away = math.sqrt(dx * dx + dz * dz) if y < paint.eyes[e, 1] + 0.012 else 1.0
+    white = 0.60 - 9.0 * max(0.0, dz) - 6.0 * max(0.0, abs(dx) - 0.006)
+    iris, black = _clamp((0.0064 - away) / 0.0012), 1 - 0.93 * _clamp((0.0030 - away) / 0.001)
+    r = (white + (paint.iris[0] - white) * iris) * black
+    g = (white * 0.95 + (paint.iris[1] - white * 0.95) * iris) * black
+    b = (white * 0.92 + (paint.iris[2] - white * 0.92) * iris) * black
+    return r, g, b
+
+
+@nb.njit(fastmath=True, cache=True)
+def _strand_tone(paint, x, y, z):
+    """Brightness of hair: streaks along the azimuth around the head."""
+    around = math.atan2(x, y + 0.05)
+    coarse = value_noise(around * 26 + 3 * z, z * 9, paint.seed + 1)
+    return 0.6 * coarse + 0.4 * value_noise(around * 70 + 6 * z, z * 12, paint.seed + 2)
+
+
+@nb.njit(fastmath=True, cache=True)
+def _shaded(kind, n, colour, place, world, paint, light, shadow, open_sky):
+    """Linear colour of one sample: unit normal n, albedo, canonical and world places, occlusion factor."""
+    r, g, b = colour
+    nx, ny, nz = n
+    wrap, gloss, sharp = 0.3, 0.0, 14.0
+    if kind == SKIN:
+        wrap, gloss = 0.35, 0.08
+        if place[1] < -0.10 and 0.985 < place[2] < 1.040 and abs(place[0]) < 0.07:
+            share = _brow_share(paint, place[0], place[2])
+            r += (paint.brows[0] - r) * share
+            g += (paint.brows[1] - g) * share
+            b += (paint.brows[2] - b) * share
+    elif kind == CLOTH:
+        wrap = 0.05
+    elif kind == HAIR:
+        strand = _strand_tone(paint, place[0], place[1], place[2])
+        tone = 0.45 + 1.1 * strand
+        r, g, b = r * tone, g * tone, b * tone
+        wrap, gloss, sharp = 0.2, 0.09 * strand, 8.0
+        nx += 0.30 * (strand - 0.5)
+    elif kind == EYE:
+        r, g, b = _eye_colour(paint, place[0], place[1], place[2])
+        wrap, gloss, sharp = 0.3, 0.8, 60.0
+    elif kind == TEETH:
+        gloss = 0.1
+    key, fill = light.key, light.fill
+    facing = max(0.0, (nx * key[0] + ny * key[1] + nz * key[2] + wrap) / (1 + wrap))
+    lit = _lit(shadow, world[0], world[1], world[2])
+    filled = max(0.0, (nx * fill[0] + ny * fill[1] + nz * fill[2] + 0.25) / 1.25)
+    sky = light.ambient * (0.65 + 0.5 * (0.5 + 0.5 * nz))
+    power = light.key_power * facing * (0.42 + 0.58 * lit) + open_sky * (light.fill_power * filled + sky)
+    shine = 0.0
+    if gloss > 0:
+        hx, hy, hz = key[0], key[1] - 1.0, key[2]
+        half = max(0.0, (nx * hx + ny * hy + nz * hz) / math.sqrt(hx * hx + hy * hy + hz * hz))
+        shine = gloss * half**sharp * (0.25 + 0.75 * lit)
+    if kind == SKIN:  # light that goes through skin comes out redder
+        return r * power + shine, g * power * (0.985 - 0.06 * (1 - facing)) + shine, b * power * (0.97 - 0.09 * (1 - facing)) + shine
+    if kind == CLOTH:  # fibres catch light at grazing angles
+        shine = 0.030 * (1 - max(0.0, -ny)) ** 2 * open_sky
+    return r * power + shine, g * power + shine, b * power + shine
+
+
+@nb.njit(fastmath=True, cache=True)
+def shade(image, backdrop, face, weights, faces, material, colour, canonical, trim, vertices, normals, open_sky, paint, light,
+          shadow, factor, share):
+    """Put the drawn samples into `image` (H, W, 3), linear, whose pixels have `factor` samples a side in the buffers.
+
+    `image` begins as the backdrop, rows of colour `backdrop` (H, 3); each sample replaces `share` of it, where 1 / share is
+    the number of samples a pixel gets in all.
+    """
+    for y in range(face.shape[0]):
+        for x in range(face.shape[1]):
+            i = face[y, x]
+            if i < 0:
+                continue
+            a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
+            w0, w1 = weights[y, x, 0], weights[y, x, 1]
+            w2 = 1 - w0 - w1
+            nx = w0 * normals[a, 0] + w1 * normals[b, 0] + w2 * normals[c, 0]
+            ny = w0 * normals[a, 1] + w1 * normals[b, 1] + w2 * normals[c, 1]
+            nz = w0 * normals[a, 2] + w1 * normals[b, 2] + w2 * normals[c, 2]
+            long = 1 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9)
+            base = (w0 * colour[a, 0] + w1 * colour[b, 0] + w2 * colour[c, 0],
+                    w0 * colour[a, 1] + w1 * colour[b, 1] + w2 * colour[c, 1],
+                    w0 * colour[a, 2] + w1 * colour[b, 2] + w2 * colour[c, 2])
+            second = _clamp(0.5 + (w0 * trim[a] + w1 * trim[b] + w2 * trim[c]) / 0.003)
+            if second > 0:
+                base = (base[0] + (paint.second[0] - base[0]) * second, base[1] + (paint.second[1] - base[1]) * second,
+                        base[2] + (paint.second[2] - base[2]) * second)
+            place = (w0 * canonical[a, 0] + w1 * canonical[b, 0] + w2 * canonical[c, 0],
+                     w0 * canonical[a, 1] + w1 * canonical[b, 1] + w2 * canonical[c, 1],
+                     w0 * canonical[a, 2] + w1 * canonical[b, 2] + w2 * canonical[c, 2])
+            world = (w0 * vertices[a, 0] + w1 * vertices[b, 0] + w2 * vertices[c, 0],
+                     w0 * vertices[a, 1] + w1 * vertices[b, 1] + w2 * vertices[c, 1],
+                     w0 * vertices[a, 2] + w1 * vertices[b, 2] + w2 * vertices[c, 2])
+            r, g, bl = _shaded(material[i], (nx * long, ny * long, nz * long), base, place, world, paint, light, shadow,
+                               open_sky[y, x])
+            row, column = y // factor, x // factor
+            image[row, column, 0] += share * (min(r, 1.2) - backdrop[row, 0])
+            image[row, column, 1] += share * (min(g, 1.2) - backdrop[row, 1])
+            image[row, column, 2] += share * (min(bl, 1.2) - backdrop[row, 2])

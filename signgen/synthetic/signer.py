@@ -1,0 +1,116 @@
+"""A signer: a baked body dressed and coloured by a look, ready to be posed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from signgen.errors import InputError
+from signgen.synthetic.body import (BONES, HM08_VERTICES, PARENTS, SKIN_END, Shape, forward_kinematics, skin, template,
+                                    vertex_normals)
+from signgen.synthetic.clothes import CHEST_Z, UNDER_DEPTH, cloth_cut, clothes_patch, neck_cut, past_wrist
+from signgen.synthetic.complexion import body_material, complexion, hm08_between, is_hand, is_head
+from signgen.synthetic.hair import hair_patches
+from signgen.synthetic.looks import Look
+from signgen.synthetic.mesh import CLOTH, TEETH, Patch, join, plain_patch
+from signgen.synthetic.noise import smoothstep
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A signer in the rest pose; arrays are not to be changed.
+
+    `rest_body` (19158, 3) holds the naked body's rest vertices under their MakeHuman ids, nan where none is kept. The
+    surface's first vertices are the template's, the hair's and the clothes' follow.
+    """
+
+    name: str
+    look: Look
+    heads: np.ndarray  # (J, 3) metres
+    bone_labels: list[str]
+    parents: np.ndarray  # (J,), -1 for the root
+    rest_body: np.ndarray
+    joints: dict[str, np.ndarray]  # COCO joint name -> rest position (3,)
+    surface: Patch
+    head_top: float  # z of the top of the head without hair
+
+    def rest_with_face(self, face: Mapping[str, float]) -> np.ndarray:
+        """Rest vertices (n, 3) with facial actions added (ARKit names, weights 0..1)."""
+        rest, shared = self.surface.vertices, template()
+        if not face:
+            return rest
+        weights = np.zeros(len(shared.action_names), np.float32)
+        for name, weight in face.items():
+            if name not in shared.action_names:
+                raise InputError("facial action", name, "use one of " + ", ".join(shared.action_names))
+            weights[shared.action_names.index(name)] = weight
+        active = np.flatnonzero(weights)
+        rest = rest.copy()
+        rest[shared.action_vertices] += np.tensordot(weights[active], shared.action_offsets[active], 1)
+        return rest
+
+    def posed(self, rotations: np.ndarray, face: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Posed vertices (n, 3) float32, world rotations G (J, 3, 3) and bone heads h (J, 3)."""
+        turn, place = forward_kinematics(self.heads, rotations)
+        surface = self.surface
+        vertices = skin(self.rest_with_face(face), surface.weights, surface.bones, self.heads, turn, place)
+        return vertices, turn, place
+
+
+def _covered(look: Look) -> np.ndarray:
+    """Mask (n,) of body skin that lies well under cloth."""
+    points = template().canonical
+    cut = cloth_cut(look, points)
+    covered = (cut > 0.004) & ~is_hand() & hm08_between(0, SKIN_END)
+    return np.where(is_head(), covered & (neck_cut(look.neckline, points) > 0.002) & (points[:, 2] < 0.86), covered)
+
+
+def _cuff_shadow(look: Look) -> np.ndarray:
+    """Factor (n,) for skin colour that darkens it beside a cuff."""
+    beside = past_wrist(template().canonical) - look.cuff
+    return np.where(np.abs(beside) < 0.05, 1 - 0.40 * np.exp(-np.clip(beside, 0, None) / 0.006), 1.0)
+
+
+def _body_faces(covered: np.ndarray) -> np.ndarray:
+    """Body faces without those that cloth always hides; around the armpits and the neck the shell has gaps."""
+    shared = template()
+    hidden = covered & (shared.canonical[:, 2] < CHEST_Z) & (np.abs(shared.canonical[:, 0]) < 0.25)
+    return shared.body_faces[~hidden[shared.body_faces].all(1)]
+
+
+def _body_patch(look: Look, rest: np.ndarray) -> Patch:
+    """Skin, eyes, mouth and teeth; skin under cloth is pushed in and takes the cloth's colour."""
+    shared = template()
+    covered = _covered(look)
+    colour = complexion(look) * _cuff_shadow(look)[:, None]
+    colour[covered] = np.array(look.second if look.neckline == "jacket" else look.cloth) * 0.8
+    depth = UNDER_DEPTH * smoothstep(0.0, 0.03, cloth_cut(look, shared.canonical)) * covered
+    vertices = rest - vertex_normals(rest, shared.body_faces) * depth[:, None]
+    faces = _body_faces(covered)
+    kinds = body_material()
+    kinds[covered] = CLOTH
+    of_faces = kinds[faces]
+    same = (of_faces == of_faces[:, :1]).all(1)
+    material = np.concatenate([np.where(same, of_faces[:, 0], of_faces.min(1)), np.full(len(shared.teeth_faces), TEETH)])
+    return plain_patch(vertices, np.concatenate([faces, shared.teeth_faces]), material, colour, shared.canonical,
+                       shared.weights, shared.bones)
+
+
+def _final(patch: Patch) -> Patch:
+    """Contiguous float32 and int64 arrays, which the compiled loops expect."""
+    floats = {name: np.ascontiguousarray(getattr(patch, name), np.float32)
+              for name in ("vertices", "colour", "canonical", "weights", "cut", "trim", "bump")}
+    return Patch(faces=np.ascontiguousarray(patch.faces, np.int64), material=np.ascontiguousarray(patch.material, np.int64),
+                 bones=np.ascontiguousarray(patch.bones, np.int64), **floats)
+
+
+def dress(shape: Shape, look: Look) -> Signer:
+    """Build a signer from a baked body and a look."""
+    shared = template()
+    rest_body = np.full((HM08_VERTICES, 3), np.nan)
+    rest_body[shared.hm08] = shape.rest
+    surface = join([_body_patch(look, shape.rest), *hair_patches(look, shape), clothes_patch(look, shape.rest)])
+    return Signer(shape.name, look, shape.heads, list(BONES), PARENTS, rest_body, shape.joints, _final(surface),
+                  float(shape.rest[shared.part("head"), 2].max()))
