@@ -1,0 +1,64 @@
+"""`signgen draw`: the pose images of a clip, as the model sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from signgen.commands.common import FrameRange, Rate, Size, common_options, emit
+
+if TYPE_CHECKING:
+    from signgen.keypoints import Keypoints
+    from signgen.video import VideoWriter
+
+CHUNK_BYTES = 32_000_000  # pictures held in memory at a time
+
+
+@click.command()
+@click.argument("keypoints", metavar="KEYPOINTS")
+@click.option("-o", "--output", required=True, metavar="OUT", help="A .mp4 or .webm file, or a folder for PNG frames.")
+@click.option("--style", type=click.Choice(["signgen", "fpdm"]), default="signgen", show_default=True)
+@click.option("--size", type=Size(), help="Size of the pictures; the keypoints' own frame otherwise.")
+@click.option("--stick", type=click.IntRange(1, 64), help="Half width of a limb in pixels, style fpdm only.")
+@click.option("--frames", type=FrameRange(), help="Frames A to B-1 only.")
+@click.option("--from", "from_format", metavar="FMT", help="Read as this format; found from the content otherwise.")
+@click.option("--clip", metavar="NAME", help="The clip to take from a file of several.")
+@click.option("--frame-size", type=Size(), help="Frame size in pixels, where the file does not say it.")
+@click.option("--fps", type=Rate(), help="Frames per second, where the file does not say it.")
+@common_options
+def command(
+    keypoints: str, output: str, style: str, size: tuple[int, int] | None, stick: int | None, frames: slice | None,
+    from_format: str | None, clip: str | None, frame_size: tuple[int, int] | None, fps: float | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Draw the poses of KEYPOINTS as a video or as PNG frames."""
+    from signgen.errors import InputError
+    from signgen.keypoints import read_keypoints
+    from signgen.video import VideoWriter
+
+    if stick is not None and style != "fpdm":
+        raise InputError("--stick", f"got {stick} with style {style}", "only style fpdm has a stick width")
+    read = read_keypoints(keypoints, format=from_format, clip=clip, frame_size=frame_size, fps=fps)
+    poses = read.keypoints if frames is None else read.keypoints[frames]
+    writer = VideoWriter(output, size or poses.size, poses.fps, {"title": f"Pose images of {poses.name}"})
+    _draw(poses, writer, style, stick)
+    width, height = writer.size
+    result: dict[str, Any] = {
+        "output": output, "frames": writer.frames, "width": width, "height": height, "fps": poses.fps,
+        "style": style, "warnings": [*read.warnings, *writer.warnings],
+    }  # fmt: skip
+    emit(result, as_json, f"{output}: {writer.frames} frames, {width}x{height}, {poses.fps:g} fps, style {style}")
+
+
+def _draw(poses: Keypoints, writer: VideoWriter, style: str, stick: int | None) -> None:
+    """Draws and writes in chunks, so that memory does not grow with the clip."""
+    from signgen.commands.common import progress
+    from signgen.pose_image import draw_pose
+
+    width, height = writer.size
+    chunk = max(1, CHUNK_BYTES // (3 * width * height))
+    with writer, progress(len(poses), "draw") as advance:
+        for start in range(0, len(poses), chunk):
+            for picture in draw_pose(poses, writer.size, style, start, start + chunk, stick):
+                writer.write(picture)
+                advance(1)
