@@ -18,6 +18,7 @@ from signgen.data.cache import FrameCache
 from signgen.data.pairs import Windows, draw_windows, hand_centres, loss_weights
 from signgen.diffusion.parametrisation import add_noise, denoised_from, target_for
 from signgen.models.autoencoder import FrameAutoencoder
+from signgen.models.canvas import to_canvas
 from signgen.models.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
 from signgen.models.fusion import FusionModel
 from signgen.pose_image.strokes import draw_clip
@@ -137,9 +138,10 @@ class DenoiserTask(Task):
 
     def poses(self, keypoints: np.ndarray) -> Tensor:
         """(N, 133, 3) in frame pixels -> pose images (N, 3, H, W) in [0, 1] on the canvas."""
-        points = self.on_canvas(keypoints)
-        images = torch.from_numpy(draw_clip(points[..., :2], points[..., 2], self.canvas, self.canvas)).to(self.device)
-        return images.permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=torch.channels_last)
+        size = self.cache.size
+        images = torch.from_numpy(draw_clip(keypoints[..., :2], keypoints[..., 2], size, size)).to(self.device)
+        images = to_canvas(images.permute(0, 3, 1, 2).float().div(255))
+        return images.contiguous(memory_format=torch.channels_last)
 
     def _stored(self, indices: np.ndarray) -> Tensor:
         return torch.from_numpy(self.latents[indices].astype(np.float32)).to(self.device)
