@@ -19,7 +19,7 @@ BRANCHES = ("null", "source", "full")
 def branch_weights(w1: float, w2: float) -> dict[str, float]:
     """Coefficients of eq. 12 by branch, without those that are 0."""
     coefficients = (1.0 - w1, w1 - w2, w2)
-    return {branch: weight for branch, weight in zip(BRANCHES, coefficients) if weight != 0.0}
+    return {branch: weight for branch, weight in zip(BRANCHES, coefficients, strict=True) if weight != 0.0}
 
 
 def evaluations_per_step(w1: float, w2: float) -> int:

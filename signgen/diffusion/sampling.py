@@ -112,6 +112,4 @@ def _noised_step(
 ) -> Tensor:
     """DDIM and its like: eta = 0 needs no noise."""
     variance_noise = noise().to(latents) if eta > 0 else None
-    return scheduler.step(
-        prediction, timestep, latents, eta=eta, variance_noise=variance_noise, return_dict=False
-    )[0]
+    return scheduler.step(prediction, timestep, latents, eta=eta, variance_noise=variance_noise, return_dict=False)[0]

@@ -102,7 +102,7 @@ def _folded_convolutions(first: int, widths: tuple[int, ...], out_channels: int,
         raise InputError("pose encoder", f"{strides} strides for {len(widths)} widths", "give a width per stride")
     sizes = (first, *widths, out_channels)
     layers: list[nn.Module] = []
-    for index, (before, after) in enumerate(zip(sizes, sizes[1:])):
+    for index, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
         stride = 2 if index >= len(sizes) - 1 - strides else 1
         layers += [nn.Conv2d(before, after, 3, stride=stride, padding=1), nn.SiLU()]
     last = nn.Conv2d(out_channels, out_channels, 3, padding=1)
@@ -114,7 +114,9 @@ def _folded_convolutions(first: int, widths: tuple[int, ...], out_channels: int,
 def _check_reference_form(widths: Sequence[int], down: int) -> None:
     if 2 ** (len(widths) - 1) != down:
         raise InputError(
-            "pose encoder", f"{len(widths)} widths for 1/{down} of the size", f"give {round(math.log2(down)) + 1} widths"
+            "pose encoder",
+            f"{len(widths)} widths for 1/{down} of the size",
+            f"give {round(math.log2(down)) + 1} widths",
         )
 
 

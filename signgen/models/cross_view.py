@@ -114,7 +114,8 @@ class CrossViewAttention(nn.Module):
     def _check(self, items: int, views: int) -> None:
         if views < 1 or items % views or views > self.max_views:
             raise InputError(
-                "views", f"{items} feature maps in windows of {views}",
+                "views",
+                f"{items} feature maps in windows of {views}",
                 f"the window must divide the batch and have 1 to {self.max_views} views",
             )
 

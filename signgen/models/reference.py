@@ -89,9 +89,7 @@ def stage2_parts(state: State) -> dict[str, dict[str, Tensor]]:
     return parts
 
 
-def fpdm_denoiser(
-    state: State, heads: Iterable[int] | None = None, norm_groups: int = 32, **options: Any
-) -> Denoiser:
+def fpdm_denoiser(state: State, heads: Iterable[int] | None = None, norm_groups: int = 32, **options: Any) -> Denoiser:
     """Stage 2: ``unet.*``, ``pose_t_proj.*``, ``srcimage_proj_model.*`` (with or without ``sd_model.``).
 
     Args:
@@ -289,7 +287,9 @@ def _check_shared(first: State, second: State) -> None:
 def _check_positions(module: CrossViewAttention, tables: list[Tensor]) -> None:
     for table, block in ((table, block) for table in tables for block in module.blocks):
         if not torch.allclose(table[0].float(), block.positions, atol=1e-5):
-            raise InputError("IMAGPose motion module", "positions are not its sinusoids", "its pos_encoder.pe is altered")
+            raise InputError(
+                "IMAGPose motion module", "positions are not its sinusoids", "its pos_encoder.pe is altered"
+            )
 
 
 def _wrapped(key: str, denoiser: Denoiser) -> str:
