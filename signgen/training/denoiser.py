@@ -18,7 +18,6 @@ from signgen.data.cache import FrameCache
 from signgen.data.pairs import Windows, draw_windows, hand_centres, loss_weights
 from signgen.diffusion.parametrisation import add_noise, denoised_from, target_for
 from signgen.models.autoencoder import FrameAutoencoder
-from signgen.models.canvas import to_canvas
 from signgen.models.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
 from signgen.models.fusion import FusionModel
 from signgen.pose_image.strokes import draw_clip
@@ -120,11 +119,9 @@ class DenoiserTask(Task):
         latents = self._stored(windows.target.ravel()).reshape(batch, length, *self.latents.shape[1:])
         source = self._stored(windows.source)
         keypoints = windows.keypoints
-        if length > 1:  # the source is the window's first view; the pose of a user's own picture is often not known
+        if length > 1:  # the source is the window's first view; its own pose is not part of the driving signal
             latents = torch.cat((source[:, None], latents), 1)
-            own = np.array(self.cache.keypoints[windows.source])
-            own[rng.random(batch) < 0.3, :, 2] = 0
-            keypoints = np.concatenate((own[:, None], keypoints), 1)
+            keypoints = np.concatenate((np.zeros_like(keypoints[:, :1]), keypoints), 1)
         views = latents.shape[1]
         bits = self._known_bits(batch, views, rng)
         known, flag = self.denoiser.known_input.known_views(self._roughen(latents, generator), bits, source)
@@ -138,10 +135,9 @@ class DenoiserTask(Task):
 
     def poses(self, keypoints: np.ndarray) -> Tensor:
         """(N, 133, 3) in frame pixels -> pose images (N, 3, H, W) in [0, 1] on the canvas."""
-        size = self.cache.size
-        images = torch.from_numpy(draw_clip(keypoints[..., :2], keypoints[..., 2], size, size)).to(self.device)
-        images = to_canvas(images.permute(0, 3, 1, 2).float().div(255))
-        return images.contiguous(memory_format=torch.channels_last)
+        points = self.on_canvas(keypoints)
+        images = torch.from_numpy(draw_clip(points[..., :2], points[..., 2], self.canvas, self.canvas)).to(self.device)
+        return images.permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=torch.channels_last)
 
     def _stored(self, indices: np.ndarray) -> Tensor:
         return torch.from_numpy(self.latents[indices].astype(np.float32)).to(self.device)

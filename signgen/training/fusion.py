@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from signgen.data.cache import FrameCache
 from signgen.data.pairs import draw_windows
 from signgen.diffusion.losses import baseline_loss, source_enhanced_loss
-from signgen.models.canvas import to_canvas
 from signgen.models.fusion import FusionModel
 from signgen.pose_image.strokes import draw_clip
 from signgen.training.config import TrainConfig
@@ -60,9 +59,9 @@ class FusionTask(Task):
 
     def poses(self, keypoints: np.ndarray) -> Tensor:
         """(N, 133, 3) in frame pixels -> pose images (N, 3, H, W) in [-1, 1] on the canvas."""
-        size = self.cache.size
-        images = torch.from_numpy(draw_clip(keypoints[..., :2], keypoints[..., 2], size, size)).to(self.device)
-        return to_canvas(images.permute(0, 3, 1, 2).float().div(127.5).sub(1))
+        points = self.on_canvas(keypoints)
+        images = torch.from_numpy(draw_clip(points[..., :2], points[..., 2], self.canvas, self.canvas)).to(self.device)
+        return images.permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
     def _same_scene(self, clip: np.ndarray, frames: np.ndarray) -> Tensor:
         """(B, B) bool: pairs of frames of one clip so close in time that they show nearly the same."""
