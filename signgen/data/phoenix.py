@@ -1,0 +1,176 @@
+"""RWTH-PHOENIX-Weather 2014 T as it lies on disk, and every data set in its layout.
+
+    PHOENIX-2014-T-release-v3/PHOENIX-2014-T/
+      annotations/manual/PHOENIX-2014-T.<split>.corpus.csv        name|video|start|end|speaker|orth|translation
+      features/fullFrame-210x260px/<split>/<name>/images0001.png ...
+
+The corpus files are separated by ``|`` and know no quoting. Their column ``video`` says ``<name>/1/*.png``, a folder
+``1`` that the release does not have; it is found either way. Other files in a frame folder are ignored.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from signgen.errors import InputError
+
+SPLITS = ("train", "dev", "test")
+_COLUMNS = ("name", "video", "start", "end", "speaker", "orth", "translation")
+_RELEASE = Path("PHOENIX-2014-T-release-v3", "PHOENIX-2014-T")
+_FRAME = re.compile(r"images(\d+)\.png")
+_KEYPOINT_SUFFIXES = (".npz", ".json", ".pose", ".pkl")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip.
+
+    Attributes:
+        name, split, speaker: as in the corpus file.
+        glosses: the column ``orth``, split at blanks.
+        translation: the spoken-language sentence.
+        folder: where its frames are.
+        keypoints: its keypoint file, or None.
+    """
+
+    name: str
+    split: str
+    speaker: str
+    glosses: tuple[str, ...]
+    translation: str
+    folder: Path
+    keypoints: Path | None
+
+    @cached_property
+    def frames(self) -> tuple[Path, ...]:
+        """Frame files in order of their numbers; stray files are left out.
+
+        Raises InputError where there is no frame, or one is missing in between.
+        """
+        folder = self.folder / "1" if not self.folder.is_dir() or (self.folder / "1").is_dir() else self.folder
+        found = {int(m[1]): path for path in folder.glob("images*.png") if (m := _FRAME.fullmatch(path.name))}
+        if not found:
+            raise InputError(self.folder, "holds no images0001.png ...", "unpack the release's frames there")
+        numbers = sorted(found)
+        missing = sorted(set(range(1, numbers[-1] + 1)) - set(numbers))
+        if missing:
+            raise InputError(self.folder, f"lacks frame {missing[0]} of {numbers[-1]}", "unpack the release again")
+        return tuple(found[number] for number in numbers)
+
+
+class PhoenixIndex:
+    """The clips of a data set in PHOENIX14T's layout.
+
+    Args:
+        root: the folder that holds ``PHOENIX-2014-T-release-v3``, or that folder, or the one inside it.
+        keypoints: folder of one keypoint file per clip (``<clip>.npz``, .json, .pose or .pkl, also in ``<split>/``);
+            by default ``keypoints`` beside the release.
+
+    Raises:
+        InputError: no corpus file is found, or one cannot be read.
+    """
+
+    def __init__(self, root: str | Path, keypoints: str | Path | None = None) -> None:
+        self.root = Path(root)
+        self.release = _find_release(self.root)
+        self._keypoints = Path(keypoints) if keypoints is not None else self._beside("keypoints")
+        if keypoints is not None and not self._keypoints.is_dir():
+            raise InputError(keypoints, "is no folder", "give the folder that holds one keypoint file per clip")
+        self._clips: dict[str, tuple[Clip, ...]] = {}
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits whose corpus file is there."""
+        return tuple(split for split in SPLITS if self._corpus(split).is_file())
+
+    def clips(self, split: str) -> tuple[Clip, ...]:
+        """All clips of a split, in the corpus file's order."""
+        if split not in self.splits:
+            raise InputError(self.release, f"has no split {split!r}", "it has " + (", ".join(self.splits) or "none"))
+        if split not in self._clips:
+            self._clips[split] = tuple(self._read(split))
+        return self._clips[split]
+
+    def clip(self, name: str) -> Clip:
+        """The clip of that name, from any split."""
+        for clip in self:
+            if clip.name == name:
+                return clip
+        raise InputError(self.release, f"has no clip {name!r}", "see its corpus files for the names")
+
+    def speakers(self, split: str) -> tuple[str, ...]:
+        """Names of the signers of a split, sorted."""
+        return tuple(sorted({clip.speaker for clip in self.clips(split)}))
+
+    def __iter__(self) -> Iterator[Clip]:
+        return (clip for split in self.splits for clip in self.clips(split))
+
+    def __len__(self) -> int:
+        return sum(len(self.clips(split)) for split in self.splits)
+
+    def _corpus(self, split: str) -> Path:
+        return self.release / "annotations" / "manual" / f"PHOENIX-2014-T.{split}.corpus.csv"
+
+    def _beside(self, name: str) -> Path:
+        """The folder `name` in the given root or beside the release."""
+        outer = self.release.parent.parent
+        return self.root / name if (self.root / name).is_dir() else outer / name
+
+    def _read(self, split: str) -> Iterator[Clip]:
+        path, seen = self._corpus(split), set()
+        for number, row in _rows(path):
+            if row["name"] in seen:
+                raise InputError(path, f"line {number} repeats clip {row['name']}", "clip names must be unique")
+            seen.add(row["name"])
+            yield Clip(row["name"], split, row["speaker"], tuple(row["orth"].split()), row["translation"],
+                       self._folder(split, row), self._keypoint_file(split, row["name"]))
+
+    def _folder(self, split: str, row: dict[str, str]) -> Path:
+        named = row["video"].removesuffix("*.png").rstrip("/")
+        named = named.removesuffix("/1") or row["name"]
+        return self.release / "features" / "fullFrame-210x260px" / split / named
+
+    def _keypoint_file(self, split: str, name: str) -> Path | None:
+        choices = (folder / f"{name}{suffix}" for folder in (self._keypoints, self._keypoints / split)
+                   for suffix in _KEYPOINT_SUFFIXES)
+        return next((path for path in choices if path.is_file()), None)
+
+
+def _find_release(root: Path) -> Path:
+    for release in (root / _RELEASE, root / _RELEASE.name, root):
+        if any((release / "annotations" / "manual").glob("PHOENIX-2014-T.*.corpus.csv")):
+            return release
+    raise InputError(root, "holds no PHOENIX-2014-T.<split>.corpus.csv in annotations/manual",
+                     f"give the folder that contains {_RELEASE.parts[0]}")
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line number, row) of a corpus file, checked for its columns."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"is not UTF-8 at byte {error.start}", "unpack the release's own file again") from error
+    reader = csv.reader(lines, delimiter="|", quoting=csv.QUOTE_NONE)
+    header = next(reader, [])
+    absent = [column for column in _COLUMNS if column not in header]
+    if absent:
+        raise InputError(path, f"lacks the columns {', '.join(absent)}", "its first line must be " + "|".join(_COLUMNS))
+    for number, fields in enumerate(reader, 2):
+        if not fields:
+            continue
+        if len(fields) != len(header):
+            raise InputError(path, f"line {number} has {len(fields)} fields", f"each line needs {len(header)}")
+        row = dict(zip(header, fields, strict=True))
+        if _unsafe(row["name"]) or _unsafe(row["video"].removesuffix("/1/*.png")):
+            raise InputError(path, f"line {number} names the clip {row['name']!r}", "a name must be one plain folder name")
+        yield number, row
+
+
+def _unsafe(name: str) -> bool:
+    """Whether a name could lead out of the data set's folders."""
+    return not name or name in (".", "..") or any(sign in name for sign in "/\\\0")
