@@ -18,6 +18,7 @@ from signgen.rendering.windows import plan_windows
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from signgen.keypoints import Keypoints
     from signgen.pipeline import SignGenPipeline
 
 
@@ -58,7 +59,8 @@ def render_windows(
         frames: which frames of the clip to render; noise is seeded with these indices.
         sampling: how.
     """
-    source = pipeline.encode_source(scene.image, _drawn(pipeline, scene.person, 1))
+    person = None if scene.person is None else draw_canvas(pipeline, scene.person)[0]
+    source = pipeline.encode_source(scene.image, person)
     kept: deque[Tensor] = deque(maxlen=max(sampling.overlap, 1))
     for window in plan_windows(len(frames), sampling.window, sampling.overlap):
         known = list(kept)[len(kept) - len(window.known) :] if window.known else []
@@ -66,7 +68,7 @@ def render_windows(
         first = frames[window.known.start] if window.known else indices.start
         output = pipeline(
             source,
-            _drawn(pipeline, scene.driving[first : indices.stop], indices.stop - first),
+            draw_canvas(pipeline, scene.driving[first : indices.stop]),
             frame_indices=list(indices),
             known_latents=known,
             num_inference_steps=sampling.steps,
@@ -77,14 +79,13 @@ def render_windows(
         yield RenderedWindow(indices, output.frames, output.evaluations)
 
 
-def _drawn(pipeline: SignGenPipeline, keypoints: Any, count: int) -> np.ndarray:
-    """Pose images uint8 (N,H,W,3) on the canvas; black where nobody said where the person stands."""
+def draw_canvas(pipeline: SignGenPipeline, keypoints: Keypoints) -> np.ndarray:
+    """Pose images uint8 (N,H',W',3) of keypoints in frame pixels, on the pipeline's padded canvas."""
     from signgen.pose_image import draw_pose
 
-    width, height = pipeline.frame_size
-    if keypoints is None:
-        return np.zeros((count, height, width, 3), np.uint8)
-    return draw_pose(keypoints, size=(width, height), style=pipeline.config.pose_style)
+    left, _, top, _ = pipeline.canvas_padding
+    on_canvas = keypoints.shifted(left, top).with_size(*pipeline.canvas_size)
+    return draw_pose(on_canvas, style=pipeline.config.pose_style)
 
 
 class Sink:

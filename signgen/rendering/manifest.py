@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -75,14 +74,3 @@ def _is_ours(path: Path) -> bool:
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
     """Writes JSON; plain numbers and strings only."""
     path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def hash_files(paths: list[Path]) -> str:
-    """SHA-256 over the files' names and contents, in the order of their names."""
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(path.name.encode())
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

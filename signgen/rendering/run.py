@@ -109,11 +109,10 @@ def render_with(
     scene = build_scene(person, clip, pipeline.frame_size, pipeline.config.pixel_aspect, settings.size, settings.align)
     scene.warnings[:0] = warnings
     configuration = _configuration(pipeline, settings, sampling, scene, frames, clip.fps)
+    true_video = None if original is None else Path(original)
     job = _Job(
-        pipeline=pipeline, scene=scene, frames=frames, fps=clip.fps, sampling=sampling, source=person.name,
-        output=target, manifest=manifest, compare=sheet, original=None if original is None else Path(original),
-        configuration=configuration,
-    )  # fmt: skip
+        pipeline, scene, frames, clip.fps, sampling, person.name, target, manifest, sheet, true_video, configuration
+    )
     return _run(job, begun, progress)
 
 
@@ -123,7 +122,7 @@ def _run(job: _Job, begun: float, progress: Progress | None) -> RenderResult:
         temporary = staging.place(job.output)
         sheet = None if job.compare is None else staging.place(job.compare)
         manifest = staging.place(job.manifest)
-        evaluations = _write_videos(job, temporary, sheet, progress)
+        evaluations = _write_videos(job, temporary, sheet, progress)  # adds the encoder's warnings to the scene's
         result = _result(job, evaluations, time.monotonic() - begun)
         digest = job.pipeline.weights_sha256()
         write_manifest(manifest, build_manifest(result.as_dict(), digest, job.configuration))
@@ -145,6 +144,7 @@ def _write_videos(job: _Job, temporary: Path, sheet_path: Path | None, progress:
         if sheet_path is not None:
             sheet = _compare_sheet(job, plate)
             sheet_writer = stack.enter_context(VideoWriter(sheet_path, sheet.size, job.fps, words))
+        scene.warnings.extend(writer.warnings)
         windows = render_windows(job.pipeline, scene, job.frames, job.sampling)
         return stream(windows, Sink(plate, writer, sheet, sheet_writer), len(job.frames), progress)
 
@@ -191,8 +191,12 @@ def _sampling(pipeline: SignGenPipeline, settings: RenderSettings) -> Sampling:
     """The settings of sampling, with the model's own where none were given."""
     config = pipeline.config
     window = settings.window or config.window
-    overlap = min(config.overlap, window - 2) if settings.overlap is None else settings.overlap
+    overlap = max(min(config.overlap, window - 2), 0) if settings.overlap is None else settings.overlap
     check_window(window, overlap)
+    if not pipeline.couples_views:
+        if settings.overlap:
+            raise InputError("--overlap", f"got {overlap}", f"the views of {pipeline.name} do not see each other: give 0")
+        overlap = 0
     guidance = settings.guidance or (float(config.guidance[0]), float(config.guidance[1]))
     return Sampling(settings.steps or config.steps, guidance, window, overlap, settings.seed)
 
@@ -223,8 +227,9 @@ def _output_path(keypoints: Keypoints | str | Path, output: str | Path | None) -
     if output is None:
         name = Path(keypoints).stem if isinstance(keypoints, (str, Path)) else keypoints.name
         return Path(f"{Path(name).name or 'signgen'}.mp4")
-    path = Path(output)
-    return path if not path.suffix or path.is_dir() else _video_path(path, "--output")
+    from signgen.video.writing import is_folder
+
+    return Path(output) if is_folder(output) else _video_path(Path(output), "--output")
 
 
 def _video_path(path: Path, option: str) -> Path:
@@ -234,8 +239,11 @@ def _video_path(path: Path, option: str) -> Path:
 
 
 def _check_targets(targets: list[Path], inputs: list[Path]) -> None:
-    """Nothing may overwrite what is being read, nor another output."""
+    """Nothing may overwrite what is being read, nor another output; everything must be writable."""
+    from signgen.video import check_writable
+
     places = [target.absolute() for target in targets]
     for target, place in zip(targets, places, strict=True):
         if places.count(place) > 1 or place in [path.absolute() for path in inputs]:
             raise InputError(target, "is an input or another output of this render", "write elsewhere")
+        check_writable(target)

@@ -68,9 +68,9 @@ def build_scene(
         surroundings = resized(source.image, output)
     on_canvas = framing.to_canvas(driving)
     if align and person is not None:
-        on_canvas, _ = on_canvas.align(person)
-        notes = misfit(on_canvas, reference, canvas)
-    if person is not None:
+        on_canvas, report = on_canvas.align(person)
+        notes = [*report.warnings, *misfit(on_canvas, reference, canvas)]
+    if person is not None and find_stance(person) is not None and find_stance(on_canvas) is not None:
         on_canvas, completed = on_canvas.complete_from(person)
         notes = [*notes, *completed]
     return Scene(image, person, on_canvas, framing, surroundings, [*warnings, *notes])

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
-from signgen.errors import InputError
+from signgen.errors import InputError, SignGenError
 
 _PREFIX = ".signgen-"
 
@@ -50,6 +50,14 @@ class Staging:
         finally:
             for folder in self._folders.values():
                 shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, SignGenError):
+            self._name_target(error)
+
+    def _name_target(self, error: SignGenError) -> None:
+        """Raises the error anew with the target's name where it names the hidden place."""
+        for temporary, target in self._moves:
+            if Path(error.subject) == temporary:
+                raise type(error)(target, error.got, error.advice) from error
 
 
 def _hidden_folder(target: Path, parent: Path) -> Path:

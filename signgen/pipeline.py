@@ -1,0 +1,440 @@
+"""`SignGenPipeline`: one window of views, tensors in, frames out, in diffusers' own folder layout."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils import BaseOutput, logging
+from torch import Tensor
+
+from signgen.diffusion.guidance import evaluations_per_step, guided
+from signgen.diffusion.noise import frame_noise, step_noise
+from signgen.diffusion.parametrisation import add_noise
+from signgen.diffusion.sampling import sample, schedule
+from signgen.errors import InputError
+from signgen.models.canvas import canvas_padding, from_canvas, to_canvas
+from signgen.models.fusion import letterbox
+
+PACKAGED = Path(__file__).parent / "weights"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_LIBRARIES = ("signgen", "diffusers", "transformers")  # whose classes a model folder may name
+_INDEX = "model_index.json"
+_SOURCE = 2**62  # keys the noise of the source's view; no clip is that long
+_MODULES = ("vae", "denoiser", "fusion", "image_encoder")
+
+
+@dataclass(frozen=True)
+class SourceConditions:
+    """All that depends on the source alone, made once for a clip.
+
+    Attributes:
+        latents: float32 (1, C, h, w), of the source frame.
+        tokens: (1, L, D) of the source for cross-attention.
+        embedding: (1, De), the source's half of the fusion embedding, or None where the denoiser takes none.
+    """
+
+    latents: Tensor
+    tokens: Tensor
+    embedding: Tensor | None
+
+
+@dataclass(frozen=True)
+class WindowConditions:
+    """What one window's denoising sees, V views in succession: the source, frames already rendered, new ones.
+
+    Attributes:
+        pose_features: (V, C0, h, w).
+        tokens: (1, L, D).
+        fusion: (V, De), or None.
+        known, flag: (V, C, h, w) and (V, 1, h, w) of the image-level condition, or None.
+        clean: float32 (V, C, h, w), latents of the views that are known; elsewhere of no meaning.
+        bits: bool (V,), which views are known.
+    """
+
+    pose_features: Tensor
+    tokens: Tensor
+    fusion: Tensor | None
+    known: Tensor | None
+    flag: Tensor | None
+    clean: Tensor
+    bits: Tensor
+
+    def branch(self, name: str, dtype: torch.dtype) -> dict[str, Any]:
+        """Arguments of the denoiser for one branch of guidance: ``null``, ``source`` or ``full``."""
+        given: dict[str, Any] = {"known": self.known, "flag": self.flag}
+        if name != "null":
+            given |= {"pose_features": self.pose_features, "tokens": self.tokens}
+        if name == "full":
+            given["fusion"] = self.fusion
+        return {key: None if value is None else value.to(dtype) for key, value in given.items()}
+
+
+@dataclass
+class WindowOutput(BaseOutput):
+    """What `SignGenPipeline.__call__` returns.
+
+    Attributes:
+        frames: uint8 (N, H, W, 3), the new frames.
+        latents: float32 (N, C, h, w), theirs, to be given as known latents to the next window.
+        evaluations: evaluations of the denoiser, each of one view.
+    """
+
+    frames: np.ndarray
+    latents: Tensor
+    evaluations: int
+
+
+class SignGenPipeline(DiffusionPipeline):
+    """Source conditions and pose images of a window in, frames out.
+
+    Args:
+        vae: `FrameAutoencoder` or diffusers' AutoencoderKL.
+        denoiser: `Denoiser`.
+        scheduler: a diffusers scheduler.
+        fusion: `FusionModel`; None for a denoiser without fusion embedding and semantic tokens.
+        image_encoder: makes the semantic tokens of the source (DINOv2); None: the fusion model's encoder does.
+        frame_size: (W, H) of the frames; padded inside to multiples of 8 by repeating the edge.
+        pixel_aspect: shown width / true width of things in the frames the model was trained on.
+        pose_style: style of the pose images it was trained on.
+        steps, guidance, window, overlap: defaults for rendering; see `signgen.rendering.RenderSettings`.
+        image_encoder_size: side of the letter-boxed square that the image encoder reads.
+    """
+
+    model_cpu_offload_seq = "fusion->image_encoder->denoiser->vae"
+    _optional_components = ["fusion", "image_encoder"]
+
+    def __init__(
+        self,
+        vae: Any,
+        denoiser: Any,
+        scheduler: Any,
+        fusion: Any = None,
+        image_encoder: Any = None,
+        frame_size: list[int] | tuple[int, int] = (210, 260),
+        pixel_aspect: float = 0.81,
+        pose_style: str = "signgen",
+        steps: int = 1,
+        guidance: list[float] | tuple[float, float] = (1.0, 1.0),
+        window: int = 8,
+        overlap: int = 2,
+        image_encoder_size: int = 518,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            vae=vae, denoiser=denoiser, scheduler=scheduler, fusion=fusion, image_encoder=image_encoder
+        )
+        self.register_to_config(
+            frame_size=list(frame_size), pixel_aspect=pixel_aspect, pose_style=pose_style, steps=steps,
+            guidance=list(guidance), window=window, overlap=overlap, image_encoder_size=image_encoder_size,
+        )  # fmt: skip
+        self.name = "unnamed"
+        self._folder: Path | None = None
+
+    # -- loading ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path = "mini",
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
+        allow_download: bool = False,
+        **kwargs: Any,
+    ) -> SignGenPipeline:
+        """Loads ``"mini"`` or a folder in diffusers' layout, safetensors only.
+
+        Args:
+            model: a packaged model's name, or a folder; a hub id only with ``allow_download``.
+            device: ``auto``, ``cpu`` or ``cuda``.
+            dtype: ``auto``, or ``float32``, ``bfloat16``, ``float16``.
+            allow_download: whether ``model`` may be fetched from the hub; nothing is ever fetched otherwise.
+
+        Raises:
+            InputError: no such model, a folder that holds none, or a device that is not there.
+        """
+        device = choose_device(device)
+        dtype = choose_dtype(dtype, device)
+        folder = None if allow_download and not Path(model).exists() else model_folder(model)
+        kwargs = {"use_safetensors": True, "local_files_only": not allow_download, **kwargs}
+        try:
+            with _no_bars():
+                pipeline = super().from_pretrained(str(folder or model), dtype=dtype, **kwargs)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(model, f"cannot be loaded ({reason})", "give a folder made by save_pretrained") from error
+        pipeline.name, pipeline._folder = str(model), folder
+        return pipeline.to(device).prepared()
+
+    def prepared(self) -> SignGenPipeline:
+        """Ready for inference: no gradients, no dropout, channels last, fused attention; returns itself."""
+        for name in _MODULES:
+            module = getattr(self, name)
+            if module is not None:
+                module.eval().requires_grad_(False)
+        for module in (self.vae, self.denoiser):
+            module.to(memory_format=torch.channels_last)
+        self.denoiser.set_attention("sdpa")
+        self.set_progress_bar_config(disable=True)
+        return self
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
+        """Writes the folder that `from_pretrained` reads; safetensors only."""
+        super().save_pretrained(str(save_directory), **{**kwargs, "safe_serialization": True})
+
+    def weights_sha256(self) -> str:
+        """SHA-256 over the weight files (path in the model's folder, content), or over the weights if never saved."""
+        digest = hashlib.sha256()
+        if self._folder is not None:
+            for path in sorted(self._folder.rglob("*.safetensors")):
+                digest.update(path.relative_to(self._folder).as_posix().encode())
+                digest.update(path.read_bytes())
+            return digest.hexdigest()
+        for name in _MODULES:
+            module = getattr(self, name)
+            for key, value in () if module is None else sorted(module.state_dict().items()):
+                digest.update(f"{name}.{key}".encode())
+                digest.update(value.detach().float().cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    # -- sizes -----------------------------------------------------------------------------------------------------
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(W, H) of the frames."""
+        return self.config.frame_size[0], self.config.frame_size[1]
+
+    @property
+    def canvas_padding(self) -> tuple[int, int, int, int]:
+        """Pixels that the model's canvas has more than a frame: left, right, top, bottom."""
+        return canvas_padding(*self.frame_size)
+
+    @property
+    def canvas_size(self) -> tuple[int, int]:
+        """(W, H) of pose images: a frame and its padding."""
+        left, right, top, bottom = self.canvas_padding
+        return self.frame_size[0] + left + right, self.frame_size[1] + top + bottom
+
+    @property
+    def couples_views(self) -> bool:
+        """True if the views of a window see each other; if not, source and rendered frames are no views of it."""
+        return self.denoiser.config.cross_view is not None and self.denoiser.known_input is not None
+
+    # -- the source ------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def encode_source(self, image: np.ndarray, pose: np.ndarray | None = None) -> SourceConditions:
+        """What depends on the source alone.
+
+        Args:
+            image: uint8 (H, W, 3), of `frame_size`.
+            pose: uint8 (H', W', 3), of `canvas_size`: the source person's own pose; black if None. Only models with
+                ``source_pose`` look at it.
+        """
+        pixels = to_canvas(self._pixels(image[None]).mul(2).sub(1)).to(self.dtype)  # (1, 3, H', W')
+        latents = self.vae.encode(pixels).latent_dist.mode() * self.vae.config.scaling_factor  # (1, C, h, w)
+        own_pose = None
+        if self.denoiser.config.source_pose:
+            drawn = self._pixels(self._black(1) if pose is None else pose[None])
+            own_pose = self.denoiser.encode_pose(drawn.to(self.dtype))
+        encoder = self.denoiser.source_encoder
+        tokens = self.denoiser.encode_source(
+            None if encoder.semantic is None else self._semantic(pixels),
+            None if encoder.patch is None else latents,
+            own_pose,
+        )  # (1, L, D)
+        embedding = None if self.denoiser.config.fusion_dim is None else self.fusion.encode(pixels)
+        return SourceConditions(latents.float(), tokens, embedding)
+
+    def _semantic(self, pixels: Tensor) -> Tensor:
+        """Semantic tokens (1, L, Ds) of the source on the canvas (1, 3, H', W') in [-1, 1]."""
+        if self.image_encoder is None:
+            return self.fusion.tokens(pixels)
+        square = letterbox(pixels, self.config.image_encoder_size)
+        mean, std = (pixels.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+        return self.image_encoder((square * 0.5 + 0.5 - mean) / std).last_hidden_state
+
+    # -- one window ------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        source: SourceConditions,
+        poses: np.ndarray,
+        frame_indices: Sequence[int],
+        known_latents: Sequence[Tensor] = (),
+        num_inference_steps: int | None = None,
+        guidance_scale: Sequence[float] | None = None,
+        seed: int = 0,
+    ) -> WindowOutput:
+        """Renders the new frames of one window.
+
+        Args:
+            source: from `encode_source`.
+            poses: uint8 (K + N, H', W', 3) of `canvas_size`: poses of K frames already rendered, then of N new ones.
+            frame_indices: of the N new frames in the clip; with ``seed`` they decide the noise.
+            known_latents: K latents (C, h, w) of the frames already rendered.
+            num_inference_steps: sampling steps; None: the model's own.
+            guidance_scale: w1, w2 of FPDM's eq. 12; None: the model's own.
+            seed: of the noise.
+        """
+        # 1. Check what came in.
+        if len(poses) != len(known_latents) + len(frame_indices) or not len(frame_indices):
+            got = f"{len(poses)} poses for {len(known_latents)} known and {len(frame_indices)} new frames"
+            raise InputError("window", got, "give one pose per frame and at least one new frame")
+        w1, w2 = guidance_scale or self.config.guidance
+        # 2. Conditions of all views.
+        conditions = self.window_conditions(source, poses, known_latents)
+        views = len(conditions.bits)
+        # 3. Noise: of a new frame by its index; known views are noised copies of what they are.
+        shape = tuple(source.latents.shape[1:])
+        numbers = _noise_indices(views - len(frame_indices), frame_indices)
+        noise = frame_noise(seed, numbers, shape, device=self.device)  # (V, C, h, w)
+        # 4. Sample.
+        timesteps = schedule(self.scheduler, num_inference_steps or self.config.steps, self.device)
+        latents = sample(
+            self._denoise(conditions, noise, w1, w2),
+            noise,
+            self.scheduler,
+            timesteps,
+            noises=lambda step: step_noise(seed, numbers, step, shape, device=self.device),
+        )[-len(frame_indices) :]
+        # 5. Decode the new frames.
+        frames = self.decode(latents)
+        return WindowOutput(frames, latents, len(timesteps) * views * evaluations_per_step(w1, w2))
+
+    def window_conditions(
+        self, source: SourceConditions, poses: np.ndarray, known_latents: Sequence[Tensor]
+    ) -> WindowConditions:
+        """Conditions of the window's views; the source is the first where the views see each other."""
+        if self.couples_views:
+            poses = np.concatenate([self._black(1), poses])  # the source's own pose is not part of the driving signal
+            given = [source.latents, *(latent[None] for latent in known_latents)]
+        elif len(known_latents):
+            raise InputError("window", f"{len(known_latents)} known frames", "this model's views do not see each other")
+        else:
+            given = []
+        images = self._pixels(poses).to(self.dtype)  # (V, 3, H', W') in [0, 1]
+        bits = torch.arange(len(images)) < len(given)
+        clean = source.latents.repeat(len(images), 1, 1, 1)
+        clean[: len(given)] = torch.cat(given) if given else clean[:0]
+        known = flag = fusion = None
+        if self.denoiser.known_input is not None:
+            known, flag = self.denoiser.known_input.known_views(clean[None], bits[None], source.latents)
+        if source.embedding is not None:
+            fusion = self.fusion.fuse(source.embedding, images * 2 - 1)
+        features = self.denoiser.encode_pose(images)
+        return WindowConditions(features, source.tokens, fusion, known, flag, clean, bits.to(self.device))
+
+    def _denoise(self, conditions: WindowConditions, noise: Tensor, w1: float, w2: float) -> Any:
+        """The guided denoiser, float32 (V, C, h, w) and a timestep -> float32 prediction (V, C, h, w)."""
+        bits = conditions.bits[:, None, None, None]
+        views = len(conditions.bits)
+
+        def denoise(latents: Tensor, timestep: Tensor) -> Tensor:
+            current = torch.where(bits, add_noise(self.scheduler, conditions.clean, noise, timestep), latents)
+            noisy = current.to(self.dtype, memory_format=torch.channels_last)
+            return guided(
+                lambda name: self.denoiser(
+                    noisy, timestep, **conditions.branch(name, self.dtype), views=views if self.couples_views else 1
+                ).float(),
+                w1,
+                w2,
+            )
+
+        return denoise
+
+    def decode(self, latents: Tensor) -> np.ndarray:
+        """(N, C, h, w) -> uint8 (N, H, W, 3)."""
+        scaled = (latents / self.vae.config.scaling_factor).to(self.dtype, memory_format=torch.channels_last)
+        images = from_canvas(self.vae.decode(scaled).sample, *self.frame_size)  # (N, 3, H, W)
+        frames = images.float().clamp(-1, 1).add(1).mul(127.5).round().byte()
+        return frames.permute(0, 2, 3, 1).cpu().numpy()
+
+    def _pixels(self, images: np.ndarray) -> Tensor:
+        """uint8 (N, H, W, 3) -> (N, 3, H, W) in [0, 1], channels last, on the device."""
+        pixels = torch.tensor(images, device=self.device).permute(0, 3, 1, 2)
+        return pixels.float().div(255).contiguous(memory_format=torch.channels_last)
+
+    def _black(self, count: int) -> np.ndarray:
+        width, height = self.canvas_size
+        return np.zeros((count, height, width, 3), np.uint8)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without diffusers' bars: a command shows its own progress, and loading takes a moment only."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _noise_indices(known: int, frame_indices: Sequence[int]) -> list[int]:
+    """What keys the noise of each view: a frame's own index; the source, if it is a view, stands in for none."""
+    before = [_SOURCE, *range(frame_indices[0] - known + 1, frame_indices[0])] if known else []
+    return [*before, *frame_indices]
+
+
+def model_folder(model: str | Path) -> Path:
+    """The folder of a packaged model's name or of a path, checked to hold a pipeline of known classes.
+
+    Raises:
+        InputError: there is no such model, or its index cannot be trusted or read.
+    """
+    packaged = sorted(path.parent.name for path in PACKAGED.glob(f"*/{_INDEX}"))
+    folder = PACKAGED / str(model) if str(model) in packaged else Path(model)
+    if not folder.is_dir():
+        names = ", ".join(packaged) or "none is packaged"
+        raise InputError(model, "no such model", f"give a model's folder or a packaged name ({names})")
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        named = [entry[0] for key, entry in index.items() if not key.startswith("_") and _is_component(entry)]
+    except (OSError, ValueError, AttributeError):
+        raise InputError(model, f"has no readable {_INDEX}", "give a folder made by save_pretrained") from None
+    strange = [library for library in named if library is not None and library.split(".")[0] not in _LIBRARIES]
+    if strange:
+        raise InputError(model, f"names classes of {strange[0]}", f"allowed are those of {', '.join(_LIBRARIES)}")
+    return folder
+
+
+def _is_component(entry: Any) -> bool:
+    """True for [library, class] of a model index; its other entries are plain settings."""
+    return isinstance(entry, list) and len(entry) == 2 and all(isinstance(name, (str, type(None))) for name in entry)
+
+
+def choose_device(device: str | torch.device) -> torch.device:
+    """``auto``: CUDA where it is there."""
+    if str(device) == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if str(device).startswith("cuda") and not torch.cuda.is_available():
+        raise InputError("--device", f"got {device}, and there is no CUDA device", "use --device cpu")
+    return torch.device(device)
+
+
+def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """``auto``: bfloat16 where the hardware computes in it (CPUs with AMX or AVX512-BF16), else the next best."""
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype != "auto":
+        if dtype not in DTYPES:
+            raise InputError("--dtype", f"got {dtype!r}", f"choose auto or one of {', '.join(DTYPES)}")
+        return DTYPES[dtype]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    abilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    fast = abilities.get("amx_bf16") or abilities.get("avx512_bf16")
+    return torch.bfloat16 if fast else torch.float32
