@@ -9,11 +9,12 @@ import numpy as np
 
 from signgen.synthetic.body import bone_index, template, vertex_normals
 from signgen.synthetic.looks import Look
-from signgen.synthetic.mesh import (CLOTH, Patch, boundary, dense_weights, mean_of_pairs, neighbours, plain_patch, smooth,
+from signgen.synthetic.mesh import (CLOTH, Patch, boundary, dense_weights, lined, mean_of_pairs, neighbours, plain_patch, refined, smooth,
                                     sparse_weights, subdivide)
 from signgen.synthetic.noise import noise_at, smoothstep
 
 CHEST_Z, WAIST_Z = 0.52, 0.30  # canonical heights between which the trunk is made straight, and below
+HEM = 0.60  # metres by which the trunk's lower end is drawn out, so that it leaves the frame
 UNDER_DEPTH = 0.007  # metres by which skin under cloth is pushed in
 
 
@@ -112,12 +113,14 @@ def _thickness(look: Look, suit: Shell) -> np.ndarray:
     thick *= 1 - 0.55 * smoothstep(0.2, 0.8, suit.neck)
     shoulder = np.exp(-(((x - 0.17) / 0.06) ** 2 + ((z - 0.72) / 0.07) ** 2))
     thick *= 1 - 0.5 * shoulder
+    edge = smoothstep(0.0, 0.05, neck_cut(look.neckline, points))  # cloth lies close along the neckline
+    thick = 0.0025 + (thick - 0.0025) * edge
     cuff = look.cuff - past_wrist(points)
     thick = np.where(cuff < 0.06, 0.0035 + (thick - 0.0035) * smoothstep(0.0, 0.06, cuff), thick)
     if look.neckline == "jacket":
-        thick += 0.006 * smoothstep(0.006, -0.006, _trim(look, points)) * (1 - suit.arm)
+        thick += 0.006 * smoothstep(0.015, -0.015, _trim(look, points)) * (1 - suit.arm)
     wide = 0.014 * (noise_at(points, 12, look.seed) - 0.5) + 0.006 * (noise_at(points, 26, look.seed + 1) - 0.5)
-    calm = (1 - 0.75 * smoothstep(0.1, 0.5, suit.neck)) * smoothstep(0.0, 0.05, cuff) * (1 - 0.6 * shoulder)
+    calm = (1 - 0.75 * smoothstep(0.1, 0.5, suit.neck)) * smoothstep(0.0, 0.05, cuff) * (1 - 0.6 * shoulder) * edge
     return thick + wide * calm
 
 
@@ -131,10 +134,10 @@ def _fold_height(look: Look, suit: Shell) -> np.ndarray:
     points = suit.canonical
     x, y, z = points.T
     slanted = np.stack([0.75 * np.abs(x) - 0.66 * z, y, 0.66 * np.abs(x) + 0.75 * z], 1)
-    trunk = 0.010 * _ridges(slanted, (19, 7, 5), look.seed + 21) + 0.006 * _ridges(slanted, (34, 10, 8), look.seed + 22)
+    trunk = 0.015 * _ridges(slanted, (19, 7, 5), look.seed + 21) + 0.009 * _ridges(slanted, (34, 10, 8), look.seed + 22)
     elbow = np.exp(-(((np.abs(x) - 0.40) / 0.08) ** 2)) + 0.6 * np.exp(-(((np.abs(x) - 0.54) / 0.05) ** 2))
     along = np.stack([np.abs(x) - 0.5 * z, y, 0.5 * np.abs(x) + z], 1)
-    sleeve = (0.3 + elbow) * (0.007 * _ridges(along, (30, 9, 9), look.seed + 23) + 0.003 * noise_at(points, 60, look.seed + 24))
+    sleeve = (0.3 + elbow) * (0.011 * _ridges(along, (30, 9, 9), look.seed + 23) + 0.003 * noise_at(points, 60, look.seed + 24))
     share = smoothstep(0.3, 0.8, suit.arm)
     return (trunk * (1 - share) + sleeve * share) * (1 - suit.neck)
 
@@ -155,7 +158,7 @@ def straight_waist(vertices: np.ndarray, canonical: np.ndarray, trunk: np.ndarra
     `trunk` (n,) is the share 0..1 that is not arm; the factor is 1 above the chest.
     """
     body = trunk > 0.9
-    heights = np.linspace(0.0, CHEST_Z, 27)
+    heights = np.linspace(-0.12, CHEST_Z, 33)
     widths = np.array([np.abs(vertices[body & (np.abs(canonical[:, 2] - h) < 0.02), 0]).max(initial=0.05) for h in heights])
     wanted = widths[-1] * np.interp(heights, [0.0, WAIST_Z, CHEST_Z], [1.0, 0.965, 1.0])
     factor = np.interp(canonical[:, 2], heights, 0.15 + 0.85 * wanted / widths)
@@ -163,15 +166,33 @@ def straight_waist(vertices: np.ndarray, canonical: np.ndarray, trunk: np.ndarra
     return 1 + (factor - 1) * smoothstep(0.5, 0.95, trunk)
 
 
+def _draped(look: Look, suit: Shell, rest: np.ndarray) -> np.ndarray:
+    """Vertices (m, 3) of the cloth over a body: smoothed except along the neckline, straight at the waist, thickened."""
+    close = mean_of_pairs(rest, suit.pairs)
+    loose = smooth(close, suit.table, suit.rim, 4)
+    base = close + (loose - close) * smoothstep(0.0, 0.06, neck_cut(look.neckline, suit.canonical))[:, None]
+    base[:, 0] *= straight_waist(base, suit.canonical, 1 - suit.arm)
+    out = base + vertex_normals(base, suit.faces) * _thickness(look, suit)[:, None]
+    out[:, 2] -= HEM * smoothstep(0.30, 0.04, suit.canonical[:, 2]) * (1 - smoothstep(0.3, 0.7, suit.arm))
+    return out
+
+
+def _crossed(values: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Mask of the faces through which the zero of a field (n,) may pass."""
+    corners = values[faces]
+    return (corners.min(1) < 0.004) & (corners.max(1) > -0.004)
+
+
 def clothes_patch(look: Look, rest: np.ndarray) -> Patch:
     """The clothes of a signer with rest vertices (n, 3)."""
     suit = shell()
-    base = smooth(mean_of_pairs(rest, suit.pairs), suit.table, suit.rim, 4)
-    base[:, 0] *= straight_waist(base, suit.canonical, 1 - suit.arm)
-    normals = vertex_normals(base, suit.faces)
-    vertices = base + normals * _thickness(look, suit)[:, None]
+    vertices = _draped(look, suit, rest)
+    normals = vertex_normals(vertices, suit.faces)
     colour = np.array(look.cloth) + (np.array(look.sleeves) - look.cloth) * smoothstep(0.45, 0.75, suit.arm)[:, None]
     patch = plain_patch(vertices, suit.faces, CLOTH, colour, suit.canonical, suit.weights, suit.bones)
-    patch.cut, patch.trim = cloth_cut(look, suit.canonical), _trim(look, suit.canonical)
     patch.bump = gradient_bump(_fold_height(look, suit), vertices, normals, suit.table)
-    return patch
+    for _ in range(2):
+        patch = refined(patch, _crossed(cloth_cut(look, patch.canonical), patch.faces)
+                        | _crossed(_trim(look, patch.canonical), patch.faces))
+    patch.cut, patch.trim = cloth_cut(look, patch.canonical), _trim(look, patch.canonical)
+    return lined(patch, (patch.cut[patch.faces] < 0.05).all(1))  # a gap at the neck or a cuff shows cloth

@@ -8,7 +8,7 @@ import numpy as np
 
 from signgen.synthetic.body import Shape, bone_index, template, vertex_normals
 from signgen.synthetic.looks import Look
-from signgen.synthetic.mesh import HAIR, Patch, mean_of_pairs, plain_patch, subdivide
+from signgen.synthetic.mesh import HAIR, Patch, lined, mean_of_pairs, plain_patch, subdivide
 from signgen.synthetic.noise import noise_at, smoothstep
 
 # Height z of the hairline at canonical depth y, front to back, on the template man (eyes at z .988).
@@ -21,6 +21,7 @@ _HIGH = np.array([1.085, 1.085, 1.080, 1.062, 1.015, 0.985, 0.985, 1.002, 0.965,
 _LINES = {"cropped": _SHORT, "short": _SHORT, "side": _FULL, "full": _FULL, "curly": _FULL, "receding": _HIGH, "bald": _HIGH,
           "bob": _BOB, "long": _BOB, "fringe": _FRINGE, "tied": _SHORT, "bun": _SHORT}
 _STRAY = {"curly": 0.016, "short": 0.009, "full": 0.009, "side": 0.008, "tied": 0.005, "bun": 0.005}  # unevenness, m
+LOWERED = 0.007  # metres by which the hairline over the forehead is lower than in the tables
 CROWN = 1.03  # canonical height above which the crown begins
 HEAD_AXIS_Y = -0.065
 LOFT_ANGLES, LOFT_ROWS = 49, 22
@@ -30,7 +31,7 @@ def hairline(style: str, parting: float, points: np.ndarray, seed: int) -> np.nd
     """Signed height (n,) in metres above the hairline at canonical points (n, 3): above 0 grows hair."""
     x, y, z = points[:, 0], points[:, 1], points[:, 2]
     stray = _STRAY.get(style, 0.007)
-    above = z - np.interp(y, _DEPTH, _LINES[style])
+    above = z - np.interp(y, _DEPTH, _LINES[style]) + LOWERED * smoothstep(-0.08, -0.12, y)
     above = above + stray * (noise_at(points, 140, seed + 3) - 0.5) + stray * (noise_at(points, 60, seed + 5) - 0.5)
     if parting:
         front = smoothstep(-0.09, -0.13, y)
@@ -54,11 +55,12 @@ def _scalp() -> tuple[np.ndarray, np.ndarray]:
 def _thickness(look: Look, above: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Thickness (m,) of the hair over the scalp, metres: thin at its edge, uneven in strands that run down."""
     x, y, z = points.T
-    t = look.hair_volume * smoothstep(-0.006, 0.030, above) * (1 + 0.22 * smoothstep(CROWN, 1.11, z))
-    rough = 0.5 if look.hair == "curly" else 0.32
+    sides = np.exp(-(((z - 1.055) / 0.032) ** 2)) * smoothstep(0.025, 0.060, np.abs(x))
+    t = look.hair_volume * smoothstep(-0.006, 0.030, above) * (1 + 0.6 * sides - 0.25 * smoothstep(CROWN, 1.11, z))
+    rough = 0.3 if look.hair == "curly" else 0.32
     strands = noise_at(points, (120, 120, 28), look.seed) + 0.7 * noise_at(points, (260, 260, 45), look.seed + 1) - 0.85
     if look.hair == "curly":
-        strands = noise_at(points, 95, look.seed) + 0.6 * noise_at(points, 190, look.seed + 1) - 0.8
+        strands = noise_at(points, 75, look.seed) + 0.4 * noise_at(points, 150, look.seed + 1) - 0.7
     t = t * (1 + 2 * rough * strands)
     if look.parting:
         groove = np.exp(-(((x - look.parting) / 0.010) ** 2)) * (z > 1.04) * (y < 0)
@@ -137,7 +139,7 @@ def _smoothed(values: np.ndarray, passes: int) -> np.ndarray:
 
 def _loft(look: Look, rest: np.ndarray, eye_z: float) -> Patch:
     """Long hair: a two-sided sheet around the back and sides of the head, frayed at its edges."""
-    opening = np.radians(116 if look.hair == "long" else 108)
+    opening = np.radians(122 if look.hair == "long" else 113)
     top = rest[template().part("head")][:, 2].max()
     angles = np.linspace(-opening, opening, LOFT_ANGLES)
     heights = np.linspace(top - 0.030, eye_z - look.hair_length, LOFT_ROWS)
@@ -146,10 +148,10 @@ def _loft(look: Look, rest: np.ndarray, eye_z: float) -> Patch:
         radius[:, j] = np.where(np.isnan(radius[:, j]), radius[:, max(j - 1, 0)], radius[:, j])
     radius = np.nan_to_num(radius, nan=0.05)
     grown = np.clip((top - 0.05 - heights) / 0.06, 0, 1)
-    radius = radius + look.hair_volume * (0.5 + 0.9 * grown)
+    radius = radius + 0.002 + look.hair_volume * (0.4 + 1.0 * grown)
     below = np.clip(eye_z - heights, 0, None)
-    radius = np.maximum.accumulate(radius, 1) - 0.10 * below**1.5
-    radius = np.minimum(radius, np.where(below > 0.02, 0.108, 0.132))
+    radius = np.maximum.accumulate(radius, 1) - 0.06 * below**1.5
+    radius = np.minimum(radius, np.where(below > 0.02, 0.116, 0.134))
     wave = 0.004 * np.sin(angles * 9 + look.seed)[:, None] + 0.003 * np.sin(angles[:, None] * 23 + heights * 30)
     radius = _smoothed(radius + wave, 2)
     ripple = 0.006 * np.sin(angles * 31 + look.seed)[:, None] * np.linspace(0, 1, LOFT_ROWS)
@@ -158,11 +160,11 @@ def _loft(look: Look, rest: np.ndarray, eye_z: float) -> Patch:
     around, down = np.repeat(angles, LOFT_ROWS), np.tile(heights, LOFT_ANGLES)
     canonical = np.stack([0.1 * np.sin(around), -0.05 + 0.1 * np.cos(around), 1.08 + 0.3 * (down - top)], 1)
     faces = grid_faces(LOFT_ANGLES, LOFT_ROWS)
-    patch = _on_head(vertices, np.concatenate([faces, faces[:, ::-1]]), look, canonical)
+    patch = _on_head(vertices, faces, look, canonical)
     inside = np.minimum((opening - np.abs(around)) * 0.10, (down - heights[-1]) * 0.30)
     patch.cut = inside - 0.004 + 0.004 * noise_at(canonical, (180, 180, 1), look.seed)
     patch.colour *= (0.86 + 0.14 * smoothstep(-0.10, 0.05, down - eye_z))[:, None]
-    return patch
+    return lined(patch, np.ones(len(faces), bool))
 
 
 def _bun(look: Look, rest: np.ndarray) -> Patch:

@@ -64,7 +64,7 @@ def _tolerances() -> np.ndarray:
     """How deep (133,) in metres below the drawn surface each keypoint lies when it is seen."""
     depth = np.full(133, 0.020)
     depth[[0, 1, 2]] = depth[23:91] = 0.012
-    depth[5:7], depth[7:9], depth[9:11], depth[11:13], depth[13:23] = 0.10, 0.07, 0.045, 0.16, 0.10
+    depth[5:7], depth[7:9], depth[9:11], depth[11:13], depth[13:23] = 0.10, 0.10, 0.045, 0.16, 0.10
     for first, _ in _HANDS:
         depth[first], depth[first + 1], depth[first + 2] = 0.045, 0.040, 0.028
         depth[[first + 5, first + 9, first + 13, first + 17]] = 0.030

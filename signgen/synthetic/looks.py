@@ -25,7 +25,7 @@ _CLOTH: tuple[Colour, ...] = (  # dark, as signers wear them on television
     (0.036, 0.044, 0.030), (0.090, 0.090, 0.094))
 _UNDER: tuple[Colour, ...] = ((0.10, 0.10, 0.11), (0.20, 0.20, 0.215), (0.020, 0.020, 0.022), (0.12, 0.055, 0.06),
                               (0.07, 0.09, 0.13))
-_IRIS: tuple[Colour, ...] = ((0.22, 0.31, 0.38), (0.16, 0.22, 0.16), (0.13, 0.075, 0.04), (0.09, 0.05, 0.03))
+_IRIS: tuple[Colour, ...] = ((0.12, 0.18, 0.23), (0.10, 0.14, 0.09), (0.09, 0.050, 0.028), (0.06, 0.035, 0.022))
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -
         grey = rng.uniform(0.4, 0.9)
         colour = tuple((1 - grey) * own + grey * other for own, other in zip(colour, _GREY_HAIR, strict=True))
     volume = {"cropped": 0.004, "short": 0.010, "receding": 0.008, "tied": 0.006, "bun": 0.006, "bald": 0.001,
-              "curly": 0.030, "bob": 0.013, "long": 0.012, "fringe": 0.015}.get(style, 0.014)
+              "curly": 0.021, "bob": 0.013, "long": 0.012, "fringe": 0.015}.get(style, 0.014)
     parted = style in ("side", "bob", "long", "full") and rng.random() < 0.8
     length = rng.uniform(0.08, 0.13) if style == "bob" else rng.uniform(0.17, 0.30)
     return dict(hair=style, hair_colour=colour, hair_volume=float(volume * rng.uniform(0.8, 1.25)),

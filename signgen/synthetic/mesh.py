@@ -114,3 +114,28 @@ def sparse_weights(dense: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The largest weights and their bones, (n, 8) each, of dense ones (n, J)."""
     every = np.broadcast_to(np.arange(dense.shape[1]), dense.shape)
     return largest_weights(dense, every)
+
+
+def refined(patch: Patch, split: np.ndarray) -> Patch:
+    """The same surface with the faces of the mask `split` (F,) divided into four, for finer detail along an edge."""
+    if not split.any():
+        return patch
+    faces, pairs = subdivide(patch.faces[split])
+    old, extra = np.unique(patch.faces[split]), pairs[len(np.unique(patch.faces[split])):]
+    count = len(patch.vertices)
+    names = np.concatenate([old, count + np.arange(len(extra))])
+    mean = {name: np.concatenate([getattr(patch, name), mean_of_pairs(getattr(patch, name), extra)])
+            for name in ("vertices", "colour", "canonical", "cut", "trim", "bump")}
+    dense = dense_weights(patch.weights, patch.bones)
+    weights, bones = sparse_weights(mean_of_pairs(dense, extra))
+    return Patch(faces=np.concatenate([patch.faces[~split], names[faces]]),
+                 material=np.concatenate([patch.material[~split], np.tile(patch.material[split], 4)]),
+                 weights=np.concatenate([patch.weights, weights]), bones=np.concatenate([patch.bones, bones]), **mean)
+
+
+def lined(patch: Patch, mask: np.ndarray) -> Patch:
+    """The patch and, for the faces of the mask (F,), a back side with vertices (and so normals) of its own."""
+    used, back = np.unique(patch.faces[mask][:, ::-1], return_inverse=True)
+    copied = {name: getattr(patch, name)[used] for name in ("vertices", "colour", "canonical", "weights", "bones", "cut", "trim")}
+    inside = Patch(faces=back.reshape(-1, 3), material=patch.material[mask], bump=-patch.bump[used], **copied)
+    return join([patch, inside])

@@ -21,23 +21,25 @@ BROW_LANDMARKS = (255, 206, 204, 205, 208)  # hm08 ids of the person's right bro
 BROW_LOWERED = np.array([0.0005, 0.0015, 0.0025, 0.0030, 0.0045])
 BROW_WIDTH = np.array([0.0010, 0.0019, 0.0026, 0.0031, 0.0029])
 
+Triple = tuple[float, float, float]  # tuples, not arrays: compiled loops read them without counting references
+
 
 class Paint(NamedTuple):
-    """Per-signer colours the shader needs beside those of the vertices; all linear, arrays (3,)."""
+    """Per-signer colours the shader needs beside those of the vertices; linear."""
 
-    brows: np.ndarray
+    brows: Triple
     brow_line: np.ndarray  # (5, 3): |x|, z, half-width in canonical metres
-    iris: np.ndarray
-    eyes: np.ndarray  # (2, 3) canonical cornea poles, left and right
-    second: np.ndarray  # trim colour of cloth
+    iris: Triple
+    eyes: tuple[Triple, Triple]  # canonical cornea poles, left and right
+    second: Triple  # trim colour of cloth
     seed: float
 
 
 class Light(NamedTuple):
-    """Directions towards the lights (3,), unit, and their strengths."""
+    """Unit directions towards the lights and their strengths."""
 
-    key: np.ndarray
-    fill: np.ndarray
+    key: Triple
+    fill: Triple
     key_power: float
     fill_power: float
     ambient: float
@@ -47,9 +49,14 @@ class Shadow(NamedTuple):
     """Orthographic depth map seen from the key light."""
 
     depth: np.ndarray  # (S, S)
-    axes: np.ndarray  # (3, 3): right, down, away from the light
-    origin: np.ndarray  # (2,)
+    axes: tuple[Triple, Triple, Triple]  # right, down, away from the light
+    origin: tuple[float, float]
     scale: float  # pixels a metre
+
+
+def _triple(values) -> Triple:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
 
 
 def unit(vector) -> np.ndarray:
@@ -63,7 +70,7 @@ def studio_light(seed: int) -> Light:
     rng = np.random.default_rng([seed, 47])
     key = unit(np.array([-0.45, -0.75, 0.62]) + rng.normal(0, 0.06, 3))
     gain = float(rng.uniform(0.94, 1.06))
-    return Light(key, unit([0.75, -0.65, 0.10]), 0.78 * gain, float(rng.uniform(0.30, 0.38)), float(rng.uniform(0.28, 0.32)))
+    return Light(_triple(key), _triple(unit([0.75, -0.65, 0.10])), 0.78 * gain, float(rng.uniform(0.30, 0.38)), float(rng.uniform(0.28, 0.32)))
 
 
 def paint_of(look) -> Paint:
@@ -71,13 +78,14 @@ def paint_of(look) -> Paint:
     shared = template()
     brow = shared.canonical[shared.new[list(BROW_LANDMARKS)]]
     line = np.stack([np.abs(brow[:, 0]), brow[:, 2] - BROW_LOWERED, BROW_WIDTH], 1)
-    eyes = shared.canonical[shared.new[[14607, 14679]]]
-    return Paint(np.array(look.brows), line, np.array(look.iris), eyes, np.array(look.second), float(look.seed))
+    left, right = shared.canonical[shared.new[[14607, 14679]]]
+    return Paint(_triple(look.brows), line, _triple(look.iris), (_triple(left), _triple(right)), _triple(look.second),
+                 float(look.seed))
 
 
 def shadow_map(vertices, surface, light: Light) -> Shadow:
     """Depth of the posed surface seen from the key light."""
-    away = -light.key
+    away = -np.array(light.key)
     right = unit(np.cross([0, 0, 1], away))
     down = np.cross(away, right)
     scale = SHADOW_SIZE / SHADOW_METRES
@@ -88,7 +96,8 @@ def shadow_map(vertices, surface, light: Light) -> Shadow:
     depth = np.empty((SHADOW_SIZE, SHADOW_SIZE), np.float32)
     face, weights = np.empty(depth.shape, np.int32), np.empty((*depth.shape, 2), np.float32)
     rasterise(points, surface.faces, surface.material, surface.cut, surface.canonical, depth, face, weights)
-    return Shadow(depth, axes.astype(np.float64), origin, scale)
+    turned = _triple(axes[0]), _triple(axes[1]), _triple(axes[2])
+    return Shadow(depth, turned, (float(origin[0]), float(origin[1])), scale)
 
 
 def occlusion(depth: np.ndarray, pixel: float) -> np.ndarray:
@@ -106,25 +115,32 @@ def _clamp(x):
     return min(1.0, max(0.0, x))
 
 
-@nb.njit(fastmath=True, cache=True)
-def _lit(shadow, x, y, z):
+@nb.njit(fastmath=True, cache=True, inline="always")
+def _lit(depth, shadow, x, y, z):
     """Share 0..1 of a soft 4 x 4 neighbourhood of the shadow map in which a point is lit."""
-    axes, size = shadow.axes, shadow.depth.shape[0]
-    u = (x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2] - shadow.origin[0]) * shadow.scale - 0.5
-    v = (x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2] - shadow.origin[1]) * shadow.scale - 0.5
-    far = x * axes[2, 0] + y * axes[2, 1] + z * axes[2, 2] - SHADOW_BIAS
+    (right, down, away), size = shadow.axes, depth.shape[0]
+    u = (x * right[0] + y * right[1] + z * right[2] - shadow.origin[0]) * shadow.scale - 0.5
+    v = (x * down[0] + y * down[1] + z * down[2] - shadow.origin[1]) * shadow.scale - 0.5
+    far = x * away[0] + y * away[1] + z * away[2] - SHADOW_BIAS
     left, top = int(math.floor(u)), int(math.floor(v))
-    total, lit = 1e-9, 1e-9
-    for row in range(max(0, top - 1), min(size, top + 3)):
-        for column in range(max(0, left - 1), min(size, left + 3)):
-            share = max(0.0, 1.9 - abs(u - column)) * max(0.0, 1.9 - abs(v - row))
-            total += share
-            if shadow.depth[row, column] > far:
-                lit += share
-    return lit / total
+    if left < 1 or top < 1 or left + 2 >= size or top + 2 >= size:
+        return 1.0
+    fu, fv = u - left, v - top
+    a0, a1, a2, a3 = max(0.0, 0.9 - fu), 1.9 - fu, 0.9 + fu, max(0.0, fu - 0.1)
+    total = 0.0
+    for k in range(4):
+        row = top - 1 + k
+        taps = 0.0
+        taps += a0 if depth[row, left - 1] > far else 0.0
+        taps += a1 if depth[row, left] > far else 0.0
+        taps += a2 if depth[row, left + 1] > far else 0.0
+        taps += a3 if depth[row, left + 2] > far else 0.0
+        total += taps * max(0.0, 1.9 - abs(fv + 1 - k))
+    across = a0 + a1 + a2 + a3
+    return total / (across * (max(0.0, 0.9 - fv) + 2.8 + max(0.0, fv - 0.1)))
 
 
-@nb.njit(fastmath=True, cache=True)
+@nb.njit(fastmath=True, cache=True, inline="always")
 def _brow_share(paint, x, z):
     """How much of a brow covers canonical (x, z): a soft capsule along the brow's line, uneven like hair."""
     line, x = paint.brow_line, abs(x)
@@ -137,13 +153,13 @@ def _brow_share(paint, x, z):
     return min(0.92, _clamp(0.5 - nearest / 0.0022) * (0.55 + 0.5 * value_noise(x * 900, z * 500, 3.0)))
 
 
-@nb.njit(fastmath=True, cache=True)
+@nb.njit(fastmath=True, cache=True, inline="always")
 def _eye_colour(paint, x, y, z):
     """Albedo of an eyeball at a canonical point: sclera, iris, pupil."""
-    e = 0 if x > 0 else 1
-    dx, dz = x - paint.eyes[e, 0], z - paint.eyes[e, 2]
-    away = math.sqrt(dx * dx + dz * dz) if y < paint.eyes[e, 1] + 0.012 else 1.0
-    white = 0.60 - 9.0 * max(0.0, dz) - 6.0 * max(0.0, abs(dx) - 0.006)
+    eye = paint.eyes[0] if x > 0 else paint.eyes[1]
+    dx, dz = x - eye[0], z - eye[2]
+    away = math.sqrt(dx * dx + dz * dz) if y < eye[1] + 0.012 else 1.0
+    white = 0.50 - 8.0 * max(0.0, dz) - 6.0 * max(0.0, abs(dx) - 0.006)
     iris, black = _clamp((0.0064 - away) / 0.0012), 1 - 0.93 * _clamp((0.0030 - away) / 0.001)
     r = (white + (paint.iris[0] - white) * iris) * black
     g = (white * 0.95 + (paint.iris[1] - white * 0.95) * iris) * black
@@ -151,7 +167,7 @@ def _eye_colour(paint, x, y, z):
     return r, g, b
 
 
-@nb.njit(fastmath=True, cache=True)
+@nb.njit(fastmath=True, cache=True, inline="always")
 def _strand_tone(paint, x, y, z):
     """Brightness of hair: streaks along the azimuth around the head."""
     around = math.atan2(x, y + 0.05)
@@ -159,8 +175,8 @@ def _strand_tone(paint, x, y, z):
     return 0.6 * coarse + 0.4 * value_noise(around * 70 + 6 * z, z * 12, paint.seed + 2)
 
 
-@nb.njit(fastmath=True, cache=True)
-def _shaded(kind, n, colour, place, world, paint, light, shadow, open_sky):
+@nb.njit(fastmath=True, cache=True, inline="always")
+def _shaded(kind, n, colour, place, world, paint, light, depth, shadow, open_sky):
     """Linear colour of one sample: unit normal n, albedo, canonical and world places, occlusion factor."""
     r, g, b = colour
     nx, ny, nz = n
@@ -187,7 +203,7 @@ def _shaded(kind, n, colour, place, world, paint, light, shadow, open_sky):
         gloss = 0.1
     key, fill = light.key, light.fill
     facing = max(0.0, (nx * key[0] + ny * key[1] + nz * key[2] + wrap) / (1 + wrap))
-    lit = _lit(shadow, world[0], world[1], world[2])
+    lit = _lit(depth, shadow, world[0], world[1], world[2]) if facing > 0 else 0.0
     filled = max(0.0, (nx * fill[0] + ny * fill[1] + nz * fill[2] + 0.25) / 1.25)
     sky = light.ambient * (0.65 + 0.5 * (0.5 + 0.5 * nz))
     power = light.key_power * facing * (0.42 + 0.58 * lit) + open_sky * (light.fill_power * filled + sky)
@@ -211,6 +227,7 @@ def shade(image, backdrop, face, weights, faces, material, colour, canonical, tr
     `image` begins as the backdrop, rows of colour `backdrop` (H, 3); each sample replaces `share` of it, where 1 / share is
     the number of samples a pixel gets in all.
     """
+    depth = shadow.depth
     for y in range(face.shape[0]):
         for x in range(face.shape[1]):
             i = face[y, x]
@@ -236,8 +253,8 @@ def shade(image, backdrop, face, weights, faces, material, colour, canonical, tr
             world = (w0 * vertices[a, 0] + w1 * vertices[b, 0] + w2 * vertices[c, 0],
                      w0 * vertices[a, 1] + w1 * vertices[b, 1] + w2 * vertices[c, 1],
                      w0 * vertices[a, 2] + w1 * vertices[b, 2] + w2 * vertices[c, 2])
-            r, g, bl = _shaded(material[i], (nx * long, ny * long, nz * long), base, place, world, paint, light, shadow,
-                               open_sky[y, x])
+            r, g, bl = _shaded(material[i], (nx * long, ny * long, nz * long), base, place, world, paint, light,
+                               depth, shadow, open_sky[y, x])
             row, column = y // factor, x // factor
             image[row, column, 0] += share * (min(r, 1.2) - backdrop[row, 0])
             image[row, column, 1] += share * (min(g, 1.2) - backdrop[row, 1])

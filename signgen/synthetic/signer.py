@@ -63,8 +63,8 @@ def _covered(look: Look) -> np.ndarray:
     """Mask (n,) of body skin that lies well under cloth."""
     points = template().canonical
     cut = cloth_cut(look, points)
-    covered = (cut > 0.004) & ~is_hand() & hm08_between(0, SKIN_END)
-    return np.where(is_head(), covered & (neck_cut(look.neckline, points) > 0.002) & (points[:, 2] < 0.86), covered)
+    covered = (cut > 0.012) & ~is_hand() & hm08_between(0, SKIN_END)
+    return np.where(is_head(), covered & (neck_cut(look.neckline, points) > 0.006) & (points[:, 2] < 0.86), covered)
 
 
 def _cuff_shadow(look: Look) -> np.ndarray:
