@@ -17,7 +17,7 @@ FINGER_WIDTH, ARM_WIDTH, FACE_WIDTH, HEAD_WIDTH = 1.7, 3.0, 1.0, 1.2
 REFERENCE_SIZE = (210, 260)
 
 # Thumb to little finger. Right warm, left cool: the family tells the side, the hue the finger.
-RIGHT_FINGERS: tuple[Colour, ...] = ((255, 70, 190), (255, 45, 45), (255, 135, 0), (250, 225, 30), (165, 215, 0))
+RIGHT_FINGERS: tuple[Colour, ...] = ((255, 70, 190), (255, 45, 45), (255, 135, 0), (255, 220, 0), (120, 195, 0))
 LEFT_FINGERS: tuple[Colour, ...] = ((0, 235, 120), (0, 225, 235), (40, 145, 255), (85, 70, 255), (185, 80, 255))
 # Back of the hand, palm of the hand.
 RIGHT_PALM: tuple[Colour, Colour] = ((105, 15, 45), (255, 205, 185))
@@ -27,7 +27,7 @@ PALM_OPACITY = 0.6
 PALM_POINTS = (0, 1, 5, 9, 13, 17)
 # Brightness along a finger: wrist, knuckle, two joints, tip; the last two also turn towards white.
 FINGER_SHADE = (0.45, 0.60, 0.75, 0.90, 1.0)
-FINGER_WHITE = (0.0, 0.0, 0.0, 0.12, 0.4)
+FINGER_WHITE = (0.0, 0.0, 0.0, 0.12, 0.35)
 
 # The limb groups of the skeleton in the order of drawing, with colour and width. The face is muted, so that a hand
 # stands out before it; the arms have the temperature of their hand.

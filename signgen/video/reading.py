@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from signgen.errors import InputError, missing_extra
+from signgen.errors import InputError
 from signgen.video.images import frame_files, read_image
 
 if TYPE_CHECKING:
@@ -227,7 +227,9 @@ def _read_with_decord(path: str | Path, index: int) -> np.ndarray:
     try:
         import decord
     except ImportError:
-        raise missing_extra("decord", "decord") from None
+        raise InputError(
+            "decord", "is not installed", "install it with: pip install decord, or use reader='pyav'"
+        ) from None
     try:
         video = decord.VideoReader(str(path))
     except RuntimeError:

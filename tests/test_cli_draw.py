@@ -1,0 +1,74 @@
+"""`signgen draw` as a user calls it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from signgen.cli import main
+from signgen.keypoints import Keypoints, write_keypoints
+from signgen.pose_image import draw_pose
+from signgen.video import probe, read_frame
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> tuple[Path, Keypoints]:
+    rng = np.random.default_rng(0)
+    xy = rng.uniform(20, 190, (6, 133, 2)).astype(np.float32)
+    keypoints = Keypoints(xy, rng.uniform(0.2, 1, (6, 133)).astype(np.float32), 210, 260, 25.0, "clip")
+    write_keypoints(keypoints, tmp_path / "clip.npz")
+    return tmp_path / "clip.npz", keypoints
+
+
+def draw(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["draw", *map(str, arguments)])
+
+
+def test_video_of_the_clips_own_size_and_rate(clip, tmp_path: Path) -> None:
+    done = draw(clip[0], "-o", tmp_path / "out.mp4", "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    wanted = {"frames": 6, "width": 210, "height": 260, "fps": 25.0, "style": "signgen", "warnings": []}
+    assert result == {**wanted, "output": str(tmp_path / "out.mp4")}
+    info = probe(tmp_path / "out.mp4")
+    assert (info.size, info.fps, info.frames) == ((210, 260), 25.0, 6)
+
+
+@pytest.mark.parametrize(("style", "stick"), [("signgen", None), ("fpdm", 2)])
+def test_png_frames_are_the_drawing(clip, tmp_path: Path, style: str, stick: int | None) -> None:
+    extra = [] if stick is None else ["--stick", stick]
+    done = draw(clip[0], "-o", tmp_path / "out", "--style", style, "--size", "105x130", "--frames", "2:5", *extra)
+    assert done.exit_code == 0, done.output
+    assert probe(tmp_path / "out").frames == 3
+    wanted = draw_pose(clip[1], (105, 130), style, start=2, stop=5, stick=stick)
+    assert np.array_equal(read_frame(tmp_path / "out", 1), wanted[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-o", "out.avi"], "use .mp4, .webm"),
+        (["-o", "no/such/out.mp4"], "make the folder first"),
+        (["-o", "out.mp4", "--stick", "2"], "only style fpdm"),
+        (["-o", "out.mp4", "--style", "openpose"], "openpose"),
+        (["-o", "out.mp4", "--frames", "50:60"], "choose a range"),
+    ],
+)
+def test_bad_use_exits_with_2(clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments, words: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = draw(clip[0], *arguments)
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: ")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert [f.name for f in tmp_path.iterdir()] == ["clip.npz"]
+
+
+def test_absent_keypoints(tmp_path: Path) -> None:
+    done = draw(tmp_path / "absent.npz", "-o", tmp_path / "out.mp4")
+    assert done.exit_code == 2
+    assert "absent.npz" in done.stderr
