@@ -1,0 +1,47 @@
+"""``signgen synthesize``: a data set of drawn signers in PHOENIX14T's layout."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from signgen.commands.common import Size, common_options, emit, progress
+
+
+@click.command()
+@click.argument("out_dir")
+@click.option("--clips", type=int, required=True, help="How many clips.")
+@click.option("--signers", default="12", show_default=True, help="A number, or names separated by commas.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random.")
+@click.option("--split", type=click.Choice(["train", "dev", "test"]), default="train", show_default=True,
+              help="Splits share no sentence; test shares no signer with the others.")
+@click.option("--frames-per-clip", "frames", default="42", show_default=True, metavar="N|A:B",
+              help="Frames of a clip, or the range they are drawn from.")
+@click.option("--size", type=Size(), default="210x260", show_default=True, help="Frame size in pixels.")
+@click.option("--jobs", type=click.IntRange(1), default=None, help="Processes; all cores by default.")
+@common_options
+def command(out_dir: str, clips: int, signers: str, seed: int, split: str, frames: str, size: tuple[int, int],
+            jobs: int | None, as_json: bool) -> None:
+    """Write clips of drawn signers, with exact keypoints and glosses, into OUT_DIR.
+
+    People and signs are invented. The same command goes on with a run that was stopped.
+    """
+    from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
+
+    plan = Plan(seed, split, pick_signers(signers, split), frame_range(frames), size)
+    with progress(clips, "clips") as advance:
+        result = write_dataset(out_dir, plan, clips, jobs or os.cpu_count() or 1, advance)
+    text = (f"{result['output']}: {result['clips']} clips of split {split}, {result['frames']} frames, "
+            f"{result['written']} clips new, {result['frames_per_second']} frames/s")
+    emit(result, as_json, text)
+
+
+def frame_range(text: str) -> tuple[int, int]:
+    """``42`` or ``36:60`` as (lowest, highest)."""
+    from signgen.errors import InputError
+
+    low, colon, high = text.partition(":")
+    if not low.isdigit() or (colon and not high.isdigit()):
+        raise InputError("--frames-per-clip", f"got {text!r}", "give a number such as 42 or a range such as 36:60")
+    return int(low), int(high) if colon else int(low)

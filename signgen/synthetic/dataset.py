@@ -1,0 +1,290 @@
+"""Writes drawn clips in PHOENIX14T's own layout, with exact keypoints.
+
+    OUT/PHOENIX-2014-T-release-v3/PHOENIX-2014-T/annotations/manual/PHOENIX-2014-T.<split>.corpus.csv
+    OUT/PHOENIX-2014-T-release-v3/PHOENIX-2014-T/features/fullFrame-210x260px/<split>/<clip>/images0001.png ...
+    OUT/keypoints/<clip>.npz      keypoints (T, 133, 3) as x, y, confidence; width, height, fps
+    OUT/synthetic.json            how it was made, and that nobody in it is real
+
+A clip depends on (seed, split, its number, signers, frames, size) alone, so any number of processes writes the same
+files and a stopped run goes on where it was. Sentences of train, dev and test never coincide (`score.sentence_split`);
+signers of test are never in train or dev.
+"""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen.errors import InputError, RunError
+from signgen.synthetic.score import FPS, SPLITS, Score, compose
+
+VERSION = 1
+RELEASE = Path("PHOENIX-2014-T-release-v3", "PHOENIX-2014-T")
+FRAMES_FOLDER = RELEASE / "features" / "fullFrame-210x260px"
+ANNOTATIONS = RELEASE / "annotations" / "manual"
+HEADER = "name|video|start|end|speaker|orth|translation"
+STATEMENT = ("All pictures, movements and words of this data set are computer-generated. The people do not exist, the "
+             "signs are invented and belong to no sign language.")
+MIN_FRAMES, MAX_FRAMES = 8, 400
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to write: everything that a clip's content depends on.
+
+    Attributes:
+        seed: of everything random.
+        split: train, dev or test.
+        signers: names; clip number i is signed by signers[i mod S].
+        frames: lowest and highest number of frames of a clip.
+        size: (width, height) in pixels.
+    """
+
+    seed: int
+    split: str
+    signers: tuple[str, ...]
+    frames: tuple[int, int] = (42, 42)
+    size: tuple[int, int] = (210, 260)
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise InputError("split", f"got {self.split!r}", "use train, dev or test")
+        low, high = self.frames
+        if not MIN_FRAMES <= low <= high <= MAX_FRAMES:
+            raise InputError("frames per clip", f"got {low} to {high}", f"use {MIN_FRAMES} to {MAX_FRAMES}")
+
+    def name(self, index: int) -> str:
+        """The clip's name, unique over seeds and splits."""
+        return f"synthetic{self.seed}-{self.split}-{index:06d}"
+
+    def signer(self, index: int) -> str:
+        """Who signs clip `index`."""
+        return self.signers[index % len(self.signers)]
+
+    def streams(self, index: int) -> list[np.random.Generator]:
+        """Independent generators of one clip: for the sentence, the performance and the recording."""
+        return np.random.default_rng([self.seed, SPLITS.index(self.split), index]).spawn(3)
+
+    def score(self, index: int) -> Score:
+        """The sentence of clip `index`."""
+        rng = self.streams(index)[0]
+        frames = int(rng.integers(self.frames[0], self.frames[1] + 1))
+        return compose(rng, self.split, frames)
+
+
+def pick_signers(wanted: str, split: str) -> tuple[str, ...]:
+    """Signers of a split from a number or a comma-separated list of names.
+
+    Train and dev take signers for training, test takes held-out ones, so no signer of test is ever trained on.
+    """
+    from signgen.synthetic.signers import HELD_OUT, signer_names
+
+    pool = list(HELD_OUT) if split == "test" else signer_names()
+    if wanted.strip().isdigit():
+        count = int(wanted)
+        if not 1 <= count <= len(pool):
+            raise InputError("--signers", f"got {count}", f"split {split} has 1 to {len(pool)} signers")
+        return tuple(pool[:count])
+    names = tuple(name.strip() for name in wanted.split(",") if name.strip())
+    unknown = [name for name in names if name not in pool]
+    if unknown or not names:
+        raise InputError("--signers", f"got {wanted!r}", f"split {split} may use a number or " + ", ".join(pool))
+    return names
+
+
+# ---- one clip --------------------------------------------------------------------------------------------------------
+
+@lru_cache(maxsize=8)
+def _anatomy(signer: str):
+    from signgen.synthetic.anatomy import Anatomy
+    from signgen.synthetic.posing import Poser
+    from signgen.synthetic.signers import load_signer
+
+    loaded = load_signer(signer)
+    return Anatomy(Poser.from_signer(loaded), loaded.rest_body)
+
+
+def draw_clip(plan: Plan, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Frames of one clip, in order: image uint8 (H, W, 3) and keypoints float32 (133, 3)."""
+    from signgen.synthetic.figure import Figure
+    from signgen.synthetic.motion import Performance
+    from signgen.synthetic.signers import load_signer
+
+    _, performing, recording = plan.streams(index)
+    signer = plan.signer(index)
+    performance = Performance(_anatomy(signer), plan.score(index), performing)
+    figure = Figure(load_signer(signer), size=plan.size, seed=int(recording.integers(2**31)),
+                    noise=float(recording.uniform(0.0, 0.008)))
+    for poses in performance.exposures():
+        frame = figure.draw(poses)
+        yield frame.image, np.concatenate([frame.xy, frame.confidence[:, None]], 1).astype(np.float32)
+
+
+def is_written(out: Path, plan: Plan, index: int) -> bool:
+    """Whether a clip is there, whole."""
+    name = plan.name(index)
+    return (out / FRAMES_FOLDER / plan.split / name).is_dir() and (out / "keypoints" / f"{name}.npz").is_file()
+
+
+def write_clip(out: Path, plan: Plan, index: int) -> int:
+    """Draws one clip and writes frames and keypoints; both appear only when whole. Returns its number of frames."""
+    from PIL import Image
+
+    name = plan.name(index)
+    final = out / FRAMES_FOLDER / plan.split / name
+    partial = final.with_name(f".{name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        points = []
+        for number, (image, keypoints) in enumerate(draw_clip(plan, index), 1):
+            Image.fromarray(image).save(partial / f"images{number:04d}.png", compress_level=1)
+            points.append(keypoints)
+        _write_keypoints(out / "keypoints" / f"{name}.npz", np.stack(points), plan.size)
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(partial, final)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return len(points)
+
+
+def _write_keypoints(path: Path, keypoints: np.ndarray, size: tuple[int, int]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "wb") as file:
+        np.savez_compressed(file, keypoints=keypoints, width=np.int64(size[0]), height=np.int64(size[1]),
+                            fps=np.float64(FPS))
+    os.replace(partial, path)
+
+
+# ---- a whole split ---------------------------------------------------------------------------------------------------
+
+def write_dataset(out: Path | str, plan: Plan, clips: int, jobs: int = 1,
+                  advance: Callable[[int], None] = lambda n: None) -> dict[str, Any]:
+    """Writes `clips` clips of one split and then its corpus file.
+
+    Args:
+        out: folder; other splits, and clips that an earlier run finished, stay as they are.
+        jobs: processes.
+        advance: called with the number of newly finished clips.
+
+    Returns:
+        output, split, clips, frames, signers, glosses, written, kept, seconds, frames_per_second.
+
+    Raises:
+        InputError: `out` holds this split made from other settings.
+        RunError: a clip could not be drawn.
+    """
+    out = Path(out)
+    if clips < 1 or jobs < 1:
+        raise InputError("--clips" if clips < 1 else "--jobs", f"got {min(clips, jobs)}", "use 1 or more")
+    _check_same(out, plan)
+    out.mkdir(parents=True, exist_ok=True)
+    _write_json(out, plan, None)
+    begun = time.monotonic()
+    missing = [i for i in range(clips) if not is_written(out, plan, i)]
+    advance(clips - len(missing))
+    frames = _run(out, plan, missing, jobs, advance)
+    seconds = time.monotonic() - begun
+    write_corpus(out, plan, clips)
+    counts = {"clips": clips, "frames": sum(plan.score(i).frames for i in range(clips)), "signers": len(plan.signers)}
+    _write_json(out, plan, counts)
+    return {"output": str(out), "split": plan.split, **counts, "written": len(missing), "kept": clips - len(missing),
+            "seconds": round(seconds, 2), "frames_per_second": round(frames / max(seconds, 1e-9), 2), "warnings": []}
+
+
+def _run(out: Path, plan: Plan, indices: Sequence[int], jobs: int, advance: Callable[[int], None]) -> int:
+    """Writes clips in one or several processes; returns the number of frames."""
+    by_signer = sorted(indices, key=lambda i: (plan.signer(i), i))   # a signer takes a while to build
+    frames = 0
+    for index, count, problem in _finished_clips(out, plan, by_signer, jobs):
+        if problem:
+            raise RunError(plan.name(index), problem, "mend the cause and run the same command again to go on")
+        frames += count
+        advance(1)
+    return frames
+
+
+def _finished_clips(out: Path, plan: Plan, indices: Sequence[int], jobs: int) -> Iterator[tuple[int, int, str]]:
+    tasks = [(out, plan, index) for index in indices]
+    if jobs == 1 or len(tasks) < 2:
+        yield from map(_task, tasks)
+        return
+    import multiprocessing
+
+    with multiprocessing.get_context("spawn").Pool(min(jobs, len(tasks)), _single_thread) as pool:
+        yield from pool.imap_unordered(_task, tasks, chunksize=max(1, min(4, len(tasks) // (2 * jobs))))
+
+
+def _single_thread() -> None:
+    """One thread a process: the processes already fill the machine."""
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+
+
+def _task(task: tuple[Path, Plan, int]) -> tuple[int, int, str]:
+    """(clip, frames, problem): a problem travels as text, since not every exception survives between processes."""
+    out, plan, index = task
+    try:
+        return index, write_clip(out, plan, index), ""
+    except Exception as error:  # noqa: BLE001 - reported by the parent as RunError
+        return index, 0, f"{type(error).__name__}: {error}"
+
+
+def corpus_row(plan: Plan, index: int) -> str:
+    """One line of the corpus file, `|` separated, without quotes, like PHOENIX14T's."""
+    name, words = plan.name(index), plan.score(index).glosses
+    return "|".join([name, f"{name}/1/*.png", "-1", "-1", plan.signer(index), " ".join(words), " ".join(words).lower()])
+
+
+def write_corpus(out: Path, plan: Plan, clips: int) -> Path:
+    """Writes the split's corpus file of `clips` clips and returns its path."""
+    path = out / ANNOTATIONS / f"PHOENIX-2014-T.{plan.split}.corpus.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace_text(path, "\n".join([HEADER, *(corpus_row(plan, i) for i in range(clips))]) + "\n")
+    return path
+
+
+def _settings(plan: Plan) -> dict[str, Any]:
+    return {**asdict(plan), "signers": list(plan.signers), "frames": list(plan.frames), "size": list(plan.size)}
+
+
+def _read_json(out: Path) -> dict[str, Any]:
+    path = out / "synthetic.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"splits": {}}
+    except ValueError as error:
+        raise InputError(path, f"is no JSON: {error}", "delete it or use another folder") from error
+
+
+def _check_same(out: Path, plan: Plan) -> None:
+    known = _read_json(out)
+    there = known["splits"].get(plan.split)
+    if there is None:
+        return
+    wanted = _settings(plan)
+    before = there.get("settings", {})
+    changed = [key for key in wanted if before.get(key) != wanted[key]]
+    if known.get("version") != VERSION or changed:
+        raise InputError(out, f"holds split {plan.split} made otherwise ({', '.join(changed) or 'another version'})",
+                         "use the same settings to go on, or another folder")
+
+
+def _write_json(out: Path, plan: Plan, counts: dict[str, int] | None) -> None:
+    content = {**_read_json(out), "version": VERSION, "statement": STATEMENT, "fps": FPS}
+    content["splits"][plan.split] = {"settings": _settings(plan), "counts": counts, "finished": counts is not None}
+    _replace_text(out / "synthetic.json", json.dumps(content, indent=2) + "\n")
+
+
+def _replace_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

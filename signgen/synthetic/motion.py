@@ -1,0 +1,223 @@
+"""A score performed by one body: continuous channels, kept out of face and chest, and poses for every exposure.
+
+Between two keys a hand moves on a minimum-jerk profile (Flash and Hogan 1985, x = 10 s^3 - 15 s^4 + 6 s^5) over most
+of the interval and holds for the rest.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from signgen.synthetic.anatomy import Anatomy
+from signgen.synthetic.collisions import separate, smooth
+from signgen.synthetic.face import Expression, FaceTrack
+from signgen.synthetic.handshapes import clamp_angles
+from signgen.synthetic.placement import hand_part, place_hands, to_axes
+from signgen.synthetic.posing import SIDES, ArmTrack, Pose, Poser, Posture, limit_hand
+from signgen.synthetic.rotations import normalise, rotate
+from signgen.synthetic.score import Cue, Mark, Score
+
+GRID = 4                      # channel samples per frame
+SHUTTER = 0.55                # of a frame's time
+TRAVEL_PER_SUBFRAME = 0.006   # metres
+MAX_SUBFRAMES = 6
+CHEAP_SUBFRAMES = 4           # the figure draws four coarse sub-frames faster than two fine ones
+_SMOOTHING = 1.3              # grid samples, rounds off the corners of the key frames
+
+
+def minimum_jerk(s: np.ndarray) -> np.ndarray:
+    """Smooth step of s clipped to 0..1, with zero speed and acceleration at both ends."""
+    s = np.clip(s, 0.0, 1.0)
+    return s * s * s * (10.0 + s * (6.0 * s - 15.0))
+
+
+@dataclass(frozen=True)
+class Sway:
+    """Slow irregular movement: a sum of three sines per channel; angles in degrees around `base` (C,)."""
+
+    base: np.ndarray
+    size: np.ndarray    # (3, C)
+    rate: np.ndarray    # (3, C) radians a frame
+    phase: np.ndarray   # (3, C)
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, base: Sequence[float], size: Sequence[float]) -> Sway:
+        """`base` and `size` are the standard deviations of the mean posture and of the movement around it."""
+        c = len(base)
+        periods = rng.uniform([[60], [30], [16]], [[120], [60], [30]], (3, c))
+        weight = np.array([[1.0], [0.6], [0.25]]) * np.asarray(size)
+        return cls(rng.normal(0, base), weight * rng.uniform(0.5, 1.3, (3, c)), 2 * np.pi / periods,
+                   rng.uniform(0, 2 * np.pi, (3, c)))
+
+    def at(self, times: np.ndarray) -> np.ndarray:
+        """(N,) frames -> (N, C)."""
+        return self.base + np.sum(self.size * np.sin(times[:, None, None] * self.rate + self.phase), 1)
+
+
+class Performance:
+    """One score on one body.
+
+    Args:
+        anatomy: the signer's places.
+        score: the sentence.
+        rng: decides sway, gaze, mouthing strength and small irregularities.
+    """
+
+    def __init__(self, anatomy: Anatomy, score: Score, rng: np.random.Generator) -> None:
+        self.anatomy, self.score = anatomy, score
+        self._torso = Sway.draw(rng, (1.5, 1.5, 5.0), (1.0, 1.2, 1.8))
+        self._head = Sway.draw(rng, (3.0, 6.0, 2.5), (2.0, 2.6, 1.6))
+        self._gaze = Sway.draw(rng, (2.0, 3.0), (1.5, 2.0))
+        self._gaze_down = rng.random(len(score.marks)) < 0.12
+        self._face = FaceTrack([Expression(m.sign.gloss, m.start, m.end, m.sign.brows) for m in score.marks],
+                               score.frames, rng)
+        self._tremor = rng.uniform(0, 2 * np.pi, 12)
+        self._phases = rng.uniform(0, 2 * np.pi, (len(score.marks), 5))
+        self._finger_lead = float(rng.uniform(0.75, 1.0))
+        self._grid = np.arange(-1.0, score.frames + 1.0, 1.0 / GRID)
+        self._posture = self._perform()
+
+    @property
+    def poser(self) -> Poser:
+        """The signer's poser."""
+        return self.anatomy.poser
+
+    # ---- trunk, head and gaze ------------------------------------------------------------------------------------
+    def _trunk(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Torso (N, 3), head (N, 3) and gaze (N, 3) at instants (N,)."""
+        torso, head = self._torso.at(times), self._head.at(times)
+        look = self._gaze.at(times)
+        side = 1.0 if self.score.dominant == "L" else -1.0
+        for mark, down in zip(self.score.marks, self._gaze_down):
+            weight = _window(times, mark.start - 4, mark.end + 2, 5.0)
+            nod, turn, tilt = mark.sign.head
+            head = head + weight[:, None] * (nod, side * turn, side * tilt)
+            torso = torso + weight[:, None] * (0.3 * nod, 0.2 * side * tilt, 0.35 * side * turn)
+            look = look + weight[:, None] * ((18.0, -8.0 * side) if down else (0.0, 0.0))
+        pitch, yaw = np.radians(look[:, 0]), np.radians(look[:, 1] + 0.25 * (torso[:, 2] + head[:, 1]))
+        gaze = np.stack([np.sin(yaw), -np.cos(yaw) * np.cos(pitch), -np.sin(pitch)], -1)
+        return torso, head, gaze
+
+    # ---- arms ----------------------------------------------------------------------------------------------------
+    def _perform(self) -> Posture:
+        torso, head, gaze = self._trunk(self._grid)
+        keys = self._place_cues()
+        arms = {side: self._arm(side, keys[side]) for side in SIDES}
+        posture = Posture(torso, head, gaze, arms)
+        return separate(self.anatomy, posture)
+
+    def _place_cues(self) -> dict[str, ArmTrack]:
+        cues, dominant = self.score.cues, self.score.dominant
+        second = "L" if dominant == "R" else "R"
+        torso, head, _ = self._trunk(np.array([cue.time for cue in cues]))
+        chest = self.poser.chest(torso)
+        skull = self.poser.head(chest, head)
+        other = place_hands(self.anatomy, second, [cue.other for cue in cues], chest, skull)
+        arm = self.poser.turn_hand(second, self.poser.reach_arm(second, chest, other.wrist, other.pole), other.hand)
+        palm = hand_part(self.poser, second, ["palm"] * len(cues), other.fingers)
+        palm = self.poser.to_chest(chest, arm.wrist + rotate(arm.hand, palm))
+        hand = place_hands(self.anatomy, dominant, [cue.hand for cue in cues], chest, skull, palm)
+        return {dominant: hand, second: other}
+
+    def _arm(self, side: str, keys: ArmTrack) -> ArmTrack:
+        """Key channels (K) -> channels on the grid."""
+        cues = self.score.cues
+        gap, phase = _locate(self._grid, np.array([cue.time for cue in cues]))
+        flow = np.array([cue.flow for cue in cues[1:]])[gap]
+        moved, shaped = minimum_jerk(phase / flow), minimum_jerk(phase / (flow * self._finger_lead))
+        mix = lambda a, s: a[gap] + (a[gap + 1] - a[gap]) * s[:, None]  # noqa: E731
+        distance = np.linalg.norm(np.diff(keys.wrist, axis=0), axis=-1)
+        arcs = to_axes([cue.arc for cue in cues[1:]], side) * np.minimum(distance, 0.35)[:, None] * 2.0
+        wrist = mix(keys.wrist, moved) + arcs[gap] * np.sin(np.pi * moved)[:, None] ** 2
+        track = ArmTrack(wrist, normalise(mix(keys.pole, moved)), mix(keys.hand, moved), mix(keys.fingers, shaped))
+        for mark, phases in zip(self.score.marks, self._phases):
+            if side == self.score.dominant or mark.sign.two_handed:
+                track = _local_movement(track, mark, self._grid, side == self.score.dominant, phases)
+        return self._finish(side, track)
+
+    def _finish(self, side: str, track: ArmTrack) -> ArmTrack:
+        """Rounds the corners and adds a living hand's small unrest."""
+        shift = 0 if side == "R" else 6
+        unrest = np.sin(self._grid[:, None] * (0.31, 0.23, 0.27, 0.37, 0.29, 0.41) + self._tremor[shift:shift + 6])
+        wrist = smooth(track.wrist, _SMOOTHING) + 0.0025 * unrest[:, :3]
+        hand = smooth(track.hand, _SMOOTHING) + 2.0 * unrest[:, 3:]
+        return ArmTrack(wrist, smooth(track.pole, 3 * _SMOOTHING), limit_hand(hand),
+                        clamp_angles(smooth(track.fingers, _SMOOTHING)))
+
+    # ---- sampling ------------------------------------------------------------------------------------------------
+    def posture_at(self, times: np.ndarray) -> Posture:
+        """Channels at instants (N,), frames."""
+        at = lambda values: _interpolate(self._grid, values, times)  # noqa: E731
+        p = self._posture
+        arms = {side: ArmTrack(at(a.wrist), at(a.pole), at(a.hand), at(a.fingers)) for side, a in p.arms.items()}
+        return Posture(at(p.torso), at(p.head), at(p.gaze), arms)
+
+    def exposures(self) -> list[list[Pose]]:
+        """One list of poses per frame: 1 to 6 sub-frames of the open shutter, more for faster hands."""
+        frames = np.arange(self.score.frames, dtype=float)
+        counts = self._subframes(frames)
+        times = np.concatenate([f + SHUTTER * ((np.arange(n) + 0.5) / n - 0.5) for f, n in zip(frames, counts)])
+        rotations, faces = self.poser.rotations(self.posture_at(times)), self._face.at(times)
+        poses = [Pose(r, face) for r, face in zip(rotations, faces)]
+        ends = np.cumsum(counts)
+        return [poses[end - n:end] for end, n in zip(ends, counts)]
+
+    def _subframes(self, frames: np.ndarray) -> np.ndarray:
+        """Sub-frames per frame (T,) so that no wrist or finger tip jumps far between two of them."""
+        travel = np.zeros(len(frames))
+        a, b = (self.posture_at(frames + s * SHUTTER / 2) for s in (-1, 1))
+        for side in SIDES:
+            points = [self._far_points(side, p) for p in (a, b)]
+            travel = np.maximum(travel, np.linalg.norm(points[1] - points[0], axis=-1).mean(-1))
+        counts = np.clip(np.ceil(travel / TRAVEL_PER_SUBFRAME), 1, MAX_SUBFRAMES).astype(int)
+        return np.where((counts > 1) & (counts < CHEAP_SUBFRAMES), CHEAP_SUBFRAMES, counts)
+
+    def _far_points(self, side: str, posture: Posture) -> np.ndarray:
+        """Wrist and middle finger tip in the world: (N, 2, 3)."""
+        track, chest = posture.arms[side], self.poser.chest(posture.torso)
+        arm = self.poser.turn_hand(side, self.poser.reach_arm(side, chest, track.wrist, track.pole), track.hand)
+        tip = hand_part(self.poser, side, ["middle"] * len(track), track.fingers)
+        return np.stack([arm.wrist, arm.wrist + rotate(arm.hand, tip)], 1)
+
+
+def _locate(times: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Interval (N,) and position 0..1 in it (N,) of instants among key times (K,); clamped at both ends."""
+    gap = np.clip(np.searchsorted(keys, times, "right") - 1, 0, len(keys) - 2)
+    return gap, np.clip((times - keys[gap]) / np.maximum(keys[gap + 1] - keys[gap], 1e-6), 0, 1)
+
+
+def _window(times: np.ndarray, start: float, end: float, ramp: float) -> np.ndarray:
+    """1 between start and end, smooth ramps of `ramp` frames around."""
+    return minimum_jerk((times - start) / ramp + 0.5) * minimum_jerk((end - times) / ramp + 0.5)
+
+
+def _local_movement(track: ArmTrack, mark: Mark, times: np.ndarray, dominant: bool, phases: np.ndarray) -> ArmTrack:
+    """Adds the small repeated movement of one sign: fingers flutter, the forearm shakes, the hand circles or nods."""
+    kind = mark.sign.local
+    if not kind:
+        return track
+    weight = _window(times, mark.start - 1, mark.end + 1, 3.0) * mark.sign.local_size
+    flip = np.pi if mark.sign.alternate and not dominant else 0.0
+    turn = times * (2 * np.pi / 7.0) + phases[0] + flip
+    if kind == "wiggle":
+        fingers = track.fingers.copy()
+        for f in range(4):
+            wave = weight * np.sin(times * (2 * np.pi / 5.5) + 1.3 * f + phases[f])
+            fingers[:, 3 * f] += 14 + 16 * wave
+            fingers[:, 3 * f + 1] += 6 * weight + 6 * wave
+        return replace(track, fingers=fingers)
+    if kind == "circle":
+        across, up = np.cos(turn), np.sin(turn)
+        return replace(track, wrist=track.wrist + weight[:, None] * 0.035 * np.stack([across, 0 * up, up], -1))
+    size, channel = (22.0, 0) if kind == "shake" else (20.0, 1)
+    hand = track.hand.copy()
+    hand[:, channel] += weight * size * np.sin(turn * 1.15)
+    return replace(track, hand=hand)
+
+
+def _interpolate(grid: np.ndarray, values: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Linear interpolation of channels (M, C) at instants (N,)."""
+    gap, phase = _locate(times, grid)
+    return values[gap] + (values[gap + 1] - values[gap]) * phase[:, None]

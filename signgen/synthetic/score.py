@@ -1,0 +1,172 @@
+"""A sentence on paper: which keys come when, before any body performs it.
+
+Times are frames at 25 a second, counted from the clip's first frame; a score reaches a little beyond both ends.
+"""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from signgen.synthetic.lexicon import Beat, HandKey, Sign, Triple, glosses, sign
+from signgen.synthetic.placement import IDLE
+
+FPS = 25.0
+SPLITS = ("train", "dev", "test")
+_SHARES = {"train": range(0, 80), "dev": range(80, 90), "test": range(90, 100)}
+_FRAMES_PER_SIGN = (14.0, 27.0)
+_TRIES, _PACE_SPREAD = 16, 0.25
+MIN_SIGNS, MAX_SIGNS = 2, 9
+# Roughly where places are, (out, front, up) in arm lengths, to give long ways enough time.
+_ABOUT = {"space": (0.0, 0.6, 0.0), "chest": (0.0, 0.35, -0.15), "shoulder": (0.2, 0.3, 0.0),
+          "far_shoulder": (-0.2, 0.3, 0.0), "belly": (0.0, 0.4, -0.5), "thigh": (0.42, 0.17, -0.8),
+          "clasp": (0.0, 0.4, -0.7), "other_hand": (0.1, 0.6, -0.3)}
+_FACE = (0.15, 0.3, 0.3)
+_FRAMES_PER_ARM = 13.5
+
+
+@dataclass(frozen=True)
+class Cue:
+    """One key of the score, for both hands; `arc` and `flow` describe the movement that leads here (see `Beat`)."""
+
+    time: float
+    hand: HandKey
+    other: HandKey
+    arc: Triple
+    flow: float
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One performed sign: from the end of the transition into it to its last key, frames."""
+
+    sign: Sign
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """A sentence: cues in order of time, marks of its signs, frames of the clip and the dominant side."""
+
+    cues: tuple[Cue, ...]
+    marks: tuple[Mark, ...]
+    frames: int
+    dominant: str
+
+    @property
+    def glosses(self) -> list[str]:
+        """Glosses in order."""
+        return [mark.sign.gloss for mark in self.marks]
+
+
+def sentence_split(words: Sequence[str]) -> str:
+    """The split that a gloss sequence belongs to: each sequence belongs to exactly one, whatever the seed."""
+    bucket = int.from_bytes(hashlib.sha256(" ".join(words).encode()).digest()[:4], "little") % 100
+    return next(name for name, share in _SHARES.items() if bucket in share)
+
+
+def compose(rng: np.random.Generator, split: str, frames: int) -> Score:
+    """A score of `frames` frames whose gloss sequence belongs to `split`.
+
+    Draws sentences of 2 to 9 signs until one fills the clip at a natural pace; after a few tries the nearest is taken.
+    """
+    best, best_pace = None, np.inf
+    for _ in range(_TRIES):
+        score, stretch = write_score(rng, draw_sentence(rng, split, frames), frames)
+        if best is None or abs(np.log(stretch)) < best_pace:
+            best, best_pace = score, abs(np.log(stretch))
+        if best_pace < rng.uniform(0.06, _PACE_SPREAD):
+            break
+    return best
+
+
+def draw_sentence(rng: np.random.Generator, split: str, frames: int) -> list[str]:
+    """Draws 2 to 9 glosses for about `frames` frames, no two equal neighbours, a sequence of `split`."""
+    words = glosses()
+    while True:
+        count = int(np.clip(round(frames / rng.uniform(*_FRAMES_PER_SIGN)), MIN_SIGNS, MAX_SIGNS))
+        picked = [words[i] for i in rng.integers(len(words), size=count)]
+        if all(a != b for a, b in zip(picked, picked[1:])) and sentence_split(picked) == split:
+            return picked
+
+
+def _about(key: HandKey) -> np.ndarray:
+    return np.add(_ABOUT.get(key.place, _FACE), key.offset)
+
+
+def _needed_frames(before: Cue, hand: HandKey, other: HandKey) -> float:
+    """The shortest natural duration of the way from one cue to the next keys, frames."""
+    way = max(np.linalg.norm(_about(before.hand) - _about(hand)), np.linalg.norm(_about(before.other) - _about(other)))
+    return 2.0 + _FRAMES_PER_ARM * float(way)
+
+
+def write_score(rng: np.random.Generator, words: Sequence[str], frames: int) -> tuple[Score, float]:
+    """Puts signs into time so that they fill `frames` frames.
+
+    A clip starts and ends with the hands at rest, or, like a cut-out of longer signing, on the way from or to another
+    sign. The hand that a one-handed sign does not need rests, or waits half raised where it was.
+
+    Returns:
+        The score, and by how much its natural durations were stretched.
+    """
+    edge = [("rest", "cut")[int(rng.random() < share)] for share in (0.7, 0.7)]
+    rest = IDLE[("down", "clasped")[int(rng.random() < 0.35)]]
+    cues, marks, now = [_edge_cue(rng, edge[0], rest, 0.0)], [], 0.0
+    for word in words:
+        performed = _vary(rng, sign(word))
+        began = now
+        for k, beat in enumerate(performed.beats):
+            other = _idle_hand(rng, beat, cues[-1], rest)
+            now += max(beat.frames, _needed_frames(cues[-1], beat.hand, other))
+            cues.append(Cue(now, beat.hand, other, beat.arc, beat.flow))
+            began = now if k == 0 else began
+        now += float(rng.uniform(0, 3))
+        marks.append(Mark(performed, began, now))
+    last = _edge_cue(rng, edge[1], rest, now)
+    last = replace(last, time=now + rng.uniform(0, 3) + _needed_frames(cues[-1], last.hand, last.other))
+    tail = rng.uniform(0.3, 1.0)
+    first = float(rng.uniform(0.3, 0.9)) * cues[1].time if edge[0] == "cut" else 0.0
+    stop = now + tail * (last.time - now)
+    score = _fit([*cues, last], marks, first, stop, frames, "L" if rng.random() < 0.12 else "R")
+    return score, frames / (stop - first)
+
+
+def _edge_cue(rng: np.random.Generator, edge: str, rest: HandKey, time: float) -> Cue:
+    if edge == "rest":
+        return Cue(time, rest, rest, (0.0, 0.1, 0.0), 0.9)
+    words = glosses()
+    beat = sign(words[int(rng.integers(len(words)))]).beats[0]
+    return Cue(time, beat.hand, beat.other or rest, (0.0, 0.06, 0.0), 0.9)
+
+
+def _idle_hand(rng: np.random.Generator, beat: Beat, before: Cue, rest: HandKey) -> HandKey:
+    """The other hand's key: its own, or where an unused hand stays."""
+    if beat.other is not None:
+        return beat.other
+    if before.other.place in ("thigh", "clasp") or rng.random() < 0.5:
+        return rest
+    return before.other.shaped("relax") if rng.random() < 0.6 else before.other
+
+
+def _vary(rng: np.random.Generator, base: Sign) -> Sign:
+    """One performance of a sign: its pace, places and size differ a little every time."""
+    pace = float(np.exp(rng.normal(0.0, 0.14)))
+    shift = tuple(rng.normal(0, 0.012, 3))
+
+    def moved(key: HandKey | None) -> HandKey | None:
+        return key if key is None or key.place not in ("space", "chest") else key.moved(*shift)
+
+    beats = tuple(replace(beat, hand=moved(beat.hand), other=moved(beat.other), frames=beat.frames * pace)
+                  for beat in base.beats)
+    return replace(base, beats=beats)
+
+
+def _fit(cues: list[Cue], marks: list[Mark], first: float, stop: float, frames: int, dominant: str) -> Score:
+    """Stretches time so that `first`..`stop` becomes 0..frames."""
+    scale = frames / (stop - first)
+    new = lambda t: (t - first) * scale  # noqa: E731
+    return Score(tuple(replace(cue, time=new(cue.time)) for cue in cues),
+                 tuple(replace(mark, start=new(mark.start), end=new(mark.end)) for mark in marks), frames, dominant)
