@@ -37,4 +37,5 @@ def command(
         "frames": len(clip_read), "width": clip_read.width, "height": clip_read.height, "fps": clip_read.fps,
         "losses": losses, "warnings": [*read.warnings, *losses],
     }  # fmt: skip
-    emit(result, as_json, f"{target}: {len(clip_read)} frames, {clip_read.width}x{clip_read.height}, {clip_read.fps:g} fps")
+    size = f"{clip_read.width}x{clip_read.height}"
+    emit(result, as_json, f"{target}: {len(clip_read)} frames, {size}, {clip_read.fps:g} fps")

@@ -35,7 +35,8 @@ _ARMS = (
     (RIGHT_SHOULDER, RIGHT_ELBOW, RIGHT_WRIST, RIGHT_HAND),
 )
 # Bounds of a part's ratio relative to the shoulders' one: people differ by less, so more is a measuring error.
-_ARM_BOUNDS, _PART_BOUNDS = (0.7, 1.4), (0.6, 1.6)
+# Hands are held the closest: a fist or an edge-on palm in a short reference would shrink all fingers.
+_ARM_BOUNDS, _PART_BOUNDS, _HAND_BOUNDS = (0.7, 1.4), (0.6, 1.6), (0.75, 1.35)
 _COMPLETED = 0.5  # confidence of a point that was taken from the reference's proportions
 
 
@@ -67,7 +68,7 @@ class AlignReport:
     warnings: list[str] = field(default_factory=list)
 
 
-# --- how far apart ------------------------------------------------------------------------------------------------------
+# --- how far apart --------------------------------------------------------------------------------------------
 def misfit(driving: Keypoints, reference: Keypoints) -> Misfit:
     """Compares places and sizes in pixels, each in its own frame; InputError if either shows no shoulders."""
     ours, theirs = measure(driving), measure(reference)
@@ -82,7 +83,7 @@ def _common_head(ours: Proportions, theirs: Proportions) -> str | None:
     return next((kind for kind in HEADS if kind in ours.heads and kind in theirs.heads), None)
 
 
-# --- aligning -----------------------------------------------------------------------------------------------------------
+# --- aligning -------------------------------------------------------------------------------------------------
 def align(driving: Keypoints, reference: Keypoints) -> tuple[Keypoints, AlignReport]:
     """The driving signer's motion on the reference person's body, in the reference's frame.
 
@@ -119,7 +120,7 @@ def _factors(ours: Proportions, theirs: Proportions) -> AlignReport:
         head=factor("head", *heads, _PART_BOUNDS),
         upper_arm=factor("upper arms", ours.upper_arm, theirs.upper_arm, _ARM_BOUNDS),
         forearm=factor("forearms", ours.forearm, theirs.forearm, _ARM_BOUNDS),
-        hand=factor("hands", ours.palm, theirs.palm, _PART_BOUNDS),
+        hand=factor("hands", ours.palm, theirs.palm, _HAND_BOUNDS),
         hips=factor("hips", ours.hip_width, theirs.hip_width, _PART_BOUNDS),
         shift=(round(float(shift[0]), 3), round(float(shift[1]), 3)),
         warnings=warnings,
@@ -193,7 +194,7 @@ def over_time(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(frames, frames[known], values[known, axis]) for axis in (0, 1)], axis=-1)
 
 
-# --- completing ---------------------------------------------------------------------------------------------------------
+# --- completing -----------------------------------------------------------------------------------------------
 def complete(driving: Keypoints, reference: Keypoints) -> tuple[Keypoints, list[str]]:
     """Head, face and hip points that no frame of the driving clip has, taken from the reference's proportions.
 
@@ -219,7 +220,7 @@ def complete(driving: Keypoints, reference: Keypoints) -> tuple[Keypoints, list[
             at = [joint for joint in guides if seen[t, joint]]
             xy[t, missing] = _carry(template, missing, at, xy[t], middle[t], scale)
         confidence[:, missing] = _COMPLETED
-        warnings.append(f"{len(missing)} {part} points that no frame shows were placed from the reference's proportions")
+        warnings.append(f"{len(missing)} {part} points that no frame shows were placed as on the reference person")
     return replace(driving, xy=xy.astype(np.float32), confidence=confidence), warnings
 
 

@@ -68,8 +68,8 @@ def _scores(points: np.ndarray, scores: np.ndarray | None, request: Request) -> 
 def _people(points: np.ndarray, scores: np.ndarray, request: Request) -> RawClip:
     """(T,P,133,D): people whose scores are all zero in a frame are not there."""
     frames = [
-        [Person(xy[:, :2], s, float(np.nan_to_num(s).mean())) for xy, s in zip(*frame) if (s > 0).any()]
-        for frame in zip(points, scores)
+        [Person(xy[:, :2], s, float(np.nan_to_num(s).mean())) for xy, s in zip(*frame, strict=True) if (s > 0).any()]
+        for frame in zip(points, scores, strict=True)
     ]
     return follow_signer(frames, request.path.stem, request)
 

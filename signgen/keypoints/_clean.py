@@ -17,7 +17,8 @@ def as_points(xy: object, confidence: object, subject: str) -> tuple[np.ndarray,
         points = np.array(xy, dtype=np.float64)
         scores = np.array(confidence, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(subject, f"points that are not numbers ({error})", "give arrays (T,133,2) and (T,133)") from None
+        got = f"points that are not numbers ({error})"
+        raise InputError(subject, got, "give arrays (T,133,2) and (T,133)") from None
     if points.ndim != 3 or points.shape[1:] != (NUM_JOINTS, 2) or scores.shape != points.shape[:2]:
         got = f"points of shape {points.shape} with scores of shape {scores.shape}"
         raise InputError(subject, got, "give (T,133,2) with (T,133), the COCO-WholeBody points")
@@ -47,7 +48,7 @@ def clean_points(xy: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np
     above = keep & (confidence > 1)
     if above.sum() > _MANY_ABOVE_ONE * max(keep.sum(), 1):
         warnings.append(
-            f"{above.sum()} of {keep.sum()} scores exceed 1 (the largest is {confidence[above].max():.3g}); clipped to 1"
+            f"{above.sum()} of {keep.sum()} scores exceed 1 (up to {confidence[above].max():.3g}); clipped to 1"
         )
     scores = np.where(keep, np.clip(np.where(keep, confidence, 0), 0, 1), 0).astype(np.float32)
     points = np.where((scores > 0)[..., None], np.where(keep[..., None], xy, 0), 0).astype(np.float32)

@@ -59,7 +59,8 @@ def low_pass(xy: np.ndarray, confidence: np.ndarray, fps: float, hz: float) -> n
         same = (run[here] == run[there]) & seen[here]
         weight = (gauss * confidence[there] * same)[..., None]
         value = xy[there].astype(np.float64)
-        for moment, term in enumerate((weight, weight * offset, weight * offset**2, weight * value, weight * offset * value)):
+        terms = (weight, weight * offset, weight * offset**2, weight * value, weight * offset * value)
+        for moment, term in enumerate(terms):
             sums[moment, here] += term
     return np.where(seen[..., None], _line_at_zero(sums), xy).astype(np.float32)
 

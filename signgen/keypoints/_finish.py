@@ -45,9 +45,7 @@ class ReadResult:
     fps_known: bool
 
 
-def finish(
-    raw: RawClip, name: str, subject: str, frame_size: tuple[int, int] | None, fps: float | None
-) -> ReadResult:
+def finish(raw: RawClip, name: str, subject: str, frame_size: tuple[int, int] | None, fps: float | None) -> ReadResult:
     """Points in pixels of a definite frame at a definite rate; the caller's size and rate win over the file's."""
     if not (np.nan_to_num(raw.scores) > 0).any():
         raise InputError(subject, "no confident keypoint in any frame", "check the estimator's output, or the clip")
@@ -66,15 +64,16 @@ def finish(
 def _assumption(assumed: str, frame: tuple[int, int], rate: float | None, *, known_size: bool) -> str:
     size = f"{frame[0]}x{frame[1]}"
     if rate is None and not known_size:
-        return f"says neither frame size nor rate; assumed {size}{assumed} and {DEFAULT_FPS:g} fps (--frame-size, --fps)"
+        what = f"{size}{assumed} and {DEFAULT_FPS:g} fps"
+        return f"the file says neither frame size nor rate; assumed {what} (--frame-size, --fps)"
     if rate is None:
-        return f"says no frame rate; assumed {DEFAULT_FPS:g} fps for {size} frames (--fps)" + (assumed and f";{assumed}")
+        return f"the file says no frame rate; assumed {DEFAULT_FPS:g} fps (--fps){assumed}"
     if not known_size:
-        return f"says no frame size; assumed {size}{assumed} at {rate:g} fps (--frame-size)"
+        return f"the file says no frame size; assumed {size}{assumed} at {rate:g} fps (--frame-size)"
     return assumed.strip(" ,")
 
 
-# --- units ------------------------------------------------------------------------------------------------------------
+# --- units ----------------------------------------------------------------------------------------------------
 def _in_pixels(raw: RawClip, size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int], str]:
     """Points in pixels, the frame, and words about what was assumed (empty if nothing was)."""
     if raw.unit == NECK_ORIGIN:
@@ -166,7 +165,7 @@ def _stands_as_in_phoenix(fractions: np.ndarray, usable: np.ndarray) -> bool:
     return 0.32 <= width <= 0.52 and 0.36 <= height <= 0.60
 
 
-# --- `.skels` ---------------------------------------------------------------------------------------------------------
+# --- `.skels` -------------------------------------------------------------------------------------------------
 def _shoulder_pixels(frame: tuple[int, int]) -> float:
     return _SHOULDERS * min(frame[0] / COMMON_FRAMES[0][0], frame[1] / COMMON_FRAMES[0][1])
 

@@ -65,8 +65,9 @@ def _load_stream(stream: BinaryIO, subject: str, *, gzipped: bool = False) -> Co
     if not head:
         raise InputError(subject, "an empty file", "write or download it again")
     if head.startswith(b"\x1f\x8b") and not gzipped:
-        content = io.BufferedReader(Limited(gzip.open(stream), LARGEST_CONTENT, subject), 1 << 20)  # type: ignore[arg-type]
-        return _load_stream(content, subject, gzipped=True)
+        with gzip.GzipFile(fileobj=stream) as unzipped:
+            limited = Limited(unzipped, LARGEST_CONTENT, subject)  # type: ignore[arg-type]
+            return _load_stream(io.BufferedReader(limited, 1 << 20), subject, gzipped=True)
     if head.startswith(b"\x93NUMPY"):
         return _load_npy(stream, subject)
     if head.startswith(b"PK\x03\x04"):
@@ -116,7 +117,7 @@ def _parse_json(text: str, subject: str) -> Any:
         raise InputError(subject, got, "the file may be cut; write or download it again") from None
 
 
-# --- numpy and torch --------------------------------------------------------------------------------------------------
+# --- numpy and torch ------------------------------------------------------------------------------------------
 def _load_npy(stream: BinaryIO, subject: str) -> Content:
     """An array of numbers, or a single pickled object, which the restricted unpickler reads."""
 
@@ -171,7 +172,7 @@ def _member(archive: zipfile.ZipFile, name: str, subject: str) -> Any:
     return _load_npy(stream, subject).value
 
 
-# --- folders ----------------------------------------------------------------------------------------------------------
+# --- folders --------------------------------------------------------------------------------------------------
 def _load_folder(path: Path) -> Content:
     """All JSON files of a folder, or else all text files, in natural order."""
     files = [item for item in path.iterdir() if item.is_file() and not item.name.startswith(".")]

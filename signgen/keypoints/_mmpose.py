@@ -13,7 +13,7 @@ from signgen.keypoints.skeleton import CONFIDENT
 _NOT_LISTED = "its points must be a list of people per frame"
 
 
-# --- the inferencer ---------------------------------------------------------------------------------------------------
+# --- the inferencer -------------------------------------------------------------------------------------------
 def is_inferencer(value: Any) -> bool:
     """A list of {"frame_id", "instances"}, or the inferencer's return value {"predictions": [...]}."""
     if isinstance(value, dict):
@@ -63,7 +63,7 @@ def _instance(instance: Any, request: Request) -> Person:
     return person(plain(instance["keypoints"]), plain(scores), instance.get("bbox_score"), request)
 
 
-# --- the top-down demo with mmdet -------------------------------------------------------------------------------------
+# --- the top-down demo with mmdet -----------------------------------------------------------------------------
 def is_topdown(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("instance_info"), list)
 
@@ -85,7 +85,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-# --- mmpose 0.x -------------------------------------------------------------------------------------------------------
+# --- mmpose 0.x -----------------------------------------------------------------------------------------------
 def is_mmpose0(value: Any) -> bool:
     """[{"bbox": (5,), "keypoints": (133,3)}, ...], or a list of such lists."""
     return isinstance(value, list) and _is_result(_first(value))
@@ -109,7 +109,8 @@ def _is_result(item: Any) -> bool:
 def read_mmpose0(value: Any, request: Request) -> RawClip:
     """A list of lists holds frames of people. A flat list holds people of one image, or one person over time."""
     if any(isinstance(item, list) for item in value):
-        return follow_signer([[_result(item, request) for item in frame] for frame in value], request.path.stem, request)
+        frames = [[_result(item, request) for item in frame] for frame in value]
+        return follow_signer(frames, request.path.stem, request)
     people = [_result(item, request) for item in value]
     if not _is_one_person(people):
         return follow_signer([people], request.path.stem, request)
@@ -128,13 +129,12 @@ def _result(item: Any, request: Request) -> Person:
 
 def _is_one_person(people: list[Person]) -> bool:
     """Neighbours in the list stand less than half a shoulder width apart: nobody stands inside somebody else."""
-    steps = [
-        np.linalg.norm(a.place - b.place) / max(a.reach, b.reach, 1e-9) for a, b in zip(people[:-1], people[1:])
-    ]
+    pairs = zip(people[:-1], people[1:], strict=True)
+    steps = [np.linalg.norm(a.place - b.place) / max(a.reach, b.reach, 1e-9) for a, b in pairs]
     return bool(steps) and float(np.median(steps)) < 0.5
 
 
-# --- RTMLib -----------------------------------------------------------------------------------------------------------
+# --- RTMLib ---------------------------------------------------------------------------------------------------
 def is_rtmlib(value: Any) -> bool:
     """[{"frame", "keypoints", "scores", "bboxes"}, ...], or the same below the names of camera views."""
     if not (isinstance(value, list) and value and isinstance(value[0], dict)):
@@ -169,14 +169,15 @@ def _rtmlib_people(frame: dict, request: Request) -> list[Person]:
     if not len(points) == len(scores):
         raise request.error(f"{len(points)} people with {len(scores)} sets of scores", "give one set per person")
     boxes = [*boxes, *[None] * len(points)]
-    return [person(xy, s, box[4] if _has_score(box) else None, request) for xy, s, box in zip(points, scores, boxes)]
+    everyone = zip(points, scores, boxes, strict=False)
+    return [person(xy, s, box[4] if _has_score(box) else None, request) for xy, s, box in everyone]
 
 
 def _has_score(box: Any) -> bool:
     return isinstance(box, list) and len(box) == 5
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------------------
 def to_inferencer(xy: np.ndarray, confidence: np.ndarray) -> list[dict[str, Any]]:
     """The inferencer's own layout for a video; a frame without any point has no instance."""
     return [{"frame_id": t, "instances": _to_instances(xy[t], confidence[t])} for t in range(len(xy))]
@@ -202,5 +203,3 @@ def _listed(values: np.ndarray) -> list:
     """Lists of floats that read back as the same float32, in as few digits as that takes."""
     shortest = [float(str(number)) for number in values.astype(np.float32).ravel()]
     return np.array(shortest, dtype=np.float64).reshape(values.shape).tolist()
-
-

@@ -61,7 +61,7 @@ def _triples(someone: dict, key: str, counts: tuple[int, ...], request: Request)
     return flat.reshape(-1, 3)
 
 
-# --- DWPose -----------------------------------------------------------------------------------------------------------
+# --- DWPose ---------------------------------------------------------------------------------------------------
 def is_dwpose(value: Any) -> bool:
     """A list over frames of {"bodies": {...}, "hands", "faces", ...}; a single such frame counts as well."""
     first = value[0] if isinstance(value, list) and value else value

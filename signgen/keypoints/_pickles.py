@@ -11,7 +11,7 @@ from signgen.keypoints import _arrays
 from signgen.keypoints._raw import Person, RawClip, Request, follow_signer, person, pick_clip
 
 
-# --- Uni-Sign (RTMPose) -----------------------------------------------------------------------------------------------
+# --- Uni-Sign (RTMPose) ---------------------------------------------------------------------------------------
 def is_unisign(value: Any) -> bool:
     """{"keypoints": [(P,133,2), ...], "scores": [(P,133), ...]}, lists over frames."""
     return (
@@ -24,7 +24,7 @@ def read_unisign(value: Mapping[str, Any], request: Request) -> RawClip:
     points, scores = value["keypoints"], value["scores"]
     if len(points) != len(scores):
         raise request.error(f"{len(points)} frames of keypoints, {len(scores)} of scores", "give as many of each")
-    frames = [_unisign_people(p, s, request) for p, s in zip(points, scores)]
+    frames = [_unisign_people(p, s, request) for p, s in zip(points, scores, strict=True)]
     return follow_signer(frames, request.path.stem, request)
 
 
@@ -35,10 +35,10 @@ def _unisign_people(points: Any, scores: Any, request: Request) -> list[Person]:
         return []
     xy = xy[None] if xy.ndim == 2 else xy
     s = s.reshape(len(xy), -1)
-    return [person(p, q, None, request) for p, q in zip(xy, s)]
+    return [person(p, q, None, request) for p, q in zip(xy, s, strict=True)]
 
 
-# --- many clips -------------------------------------------------------------------------------------------------------
+# --- many clips -----------------------------------------------------------------------------------------------
 def is_mska(value: Any) -> bool:
     """{name: {"keypoint": (T,133,3), "name", "gloss", "text", "num_frames"}}; lists of such entries count as well."""
     return "keypoint" in _first_entry(value)
@@ -95,7 +95,7 @@ def _as_array(value: Any, request: Request) -> Any:
         raise request.error("frames of different shapes", "give (T,133,3) for every clip") from None
 
 
-# --- things that are often mistaken for keypoints ---------------------------------------------------------------------
+# --- things that are often mistaken for keypoints -------------------------------------------------------------
 def explain(value: Any) -> str:
     """What a pickle or array holds that no reader knows, in a few words."""
     if isinstance(value, np.ndarray):

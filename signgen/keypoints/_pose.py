@@ -55,8 +55,8 @@ def read_pose(data: bytes, request: Request) -> RawClip:
     scores = np.asarray(pose.body.confidence, dtype=np.float64)  # (T,P,N)
     points, found = _to_wholebody(xy, scores, pose.header.components, request)
     frames = [
-        [Person(p, s, float(np.nan_to_num(s).mean())) for p, s in zip(*frame) if (s > 0).any()]
-        for frame in zip(points, found)
+        [Person(p, s, float(np.nan_to_num(s).mean())) for p, s in zip(*frame, strict=True) if (s > 0).any()]
+        for frame in zip(points, found, strict=True)
     ]
     clip = follow_signer(frames, request.path.stem, request)
     clip.fps = float(pose.body.fps) if pose.body.fps else None
@@ -96,7 +96,7 @@ def _size(header: Any) -> tuple[tuple[int, int] | None, list[str]]:
     return size, []
 
 
-# --- components to the 133 points -------------------------------------------------------------------------------------
+# --- components to the 133 points -----------------------------------------------------------------------------
 def _to_wholebody(
     xy: np.ndarray, scores: np.ndarray, components: list[Any], request: Request
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -138,7 +138,7 @@ def _joints(component: Any) -> dict[int, int]:
     return {}
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------------------
 def to_pose_bytes(keypoints: Keypoints) -> bytes:
     """COCO-WholeBody components of 23, 68, 21 and 21 points, version 0.2 (rates need not be whole numbers)."""
     from pose_format import Pose

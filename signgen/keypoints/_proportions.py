@@ -117,7 +117,8 @@ def _length(xy: np.ndarray, a: int, b: int) -> np.ndarray:
 
 
 def _longest(xy: np.ndarray, seen: np.ndarray, limbs: tuple[tuple[int, int], ...]) -> float | None:
-    lengths = [np.quantile(_length(xy[frames], *limb), 0.9) for limb in limbs if (frames := seen[:, limb].all(-1)).any()]
+    shown = [(limb, seen[:, limb].all(-1)) for limb in limbs]
+    lengths = [np.quantile(_length(xy[frames], *limb), 0.9) for limb, frames in shown if frames.any()]
     return float(max(lengths)) if lengths and max(lengths) > 0 else None
 
 

@@ -108,7 +108,7 @@ def _number(value: object, default: float) -> float:
     return number if np.isfinite(number) else default
 
 
-# --- several people ---------------------------------------------------------------------------------------------------
+# --- several people -------------------------------------------------------------------------------------------
 def follow_signer(frames: Sequence[Sequence[Person]], name: str, request: Request) -> RawClip:
     """One person from frames of several: the track with the highest box scores (sum of their cubes).
 
@@ -170,11 +170,12 @@ def _crowd_warning(frames: Sequence[Sequence[Person]], chosen: Track, people: in
     crowded = sum(len(frame) > 1 for frame in frames)
     mean = np.mean([someone.rank for someone in chosen.values()])
     lost = sum(t not in chosen and len(frame) > 0 for t, frame in enumerate(frames))
-    text = f"up to {people} people in a frame ({crowded} of {len(frames)} frames); follows the one with mean score {mean:.2f}"
+    crowd = f"up to {people} people in a frame ({crowded} of {len(frames)} frames)"
+    text = f"{crowd}; follows the one with mean score {mean:.2f}"
     return text + (f", not seen in {lost} frames that show others" if lost else "")
 
 
-# --- several clips -----------------------------------------------------------------------------------------------------
+# --- several clips --------------------------------------------------------------------------------------------
 def pick_clip(names: Sequence[str], request: Request) -> str:
     """The clip that the user named (in full or by its last part), or the only one; InputError otherwise."""
     if not names:

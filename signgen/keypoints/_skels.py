@@ -71,7 +71,7 @@ def _without_padding(rows: np.ndarray, request: Request) -> np.ndarray:
     return rows[: int(np.nanargmax(np.nan_to_num(rows[:, -1]))) + 1]
 
 
-# --- FPDM -------------------------------------------------------------------------------------------------------------
+# --- FPDM -----------------------------------------------------------------------------------------------------
 def is_fpdm(text: str) -> bool:
     """133 rows of `x y`."""
     rows = [line.split() for line in text.splitlines() if line.strip()]

@@ -31,7 +31,7 @@ class Refused(pickle.UnpicklingError):
     """The pickle names something that is not plain data."""
 
 
-# --- stand-ins for what a pickle may name ---------------------------------------------------------------------------
+# --- stand-ins for what a pickle may name ---------------------------------------------------------------------
 class _Call:
     """A callable without state that a pickle could change: no attributes, no `__setstate__`."""
 
@@ -117,7 +117,7 @@ def _array_values(raw: Any, dtype: np.dtype, shape: tuple[int, ...], order: Any)
 
 
 def _count(shape: tuple[int, ...]) -> int:
-    if len(shape) > 32 or not all(isinstance(side, int) and 0 <= side for side in shape):
+    if len(shape) > 32 or not all(isinstance(side, int) and side >= 0 for side in shape):
         raise Refused("it holds an array of an impossible shape")
     return math.prod(shape)
 
@@ -147,11 +147,14 @@ def _bytearray(raw: Any = b"", *_: object) -> bytearray:
     return bytearray(_encode(raw) if isinstance(raw, str) else bytes(raw) if isinstance(raw, bytes) else b"")
 
 
-# --- torch ----------------------------------------------------------------------------------------------------------
+# --- torch ----------------------------------------------------------------------------------------------------
 _STORAGES = {
     "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
     "ShortStorage": "<i2", "CharStorage": "|i1", "ByteStorage": "|u1", "BoolStorage": "|b1", "UntypedStorage": "|u1",
 }  # fmt: skip
+
+
+_OLD_TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle in such a file
 
 
 def _load_from_bytes(raw: bytes) -> np.ndarray:
@@ -159,7 +162,7 @@ def _load_from_bytes(raw: bytes) -> np.ndarray:
     stream = io.BytesIO(raw)
     for _header in range(3):  # magic number, protocol version, system
         _Unpickler(stream).load()
-    reader = _Unpickler(stream)
+    reader = _Unpickler(stream, lone_storage=True)
     storage = reader.load()
     keys = _Unpickler(stream).load()
     if not isinstance(storage, np.ndarray) or len(keys) != 1 or len(reader.storages) != 1:
@@ -177,7 +180,7 @@ def _rebuild_tensor(storage: Any, offset: int, shape: tuple, stride: tuple, *_: 
     count = _count(shape)
     if not isinstance(storage, np.ndarray) or len(stride) != len(shape) or count > storage.size:
         raise Refused("it holds a tensor that is larger than its storage")
-    last = offset + sum((side - 1) * step for side, step in zip(shape, stride)) if count else offset
+    last = offset + sum((side - 1) * step for side, step in zip(shape, stride, strict=True)) if count else offset
     if offset < 0 or min(stride, default=0) < 0 or (count and last >= storage.size):
         raise Refused("it holds a tensor that reaches outside of its storage")
     if not count:
@@ -187,7 +190,9 @@ def _rebuild_tensor(storage: Any, offset: int, shape: tuple, stride: tuple, *_: 
 
 
 _NDARRAY = _Marker("numpy.ndarray")
-_NUMPY: dict[str, Any] = {"_reconstruct": _Call(_reconstruct), "scalar": _Call(_scalar), "_frombuffer": _Call(_frombuffer)}
+_NUMPY: dict[str, Any] = {
+    "_reconstruct": _Call(_reconstruct), "scalar": _Call(_scalar), "_frombuffer": _Call(_frombuffer),
+}  # fmt: skip
 _ALLOWED: dict[tuple[str, str], Any] = {
     **{(f"numpy.{core}.{room}", name): call for core in ("core", "_core") for room in ("multiarray", "numeric")
        for name, call in _NUMPY.items()},
@@ -208,9 +213,10 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 # The pure-Python unpickler: the C one allocates gigabytes for a crafted memo index before any check can run.
 class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
-    def __init__(self, stream: BinaryIO, archive: zipfile.ZipFile | None = None) -> None:
+    def __init__(self, stream: BinaryIO, archive: zipfile.ZipFile | None = None, *, lone_storage: bool = False) -> None:
         super().__init__(stream, encoding="latin1")
         self.archive = archive
+        self.lone_storage = lone_storage
         self.storages: dict[str, np.ndarray] = {}
 
     def find_class(self, module: str, name: str) -> Any:
@@ -220,7 +226,7 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
             raise Refused(f"it names {module}.{name}") from None
 
     def persistent_load(self, pid: Any) -> np.ndarray:
-        """torch's storages: from the zip archive if there is one, else zeros that mark type and length."""
+        """torch's storages: from the zip archive, or, for a lone storage, zeros that mark its type and length."""
         kind, marker, key, _device, count = pid[:5]
         if kind != "storage" or not isinstance(marker, _Marker) or marker.label not in _STORAGES:
             raise Refused("it refers to data outside of the file")
@@ -231,6 +237,8 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
 
     def _storage(self, key: str, dtype: np.dtype, count: int) -> np.ndarray:
         if self.archive is None:
+            if not self.lone_storage:
+                raise Refused("it refers to data outside of the file")
             return np.broadcast_to(np.zeros(1, dtype), (_count((count,)),))  # takes no memory
         member = next((name for name in self.archive.namelist() if name.endswith(f"/data/{key}")), "")
         data = self.archive.read(member) if member else b""
@@ -280,7 +288,11 @@ def guarded(load: Callable[[], Any], subject: str) -> Any:
 
 def load_pickle(stream: BinaryIO, subject: str) -> Any:
     """The object of a plain pickle; InputError if it is damaged or names anything but data."""
-    return guarded(lambda: _Unpickler(io.BufferedReader(Limited(stream, LARGEST_CONTENT, subject), 1 << 20)).load(), subject)
+    limited = io.BufferedReader(Limited(stream, LARGEST_CONTENT, subject), 1 << 20)
+    value = guarded(lambda: _Unpickler(limited).load(), subject)
+    if isinstance(value, int) and value == _OLD_TORCH_MAGIC:
+        raise InputError(subject, "a torch file of the layout before 2020", "load it and torch.save it again")
+    return value
 
 
 def load_torch_zip(archive: zipfile.ZipFile, subject: str) -> Any:

@@ -33,7 +33,7 @@ class Reader:
     read: Callable[[Any, Request], RawClip]
 
 
-# --- folders: one file per frame --------------------------------------------------------------------------------------
+# --- folders: one file per frame ------------------------------------------------------------------------------
 Frames = list[tuple[Path, Any]]
 _OPENPOSE_NAME = re.compile(r"^(.*?)_?(\d+)_keypoints$")
 
@@ -102,10 +102,11 @@ _READERS: dict[str, list[Reader]] = {
     "fpdm": [Reader(("text", "text_folder"), _is_fpdm, _read_fpdm)],
 }
 READ_FORMATS = tuple(_READERS)
+_CLIPS_INSIDE = ("mska", "slrt", "nla-slr", "skels", "openpose", "coco-wholebody", "rtmlib")
 _FALLBACK = {"array": _arrays.read_array, "table": _arrays.read_table}  # for their own words about what is wrong
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------------------
 def read_keypoints(
     path: str | os.PathLike[str],
     *,
@@ -131,7 +132,15 @@ def read_keypoints(
     content = load(request.path)
     name, reader = _find_reader(content, format, request)
     raw = _guard(lambda: reader(content.value, request), name, request)
+    _check_clip(raw, name, request)
     return _guard(lambda: finish(raw, name, request.subject, frame_size, fps), name, request)
+
+
+def _check_clip(raw: RawClip, format: str, request: Request) -> None:
+    """A clip asked of a file that holds one clip must be that one."""
+    known = {raw.name.rsplit("/", 1)[-1], request.path.stem, request.path.name}
+    if request.clip is not None and format not in _CLIPS_INSIDE and request.clip.rsplit("/", 1)[-1] not in known:
+        raise request.error(f"one clip, {raw.name}, and not {request.clip}", "leave --clip out")
 
 
 def _check_overrides(frame_size: tuple[int, int] | None, fps: float | None) -> None:
@@ -148,7 +157,8 @@ def _find_reader(
 ) -> tuple[str, Callable[[Any, Request], RawClip]]:
     if wanted is not None and wanted not in _READERS:
         raise InputError("format", f"unknown format {wanted!r}", f"choose one of {', '.join(READ_FORMATS)}")
-    fitting = [(name, r) for name in ([wanted] if wanted else READ_FORMATS) for r in _READERS[name] if content.kind in r.kinds]
+    names = [wanted] if wanted else READ_FORMATS
+    fitting = [(name, r) for name in names for r in _READERS[name] if content.kind in r.kinds]
     for name, reader in fitting:
         if _guard(lambda reader=reader: reader.recognises(content.value), name, request):  # type: ignore[misc]
             return name, reader.read
@@ -178,7 +188,8 @@ def _describe(content: Content) -> str:
 def _guard(action: Callable[[], Any], name: str, request: Request) -> Any:
     """Content of a wrong inner shape, where no reader foresaw it, is bad input and not a program failure."""
     try:
-        return action()
+        with np.errstate(all="ignore"):  # values that overflow or are NaN are counted and reported, not printed
+            return action()
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
@@ -186,7 +197,7 @@ def _guard(action: Callable[[], Any], name: str, request: Request) -> Any:
         raise request.error(got, "compare it with the format's own description") from None
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------------------
 def _mmpose_bytes(keypoints: Keypoints) -> tuple[bytes, list[str]]:
     frames = _mmpose.to_inferencer(keypoints.xy, keypoints.confidence)
     losses = [
@@ -215,9 +226,7 @@ _BY_SUFFIX = {".json": "mmpose", ".pose": "pose", ".npz": "npz"}
 WRITE_FORMATS = tuple(_WRITERS)
 
 
-def write_keypoints(
-    keypoints: Keypoints, path: str | os.PathLike[str], format: str | None = None
-) -> list[str]:
+def write_keypoints(keypoints: Keypoints, path: str | os.PathLike[str], format: str | None = None) -> list[str]:
     """Write a file, whole or not at all, and return in words what the format has no room for.
 
     The format is one of `WRITE_FORMATS`, or follows from the suffix (.json is MMPose inferencer JSON).
@@ -226,7 +235,8 @@ def write_keypoints(
     name = format or _BY_SUFFIX.get(target.suffix.lower())
     if name not in _WRITERS:
         got = f"unknown output format {format or target.suffix or 'without a suffix'!r}"
-        raise InputError(str(target), got, f"end it in .json, .pose or .npz, or choose one of {', '.join(WRITE_FORMATS)}")
+        advice = f"end it in .json, .pose or .npz, or choose one of {', '.join(WRITE_FORMATS)}"
+        raise InputError(str(target), got, advice)
     data, losses = _WRITERS[name](keypoints)
     _replace_file(target, data)
     return losses
@@ -248,4 +258,5 @@ def _replace_file(target: Path, data: bytes) -> None:
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise RunError(str(target), f"cannot be written ({error.strerror})", "check free space and permissions") from None
+        got = f"cannot be written ({error.strerror})"
+        raise RunError(str(target), got, "check free space and permissions") from None

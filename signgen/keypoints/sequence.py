@@ -61,7 +61,7 @@ class Keypoints:
         points, scores, warnings = _clean.clean_points(points, scores)
         return cls(points, scores, width, height, fps, name), warnings
 
-    # --- looking ------------------------------------------------------------------------------------------------
+    # --- looking ----------------------------------------------------------------------------------------------
     def __len__(self) -> int:
         return len(self.xy)
 
@@ -110,7 +110,7 @@ class Keypoints:
         boxes = np.concatenate([corner, np.minimum(corner + size, self.size)], axis=-1)
         return np.where(present[..., None], boxes, 0).astype(np.int32), present
 
-    # --- place and size -----------------------------------------------------------------------------------------
+    # --- place and size ---------------------------------------------------------------------------------------
     def _moved(self, xy: np.ndarray, **changes: Any) -> Keypoints:
         """A copy with other points; missing ones stay at the origin."""
         return replace(self, xy=np.where(self.confidence[..., None] > 0, xy, 0).astype(np.float32), **changes)
@@ -139,7 +139,7 @@ class Keypoints:
         flipped = replace(self, confidence=self.confidence[:, MIRROR], xy=self.xy[:, MIRROR])
         return flipped._moved(xy)
 
-    # --- along time ---------------------------------------------------------------------------------------------
+    # --- along time -------------------------------------------------------------------------------------------
     def resample(self, fps: float) -> Keypoints:
         """The same seconds at another rate, linearly; see `_filters.resample` for missing points."""
         fps = check_fps(fps, self.name or "keypoints")
@@ -168,7 +168,7 @@ class Keypoints:
             return self
         return self._moved(_filters.low_pass(self.xy, self.confidence, self.fps, hz))
 
-    # --- another person -----------------------------------------------------------------------------------------
+    # --- another person ---------------------------------------------------------------------------------------
     def align(self, reference: Keypoints) -> tuple[Keypoints, AlignReport]:
         """The same signing with the reference person's place and proportions; see `_align.align`."""
         from signgen.keypoints import _align

@@ -14,7 +14,7 @@ import numpy as np
 SKELETON_NAME: Final = "coco-wholebody-133"
 NUM_JOINTS: Final = 133
 
-# --- index ranges -----------------------------------------------------------------------------------------------
+# --- index ranges ---------------------------------------------------------------------------------------------
 BODY: Final = slice(0, 17)
 UPPER_BODY: Final = slice(0, 11)  # nose, eyes, ears, shoulders, elbows, wrists: what a signing frame shows
 HEAD: Final = slice(0, 5)
@@ -24,7 +24,7 @@ LEFT_HAND: Final = slice(91, 112)
 RIGHT_HAND: Final = slice(112, 133)
 PARTS: Final = {"body": BODY, "face": FACE, "left_hand": LEFT_HAND, "right_hand": RIGHT_HAND}
 
-# --- single joints ----------------------------------------------------------------------------------------------
+# --- single joints --------------------------------------------------------------------------------------------
 NOSE: Final = 0
 LEFT_EYE, RIGHT_EYE = 1, 2
 LEFT_EAR, RIGHT_EAR = 3, 4
@@ -65,12 +65,12 @@ NAMES: Final[tuple[str, ...]] = (
     *_hand_names("right"),
 )
 
-# --- limbs ------------------------------------------------------------------------------------------------------
+# --- limbs ----------------------------------------------------------------------------------------------------
 Limb = tuple[int, int]
 
 
 def _chain(*joints: int) -> tuple[Limb, ...]:
-    return tuple(zip(joints[:-1], joints[1:]))
+    return tuple(zip(joints[:-1], joints[1:], strict=True))
 
 
 def _face_chain(first: int, last: int, *, closed: bool = False) -> tuple[Limb, ...]:
@@ -111,7 +111,7 @@ HAND_LIMBS: Final[tuple[Limb, ...]] = tuple(
     limb for finger in range(5) for limb in _finger_chain(slice(0, 21), finger)
 )  # of one hand, numbered 0-20
 
-# --- colours (RGB, 0-255): warm tones for the right side, cool ones for the left, one hue per finger ------------------
+# --- colours (RGB, 0-255): warm tones for the right side, cool ones for the left, one hue per finger ----------
 _FINGER_COLORS: Final = ((230, 60, 60), (240, 170, 40), (90, 200, 60), (50, 140, 240), (180, 80, 230))
 _GROUP_COLORS: Final[dict[str, tuple[int, int, int]]] = {
     "head": (200, 200, 200),
@@ -149,13 +149,13 @@ def _point_colors() -> tuple[tuple[int, int, int], ...]:
     """A point takes the colour of the last limb that ends in it, else of one that begins in it."""
     colors = dict.fromkeys(range(NUM_JOINTS), (200, 200, 200))
     for ends in (0, 1):
-        colors.update({limb[ends]: color for limb, color in zip(LIMBS, LIMB_COLORS)})
+        colors.update({limb[ends]: color for limb, color in zip(LIMBS, LIMB_COLORS, strict=True)})
     return tuple(colors[joint] for joint in range(NUM_JOINTS))
 
 
 POINT_COLORS: Final = _point_colors()
 
-# --- mirror partners ------------------------------------------------------------------------------------------------
+# --- mirror partners ------------------------------------------------------------------------------------------
 _FACE_PAIRS: Final[tuple[tuple[int, int], ...]] = (
     *((i, 16 - i) for i in range(8)),  # jaw
     *((17 + i, 26 - i) for i in range(5)),  # brows
