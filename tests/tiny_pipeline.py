@@ -69,7 +69,8 @@ def signing(frames: int, size: tuple[int, int] = FRAME, fps: float = 25.0) -> Ke
     turn = np.arange(frames) / 7 * 2 * np.pi
     xy[:, 91:] += 0.15 * np.stack([np.cos(turn), np.sin(turn)], axis=-1)[:, None]
     points = (xy * np.array(size)).astype(np.float32)
-    return Keypoints(points, np.full((frames, 133), 0.9, np.float32), width=size[0], height=size[1], fps=fps, name="clip")
+    confidence = np.full((frames, 133), 0.9, np.float32)
+    return Keypoints(points, confidence, width=size[0], height=size[1], fps=fps, name="clip")
 
 
 def picture(size: tuple[int, int] = FRAME) -> np.ndarray:

@@ -195,7 +195,7 @@ def _sampling(pipeline: SignGenPipeline, settings: RenderSettings) -> Sampling:
     check_window(window, overlap)
     if not pipeline.couples_views:
         if settings.overlap:
-            raise InputError("--overlap", f"got {overlap}", f"the views of {pipeline.name} do not see each other: give 0")
+            raise InputError("--overlap", f"got {overlap}", f"views of {pipeline.name} do not see each other: give 0")
         overlap = 0
     guidance = settings.guidance or (float(config.guidance[0]), float(config.guidance[1]))
     return Sampling(settings.steps or config.steps, guidance, window, overlap, settings.seed)
