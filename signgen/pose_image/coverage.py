@@ -11,10 +11,10 @@ import math
 import numpy as np
 from numba import njit
 
-_JIT = {"cache": True, "fastmath": True, "nogil": True}
+_compiled = njit(cache=True, nogil=True, fastmath=True)
 
 
-@njit(**_JIT)
+@_compiled
 def _grow(box: np.ndarray, x0: float, y0: float, x1: float, y1: float, margin: float) -> None:
     """Sets box[0] to the pixels that the stroke may touch and widens box[1], the layer's, by them (x0, y0, x1, y1)."""
     limits = box[2]
@@ -28,7 +28,7 @@ def _grow(box: np.ndarray, x0: float, y0: float, x1: float, y1: float, margin: f
             box[1, 2 + k] = max(box[1, 2 + k], box[0, 2 + k])
 
 
-@njit(**_JIT)
+@_compiled
 def _stroke(layer, box, ends, radius, opacity, colours):  # type: ignore[no-untyped-def]
     """One line into ``layer`` (H,W,4: RGB, opacity). ``ends`` (2,2), ``opacity`` (2,), ``colours`` (2,3)."""
     x0, y0, x1, y1 = ends[0, 0], ends[0, 1], ends[1, 0], ends[1, 1]
@@ -55,7 +55,7 @@ def _stroke(layer, box, ends, radius, opacity, colours):  # type: ignore[no-unty
                 layer[row, column, 3] = alpha
 
 
-@njit(**_JIT)
+@_compiled
 def _lay_over(canvas, layer, box):  # type: ignore[no-untyped-def]
     """Lays the layer's box over the canvas (H,W,3) and empties it."""
     for row in range(box[1, 1], box[1, 3]):
@@ -68,7 +68,7 @@ def _lay_over(canvas, layer, box):  # type: ignore[no-untyped-def]
     box[1] = np.array([box[2, 2], box[2, 3], 0, 0])
 
 
-@njit(**_JIT)
+@_compiled
 def _palm(canvas, box, corners, colour, opacity):  # type: ignore[no-untyped-def]
     """Fills the outline ``corners`` (N,2) by non-zero winding; its edge is smoothed over one pixel."""
     low_x, high_x, low_y, high_y = corners[:, 0].min(), corners[:, 0].max(), corners[:, 1].min(), corners[:, 1].max()
@@ -98,7 +98,7 @@ def _palm(canvas, box, corners, colour, opacity):  # type: ignore[no-untyped-def
                     canvas[row, column, c] += cover * (colour[c] - canvas[row, column, c])
 
 
-@njit(**_JIT)
+@_compiled
 def _palm_of(canvas, box, points, opacity, corners, colour, strength):  # type: ignore[no-untyped-def]
     """One palm, fainter where its corners are less sure; not drawn if one is missing."""
     seen = 0.0
@@ -111,7 +111,7 @@ def _palm_of(canvas, box, points, opacity, corners, colour, strength):  # type: 
     _palm(canvas, box, outline, colour, strength * seen)
 
 
-@njit(**_JIT)
+@_compiled
 def draw_layers(  # type: ignore[no-untyped-def]
     xy, opacity, facing, orders, ends, radii, colours, first, palms, palm_colours, palm_opacity, out
 ):

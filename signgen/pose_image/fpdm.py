@@ -16,12 +16,12 @@ POINT_RADIUS = 2
 FARTHEST = 1e5  # pixels; the row loop of a polygon is as long as the polygon
 
 
-def _run(first: int, last: int) -> list[tuple[int, ...]]:
+def _run(first: int, last: int) -> list[tuple[int, int]]:
     """The chain first-last in numbers from 1."""
     return [(k, k + 1) for k in range(first, last)]
 
 
-def _fingers(wrist: int, first: int) -> list[tuple[int, ...]]:
+def _fingers(wrist: int, first: int) -> list[tuple[int, int]]:
     """Four edges of the finger whose knuckle is ``first``, from the tip to the wrist."""
     return [(k + 1, k) for k in range(first + 2, first - 1, -1)] + [(first, wrist)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-_JIT = {"cache": True, "nogil": True}
+_compiled = njit(cache=True, nogil=True)
 ONE = 1 << 16
 HALF = ONE >> 1
 
@@ -22,7 +22,7 @@ def _sines() -> np.ndarray:
 SINES = _sines()
 
 
-@njit(**_JIT)
+@_compiled
 def _row(mask, y, left, right):  # type: ignore[no-untyped-def]
     """Sets columns left to right, both included, of one row, as far as they are in the picture."""
     if 0 <= y < mask.shape[0]:
@@ -30,7 +30,7 @@ def _row(mask, y, left, right):  # type: ignore[no-untyped-def]
             mask[y, x] = 1
 
 
-@njit(**_JIT)
+@_compiled
 def fill_circle(mask, cx, cy, radius):  # type: ignore[no-untyped-def]
     """The midpoint circle, filled row by row."""
     error, dx, dy, plus, minus = 0, radius, 0, 1, 2 * radius - 1
@@ -47,19 +47,19 @@ def fill_circle(mask, cx, cy, radius):  # type: ignore[no-untyped-def]
             minus -= 2
 
 
-@njit(**_JIT)
+@_compiled
 def _quotient(a, b):  # type: ignore[no-untyped-def]
     """Integer division towards zero."""
     q = abs(a) // abs(b)
     return q if (a >= 0) == (b >= 0) else -q
 
 
-@njit(**_JIT)
+@_compiled
 def _outside(value, last):  # type: ignore[no-untyped-def]
     return -1 if value < 0 else (1 if value > last else 0)
 
 
-@njit(**_JIT)
+@_compiled
 def _clip_axis(ends, axis, last):  # type: ignore[no-untyped-def]
     """Moves both ends (2,2) along their line until coordinate ``axis`` is within 0 to ``last``."""
     other = 1 - axis
@@ -72,7 +72,7 @@ def _clip_axis(ends, axis, last):  # type: ignore[no-untyped-def]
             ends[k, axis] = edge
 
 
-@njit(**_JIT)
+@_compiled
 def _misses(ends, width, height):  # type: ignore[no-untyped-def]
     """Whether both ends lie beyond the same side of the picture."""
     for axis, last in ((0, width - 1), (1, height - 1)):
@@ -82,7 +82,7 @@ def _misses(ends, width, height):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(**_JIT)
+@_compiled
 def draw_line(mask, ax, ay, bx, by):  # type: ignore[no-untyped-def]
     """An 8-connected line, clipped first (rows, then columns), so that its steps count from the clipped ends."""
     height, width = mask.shape
@@ -113,7 +113,7 @@ def draw_line(mask, ax, ay, bx, by):  # type: ignore[no-untyped-def]
             y += down if aside else 0
 
 
-@njit(**_JIT)
+@_compiled
 def ellipse_polygon(cx, cy, half_length, half_width, degrees, sines):  # type: ignore[no-untyped-def]
     """Corners (N,2) of an ellipse turned by whole degrees (-360 to 360), one per degree, repeated ones left out."""
     degrees = degrees + 360 if degrees < 0 else degrees
@@ -130,7 +130,7 @@ def ellipse_polygon(cx, cy, half_length, half_width, degrees, sines):  # type: i
     return corners[:count]
 
 
-@njit(**_JIT)
+@_compiled
 def fill_convex(mask, corners):  # type: ignore[no-untyped-def]
     """Draws the outline and fills between the polygon's two sides, from its topmost corner down."""
     count, height = corners.shape[0], mask.shape[0]
@@ -168,7 +168,7 @@ def fill_convex(mask, corners):  # type: ignore[no-untyped-def]
         y += 1
 
 
-@njit(**_JIT)
+@_compiled
 def draw_reference(xy, limbs, colours, radius, stick, sines, out):  # type: ignore[no-untyped-def]
     """Points, then limbs, each limb blended ``0.4 old + 0.6 new``.
 
@@ -203,12 +203,12 @@ def draw_reference(xy, limbs, colours, radius, stick, sines, out):  # type: igno
             _paint(out[t], mask, low_x, low_y, high_x, high_y, colours[n], False)
 
 
-@njit(**_JIT)
+@_compiled
 def _bounds(corners):  # type: ignore[no-untyped-def]
     return corners[:, 0].min(), corners[:, 1].min(), corners[:, 0].max(), corners[:, 1].max()
 
 
-@njit(**_JIT)
+@_compiled
 def _paint(picture, mask, low_x, low_y, high_x, high_y, colour, opaque):  # type: ignore[no-untyped-def]
     """Paints where the mask is set within the bounds, and clears the mask there."""
     for y in range(max(low_y, 0), min(high_y, mask.shape[0] - 1) + 1):

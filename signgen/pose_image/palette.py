@@ -5,7 +5,7 @@ Numbers are COCO-WholeBody-133 indices. Colours are RGB, 0 to 255. Widths are in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -80,7 +80,7 @@ def _group(name: str) -> Layer:
     limbs = (*LIMB_GROUPS[name], *WRIST_LINKS.get(name, ()))
     strokes = [Stroke(a, b, width, colour, colour) for a, b in limbs]
     if name in WRIST_LINKS:
-        strokes[0] = Stroke(*limbs[0], width, _dimmed(colour), _dimmed(colour))
+        strokes[0] = replace(strokes[0], colour_a=_dimmed(colour), colour_b=_dimmed(colour))
     return _with_dots(strokes)
 
 

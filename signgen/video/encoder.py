@@ -51,18 +51,20 @@ class Encoder:
         except OSError as error:
             self._messages.close()
             raise RunError("ffmpeg", f"does not start ({error})", "reinstall imageio-ffmpeg") from None
+        assert self._process.stdin is not None, "asked for as a pipe"
+        self._input = self._process.stdin
 
     def write(self, frame: np.ndarray) -> None:
         """One contiguous frame."""
         try:
-            self._process.stdin.write(frame.data)
+            self._input.write(frame.data)
         except (BrokenPipeError, OSError):
             raise self._failure() from None
 
     def close(self) -> None:
         """Ends the stream and waits; `RunError` if the file is not whole."""
         with suppress(OSError):  # if FFmpeg is gone, its exit code says so below
-            self._process.stdin.close()
+            self._input.close()
         if self._process.wait() != 0:
             raise self._failure()
         self._messages.close()
@@ -73,7 +75,7 @@ class Encoder:
             self._process.kill()
         self._process.wait()
         with suppress(OSError):
-            self._process.stdin.close()
+            self._input.close()
         self._messages.close()
 
     def _failure(self) -> RunError:

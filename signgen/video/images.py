@@ -52,8 +52,9 @@ def _check(image: Image.Image, path: str | Path) -> None:
         raise InputError(path, f"is {width}x{height} pixels", f"both sides must be at least {SMALLEST_SIDE} pixels")
     if width * height > MOST_PIXELS:
         raise InputError(path, f"is {width}x{height} pixels", "scale it down to at most 100 megapixels")
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # MPO: a photo with an embedded preview
-        raise InputError(path, f"is animated ({image.n_frames} frames)", "save one of its frames as PNG")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # MPO: a photo with an embedded preview
+        raise InputError(path, f"is animated ({frames} frames)", "save one of its frames as PNG")
 
 
 def _as_rgb(image: Image.Image) -> np.ndarray:

@@ -190,8 +190,8 @@ def _from_frame(path: str | Path, start: int) -> Iterator[VideoFrame]:
             container.seek(key, stream=stream, backward=True)
             frames = _shown(container, stream, times.hidden)
             first = next(frames, None)
-            if first is not None and first.pts <= wanted:
-                yield from (frame for frame in chain([first], frames) if frame.pts >= wanted)
+            if first is not None and first.pts is not None and first.pts <= wanted:
+                yield from (f for f in chain([first], frames) if f.pts is not None and f.pts >= wanted)
                 return
     with _opened(path) as (container, stream):
         yield from islice(_shown(container, stream, times.hidden), start, None)
@@ -199,7 +199,9 @@ def _from_frame(path: str | Path, start: int) -> Iterator[VideoFrame]:
 
 def _times(path: str | Path, start: int) -> _Times:
     """Reads all packets, without decoding, if frame ``start`` or an edit list makes that necessary."""
-    shown, keys, hidden = [], [], set()
+    shown: list[int] = []
+    keys: list[int] = []
+    hidden: set[int] = set()
     with _opened(path) as (container, stream):
         names = set(container.format.name.split(","))
         if not names & _INDEXED or (start == 0 and "mov" not in names):
@@ -227,9 +229,8 @@ def _read_with_decord(path: str | Path, index: int) -> np.ndarray:
     try:
         import decord
     except ImportError:
-        raise InputError(
-            "decord", "is not installed", "install it with: pip install decord, or use reader='pyav'"
-        ) from None
+        advice = "install it with: pip install decord, or use reader='pyav'"
+        raise InputError("decord", "is not installed", advice) from None
     try:
         video = decord.VideoReader(str(path))
     except RuntimeError:

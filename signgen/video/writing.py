@@ -136,6 +136,7 @@ class VideoWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         sink, self._sink = self._sink, None
+        assert sink is not None, "a with block ends once"
         try:
             if kind is None:
                 self._finish(sink)
