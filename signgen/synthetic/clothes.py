@@ -14,6 +14,7 @@ from signgen.synthetic.mesh import (CLOTH, Patch, boundary, dense_weights, lined
 from signgen.synthetic.noise import noise_at, smoothstep
 
 CHEST_Z, WAIST_Z = 0.52, 0.30  # canonical heights between which the trunk is made straight, and below
+CUFF_LENGTH = 0.09  # metres before the wrist over which a sleeve comes to lie on the skin
 HEM = 0.60  # metres by which the trunk's lower end is drawn out, so that it leaves the frame
 UNDER_DEPTH = 0.007  # metres by which skin under cloth is pushed in
 
@@ -31,6 +32,19 @@ class Shell:
     bones: np.ndarray
     arm: np.ndarray  # share 0..1 of a vertex that follows the arms
     neck: np.ndarray  # share 0..1 that follows neck and head
+    skin: np.ndarray  # nearest skin vertex close to a wrist, -1 elsewhere
+    cling: np.ndarray  # share 0..1 by which a cuff lies on and moves with that skin
+
+
+def _nearest_skin(points: np.ndarray) -> np.ndarray:
+    """Index (n,) of the arm's skin vertex nearest to each canonical point near a wrist, -1 away from the wrists."""
+    shared = template()
+    arms = np.flatnonzero((past_wrist(shared.canonical[:shared.skin]) > -0.12) & (np.abs(shared.canonical[:shared.skin, 0]) > 0.3))
+    near = np.flatnonzero(past_wrist(points) > -CUFF_LENGTH)
+    distance = ((points[near, None] - shared.canonical[None, arms]) ** 2).sum(2)
+    out = np.full(len(points), -1)
+    out[near] = arms[distance.argmin(1)]
+    return out
 
 
 @lru_cache(maxsize=1)
@@ -39,14 +53,16 @@ def shell() -> Shell:
     shared = template()
     faces, pairs = subdivide(shared.cloth_faces)
     table, rim = neighbours(faces, len(pairs)), boundary(faces)
-    dense = mean_of_pairs(dense_weights(shared.weights, shared.bones), pairs)
-    dense = smooth(dense, table, rim, 3)
+    canonical, body_weights = mean_of_pairs(shared.canonical, pairs), dense_weights(shared.weights, shared.bones)
+    dense = smooth(mean_of_pairs(body_weights, pairs), table, rim, 3)
+    skin = _nearest_skin(canonical)
+    cling = np.where(skin >= 0, smoothstep(-CUFF_LENGTH, -0.5 * CUFF_LENGTH, past_wrist(canonical)), 0)
+    dense += cling[:, None] * (body_weights[skin] - dense)
     arms = [bone_index[f"{bone}.{side}"] for side in "LR"
             for bone in ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")]
     neck = [bone_index[bone] for bone in ("neck01", "neck02", "neck03", "head")]
     weights, bones = sparse_weights(dense)
-    return Shell(faces, pairs, table, rim, mean_of_pairs(shared.canonical, pairs), weights, bones,
-                 dense[:, arms].sum(1), dense[:, neck].sum(1))
+    return Shell(faces, pairs, table, rim, canonical, weights, bones, dense[:, arms].sum(1), dense[:, neck].sum(1), skin, cling)
 
 
 @lru_cache(maxsize=1)
@@ -116,7 +132,7 @@ def _thickness(look: Look, suit: Shell) -> np.ndarray:
     edge = smoothstep(0.0, 0.05, neck_cut(look.neckline, points))  # cloth lies close along the neckline
     thick = 0.0025 + (thick - 0.0025) * edge
     cuff = look.cuff - past_wrist(points)
-    thick = np.where(cuff < 0.06, 0.0035 + (thick - 0.0035) * smoothstep(0.0, 0.06, cuff), thick)
+    thick = np.where(cuff < 0.06, 0.0045 + (thick - 0.0045) * smoothstep(0.0, 0.06, cuff), thick)
     if look.neckline == "jacket":
         thick += 0.006 * smoothstep(0.015, -0.015, _trim(look, points)) * (1 - suit.arm)
     wide = 0.014 * (noise_at(points, 12, look.seed) - 0.5) + 0.006 * (noise_at(points, 26, look.seed + 1) - 0.5)
@@ -172,6 +188,9 @@ def _draped(look: Look, suit: Shell, rest: np.ndarray) -> np.ndarray:
     loose = smooth(close, suit.table, suit.rim, 4)
     base = close + (loose - close) * smoothstep(0.0, 0.06, neck_cut(look.neckline, suit.canonical))[:, None]
     base[:, 0] *= straight_waist(base, suit.canonical, 1 - suit.arm)
+    normals = vertex_normals(base, suit.faces)
+    gap = ((rest[suit.skin] - base) * normals).sum(1)
+    base += normals * (gap * suit.cling)[:, None]
     out = base + vertex_normals(base, suit.faces) * _thickness(look, suit)[:, None]
     out[:, 2] -= HEM * smoothstep(0.30, 0.04, suit.canonical[:, 2]) * (1 - smoothstep(0.3, 0.7, suit.arm))
     return out

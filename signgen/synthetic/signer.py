@@ -85,7 +85,9 @@ def _body_patch(look: Look, rest: np.ndarray) -> Patch:
     shared = template()
     covered = _covered(look)
     colour = complexion(look) * _cuff_shadow(look)[:, None]
-    colour[covered] = np.array(look.second if look.neckline == "jacket" else look.cloth) * 0.8
+    trunk = np.array(look.second if look.neckline == "jacket" else look.cloth) * 0.8
+    arms = np.abs(shared.canonical[:, :1]) > 0.22
+    colour = np.where(covered[:, None], np.where(arms, look.sleeves, trunk), colour)
     depth = UNDER_DEPTH * smoothstep(0.0, 0.03, cloth_cut(look, shared.canonical)) * covered
     vertices = rest - vertex_normals(rest, shared.body_faces) * depth[:, None]
     faces = _body_faces(covered)
