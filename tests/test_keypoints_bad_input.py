@@ -119,6 +119,8 @@ def test_missing_and_unreadable(tmp_path):
     assert "without keypoints per frame (such as a.png)" in fails(tmp_path)
     (tmp_path / "frame.json").write_bytes(b'{"a": 1}')
     assert "a folder of 1 files that are not keypoints" in fails(tmp_path)
+    (tmp_path / "frame.json").write_bytes(instances(ONE.tolist(), [1.0] * 133))
+    assert "a folder of 1 clips (such as frame.json), not of frames" in fails(tmp_path)
     (tmp_path / "frame2.json").write_bytes(b"{")
     assert "damaged JSON" in fails(tmp_path)
 
@@ -302,6 +304,8 @@ def test_decompression_is_limited(tmp_path, monkeypatch):
     stream = io.BytesIO()
     np.savez_compressed(stream, keypoints=np.zeros((100, 133, 3)))
     assert "decompresses to more than" in fails(tmp_path / "b", stream.getvalue())
+    monkeypatch.setattr(_load, "_LARGEST_TEXT", 100)
+    assert "more than 512 MiB of text" in fails(tmp_path / "t", b"1 2\n" * 100)
     monkeypatch.setattr(_load, "LARGEST_FILE", 100)
     assert "files up to 2 GiB are read" in fails(tmp_path / "c", bytes(200))
 

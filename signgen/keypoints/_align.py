@@ -113,11 +113,11 @@ def _factors(ours: Proportions, theirs: Proportions) -> AlignReport:
         return scale * bounded
 
     kind = _common_head(ours, theirs)
-    heads = (ours.heads[kind].size, theirs.heads[kind].size) if kind else (None, None)
+    mine, other = (ours.heads[kind].size, theirs.heads[kind].size) if kind else (None, None)
     shift = theirs.middle - ours.middle
     return AlignReport(
         shoulders=scale,
-        head=factor("head", *heads, _PART_BOUNDS),
+        head=factor("head", mine, other, _PART_BOUNDS),
         upper_arm=factor("upper arms", ours.upper_arm, theirs.upper_arm, _ARM_BOUNDS),
         forearm=factor("forearms", ours.forearm, theirs.forearm, _ARM_BOUNDS),
         hand=factor("hands", ours.palm, theirs.palm, _HAND_BOUNDS),
@@ -134,7 +134,7 @@ class _Mover:
         self.xy = driving.xy.astype(np.float64)
         self.seen = driving.confidence > 0
         self.ours, self.theirs, self.factors = ours, theirs, factors
-        self.middle = over_time(self.xy[:, SHOULDERS].mean(1), self.seen[:, SHOULDERS].all(-1))
+        self.middle = over_time(self.xy[:, SHOULDERS].mean(1), np.all(self.seen[:, SHOULDERS], axis=-1))
         self.new_middle = theirs.middle + factors.shoulders * (self.middle - ours.middle)
         self.out = self.new_middle[:, None] + factors.shoulders * (self.xy - self.middle[:, None])
 
@@ -162,7 +162,7 @@ class _Mover:
 
     def _hips(self) -> None:
         """The hips' middle goes to the reference's, keeping its motion; legs follow it."""
-        frames = self.seen[:, HIPS].all(-1)
+        frames = np.all(self.seen[:, HIPS], axis=-1)
         if self.ours.hips is None or not frames.any():
             return
         middle = self.xy[:, HIPS].mean(1)
@@ -179,7 +179,7 @@ class _Mover:
         if kind is None:
             return
         joints = HEADS[kind]
-        center = over_time(head_center(self.xy, joints) - self.middle, self.seen[:, joints].all(-1))
+        center = over_time(head_center(self.xy, joints) - self.middle, np.all(self.seen[:, joints], axis=-1))
         moving = self.factors.shoulders * (center - self.ours.heads[kind].place)
         new = self.new_middle + self.theirs.heads[kind].place + moving
         relative = self.xy[:, _HEAD_JOINTS] - (self.middle + center)[:, None]
@@ -208,7 +208,7 @@ def complete(driving: Keypoints, reference: Keypoints) -> tuple[Keypoints, list[
     never = ~(driving.confidence > 0).any(0) & known
     xy, confidence = driving.xy.astype(np.float64), driving.confidence.copy()
     seen = driving.confidence > 0
-    middle = over_time(xy[:, SHOULDERS].mean(1), seen[:, SHOULDERS].all(-1))
+    middle = over_time(xy[:, SHOULDERS].mean(1), np.all(seen[:, SHOULDERS], axis=-1))
     wanted = {"head and face": _HEAD_JOINTS, "hips": [LEFT_HIP, RIGHT_HIP]}
     warnings = []
     for part, joints in wanted.items():
@@ -227,7 +227,7 @@ def complete(driving: Keypoints, reference: Keypoints) -> tuple[Keypoints, list[
 def _template(reference: Keypoints, theirs: Proportions) -> tuple[np.ndarray, np.ndarray]:
     """(133,2) median points of the reference relative to its shoulders' middle, and (133,) which are known."""
     seen = reference.confidence > 0
-    known = seen.any(0)
+    known = np.asarray(seen.any(0))
     template = np.zeros((NUM_JOINTS, 2))
     for joint in np.flatnonzero(known):
         template[joint] = np.median(reference.xy[seen[:, joint], joint], axis=0) - theirs.middle

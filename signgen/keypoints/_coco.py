@@ -34,12 +34,11 @@ def read_coco(value: Any, request: Request) -> RawClip:
     clip = follow_signer([people[image["id"]] for image in images], request.path.stem, request)
     sizes = Counter((int(image["width"]), int(image["height"])) for image in images if image.get("width"))
     if sizes:
-        clip.size = max(width for width, _ in sizes), max(height for _, height in sizes)
-    if len(sizes) > 1:
-        clip.warnings.append(
-            f"{len(images)} images of {len(sizes)} sizes; the frame is {clip.size[0]}x{clip.size[1]} "
-            "(--clip FILE_NAME takes one image)"
-        )
+        width, height = (max(sides) for sides in zip(*sizes, strict=True))
+        clip.size = width, height
+        if len(sizes) > 1:
+            found = f"{len(images)} images of {len(sizes)} sizes; the frame is {width}x{height}"
+            clip.warnings.append(f"{found} (--clip FILE_NAME takes one image)")
     return clip
 
 

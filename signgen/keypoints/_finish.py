@@ -49,8 +49,9 @@ def finish(raw: RawClip, name: str, subject: str, frame_size: tuple[int, int] | 
     """Points in pixels of a definite frame at a definite rate; the caller's size and rate win over the file's."""
     if not (np.nan_to_num(raw.scores) > 0).any():
         raise InputError(subject, "no confident keypoint in any frame", "check the estimator's output, or the clip")
-    size = check_size(frame_size or raw.size, subject) if frame_size or raw.size else None
-    rate = check_fps(fps or raw.fps, subject) if fps or raw.fps else None
+    size, rate = frame_size or raw.size, fps or raw.fps
+    size = check_size(size, subject) if size else None
+    rate = check_fps(rate, subject) if rate else None
     raw.scores = np.where((raw.xy == 0).all(-1), 0, raw.scores)  # (0,0) is how estimators mark a missing point
     xy, frame, assumed = _in_pixels(raw, size)
     keypoints, warnings = Keypoints.clean(xy, raw.scores, *frame, rate or DEFAULT_FPS, raw.name)

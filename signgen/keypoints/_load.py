@@ -20,6 +20,7 @@ from signgen.keypoints import _pose
 from signgen.keypoints._coco import natural
 from signgen.keypoints._unpickle import LARGEST_CONTENT, LARGEST_FILE, Limited, guarded, load_pickle, load_torch_zip
 
+_LARGEST_TEXT = 512 << 20  # bytes; parsed JSON takes many times as much memory
 _KNOWN = (
     "signgen reads MMPose, OpenPose, RTMLib and COCO-WholeBody JSON, .pose, pickles of MSKA, SLRT, NLA-SLR, Uni-Sign "
     "and DWPose, .skels, npz and npy"
@@ -76,7 +77,10 @@ def _load_stream(stream: BinaryIO, subject: str, *, gzipped: bool = False) -> Co
         return Content("object", load_pickle(stream, subject))
     if _pose.is_pose(head):
         return Content("pose", stream.read())
-    return _load_text(stream.read(), subject)
+    text = stream.read(_LARGEST_TEXT + 1)
+    if len(text) > _LARGEST_TEXT:
+        raise InputError(subject, "more than 512 MiB of text", "split it, or convert it to npz or .pose")
+    return _load_text(text, subject)
 
 
 def _peek(stream: BinaryIO) -> bytes:

@@ -199,7 +199,7 @@ def _to_instances(xy: np.ndarray, confidence: np.ndarray) -> list[dict[str, Any]
     ]
 
 
-def _listed(values: np.ndarray) -> list:
+def _listed(values: np.ndarray) -> Any:
     """Lists of floats that read back as the same float32, in as few digits as that takes."""
     shortest = [float(str(number)) for number in values.astype(np.float32).ravel()]
     return np.array(shortest, dtype=np.float64).reshape(values.shape).tolist()

@@ -36,6 +36,7 @@ class _Call:
     """A callable without state that a pickle could change: no attributes, no `__setstate__`."""
 
     __slots__ = ("_function",)
+    _function: Callable[..., Any]
 
     def __init__(self, function: Callable[..., Any]) -> None:
         object.__setattr__(self, "_function", function)
@@ -54,6 +55,7 @@ class _Marker(_Call):
     """A name that may be mentioned but not called, such as `numpy.ndarray` or `torch.FloatStorage`."""
 
     __slots__ = ("label",)
+    label: str
 
     def __init__(self, label: str) -> None:
         super().__init__(self._uncallable)
@@ -84,7 +86,7 @@ class _Dtype:
         dtype = np.dtype(self._code)
         if dtype.itemsize > _LONGEST_TEXT:
             raise Refused("it holds an array of very long strings")
-        return dtype.newbyteorder(self._order) if self._order in "<>" else dtype
+        return dtype.newbyteorder(">" if self._order == ">" else "<") if self._order in "<>" else dtype
 
 
 class _Array(np.ndarray):
@@ -93,12 +95,12 @@ class _Array(np.ndarray):
     def __setstate__(self, state: tuple) -> None:
         _version, shape, dtype, fortran, raw = state
         values = _array_values(raw, dtype.real, tuple(shape), "F" if fortran else "C")
-        super().__setstate__((1, values.shape, values.dtype, bool(fortran), _raw_state(values, bool(fortran))))
+        checked: Any = (1, values.shape, values.dtype, False, _raw_state(values))
+        super().__setstate__(checked)
 
 
-def _raw_state(values: np.ndarray, fortran: bool) -> bytes | list:
-    order = "F" if fortran else "C"
-    return values.ravel(order=order).tolist() if values.dtype.hasobject else values.tobytes(order)
+def _raw_state(values: np.ndarray) -> bytes | list:
+    return values.ravel().tolist() if values.dtype.hasobject else values.tobytes()
 
 
 def _array_values(raw: Any, dtype: np.dtype, shape: tuple[int, ...], order: Any) -> np.ndarray:

@@ -103,7 +103,10 @@ _READERS: dict[str, list[Reader]] = {
 }
 READ_FORMATS = tuple(_READERS)
 _CLIPS_INSIDE = ("mska", "slrt", "nla-slr", "skels", "openpose", "coco-wholebody", "rtmlib")
-_FALLBACK = {"array": _arrays.read_array, "table": _arrays.read_table}  # for their own words about what is wrong
+_FALLBACK: dict[str, Callable[[Any, Request], RawClip]] = {
+    "array": _arrays.read_array,
+    "table": _arrays.read_table,
+}  # for their own words about what is wrong
 
 
 # --- reading --------------------------------------------------------------------------------------------------
@@ -168,7 +171,8 @@ def _find_reader(
         raise request.error(f"a file of kind {content.kind}", f"{wanted} files are of another kind; leave --from out")
     if content.kind in _FALLBACK:
         return content.kind, _FALLBACK[content.kind]
-    raise request.error(_describe(content), "give a keypoint file; see `signgen convert --help` for the formats")
+    words = _guard(lambda: _describe(content), content.kind, request)
+    raise request.error(words, "give a keypoint file; see `signgen convert --help` for the formats")
 
 
 def _describe(content: Content) -> str:
@@ -180,9 +184,15 @@ def _describe(content: Content) -> str:
     if content.kind == "json":
         kind = f"an object with {', '.join(list(map(str, value))[:4])}"[:120] if isinstance(value, dict) else "a list"
         return f"JSON that is not keypoints ({kind})"
+    if content.kind == "json_folder" and any(r.recognises(value[0][1]) for r in _of_kind("json")):
+        return f"a folder of {len(value)} clips (such as {value[0][0].name}), not of frames"
     if content.kind.endswith("_folder"):
         return f"a folder of {len(value)} files that are not keypoints"
     return "text that is not keypoints"
+
+
+def _of_kind(kind: str) -> list[Reader]:
+    return [reader for readers in _READERS.values() for reader in readers if kind in reader.kinds]
 
 
 def _guard(action: Callable[[], Any], name: str, request: Request) -> Any:

@@ -198,7 +198,7 @@ def check_size(size: tuple[object, object], subject: str) -> tuple[int, int]:
 
 def check_fps(fps: object, subject: str) -> float:
     """A frame rate above 0 and at most 1000, or InputError."""
-    if not isinstance(fps, Real) or not math.isfinite(fps) or not 0 < fps <= FASTEST:
+    if not isinstance(fps, Real) or not 0 < float(fps) <= FASTEST:  # false for NaN, too
         raise InputError(subject, f"{fps} frames per second", f"give a rate above 0 and up to {FASTEST:g} (--fps)")
     return float(fps)
 
