@@ -47,3 +47,13 @@ class Golden:
 
 def suffixed(name: str, dtype: torch.dtype) -> str:
     return f"{name}_fp64" if dtype == torch.float64 else name
+
+
+def to_views(canvas: Tensor) -> Tensor:
+    """(C, 2h, 2w) -> (4, C, h, w): top-left, top-right, bottom-left, bottom-right."""
+    return torch.stack([tile for row in canvas.chunk(2, dim=-2) for tile in row.chunk(2, dim=-1)])
+
+
+def to_canvas(views: Tensor) -> Tensor:
+    """The inverse of `to_views`."""
+    return torch.cat([torch.cat(list(views[:2]), dim=-1), torch.cat(list(views[2:]), dim=-1)], dim=-2)

@@ -9,7 +9,7 @@ from typing import Any
 import diffusers
 import pytest
 import torch
-from golden_set import DTYPES, Golden, suffixed
+from golden_set import DTYPES, Golden, suffixed, to_canvas, to_views
 from torch import Tensor
 
 from signgen.diffusion import guidance, losses, parametrisation, sampling
@@ -258,16 +258,6 @@ def imagpose(imagpose_set: Golden) -> dict[str, Any]:
     return reference.imagpose_parts(
         imagpose_set.weights, settings["num_attention_heads"], settings["group_norm_groups"]
     )
-
-
-def to_views(canvas: Tensor) -> Tensor:
-    """(C, 2h, 2w) -> (4, C, h, w): top-left, top-right, bottom-left, bottom-right."""
-    return torch.stack([tile for row in canvas.chunk(2, dim=-2) for tile in row.chunk(2, dim=-1)])
-
-
-def to_canvas(views: Tensor) -> Tensor:
-    """The inverse of `to_views`."""
-    return torch.cat([torch.cat(list(views[:2]), dim=-1), torch.cat(list(views[2:]), dim=-1)], dim=-2)
 
 
 @DTYPES

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 _WORD = 2**64 - 1
-_INITIAL, _SHARED = 0, 2**63  # counters of the first draw of a frame, and of what all frames of a seed share
+_INITIAL, _SHARED = 0, 1 << 63  # counters of the first draw of a frame, and of what all frames of a seed share
 
 
 def frame_noise(
@@ -54,9 +54,14 @@ def step_noise(
 def _draws(seed: int, frames: Iterable[int], shape: tuple[int, ...], stream: int) -> Tensor:
     """(V, *shape) float32; Philox is counter-based: key (seed, frame), counter's high word = stream."""
     rows = [
-        np.random.Generator(
-            np.random.Philox(key=[seed & _WORD, frame & _WORD], counter=[0, 0, 0, stream])
-        ).standard_normal(shape, dtype=np.float32)
+        np.random.Generator(np.random.Philox(key=_words(seed, frame), counter=_words(0, 0, 0, stream))).standard_normal(
+            shape, dtype=np.float32
+        )
         for frame in (int(frame) for frame in frames)
     ]
     return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, *shape)
+
+
+def _words(*numbers: int) -> np.ndarray:
+    """Integers of any sign as uint64; numpy by itself would take large ones for floats and lose digits."""
+    return np.array([number & _WORD for number in numbers], dtype=np.uint64)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from signgen.diffusion.parametrisation import denoised_from
+from signgen.diffusion.parametrisation import denoised_from, noise_from
 from signgen.errors import InputError
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # (latents (N, C, h, w), timestep ()) -> prediction (N, C, h, w)
@@ -72,15 +71,17 @@ class _NoiseAt:
 
 
 def step_function(scheduler: Any, eta: float = 0.0) -> Callable[[Tensor, Tensor, Tensor, Callable[[], Tensor]], Tensor]:
-    """(prediction, timestep, latents, noise) -> latents for a scheduler; refuses those that would draw by themselves."""
+    """(prediction, timestep, latents, noise) -> latents for a scheduler; one that draws its own noise is refused."""
     name = type(scheduler).__name__
     if name == "DDPMScheduler":
         return lambda *step: ancestral_step(scheduler, *step)
-    accepted = inspect.signature(scheduler.step).parameters
-    if "variance_noise" in accepted:
-        return lambda *step: _noised_step(scheduler, eta, *step)
-    if "Ancestral" in name or "SDE" in name or name in ("LCMScheduler", "TCDScheduler"):
+    if name == "DDIMScheduler" and eta > 0:
+        return lambda *step: noised_ddim_step(scheduler, eta, *step)
+    draws = any(word in name for word in ("Ancestral", "SDE", "LCM", "TCD"))
+    if draws or str(scheduler.config.get("algorithm_type", "")).startswith("sde"):
         raise InputError("scheduler", name, "it draws its own noise; use DDPM, DDIM or a deterministic solver")
+    if eta > 0:
+        raise InputError("eta", f"got {eta} for {name}", "only DDIM takes it")
     return lambda prediction, timestep, latents, noise: scheduler.step(
         prediction, timestep, latents, return_dict=False
     )[0]
@@ -91,25 +92,43 @@ def ancestral_step(
 ) -> Tensor:
     """One DDPM step (Ho et al. eq. 6, 7) between any two timesteps, noise supplied.
 
-    diffusers' own step draws from a generator, which cannot be keyed by frame. Asks for noise in every step but t = 0.
+    diffusers' own step draws from a generator, which cannot be keyed by frame. Asks for noise but at t = 0.
     """
     previous = int(scheduler.previous_timestep(timestep))
-    product = scheduler.alphas_cumprod[int(timestep)].to(latents)
-    product_before = scheduler.alphas_cumprod[previous].to(latents) if previous >= 0 else torch.ones_like(product)
-    alpha = product / product_before  # of the whole jump
-    clean = denoised_from(scheduler, prediction, latents, timestep)  # (N, C, h, w)
-    if scheduler.config.clip_sample:
-        clean = clean.clamp(-scheduler.config.clip_sample_range, scheduler.config.clip_sample_range)
-    mean = (product_before.sqrt() * (1 - alpha) * clean + alpha.sqrt() * (1 - product_before) * latents) / (1 - product)
+    now, before = _products(scheduler, int(timestep), previous, torch.tensor(1.0), latents)
+    alpha = now / before  # of the whole jump
+    clean = _clean(scheduler, prediction, latents, timestep)  # (N, C, h, w)
+    mean = (before.sqrt() * (1 - alpha) * clean + alpha.sqrt() * (1 - before) * latents) / (1 - now)
     if int(timestep) == 0:
         return mean
-    variance = ((1 - product_before) / (1 - product) * (1 - alpha)).clamp(min=1e-20)
+    variance = ((1 - before) / (1 - now) * (1 - alpha)).clamp(min=1e-20)
     return mean + variance.sqrt() * noise().to(latents)  # (N, C, h, w)
 
 
-def _noised_step(
+def noised_ddim_step(
     scheduler: Any, eta: float, prediction: Tensor, timestep: Tensor, latents: Tensor, noise: Callable[[], Tensor]
 ) -> Tensor:
-    """DDIM and its like: eta = 0 needs no noise."""
-    variance_noise = noise().to(latents) if eta > 0 else None
-    return scheduler.step(prediction, timestep, latents, eta=eta, variance_noise=variance_noise, return_dict=False)[0]
+    """One DDIM step with ancestral noise (Song et al. eq. 12, 16), noise supplied.
+
+    diffusers' own step takes the root of a number that rounding makes negative at eta = 1 and zero terminal SNR.
+    """
+    jump = scheduler.config.num_train_timesteps // scheduler.num_inference_steps
+    now, before = _products(scheduler, int(timestep), int(timestep) - jump, scheduler.final_alpha_cumprod, latents)
+    clean = _clean(scheduler, prediction, latents, timestep)  # (N, C, h, w)
+    direction = noise_from(scheduler, prediction, latents, timestep)  # (N, C, h, w)
+    variance = eta**2 * (1 - before) / (1 - now) * (1 - now / before)
+    along = (1 - before - variance).clamp(min=0).sqrt()
+    return before.sqrt() * clean + along * direction + variance.sqrt() * noise().to(latents)
+
+
+def _products(scheduler: Any, timestep: int, previous: int, last: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """alphas_cumprod at a timestep and at the one that follows it in sampling, ``last`` beyond the end."""
+    before = scheduler.alphas_cumprod[previous] if previous >= 0 else last
+    return scheduler.alphas_cumprod[timestep].to(like), before.to(like)
+
+
+def _clean(scheduler: Any, prediction: Tensor, latents: Tensor, timestep: Tensor) -> Tensor:
+    """x0 (N, C, h, w), clipped where the scheduler says so."""
+    clean = denoised_from(scheduler, prediction, latents, timestep)
+    reach = scheduler.config.clip_sample_range
+    return clean.clamp(-reach, reach) if scheduler.config.clip_sample else clean

@@ -19,7 +19,7 @@ TASKS = ("T1", "T2", "T3", "window")
 
 # ---------------------------------------------------------------------------------------------- target pose
 def frame_coordinates(images: Tensor, crop: Tensor | None = None, side: int = 1) -> Tensor:
-    """Centres of blocks of ``side`` x ``side`` pixels, (N, 2, ceil(H/side), ceil(W/side)): x, y in [-1, 1] of the frame.
+    """Centres of ``side`` x ``side`` pixel blocks, (N, 2, ceil(H/side), ceil(W/side)): x, y in [-1, 1] of the frame.
 
     Args:
         images: (N, C, H, W); only size, dtype and device count.
@@ -120,7 +120,7 @@ def _check_reference_form(widths: Sequence[int], down: int) -> None:
         )
 
 
-# ------------------------------------------------------------------------------------------------ source tokens
+# ----------------------------------------------------------------------------------------------- source tokens
 class TokenProjector(nn.Module):
     """FPDM's source projector: Linear, GELU, Dropout, LayerNorm, Linear, Dropout."""
 

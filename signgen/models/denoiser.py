@@ -258,7 +258,7 @@ class Denoiser(ModelMixin, ConfigMixin):
         return _per_item(fusion, noisy.shape[0])
 
     def set_attention(self, kind: str) -> None:
-        """``sdpa`` (fused; for inference) or ``math`` (bmm + softmax; bf16 training on a CPU is much faster with it)."""
+        """``sdpa`` (fused; for inference) or ``math`` (bmm + softmax; bf16 training on a CPU is faster with it)."""
         if kind not in ATTENTION:
             raise InputError("attention", f"got {kind!r}", f"choose from {', '.join(ATTENTION)}")
         self.unet.set_attn_processor(ATTENTION[kind]())

@@ -22,7 +22,8 @@ GREY = 0.0  # of the bars around a letter-boxed image, in [-1, 1]
 class Combiner(nn.Module):
     """Fuses a source and a pose embedding into one of unit norm.
 
-    c = MLP([k(e_pose), m(e_src)]);  out = W c + l e_pose + (1 - l) e_src, with l in (0, 1) per sample;  e_f = out / |out|.
+    c = MLP([k(e_pose), m(e_src)]),  out = W c + l e_pose + (1 - l) e_src,  e_f = out / |out|,
+    with l in (0, 1) one number per sample, from the same [k, m].
 
     Args:
         dim: D of the embeddings.
@@ -107,8 +108,8 @@ class FusionModel(ModelMixin, ConfigMixin):
         try:
             encoder = CLIPVisionModelWithProjection.from_pretrained(folder, local_files_only=True)
         except OSError as error:
-            raise InputError(folder, "holds no CLIP image encoder", "give a folder with config.json and model.safetensors"
-                             ) from error  # fmt: skip
+            advice = "give a folder with config.json and model.safetensors"
+            raise InputError(folder, "holds no CLIP image encoder", advice) from error
         model = cls(vision=encoder.config.to_diff_dict(), **combiner)
         model.encoder.load_state_dict(encoder.state_dict())
         return model

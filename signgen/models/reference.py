@@ -79,7 +79,7 @@ def clip_settings(state: State, heads: int | None = None) -> dict[str, int]:
 
 
 def stage2_parts(state: State) -> dict[str, dict[str, Tensor]]:
-    """A stage-2 Lightning checkpoint by part: ``sd_model`` (denoiser), ``vae``, ``src_image_encoder``, ``fusion_model``.
+    """A stage-2 checkpoint by part: ``sd_model`` (denoiser), ``vae``, ``src_image_encoder``, ``fusion_model``.
 
     The trainer stores the UNet a second time under ``unet.``; it must hold the same tensors and is dropped.
     """
@@ -240,8 +240,8 @@ def _load(module: nn.Module, state: State, subject: str, fresh: Iterable[str] = 
     missing = sorted(set(wanted) - set(state) - set(fresh))
     unused = sorted(set(state) - set(wanted))
     misshapen = sorted(key for key in set(state) & set(wanted) if state[key].shape != wanted[key])
-    problems = [f"{word} {_some(names)}"
-                for word, names in (("missing", missing), ("unused", unused), ("other shape", misshapen)) if names]  # fmt: skip
+    found = {"missing": missing, "unused": unused, "other shape": misshapen}
+    problems = [f"{word} {_some(names)}" for word, names in found.items() if names]
     if problems:
         raise InputError(subject, ", ".join(problems), "give the state dict of this very part")
     module.load_state_dict(dict(state), strict=False)
