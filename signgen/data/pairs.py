@@ -15,7 +15,9 @@ from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 
 # Points of the body that sit on the head; an estimator that loses the face usually loses them as well.
 HEAD_OF_BODY = slice(0, 5)
+ARMS_AND_HIPS = slice(5, 13)
 BELOW_HIPS = slice(11, 23)
+GUESSED = 0.3  # confidence of a joint that is placed by extrapolation
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,17 @@ class Disturbance:
         drop_face: share of windows without the 68 face points and without nose, eyes and ears.
         drop_legs: share of windows without hips, knees and feet.
         fade: confidences are multiplied by a number from 1 - fade to 1, one for each window.
+        beyond_body, beyond_hands: share of windows whose joints outside of the frame are guessed (confidence about
+            .3) instead of missing: most estimators extrapolate an elbow, some a hand.
     """
 
     jitter: float = 0.35
-    drop_hand: float = 0.05
+    drop_hand: float = 0.08
     drop_face: float = 0.04
     drop_legs: float = 0.3
     fade: float = 0.3
+    beyond_body: float = 0.6
+    beyond_hands: float = 0.25
 
 
 def draw_windows(
@@ -74,6 +80,11 @@ def draw_windows(
 def disturb(keypoints: np.ndarray, rng: np.random.Generator, how: Disturbance) -> np.ndarray:
     """(B, V, 133, 3) -> the same shape: jittered, faded, and with whole parts lost."""
     points = np.array(keypoints, np.float32)
+    for parts, share in (((ARMS_AND_HIPS,), how.beyond_body), ((LEFT_HAND, RIGHT_HAND), how.beyond_hands)):
+        guessed = rng.random(len(points)) < share
+        for part in parts:
+            confidence = points[guessed, :, part, 2]
+            points[guessed, :, part, 2] = np.where(confidence == 0, GUESSED, confidence)
     points[..., :2] += rng.normal(0, how.jitter, points[..., :2].shape).astype(np.float32)
     points[..., 2] *= 1 - how.fade * rng.random((len(points), 1, 1), np.float32)
     for part, share in (

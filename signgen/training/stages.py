@@ -71,12 +71,21 @@ def open_data(data: str | Path, split: str = "train") -> FrameCache:
 def _clips(root: Path, split: str) -> Iterator[tuple[str, str, Iterator[np.ndarray], np.ndarray]]:
     """(name, speaker, frames, keypoints (T, 133, 3)) of every clip of a split."""
     from signgen.data.phoenix import PhoenixIndex
-    from signgen.keypoints import read_keypoints
     from signgen.video import read_image
 
     for clip in PhoenixIndex(root).clips(split):
         if clip.keypoints is None:
             raise InputError(clip.name, "has no keypoint file", f"put it into {root}/keypoints")
-        keypoints = read_keypoints(clip.keypoints).keypoints
-        points = np.concatenate((keypoints.xy, keypoints.confidence[..., None]), -1)
-        yield clip.name, clip.speaker, (read_image(path) for path in clip.frames), points
+        yield clip.name, clip.speaker, (read_image(path) for path in clip.frames), _points(clip.keypoints)
+
+
+def _points(path: Path) -> np.ndarray:
+    """(T, 133, 3). Our own files keep where a joint is that nobody can see; `Keypoints` has no place for that."""
+    from signgen.keypoints import read_keypoints
+
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as archive:
+            if "keypoints" in archive and archive["keypoints"].shape[1:] == (133, 3):
+                return np.nan_to_num(archive["keypoints"].astype(np.float32), posinf=0, neginf=0)
+    keypoints = read_keypoints(path).keypoints
+    return np.concatenate((keypoints.xy, keypoints.confidence[..., None]), -1)
