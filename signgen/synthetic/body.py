@@ -43,8 +43,9 @@ _ORDER = _parents_first(PARENTS)
 class Template:
     """Mesh data shared by all signers; n vertices of which the first `skin` ones are body skin.
 
-    `hm08` (n,) numbers the vertices as in MakeHuman and `new` (19158,) goes back (-1 where a vertex is not kept). `canonical`
-    (n, 3) are the rest coordinates of the template man: they name a place on the body or its clothes for everybody.
+    `hm08` (n,) numbers the vertices as in MakeHuman and `new` (19158,) goes back (-1 where a vertex is not kept).
+    `canonical` (n, 3) are the rest coordinates of the template man: they name a place on
+    the body or its clothes for everybody.
     """
 
     hm08: np.ndarray
@@ -94,13 +95,22 @@ def template() -> Template:
     new[hm08] = np.arange(len(hm08))
     weights, bones = largest_weights(raw["weights"].astype(np.float32), raw["bones"])
     return Template(
-        hm08=hm08, new=new, canonical=raw["rest"].astype(np.float64), heads=raw["heads"].astype(np.float64),
-        weights=weights, bones=bones,
-        dominant=np.array(BONES)[bones[:, 0]], body_faces=raw["body_faces"].astype(np.int64),
-        cloth_faces=raw["cloth_faces"].astype(np.int64), teeth_faces=raw["teeth_faces"].astype(np.int64),
+        hm08=hm08,
+        new=new,
+        canonical=raw["rest"].astype(np.float64),
+        heads=raw["heads"].astype(np.float64),
+        weights=weights,
+        bones=bones,
+        dominant=np.array(BONES)[bones[:, 0]],
+        body_faces=raw["body_faces"].astype(np.int64),
+        cloth_faces=raw["cloth_faces"].astype(np.int64),
+        teeth_faces=raw["teeth_faces"].astype(np.int64),
         parts={key[5:]: mask for key, mask in raw.items() if key.startswith("part_")},
-        lip_ring=raw["lip_ring"], lid_ring=raw["lid_ring"], lid_upper=raw["lid_upper"].astype(bool),
-        tips=raw["tips"].astype(np.int64), action_names=[str(name) for name in raw["action_names"]],
+        lip_ring=raw["lip_ring"],
+        lid_ring=raw["lid_ring"],
+        lid_upper=raw["lid_upper"].astype(bool),
+        tips=raw["tips"].astype(np.int64),
+        action_names=[str(name) for name in raw["action_names"]],
         action_vertices=raw["action_vertices"].astype(np.int64),
         action_offsets=raw["action_offsets"].astype(np.float32),
     )
@@ -124,8 +134,9 @@ def load_shape(name: str) -> Shape:
     with np.load(BAKED / f"{name}.npz") as data:
         rest = template().canonical + data["offsets"] * float(data["step"])
         joints = dict(zip(joint_names, data["joints"].astype(np.float64), strict=True))
-        phenotype = {str(key): float(value)
-                     for key, value in zip(data["phenotype_names"], data["phenotype"], strict=True)}
+        phenotype = {
+            str(key): float(value) for key, value in zip(data["phenotype_names"], data["phenotype"], strict=True)
+        }
         return Shape(name, rest, data["heads"].astype(np.float64), joints, phenotype)
 
 
@@ -175,8 +186,9 @@ def _blend(rest, weights, bones, turn, shift, out):
         out[v, 0], out[v, 1], out[v, 2] = a, b, c
 
 
-def skin(rest: np.ndarray, weights: np.ndarray, bones: np.ndarray, heads: np.ndarray, turn: np.ndarray,
-         place: np.ndarray) -> np.ndarray:
+def skin(
+    rest: np.ndarray, weights: np.ndarray, bones: np.ndarray, heads: np.ndarray, turn: np.ndarray, place: np.ndarray
+) -> np.ndarray:
     """Linear blend skinning: posed vertices (n, 3) float32 of rest vertices (n, 3), with G, h of the kinematics."""
     shift = (place - np.einsum("jab,jb->ja", turn, heads)).astype(np.float32)
     out = np.empty(rest.shape, np.float32)

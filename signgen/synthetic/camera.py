@@ -35,10 +35,16 @@ class Camera:
     def drawn(cls, seed: int) -> Camera:
         """A camera with the small variation of framing and backdrop that tells one recording from another."""
         rng = np.random.default_rng([seed, 31])
-        return cls(x=float(rng.normal(99, 2.5)), top=float(rng.uniform(13, 23)), squeeze=float(rng.uniform(0.79, 0.83)),
-                   mm=float(rng.uniform(3.15, 3.4)), turn=float(rng.normal(0, 2.5)),
-                   backdrop=float(rng.uniform(0.93, 1.05)), tint=float(rng.uniform(-0.6, 0.6)),
-                   waist=float(rng.uniform(-14, 14)))
+        return cls(
+            x=float(rng.normal(99, 2.5)),
+            top=float(rng.uniform(13, 23)),
+            squeeze=float(rng.uniform(0.79, 0.83)),
+            mm=float(rng.uniform(3.15, 3.4)),
+            turn=float(rng.normal(0, 2.5)),
+            backdrop=float(rng.uniform(0.93, 1.05)),
+            tint=float(rng.uniform(-0.6, 0.6)),
+            waist=float(rng.uniform(-14, 14)),
+        )
 
     def project(self, points: np.ndarray, head_top: float, size: tuple[int, int]) -> np.ndarray:
         """(n, 3) float32: column, row in pixels of a picture of `size` (W, H), and depth y in metres (less is nearer).

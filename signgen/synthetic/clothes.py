@@ -9,8 +9,20 @@ import numpy as np
 
 from signgen.synthetic.body import bone_index, template, vertex_normals
 from signgen.synthetic.looks import Look
-from signgen.synthetic.mesh import (CLOTH, Patch, boundary, dense_weights, lined, mean_of_pairs, neighbours, plain_patch, refined, smooth,
-                                    sparse_weights, subdivide)
+from signgen.synthetic.mesh import (
+    CLOTH,
+    Patch,
+    boundary,
+    dense_weights,
+    lined,
+    mean_of_pairs,
+    neighbours,
+    plain_patch,
+    refined,
+    smooth,
+    sparse_weights,
+    subdivide,
+)
 from signgen.synthetic.noise import noise_at, smoothstep
 
 CHEST_Z, WAIST_Z = 0.52, 0.30  # canonical heights between which the trunk is made straight, and below
@@ -39,7 +51,9 @@ class Shell:
 def _nearest_skin(points: np.ndarray) -> np.ndarray:
     """Index (n,) of the arm's skin vertex nearest to each canonical point near a wrist, -1 away from the wrists."""
     shared = template()
-    arms = np.flatnonzero((past_wrist(shared.canonical[:shared.skin]) > -0.12) & (np.abs(shared.canonical[:shared.skin, 0]) > 0.3))
+    arms = np.flatnonzero(
+        (past_wrist(shared.canonical[: shared.skin]) > -0.12) & (np.abs(shared.canonical[: shared.skin, 0]) > 0.3)
+    )
     near = np.flatnonzero(past_wrist(points) > -CUFF_LENGTH)
     distance = ((points[near, None] - shared.canonical[None, arms]) ** 2).sum(2)
     out = np.full(len(points), -1)
@@ -58,11 +72,16 @@ def shell() -> Shell:
     skin = _nearest_skin(canonical)
     cling = np.where(skin >= 0, smoothstep(-CUFF_LENGTH, -0.5 * CUFF_LENGTH, past_wrist(canonical)), 0)
     dense += cling[:, None] * (body_weights[skin] - dense)
-    arms = [bone_index[f"{bone}.{side}"] for side in "LR"
-            for bone in ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")]
+    arms = [
+        bone_index[f"{bone}.{side}"]
+        for side in "LR"
+        for bone in ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")
+    ]
     neck = [bone_index[bone] for bone in ("neck01", "neck02", "neck03", "head")]
     weights, bones = sparse_weights(dense)
-    return Shell(faces, pairs, table, rim, canonical, weights, bones, dense[:, arms].sum(1), dense[:, neck].sum(1), skin, cling)
+    return Shell(
+        faces, pairs, table, rim, canonical, weights, bones, dense[:, arms].sum(1), dense[:, neck].sum(1), skin, cling
+    )
 
 
 @lru_cache(maxsize=1)
@@ -109,7 +128,7 @@ def cloth_cut(look: Look, points: np.ndarray) -> np.ndarray:
 
 
 def _trim(look: Look, points: np.ndarray) -> np.ndarray:
-    """Signed distance (n,) of the second colour: a jacket's opening, a shirt's button line and the edge of its collar."""
+    """Signed distance (n,) of the second colour: a jacket's opening, a shirt's buttons and its collar's edge."""
     x, y, z = points.T
     front = np.where(y < -0.02, 0.0, -1.0)
     if look.neckline == "jacket":
@@ -124,7 +143,7 @@ def _trim(look: Look, points: np.ndarray) -> np.ndarray:
 def _thickness(look: Look, suit: Shell) -> np.ndarray:
     """Distance (m,) of the cloth from the smoothed body, metres."""
     points = suit.canonical
-    x, y, z = np.abs(points[:, 0]), points[:, 1], points[:, 2]
+    x, z = np.abs(points[:, 0]), points[:, 2]
     thick = np.full(len(points), look.bulk)
     thick *= 1 - 0.55 * smoothstep(0.2, 0.8, suit.neck)
     shoulder = np.exp(-(((x - 0.17) / 0.06) ** 2 + ((z - 0.72) / 0.07) ** 2))
@@ -153,7 +172,9 @@ def _fold_height(look: Look, suit: Shell) -> np.ndarray:
     trunk = 0.015 * _ridges(slanted, (19, 7, 5), look.seed + 21) + 0.009 * _ridges(slanted, (34, 10, 8), look.seed + 22)
     elbow = np.exp(-(((np.abs(x) - 0.40) / 0.08) ** 2)) + 0.6 * np.exp(-(((np.abs(x) - 0.54) / 0.05) ** 2))
     along = np.stack([np.abs(x) - 0.5 * z, y, 0.5 * np.abs(x) + z], 1)
-    sleeve = (0.3 + elbow) * (0.011 * _ridges(along, (30, 9, 9), look.seed + 23) + 0.003 * noise_at(points, 60, look.seed + 24))
+    sleeve = (0.3 + elbow) * (
+        0.011 * _ridges(along, (30, 9, 9), look.seed + 23) + 0.003 * noise_at(points, 60, look.seed + 24)
+    )
     share = smoothstep(0.3, 0.8, suit.arm)
     return (trunk * (1 - share) + sleeve * share) * (1 - suit.neck)
 
@@ -175,7 +196,9 @@ def straight_waist(vertices: np.ndarray, canonical: np.ndarray, trunk: np.ndarra
     """
     body = trunk > 0.9
     heights = np.linspace(-0.12, CHEST_Z, 33)
-    widths = np.array([np.abs(vertices[body & (np.abs(canonical[:, 2] - h) < 0.02), 0]).max(initial=0.05) for h in heights])
+    widths = np.array(
+        [np.abs(vertices[body & (np.abs(canonical[:, 2] - h) < 0.02), 0]).max(initial=0.05) for h in heights]
+    )
     wanted = widths[-1] * np.interp(heights, [0.0, WAIST_Z, CHEST_Z], [1.0, 0.965, 1.0])
     factor = np.interp(canonical[:, 2], heights, 0.15 + 0.85 * wanted / widths)
     factor = np.where(canonical[:, 2] < CHEST_Z, factor, 1.0)
@@ -183,7 +206,7 @@ def straight_waist(vertices: np.ndarray, canonical: np.ndarray, trunk: np.ndarra
 
 
 def _draped(look: Look, suit: Shell, rest: np.ndarray) -> np.ndarray:
-    """Vertices (m, 3) of the cloth over a body: smoothed except along the neckline, straight at the waist, thickened."""
+    """Vertices (m, 3) of the cloth over a body: smooth except along the neckline, straight at the waist, thickened."""
     close = mean_of_pairs(rest, suit.pairs)
     loose = smooth(close, suit.table, suit.rim, 4)
     base = close + (loose - close) * smoothstep(0.0, 0.06, neck_cut(look.neckline, suit.canonical))[:, None]
@@ -211,7 +234,10 @@ def clothes_patch(look: Look, rest: np.ndarray) -> Patch:
     patch = plain_patch(vertices, suit.faces, CLOTH, colour, suit.canonical, suit.weights, suit.bones)
     patch.bump = gradient_bump(_fold_height(look, suit), vertices, normals, suit.table)
     for _ in range(2):
-        patch = refined(patch, _crossed(cloth_cut(look, patch.canonical), patch.faces)
-                        | _crossed(_trim(look, patch.canonical), patch.faces))
+        patch = refined(
+            patch,
+            _crossed(cloth_cut(look, patch.canonical), patch.faces)
+            | _crossed(_trim(look, patch.canonical), patch.faces),
+        )
     patch.cut, patch.trim = cloth_cut(look, patch.canonical), _trim(look, patch.canonical)
     return lined(patch, (patch.cut[patch.faces] < 0.05).all(1))  # a gap at the neck or a cuff shows cloth

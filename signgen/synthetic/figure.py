@@ -65,14 +65,24 @@ def blurred(image: np.ndarray, sigma: float) -> np.ndarray:
 class Figure:
     """A signer before a camera; draws frames of `size` (W, H).
 
-    `supersample` samples a pixel and side are taken; `seed` fixes camera (unless one is given), light and noise. `noise` is
-    the standard deviation of luminance grain (0..1), none by default. Sizes other than 210x260 scale the same picture.
+    `supersample` samples a pixel and side are taken; `seed` fixes camera (unless one is given), light and noise.
+    `noise` is the standard deviation of luminance grain (0..1), none by default. Sizes other than 210x260
+    scale the same picture.
     """
 
-    def __init__(self, signer: Signer, size: tuple[int, int] = NATIVE, supersample: int = 2, seed: int = 0,
-                 camera: Camera | None = None, noise: float = 0.0) -> None:
+    def __init__(
+        self,
+        signer: Signer,
+        size: tuple[int, int] = NATIVE,
+        supersample: int = 2,
+        seed: int = 0,
+        camera: Camera | None = None,
+        noise: float = 0.0,
+    ) -> None:
         if min(size) < 32 or supersample < 1:
-            raise InputError("figure", f"size {size}, supersample {supersample}", "use at least 32x32 pixels and 1 sample")
+            raise InputError(
+                "figure", f"size {size}, supersample {supersample}", "use at least 32x32 pixels and 1 sample"
+            )
         self.signer, self.size, self.supersample, self.noise = signer, tuple(size), supersample, noise
         self.camera = camera or Camera.drawn(seed)
         self._light, self._paint = studio_light(seed), paint_of(signer.look)
@@ -93,7 +103,9 @@ class Figure:
             depth = self._expose(image, one, factor, number if factor < self.supersample else None, len(poses))
             if number == middle:
                 projected = self._project(one.keypoints)
-                confidence = confidences(projected * np.array([factor, factor, 1]), depth, factor * max(1, height // NATIVE[1]))
+                confidence = confidences(
+                    projected * np.array([factor, factor, 1]), depth, factor * max(1, height // NATIVE[1])
+                )
         return Frame(self._finished(image), projected[:, :2].copy(), confidence * self._sharpness(posed))
 
     def _pose(self, pose: PoseLike) -> _Posed:
@@ -108,11 +120,15 @@ class Figure:
     def _buffer(self, factor: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if factor not in self._buffers:
             shape = (self.size[1] * factor, self.size[0] * factor)
-            self._buffers[factor] = np.empty(shape, np.float32), np.empty(shape, np.int32), np.empty((*shape, 2), np.float32)
+            self._buffers[factor] = (
+                np.empty(shape, np.float32),
+                np.empty(shape, np.int32),
+                np.empty((*shape, 2), np.float32),
+            )
         return self._buffers[factor]
 
     def _offset(self, number: int | None) -> np.ndarray:
-        """Shift (2,) within a pixel of a sub-frame that gives one sample a pixel: it walks over the supersampling grid."""
+        """Shift (2,) within a pixel of a sub-frame with one sample a pixel: it walks over the supersampling grid."""
         if number is None:
             return np.zeros(2, np.float32)
         side = self.supersample
@@ -129,8 +145,25 @@ class Figure:
         normals = vertex_normals(posed.vertices, surface.faces) + surface.bump
         sky = occlusion(depth, factor * self.size[1] / NATIVE[1])
         shadow = shadow_map(posed.vertices, surface, self._light)
-        shade(image, self._backdrop, face, weights, surface.faces, surface.material, surface.colour, surface.canonical,
-              surface.trim, posed.vertices, normals, sky, self._paint, self._light, shadow, factor, 1 / (factor**2 * exposures))
+        shade(
+            image,
+            self._backdrop,
+            face,
+            weights,
+            surface.faces,
+            surface.material,
+            surface.colour,
+            surface.canonical,
+            surface.trim,
+            posed.vertices,
+            normals,
+            sky,
+            self._paint,
+            self._light,
+            shadow,
+            factor,
+            1 / (factor**2 * exposures),
+        )
         return depth
 
     def _finished(self, image: np.ndarray) -> np.ndarray:

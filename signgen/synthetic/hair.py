@@ -18,8 +18,20 @@ _FULL = np.array([1.055, 1.055, 1.048, 1.030, 0.985, 0.965, 0.985, 0.990, 0.940,
 _BOB = np.array([1.055, 1.055, 1.045, 1.025, 0.980, 0.955, 0.940, 0.940, 0.930, 0.905, 0.900])
 _FRINGE = np.array([1.022, 1.022, 1.020, 1.015, 0.995, 0.965, 0.950, 0.950, 0.935, 0.905, 0.900])
 _HIGH = np.array([1.085, 1.085, 1.080, 1.062, 1.015, 0.985, 0.985, 1.002, 0.965, 0.915, 0.905])
-_LINES = {"cropped": _SHORT, "short": _SHORT, "side": _FULL, "full": _FULL, "curly": _FULL, "receding": _HIGH, "bald": _HIGH,
-          "bob": _BOB, "long": _BOB, "fringe": _FRINGE, "tied": _SHORT, "bun": _SHORT}
+_LINES = {
+    "cropped": _SHORT,
+    "short": _SHORT,
+    "side": _FULL,
+    "full": _FULL,
+    "curly": _FULL,
+    "receding": _HIGH,
+    "bald": _HIGH,
+    "bob": _BOB,
+    "long": _BOB,
+    "fringe": _FRINGE,
+    "tied": _SHORT,
+    "bun": _SHORT,
+}
 _STRAY = {"curly": 0.016, "short": 0.009, "full": 0.009, "side": 0.008, "tied": 0.005, "bun": 0.005}  # unevenness, m
 LOWERED = 0.007  # metres by which the hairline over the forehead is lower than in the tables
 CROWN = 1.03  # canonical height above which the crown begins
@@ -89,7 +101,9 @@ def _shell(look: Look, rest: np.ndarray) -> Patch:
     canonical, base, above = canonical[used], base[used], above[used]
     vertices = base + normals * _thickness(look, above, canonical)[:, None]
     nearest = pairs[used, 0]
-    patch = plain_patch(vertices, new[faces], HAIR, look.hair_colour, canonical, shared.weights[nearest], shared.bones[nearest])
+    patch = plain_patch(
+        vertices, new[faces], HAIR, look.hair_colour, canonical, shared.weights[nearest], shared.bones[nearest]
+    )
     patch.cut, patch.bump = above, _hair_bump(canonical, look.seed, 0.9 if look.hair == "curly" else 0.5)
     return patch
 
@@ -155,8 +169,14 @@ def _loft(look: Look, rest: np.ndarray, eye_z: float) -> Patch:
     wave = 0.004 * np.sin(angles * 9 + look.seed)[:, None] + 0.003 * np.sin(angles[:, None] * 23 + heights * 30)
     radius = _smoothed(radius + wave, 2)
     ripple = 0.006 * np.sin(angles * 31 + look.seed)[:, None] * np.linspace(0, 1, LOFT_ROWS)
-    vertices = np.stack([np.sin(angles)[:, None] * (radius + ripple), HEAD_AXIS_Y + np.cos(angles)[:, None] * (radius + ripple),
-                         np.broadcast_to(heights, radius.shape)], 2).reshape(-1, 3)
+    vertices = np.stack(
+        [
+            np.sin(angles)[:, None] * (radius + ripple),
+            HEAD_AXIS_Y + np.cos(angles)[:, None] * (radius + ripple),
+            np.broadcast_to(heights, radius.shape),
+        ],
+        2,
+    ).reshape(-1, 3)
     around, down = np.repeat(angles, LOFT_ROWS), np.tile(heights, LOFT_ANGLES)
     canonical = np.stack([0.1 * np.sin(around), -0.05 + 0.1 * np.cos(around), 1.08 + 0.3 * (down - top)], 1)
     faces = grid_faces(LOFT_ANGLES, LOFT_ROWS)
@@ -175,7 +195,9 @@ def _bun(look: Look, rest: np.ndarray) -> Patch:
     ball = np.stack([np.cos(rise) * np.cos(turn), np.cos(rise) * np.sin(turn), np.sin(rise)], 2).reshape(-1, 3)
     uneven = 1 + 0.18 * (noise_at(ball + 5, 3, look.seed) - 0.5)
     canonical = ball * 0.05 + np.array([0, 0.0, 1.12])
-    return _on_head(centre + ball * uneven[:, None] * np.array([0.040, 0.038, 0.030]), grid_faces(25, 14), look, canonical)
+    return _on_head(
+        centre + ball * uneven[:, None] * np.array([0.040, 0.038, 0.030]), grid_faces(25, 14), look, canonical
+    )
 
 
 def hair_patches(look: Look, shape: Shape) -> list[Patch]:

@@ -11,18 +11,92 @@ from signgen.synthetic.signer import Signer
 
 NOSE, EYES, EARS = 297, (14607, 14679), (12229, 5632)  # hm08 ids; left first
 FACE = (  # iBUG 68 in order: jaw, brows, nose, eyes, outer and inner lips
-    867, 5092, 5238, 912, 894, 742, 920, 727, 732, 7449, 7622, 7462, 7596, 7614, 11847, 11707, 7572,
-    255, 206, 204, 205, 208, 6983, 6980, 6979, 6981, 7024, 136, 131, 201, 297, 286, 313, 317, 7076, 7055,
-    18, 0, 54, 66, 47, 41, 6850, 6838, 6784, 6802, 6825, 6831,
-    402, 5354, 450, 455, 7210, 11956, 7162, 7233, 7245, 496, 490, 478, 428, 470, 474, 7226, 7188, 7236, 493, 481,
+    867,
+    5092,
+    5238,
+    912,
+    894,
+    742,
+    920,
+    727,
+    732,
+    7449,
+    7622,
+    7462,
+    7596,
+    7614,
+    11847,
+    11707,
+    7572,
+    255,
+    206,
+    204,
+    205,
+    208,
+    6983,
+    6980,
+    6979,
+    6981,
+    7024,
+    136,
+    131,
+    201,
+    297,
+    286,
+    313,
+    317,
+    7076,
+    7055,
+    18,
+    0,
+    54,
+    66,
+    47,
+    41,
+    6850,
+    6838,
+    6784,
+    6802,
+    6825,
+    6831,
+    402,
+    5354,
+    450,
+    455,
+    7210,
+    11956,
+    7162,
+    7233,
+    7245,
+    496,
+    490,
+    478,
+    428,
+    470,
+    474,
+    7226,
+    7188,
+    7236,
+    493,
+    481,
 )
 _RIGID = {  # keypoint -> regressed joint and the bone that carries it
-    5: ("left_shoulder", "shoulder01.L"), 6: ("right_shoulder", "shoulder01.R"),
-    7: ("left_elbow", "upperarm02.L"), 8: ("right_elbow", "upperarm02.R"),
-    11: ("left_hip", "root"), 12: ("right_hip", "root"), 13: ("left_knee", "root"), 14: ("right_knee", "root"),
-    15: ("left_ankle", "root"), 16: ("right_ankle", "root"), 17: ("left_big_toe", "root"),
-    18: ("left_small_toe", "root"), 19: ("left_heel", "root"), 20: ("right_big_toe", "root"),
-    21: ("right_small_toe", "root"), 22: ("right_heel", "root"),
+    5: ("left_shoulder", "shoulder01.L"),
+    6: ("right_shoulder", "shoulder01.R"),
+    7: ("left_elbow", "upperarm02.L"),
+    8: ("right_elbow", "upperarm02.R"),
+    11: ("left_hip", "root"),
+    12: ("right_hip", "root"),
+    13: ("left_knee", "root"),
+    14: ("right_knee", "root"),
+    15: ("left_ankle", "root"),
+    16: ("right_ankle", "root"),
+    17: ("left_big_toe", "root"),
+    18: ("left_small_toe", "root"),
+    19: ("left_heel", "root"),
+    20: ("right_big_toe", "root"),
+    21: ("right_small_toe", "root"),
+    22: ("right_heel", "root"),
 }
 _HANDS = ((91, "L"), (112, "R"))
 VISIBLE, OCCLUDED, DEEPLY_OCCLUDED = 0.92, 0.50, 0.30  # confidences
@@ -41,7 +115,10 @@ def _bone_rows() -> tuple[np.ndarray, np.ndarray]:
     rows, bones = [9, 10], ["wrist.L", "wrist.R"]
     for first, side in _HANDS:
         rows += [first, *(first + 1 + 4 * finger + joint for finger in range(5) for joint in range(3))]
-        bones += [f"wrist.{side}", *(f"finger{finger + 1}-{joint + 1}.{side}" for finger in range(5) for joint in range(3))]
+        bones += [
+            f"wrist.{side}",
+            *(f"finger{finger + 1}-{joint + 1}.{side}" for finger in range(5) for joint in range(3)),
+        ]
     return np.array(rows), np.array([bone_index[bone] for bone in bones])
 
 
@@ -56,7 +133,7 @@ def keypoints_3d(signer: Signer, vertices: np.ndarray, turn: np.ndarray, place: 
         j = bone_index[bone]
         points[row] = turn[j] @ (signer.joints[joint] - signer.heads[j]) + place[j]
     for (first, _), tips in zip(_HANDS, template().tips, strict=True):
-        points[first + 4:first + 21:4] = vertices[tips].mean(1)
+        points[first + 4 : first + 21 : 4] = vertices[tips].mean(1)
     return points
 
 
@@ -83,8 +160,11 @@ def confidences(projected: np.ndarray, depth: np.ndarray, step: int) -> np.ndarr
     height, width = depth.shape
     x, y = np.floor(projected[:, 0]).astype(int), np.floor(projected[:, 1]).astype(int)
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    window = [depth[np.clip(y + dy, 0, height - 1), np.clip(x + dx, 0, width - 1)]
-              for dy in (-step, 0, step) for dx in (-step, 0, step)]
+    window = [
+        depth[np.clip(y + dy, 0, height - 1), np.clip(x + dx, 0, width - 1)]
+        for dy in (-step, 0, step)
+        for dx in (-step, 0, step)
+    ]
     surface = np.minimum(np.max(window, 0), 1.0)
     buried = projected[:, 2] - _DEPTH - surface
     hidden = np.clip(OCCLUDED - buried * 1.5, DEEPLY_OCCLUDED, OCCLUDED)

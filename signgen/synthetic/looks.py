@@ -13,18 +13,42 @@ NECKLINES = ("turtle", "crew", "vee", "shirt", "jacket")
 MENS_HAIR = ("cropped", "short", "side", "full", "receding", "curly", "bald")
 WOMENS_HAIR = ("bob", "long", "tied", "bun", "fringe", "side", "curly")
 
-_SKIN = {"caucasian": ((0.83, 0.55, 0.41), (0.74, 0.45, 0.31)), "asian": ((0.81, 0.55, 0.40), (0.70, 0.45, 0.30)),
-         "african": ((0.55, 0.33, 0.22), (0.34, 0.195, 0.135))}
+_SKIN = {
+    "caucasian": ((0.83, 0.55, 0.41), (0.74, 0.45, 0.31)),
+    "asian": ((0.81, 0.55, 0.40), (0.70, 0.45, 0.30)),
+    "african": ((0.55, 0.33, 0.22), (0.34, 0.195, 0.135)),
+}
 _DARK_HAIR: tuple[Colour, ...] = ((0.030, 0.024, 0.022), (0.050, 0.034, 0.026), (0.075, 0.045, 0.030))
-_FAIR_HAIR: tuple[Colour, ...] = ((0.130, 0.080, 0.045), (0.200, 0.125, 0.065), (0.380, 0.255, 0.120),
-                                  (0.500, 0.370, 0.200), (0.270, 0.095, 0.040), (0.085, 0.050, 0.032))
+_FAIR_HAIR: tuple[Colour, ...] = (
+    (0.130, 0.080, 0.045),
+    (0.200, 0.125, 0.065),
+    (0.360, 0.235, 0.125),
+    (0.470, 0.325, 0.195),
+    (0.270, 0.095, 0.040),
+    (0.085, 0.050, 0.032),
+)
 _GREY_HAIR: Colour = (0.300, 0.290, 0.280)
 _CLOTH: tuple[Colour, ...] = (  # dark, as signers wear them on television
-    (0.030, 0.028, 0.027), (0.055, 0.040, 0.028), (0.028, 0.030, 0.042), (0.060, 0.058, 0.056), (0.050, 0.024, 0.034),
-    (0.026, 0.042, 0.040), (0.040, 0.028, 0.058), (0.070, 0.052, 0.040), (0.034, 0.040, 0.062), (0.062, 0.026, 0.026),
-    (0.036, 0.044, 0.030), (0.090, 0.090, 0.094))
-_UNDER: tuple[Colour, ...] = ((0.10, 0.10, 0.11), (0.20, 0.20, 0.215), (0.020, 0.020, 0.022), (0.12, 0.055, 0.06),
-                              (0.07, 0.09, 0.13))
+    (0.030, 0.028, 0.027),
+    (0.055, 0.040, 0.028),
+    (0.028, 0.030, 0.042),
+    (0.060, 0.058, 0.056),
+    (0.050, 0.024, 0.034),
+    (0.026, 0.042, 0.040),
+    (0.040, 0.028, 0.058),
+    (0.070, 0.052, 0.040),
+    (0.034, 0.040, 0.062),
+    (0.062, 0.026, 0.026),
+    (0.036, 0.044, 0.030),
+    (0.090, 0.090, 0.094),
+)
+_UNDER: tuple[Colour, ...] = (
+    (0.10, 0.10, 0.11),
+    (0.20, 0.20, 0.215),
+    (0.020, 0.020, 0.022),
+    (0.12, 0.055, 0.06),
+    (0.07, 0.09, 0.13),
+)
 _IRIS: tuple[Colour, ...] = ((0.12, 0.18, 0.23), (0.10, 0.14, 0.09), (0.09, 0.050, 0.028), (0.06, 0.035, 0.022))
 
 
@@ -74,19 +98,36 @@ def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -
     """Cut, colour and volume."""
     styles, odds = (WOMENS_HAIR, (4, 5, 3, 2, 2, 1, 1)) if woman else (MENS_HAIR, (3, 4, 4, 3, 2, 1, 1))
     if origin == "african":
-        styles, odds = (("tied", "bun", "curly", "cropped"), (3, 2, 3, 1)) if woman else (("cropped", "curly", "bald"), (4, 2, 1))
+        styles, odds = (
+            (("tied", "bun", "curly", "cropped"), (3, 2, 3, 1)) if woman else (("cropped", "curly", "bald"), (4, 2, 1))
+        )
     style = str(rng.choice(styles, p=np.array(odds) / sum(odds)))
     colours = _FAIR_HAIR if origin == "caucasian" and rng.random() < 0.7 else _DARK_HAIR
-    colour = _varied(rng, colours[rng.integers(len(colours))], 0.10)
+    colour = _varied(rng, colours[rng.integers(len(colours))], 0.05)
     if age > 0.76 and rng.random() < 0.6:
         grey = rng.uniform(0.4, 0.9)
         colour = tuple((1 - grey) * own + grey * other for own, other in zip(colour, _GREY_HAIR, strict=True))
-    volume = {"cropped": 0.004, "short": 0.010, "receding": 0.008, "tied": 0.006, "bun": 0.006, "bald": 0.001,
-              "curly": 0.021, "bob": 0.013, "long": 0.012, "fringe": 0.015}.get(style, 0.014)
+    volume = {
+        "cropped": 0.004,
+        "short": 0.010,
+        "receding": 0.008,
+        "tied": 0.006,
+        "bun": 0.006,
+        "bald": 0.001,
+        "curly": 0.021,
+        "bob": 0.013,
+        "long": 0.012,
+        "fringe": 0.015,
+    }.get(style, 0.014)
     parted = style in ("side", "bob", "long", "full") and rng.random() < 0.8
     length = rng.uniform(0.08, 0.13) if style == "bob" else rng.uniform(0.17, 0.30)
-    return dict(hair=style, hair_colour=colour, hair_volume=float(volume * rng.uniform(0.8, 1.25)),
-                parting=float(rng.choice([-0.028, 0.028])) if parted else 0.0, hair_length=float(length))
+    return {
+        "hair": style,
+        "hair_colour": colour,
+        "hair_volume": float(volume * rng.uniform(0.8, 1.25)),
+        "parting": float(rng.choice([-0.028, 0.028])) if parted else 0.0,
+        "hair_length": float(length),
+    }
 
 
 def _draw_clothes(rng: np.random.Generator, woman: bool) -> dict[str, object]:
@@ -99,8 +140,14 @@ def _draw_clothes(rng: np.random.Generator, woman: bool) -> dict[str, object]:
     second = _varied(rng, _UNDER[rng.integers(len(_UNDER))], 0.10)
     if neckline == "shirt":
         second = tuple(0.55 * channel for channel in sleeves)
-    return dict(neckline=neckline, cloth=cloth, sleeves=sleeves, second=second,
-                bulk=float(rng.uniform(0.008, 0.013)), cuff=float(rng.choice([0.0, -0.008, -0.02, -0.035])))
+    return {
+        "neckline": neckline,
+        "cloth": cloth,
+        "sleeves": sleeves,
+        "second": second,
+        "bulk": float(rng.uniform(0.008, 0.013)),
+        "cuff": float(rng.choice([0.0, -0.008, -0.02, -0.035])),
+    }
 
 
 def draw_look(name: str, phenotype: dict[str, float]) -> Look:
@@ -112,5 +159,12 @@ def draw_look(name: str, phenotype: dict[str, float]) -> Look:
     redness = np.array([0.93, 0.66, 0.74]) if woman else np.array([0.90, 0.70, 0.76])
     beard = 0.0 if woman else float(rng.choice([0.0, 0.12, 0.3, 0.6, 0.85], p=[0.35, 0.25, 0.15, 0.15, 0.10]))
     iris = _IRIS[rng.integers(len(_IRIS))] if origin == "caucasian" else _IRIS[rng.integers(2, 4)]
-    return Look(skin=tuple(map(float, skin)), lips=tuple(map(float, skin * redness)), iris=_varied(rng, iris, 0.15), beard=beard,
-                seed=seed % 997, **_draw_hair(rng, origin, woman, phenotype["age"]), **_draw_clothes(rng, woman))
+    return Look(
+        skin=tuple(map(float, skin)),
+        lips=tuple(map(float, skin * redness)),
+        iris=_varied(rng, iris, 0.15),
+        beard=beard,
+        seed=seed % 997,
+        **_draw_hair(rng, origin, woman, phenotype["age"]),
+        **_draw_clothes(rng, woman),
+    )

@@ -15,8 +15,8 @@ SKIN, CLOTH, HAIR, EYE, MOUTH, TEETH = range(6)  # materials of faces
 class Patch:
     """A piece of a signer's surface, n vertices and F faces (counter-clockwise from outside), in the rest pose.
 
-    `cut` (n,) metres: the surface exists where its interpolated value is above 0. `trim` (n,) metres: cloth is painted in
-    the second cloth colour where it is above 0. `bump` (n, 3) is added to the unit normals before shading.
+    `cut` (n,) metres: the surface exists where its interpolated value is above 0. `trim` (n,) metres: cloth is painted
+    in the second cloth colour where it is above 0. `bump` (n, 3) is added to the unit normals before shading.
     """
 
     vertices: np.ndarray
@@ -31,29 +31,47 @@ class Patch:
     bump: np.ndarray
 
 
-def plain_patch(vertices: np.ndarray, faces: np.ndarray, material: int | np.ndarray, colour: np.ndarray,
-                canonical: np.ndarray, weights: np.ndarray, bones: np.ndarray) -> Patch:
+def plain_patch(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    material: int | np.ndarray,
+    colour: np.ndarray,
+    canonical: np.ndarray,
+    weights: np.ndarray,
+    bones: np.ndarray,
+) -> Patch:
     """A patch that is whole, without trim and bumps; one colour (3,) or one a vertex."""
     n = len(vertices)
-    return Patch(vertices, faces, np.broadcast_to(np.asarray(material, np.int64), (len(faces),)).copy(),
-                 np.broadcast_to(np.asarray(colour, np.float64), (n, 3)).copy(), canonical, weights, bones,
-                 np.ones(n), np.full(n, -1.0), np.zeros((n, 3)))
+    return Patch(
+        vertices,
+        faces,
+        np.broadcast_to(np.asarray(material, np.int64), (len(faces),)).copy(),
+        np.broadcast_to(np.asarray(colour, np.float64), (n, 3)).copy(),
+        canonical,
+        weights,
+        bones,
+        np.ones(n),
+        np.full(n, -1.0),
+        np.zeros((n, 3)),
+    )
 
 
 def join(patches: list[Patch]) -> Patch:
     """One patch of many, vertices and faces in the order given."""
     starts = np.cumsum([0] + [len(patch.vertices) for patch in patches])
     faces = np.concatenate([patch.faces + start for patch, start in zip(patches, starts, strict=False)])
-    stacked = {name: np.concatenate([getattr(patch, name) for patch in patches])
-               for name in ("vertices", "material", "colour", "canonical", "weights", "bones", "cut", "trim", "bump")}
+    stacked = {
+        name: np.concatenate([getattr(patch, name) for patch in patches])
+        for name in ("vertices", "material", "colour", "canonical", "weights", "bones", "cut", "trim", "bump")
+    }
     return Patch(faces=faces, **stacked)
 
 
 def subdivide(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Split every face (F, 3) into four at its edge middles.
 
-    Returns the faces (4F, 3) over new vertices and the pairs (m, 2) of old vertices whose mean each new vertex is; vertices
-    that stay come first, paired with themselves.
+    Returns the faces (4F, 3) over new vertices and the pairs (m, 2) of old vertices whose mean each new vertex is;
+    vertices that stay come first, paired with themselves.
     """
     old = np.unique(faces)
     edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), 1)
@@ -98,7 +116,7 @@ def smooth(values: np.ndarray, table: np.ndarray, fixed: np.ndarray, passes: int
     for _ in range(passes):
         mean = np.zeros_like(values)
         for column in range(table.shape[1]):
-            mean += values[table[:, column]] * used[:, column:column + 1]
+            mean += values[table[:, column]] * used[:, column : column + 1]
         values = values + strength * moving * (mean / degree - values)
     return values
 
@@ -121,21 +139,30 @@ def refined(patch: Patch, split: np.ndarray) -> Patch:
     if not split.any():
         return patch
     faces, pairs = subdivide(patch.faces[split])
-    old, extra = np.unique(patch.faces[split]), pairs[len(np.unique(patch.faces[split])):]
+    old, extra = np.unique(patch.faces[split]), pairs[len(np.unique(patch.faces[split])) :]
     count = len(patch.vertices)
     names = np.concatenate([old, count + np.arange(len(extra))])
-    mean = {name: np.concatenate([getattr(patch, name), mean_of_pairs(getattr(patch, name), extra)])
-            for name in ("vertices", "colour", "canonical", "cut", "trim", "bump")}
+    mean = {
+        name: np.concatenate([getattr(patch, name), mean_of_pairs(getattr(patch, name), extra)])
+        for name in ("vertices", "colour", "canonical", "cut", "trim", "bump")
+    }
     dense = dense_weights(patch.weights, patch.bones)
     weights, bones = sparse_weights(mean_of_pairs(dense, extra))
-    return Patch(faces=np.concatenate([patch.faces[~split], names[faces]]),
-                 material=np.concatenate([patch.material[~split], np.tile(patch.material[split], 4)]),
-                 weights=np.concatenate([patch.weights, weights]), bones=np.concatenate([patch.bones, bones]), **mean)
+    return Patch(
+        faces=np.concatenate([patch.faces[~split], names[faces]]),
+        material=np.concatenate([patch.material[~split], np.tile(patch.material[split], 4)]),
+        weights=np.concatenate([patch.weights, weights]),
+        bones=np.concatenate([patch.bones, bones]),
+        **mean,
+    )
 
 
 def lined(patch: Patch, mask: np.ndarray) -> Patch:
     """The patch and, for the faces of the mask (F,), a back side with vertices (and so normals) of its own."""
     used, back = np.unique(patch.faces[mask][:, ::-1], return_inverse=True)
-    copied = {name: getattr(patch, name)[used] for name in ("vertices", "colour", "canonical", "weights", "bones", "cut", "trim")}
+    copied = {
+        name: getattr(patch, name)[used]
+        for name in ("vertices", "colour", "canonical", "weights", "bones", "cut", "trim")
+    }
     inside = Patch(faces=back.reshape(-1, 3), material=patch.material[mask], bump=-patch.bump[used], **copied)
     return join([patch, inside])

@@ -1,7 +1,7 @@
 """A deferred rasteriser: for each pixel the nearest face, its barycentric weights and its depth.
 
-Faces are counter-clockwise seen from outside; with rows counted downwards a front face has a negative signed area, and the
-others are culled. Interpolation is affine in the picture, which is enough at this distance.
+Faces are counter-clockwise seen from outside; with rows counted downwards a front face has a negative signed area, and
+the others are culled. Interpolation is affine in the picture, which is enough at this distance.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _strand(canonical, a, b, c, w0, w1, w2):
 def rasterise(points, faces, material, cut, canonical, depth, face, weights):
     """Fill depth (H, W), face (H, W; -1 where empty) and weights (H, W, 2) from points (n, 3): column, row, depth.
 
-    `cut` (n,) removes what lies at or below 0 once interpolated (plus strands, for hair; `canonical` (n, 3) places them).
+    `cut` (n,) removes what lies at or below 0 once interpolated (plus strands, for hair, placed by `canonical` (n, 3)).
     """
     height, width = depth.shape
     depth[:] = FAR
@@ -42,8 +42,14 @@ def rasterise(points, faces, material, cut, canonical, depth, face, weights):
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         if area >= 0:
             continue
-        left, right = max(0, int(math.ceil(min(x0, x1, x2) - 0.5))), min(width - 1, int(math.floor(max(x0, x1, x2) - 0.5)))
-        upper, lower = max(0, int(math.ceil(min(y0, y1, y2) - 0.5))), min(height - 1, int(math.floor(max(y0, y1, y2) - 0.5)))
+        left, right = (
+            max(0, int(math.ceil(min(x0, x1, x2) - 0.5))),
+            min(width - 1, int(math.floor(max(x0, x1, x2) - 0.5))),
+        )
+        upper, lower = (
+            max(0, int(math.ceil(min(y0, y1, y2) - 0.5))),
+            min(height - 1, int(math.floor(max(y0, y1, y2) - 0.5))),
+        )
         if left > right or upper > lower:
             continue
         hair = material[i] == HAIR

@@ -70,7 +70,13 @@ def studio_light(seed: int) -> Light:
     rng = np.random.default_rng([seed, 47])
     key = unit(np.array([-0.45, -0.75, 0.62]) + rng.normal(0, 0.06, 3))
     gain = float(rng.uniform(0.94, 1.06))
-    return Light(_triple(key), _triple(unit([0.75, -0.65, 0.10])), 0.78 * gain, float(rng.uniform(0.30, 0.38)), float(rng.uniform(0.28, 0.32)))
+    return Light(
+        _triple(key),
+        _triple(unit([0.75, -0.65, 0.10])),
+        0.78 * gain,
+        float(rng.uniform(0.30, 0.38)),
+        float(rng.uniform(0.28, 0.32)),
+    )
 
 
 def paint_of(look) -> Paint:
@@ -79,8 +85,14 @@ def paint_of(look) -> Paint:
     brow = shared.canonical[shared.new[list(BROW_LANDMARKS)]]
     line = np.stack([np.abs(brow[:, 0]), brow[:, 2] - BROW_LOWERED, BROW_WIDTH], 1)
     left, right = shared.canonical[shared.new[[14607, 14679]]]
-    return Paint(_triple(look.brows), line, _triple(look.iris), (_triple(left), _triple(right)), _triple(look.second),
-                 float(look.seed))
+    return Paint(
+        _triple(look.brows),
+        line,
+        _triple(look.iris),
+        (_triple(left), _triple(right)),
+        _triple(look.second),
+        float(look.seed),
+    )
 
 
 def shadow_map(vertices, surface, light: Light) -> Shadow:
@@ -213,19 +225,40 @@ def _shaded(kind, n, colour, place, world, paint, light, depth, shadow, open_sky
         half = max(0.0, (nx * hx + ny * hy + nz * hz) / math.sqrt(hx * hx + hy * hy + hz * hz))
         shine = gloss * half**sharp * (0.25 + 0.75 * lit)
     if kind == SKIN:  # light that goes through skin comes out redder
-        return r * power + shine, g * power * (0.985 - 0.06 * (1 - facing)) + shine, b * power * (0.97 - 0.09 * (1 - facing)) + shine
+        return (
+            r * power + shine,
+            g * power * (0.985 - 0.06 * (1 - facing)) + shine,
+            b * power * (0.97 - 0.09 * (1 - facing)) + shine,
+        )
     if kind == CLOTH:  # fibres catch light at grazing angles
         shine = 0.030 * (1 - max(0.0, -ny)) ** 2 * open_sky
     return r * power + shine, g * power + shine, b * power + shine
 
 
 @nb.njit(fastmath=True, cache=True)
-def shade(image, backdrop, face, weights, faces, material, colour, canonical, trim, vertices, normals, open_sky, paint, light,
-          shadow, factor, share):
+def shade(
+    image,
+    backdrop,
+    face,
+    weights,
+    faces,
+    material,
+    colour,
+    canonical,
+    trim,
+    vertices,
+    normals,
+    open_sky,
+    paint,
+    light,
+    shadow,
+    factor,
+    share,
+):
     """Put the drawn samples into `image` (H, W, 3), linear, whose pixels have `factor` samples a side in the buffers.
 
-    `image` begins as the backdrop, rows of colour `backdrop` (H, 3); each sample replaces `share` of it, where 1 / share is
-    the number of samples a pixel gets in all.
+    `image` begins as the backdrop, rows of colour `backdrop` (H, 3); each sample replaces `share` of it, where
+    1 / share is the number of samples a pixel gets in all.
     """
     depth = shadow.depth
     for y in range(face.shape[0]):
@@ -240,21 +273,40 @@ def shade(image, backdrop, face, weights, faces, material, colour, canonical, tr
             ny = w0 * normals[a, 1] + w1 * normals[b, 1] + w2 * normals[c, 1]
             nz = w0 * normals[a, 2] + w1 * normals[b, 2] + w2 * normals[c, 2]
             long = 1 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9)
-            base = (w0 * colour[a, 0] + w1 * colour[b, 0] + w2 * colour[c, 0],
-                    w0 * colour[a, 1] + w1 * colour[b, 1] + w2 * colour[c, 1],
-                    w0 * colour[a, 2] + w1 * colour[b, 2] + w2 * colour[c, 2])
+            base = (
+                w0 * colour[a, 0] + w1 * colour[b, 0] + w2 * colour[c, 0],
+                w0 * colour[a, 1] + w1 * colour[b, 1] + w2 * colour[c, 1],
+                w0 * colour[a, 2] + w1 * colour[b, 2] + w2 * colour[c, 2],
+            )
             second = _clamp(0.5 + (w0 * trim[a] + w1 * trim[b] + w2 * trim[c]) / 0.003)
             if second > 0:
-                base = (base[0] + (paint.second[0] - base[0]) * second, base[1] + (paint.second[1] - base[1]) * second,
-                        base[2] + (paint.second[2] - base[2]) * second)
-            place = (w0 * canonical[a, 0] + w1 * canonical[b, 0] + w2 * canonical[c, 0],
-                     w0 * canonical[a, 1] + w1 * canonical[b, 1] + w2 * canonical[c, 1],
-                     w0 * canonical[a, 2] + w1 * canonical[b, 2] + w2 * canonical[c, 2])
-            world = (w0 * vertices[a, 0] + w1 * vertices[b, 0] + w2 * vertices[c, 0],
-                     w0 * vertices[a, 1] + w1 * vertices[b, 1] + w2 * vertices[c, 1],
-                     w0 * vertices[a, 2] + w1 * vertices[b, 2] + w2 * vertices[c, 2])
-            r, g, bl = _shaded(material[i], (nx * long, ny * long, nz * long), base, place, world, paint, light,
-                               depth, shadow, open_sky[y, x])
+                base = (
+                    base[0] + (paint.second[0] - base[0]) * second,
+                    base[1] + (paint.second[1] - base[1]) * second,
+                    base[2] + (paint.second[2] - base[2]) * second,
+                )
+            place = (
+                w0 * canonical[a, 0] + w1 * canonical[b, 0] + w2 * canonical[c, 0],
+                w0 * canonical[a, 1] + w1 * canonical[b, 1] + w2 * canonical[c, 1],
+                w0 * canonical[a, 2] + w1 * canonical[b, 2] + w2 * canonical[c, 2],
+            )
+            world = (
+                w0 * vertices[a, 0] + w1 * vertices[b, 0] + w2 * vertices[c, 0],
+                w0 * vertices[a, 1] + w1 * vertices[b, 1] + w2 * vertices[c, 1],
+                w0 * vertices[a, 2] + w1 * vertices[b, 2] + w2 * vertices[c, 2],
+            )
+            r, g, bl = _shaded(
+                material[i],
+                (nx * long, ny * long, nz * long),
+                base,
+                place,
+                world,
+                paint,
+                light,
+                depth,
+                shadow,
+                open_sky[y, x],
+            )
             row, column = y // factor, x // factor
             image[row, column, 0] += share * (min(r, 1.2) - backdrop[row, 0])
             image[row, column, 1] += share * (min(g, 1.2) - backdrop[row, 1])

@@ -8,8 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from signgen.errors import InputError
-from signgen.synthetic.body import (BONES, HM08_VERTICES, PARENTS, SKIN_END, Shape, forward_kinematics, skin, template,
-                                    vertex_normals)
+from signgen.synthetic.body import (
+    BONES,
+    HM08_VERTICES,
+    PARENTS,
+    SKIN_END,
+    Shape,
+    forward_kinematics,
+    skin,
+    template,
+    vertex_normals,
+)
 from signgen.synthetic.clothes import CHEST_Z, UNDER_DEPTH, cloth_cut, clothes_patch, neck_cut, past_wrist
 from signgen.synthetic.complexion import body_material, complexion, hm08_between, is_hand, is_head
 from signgen.synthetic.hair import hair_patches
@@ -63,8 +72,9 @@ def _covered(look: Look) -> np.ndarray:
     """Mask (n,) of body skin that lies well under cloth."""
     points = template().canonical
     cut = cloth_cut(look, points)
+    collar = 0.86 if look.neckline in ("turtle", "shirt") else 0.76  # below the chin
     covered = (cut > 0.012) & ~is_hand() & hm08_between(0, SKIN_END)
-    return np.where(is_head(), covered & (neck_cut(look.neckline, points) > 0.006) & (points[:, 2] < 0.86), covered)
+    return np.where(is_head(), covered & (neck_cut(look.neckline, points) > 0.006) & (points[:, 2] < collar), covered)
 
 
 def _cuff_shadow(look: Look) -> np.ndarray:
@@ -95,17 +105,32 @@ def _body_patch(look: Look, rest: np.ndarray) -> Patch:
     kinds[covered] = CLOTH
     of_faces = kinds[faces]
     same = (of_faces == of_faces[:, :1]).all(1)
-    material = np.concatenate([np.where(same, of_faces[:, 0], of_faces.min(1)), np.full(len(shared.teeth_faces), TEETH)])
-    return plain_patch(vertices, np.concatenate([faces, shared.teeth_faces]), material, colour, shared.canonical,
-                       shared.weights, shared.bones)
+    material = np.concatenate(
+        [np.where(same, of_faces[:, 0], of_faces.min(1)), np.full(len(shared.teeth_faces), TEETH)]
+    )
+    return plain_patch(
+        vertices,
+        np.concatenate([faces, shared.teeth_faces]),
+        material,
+        colour,
+        shared.canonical,
+        shared.weights,
+        shared.bones,
+    )
 
 
 def _final(patch: Patch) -> Patch:
     """Contiguous float32 and int64 arrays, which the compiled loops expect."""
-    floats = {name: np.ascontiguousarray(getattr(patch, name), np.float32)
-              for name in ("vertices", "colour", "canonical", "weights", "cut", "trim", "bump")}
-    return Patch(faces=np.ascontiguousarray(patch.faces, np.int64), material=np.ascontiguousarray(patch.material, np.int64),
-                 bones=np.ascontiguousarray(patch.bones, np.int64), **floats)
+    floats = {
+        name: np.ascontiguousarray(getattr(patch, name), np.float32)
+        for name in ("vertices", "colour", "canonical", "weights", "cut", "trim", "bump")
+    }
+    return Patch(
+        faces=np.ascontiguousarray(patch.faces, np.int64),
+        material=np.ascontiguousarray(patch.material, np.int64),
+        bones=np.ascontiguousarray(patch.bones, np.int64),
+        **floats,
+    )
 
 
 def dress(shape: Shape, look: Look) -> Signer:
@@ -114,5 +139,14 @@ def dress(shape: Shape, look: Look) -> Signer:
     rest_body = np.full((HM08_VERTICES, 3), np.nan)
     rest_body[shared.hm08] = shape.rest
     surface = join([_body_patch(look, shape.rest), *hair_patches(look, shape), clothes_patch(look, shape.rest)])
-    return Signer(shape.name, look, shape.heads, list(BONES), PARENTS, rest_body, shape.joints, _final(surface),
-                  float(shape.rest[shared.part("head"), 2].max()))
+    return Signer(
+        shape.name,
+        look,
+        shape.heads,
+        list(BONES),
+        PARENTS,
+        rest_body,
+        shape.joints,
+        _final(surface),
+        float(shape.rest[shared.part("head"), 2].max()),
+    )
