@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ def common_options(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def wrapped(*args: Any, debug: bool, **kwargs: Any) -> None:
         try:
+            with suppress(ValueError):  # not in the main thread
+                signal.signal(signal.SIGTERM, _interrupt)
             function(*args, **kwargs)
         except click.exceptions.ClickException:
             raise
@@ -83,6 +86,11 @@ def common_options(function: Callable[..., None]) -> Callable[..., None]:
             sys.exit(report(error))
 
     return wrapped
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    """A polite end request unwinds the stack like Ctrl-C, so that unfinished files are removed."""
+    raise KeyboardInterrupt
 
 
 def report(error: BaseException) -> int:
