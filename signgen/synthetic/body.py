@@ -32,7 +32,10 @@ bone_index: dict[str, int] = {name: index for index, name in enumerate(BONES)}
 
 def _parents_first(parents: np.ndarray) -> np.ndarray:
     """Bone indices (J,) in an order in which every parent comes before its children."""
-    depth = lambda bone: 0 if parents[bone] < 0 else 1 + depth(parents[bone])  # noqa: E731
+
+    def depth(bone: int) -> int:
+        return 0 if parents[bone] < 0 else 1 + depth(parents[bone])
+
     return np.array(sorted(range(len(parents)), key=depth), np.int64)
 
 

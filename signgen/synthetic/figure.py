@@ -83,7 +83,8 @@ class Figure:
             raise InputError(
                 "figure", f"size {size}, supersample {supersample}", "use at least 32x32 pixels and 1 sample"
             )
-        self.signer, self.size, self.supersample, self.noise = signer, tuple(size), supersample, noise
+        self.signer, self.supersample, self.noise = signer, supersample, noise
+        self.size: tuple[int, int] = (int(size[0]), int(size[1]))
         self.camera = camera or Camera.drawn(seed)
         self._light, self._paint = studio_light(seed), paint_of(signer.look)
         self._backdrop = self.camera.background(self.size) ** np.float32(1 / GAMMA)

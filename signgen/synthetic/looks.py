@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
@@ -80,6 +82,28 @@ class Look:
         return r, g * 0.92, b * 0.85
 
 
+class _HairLook(TypedDict):
+    hair: str
+    hair_colour: Colour
+    hair_volume: float
+    parting: float
+    hair_length: float
+
+
+class _ClothesLook(TypedDict):
+    neckline: str
+    cloth: Colour
+    sleeves: Colour
+    second: Colour
+    bulk: float
+    cuff: float
+
+
+def _colour(values: Iterable[float]) -> Colour:
+    r, g, b = (float(value) for value in values)
+    return r, g, b
+
+
 def _mixed(rng: np.random.Generator, low: Colour, high: Colour) -> np.ndarray:
     share = rng.random()
     return np.array(low) * (1 - share) + np.array(high) * share
@@ -94,8 +118,10 @@ def _origin(phenotype: dict[str, float]) -> str:
     return max(("caucasian", "african", "asian"), key=lambda key: phenotype[key])
 
 
-def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -> dict[str, object]:
+def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -> _HairLook:
     """Cut, colour and volume."""
+    styles: tuple[str, ...]
+    odds: tuple[float, ...]
     styles, odds = (WOMENS_HAIR, (4, 5, 3, 2, 2, 1, 1)) if woman else (MENS_HAIR, (3, 4, 4, 3, 2, 1, 1))
     if origin == "african":
         styles, odds = (
@@ -106,7 +132,7 @@ def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -
     colour = _varied(rng, colours[rng.integers(len(colours))], 0.05)
     if age > 0.76 and rng.random() < 0.6:
         grey = rng.uniform(0.4, 0.9)
-        colour = tuple((1 - grey) * own + grey * other for own, other in zip(colour, _GREY_HAIR, strict=True))
+        colour = _colour((1 - grey) * own + grey * other for own, other in zip(colour, _GREY_HAIR, strict=True))
     volume = {
         "cropped": 0.004,
         "short": 0.010,
@@ -130,7 +156,7 @@ def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -
     }
 
 
-def _draw_clothes(rng: np.random.Generator, woman: bool) -> dict[str, object]:
+def _draw_clothes(rng: np.random.Generator, woman: bool) -> _ClothesLook:
     """Neckline and colours; a waistcoat gives the sleeves their own colour."""
     odds = (2, 4, 4, 1.5, 2.5) if woman else (4, 3, 2, 3, 3)
     neckline = str(rng.choice(NECKLINES, p=np.array(odds) / sum(odds)))
@@ -139,7 +165,7 @@ def _draw_clothes(rng: np.random.Generator, woman: bool) -> dict[str, object]:
     sleeves = _varied(rng, _CLOTH[rng.integers(len(_CLOTH))], 0.12) if waistcoat else cloth
     second = _varied(rng, _UNDER[rng.integers(len(_UNDER))], 0.10)
     if neckline == "shirt":
-        second = tuple(0.55 * channel for channel in sleeves)
+        second = _colour(0.55 * channel for channel in sleeves)
     return {
         "neckline": neckline,
         "cloth": cloth,
@@ -160,8 +186,8 @@ def draw_look(name: str, phenotype: dict[str, float]) -> Look:
     beard = 0.0 if woman else float(rng.choice([0.0, 0.12, 0.3, 0.6, 0.85], p=[0.35, 0.25, 0.15, 0.15, 0.10]))
     iris = _IRIS[rng.integers(len(_IRIS))] if origin == "caucasian" else _IRIS[rng.integers(2, 4)]
     return Look(
-        skin=tuple(map(float, skin)),
-        lips=tuple(map(float, skin * redness)),
+        skin=_colour(skin),
+        lips=_colour(skin * redness),
         iris=_varied(rng, iris, 0.15),
         beard=beard,
         seed=seed % 997,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from signgen.synthetic.body import BONES, largest_weights
 
@@ -35,7 +36,7 @@ def plain_patch(
     vertices: np.ndarray,
     faces: np.ndarray,
     material: int | np.ndarray,
-    colour: np.ndarray,
+    colour: ArrayLike,
     canonical: np.ndarray,
     weights: np.ndarray,
     bones: np.ndarray,
