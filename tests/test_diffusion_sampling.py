@@ -87,6 +87,18 @@ def test_a_recording_replays_and_frames_are_independent(make: object) -> None:
         sampling.sample(lambda x, _: 0.1 * x, latents, scheduler, timesteps, eta=eta)
 
 
+@pytest.mark.parametrize("eta", [0.5, 1.0])
+def test_noised_ddim_steps_are_those_of_diffusers(eta: float) -> None:
+    scheduler = DDIMScheduler(prediction_type="v_prediction", clip_sample=False, set_alpha_to_one=False)
+    timesteps, latents = sampling.schedule(scheduler, 5), frame_noise(0, range(2), SHAPE)
+    expected = latents
+    for step, timestep in enumerate(timesteps):
+        options = {"eta": eta, "variance_noise": replay(step)}
+        expected = scheduler.step(0.3 * expected, timestep, expected, **options).prev_sample
+    out = sampling.sample(lambda x, _: 0.3 * x, latents, scheduler, timesteps, noises=replay, eta=eta)
+    torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
+
+
 def test_on_step_sees_every_step() -> None:
     scheduler, seen = DDIMScheduler(**ZERO_SNR), []
     latents = frame_noise(0, [0], SHAPE)

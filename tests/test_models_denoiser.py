@@ -182,6 +182,19 @@ def test_dropout_rates_are_the_asked_ones() -> None:
         draw_condition_dropout(4, rates=(0.1, 0.1, 0.1), joint_null=0.2)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_the_numbers_of_the_cpu() -> None:
+    model = tiny_denoiser(cross_view=CROSS_VIEW, image_level=True)
+    shake(model)
+    expected = run(model, views=2)
+    drop = draw_condition_dropout(4, torch.Generator("cuda").manual_seed(0), (0, 0, 0), 0)
+    given = {key: value.cuda() for key, value in tiny_inputs().items()}
+    with torch.no_grad():
+        out = model.cuda()(**given, views=2, drop=drop).cpu()
+    torch.testing.assert_close(out, expected, atol=2e-2, rtol=2e-2)  # TF32
+
+
 def test_wrong_inputs_say_what_is_wrong() -> None:
     model = tiny_denoiser()
     with pytest.raises(InputError, match="pose image"):

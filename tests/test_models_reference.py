@@ -109,8 +109,8 @@ def test_a_plain_unet_starts_a_larger_denoiser() -> None:
 
 @torch.no_grad()
 def test_vae_with_older_attention_names() -> None:
-    vae = AutoencoderKL(block_out_channels=(8, 8), layers_per_block=1, norm_num_groups=4, latent_channels=4,
-                        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2)  # fmt: skip
+    down, up = ("DownEncoderBlock2D",) * 2, ("UpDecoderBlock2D",) * 2
+    vae = AutoencoderKL(block_out_channels=(8, 8), norm_num_groups=4, down_block_types=down, up_block_types=up)
     older = {present: old for old, present in reference._OLD_VAE_ATTENTION.items()}
     state = {}
     for key, value in vae.state_dict().items():

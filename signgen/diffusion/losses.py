@@ -124,5 +124,6 @@ def offset_noise(noise: Tensor, amount: float, generator: torch.Generator | None
     """Noise offset: adds ``amount`` times one normal draw per sample and channel to (N, C, h, w) (FPDM 0.1)."""
     if not amount:
         return noise
-    offsets = torch.randn(*noise.shape[:2], 1, 1, generator=generator)  # (N, C, 1, 1)
+    device = generator.device if generator is not None else noise.device
+    offsets = torch.randn(*noise.shape[:2], 1, 1, generator=generator, device=device)  # (N, C, 1, 1)
     return noise + amount * offsets.to(noise)

@@ -227,8 +227,9 @@ def draw_mask_bits(count: int, views: int, generator: torch.Generator | None = N
     """IMAGPose's training masks, bool (count, V): uniform over all patterns but all-known and all-unknown."""
     if views < 2:
         raise InputError("views", f"got {views}", "training masks need at least 2 views")
-    codes = torch.randint(1, 2**views - 1, (count,), generator=generator)  # (count,)
-    return (codes[:, None] >> torch.arange(views - 1, -1, -1)) & 1 == 1  # (count, V)
+    device = generator.device if generator is not None else torch.device("cpu")
+    codes = torch.randint(1, 2**views - 1, (count,), generator=generator, device=device)  # (count,)
+    return (codes[:, None] >> torch.arange(views - 1, -1, -1, device=device)) & 1 == 1  # (count, V)
 
 
 def blacken_unknown(images: Tensor, bits: Tensor, black: float = -1.0) -> Tensor:

@@ -42,16 +42,17 @@ def draw_condition_dropout(
 
     Args:
         count: N samples.
-        generator: of the random draws (CPU).
+        generator: of the random draws; the masks lie on its device.
         rates: share of samples that lose pose, source, fusion; these shares hold with the joint ones included.
         joint_null: share of samples that lose all three by one draw; at most the smallest rate.
     """
     if len(rates) != 3 or not 0 <= joint_null <= min(rates) or max(rates) > 1 or joint_null == 1:
         raise InputError("condition dropout", f"rates {tuple(rates)}, joint null {joint_null}",
                          "give three rates in [0, 1], none below the joint share, which is below 1")  # fmt: skip
-    joint = torch.rand(count, generator=generator) < joint_null  # (N,)
-    alone = torch.tensor([(rate - joint_null) / (1 - joint_null) for rate in rates])  # (3,)
-    draws = torch.rand(3, count, generator=generator) < alone[:, None]  # (3, N)
+    device = generator.device if generator is not None else torch.device("cpu")
+    joint = torch.rand(count, generator=generator, device=device) < joint_null  # (N,)
+    alone = torch.tensor([(rate - joint_null) / (1 - joint_null) for rate in rates], device=device)  # (3,)
+    draws = torch.rand(3, count, generator=generator, device=device) < alone[:, None]  # (3, N)
     return ConditionDrop(*(draws | joint))
 
 
