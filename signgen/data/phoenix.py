@@ -167,7 +167,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             raise InputError(path, f"line {number} has {len(fields)} fields", f"each line needs {len(header)}")
         row = dict(zip(header, fields, strict=True))
         if _unsafe(row["name"]) or _unsafe(row["video"].removesuffix("/1/*.png")):
-            raise InputError(path, f"line {number} names the clip {row['name']!r}", "a name must be one plain folder name")
+            raise InputError(path, f"line {number} names the clip {row['name']!r}", "a name is one plain folder name")
         yield number, row
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signgen.synthetic.posing import Joint, Poser
+from signgen.synthetic.posing import Poser
+from signgen.synthetic.posture import Joint
 from signgen.synthetic.rotations import normalise, rotate, transpose
 
 # Vertices of the MakeHuman base mesh.

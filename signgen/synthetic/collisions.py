@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from signgen.synthetic.anatomy import Anatomy
-from signgen.synthetic.posing import SIDES, Joint, Posture
+from signgen.synthetic.posture import SIDES, Joint, Posture
 from signgen.synthetic.rotations import normalise, rotate, transpose
 
 # Radii in metres of the spheres: four per finger from knuckle to tip (thumb first), wrist, palm, two on the forearm.

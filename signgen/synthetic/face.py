@@ -45,7 +45,8 @@ class Expression:
 
 def spell(gloss: str) -> list[str]:
     """Names of the mouth shapes of a gloss, in order: REGEN -> open e open e l."""
-    text, out = gloss.lower().replace("ue", "u").replace("oe", "o").replace("ae", "e").replace("ei", "ai"), []
+    text = gloss.lower().replace("ue", "u").replace("oe", "o").replace("ae", "e").replace("ei", "ai")
+    out: list[str] = []
     while text:
         if text.startswith("sch"):
             name, text = "sch", text[3:]
@@ -77,7 +78,7 @@ class FaceTrack:
         """Facial actions at instants (N,), frames: N dicts of weights in 0..1, tiny ones left out."""
         times = np.asarray(times, float)
         tracks: dict[str, np.ndarray] = {name: np.full(times.shape, v) for name, v in self._mood.items()}
-        for expression, mouthed in zip(self._expressions, self._mouthed):
+        for expression, mouthed in zip(self._expressions, self._mouthed, strict=True):
             if mouthed:
                 self._add_mouthing(tracks, expression, times)
             _add_brows(tracks, expression, times)

@@ -15,9 +15,10 @@ from signgen.synthetic.collisions import separate, smooth
 from signgen.synthetic.face import Expression, FaceTrack
 from signgen.synthetic.handshapes import clamp_angles
 from signgen.synthetic.placement import hand_part, place_hands, to_axes
-from signgen.synthetic.posing import SIDES, ArmTrack, Pose, Poser, Posture, limit_hand
+from signgen.synthetic.posing import Poser, limit_hand
+from signgen.synthetic.posture import SIDES, ArmTrack, Pose, Posture
 from signgen.synthetic.rotations import normalise, rotate
-from signgen.synthetic.score import Cue, Mark, Score
+from signgen.synthetic.score import Mark, Score
 
 GRID = 4                      # channel samples per frame
 SHUTTER = 0.55                # of a frame's time
@@ -90,7 +91,7 @@ class Performance:
         torso, head = self._torso.at(times), self._head.at(times)
         look = self._gaze.at(times)
         side = 1.0 if self.score.dominant == "L" else -1.0
-        for mark, down in zip(self.score.marks, self._gaze_down):
+        for mark, down in zip(self.score.marks, self._gaze_down, strict=True):
             weight = _window(times, mark.start - 4, mark.end + 2, 5.0)
             nod, turn, tilt = mark.sign.head
             head = head + weight[:, None] * (nod, side * turn, side * tilt)
@@ -132,7 +133,7 @@ class Performance:
         arcs = to_axes([cue.arc for cue in cues[1:]], side) * np.minimum(distance, 0.35)[:, None] * 2.0
         wrist = mix(keys.wrist, moved) + arcs[gap] * np.sin(np.pi * moved)[:, None] ** 2
         track = ArmTrack(wrist, normalise(mix(keys.pole, moved)), mix(keys.hand, moved), mix(keys.fingers, shaped))
-        for mark, phases in zip(self.score.marks, self._phases):
+        for mark, phases in zip(self.score.marks, self._phases, strict=True):
             if side == self.score.dominant or mark.sign.two_handed:
                 track = _local_movement(track, mark, self._grid, side == self.score.dominant, phases)
         return self._finish(side, track)
@@ -158,11 +159,12 @@ class Performance:
         """One list of poses per frame: 1 to 6 sub-frames of the open shutter, more for faster hands."""
         frames = np.arange(self.score.frames, dtype=float)
         counts = self._subframes(frames)
-        times = np.concatenate([f + SHUTTER * ((np.arange(n) + 0.5) / n - 0.5) for f, n in zip(frames, counts)])
+        times = np.concatenate([frame + SHUTTER * ((np.arange(n) + 0.5) / n - 0.5)
+                                for frame, n in zip(frames, counts, strict=True)])
         rotations, faces = self.poser.rotations(self.posture_at(times)), self._face.at(times)
-        poses = [Pose(r, face) for r, face in zip(rotations, faces)]
+        poses = [Pose(r, face) for r, face in zip(rotations, faces, strict=True)]
         ends = np.cumsum(counts)
-        return [poses[end - n:end] for end, n in zip(ends, counts)]
+        return [poses[end - n:end] for end, n in zip(ends, counts, strict=True)]
 
     def _subframes(self, frames: np.ndarray) -> np.ndarray:
         """Sub-frames per frame (T,) so that no wrist or finger tip jumps far between two of them."""

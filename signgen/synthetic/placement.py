@@ -7,9 +7,10 @@ import numpy as np
 
 from signgen.synthetic.anatomy import HEAD_PLACES, Anatomy
 from signgen.synthetic.handshapes import shape_angles
-from signgen.synthetic.lexicon import ORIENTATIONS, HandKey
-from signgen.synthetic.posing import ArmTrack, Joint, Poser, limit_hand
+from signgen.synthetic.posing import Poser, limit_hand
+from signgen.synthetic.posture import ArmTrack, Joint
 from signgen.synthetic.rotations import normalise, rotate
+from signgen.synthetic.signs import ORIENTATIONS, HandKey
 
 # Elbow directions (out, front, up) from hanging to lifted; the best one is chosen per key.
 _POLES = np.array([(0.15, -0.35, -1.0), (0.4, -0.3, -0.9), (0.65, -0.25, -0.7), (0.9, -0.2, -0.45), (1.0, -0.1, -0.1)])
@@ -21,7 +22,7 @@ IDLE = {name: HandKey(place, (0.0, 0.0, 0.0), "wrist", *ORIENTATIONS[orientation
         for name, place, orientation in (("down", "thigh", "hang"), ("clasped", "clasp", "clasp"))}
 
 
-def to_axes(triples: Sequence, side: str) -> np.ndarray:
+def to_axes(triples: Sequence | np.ndarray, side: str) -> np.ndarray:
     """(out, front, up) triples (N, 3) as chest-frame vectors: +x the person's left, -y front, +z up."""
     out = np.asarray(triples, float) * (-1.0 if side == "R" else 1.0, -1.0, 1.0)
     return out
@@ -80,6 +81,8 @@ def _targets(anatomy: Anatomy, side: str, keys: Sequence[HandKey], chest: Joint,
     for i, key in enumerate(keys):
         now = slice(i, i + 1)
         if key.place == "other_hand":
+            if other_palm is None:
+                raise ValueError("a key at the place other_hand needs other_palm")
             out[i] = other_palm[i]
         else:
             out[i] = anatomy.place(key.place, side, Joint(chest.rotation[now], chest.head[now]),

@@ -7,15 +7,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
-from signgen.synthetic.lexicon import Beat, HandKey, Sign, Triple, glosses, sign
+from signgen.synthetic.lexicon import glosses, sign
 from signgen.synthetic.placement import IDLE
+from signgen.synthetic.signs import Beat, HandKey, Sign, Triple
 
 FPS = 25.0
 SPLITS = ("train", "dev", "test")
-_SHARES = {"train": range(0, 80), "dev": range(80, 90), "test": range(90, 100)}
+_SHARES = {"train": range(80), "dev": range(80, 90), "test": range(90, 100)}
 _FRAMES_PER_SIGN = (14.0, 27.0)
 _TRIES, _PACE_SPREAD = 16, 0.25
 MIN_SIGNS, MAX_SIGNS = 2, 9
@@ -73,14 +75,11 @@ def compose(rng: np.random.Generator, split: str, frames: int) -> Score:
 
     Draws sentences of 2 to 9 signs until one fills the clip at a natural pace; after a few tries the nearest is taken.
     """
-    best, best_pace = None, np.inf
-    for _ in range(_TRIES):
+    tried: list[tuple[float, Score]] = []
+    while len(tried) < _TRIES and not any(pace < rng.uniform(0.06, _PACE_SPREAD) for pace, _ in tried):
         score, stretch = write_score(rng, draw_sentence(rng, split, frames), frames)
-        if best is None or abs(np.log(stretch)) < best_pace:
-            best, best_pace = score, abs(np.log(stretch))
-        if best_pace < rng.uniform(0.06, _PACE_SPREAD):
-            break
-    return best
+        tried.append((abs(float(np.log(stretch))), score))
+    return min(tried, key=lambda pair: pair[0])[1]
 
 
 def draw_sentence(rng: np.random.Generator, split: str, frames: int) -> list[str]:
@@ -89,7 +88,7 @@ def draw_sentence(rng: np.random.Generator, split: str, frames: int) -> list[str
     while True:
         count = int(np.clip(round(frames / rng.uniform(*_FRAMES_PER_SIGN)), MIN_SIGNS, MAX_SIGNS))
         picked = [words[i] for i in rng.integers(len(words), size=count)]
-        if all(a != b for a, b in zip(picked, picked[1:])) and sentence_split(picked) == split:
+        if all(a != b for a, b in pairwise(picked)) and sentence_split(picked) == split:
             return picked
 
 
@@ -156,11 +155,11 @@ def _vary(rng: np.random.Generator, base: Sign) -> Sign:
     pace = float(np.exp(rng.normal(0.0, 0.14)))
     shift = tuple(rng.normal(0, 0.012, 3))
 
-    def moved(key: HandKey | None) -> HandKey | None:
-        return key if key is None or key.place not in ("space", "chest") else key.moved(*shift)
+    def moved(key: HandKey) -> HandKey:
+        return key.moved(*shift) if key.place in ("space", "chest") else key
 
-    beats = tuple(replace(beat, hand=moved(beat.hand), other=moved(beat.other), frames=beat.frames * pace)
-                  for beat in base.beats)
+    beats = tuple(replace(beat, hand=moved(beat.hand), other=beat.other and moved(beat.other),
+                          frames=beat.frames * pace) for beat in base.beats)
     return replace(base, beats=beats)
 
 
