@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from signgen.diffusion.parametrisation import prediction_type, snr
+from signgen.errors import InputError
 
 TEMPERATURE = 0.07
 
@@ -42,7 +43,11 @@ def baseline_loss(
 ) -> Tensor:
     """Eq. 3, with the release's ``l1_weight * mean|e_s - e_f|`` where asked for (needs ``source``); scalar."""
     loss = info_nce(targets, fusion, temperature, same_target)
-    return loss + l1_weight * (source - fusion).abs().mean() if l1_weight else loss
+    if not l1_weight:
+        return loss
+    if source is None:
+        raise InputError("l1_weight", f"got {l1_weight} without source embeddings", "give the sources, or 0")
+    return loss + l1_weight * (source - fusion).abs().mean()
 
 
 def source_enhanced_loss(

@@ -70,7 +70,7 @@ class PoseEncoder(nn.Module):
         first = channels * unshuffle**2 + 2 * coordinates
         if unshuffle > 1:
             strides = round(math.log2(down / unshuffle))
-            self.net = _folded_convolutions(first, tuple(block_out_channels), out_channels, strides)
+            self.net: nn.Module = _folded_convolutions(first, tuple(block_out_channels), out_channels, strides)
         else:
             _check_reference_form(block_out_channels, down)
             self.net = ControlNetConditioningEmbedding(out_channels, first, tuple(block_out_channels))

@@ -44,6 +44,7 @@ class ViewBlock(nn.Module):
         )
         self.ff_norm = nn.LayerNorm(dim) if ff_mult else None
         self.ff = FeedForward(dim, mult=ff_mult, activation_fn="geglu") if ff_mult else None
+        self.positions: Tensor | None
         self.register_buffer("positions", view_positions(max_views, dim) if max_views else None, persistent=False)
 
     def attend(self, tokens: Tensor, layer: int = 0) -> Tensor:
@@ -57,7 +58,7 @@ class ViewBlock(nn.Module):
         """(B*L, V, D) -> (B*L, V, D)."""
         for layer, norm in enumerate(self.norms):
             tokens = tokens + self.attend(norm(tokens), layer)  # (B*L, V, D)
-        if self.ff is None:
+        if self.ff is None or self.ff_norm is None:
             return tokens
         return tokens + self.ff(self.ff_norm(tokens))  # (B*L, V, D)
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
+from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
 from signgen.errors import InputError
@@ -179,7 +180,7 @@ class Denoiser(ModelMixin, ConfigMixin):
         if (pose_features is not None) != self.config.source_pose:
             wanted = "needs" if self.config.source_pose else "does not take"
             raise InputError("source encoder", f"{wanted} the source's pose features", "see source_pose of its config")
-        if pose_features is not None:
+        if pose_features is not None and latents is not None:
             latents = torch.cat([latents, pose_features.to(latents.dtype)], dim=1)  # (B, C+C0, h, w)
         return self.source_encoder(semantic, latents)  # (B, L, D)
 
