@@ -1,14 +1,15 @@
-"""The small frame autoencoder of `mini`: diffusers' AutoencoderTiny between pixel and latent (un)shuffling.
+"""The small frame autoencoder of `mini`.
 
-Frames are unshuffled by two before the encoder, so its widest convolutions run at half size, and its 4-channel
-latent at a quarter size is folded by two once more: the denoiser sees 16 channels at an eighth, which costs it a
-quarter of the work of 4 channels at a quarter and holds the same numbers.
-"""
+Residual convolutions without norms, between pixel shuffles: frames are unshuffled by two before the encoder, so its
+widest convolutions run at half size, and its 4-channel latent at a quarter size is folded by two once more. The
+denoiser then sees 16 channels at an eighth, which costs it a quarter of the work of 4 channels at a quarter and holds
+the same numbers. """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from diffusers import AutoencoderTiny
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
@@ -34,53 +35,107 @@ class PointLatent:
         return self.latent
 
 
+class ResidualConv(nn.Module):
+    """x + conv(act(conv(act(x)))), the second convolution zero at first, so that a new block changes nothing."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(N, width, h, w) -> (N, width, h, w)."""
+        return hidden + self.second(F.silu(self.first(F.silu(hidden))))
+
+
+class RunningNorm(nn.Module):
+    """Zero mean and unit variance per channel by running statistics, in training as well.
+
+    A batch norm would normalise by the batch at hand: a batch of a few crops of dark sleeves then shifts every
+    colour, and the decoder can never know by how much.
+    """
+
+    def __init__(self, channels: int, momentum: float = 0.05) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("variance", torch.zeros(channels))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, C, h, w)."""
+        if self.training:
+            self._follow(values.detach().float())
+        scale = self.variance.clamp(min=1e-12).rsqrt()
+        return (values - self.mean[:, None, None].to(values)) * scale[:, None, None].to(values)
+
+    @torch.no_grad()
+    def _follow(self, values: Tensor) -> None:
+        variance, mean = torch.var_mean(values, dim=(0, 2, 3))
+        share = self.momentum if bool(self.variance.any()) else 1.0  # the first batch sets them
+        self.mean.lerp_(mean, share)
+        self.variance.lerp_(variance, share)
+
+
+def _residuals(width: int, count: int) -> list[nn.Module]:
+    return [ResidualConv(width) for _ in range(count)]
+
+
 class FrameAutoencoder(ModelMixin, ConfigMixin):
     """Frames (N, 3, H, W) in [-1, 1] to latents (N, 4 * fold**2, H / 8, W / 8) of unit variance, and back.
 
-    H and W must be multiples of `spatial_factor` (8 with the defaults). ``scaling_factor`` is 1: a batch norm
-    without parameters keeps every latent channel at zero mean and unit variance, so no scale needs searching.
+    H and W must be multiples of `spatial_factor`, 8. ``scaling_factor`` is 1: running statistics keep every
+    latent channel at zero mean and unit variance, so no scale needs searching.
 
     Args:
-        width: channels of every convolution.
-        encoder_blocks, decoder_blocks: residual blocks at half and at quarter size (the decoder's run upwards).
-        latent_channels: channels of the latent at a quarter of the frame.
+        widths: channels at half and at a quarter of the size.
+        encoder_blocks, decoder_blocks: residual blocks at half and at a quarter of the size.
+        latent_channels: channels of the latent at a quarter of the size.
         fold: how many latent cells of each side are folded into channels.
     """
 
     @register_to_config
     def __init__(
         self,
-        width: int = 64,
-        encoder_blocks: tuple[int, ...] = (1, 3),
-        decoder_blocks: tuple[int, ...] = (3, 1),
+        widths: Sequence[int] = (64, 96),
+        encoder_blocks: Sequence[int] = (1, 2),
+        decoder_blocks: Sequence[int] = (1, 4),
         latent_channels: int = 4,
         fold: int = 2,
         scaling_factor: float = 1.0,
     ) -> None:
         super().__init__()
-        self.tiny = AutoencoderTiny(
-            in_channels=12,
-            out_channels=12,
-            encoder_block_out_channels=(width,) * len(encoder_blocks),
-            decoder_block_out_channels=(width,) * len(decoder_blocks),
-            num_encoder_blocks=encoder_blocks,
-            num_decoder_blocks=decoder_blocks,
-            latent_channels=latent_channels,
+        half, quarter = widths
+        self.encoder = nn.Sequential(
+            nn.Conv2d(12, half, 3, padding=1),
+            *_residuals(half, encoder_blocks[0]),
+            nn.Conv2d(half, quarter, 3, stride=2, padding=1),
+            *_residuals(quarter, encoder_blocks[1]),
+            nn.Conv2d(quarter, latent_channels, 3, padding=1),
         )
-        self.norm = nn.BatchNorm2d(latent_channels, affine=False, momentum=0.02)
+        self.norm = RunningNorm(latent_channels)
+        self.decoder = nn.Sequential(
+            nn.Conv2d(latent_channels, quarter, 3, padding=1),
+            *_residuals(quarter, decoder_blocks[1]),
+            nn.Conv2d(quarter, 4 * half, 3, padding=1),
+            nn.PixelShuffle(2),
+            *_residuals(half, decoder_blocks[0]),
+            nn.Conv2d(half, 12, 3, padding=1),
+        )
         self.latent_channels = latent_channels * fold * fold
-        self.spatial_factor = 2 ** len(encoder_blocks) * fold
+        self.spatial_factor = 4 * fold
 
     def encode(self, frames: Tensor) -> AutoencoderKLOutput:
         """(N, 3, H, W) in [-1, 1] -> ``latent_dist`` of (N, 4 * fold**2, H / 8, W / 8)."""
-        latent = self.norm(self.tiny.encoder(F.pixel_unshuffle(frames, 2)))  # (N, 4, H/4, W/4)
+        latent = self.norm(self.encoder(F.pixel_unshuffle(frames, 2)))  # (N, 4, H/4, W/4)
         latent = F.pixel_unshuffle(latent, self.config.fold)  # (N, 4 fold^2, H/8, W/8)
         return AutoencoderKLOutput(latent_dist=PointLatent(latent))
 
     def decode(self, latent: Tensor, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
         """(N, 4 * fold**2, h, w) -> ``sample`` (N, 3, 8 h, 8 w), about [-1, 1], not clamped."""
         unfolded = F.pixel_shuffle(latent, self.config.fold)  # (N, 4, H/4, W/4)
-        frames = F.pixel_shuffle(self.tiny.decoder(unfolded), 2)  # (N, 3, H, W)
+        frames = F.pixel_shuffle(self.decoder(unfolded), 2)  # (N, 3, H, W)
         return DecoderOutput(sample=frames) if return_dict else (frames,)
 
     def forward(self, frames: Tensor, noise: float = 0.0) -> Tensor:
