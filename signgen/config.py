@@ -37,7 +37,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(path, f"is not YAML ({' '.join(str(error).split())[:120]})", "mend the file") from None
     if not isinstance(content, dict):
-        raise InputError(path, f"holds a {type(content).__name__}", "a configuration is a mapping of names to values")
+        got = f"holds a {type(content).__name__}"
+        raise InputError(path, got, "a configuration is a mapping of names to values")
     return content
 
 
@@ -90,7 +91,8 @@ def _convert(hint: Any, value: Any, subject: str) -> Any:
             return float(value)  # YAML reads 1e-4 as a string
         except ValueError:
             pass
-    if hint is Any or (isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
+    wrong_bool = hint is int and isinstance(value, bool)
+    if hint is Any or (isinstance(hint, type) and isinstance(value, hint) and not wrong_bool):
         return value
     raise InputError(subject, f"got {value!r}", f"expected {getattr(hint, '__name__', hint)}")
 

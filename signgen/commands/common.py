@@ -140,7 +140,8 @@ def _bar(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    rate_column = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), rate_column, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
         task, begun, done = bars.add_task(label, total=total, rate=""), time.monotonic(), 0
 

@@ -26,5 +26,6 @@ def command(config: str, settings: tuple[str, ...], resume: bool, as_json: bool)
     with progress(resolved.steps, resolved.stage) as advance:
         result = run_stage(resolved, resume, advance)
     state = "done" if result["finished"] else "stopped; go on with --resume"
-    text = f"{result['stage']}: {result['steps']} steps in {result['seconds']:.0f} s, {state}; model in {result['output']}/model"
+    done = f"{result['steps']} steps in {result['seconds']:.0f} s"
+    text = f"{result['stage']}: {done}, {state}; model in {result['output']}/model"
     emit(result, as_json, text)

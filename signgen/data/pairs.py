@@ -100,7 +100,7 @@ def disturb(keypoints: np.ndarray, rng: np.random.Generator, how: Disturbance) -
 
 
 def hand_centres(truth: np.ndarray, threshold: float = 0.05) -> np.ndarray:
-    """(N, 133, 3) -> (N, 2, 3): x, y of the left and the right middle knuckle, and 1 where it can be seen in the frame."""
+    """(N, 133, 3) -> (N, 2, 3): x, y of the left and the right middle knuckle, and 1 where it is in the frame."""
     centres = truth[:, [100, 121]].copy()
     centres[..., 2] = centres[..., 2] > threshold
     return centres

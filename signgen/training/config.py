@@ -93,6 +93,7 @@ class TrainConfig:
         if self.stage not in STAGES:
             raise InputError("stage", f"got {self.stage!r}", f"stages are {', '.join(STAGES)}")
         if self.steps < 1 or self.batch < 1 or self.views < 1:
-            raise InputError("steps, batch, views", f"got {self.steps}, {self.batch}, {self.views}", "all must be 1 or more")
+            got = f"got {self.steps}, {self.batch}, {self.views}"
+            raise InputError("steps, batch, views", got, "all must be 1 or more")
         if self.precision not in ("auto", "no", "bf16", "fp16"):
             raise InputError("precision", f"got {self.precision!r}", "it is one of auto, no, bf16, fp16")

@@ -59,7 +59,9 @@ class DenoiserStep(nn.Module):
         super().__init__()
         self.denoiser = denoiser
 
-    def forward(self, inputs: Inputs, noisy: Tensor, timesteps: Tensor, drop: ConditionDrop | None, views: int) -> Tensor:
+    def forward(
+        self, inputs: Inputs, noisy: Tensor, timesteps: Tensor, drop: ConditionDrop | None, views: int
+    ) -> Tensor:
         """noisy (N, C, h, w), timesteps (N,), what to drop per item -> prediction (N, C, h, w)."""
         tokens = self.denoiser.encode_source(inputs.semantic, inputs.source)  # (B, L, D)
         return self.denoiser(

@@ -18,7 +18,9 @@ from signgen.training.task import Task
 NEEDS = {"autoencoder": (), "fusion": (), "denoiser": ("autoencoder", "fusion"), "video": ("autoencoder", "fusion")}
 
 
-def run_stage(config: TrainConfig, resume: bool = False, advance: Callable[[int], None] = lambda n: None) -> dict[str, Any]:
+def run_stage(
+    config: TrainConfig, resume: bool = False, advance: Callable[[int], None] = lambda n: None
+) -> dict[str, Any]:
     """Trains the stage that ``config`` names; see `signgen.training.loop.train` for what comes back."""
     check_starts(config)
     cache = open_data(config.data)
