@@ -15,7 +15,7 @@ _PUBLIC = {
     "draw_pose": "signgen.pose_image",
     "SignGenPipeline": "signgen.pipeline",
     "load_source": "signgen.sources",
-    "render": "signgen.render",
+    "render": "signgen.rendering",
     "InputError": "signgen.errors",
     "RunError": "signgen.errors",
 }

@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+BOUND = 3.0
+
+
 class PointLatent:
     """The latent of a deterministic encoder, with the two calls that diffusers' distributions have.
 
@@ -50,32 +53,32 @@ class ResidualConv(nn.Module):
         return hidden + self.second(F.silu(self.first(F.silu(hidden))))
 
 
-class RunningNorm(nn.Module):
-    """Zero mean and unit variance per channel by running statistics, in training as well.
+class LatentScale(nn.Module):
+    """Maps a bounded latent to zero mean and unit variance per channel, and back, by running statistics.
 
-    A batch norm would normalise by the batch at hand: a batch of a few crops of dark sleeves then shifts every
-    colour, and the decoder can never know by how much.
+    It lies outside of the path that is trained: normalising by the batch at hand shifts the colours of a batch of dark
+    sleeves, normalising by running statistics inside the path lets encoder and statistics chase each other.
     """
 
-    def __init__(self, channels: int, momentum: float = 0.05) -> None:
+    def __init__(self, channels: int, momentum: float = 0.02) -> None:
         super().__init__()
         self.momentum = momentum
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("variance", torch.zeros(channels))
-
-    def forward(self, values: Tensor) -> Tensor:
-        """(N, C, h, w) -> (N, C, h, w)."""
-        if self.training:
-            self._follow(values.detach().float())
-        scale = self.variance.clamp(min=1e-12).rsqrt()
-        return (values - self.mean[:, None, None].to(values)) * scale[:, None, None].to(values)
+        self.register_buffer("mean", torch.zeros(channels, 1, 1))
+        self.register_buffer("deviation", torch.zeros(channels, 1, 1))
 
     @torch.no_grad()
-    def _follow(self, values: Tensor) -> None:
-        variance, mean = torch.var_mean(values, dim=(0, 2, 3))
-        share = self.momentum if bool(self.variance.any()) else 1.0  # the first batch sets them
-        self.mean.lerp_(mean, share)
-        self.variance.lerp_(variance, share)
+    def follow(self, bounded: Tensor) -> None:
+        """Moves the statistics towards those of a batch (N, C, h, w); the first batch sets them."""
+        deviation, mean = torch.std_mean(bounded.float(), dim=(0, 2, 3))
+        share = self.momentum if bool(self.deviation.any()) else 1.0
+        self.mean.lerp_(mean[:, None, None], share)
+        self.deviation.lerp_(deviation[:, None, None], share)
+
+    def normalise(self, bounded: Tensor) -> Tensor:
+        return (bounded - self.mean) / self.deviation.clamp(min=1e-4)
+
+    def restore(self, latent: Tensor) -> Tensor:
+        return latent * self.deviation.clamp(min=1e-4) + self.mean
 
 
 def _residuals(width: int, count: int) -> list[nn.Module]:
@@ -114,7 +117,7 @@ class FrameAutoencoder(ModelMixin, ConfigMixin):
             *_residuals(quarter, encoder_blocks[1]),
             nn.Conv2d(quarter, latent_channels, 3, padding=1),
         )
-        self.norm = RunningNorm(latent_channels)
+        self.scale = LatentScale(latent_channels)
         self.decoder = nn.Sequential(
             nn.Conv2d(latent_channels, quarter, 3, padding=1),
             *_residuals(quarter, decoder_blocks[1]),
@@ -128,17 +131,27 @@ class FrameAutoencoder(ModelMixin, ConfigMixin):
 
     def encode(self, frames: Tensor) -> AutoencoderKLOutput:
         """(N, 3, H, W) in [-1, 1] -> ``latent_dist`` of (N, 4 * fold**2, H / 8, W / 8)."""
-        latent = self.norm(self.encoder(F.pixel_unshuffle(frames, 2)))  # (N, 4, H/4, W/4)
+        latent = self.scale.normalise(self.bounded(frames))  # (N, 4, H/4, W/4)
         latent = F.pixel_unshuffle(latent, self.config.fold)  # (N, 4 fold^2, H/8, W/8)
         return AutoencoderKLOutput(latent_dist=PointLatent(latent))
 
     def decode(self, latent: Tensor, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
         """(N, 4 * fold**2, h, w) -> ``sample`` (N, 3, 8 h, 8 w), about [-1, 1], not clamped."""
         unfolded = F.pixel_shuffle(latent, self.config.fold)  # (N, 4, H/4, W/4)
-        frames = F.pixel_shuffle(self.decoder(unfolded), 2)  # (N, 3, H, W)
+        frames = self.frames(self.scale.restore(unfolded))  # (N, 3, H, W)
         return DecoderOutput(sample=frames) if return_dict else (frames,)
+
+    def bounded(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) -> latent (N, 4, H/4, W/4) within `BOUND`: without a bound it would grow to drown its noise."""
+        return BOUND * torch.tanh(self.encoder(F.pixel_unshuffle(frames, 2)) / BOUND)
+
+    def frames(self, bounded: Tensor) -> Tensor:
+        """(N, 4, H/4, W/4) -> (N, 3, H, W)."""
+        return F.pixel_shuffle(self.decoder(bounded), 2)
 
     def forward(self, frames: Tensor, noise: float = 0.0) -> Tensor:
         """Reconstruction (N, 3, H, W); ``noise`` is the deviation of Gaussian noise put on the latent in training."""
-        latent = self.encode(frames).latent_dist.mode()
-        return self.decode(latent + noise * torch.randn_like(latent) if noise else latent).sample
+        bounded = self.bounded(frames)
+        if self.training:
+            self.scale.follow(bounded.detach())
+        return self.frames(bounded + noise * torch.randn_like(bounded) if noise else bounded)
