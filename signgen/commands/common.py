@@ -163,7 +163,7 @@ class _PlainLines:
     def advance(self, n: int = 1) -> None:
         self.done += n
         now = time.monotonic()
-        if now - self.last < 5 and self.done != self.total:
+        if self.done == 0 or (now - self.last < 5 and self.done != self.total):
             return
         self.last, rate = now, self.done / max(now - self.begun, 1e-6)
         left = f", {(self.total - self.done) / rate:.0f} s left" if self.total else ""

@@ -33,7 +33,7 @@ def run_stage(
 
 def check_starts(config: TrainConfig) -> None:
     """The earlier stages that this one builds on must be there before anything is begun."""
-    for name in NEEDS[config.stage]:
+    for name in dict.fromkeys((*NEEDS[config.stage], *config.start)):
         folder = config.start.get(name)
         if not folder or not (Path(folder) / "config.json").is_file():
             advice = f"train that stage first, then set start.{name} to its model folder"
