@@ -142,3 +142,25 @@ def test_driving_in_the_sources_own_frame_keeps_its_surroundings():
     assert (out[:, :100] == image[:, :100]).all()
     moved = find_stance(scene.driving).x - find_stance(scene.person).x
     assert moved == pytest.approx(4 * 210 / scene.framing.width, abs=0.1)
+
+
+def test_hands_on_the_lower_edge_do_not_become_pillars():
+    source = np.full((260, 210, 3), 200, np.uint8)
+    source[100:, 60:150] = (30, 30, 40)  # clothes
+    source[235:, 90:110] = (210, 145, 112)  # a hand
+    out = Plate(source, Framing((300, 500), CANVAS, (300, 500), 45, 20, 210, 260)).compose(source)
+    assert (out[330, 110:190] == (30, 30, 40)).all()
+    assert (out[330, :90] == 200).all()
+
+
+def test_a_bent_arm_in_the_source_does_not_shorten_the_driving_arms():
+    def with_arm(length: float, frames: int = 1) -> Keypoints:
+        clip = person(CANVAS, 108, 122, 90, 56, frames)
+        xy, confidence = clip.xy.copy(), clip.confidence.copy()
+        xy[:, 7], xy[:, 9] = xy[:, 5] + (0, length), xy[:, 5] + (0, 2 * length)
+        confidence[:, [7, 9]] = 0.9
+        return Keypoints(xy, confidence, width=210, height=260, fps=25.0)
+
+    source = Source(np.zeros((260, 210, 3), np.uint8), with_arm(20), "anna", "signer")
+    scene = build_scene(source, with_arm(60, 3), CANVAS, ASPECT, None, True)
+    assert scene.driving.xy[0, 7, 1] - scene.driving.xy[0, 5, 1] == pytest.approx(60, abs=0.5)

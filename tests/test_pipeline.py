@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -108,6 +110,14 @@ def test_a_saved_pipeline_is_the_same(pipeline, source, tmp_path):
     assert apart(again.frames, pipeline(source, poses(3), [0, 1, 2], num_inference_steps=2).frames) <= 1
     assert loaded.frame_size == FRAME
     assert loaded.config.window == pipeline.config.window
+
+
+def test_a_new_process_can_load_it(tmp_path):
+    folder = save_pipeline(tmp_path / "model")
+    code = f"from signgen import SignGenPipeline; SignGenPipeline.from_pretrained({str(folder)!r})"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
 
 
 def test_the_weights_hash_changes_with_the_weights_only(pipeline, tmp_path):

@@ -183,7 +183,8 @@ def test_compare_shows_source_pose_generated_and_original(pipeline, source, tmp_
     sheet = frames_of(tmp_path / "side.webm").astype(int)
     panels = [sheet[:, :, i * FRAME[0] : (i + 1) * FRAME[0]] for i in range(4)]
     assert np.abs(panels[0] - picture()).mean() < 8
-    assert np.abs(panels[2] - frames_of(tmp_path / "out")).mean() < 8
+    generated = frames_of(tmp_path / "out").astype(int)
+    assert np.abs(panels[2] - generated).mean() < 0.5 * np.abs(panels[2] - picture()).mean()
     assert np.abs(panels[3] - original[2:7]).mean() < np.abs(panels[3] - original[:5]).mean()
 
 

@@ -41,7 +41,7 @@ def make_pipeline(frame_size: tuple[int, int] = FRAME, **denoiser: object) -> Si
     """
     torch.manual_seed(0)
     pipeline = SignGenPipeline(
-        vae=FrameAutoencoder(width=8, encoder_blocks=(1, 1), decoder_blocks=(1, 1)),
+        vae=FrameAutoencoder(widths=(8, 8), encoder_blocks=(1, 1), decoder_blocks=(1, 1)),
         denoiser=Denoiser(**{**DENOISER, **denoiser}),
         scheduler=DDIMScheduler(**SCHEDULE),
         fusion=FusionModel(vision=VISION),
@@ -49,6 +49,7 @@ def make_pipeline(frame_size: tuple[int, int] = FRAME, **denoiser: object) -> Si
         window=4,
         overlap=1,
     )
+    pipeline.vae.scale.deviation.fill_(1.0)  # training sets it; 0 would hide every difference
     for parameter in pipeline.denoiser.parameters():
         if not parameter.detach().any():
             torch.nn.init.normal_(parameter, std=0.2)

@@ -202,9 +202,7 @@ def misfit(driving: Keypoints, reference: Stance, canvas: Size) -> list[str]:
     aside = math.hypot(stance.x - reference.x, stance.y - reference.y) / reference.width
     if abs(math.log(ratio)) <= math.log1p(WIDTH_MISFIT) and aside <= PLACE_MISFIT:
         return []
-    return [
-        f"shoulders are {ratio:.2f} x as wide as the source's and {aside:.2f} shoulder widths off: try --align"
-    ]
+    return [f"shoulders are {ratio:.2f} x as wide as the source's and {aside:.2f} shoulder widths off: try --align"]
 
 
 def _hands_outside(on_canvas: Keypoints) -> list[str]:
@@ -215,4 +213,5 @@ def _hands_outside(on_canvas: Keypoints) -> list[str]:
     share = outside.sum() / max(int(seen.sum()), 1)
     if share <= HANDS_OUT:
         return []
-    return [f"{share:.0%} of the hand points lie outside the model's {on_canvas.width}x{on_canvas.height} canvas"]
+    canvas = f"{on_canvas.width}x{on_canvas.height}"
+    return [f"{share:.0%} of the hand points lie outside the model's {canvas} canvas and cannot be shown"]

@@ -7,6 +7,7 @@ import numpy as np
 from signgen.rendering.framing import Framing, Size
 
 BORDER = 4  # px of the source's border that are averaged before they are extended
+UNLIKE_BACKDROP = 40  # grey levels by which a person differs from the backdrop
 FEATHER = 8  # px over which a painted frame fades into what lies around it
 
 
@@ -83,7 +84,7 @@ class Plate:
         middle[:, : self.left] = _mean(visible[:, :BORDER], axis=1)
         middle[:, self.right :] = _mean(visible[:, -BORDER:], axis=1)
         out[: self.top] = _mean(middle[:BORDER], axis=0)
-        out[self.bottom :] = _mean(middle[-BORDER:], axis=0)
+        out[self.bottom :] = _floor(middle)
         return out
 
     def _fade(self) -> np.ndarray:
@@ -92,6 +93,20 @@ class Plate:
         across = _ramp(self.right - self.left, self.left > 0, self.right < width)
         down = _ramp(self.bottom - self.top, self.top > 0, self.bottom < height)
         return (down[:, None] * across[None, :])[..., None]
+
+
+def _floor(picture: np.ndarray) -> np.ndarray:
+    """The row (1,W,3) that goes on below a picture (H,W,3): its last rows, but clothes where the person is.
+
+    Hands often rest on the lower edge, and drawn out they would become pillars of skin. Where the last rows differ
+    from the backdrop at their ends, the middle colour of the lowest third is taken, which is cloth.
+    """
+    last = _mean(picture[-BORDER:], axis=0).astype(np.float32)
+    ends = np.stack([last[:, 0], last[:, -1]], axis=1)  # (1,2,3)
+    person = np.abs(last[:, :, None] - ends[:, None]).max(axis=-1).min(axis=-1) > UNLIKE_BACKDROP  # (1,W)
+    cloth = np.median(picture[-(len(picture) // 3 + 1) :], axis=0)[None]
+    cloth = np.where(person[..., None], np.median(cloth[person], axis=0) if person.any() else cloth, last)
+    return np.rint(cloth).astype(np.uint8)
 
 
 def _mean(band: np.ndarray, axis: int) -> np.ndarray:

@@ -21,6 +21,8 @@ from signgen.rendering.framing import (
 from signgen.rendering.plate import lift, resized
 from signgen.sources import Source
 
+ARMS = [7, 8, 9, 10, *range(91, 133)]  # elbows, wrists, hands
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -68,12 +70,19 @@ def build_scene(
         surroundings = resized(source.image, output)
     on_canvas = framing.to_canvas(driving)
     if align and person is not None:
-        on_canvas, report = on_canvas.align(person)
+        on_canvas, report = on_canvas.align(_trunk(person))
         notes = [*report.warnings, *misfit(on_canvas, reference, canvas)]
     if person is not None and find_stance(person) is not None and find_stance(on_canvas) is not None:
         on_canvas, completed = on_canvas.complete_from(person)
         notes = [*notes, *completed]
     return Scene(image, person, on_canvas, framing, surroundings, [*warnings, *notes])
+
+
+def _trunk(person: Keypoints) -> Keypoints:
+    """The person without arms and hands: one picture shows them foreshortened, and says nothing about their length."""
+    confidence = person.confidence.copy()
+    confidence[:, ARMS] = 0
+    return replace(person, confidence=confidence)
 
 
 def _in_place(source: Source, driving: Keypoints) -> bool:

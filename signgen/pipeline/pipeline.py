@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
-from diffusers.utils import BaseOutput, logging
 from torch import Tensor
 
 from signgen.diffusion.guidance import evaluations_per_step, guided
@@ -21,77 +17,15 @@ from signgen.diffusion.noise import frame_noise, step_noise
 from signgen.diffusion.parametrisation import add_noise
 from signgen.diffusion.sampling import sample, schedule
 from signgen.errors import InputError
+from signgen.models import autoencoder, denoiser, fusion
 from signgen.models.canvas import canvas_padding, from_canvas, to_canvas
-from signgen.models.fusion import letterbox
+from signgen.pipeline.loading import choose_device, choose_dtype, model_folder, no_bars
+from signgen.pipeline.window import SourceConditions, WindowConditions, WindowOutput
 
-PACKAGED = Path(__file__).parent / "weights"
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_LIBRARIES = ("signgen", "diffusers", "transformers")  # whose classes a model folder may name
-_INDEX = "model_index.json"
+COMPONENTS = (autoencoder, denoiser, fusion)  # diffusers loads classes only of modules that are imported already
 _SOURCE = 2**62  # keys the noise of the source's view; no clip is that long
 _MODULES = ("vae", "denoiser", "fusion", "image_encoder")
-
-
-@dataclass(frozen=True)
-class SourceConditions:
-    """All that depends on the source alone, made once for a clip.
-
-    Attributes:
-        latents: float32 (1, C, h, w), of the source frame.
-        tokens: (1, L, D) of the source for cross-attention.
-        embedding: (1, De), the source's half of the fusion embedding, or None where the denoiser takes none.
-    """
-
-    latents: Tensor
-    tokens: Tensor
-    embedding: Tensor | None
-
-
-@dataclass(frozen=True)
-class WindowConditions:
-    """What one window's denoising sees, V views in succession: the source, frames already rendered, new ones.
-
-    Attributes:
-        pose_features: (V, C0, h, w).
-        tokens: (1, L, D).
-        fusion: (V, De), or None.
-        known, flag: (V, C, h, w) and (V, 1, h, w) of the image-level condition, or None.
-        clean: float32 (V, C, h, w), latents of the views that are known; elsewhere of no meaning.
-        bits: bool (V,), which views are known.
-    """
-
-    pose_features: Tensor
-    tokens: Tensor
-    fusion: Tensor | None
-    known: Tensor | None
-    flag: Tensor | None
-    clean: Tensor
-    bits: Tensor
-
-    def branch(self, name: str, dtype: torch.dtype) -> dict[str, Any]:
-        """Arguments of the denoiser for one branch of guidance: ``null``, ``source`` or ``full``."""
-        given: dict[str, Any] = {"known": self.known, "flag": self.flag}
-        if name != "null":
-            given |= {"pose_features": self.pose_features, "tokens": self.tokens}
-        if name == "full":
-            given["fusion"] = self.fusion
-        return {key: None if value is None else value.to(dtype) for key, value in given.items()}
-
-
-@dataclass
-class WindowOutput(BaseOutput):
-    """What `SignGenPipeline.__call__` returns.
-
-    Attributes:
-        frames: uint8 (N, H, W, 3), the new frames.
-        latents: float32 (N, C, h, w), theirs, to be given as known latents to the next window.
-        evaluations: evaluations of the denoiser, each of one view.
-    """
-
-    frames: np.ndarray
-    latents: Tensor
-    evaluations: int
 
 
 class SignGenPipeline(DiffusionPipeline):
@@ -168,13 +102,13 @@ class SignGenPipeline(DiffusionPipeline):
         folder = None if allow_download and not Path(model).exists() else model_folder(model)
         kwargs = {"use_safetensors": True, "local_files_only": not allow_download, **kwargs}
         try:
-            with _no_bars():
-                pipeline = super().from_pretrained(str(folder or model), dtype=dtype, **kwargs)
+            with no_bars():
+                pipeline = super().from_pretrained(str(folder or model), dtype=dtype, **kwargs).to(device)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(model, f"cannot be loaded ({reason})", "give a folder made by save_pretrained") from error
         pipeline.name, pipeline._folder = str(model), folder
-        return pipeline.to(device).prepared()
+        return pipeline.prepared()
 
     def prepared(self) -> SignGenPipeline:
         """Ready for inference: no gradients, no dropout, channels last, fused attention; returns itself."""
@@ -260,7 +194,7 @@ class SignGenPipeline(DiffusionPipeline):
         """Semantic tokens (1, L, Ds) of the source on the canvas (1, 3, H', W') in [-1, 1]."""
         if self.image_encoder is None:
             return self.fusion.tokens(pixels)
-        square = letterbox(pixels, self.config.image_encoder_size)
+        square = fusion.letterbox(pixels, self.config.image_encoder_size)
         mean, std = (pixels.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
         return self.image_encoder((square * 0.5 + 0.5 - mean) / std).last_hidden_state
 
@@ -371,70 +305,7 @@ class SignGenPipeline(DiffusionPipeline):
         return np.zeros((count, height, width, 3), np.uint8)
 
 
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """Without diffusers' bars: a command shows its own progress, and loading takes a moment only."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
 def _noise_indices(known: int, frame_indices: Sequence[int]) -> list[int]:
     """What keys the noise of each view: a frame's own index; the source, if it is a view, stands in for none."""
     before = [_SOURCE, *range(frame_indices[0] - known + 1, frame_indices[0])] if known else []
     return [*before, *frame_indices]
-
-
-def model_folder(model: str | Path) -> Path:
-    """The folder of a packaged model's name or of a path, checked to hold a pipeline of known classes.
-
-    Raises:
-        InputError: there is no such model, or its index cannot be trusted or read.
-    """
-    packaged = sorted(path.parent.name for path in PACKAGED.glob(f"*/{_INDEX}"))
-    folder = PACKAGED / str(model) if str(model) in packaged else Path(model)
-    if not folder.is_dir():
-        names = ", ".join(packaged) or "none is packaged"
-        raise InputError(model, "no such model", f"give a model's folder or a packaged name ({names})")
-    try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        named = [entry[0] for key, entry in index.items() if not key.startswith("_") and _is_component(entry)]
-    except (OSError, ValueError, AttributeError):
-        raise InputError(model, f"has no readable {_INDEX}", "give a folder made by save_pretrained") from None
-    strange = [library for library in named if library is not None and library.split(".")[0] not in _LIBRARIES]
-    if strange:
-        raise InputError(model, f"names classes of {strange[0]}", f"allowed are those of {', '.join(_LIBRARIES)}")
-    return folder
-
-
-def _is_component(entry: Any) -> bool:
-    """True for [library, class] of a model index; its other entries are plain settings."""
-    return isinstance(entry, list) and len(entry) == 2 and all(isinstance(name, (str, type(None))) for name in entry)
-
-
-def choose_device(device: str | torch.device) -> torch.device:
-    """``auto``: CUDA where it is there."""
-    if str(device) == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if str(device).startswith("cuda") and not torch.cuda.is_available():
-        raise InputError("--device", f"got {device}, and there is no CUDA device", "use --device cpu")
-    return torch.device(device)
-
-
-def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
-    """``auto``: bfloat16 where the hardware computes in it (CPUs with AMX or AVX512-BF16), else the next best."""
-    if isinstance(dtype, torch.dtype):
-        return dtype
-    if dtype != "auto":
-        if dtype not in DTYPES:
-            raise InputError("--dtype", f"got {dtype!r}", f"choose auto or one of {', '.join(DTYPES)}")
-        return DTYPES[dtype]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    abilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    fast = abilities.get("amx_bf16") or abilities.get("avx512_bf16")
-    return torch.bfloat16 if fast else torch.float32

@@ -1,0 +1,82 @@
+"""Which folder a model's name means, and where and in which numbers it runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.utils import logging
+
+from signgen.errors import InputError
+
+PACKAGED = Path(__file__).parent.parent / "weights"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_LIBRARIES = ("signgen", "diffusers", "transformers")  # whose classes a model folder may name
+_INDEX = "model_index.json"
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Without diffusers' bars: a command shows its own progress, and loading takes a moment only."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def model_folder(model: str | Path) -> Path:
+    """The folder of a packaged model's name or of a path, checked to hold a pipeline of known classes.
+
+    Raises:
+        InputError: there is no such model, or its index cannot be trusted or read.
+    """
+    packaged = sorted(path.parent.name for path in PACKAGED.glob(f"*/{_INDEX}"))
+    folder = PACKAGED / str(model) if str(model) in packaged else Path(model)
+    if not folder.is_dir():
+        names = ", ".join(packaged) or "none is packaged"
+        raise InputError(model, "no such model", f"give a model's folder or a packaged name ({names})")
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        named = [entry[0] for key, entry in index.items() if not key.startswith("_") and _is_component(entry)]
+    except (OSError, ValueError, AttributeError):
+        raise InputError(model, f"has no readable {_INDEX}", "give a folder made by save_pretrained") from None
+    strange = [library for library in named if library is not None and library.split(".")[0] not in _LIBRARIES]
+    if strange:
+        raise InputError(model, f"names classes of {strange[0]}", f"allowed are those of {', '.join(_LIBRARIES)}")
+    return folder
+
+
+def _is_component(entry: Any) -> bool:
+    """True for [library, class] of a model index; its other entries are plain settings."""
+    return isinstance(entry, list) and len(entry) == 2 and all(isinstance(name, (str, type(None))) for name in entry)
+
+
+def choose_device(device: str | torch.device) -> torch.device:
+    """``auto``: CUDA where it is there."""
+    if str(device) == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if str(device).startswith("cuda") and not torch.cuda.is_available():
+        raise InputError("--device", f"got {device}, and there is no CUDA device", "use --device cpu")
+    return torch.device(device)
+
+
+def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """``auto``: bfloat16 where the hardware computes in it (CPUs with AMX or AVX512-BF16), else the next best."""
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype != "auto":
+        if dtype not in DTYPES:
+            raise InputError("--dtype", f"got {dtype!r}", f"choose auto or one of {', '.join(DTYPES)}")
+        return DTYPES[dtype]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    abilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    fast = abilities.get("amx_bf16") or abilities.get("avx512_bf16")
+    return torch.bfloat16 if fast else torch.float32

@@ -1,0 +1,72 @@
+"""What goes into one window and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.utils import BaseOutput
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SourceConditions:
+    """All that depends on the source alone, made once for a clip.
+
+    Attributes:
+        latents: float32 (1, C, h, w), of the source frame.
+        tokens: (1, L, D) of the source for cross-attention.
+        embedding: (1, De), the source's half of the fusion embedding, or None where the denoiser takes none.
+    """
+
+    latents: Tensor
+    tokens: Tensor
+    embedding: Tensor | None
+
+
+@dataclass(frozen=True)
+class WindowConditions:
+    """What one window's denoising sees, V views in succession: the source, frames already rendered, new ones.
+
+    Attributes:
+        pose_features: (V, C0, h, w).
+        tokens: (1, L, D).
+        fusion: (V, De), or None.
+        known, flag: (V, C, h, w) and (V, 1, h, w) of the image-level condition, or None.
+        clean: float32 (V, C, h, w), latents of the views that are known; elsewhere of no meaning.
+        bits: bool (V,), which views are known.
+    """
+
+    pose_features: Tensor
+    tokens: Tensor
+    fusion: Tensor | None
+    known: Tensor | None
+    flag: Tensor | None
+    clean: Tensor
+    bits: Tensor
+
+    def branch(self, name: str, dtype: torch.dtype) -> dict[str, Any]:
+        """Arguments of the denoiser for one branch of guidance: ``null``, ``source`` or ``full``."""
+        given: dict[str, Any] = {"known": self.known, "flag": self.flag}
+        if name != "null":
+            given |= {"pose_features": self.pose_features, "tokens": self.tokens}
+        if name == "full":
+            given["fusion"] = self.fusion
+        return {key: None if value is None else value.to(dtype) for key, value in given.items()}
+
+
+@dataclass
+class WindowOutput(BaseOutput):
+    """What `SignGenPipeline.__call__` returns.
+
+    Attributes:
+        frames: uint8 (N, H, W, 3), the new frames.
+        latents: float32 (N, C, h, w), theirs, to be given as known latents to the next window.
+        evaluations: evaluations of the denoiser, each of one view.
+    """
+
+    frames: np.ndarray
+    latents: Tensor
+    evaluations: int
