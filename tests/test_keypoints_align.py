@@ -122,3 +122,12 @@ def test_complete_fills_only_what_no_frame_shows():
     assert np.array_equal(done.xy[seen], part.xy[seen])
     assert len(warnings) == 2
     assert full.complete_from(full)[1] == []
+
+
+def test_an_unsure_shoulder_is_better_than_none():
+    reference = signer(2)
+    confidence = reference.confidence.copy()
+    confidence[:, 5] = 0.2
+    unsure = Keypoints(reference.xy, confidence, *reference.size, reference.fps)
+    aligned, _ = reference.align(unsure)
+    assert np.abs(aligned.xy - reference.xy).max() < 1e-3

@@ -77,6 +77,9 @@ def measure(keypoints: Keypoints) -> Proportions:
     """Proportions of the signer; InputError if no frame shows both shoulders."""
     seen = keypoints.confidence >= min(CONFIDENT, float(keypoints.confidence.max()))
     both = seen[:, SHOULDERS].all(-1)
+    if not both.any():  # one picture may show a shoulder behind a raised hand: an unsure one is better than none
+        seen = keypoints.confidence > 0
+        both = seen[:, SHOULDERS].all(-1)
     if not both.any():
         advice = "aligning needs the shoulders; leave it out, or choose another clip"
         raise InputError(keypoints.name or "keypoints", "no frame shows both shoulders", advice)
