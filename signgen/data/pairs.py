@@ -17,7 +17,7 @@ from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 HEAD_OF_BODY = slice(0, 5)
 ARMS_AND_HIPS = slice(5, 13)
 BELOW_HIPS = slice(11, 23)
-GUESSED = 0.3  # confidence of a joint that is placed by extrapolation
+GUESSED = (0.2, 0.95)  # confidence of a joint that is placed by extrapolation: some estimators are quite sure
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Disturbance:
         drop_face: share of windows without the 68 face points and without nose, eyes and ears.
         drop_legs: share of windows without hips, knees and feet.
         fade: confidences are multiplied by a number from 1 - fade to 1, one for each window.
-        beyond_body, beyond_hands: share of windows whose joints outside of the frame are guessed (confidence about
-            .3) instead of missing: most estimators extrapolate an elbow, some a hand.
+        beyond_body, beyond_hands: share of windows whose joints outside of the frame are guessed instead of
+            missing: most estimators extrapolate an elbow, some a hand.
     """
 
     jitter: float = 0.35
@@ -82,9 +82,10 @@ def disturb(keypoints: np.ndarray, rng: np.random.Generator, how: Disturbance) -
     points = np.array(keypoints, np.float32)
     for parts, share in (((ARMS_AND_HIPS,), how.beyond_body), ((LEFT_HAND, RIGHT_HAND), how.beyond_hands)):
         guessed = rng.random(len(points)) < share
+        sureness = rng.uniform(*GUESSED, (int(guessed.sum()), 1, 1)).astype(np.float32)
         for part in parts:
             confidence = points[guessed, :, part, 2]
-            points[guessed, :, part, 2] = np.where(confidence == 0, GUESSED, confidence)
+            points[guessed, :, part, 2] = np.where(confidence == 0, sureness, confidence)
     points[..., :2] += rng.normal(0, how.jitter, points[..., :2].shape).astype(np.float32)
     points[..., 2] *= 1 - how.fade * rng.random((len(points), 1, 1), np.float32)
     for part, share in (
