@@ -74,7 +74,7 @@ def main() -> None:
     if arguments.child:
         child(arguments.child, arguments)
         return
-    print(f"{'frames':>7}{'seconds':>9}{'frames/s':>10}{'peak MB':>9}  how")
+    print(f"{'frames':>7}{'seconds':>9}{'frames/s':>10}{'peak MB':>9}  how", flush=True)
     for times in (1, 10):
         command = [sys.executable, __file__, *sys.argv[1:], "--child", str(times)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -83,7 +83,7 @@ def main() -> None:
             sys.exit(done.stderr.strip().splitlines()[-1] if done.stderr else "the render failed")
         found = json.loads(done.stdout.splitlines()[-1])
         frames, seconds = found.pop("frames"), found.pop("seconds")
-        print(f"{frames:7}{seconds:9.2f}{frames / seconds:10.1f}{found.pop('peak_mb'):9.0f}  {found}")
+        print(f"{frames:7}{seconds:9.2f}{frames / seconds:10.1f}{found.pop('peak_mb'):9.0f}  {found}", flush=True)
 
 
 if __name__ == "__main__":
