@@ -31,7 +31,7 @@ SAME_SHAPE = 0.01  # relative difference of aspect below which two frames have t
 STRETCH = (0.7, 1.4)  # allowed x scale / y scale
 ZOOM = (0.1, 8.0)  # allowed side of the canvas / side of the output
 NARROW = 4.0  # px; shoulders closer than this say nothing about scale
-WIDTH_MISFIT, PLACE_MISFIT = 0.18, 0.2  # relative width, shoulder widths
+WIDTH_MISFIT, PLACE_MISFIT = 0.12, 0.15  # relative width, shoulder widths; beyond these the source shines through
 HANDS_OUT = 0.05  # share of hand points outside the canvas worth a warning
 
 

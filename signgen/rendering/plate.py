@@ -8,7 +8,7 @@ from signgen.rendering.framing import Framing, Size
 
 BORDER = 4  # px of the source's border that are averaged before they are extended
 UNLIKE_BACKDROP = 40  # grey levels by which a person differs from the backdrop
-FEATHER = 8  # px over which a painted frame fades into what lies around it
+FEATHER = 12  # px over which a painted frame fades into what lies around it
 
 
 def resized(image: np.ndarray, size: Size, box: tuple[float, float, float, float] | None = None) -> np.ndarray:
