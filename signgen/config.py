@@ -56,7 +56,7 @@ def merge(content: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
         for parent in parents:
             target = target.setdefault(parent, {})
             if not isinstance(target, dict):
-                raise InputError("--set", f"{parent!r} in {key!r} is no group of settings", "see the configuration file")
+                raise InputError("--set", f"{parent!r} in {key!r} is no group of settings", "see its configuration")
         target[last] = yaml.safe_load(text)
     return merged
 

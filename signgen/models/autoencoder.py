@@ -3,7 +3,8 @@
 Residual convolutions without norms, between pixel shuffles: frames are unshuffled by two before the encoder, so its
 widest convolutions run at half size, and its 4-channel latent at a quarter size is folded by two once more. The
 denoiser then sees 16 channels at an eighth, which costs it a quarter of the work of 4 channels at a quarter and holds
-the same numbers. """
+the same numbers.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +17,6 @@ from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
-
 
 BOUND = 3.0
 
