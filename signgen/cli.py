@@ -39,13 +39,28 @@ class LazyGroup(click.Group):
             click.echo(f"error: {error}", err=True)
             ctx.exit(error.exit_code)
         except click.UsageError as error:
-            command = error.ctx.command_path if error.ctx else "signgen"
-            click.echo(f"error: {command}: {error.format_message().rstrip('.')}; see {command} --help", err=True)
+            _say(error)
+            ctx.exit(2)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The same for options before the command; without any argument the help is shown."""
+        empty = not args  # reading takes them out of the list
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if empty:
+                raise
+            _say(error)
             ctx.exit(2)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _say(error: click.UsageError) -> None:
+    command = error.ctx.command_path if error.ctx else "signgen"
+    click.echo(f"error: {command}: {error.format_message().rstrip('.')}; see {command} --help", err=True)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -57,7 +57,10 @@ def merge(content: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
             target = target.setdefault(parent, {})
             if not isinstance(target, dict):
                 raise InputError("--set", f"{parent!r} in {key!r} is no group of settings", "see its configuration")
-        target[last] = yaml.safe_load(text)
+        try:
+            target[last] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InputError("--set", f"got {setting!r}", "its value is no YAML: quote it, or close brackets") from None
     return merged
 
 

@@ -62,14 +62,23 @@ def load_source(spec: str | Path | None = None, keypoints: str | Path | None = N
 
 
 def with_keypoints(source: Source, path: str | Path) -> Source:
-    """The source with its person's place read from a keypoint file (first frame, in the source's pixels)."""
+    """The source with its person's place read from the first frame of a keypoint file.
+
+    A file that says another size than the picture's is scaled to it if the shape is the same, and refused if not.
+    """
     from signgen.keypoints import read_keypoints
 
-    result = read_keypoints(path, frame_size=source.size)
+    result = read_keypoints(path)
+    if not result.size_known:
+        result = read_keypoints(path, frame_size=source.size)
     first = result.keypoints[0:1]
     if not first.confidence.any():
         raise InputError(path, "nobody is found in its first frame", "give keypoints of the source image")
-    return Source(source.image, first.with_size(*source.size), source.name, source.kind)
+    width, height = source.size
+    if abs(first.width * height - first.height * width) > 0.01 * first.width * height:
+        got = f"its frame is {first.width}x{first.height}, the source {width}x{height}"
+        raise InputError(path, got, "give keypoints of the source image itself")
+    return Source(source.image, first.resized(width, height), source.name, source.kind)
 
 
 def _load(spec: str | Path | None) -> Source:

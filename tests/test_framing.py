@@ -102,7 +102,8 @@ def test_plate_fills_the_output_and_keeps_the_painted_middle():
 
 
 def test_backdrop_rows_go_on_sideways():
-    source = np.repeat(np.arange(260, dtype=np.uint8)[:, None], 210, axis=1)[..., None].repeat(3, axis=2)
+    ramp = np.linspace(0, 255, 260).astype(np.uint8)
+    source = np.repeat(ramp[:, None], 210, axis=1)[..., None].repeat(3, axis=2)
     out = Plate(source, Framing((320, 260), CANVAS, (320, 260), 55, 0, 210, 260)).compose(source)
     assert (np.abs(np.diff(out.astype(int), axis=1)) <= 1).all()
 
@@ -142,6 +143,13 @@ def test_driving_in_the_sources_own_frame_keeps_its_surroundings():
     assert (out[:, :100] == image[:, :100]).all()
     moved = find_stance(scene.driving).x - find_stance(scene.person).x
     assert moved == pytest.approx(4 * 210 / scene.framing.width, abs=0.1)
+
+
+def test_an_elbow_at_the_edge_does_not_become_a_bar():
+    source = np.full((260, 210, 3), 180, np.uint8)
+    source[130:185, :60] = (15, 15, 20)
+    out = Plate(source, Framing((640, 480), CANVAS, (640, 480), 101, 5, 498, 499)).compose(source)
+    assert (out[:, :90] == 180).all()
 
 
 def test_hands_on_the_lower_edge_do_not_become_pillars():

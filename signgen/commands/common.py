@@ -27,7 +27,7 @@ class Size(click.ParamType):
         if isinstance(value, tuple):
             return value
         width, _, height = str(value).lower().partition("x")
-        if not (width.isdigit() and height.isdigit()):
+        if not (is_whole(width) and is_whole(height)):
             raise InputError(_option(param), f"got {value!r}", "give width and height in pixels, such as 210x260")
         if not all(16 <= int(side) <= 8192 for side in (width, height)):
             raise InputError(_option(param), f"got {value}", "each side must be from 16 to 8192 pixels")
@@ -43,7 +43,7 @@ class FrameRange(click.ParamType):
         if isinstance(value, slice):
             return value
         start, colon, stop = str(value).partition(":")
-        if not colon or not all(part == "" or part.isdigit() for part in (start, stop)):
+        if not colon or not all(part == "" or is_whole(part) for part in (start, stop)):
             raise InputError(_option(param), f"got {value!r}", "give frames as A:B, such as 0:50, 25: or :100")
         return slice(int(start) if start else None, int(stop) if stop else None)
 
@@ -61,6 +61,11 @@ class Rate(click.ParamType):
         if not 0 < rate <= 1000:
             raise InputError(_option(param), f"got {value}", "frames per second must be above 0 and at most 1000")
         return rate
+
+
+def is_whole(text: str) -> bool:
+    """True for a number of at most 18 of the digits 0 to 9; `str.isdigit` knows others, which `int` refuses."""
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 def _option(param: click.Parameter | None) -> str:
@@ -98,7 +103,7 @@ def report(error: BaseException) -> int:
     if isinstance(error, SignGenError):
         code, text = error.exit_code, str(error)
     elif isinstance(error, KeyboardInterrupt):
-        code, text = 1, "interrupted: stopped by the user; nothing was written"
+        code, text = 1, "interrupted: stopped by the user; unfinished files were removed"
     elif isinstance(error, BrokenPipeError):
         code, text = 1, "output: the reader closed the pipe; nothing more can be written"
     elif isinstance(error, OSError) and error.filename:

@@ -27,8 +27,13 @@ def command(
     Reads mmpose, mmpose-topdown, mmpose-0.x, openpose, rtmlib, coco-wholebody, pose, uni-sign, dwpose, mska, slrt,
     nla-slr, skels, fpdm, npz and npy.
     """
+    from pathlib import Path
+
+    from signgen.errors import InputError
     from signgen.keypoints import read_keypoints, write_keypoints
 
+    if Path(target).exists() and Path(source).exists() and Path(target).samefile(source):
+        raise InputError(target, "is the input", "write elsewhere: formats differ in what they have room for")
     read = read_keypoints(source, format=from_format, clip=clip, frame_size=frame_size, fps=fps)
     losses = write_keypoints(read.keypoints, target, to_format)
     clip_read = read.keypoints

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from signgen.commands.common import Size, common_options, emit, progress
+from signgen.commands.common import Size, common_options, emit, is_whole, progress
 
 
 @click.command()
@@ -42,6 +42,6 @@ def frame_range(text: str) -> tuple[int, int]:
     from signgen.errors import InputError
 
     low, colon, high = text.partition(":")
-    if not low.isdigit() or (colon and not high.isdigit()):
+    if not is_whole(low) or (colon and not is_whole(high)):
         raise InputError("--frames-per-clip", f"got {text!r}", "give a number such as 42 or a range such as 36:60")
     return int(low), int(high) if colon else int(low)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -63,6 +64,19 @@ def build_cache(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return _build(clips, folder, advance)
+    except BaseException:
+        for name in ("frames.u8", "keypoints.npy", "cache.json.tmp"):
+            (folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # not empty: latents of an earlier one
+            folder.rmdir()
+        raise
+
+
+def _build(
+    clips: Iterable[tuple[str, str, Iterable[np.ndarray], np.ndarray]], folder: Path, advance: Callable[[int], None]
+) -> FrameCache:
     index: list[CachedClip] = []
     points: list[np.ndarray] = []
     shape: tuple[int, int, int] | None = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from signgen.data.cache import FrameCache
+from signgen.errors import InputError
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 
 # Points of the body that sit on the head; an estimator that loses the face usually loses them as well.
@@ -67,6 +68,9 @@ def draw_windows(
 ) -> Windows:
     """``batch`` windows of ``views`` frames: clips in proportion to their length, sources anywhere in the clip."""
     clips = [clip for clip in cache.clips if clip.stop - clip.start >= views]
+    if not clips:
+        longest = max(clip.stop - clip.start for clip in cache.clips)
+        raise InputError("views", f"got {views}, the longest clip has {longest} frames", "lower views")
     lengths = np.array([clip.stop - clip.start for clip in clips], np.float64)
     chosen = rng.choice(len(clips), batch, p=lengths / lengths.sum())
     start = np.array([rng.integers(clips[i].start, clips[i].stop - views + 1) for i in chosen])

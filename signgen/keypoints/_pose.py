@@ -40,6 +40,9 @@ _HANDS = {
 }  # fmt: skip
 
 
+MOST_PEOPLE = 100  # a header of a few damaged bytes may say 65535, and be followed for hours
+
+
 def is_pose(head: bytes) -> bool:
     """First bytes of a file: a known version, a frame size, and a plausible number of components."""
     if len(head) < 12:
@@ -74,8 +77,11 @@ def _parse(data: bytes, request: Request) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the library warns about NaN, which we count ourselves
             pose = Pose.read(data)
+        _check_length(data, len(pose.body.data))
         if pose.body.data.ndim != 4 or pose.body.confidence.shape != pose.body.data.shape[:3]:
             raise ValueError(f"data of shape {pose.body.data.shape}")
+        if not 1 <= pose.body.data.shape[1] <= MOST_PEOPLE or not pose.body.data.shape[2]:
+            raise ValueError(f"{pose.body.data.shape[1]} people with {pose.body.data.shape[2]} points each")
     except InputError:
         raise
     except Exception as error:  # the library checks nothing: a cut file can raise almost anything
@@ -84,6 +90,24 @@ def _parse(data: bytes, request: Request) -> Any:
     if not len(pose.body.data):
         raise request.error("no frames", "the file may be cut; write or download it again")
     return pose
+
+
+def _check_length(data: bytes, read: int) -> None:
+    """ValueError if a file of version 0.1 says more frames than its length gives.
+
+    Its frames are counted by the bytes there are, since 16 bits hold no more than 65535 of them; a cut file then
+    gives fewer frames, with coordinates for confidences.
+    """
+    from pose_format.pose_header import PoseHeader
+    from pose_format.utils.reader import BufferReader, ConstStructs
+
+    reader = BufferReader(data)
+    header = PoseHeader.read(reader)
+    if round(header.version, 3) != 0.1:
+        return
+    _fps, said = reader.unpack(ConstStructs.double_ushort)
+    if read < said:
+        raise ValueError(f"{read} frames of {said}")
 
 
 def _size(header: Any) -> tuple[tuple[int, int] | None, list[str]]:

@@ -8,7 +8,8 @@ from signgen.rendering.framing import Framing, Size
 
 BORDER = 4  # px of the source's border that are averaged before they are extended
 UNLIKE_BACKDROP = 40  # grey levels by which a person differs from the backdrop
-FEATHER = 12  # px over which a painted frame fades into what lies around it
+FEATHER = 12  # px of the canvas, and at least of the output, over which a painted frame fades into its surroundings
+MOST_ROWS = 256  # looked at to tell a person from the backdrop
 
 
 def resized(image: np.ndarray, size: Size, box: tuple[float, float, float, float] | None = None) -> np.ndarray:
@@ -81,17 +82,18 @@ class Plate:
         out = np.empty((height, width, 3), np.uint8)
         middle = out[self.top : self.bottom]
         middle[:, self.left : self.right] = visible
-        middle[:, : self.left] = _mean(visible[:, :BORDER], axis=1)
-        middle[:, self.right :] = _mean(visible[:, -BORDER:], axis=1)
-        out[: self.top] = _mean(middle[:BORDER], axis=0)
+        middle[:, : self.left] = _backdrop(_mean(visible[:, :BORDER], axis=1)[:, 0])[:, None]
+        middle[:, self.right :] = _backdrop(_mean(visible[:, -BORDER:], axis=1)[:, 0])[:, None]
+        out[: self.top] = _backdrop(_mean(middle[:BORDER], axis=0)[0])[None]
         out[self.bottom :] = _floor(middle)
         return out
 
     def _fade(self) -> np.ndarray:
         """float32 (h,w,1): 1 inside, falling to 0 at those sides that do not lie on the output's edge."""
         width, height = self.framing.output
-        across = _ramp(self.right - self.left, self.left > 0, self.right < width)
-        down = _ramp(self.bottom - self.top, self.top > 0, self.bottom < height)
+        f = self.framing
+        across = _ramp(self.right - self.left, self.left > 0, self.right < width, f.width / f.canvas[0])
+        down = _ramp(self.bottom - self.top, self.top > 0, self.bottom < height, f.height / f.canvas[1])
         return (down[:, None] * across[None, :])[..., None]
 
 
@@ -109,13 +111,41 @@ def _floor(picture: np.ndarray) -> np.ndarray:
     return np.rint(cloth).astype(np.uint8)
 
 
+def _backdrop(line: np.ndarray) -> np.ndarray:
+    """A border (N,3) of the source without the parts where the person reaches it: those are filled from beside them.
+
+    An elbow at the edge would become a bar across the whole frame. A part is no backdrop where it differs from the
+    middle colour of the half of the line around it.
+    """
+    step = -(-len(line) // MOST_ROWS)
+    coarse = line[::step].astype(np.float32)
+    reach = len(coarse) // 4
+    if reach < 2:
+        return line
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(coarse, 2 * reach + 1, axis=0), axis=-1)
+    rows = np.arange(len(coarse))
+    centres = np.clip(rows, reach, len(coarse) - 1 - reach)  # at the ends the half lies to one side: a gradient's due
+    allowed = UNLIKE_BACKDROP * (1 + 0.75 * np.abs(rows - centres) / reach)
+    strange = np.abs(coarse - medians[centres - reach]).max(axis=-1) > allowed
+    if not strange.any() or strange.all():
+        return line
+    strange = np.convolve(strange, np.ones(2 * BORDER + 1), "same") > 0  # the soft outline belongs to it
+    strange = np.repeat(strange, step)[: len(line)]
+    if strange.all():
+        return line
+    rows = np.arange(len(line))
+    filled = [np.interp(rows, rows[~strange], line[~strange, channel]) for channel in range(3)]
+    return np.rint(np.stack(filled, axis=-1)).astype(np.uint8)
+
+
 def _mean(band: np.ndarray, axis: int) -> np.ndarray:
     return np.rint(band.astype(np.float32).mean(axis=axis, keepdims=True)).astype(np.uint8)
 
 
-def _ramp(length: int, fade_start: bool, fade_end: bool) -> np.ndarray:
-    """float32 (length,): 1, or rising from / falling to 0 over `FEATHER` pixels where asked."""
+def _ramp(length: int, fade_start: bool, fade_end: bool, scale: float) -> np.ndarray:
+    """float32 (length,): 1, or rising from / falling to 0 over `FEATHER` pixels x scale where asked."""
+    feather = FEATHER * max(scale, 1.0)
     steps = np.arange(length, dtype=np.float32)
-    rise = np.minimum((steps + 0.5) / FEATHER, 1) if fade_start else np.ones_like(steps)
-    fall = np.minimum((length - steps - 0.5) / FEATHER, 1) if fade_end else np.ones_like(steps)
+    rise = np.minimum((steps + 0.5) / feather, 1) if fade_start else np.ones_like(steps)
+    fall = np.minimum((length - steps - 0.5) / feather, 1) if fade_end else np.ones_like(steps)
     return np.minimum(rise, fall)

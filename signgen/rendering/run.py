@@ -229,6 +229,8 @@ def _output_path(keypoints: Keypoints | str | Path, output: str | Path | None) -
         return Path(f"{Path(name).name or 'signgen'}.mp4")
     from signgen.video.writing import is_folder
 
+    if Path(output).name in ("", ".."):
+        raise InputError("--output", f"got {str(output)!r}", "give the name of a video file or of a folder of its own")
     return Path(output) if is_folder(output) else _video_path(Path(output), "--output")
 
 
@@ -242,8 +244,14 @@ def _check_targets(targets: list[Path], inputs: list[Path]) -> None:
     """Nothing may overwrite what is being read, nor another output; everything must be writable."""
     from signgen.video import check_writable
 
-    places = [target.absolute() for target in targets]
+    places = [_place(target) for target in targets]
+    taken = {_place(path) for path in inputs}
     for target, place in zip(targets, places, strict=True):
-        if places.count(place) > 1 or place in [path.absolute() for path in inputs]:
+        if places.count(place) > 1 or place in taken:
             raise InputError(target, "is an input or another output of this render", "write elsewhere")
         check_writable(target)
+
+
+def _place(path: Path) -> Path:
+    """Where the name lies: other ways to write its folder make no difference, a link in its last part stays one."""
+    return path.absolute().parent.resolve() / path.name

@@ -15,7 +15,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -88,7 +89,7 @@ def pick_signers(wanted: str, split: str) -> tuple[str, ...]:
     from signgen.synthetic.signers import HELD_OUT, signer_names
 
     pool = list(HELD_OUT) if split == "test" else signer_names()
-    if wanted.strip().isdigit():
+    if wanted.strip().isdecimal():
         count = int(wanted)
         if not 1 <= count <= len(pool):
             raise InputError("--signers", f"got {count}", f"split {split} has 1 to {len(pool)} signers")
@@ -140,7 +141,7 @@ def write_clip(out: Path, plan: Plan, index: int) -> int:
 
     name = plan.name(index)
     final = out / FRAMES_FOLDER / plan.split / name
-    partial = final.with_name(f".{name}.partial")
+    partial = _partial(out, plan, index)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
@@ -187,7 +188,10 @@ def write_dataset(out: Path | str, plan: Plan, clips: int, jobs: int = 1,
     if clips < 1 or jobs < 1:
         raise InputError("--clips" if clips < 1 else "--jobs", f"got {min(clips, jobs)}", "use 1 or more")
     _check_same(out, plan)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(out, f"cannot be made a folder ({error.strerror})", "name another folder") from None
     _write_json(out, plan, None)
     begun = time.monotonic()
     missing = [i for i in range(clips) if not is_written(out, plan, i)]
@@ -205,27 +209,46 @@ def _run(out: Path, plan: Plan, indices: Sequence[int], jobs: int, advance: Call
     """Writes clips in one or several processes; returns the number of frames."""
     by_signer = sorted(indices, key=lambda i: (plan.signer(i), i))   # a signer takes a while to build
     frames = 0
-    for index, count, problem in _finished_clips(out, plan, by_signer, jobs):
-        if problem:
-            raise RunError(plan.name(index), problem, "mend the cause and run the same command again to go on")
-        frames += count
-        advance(1)
+    try:
+        with closing(_finished_clips(out, plan, by_signer, jobs)) as finished:
+            for index, count, problem in finished:
+                if problem:
+                    raise RunError(plan.name(index), problem, "mend the cause and run the same command again to go on")
+                frames += count
+                advance(1)
+    except BaseException:  # stopped workers cannot tidy up
+        for index in by_signer:
+            shutil.rmtree(_partial(out, plan, index), ignore_errors=True)
+        raise
     return frames
 
 
-def _finished_clips(out: Path, plan: Plan, indices: Sequence[int], jobs: int) -> Iterator[tuple[int, int, str]]:
+def _partial(out: Path, plan: Plan, index: int) -> Path:
+    """Where a clip's frames lie until they are whole."""
+    return out / FRAMES_FOLDER / plan.split / f".{plan.name(index)}.partial"
+
+
+def _finished_clips(out: Path, plan: Plan, indices: Sequence[int], jobs: int) -> Generator[tuple[int, int, str]]:
     tasks = [(out, plan, index) for index in indices]
     if jobs == 1 or len(tasks) < 2:
         yield from map(_task, tasks)
         return
     import multiprocessing
 
-    with multiprocessing.get_context("spawn").Pool(min(jobs, len(tasks)), _single_thread) as pool:
+    with multiprocessing.get_context("spawn").Pool(min(jobs, len(tasks)), _begin_worker) as pool:
         yield from pool.imap_unordered(_task, tasks, chunksize=max(1, min(4, len(tasks) // (2 * jobs))))
 
 
-def _single_thread() -> None:
-    """One thread a process: the processes already fill the machine."""
+def _begin_worker() -> None:
+    """One thread a process, which fill the machine already; Ctrl-C is the parent's, whose end is the worker's."""
+    import multiprocessing
+    import signal
+    import threading
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "begun by a pool"
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
 

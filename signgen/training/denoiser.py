@@ -169,7 +169,8 @@ class DenoiserTask(Task):
 
     def _drop(self, count: int, generator: torch.Generator) -> ConditionDrop | None:
         rates = (self.config.loss.drop,) * 3
-        return draw_condition_dropout(count, generator, rates, self.config.loss.null_share) if rates[0] else None
+        shares = (self.config.loss.drop, self.config.loss.null_share)
+        return draw_condition_dropout(count, generator, rates, self.config.loss.null_share) if any(shares) else None
 
     def _weights(self, windows: Windows, views: int) -> Tensor:
         """(N, h, w) from the undisturbed keypoints."""

@@ -39,17 +39,23 @@ def latent_store(
     """
     path = folder / f"latents-{weights_key(vae)}.npy"
     if path.is_file():
-        return np.load(path, mmap_mode="r")
+        known = np.load(path, mmap_mode="r")
+        if len(known) == len(cache.frames):  # else the cache was built anew from other clips
+            return known
     store, temporary = None, path.with_name(f"{path.stem}.{os.getpid()}.tmp")
-    for start in range(0, len(cache.frames), batch):
-        indices = np.arange(start, min(start + batch, len(cache.frames)))
-        with torch.autocast(images(indices[:1]).device.type, torch.bfloat16):
-            latents = vae.encode(images(indices)).latent_dist.mode() * vae.config.scaling_factor
-        if store is None:
-            shape = (len(cache.frames), *latents.shape[1:])
-            store = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
-        store[indices] = latents.float().cpu().numpy()
-    assert store is not None
-    store.flush()
-    os.replace(temporary, path)
+    try:
+        for start in range(0, len(cache.frames), batch):
+            indices = np.arange(start, min(start + batch, len(cache.frames)))
+            frames = images(indices)
+            with torch.autocast(frames.device.type, torch.bfloat16):
+                latents = vae.encode(frames).latent_dist.mode() * vae.config.scaling_factor
+            if store is None:
+                shape = (len(cache.frames), *latents.shape[1:])
+                store = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
+            store[indices] = latents.float().cpu().numpy()
+        assert store is not None
+        store.flush()
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return np.load(path, mmap_mode="r")

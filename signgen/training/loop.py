@@ -90,6 +90,7 @@ def train(
     accelerator.register_for_checkpointing(ema, state)
     if newest is not None:
         accelerator.load_state(str(newest))
+        ema.to(accelerator.device)  # accelerate reads it to the CPU
     if accelerator.is_main_process:
         configuration.save(config, output / "config.yaml")
     advance(state.step)

@@ -61,13 +61,27 @@ def cache_folder(data: str | Path) -> Path:
 
 
 def open_data(data: str | Path, split: str = "train") -> FrameCache:
-    """The frame cache of a data set in PHOENIX14T's layout, built on first use."""
+    """The frame cache of a data set in PHOENIX14T's layout, built on first use and anew when its clips have changed."""
     folder = cache_folder(data)
-    if (folder / "cache.json").is_file():
-        return FrameCache.open(folder)
     if not Path(data).is_dir():
         raise InputError(data, "no such data set", "write one with: signgen synthesize, or name another folder")
+    if (folder / "cache.json").is_file():
+        cache = FrameCache.open(folder)
+        if _clip_names(Path(data), split) in (None, [clip.name for clip in cache.clips]):
+            return cache
+        for stale in (folder / "cache.json", *folder.glob("latents-*.npy")):
+            stale.unlink()
     return build_cache(_clips(Path(data), split), folder)
+
+
+def _clip_names(root: Path, split: str) -> list[str] | None:
+    """Names of the data set's clips, or None where only its cache is there, as on a machine lent for training."""
+    from signgen.data.phoenix import PhoenixIndex
+
+    try:
+        return [clip.name for clip in PhoenixIndex(root).clips(split)]
+    except InputError:
+        return None
 
 
 def _clips(root: Path, split: str) -> Iterator[tuple[str, str, Iterator[np.ndarray], np.ndarray]]:

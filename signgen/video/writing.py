@@ -42,12 +42,18 @@ def check_writable(path: str | Path) -> None:
     """Raises `InputError` if an output cannot be put at ``path``: to be called before any work is done."""
     target = Path(path)
     parent = target.absolute().parent
+    if target.name in ("", ".."):
+        raise InputError(path, "got no name", "give the name of a file or of a folder of its own")
     if not parent.is_dir():
         raise InputError(path, f"there is no folder {parent}", "make the folder first")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(path, f"the folder {parent} cannot be written to", "choose another folder")
     if target.is_dir():
+        if target.suffix.lower() in VIDEO_SUFFIXES:
+            raise InputError(path, "is a folder", "choose another name for the video")
         _check_replaceable(target)
+    elif target.is_file() and is_folder(path):
+        raise InputError(path, "is a file, and a name without suffix means a folder", "choose another name")
     elif target.exists() and not target.is_file():
         raise InputError(path, "is neither a file nor a folder", "choose another name")
     elif target.exists() and not os.access(target, os.W_OK):
@@ -99,13 +105,12 @@ class VideoWriter:
     def _check_kind(self) -> None:
         suffix = self.path.suffix.lower()
         if self.is_folder:
-            if suffix in VIDEO_SUFFIXES and self.path.is_dir():
-                raise InputError(self.path, "is a folder", "choose another name for the video")
-        elif suffix not in VIDEO_SUFFIXES:
+            return
+        if suffix not in VIDEO_SUFFIXES:
             raise InputError(
                 self.path, f"got suffix {suffix}", "use .mp4, .webm, or a name without suffix for PNG frames"
             )
-        elif suffix == ".mp4" and (self.size[0] % 2 or self.size[1] % 2):
+        if suffix == ".mp4" and (self.size[0] % 2 or self.size[1] % 2):
             got = f"{self.size[0]}x{self.size[1]} has an odd side, so {self.path.name} is H.264 4:4:4"
             self.warnings.append(f"{got}, which not every player shows; use .webm or even sides if it matters")
 
