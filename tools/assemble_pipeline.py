@@ -63,7 +63,9 @@ def build(runs: tuple[Path, ...], steps: int, window: int, overlap: int) -> Any:
         raise InputError(", ".join(map(str, runs)), f"no trained {', '.join(missing)}", "name the runs of all stages")
     parts = {name: cls.from_pretrained(folders[name]).to(torch.float16) for name, cls in classes.items()}
     scheduler = DDIMScheduler.from_pretrained(folders["scheduler"])
-    return SignGenPipeline(**parts, scheduler=scheduler, steps=steps, window=window, overlap=overlap)
+    sampling = {"steps": steps, "window": window, "overlap": overlap}
+    # The drawn signers of its training stand cut off above the hips.
+    return SignGenPipeline(**parts, scheduler=scheduler, lower_body=False, **sampling)
 
 
 def history(runs: tuple[Path, ...]) -> list[dict[str, Any]]:

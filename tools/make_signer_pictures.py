@@ -55,7 +55,13 @@ def sharpness(points: np.ndarray) -> np.ndarray:
     moved = np.linalg.norm(np.diff(points[..., :2], axis=0, prepend=points[:1, :, :2]), axis=-1)
     hands = moved[:, 91:].max(1)
     eyes = np.abs(points[:, [60, 61, 66, 67], 1] - points[:, [64, 63, 70, 69], 1]).mean(1)
-    return seen - 0.05 * hands + 0.1 * np.minimum(eyes, 2.5)
+    return seen - 0.05 * hands + 0.1 * np.minimum(eyes, 2.5) - outside(points)
+
+
+def outside(points: np.ndarray, margin: float = 18.0, width: float = 210.0) -> np.ndarray:
+    """(T,): 1 where an arm comes near the left or right edge: in a wider frame a cut sleeve would stay visible there."""
+    x = points[:, 5:11, 0]
+    return ((x < margin) | (x > width - margin)).any(1).astype(np.float32)
 
 
 def write(name: str, clip: Clip, frame: int) -> None:

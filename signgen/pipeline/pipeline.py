@@ -40,6 +40,7 @@ class SignGenPipeline(DiffusionPipeline):
         frame_size: (W, H) of the frames; padded inside to multiples of 8 by repeating the edge.
         pixel_aspect: shown width / true width of things in the frames the model was trained on.
         pose_style: style of the pose images it was trained on.
+        lower_body: whether it has learned what hips and legs inside the frame look like; if not they are not drawn.
         steps, guidance, window, overlap: defaults for rendering; see `signgen.rendering.RenderSettings`.
         image_encoder_size: side of the letter-boxed square that the image encoder reads.
     """
@@ -57,6 +58,7 @@ class SignGenPipeline(DiffusionPipeline):
         frame_size: list[int] | tuple[int, int] = (210, 260),
         pixel_aspect: float = 0.81,
         pose_style: str = "signgen",
+        lower_body: bool = True,
         steps: int = 1,
         guidance: list[float] | tuple[float, float] = (1.0, 1.0),
         window: int = 8,
@@ -68,7 +70,8 @@ class SignGenPipeline(DiffusionPipeline):
             vae=vae, denoiser=denoiser, scheduler=scheduler, fusion=fusion, image_encoder=image_encoder
         )
         self.register_to_config(
-            frame_size=list(frame_size), pixel_aspect=pixel_aspect, pose_style=pose_style, steps=steps,
+            frame_size=list(frame_size), pixel_aspect=pixel_aspect, pose_style=pose_style,
+            lower_body=lower_body, steps=steps,
             guidance=list(guidance), window=window, overlap=overlap, image_encoder_size=image_encoder_size,
         )  # fmt: skip
         self.name = "unnamed"

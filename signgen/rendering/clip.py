@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from signgen.keypoints import Keypoints
     from signgen.pipeline import SignGenPipeline
+
+
+BELOW_WAIST = slice(11, 23)  # hips, knees, ankles, feet
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,10 @@ def draw_canvas(pipeline: SignGenPipeline, keypoints: Keypoints) -> np.ndarray:
     from signgen.pose_image import draw_pose
 
     left, _, top, _ = pipeline.canvas_padding
+    if not pipeline.config.lower_body:
+        confidence = keypoints.confidence.copy()
+        confidence[:, BELOW_WAIST] = 0
+        keypoints = replace(keypoints, confidence=confidence)
     on_canvas = keypoints.shifted(left, top).with_size(*pipeline.canvas_size)
     return draw_pose(on_canvas, style=pipeline.config.pose_style)
 
