@@ -34,6 +34,7 @@ def main(target: Path, runs: tuple[Path, ...], limit: float, steps: int, window:
     temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     pipeline.save_pretrained(temporary)
+    forget_origins(temporary)
     (temporary / "training.json").write_text(json.dumps(history(runs), indent=2), encoding="utf-8")
     size = sum(path.stat().st_size for path in temporary.rglob("*.safetensors")) / 2**20
     if size > limit:
@@ -45,6 +46,14 @@ def main(target: Path, runs: tuple[Path, ...], limit: float, steps: int, window:
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
     click.echo(f"{target}: {size:.1f} MiB of weights")
+
+
+def forget_origins(folder: Path) -> None:
+    """Takes the paths of the training machine out of the parts' configurations."""
+    for path in folder.glob("*/*config.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content.pop("_name_or_path", None)
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def build(runs: tuple[Path, ...], steps: int, window: int, overlap: int) -> Any:
