@@ -3,7 +3,7 @@
     python tools/make_signer_pictures.py data/synthetic/train ada=s02 ben=s07 ...
 
 A picture should show face and both hands, sharp: of all frames of the signer the one is taken whose least visible
-hand and face are seen best. Written to signgen/assets/signers as NAME.png and NAME.npz (its keypoints).
+hand and face are seen best and who stands where signers usually stand. Written to signgen/assets/signers as NAME.png and NAME.npz (its keypoints).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from signgen.data.phoenix import Clip, PhoenixIndex
 from signgen.errors import InputError
+from signgen.rendering.framing import typical_stance
 
 TARGET = Path(__file__).resolve().parent.parent / "signgen" / "assets" / "signers"
 PARTS = (slice(5, 11), slice(23, 91), slice(91, 112), slice(112, 133))
@@ -55,7 +56,15 @@ def sharpness(points: np.ndarray) -> np.ndarray:
     moved = np.linalg.norm(np.diff(points[..., :2], axis=0, prepend=points[:1, :, :2]), axis=-1)
     hands = moved[:, 91:].max(1)
     eyes = np.abs(points[:, [60, 61, 66, 67], 1] - points[:, [64, 63, 70, 69], 1]).mean(1)
-    return seen - 0.05 * hands + 0.1 * np.minimum(eyes, 2.5) - outside(points)
+    return seen - 0.05 * hands + 0.1 * np.minimum(eyes, 2.5) - outside(points) - 1.5 * displaced(points)
+
+
+def displaced(points: np.ndarray) -> np.ndarray:
+    """(T,): how far the person stands from where signers of such frames stand, in shoulder widths."""
+    usual = typical_stance((210, 260))
+    middle, width = points[:, [5, 6], :2].mean(1), np.abs(points[:, 5, 0] - points[:, 6, 0])
+    away = np.linalg.norm(middle - (usual.x, usual.y), axis=1) / usual.width
+    return away + np.abs(width / usual.width - 1)
 
 
 def outside(points: np.ndarray, margin: float = 18.0, width: float = 210.0) -> np.ndarray:
