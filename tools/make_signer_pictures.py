@@ -3,7 +3,8 @@
     python tools/make_signer_pictures.py data/synthetic/train ada=s02 ben=s07 ...
 
 A picture should show face and both hands, sharp: of all frames of the signer the one is taken whose least visible
-hand and face are seen best and who stands where signers usually stand. Written to signgen/assets/signers as NAME.png and NAME.npz (its keypoints).
+hand and face are seen best and who stands where signers usually stand. Written to signgen/assets/signers as NAME.png
+and NAME.npz (its keypoints).
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def displaced(points: np.ndarray) -> np.ndarray:
 
 
 def outside(points: np.ndarray, margin: float = 18.0, width: float = 210.0) -> np.ndarray:
-    """(T,): 1 where an arm comes near the left or right edge: in a wider frame a cut sleeve would stay visible there."""
+    """(T,): 1 where an arm comes near the left or right edge: in a wider frame a cut sleeve would stay visible."""
     x = points[:, 5:11, 0]
     return ((x < margin) | (x > width - margin)).any(1).astype(np.float32)
 
