@@ -12,12 +12,9 @@ import numpy as np
 
 from signgen.data.cache import FrameCache
 from signgen.errors import InputError
-from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND
+from signgen.keypoints.skeleton import FACE, HEAD, LEFT_HAND, LEFT_KNUCKLE, LOWER_BODY, RIGHT_HAND, RIGHT_KNUCKLE
 
-# Points of the body that sit on the head; an estimator that loses the face usually loses them as well.
-HEAD_OF_BODY = slice(0, 5)
 ARMS_AND_HIPS = slice(5, 13)
-BELOW_HIPS = slice(11, 23)
 GUESSED = (0.2, 0.95)  # confidence of a joint that is placed by extrapolation: some estimators are quite sure
 
 
@@ -95,18 +92,18 @@ def disturb(keypoints: np.ndarray, rng: np.random.Generator, how: Disturbance) -
     for part, share in (
         (LEFT_HAND, how.drop_hand),
         (RIGHT_HAND, how.drop_hand),
-        (BELOW_HIPS, how.drop_legs),
+        (LOWER_BODY, how.drop_legs),
     ):
         points[rng.random(len(points)) < share, :, part, 2] = 0
     faceless = rng.random(len(points)) < how.drop_face
     points[faceless, :, FACE, 2] = 0
-    points[faceless, :, HEAD_OF_BODY, 2] = 0
+    points[faceless, :, HEAD, 2] = 0  # an estimator that loses the face usually loses nose, eyes and ears as well
     return points
 
 
 def hand_centres(truth: np.ndarray, threshold: float = 0.05) -> np.ndarray:
     """(N, 133, 3) -> (N, 2, 3): x, y of the left and the right middle knuckle, and 1 where it is in the frame."""
-    centres = truth[:, [100, 121]].copy()
+    centres = truth[:, [LEFT_KNUCKLE, RIGHT_KNUCKLE]].copy()
     centres[..., 2] = centres[..., 2] > threshold
     return centres
 

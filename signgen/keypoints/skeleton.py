@@ -19,6 +19,7 @@ BODY: Final = slice(0, 17)
 UPPER_BODY: Final = slice(0, 11)  # nose, eyes, ears, shoulders, elbows, wrists: what a signing frame shows
 HEAD: Final = slice(0, 5)
 FEET: Final = slice(17, 23)
+LOWER_BODY: Final = slice(11, 23)  # hips, knees, ankles, feet
 FACE: Final = slice(23, 91)
 LEFT_HAND: Final = slice(91, 112)
 RIGHT_HAND: Final = slice(112, 133)

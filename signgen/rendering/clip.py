@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from signgen.keypoints.skeleton import LOWER_BODY
 from signgen.rendering.compare import CompareSheet
 from signgen.rendering.plate import Plate
 from signgen.rendering.scene import Scene
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     from signgen.keypoints import Keypoints
     from signgen.pipeline import SignGenPipeline
-
-
-BELOW_WAIST = slice(11, 23)  # hips, knees, ankles, feet
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def draw_canvas(pipeline: SignGenPipeline, keypoints: Keypoints) -> np.ndarray:
     left, _, top, _ = pipeline.canvas_padding
     if not pipeline.config.lower_body:
         confidence = keypoints.confidence.copy()
-        confidence[:, BELOW_WAIST] = 0
+        confidence[:, LOWER_BODY] = 0
         keypoints = replace(keypoints, confidence=confidence)
     on_canvas = keypoints.shifted(left, top).with_size(*pipeline.canvas_size)
     return draw_pose(on_canvas, style=pipeline.config.pose_style)

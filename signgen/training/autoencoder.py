@@ -11,13 +11,13 @@ from torch.nn import functional as F
 
 from signgen.data.cache import FrameCache
 from signgen.data.pairs import hand_centres
+from signgen.keypoints.skeleton import NOSE
 from signgen.models.autoencoder import FrameAutoencoder
 from signgen.training.config import TrainConfig
 from signgen.training.task import Task, crop_batch, crop_corners, gradient_l1, tile, to_uint8
 
 CROP = 128
 LATENT_NOISE = 0.05  # the denoiser's predictions are off by more; the decoder must not amplify them
-NOSE = 0
 
 
 class AutoencoderTask(Task):

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from signgen.data.cache import FrameCache
 from signgen.data.pairs import Windows, draw_windows, hand_centres, loss_weights
 from signgen.diffusion.parametrisation import add_noise, denoised_from, target_for
+from signgen.keypoints.skeleton import NOSE
 from signgen.models.autoencoder import FrameAutoencoder
 from signgen.models.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
 from signgen.models.fusion import FusionModel
@@ -205,7 +206,7 @@ class DenoiserTask(Task):
         """(N, 2): 60 % at a hand, 25 % at the face, the rest about the shoulders; the face where no hand is seen."""
         hands = hand_centres(truth)
         side, kind = rng.integers(2, size=len(truth)), rng.random(len(truth))
-        centres = truth[:, 0, :2] + rng.normal(0, 1, (len(truth), 2)) * np.where(kind < 0.85, 6, 60)[:, None]
+        centres = truth[:, NOSE, :2] + rng.normal(0, 1, (len(truth), 2)) * np.where(kind < 0.85, 6, 60)[:, None]
         for i in np.flatnonzero(kind < 0.6):
             seen = side[i] if hands[i, side[i], 2] else 1 - side[i]
             if hands[i, seen, 2]:
