@@ -8,16 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from skimage.metrics import structural_similarity
 
 from signgen import config as configuration
 from signgen.data.cache import FrameCache, build_cache
-from signgen.data.pairs import Disturbance, disturb, draw_windows, loss_weights
+from signgen.data.pairs import Disturbance, crop_centres, disturb, draw_windows, loss_weights
 from signgen.errors import InputError
+from signgen.keypoints.skeleton import LEFT_KNUCKLE, NOSE, RIGHT_KNUCKLE
 from signgen.models.autoencoder import FrameAutoencoder
 from signgen.models.canvas import canvas_padding, from_canvas, to_canvas
 from signgen.training.config import OptimConfig, TrainConfig
 from signgen.training.loop import learning_rate
 from signgen.training.stages import cache_folder, run_stage
+from signgen.training.task import structural_loss
 
 SIZE = (130, 132)  # width, height: neither divides by 8
 TINY_VAE = {"widths": [8, 8], "encoder_blocks": [1, 1], "decoder_blocks": [1, 1]}
@@ -145,6 +148,31 @@ def test_loss_weights_peak_at_hands() -> None:
     assert weights.shape == (1, 33, 27)
     assert weights[0, 12, 7] == weights.max() == pytest.approx(5)
     assert weights[0, 0, 26] == weights[0, 32, 0] == 1
+
+
+def test_close_looks_fall_on_both_hands_and_the_face() -> None:
+    truth = np.zeros((400, 133, 3), np.float32)
+    truth[:, NOSE], truth[:, LEFT_KNUCKLE], truth[:, RIGHT_KNUCKLE] = (100, 60, 1), (150, 200, 1), (50, 200, 1)
+    centres = crop_centres(truth, 2, np.random.default_rng(0)).reshape(2, 400, 2)
+    left, right = ((centres == point).all(-1) for point in ((150, 200), (50, 200)))
+    assert 0.5 < (left | right).mean() < 0.7
+    assert not (left.all(0) | right.all(0)).any(), "an item's two crops never show the same hand"
+    assert (np.abs(centres[~(left | right)] - (100, 60)) < 30).all(-1).mean() > 0.6
+    truth[:, LEFT_KNUCKLE, 2] = 0
+    alone = crop_centres(truth, 2, np.random.default_rng(0)).reshape(2, 400, 2)
+    assert not (alone == (150, 200)).all(-1).any(), "a hand outside of the frame is not looked at"
+
+
+def test_structural_loss_is_one_minus_scikit_images_ssim() -> None:
+    true = torch.rand(2, 3, 40, 36, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    pred = (true + 0.2 * torch.randn(true.shape, generator=torch.Generator().manual_seed(1))).clamp(-1, 1)
+    values = []
+    for x, y in zip(*(((t + 1) / 2).permute(0, 2, 3, 1).numpy()[:, 4:-4, 4:-4] for t in (true, pred)), strict=True):
+        settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1}
+        surface = structural_similarity(x, y, channel_axis=2, full=True, **settings)[1]
+        values.append(surface[5:-5, 5:-5].mean())
+    assert float(structural_loss(pred, true, margin=4)) == pytest.approx(1 - np.mean(values), abs=1e-5)
+    assert float(structural_loss(true, true)) == pytest.approx(0, abs=1e-5)
 
 
 def test_canvas_round_trip() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from signgen.data.cache import FrameCache
 from signgen.errors import InputError
-from signgen.keypoints.skeleton import FACE, HEAD, LEFT_HAND, LEFT_KNUCKLE, LOWER_BODY, RIGHT_HAND, RIGHT_KNUCKLE
+from signgen.keypoints.skeleton import FACE, HEAD, LEFT_HAND, LEFT_KNUCKLE, LOWER_BODY, NOSE, RIGHT_HAND, RIGHT_KNUCKLE
 
 ARMS_AND_HIPS = slice(5, 13)
 GUESSED = (0.2, 0.95)  # confidence of a joint that is placed by extrapolation: some estimators are quite sure
@@ -106,6 +106,24 @@ def hand_centres(truth: np.ndarray, threshold: float = 0.05) -> np.ndarray:
     centres = truth[:, [LEFT_KNUCKLE, RIGHT_KNUCKLE]].copy()
     centres[..., 2] = centres[..., 2] > threshold
     return centres
+
+
+def crop_centres(truth: np.ndarray, crops: int, rng: np.random.Generator) -> np.ndarray:
+    """Where the loss looks closely: (N, 133, 3) -> (crops * N, 2), all first crops, then all second ones.
+
+    60 % lie at a hand, 25 % at the face, the rest about the shoulders; the face where no hand is in the frame. An
+    item's first crop and its second lie at different hands.
+    """
+    hands = hand_centres(truth)
+    first, kind = rng.integers(2, size=len(truth)), rng.random((crops, len(truth)))
+    spread = np.where(kind < 0.85, 6, 60)[..., None]
+    centres = truth[:, NOSE, :2] + rng.normal(0, 1, (crops, len(truth), 2)) * spread
+    for turn, i in np.argwhere(kind < 0.6):
+        side = (first[i] + turn) % 2
+        seen = side if hands[i, side, 2] else 1 - side
+        if hands[i, seen, 2]:
+            centres[turn, i] = hands[i, seen, :2]
+    return centres.reshape(-1, 2)
 
 
 def loss_weights(

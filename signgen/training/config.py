@@ -35,8 +35,9 @@ class LossConfig:
         hand, face: peak weight of the latent loss at hands and face, 1 elsewhere.
         latent: weight of the denoising loss in latent space.
         pixel: weight of the loss through the frozen decoder on crops around the hands; 0 leaves it out.
-        crop: side of these crops in pixels.
-        last_step_share: share of items at the last timestep, where the input is pure noise. With a zero terminal
+        structure: weight, within the pixel loss, of 1 - SSIM beside L1 and gradients.
+        crop: side of these crops in pixels; crops: how many an item; two show both hands.
+        last_step_share: share of windows at the last timestep, where the input is pure noise. With a zero terminal
             SNR that one step is a direct prediction, so this is what a one-step render uses.
         null_share: items with every condition dropped; drop: share that loses each of pose, source and fusion.
         temperature: tau of InfoNCE (FPDM eq. 3, 6). source_enhanced: eq. 6 instead of eq. 3.
@@ -47,7 +48,9 @@ class LossConfig:
     face: float = 2.5
     latent: float = 1.0
     pixel: float = 0.0
+    structure: float = 0.0
     crop: int = 96
+    crops: int = 1
     last_step_share: float = 1.0
     null_share: float = 0.0
     drop: float = 0.0

@@ -15,16 +15,24 @@ from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from signgen.data.cache import FrameCache
-from signgen.data.pairs import Windows, draw_windows, hand_centres, loss_weights
+from signgen.data.pairs import Windows, crop_centres, draw_windows, loss_weights
 from signgen.diffusion.parametrisation import add_noise, denoised_from, target_for
-from signgen.keypoints.skeleton import NOSE
 from signgen.models.autoencoder import FrameAutoencoder
 from signgen.models.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
 from signgen.models.fusion import FusionModel
 from signgen.pose_image.strokes import draw_clip
 from signgen.training.config import TrainConfig
 from signgen.training.latents import latent_store
-from signgen.training.task import Task, crop_corners, gradient_l1, seeded, tile, to_uint8
+from signgen.training.task import (
+    Task,
+    crop_batch,
+    crop_corners,
+    gradient_l1,
+    seeded,
+    structural_loss,
+    tile,
+    to_uint8,
+)
 
 CELL = 8  # pixels of one latent cell
 SCHEDULE = {
@@ -95,7 +103,7 @@ class DenoiserTask(Task):
         windows = draw_windows(self.cache, self.config.batch, self.config.views, rng, self.config.disturbance)
         generator = seeded(rng, self.device)
         inputs, views, bits = self.inputs(windows, rng, generator)
-        timesteps = self._timesteps(len(inputs.latents), rng)
+        timesteps = self._timesteps(len(windows.source), rng).repeat_interleave(views)  # as a render samples a window
         noise = torch.randn(inputs.latents.shape, generator=generator, device=self.device)
         noisy = add_noise(self.scheduler, inputs.latents, noise, timesteps)
         prediction = network(inputs, noisy, timesteps, self._drop(len(noisy), generator), views).float()
@@ -162,7 +170,7 @@ class DenoiserTask(Task):
     # -- the loss --------------------------------------------------------------------------------------------------
 
     def _timesteps(self, count: int, rng: np.random.Generator) -> Tensor:
-        """(N,): the last one in ``last_step_share`` of the items, else late ones more often (u ** 0.7)."""
+        """(B,): the last one in ``last_step_share`` of the windows, else late ones more often (u ** 0.7)."""
         steps = self.scheduler.config.num_train_timesteps
         drawn = (rng.random(count) ** 0.7 * steps).astype(np.int64).clip(0, steps - 1)
         drawn[rng.random(count) < self.config.loss.last_step_share] = steps - 1
@@ -185,33 +193,21 @@ class DenoiserTask(Task):
     def _pixel_loss(
         self, clean: Tensor, windows: Windows, views: int, allowed: np.ndarray, rng: np.random.Generator
     ) -> Tensor:
-        """Decoded crops, one an item, against the true frame: at a hand in 3 of 4 items, else anywhere."""
+        """Decoded crops against the true frames: mostly at hands, else at the face or anywhere."""
         offset = views - windows.target.shape[1]
         items = np.flatnonzero(allowed)
         if not len(items):
             return clean.sum() * 0
+        loss = self.config.loss
         rows, columns = items // views, items % views - offset
-        truth = self.on_canvas(windows.truth[rows, columns])
-        corners = crop_corners(self._crop_centres(truth, rng), self.canvas, self.config.loss.crop, CELL, rng)
-        side = self.config.loss.crop // CELL
-        cells = corners // CELL
-        cut = torch.stack([clean[i, :, y : y + side, x : x + side] for i, (x, y) in zip(items, cells, strict=True)])
-        decoded = self.vae.decode(cut.contiguous(memory_format=torch.channels_last)).sample
-        frames = self.images(windows.target[rows, columns])
-        size = self.config.loss.crop
-        wanted = torch.stack([f[:, y : y + size, x : x + size] for f, (x, y) in zip(frames, corners, strict=True)])
-        return gradient_l1(decoded, wanted, margin=CELL)
-
-    def _crop_centres(self, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(N, 2): 60 % at a hand, 25 % at the face, the rest about the shoulders; the face where no hand is seen."""
-        hands = hand_centres(truth)
-        side, kind = rng.integers(2, size=len(truth)), rng.random(len(truth))
-        centres = truth[:, NOSE, :2] + rng.normal(0, 1, (len(truth), 2)) * np.where(kind < 0.85, 6, 60)[:, None]
-        for i in np.flatnonzero(kind < 0.6):
-            seen = side[i] if hands[i, side[i], 2] else 1 - side[i]
-            if hands[i, seen, 2]:
-                centres[i] = hands[i, seen, :2]
-        return centres
+        truth, frames = self.on_canvas(windows.truth[rows, columns]), self.images(windows.target[rows, columns])
+        centres = crop_centres(truth, loss.crops, rng)  # one round after the other: (crops * items, 2)
+        corners = crop_corners(centres, self.canvas, loss.crop, CELL, rng)
+        cut = crop_batch(clean[np.tile(items, loss.crops)], corners // CELL, loss.crop // CELL)
+        wanted = crop_batch(frames.repeat(loss.crops, 1, 1, 1), corners, loss.crop)
+        decoded = self.vae.decode(cut).sample
+        pixel = gradient_l1(decoded, wanted, margin=CELL)
+        return pixel + loss.structure * structural_loss(decoded, wanted, margin=CELL) if loss.structure else pixel
 
     # -- progress and results --------------------------------------------------------------------------------------
 
