@@ -56,6 +56,15 @@ def test_the_canvas_shape_is_taken_as_it_is(factor):
     assert framing.identity == (factor == 1)
 
 
+def test_a_signer_who_is_small_or_huge_in_the_frame_is_warned_about():
+    small = person((640, 480), 320, 120, 60, 35)
+    framing, warnings = choose_framing(small, REFERENCE, CANVAS, (640, 480), ASPECT)
+    assert len(warnings) == 1
+    assert f"{framing.width}x{framing.height} of 640x480" in warnings[0]
+    huge = person((1920, 1080), 960, 540, 480, 250)
+    assert "will look soft" in choose_framing(huge, REFERENCE, CANVAS, (1920, 1080), ASPECT)[1][0]
+
+
 def test_a_misfit_is_warned_about_with_its_figures():
     driving = person(CANVAS, 150, 122, 117, 56)
     _, warnings = choose_framing(driving, REFERENCE, CANVAS, CANVAS, ASPECT)

@@ -169,7 +169,9 @@ def test_poses_must_match_the_frames(pipeline, source):
 
 def test_devices_and_dtypes():
     cpu = torch.device("cpu")
-    assert choose_dtype("float16", cpu) is torch.float16
+    assert choose_dtype("float16", torch.device("cuda")) is torch.float16
+    with pytest.raises(InputError, match="float16 on a CPU"):
+        choose_dtype("float16", cpu)
     assert choose_dtype("auto", cpu) in (torch.float32, torch.bfloat16)
     assert choose_device("cpu") == cpu
     with pytest.raises(InputError, match="--dtype"):

@@ -186,6 +186,9 @@ def test_compare_shows_source_pose_generated_and_original(pipeline, source, tmp_
     generated = frames_of(tmp_path / "out").astype(int)
     assert np.abs(panels[2] - generated).mean() < 0.5 * np.abs(panels[2] - picture()).mean()
     assert np.abs(panels[3] - original[2:7]).mean() < np.abs(panels[3] - original[:5]).mean()
+    manifests = [json.loads((tmp_path / name).read_text(encoding="utf-8")) for name in ("out.json", "side.json")]
+    assert manifests[0] == manifests[1]
+    assert manifests[0]["generated"]
 
 
 def test_an_original_that_is_too_short_is_refused(pipeline, source, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -243,4 +244,25 @@ def test_a_cache_is_built_anew_when_the_clips_change(tmp_path: Path) -> None:
         np.savez(tmp_path / f"keypoints/{name}.npz", keypoints=np.ones((1, 133, 3), np.float32))
         rows.append(f"{name}|{name}/1/*.png|-1|-1|s01|A|a")
         corpus.write_text("\n".join(rows) + "\n", encoding="utf-8")
-        assert [clip.name for clip in open_data(tmp_path).clips] == [row.split("|")[0] for row in rows[1:]]
+        assert [clip.name for clip in open_data(tmp_path, cache_folder(tmp_path)).clips] == [
+            row.split("|")[0] for row in rows[1:]
+        ]
+
+
+def test_the_cache_may_lie_elsewhere(data: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "cache"
+    shutil.copytree(cache_folder(data), elsewhere)
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    run_stage(_config(bare, tmp_path / "ae", "autoencoder", model=TINY_VAE, steps=1, cache=str(elsewhere)))
+    assert (tmp_path / "ae/model/vae/config.json").is_file()
+    assert not list(bare.iterdir())
+
+
+def test_small_frames_and_windows_without_a_view_to_generate_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="known"):
+        _config(tmp_path, tmp_path, "video", views=3, known=3)
+    frames = (np.zeros((100, 90, 3), np.uint8) for _ in range(2))
+    build_cache([("small", "s01", frames, np.zeros((2, 133, 3)))], cache_folder(tmp_path))
+    with pytest.raises(InputError, match="90x100"):
+        run_stage(_config(tmp_path, tmp_path / "out", "autoencoder", model=TINY_VAE))

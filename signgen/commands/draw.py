@@ -34,12 +34,14 @@ def command(
     """Draw the poses of KEYPOINTS as a video or as PNG frames."""
     from signgen.errors import InputError
     from signgen.keypoints import read_keypoints
+    from signgen.rendering.driving import frame_range
     from signgen.video import VideoWriter
 
     if stick is not None and style != "fpdm":
         raise InputError("--stick", f"got {stick} with style {style}", "only style fpdm has a stick width")
     read = read_keypoints(keypoints, format=from_format, clip=clip, frame_size=frame_size, fps=fps)
-    poses = read.keypoints if frames is None else read.keypoints[frames]
+    chosen = frame_range(read.keypoints, frames)
+    poses = read.keypoints[chosen.start : chosen.stop]
     writer = VideoWriter(output, size or poses.size, poses.fps, {"title": f"Pose images of {poses.name}"})
     _draw(poses, writer, style, stick)
     width, height = writer.size

@@ -74,6 +74,8 @@ def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     if dtype != "auto":
         if dtype not in DTYPES:
             raise InputError("--dtype", f"got {dtype!r}", f"choose auto or one of {', '.join(DTYPES)}")
+        if dtype == "float16" and device.type == "cpu":
+            raise InputError("--dtype", "got float16 on a CPU", "give bfloat16 or float32, or a CUDA device")
         return DTYPES[dtype]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

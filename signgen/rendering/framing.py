@@ -32,6 +32,7 @@ STRETCH = (0.7, 1.4)  # allowed x scale / y scale
 ZOOM = (0.1, 8.0)  # allowed side of the canvas / side of the output
 NARROW = 4.0  # px; shoulders closer than this say nothing about scale
 WIDTH_MISFIT, PLACE_MISFIT = 0.12, 0.15  # relative width, shoulder widths; beyond these the source shines through
+SMALL, LARGE = 0.5, 3.0  # canvas / output below, output / canvas above which the picture disappoints
 HANDS_OUT = 0.05  # share of hand points outside the canvas worth a warning
 
 
@@ -154,7 +155,7 @@ def choose_framing(
     if framing is None:
         framing = _whole(size, canvas, output, pixel_aspect)
         return framing, ["no usable shoulders in the keypoints: the whole frame was laid on the model's canvas"]
-    return framing, _hands_outside(framing.to_canvas(driving))
+    return framing, [*_wrong_scale(framing), *_hands_outside(framing.to_canvas(driving))]
 
 
 def same_shape(a: Size, b: Size) -> bool:
@@ -203,6 +204,17 @@ def misfit(driving: Keypoints, reference: Stance, canvas: Size) -> list[str]:
     if abs(math.log(ratio)) <= math.log1p(WIDTH_MISFIT) and aside <= PLACE_MISFIT:
         return []
     return [f"shoulders are {ratio:.2f} x as wide as the source's and {aside:.2f} shoulder widths off: try --align"]
+
+
+def _wrong_scale(framing: Framing) -> list[str]:
+    """A warning if the signer takes so little of the frame, or so much, that the picture will not look right."""
+    painted = f"{framing.width}x{framing.height} of {framing.output[0]}x{framing.output[1]} pixels"
+    if framing.height < SMALL * framing.output[1] and framing.y + framing.height < framing.output[1]:
+        return [f"the signer is small: {painted} are painted, what lies below is made up; crop the keypoints' frame"]
+    if framing.width > LARGE * framing.canvas[0]:
+        canvas = f"{framing.canvas[0]}x{framing.canvas[1]}"
+        return [f"the model paints {canvas}, shown at {painted}: the signer will look soft; see --size"]
+    return []
 
 
 def _hands_outside(on_canvas: Keypoints) -> list[str]:

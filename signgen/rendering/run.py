@@ -39,6 +39,7 @@ class _Job:
     output: Path
     manifest: Path
     compare: Path | None
+    compare_manifest: Path | None
     original: Path | None
     configuration: dict[str, Any]
 
@@ -100,7 +101,8 @@ def render_with(
     paths = [Path(p) for p in (keypoints, source, original, source_keypoints) if isinstance(p, (str, Path))]
     sheet = None if compare is None else _video_path(Path(compare), "--compare")
     manifest = manifest_path(target, paths)
-    _check_targets([target, manifest, *([sheet] if sheet else [])], paths)
+    sheet_manifest = None if sheet is None else manifest_path(sheet, [*paths, manifest])
+    _check_targets([path for path in (target, manifest, sheet, sheet_manifest) if path is not None], paths)
     person = source if isinstance(source, Source) else load_source(source, source_keypoints)
     clip, warnings = load_driving(keypoints, person, settings)
     frames = frame_range(clip, settings.frames)
@@ -111,8 +113,9 @@ def render_with(
     configuration = _configuration(pipeline, settings, sampling, scene, frames, clip.fps)
     true_video = None if original is None else Path(original)
     job = _Job(
-        pipeline, scene, frames, clip.fps, sampling, person.name, target, manifest, sheet, true_video, configuration
-    )
+        pipeline, scene, frames, clip.fps, sampling, person.name, target, manifest, sheet, sheet_manifest, true_video,
+        configuration,
+    )  # fmt: skip
     return _run(job, begun, progress)
 
 
@@ -122,10 +125,14 @@ def _run(job: _Job, begun: float, progress: Progress | None) -> RenderResult:
         temporary = staging.place(job.output)
         sheet = None if job.compare is None else staging.place(job.compare)
         manifest = staging.place(job.manifest)
+        sheet_manifest = None if job.compare_manifest is None else staging.place(job.compare_manifest)
         evaluations = _write_videos(job, temporary, sheet, progress)  # adds the encoder's warnings to the scene's
         result = _result(job, evaluations, time.monotonic() - begun)
         digest = job.pipeline.weights_sha256()
-        write_manifest(manifest, build_manifest(result.as_dict(), digest, job.configuration))
+        content = build_manifest(result.as_dict(), digest, job.configuration)
+        write_manifest(manifest, content)
+        if sheet_manifest is not None:
+            write_manifest(sheet_manifest, content)
     return result
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from signgen.data.cache import FrameCache
 from signgen.data.pairs import hand_centres
+from signgen.errors import InputError
 from signgen.keypoints.skeleton import NOSE
 from signgen.models.autoencoder import FrameAutoencoder
 from signgen.training.config import TrainConfig
@@ -25,6 +26,9 @@ class AutoencoderTask(Task):
 
     def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device) -> None:
         super().__init__(config, cache, device)
+        if min(self.canvas) < CROP:
+            got = f"frames of {cache.size[0]}x{cache.size[1]}"
+            raise InputError(config.data, got, f"this stage trains on crops of {CROP} pixels: draw larger frames")
         self.trainable = FrameAutoencoder(**config.model).to(device, memory_format=torch.channels_last)
 
     def loss(self, network: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:

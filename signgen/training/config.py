@@ -68,6 +68,7 @@ class TrainConfig:
         data: a data set in PHOENIX14T's layout with ``keypoints/``; output: folder of the run.
         model: settings of the stage's own network, passed to its constructor; start: folder of a pipeline or of an
             earlier stage's ``model`` folder, for what this stage builds on (keys: autoencoder, fusion, denoiser).
+        cache: folder for the decoded frames and their latents; beside the data where it is empty.
         views, known: frames of a window, and how many of its first frames may be given as already rendered.
         minutes: stop (and save) after this wall time; 0 means when ``steps`` are done.
     """
@@ -76,6 +77,7 @@ class TrainConfig:
     data: str
     output: str
     steps: int
+    cache: str = ""
     batch: int = 8
     views: int = 1
     known: int = 1
@@ -98,5 +100,7 @@ class TrainConfig:
         if self.steps < 1 or self.batch < 1 or self.views < 1:
             got = f"got {self.steps}, {self.batch}, {self.views}"
             raise InputError("steps, batch, views", got, "all must be 1 or more")
+        if not 0 <= self.known < max(self.views, 2):
+            raise InputError("known", f"got {self.known} of {self.views} views", "at least one view is to be generated")
         if self.precision not in ("auto", "no", "bf16", "fp16"):
             raise InputError("precision", f"got {self.precision!r}", "it is one of auto, no, bf16, fp16")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
 
 from signgen.data.cache import FrameCache, build_cache
 from signgen.errors import InputError
@@ -23,10 +24,13 @@ def run_stage(
 ) -> dict[str, Any]:
     """Trains the stage that ``config`` names; see `signgen.training.loop.train` for what comes back."""
     check_starts(config)
-    cache = open_data(config.data)
+    state = PartialState(cpu=not torch.cuda.is_available())
+    with state.main_process_first():  # one process builds the cache, the others open it
+        cache = open_data(config.data, cache_folder(config.data, config.cache))
 
     def make(resolved: TrainConfig, device: torch.device) -> Task:
-        return make_task(resolved, cache, device)
+        with state.main_process_first():  # likewise the latents
+            return make_task(resolved, cache, device)
 
     return train(config, make, resume, advance)
 
@@ -52,17 +56,16 @@ def make_task(config: TrainConfig, cache: FrameCache, device: torch.device) -> T
         return FusionTask(config, cache, device)
     from signgen.training.denoiser import DenoiserTask
 
-    return DenoiserTask(config, cache, device, cache_folder(config.data))
+    return DenoiserTask(config, cache, device, cache_folder(config.data, config.cache))
 
 
-def cache_folder(data: str | Path) -> Path:
-    """Where the frame cache of a data set lies: beside its release tree."""
-    return Path(data) / "cache"
+def cache_folder(data: str | Path, chosen: str | Path = "") -> Path:
+    """Where the frame cache of a data set lies: in the ``chosen`` folder, else beside its release tree."""
+    return Path(chosen) if chosen else Path(data) / "cache"
 
 
-def open_data(data: str | Path, split: str = "train") -> FrameCache:
+def open_data(data: str | Path, folder: Path, split: str = "train") -> FrameCache:
     """The frame cache of a data set in PHOENIX14T's layout, built on first use and anew when its clips have changed."""
-    folder = cache_folder(data)
     if not Path(data).is_dir():
         raise InputError(data, "no such data set", "write one with: signgen synthesize, or name another folder")
     if (folder / "cache.json").is_file():
@@ -71,7 +74,10 @@ def open_data(data: str | Path, split: str = "train") -> FrameCache:
             return cache
         for stale in (folder / "cache.json", *folder.glob("latents-*.npy")):
             stale.unlink()
-    return build_cache(_clips(Path(data), split), folder)
+    try:
+        return build_cache(_clips(Path(data), split), folder)
+    except PermissionError:
+        raise InputError(folder, "cannot be written", "give a folder that can be: --set cache=FOLDER") from None
 
 
 def _clip_names(root: Path, split: str) -> list[str] | None:
