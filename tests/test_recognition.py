@@ -1,0 +1,206 @@
+"""The recogniser: word errors by hand, decoding against enumeration, frames, saving, training that can be resumed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from signgen.errors import InputError
+from signgen.recognition import Recogniser, score_clip, summarise, word_error_rate, word_errors
+from signgen.recognition.augment import retimed, sign_at
+from signgen.recognition.decoding import beam_search, best_path
+from signgen.recognition.frames import shrink, small_frames, stride_of
+from signgen.recognition.network import GlossNetwork, NetworkSize
+from signgen.recognition.samples import Sample, Samples, spans_of
+from signgen.recognition.training import Schedule, Training
+from signgen.synthetic.dataset import Plan
+
+TINY = NetworkSize(32, 32, (8, 8, 8), 4, 16, 8)
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "expected"),
+    [
+        ("A B C", "A B C", (3, 0, 0, 0)),
+        ("A B C", "A X C", (3, 1, 0, 0)),
+        ("A B C", "A C", (3, 0, 1, 0)),
+        ("A B C", "A B B C", (3, 0, 0, 1)),
+        ("A B C D", "B C X D E", (4, 0, 1, 2)),
+        ("A B", "", (2, 0, 2, 0)),
+        ("", "A B", (0, 0, 0, 2)),
+        ("A B", "C A", (2, 2, 0, 0)),  # two substitutions, or one insertion and one deletion: as many errors
+        ("ICH HEUTE REGEN SEHEN", "HEUTE SCHNEE SEHEN GUT", (4, 1, 1, 1)),
+    ],
+)
+def test_word_errors_by_hand(reference: str, hypothesis: str, expected: tuple[int, int, int, int]) -> None:
+    got = word_errors(reference.split(), hypothesis.split())
+    assert (got.words, got.substitutions, got.deletions, got.insertions) == expected
+
+
+def test_word_error_rate_sums_over_sentences_before_it_divides() -> None:
+    total = word_error_rate([["A"], ["B", "C", "D"]], [["X", "Y"], ["B", "C", "D"]])
+    assert (total.errors, total.words, total.rate) == (2, 4, 0.5)
+    assert word_errors([], ["A"]).rate is None
+    with pytest.raises(InputError, match="1 for 2"):
+        word_error_rate([["A"], ["B"]], [["A"]])
+
+
+def _collapsed(path: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(label for label, _ in itertools.groupby(path) if label)
+
+
+def test_a_wide_beam_finds_the_likeliest_sequence_of_all() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        logits = torch.from_numpy(rng.normal(0, 2, (5, 4)))
+        log_probs = logits.log_softmax(-1).numpy()
+        shares: dict[tuple[int, ...], float] = {}
+        for path in itertools.product(range(4), repeat=5):
+            mass = float(np.exp(sum(log_probs[t, label] for t, label in enumerate(path))))
+            shares[_collapsed(path)] = shares.get(_collapsed(path), 0.0) + mass
+        assert tuple(beam_search(log_probs, 1000)) == max(shares, key=lambda labels: shares[labels])
+
+
+def test_the_beam_sums_alignments_that_the_best_path_does_not() -> None:
+    log_probs = np.log(np.array([[0.6, 0.4], [0.6, 0.4]]))  # blank twice: .36; label 1 in any way: .64
+    assert best_path(log_probs) == []
+    assert beam_search(log_probs) == [1]
+
+
+def test_equal_neighbours_merge_unless_a_blank_parts_them() -> None:
+    scores = np.eye(3)[[1, 1, 0, 1, 2, 2]]
+    assert best_path(scores) == [1, 1, 2]
+    assert beam_search(np.log(scores + 1e-9)) == [1, 1, 2]
+
+
+def test_every_second_frame_is_seen_at_25_a_second() -> None:
+    video = np.stack([np.full((8, 8, 3), index, np.uint8) for index in range(70)])
+    assert small_frames(video, 25.0, 8, 8)[:, 0, 0, 0].tolist() == list(range(0, 70, 2))
+    assert small_frames(iter(video), 25.0, 8, 8, first=1)[:, 0, 0, 0].tolist() == list(range(1, 70, 2))
+    assert [stride_of(fps) for fps in (10.0, 12.5, 25.0, 50.0)] == [1, 1, 2, 4]
+
+
+def test_shrinking_keeps_the_mean_and_refuses_floats() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 60, 40, 3), np.uint8)
+    assert shrink(frames, 12, 8).mean() == pytest.approx(frames.mean(), abs=1.5)
+    with pytest.raises(InputError, match="uint8"):
+        shrink(frames / 255.0, 12, 8)
+
+
+def test_saved_and_loaded_it_recognises_the_same(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    first = Recogniser(GlossNetwork(3, TINY).half().float(), "ABC")
+    first.save(tmp_path)
+    second = Recogniser.load(tmp_path)
+    video = np.random.default_rng(1).integers(0, 256, (30, 40, 40, 3), np.uint8)
+    assert np.allclose(first.log_probs(video), second.log_probs(video), atol=1e-6)
+    assert first.signature == second.signature
+    with pytest.raises(InputError, match="one output per gloss"):
+        Recogniser(GlossNetwork(3, TINY), "AB")
+    (tmp_path / "config.json").write_text(json.dumps({"size": {"height": 32}, "glosses": ["A"]}))
+    with pytest.raises(InputError, match="another network"):
+        Recogniser.load(tmp_path)
+    with pytest.raises(InputError, match="not found"):
+        Recogniser.load(tmp_path / "nowhere")
+
+
+def test_padding_in_a_batch_changes_nothing() -> None:
+    torch.manual_seed(0)
+    network = GlossNetwork(3, TINY).eval()
+    frames = torch.rand(2, 9, 3, 32, 32)
+    with torch.inference_mode():
+        both, counts = network(frames, torch.tensor([9, 6]))
+        alone, _ = network(frames[1:, :6], torch.tensor([6]))
+    assert counts.tolist() == [5, 3]
+    assert torch.allclose(both[1, :3], alone[0], atol=1e-5)
+
+
+def test_a_frozen_video_of_no_words_retains_nothing() -> None:
+    class Reader(Recogniser):
+        """Reads the words off the first pixel of each frame."""
+
+        def __init__(self) -> None:
+            pass
+
+        def recognise(self, frames, fps=25.0):
+            seen = [int(frame[0, 0, 0]) for frame in frames]
+            return ["-ABC"[value] for value, _ in itertools.groupby(seen) if value]
+
+    def video(*values: int) -> np.ndarray:
+        return np.stack([np.full((4, 4, 3), value, np.uint8) for value in values])
+
+    true = video(1, 1, 2, 3)
+    clips = [score_clip(Reader(), "ABC", generated, true) for generated in (true, video(1, 3, 3), video(0, 0))]
+    scores = summarise(clips)
+    assert scores["wer_true"] == 0
+    assert scores["wer_generated"] == pytest.approx(4 / 9)
+    assert scores["recognition_retained"] == pytest.approx(5 / 9)
+    assert (scores["words"], scores["deletions"], scores["insertions"]) == (9, 4, 0)
+    assert summarise([])["wer_generated"] is None
+
+
+def test_retiming_keeps_order_and_both_ends_near() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        picked = retimed(21, rng)
+        assert (np.diff(picked) >= 0).all()
+        assert picked[0] <= 1
+        assert picked[-1] >= 19
+        assert 17 <= len(picked) <= 26
+
+
+def test_signs_lie_where_the_score_puts_them() -> None:
+    plan = Plan(3, "dev", ("s01",))
+    marks = plan.score(0).marks
+    spans = spans_of(plan, 0, 1)
+    assert [tuple(2 * time + 1 for time in span) for span in spans] == [
+        pytest.approx((mark.start, mark.end)) for mark in marks
+    ]
+    assert sign_at([(1.0, 2.5), (4.0, 5.0)], np.arange(7)).tolist() == [-1, 0, 0, -1, 1, 1, -1]
+
+
+def _squares(count: int) -> Samples:
+    """Clips in which a bright square stands left (A), right (B), or first one and then the other."""
+    items = []
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        words = [["A"], ["B"], ["A", "B"], ["B", "A"]][index % 4]
+        frames = rng.integers(0, 30, (16, 32, 32, 3)).astype(np.uint8)
+        spans = [(16 * i / len(words) + 1, 16 * (i + 1) / len(words) - 2) for i in range(len(words))]
+        for word, (start, end) in zip(words, spans, strict=True):
+            left = 2 if word == "A" else 22
+            frames[int(start) : int(end) + 1, 12:20, left : left + 8] = 255
+        items.append(Sample(frames, np.zeros((16, 133, 3), np.float32), tuple(words), spans))
+    return Samples(tuple(items))
+
+
+def _trained(folder: Path, stops: list[int], steps: int) -> Training:
+    """A run of ``steps``, killed and begun again after each of ``stops`` steps."""
+    schedule = Schedule(steps=steps, batch=8, warmup=10, rate=4e-3)
+    for stop in [*stops, steps]:
+        training = Training(_squares(8), ("A", "B"), TINY, schedule)
+        training.run(folder / "run.pt", lambda line: None, until=stop)
+    return training
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> None:
+    whole, stopped = _trained(tmp_path / "a", [], 8), _trained(tmp_path / "b", [3, 6], 8)
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, stopped.network.state_dict()[name]), name
+    with pytest.raises(InputError, match="other steps"):
+        Training(_squares(8), ("A", "B"), TINY, Schedule(steps=9)).run(tmp_path / "a" / "run.pt", lambda line: None)
+
+
+def test_training_learns_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signgen.recognition.augment.MIRRORED", 0.0)  # here left and right are what tells words apart
+    network = _trained(tmp_path, [], 160).network
+    recogniser, held_out = Recogniser(network, ("A", "B")), _squares(12).items[8:]
+    errors = word_error_rate(
+        [sample.glosses for sample in held_out], [recogniser.recognise(sample.frames, 12.5) for sample in held_out]
+    )
+    assert errors.rate == 0
