@@ -19,8 +19,9 @@ RANKS = {
     "sources": 3, "pipeline": 3,
     "rendering": 4, "render": 4,
     "synthetic": 5, "data": 5, "metrics": 5,
-    "training": 6, "augment": 6,
-    "commands": 7, "cli": 7, "app": 7,
+    "training": 6, "augment": 6, "recognition": 6,
+    "evaluation": 7,
+    "commands": 8, "cli": 8, "app": 8,
 }  # fmt: skip
 
 

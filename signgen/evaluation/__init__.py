@@ -1,0 +1,1 @@
+"""Scores of generated video against true video: pairs of clips in, `EvaluationResult` out."""
