@@ -127,8 +127,15 @@ class PhoenixIndex:
             if row["name"] in seen:
                 raise InputError(path, f"line {number} repeats clip {row['name']}", "clip names must be unique")
             seen.add(row["name"])
-            yield Clip(row["name"], split, row["speaker"], tuple(row["orth"].split()), row["translation"],
-                       self._folder(split, row), self._keypoint_file(split, row["name"]))
+            yield Clip(
+                row["name"],
+                split,
+                row["speaker"],
+                tuple(row["orth"].split()),
+                row["translation"],
+                self._folder(split, row),
+                self._keypoint_file(split, row["name"]),
+            )
 
     def _folder(self, split: str, row: dict[str, str]) -> Path:
         named = row["video"].removesuffix("*.png").rstrip("/")
@@ -136,8 +143,11 @@ class PhoenixIndex:
         return self.release / "features" / "fullFrame-210x260px" / split / named
 
     def _keypoint_file(self, split: str, name: str) -> Path | None:
-        choices = (folder / f"{name}{suffix}" for folder in (self._keypoints, self._keypoints / split)
-                   for suffix in _KEYPOINT_SUFFIXES)
+        choices = (
+            folder / f"{name}{suffix}"
+            for folder in (self._keypoints, self._keypoints / split)
+            for suffix in _KEYPOINT_SUFFIXES
+        )
         return next((path for path in choices if path.is_file()), None)
 
 
@@ -145,8 +155,11 @@ def _find_release(root: Path) -> Path:
     for release in (root / _RELEASE, root / _RELEASE.name, root):
         if any((release / "annotations" / "manual").glob("PHOENIX-2014-T.*.corpus.csv")):
             return release
-    raise InputError(root, "holds no PHOENIX-2014-T.<split>.corpus.csv in annotations/manual",
-                     f"give the folder that contains {_RELEASE.parts[0]}")
+    raise InputError(
+        root,
+        "holds no PHOENIX-2014-T.<split>.corpus.csv in annotations/manual",
+        f"give the folder that contains {_RELEASE.parts[0]}",
+    )
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
