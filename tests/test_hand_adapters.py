@@ -129,6 +129,14 @@ def test_checkpoint_with_numpy_in_its_meta_data_is_read_and_code_in_it_is_not_ru
     torch.save({"state_dict": {"weight": weight}, "meta": meta}, tmp_path / "good.pth")
     assert read_state(tmp_path / "good.pth")["weight"].equal(weight)
 
+    # As numpy 1 wrote it, in the years of the published checkpoints.
+    content = {"state_dict": {"weight": weight}, "meta": meta}
+    torch.save(content, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    old = (tmp_path / "old.pth").read_bytes().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+    assert b"numpy.core.multiarray" in old
+    (tmp_path / "old.pth").write_bytes(old)
+    assert read_state(tmp_path / "old.pth")["weight"].equal(weight)
+
     torch.save({"state_dict": {"weight": weight}, "meta": SimpleNamespace(a=1)}, tmp_path / "unsafe.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "good.pth").read_bytes()[:300])
     torch.save({"a": 1}, tmp_path / "other.pth")

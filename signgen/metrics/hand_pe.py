@@ -149,8 +149,8 @@ class HandPE(_HandDistance):
         first, second = check_frames(pred), check_frames(target)
         if first.shape != second.shape:
             raise InputError("generated frames", f"shape {first.shape}", f"the true frames have {second.shape}")
-        joints = (look(self.detector, frames, xy, confidence) for frames in (first, second))
-        self._add(hand_pe(*joints, self.detector))
+        generated, true = (look(self.detector, frames, xy, confidence) for frames in (first, second))
+        self._add(hand_pe(generated, true, self.detector))
 
 
 class HandPEDrive(_HandDistance):

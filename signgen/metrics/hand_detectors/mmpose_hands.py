@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,10 @@ def config_name(checkpoint: Path) -> tuple[str, str]:
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
     """The weights of a checkpoint, read without running anything that is pickled in it."""
-    core = np._core.multiarray  # where numpy's arrays, which the meta data of a checkpoint holds, are put together
+    core = import_module("numpy._core.multiarray")  # puts together arrays in the meta data; numpy 1 called it otherwise
     dtypes = [type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int64)]
-    allowed = [np.dtype, np.ndarray, core._reconstruct, core.scalar, *dtypes]  # type: ignore[attr-defined]
+    old_names = [(getattr(core, name), f"numpy.core.multiarray.{name}") for name in ("_reconstruct", "scalar")]
+    allowed = [np.dtype, np.ndarray, core._reconstruct, core.scalar, *old_names, *dtypes]
     try:
         with torch.serialization.safe_globals(allowed):
             content = torch.load(path, map_location="cpu", weights_only=True)
