@@ -1,6 +1,7 @@
 """Scores of generated video: torchmetrics classes that stream, and the plain functions under them.
 
-Each class has a ``signature``: name, parameters and version of the definition, to be printed with its number.
+Each class has a ``signature``: name, parameters and version of the definition, to be printed with its number. All but
+FID are ratios of two sums: ``sums`` gives them, so that the values of clips can be put together again.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ _PUBLIC = {
     "PSNR": "image",
     "MAE": "image",
     "SSIMDefinition": "image",
+    "LPIPS": "lpips",
+    "FID": "fid",
     "HandSSIM": "hands",
+    "HandPE": "hand_pe",
+    "HandPEDrive": "hand_pe",
     "WristDistance": "wrists",
     "Flicker": "temporal",
     "MotionRatio": "temporal",
     "StillFlicker": "temporal",
     "TemporalDifferenceError": "temporal",
     "BackgroundDeviation": "temporal",
+    "TOF": "flow",
 }
 __all__ = [*sorted(_PUBLIC)]
 

@@ -9,8 +9,8 @@ import numpy as np
 from signgen.errors import InputError
 
 
-def as_unit(frames: Any, name: str) -> np.ndarray:
-    """Frames as float64 in [0, 1].
+def as_array(frames: Any, name: str) -> np.ndarray:
+    """Frames as they are, checked.
 
     Args:
         frames: (N,H,W,3) RGB, numpy or torch, uint8 in 0..255 or float in [0, 1].
@@ -23,21 +23,54 @@ def as_unit(frames: Any, name: str) -> np.ndarray:
     if array.ndim != 4 or array.shape[-1] != 3:
         raise InputError(name, f"shape {array.shape}", "frames are (N,H,W,3) RGB")
     if array.dtype == np.uint8:
-        return array / 255.0
+        return array
     if not np.issubdtype(array.dtype, np.floating):
         raise InputError(name, f"dtype {array.dtype}", "frames are uint8, or float in [0, 1]")
     if array.size and not (array.min() >= 0 and array.max() <= 1):
         span = f"values {array.min():g} to {array.max():g}"
         raise InputError(name, span, "float frames lie in [0, 1]: clip them")
-    return array.astype(np.float64)
+    return array
+
+
+def as_unit(frames: Any, name: str) -> np.ndarray:
+    """Frames as float64 in [0, 1]; arguments and errors as `as_array`."""
+    array = as_array(frames, name)
+    return array / 255.0 if array.dtype == np.uint8 else array.astype(np.float64)
+
+
+def as_bytes(frames: Any, name: str) -> np.ndarray:
+    """Frames as uint8, floats rounded to the nearest level; arguments and errors as `as_array`."""
+    array = as_array(frames, name)
+    return array if array.dtype == np.uint8 else np.rint(255.0 * array).astype(np.uint8)
+
+
+def _same_shape(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if first.shape != second.shape:
+        raise InputError("generated frames", f"shape {first.shape}", f"the true frames have {second.shape}")
+    return first, second
 
 
 def paired(pred: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     """Generated and true frames, both (N,H,W,3) float64 in [0, 1] and of the same shape."""
-    first, second = as_unit(pred, "generated frames"), as_unit(target, "true frames")
-    if first.shape != second.shape:
-        raise InputError("generated frames", f"shape {first.shape}", f"the true frames have {second.shape}")
-    return first, second
+    return _same_shape(as_unit(pred, "generated frames"), as_unit(target, "true frames"))
+
+
+def paired_bytes(pred: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Generated and true frames, both (N,H,W,3) uint8 and of the same shape."""
+    return _same_shape(as_bytes(pred, "generated frames"), as_bytes(target, "true frames"))
+
+
+def paired_levels(pred: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Generated and true frames on the 0..255 scale, of the same shape: uint8 where both are, else float64."""
+    first, second = _same_shape(as_array(pred, "generated frames"), as_array(target, "true frames"))
+    if first.dtype == np.uint8 and second.dtype == np.uint8:
+        return np.ascontiguousarray(first), np.ascontiguousarray(second)
+    return _as_levels(first), _as_levels(second)
+
+
+def _as_levels(frames: np.ndarray) -> np.ndarray:
+    scale = 1.0 if frames.dtype == np.uint8 else 255.0
+    return np.multiply(frames, scale, dtype=np.float64, order="C")
 
 
 def check_keypoints(xy: Any, confidence: Any, frames: int) -> tuple[np.ndarray, np.ndarray]:

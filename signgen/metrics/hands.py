@@ -133,5 +133,9 @@ class HandSSIM(Metric):
         self.hands += int(counted.sum())
         self.left_out += int((~counted).sum())
 
+    def sums(self) -> tuple[float, float]:
+        """Numerator and denominator of the value so far."""
+        return float(self.total), float(self.hands)
+
     def compute(self) -> torch.Tensor:
         return self.total / self.hands

@@ -155,6 +155,10 @@ class FrameMean(Metric):
         self.total += float(values.sum())
         self.frames += len(values)
 
+    def sums(self) -> tuple[float, float]:
+        """Numerator and denominator of the value so far."""
+        return float(self.total), float(self.frames)
+
     def compute(self) -> torch.Tensor:
         return self.total / self.frames
 

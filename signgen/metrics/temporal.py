@@ -14,18 +14,28 @@ import torch
 from torchmetrics import Metric
 
 from signgen.errors import InputError
-from signgen.metrics.frames import paired
-
-STILL = 6.0  # levels: a pixel is still between two true frames when no channel changes by more
-STEADY = 3.0  # levels: a pixel belongs to the background when no channel of the true clip deviates by more
+from signgen.metrics.frames import paired_levels
+from signgen.metrics.steps import STEADY, STILL, Steps, background_sums, gather_moments, measure_steps
 
 
 def _zero() -> torch.Tensor:
     return torch.zeros((), dtype=torch.float64)
 
 
-class _Clips(Metric):
-    """Keeps the end of the open clip, so that pieces of it join.
+def joined(carried: list[torch.Tensor], frames: np.ndarray) -> np.ndarray:
+    """New frames (N,H,W,...) after the carried last one (1,H,W,...) of the clip so far.
+
+    Raises:
+        InputError: they are of another size.
+    """
+    last = carried[0].cpu().numpy()
+    if last.shape[1:] != frames.shape[1:]:
+        raise InputError("frames", f"shape {frames.shape[1:]}", f"the clip so far has {last.shape[1:]}")
+    return np.concatenate([last, frames])
+
+
+class Clips(Metric):
+    """A ratio of two sums over clips that come in pieces; it keeps the end of the open clip, so that pieces join.
 
     The carried frames are list states and the metric is of the full-update kind: ``forward`` then gives the
     value of one piece without disturbing the running one.
@@ -37,8 +47,16 @@ class _Clips(Metric):
     def _carry(self, name: str) -> None:
         self.add_state(name, [], dist_reduce_fx=None)
 
+    def sums(self) -> tuple[float, float]:
+        """Numerator and denominator of the value so far."""
+        raise TypeError(f"{type(self).__name__} only gathers: use one of its subclasses")
 
-class _Differences(_Clips):
+    def compute(self) -> torch.Tensor:
+        numerator, denominator = self.sums()
+        return (_zero() + numerator) / denominator
+
+
+class _Differences(Clips):
     """Sums over all pairs of neighbouring frames; the public classes below differ in what they make of them.
 
     All have the same states, so that a ``MetricCollection`` computes them once.
@@ -62,37 +80,18 @@ class _Differences(_Clips):
 
     def update(self, pred: Any, target: Any, continues: bool = False) -> None:
         """Add consecutive frames (N,H,W,3), uint8 or float in [0, 1]."""
-        first, second = (255.0 * frames for frames in paired(pred, target))
+        first, second = paired_levels(pred, target)
         if not len(first):
             return
         if continues and self.last_pred:
-            first = np.concatenate([self._joined(self.last_pred, first), first])
-            second = np.concatenate([self._joined(self.last_true, second), second])
-        self.last_pred, self.last_true = [torch.from_numpy(first[-1:])], [torch.from_numpy(second[-1:])]
-        self._add(np.diff(first, axis=0), np.diff(second, axis=0))
+            first, second = joined(self.last_pred, first), joined(self.last_true, second)
+        self.last_pred, self.last_true = [torch.from_numpy(first[-1:].copy())], [torch.from_numpy(second[-1:].copy())]
+        self._add(measure_steps(first, second))
 
-    @staticmethod
-    def _joined(carried: list[torch.Tensor], frames: np.ndarray) -> np.ndarray:
-        last = carried[0].cpu().numpy()
-        if last.shape[1:] != frames.shape[1:]:
-            raise InputError("frames", f"shape {frames.shape[1:]}", f"the clip so far has {last.shape[1:]}")
-        return last
-
-    def _add(self, pred: np.ndarray, true: np.ndarray) -> None:
-        """Take differences of neighbouring frames, (N-1,H,W,3) in levels."""
-        if not len(pred):
-            return
-        moved = np.abs(pred)
-        self.pairs += len(pred)
-        self.pred_motion += float(moved.mean((1, 2, 3)).sum())
-        self.true_motion += float(np.abs(true).mean((1, 2, 3)).sum())
-        self.motion_error += float(np.abs(pred - true).mean((1, 2, 3)).sum())
-        still = (np.abs(true) <= STILL).all(-1)
-        self.still_sum += float(moved.mean(-1)[still].sum())
-        self.still_pixels += int(still.sum())
-
-    def compute(self) -> torch.Tensor:
-        raise TypeError(f"{type(self).__name__} only gathers: use one of its subclasses")
+    def _add(self, steps: Steps) -> None:
+        self.pairs += len(steps.pred_motion)
+        for name in ("pred_motion", "true_motion", "motion_error", "still_sum", "still_pixels"):
+            setattr(self, name, getattr(self, name) + float(getattr(steps, name).sum()))
 
 
 class Flicker(_Differences):
@@ -101,8 +100,8 @@ class Flicker(_Differences):
     higher_is_better = False
     signature = "flicker|mean-abs-difference|scale:255|rgb|v1"
 
-    def compute(self) -> torch.Tensor:
-        return self.pred_motion / self.pairs
+    def sums(self) -> tuple[float, float]:
+        return float(self.pred_motion), float(self.pairs)
 
 
 class MotionRatio(_Differences):
@@ -110,8 +109,8 @@ class MotionRatio(_Differences):
 
     signature = "motion_ratio|mean-abs-difference|pred/true|rgb|v1"
 
-    def compute(self) -> torch.Tensor:
-        return self.pred_motion / self.true_motion
+    def sums(self) -> tuple[float, float]:
+        return float(self.pred_motion), float(self.true_motion)
 
 
 class StillFlicker(_Differences):
@@ -120,8 +119,8 @@ class StillFlicker(_Differences):
     higher_is_better = False
     signature = f"still_flicker|mean-abs-difference|still:true<={STILL:g}|scale:255|rgb|v1"
 
-    def compute(self) -> torch.Tensor:
-        return self.still_sum / self.still_pixels
+    def sums(self) -> tuple[float, float]:
+        return float(self.still_sum), float(self.still_pixels)
 
 
 class TemporalDifferenceError(_Differences):
@@ -130,11 +129,11 @@ class TemporalDifferenceError(_Differences):
     higher_is_better = False
     signature = "temporal_difference_error|scale:255|rgb|v1"
 
-    def compute(self) -> torch.Tensor:
-        return self.motion_error / self.pairs
+    def sums(self) -> tuple[float, float]:
+        return float(self.motion_error), float(self.pairs)
 
 
-class BackgroundDeviation(_Clips):
+class BackgroundDeviation(Clips):
     """Standard deviation over a clip's time of generated background pixels, in levels; mean over pixels.
 
     Background are the pixels whose true values deviate by at most ``STEADY`` levels in every channel.
@@ -156,35 +155,32 @@ class BackgroundDeviation(_Clips):
 
     def update(self, pred: Any, target: Any, continues: bool = False) -> None:
         """Add consecutive frames (N,H,W,3), uint8 or float in [0, 1]; memory does not grow with the clip."""
-        both = np.stack(paired(pred, target)) * 255.0  # (2,N,H,W,3)
-        if not both.shape[1]:
+        both = paired_levels(pred, target)
+        if not len(both[0]):
             return
         if not continues:
             self._close()
-        self._accumulate(both)
-        count, _, squares = (m.cpu().numpy() for m in self.moments)
-        pred_std, true_std = np.sqrt(squares / count)
-        background = (true_std <= STEADY).all(-1)
-        self.open_sum = _zero() + float(pred_std.mean(-1)[background].sum())
-        self.open_pixels = _zero() + int(background.sum())
+        count, mean, squares = self._moments(both[0].shape[1:])
+        for i, frames in enumerate(both):
+            gather_moments(frames, count, mean[i], squares[i])
+        count += len(both[0])
+        self.moments = [_zero() + count, torch.from_numpy(mean), torch.from_numpy(squares)]
+        total, pixels = background_sums(squares[0], squares[1], count)
+        self.open_sum, self.open_pixels = _zero() + total, _zero() + pixels
 
     def _close(self) -> None:
         self.closed_sum += self.open_sum
         self.closed_pixels += self.open_pixels
         self.open_sum, self.open_pixels, self.moments = _zero(), _zero(), []
 
-    def _accumulate(self, both: np.ndarray) -> None:
-        """Join count, mean and squared deviations of the clip so far with those of new frames (Chan et al.)."""
-        new, mean = both.shape[1], both.mean(1)
-        squares = ((both - mean[:, None]) ** 2).sum(1)
-        if self.moments:
-            count, old_mean, old_squares = (m.cpu().numpy() for m in self.moments)
-            if old_mean.shape != mean.shape:
-                raise InputError("frames", f"shape {mean.shape[1:]}", f"the clip so far has {old_mean.shape[1:]}")
-            step, total = mean - old_mean, count + new
-            squares += old_squares + step**2 * (count * new / total)
-            mean, new = old_mean + step * (new / total), int(total)
-        self.moments = [_zero() + new, torch.from_numpy(mean), torch.from_numpy(squares)]
+    def _moments(self, shape: tuple[int, ...]) -> tuple[int, np.ndarray, np.ndarray]:
+        """Frames of the clip so far, their mean and squared deviations (2,H,W,3), generated and true; new arrays."""
+        if not self.moments:
+            return 0, np.zeros((2, *shape)), np.zeros((2, *shape))
+        count, mean, squares = (m.cpu().numpy().copy() for m in self.moments)
+        if mean.shape[1:] != shape:
+            raise InputError("frames", f"shape {shape}", f"the clip so far has {mean.shape[1:]}")
+        return int(count), mean, squares
 
-    def compute(self) -> torch.Tensor:
-        return (self.closed_sum + self.open_sum) / (self.closed_pixels + self.open_pixels)
+    def sums(self) -> tuple[float, float]:
+        return float(self.closed_sum + self.open_sum), float(self.closed_pixels + self.open_pixels)
