@@ -16,9 +16,11 @@ from signgen.recognition.augment import retimed, sign_at
 from signgen.recognition.decoding import beam_search, best_path
 from signgen.recognition.frames import shrink, small_frames, stride_of
 from signgen.recognition.network import GlossNetwork, NetworkSize
+from signgen.recognition.recogniser import WEIGHTS
 from signgen.recognition.samples import Sample, Samples, spans_of
 from signgen.recognition.training import Schedule, Training
-from signgen.synthetic.dataset import Plan
+from signgen.synthetic.dataset import Plan, draw_clip, pick_signers
+from signgen.synthetic.lexicon import glosses
 
 TINY = NetworkSize(32, 32, (8, 8, 8), 4, 16, 8)
 
@@ -204,3 +206,12 @@ def test_training_learns_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         [sample.glosses for sample in held_out], [recogniser.recognise(sample.frames, 12.5) for sample in held_out]
     )
     assert errors.rate == 0
+
+
+def test_the_shipped_recogniser_reads_drawn_sentences_that_it_was_not_trained_on() -> None:
+    recogniser = Recogniser.load()
+    assert set(glosses()) - set(recogniser.glosses) == {"KOMMEN"}  # as its card says
+    assert (WEIGHTS / "model.safetensors").stat().st_size <= 2.5 * 2**20
+    plan = Plan(14, "dev", pick_signers("24", "dev"))
+    heard = [recogniser.recognise(image for image, _ in draw_clip(plan, index)) for index in (0, 2)]
+    assert word_error_rate([plan.score(index).glosses for index in (0, 2)], heard).errors <= 1
