@@ -16,7 +16,9 @@ from signgen.metrics.frames import paired
 from signgen.metrics.image import FrameMean
 from signgen.metrics.weight_files import Published, fill, fingerprint, read_tensors
 
-ALEXNET = Published("LPIPS", "alexnet-owt-7be5be79.pth", "https://download.pytorch.org/models/")
+ALEXNET = Published(
+    "LPIPS", "alexnet-owt-7be5be79.pth", "https://download.pytorch.org/models/", ("alexnet-owt-4df8aa71.pth",)
+)
 HEADS = Published("LPIPS", "alex.pth", "https://github.com/richzhang/PerceptualSimilarity (lpips/weights/v0.1)")
 BATCH = 8  # frames that pass the network together
 
