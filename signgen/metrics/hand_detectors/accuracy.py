@@ -47,8 +47,9 @@ def measure(detector: HandDetector, clips: Iterable[Clip], blur: float = 1.0) ->
     """A detector's error on true frames, over the joints that the keypoints know and the hands that it finds.
 
     Returns:
-        hands, share_found, share_found_where_no_hand_is; and where any was found mean_px and median_px (Euclidean),
-        mean_l1_px (the unit of Hand PE), mean_share_of_box, share_within_tenth_of_box, mean_px_tips by finger.
+        hands, share_found, boxes_without_hand, share_found_where_no_hand_is; and where any was found mean_px and
+        median_px (Euclidean), mean_l1_px (the unit of Hand PE), mean_share_of_box, share_within_tenth_of_box and
+        mean_px_tips by finger.
     """
     parts = [_clip(detector, blurred(frames, blur) if blur > 1 else frames, xy, sure) for frames, xy, sure in clips]
     return _summary(*(np.concatenate(part) for part in zip(*parts, strict=True)))
@@ -77,6 +78,7 @@ def _summary(
     shares = {
         "hands": len(seen),
         "share_found": round(float(seen.mean()), 4),
+        "boxes_without_hand": len(empty),
         "share_found_where_no_hand_is": round(float(empty.mean()), 4),
     }
     if not seen.any():

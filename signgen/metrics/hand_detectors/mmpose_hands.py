@@ -67,7 +67,7 @@ def config_name(checkpoint: Path) -> tuple[str, str]:
         if words in name:
             variant = next((v for v in VARIANTS if v in name.split("_")), "")
             return folder, stem.format(variant and f"{variant}-")
-    raise InputError(checkpoint, "its name does not say which model it is", f"rename it to {WANTED}")
+    raise InputError(checkpoint, "its name does not say which model it is", f"give {WANTED}")
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
