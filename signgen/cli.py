@@ -12,6 +12,7 @@ from signgen.errors import SignGenError
 # Command -> one line for `signgen --help`. The command itself is `signgen.commands.<name>.command`.
 COMMANDS = {
     "render": "Turn keypoints into photo-real signing video.",
+    "evaluate": "Score generated video against true video.",
     "convert": "Write keypoints in another file format.",
     "inspect": "Say what a keypoint file holds and what it lacks.",
     "draw": "Draw the pose images that the model sees.",

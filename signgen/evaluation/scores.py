@@ -44,7 +44,11 @@ METRICS: dict[str, Direction] = {
     "motion_ratio": Direction("motion ratio", "1", 3),
     "still_flicker": Direction("still flicker", "lower", 2),
     "background_deviation": Direction("background deviation", "lower", 2),
+    "wer_true": Direction("WER on true video", "-", 3),
+    "wer_generated": Direction("WER", "lower", 3),
+    "recognition_retained": Direction("recognition retained", "higher", 3),
 }
+ON_REQUEST = ("wer_true", "wer_generated", "recognition_retained")  # listed only where a recogniser was asked for
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,6 @@ class EvaluationResult:
         versions: of everything that has a say in the numbers.
         warnings: what a reader of the numbers must know.
         settings: what was compared, and under which options.
-        recognition: word error rates, where a recogniser was asked for.
         against: the comparison with another system, where one was given.
     """
 
@@ -112,14 +115,12 @@ class EvaluationResult:
     versions: Mapping[str, str]
     warnings: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    recognition: Mapping[str, Any] | None = None
     against: Against | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dicts, lists, numbers and None; the optional parts are left out where there are none."""
+        """Plain dicts, lists, numbers and None; ``against`` is left out where there is none."""
         plain = asdict(self)
-        optional = ("against", "recognition")
-        return {key: _plain(value) for key, value in plain.items() if key not in optional or value is not None}
+        return {key: _plain(value) for key, value in plain.items() if key != "against" or value is not None}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> EvaluationResult:
