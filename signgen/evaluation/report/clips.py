@@ -50,7 +50,9 @@ class HandCrop:
 
 @dataclass(frozen=True, eq=False)
 class ReportClip:
-    """One clip of the report. Frames may be lazy: each is asked for once, in order, and only where it is embedded.
+    """One clip of the report.
+
+    Frames may be lazy: only those that are embedded are asked for, in order after a first trial.
 
     Args:
         name: as in the clips of the evaluation result.
