@@ -6,7 +6,7 @@ from torchmetrics import MetricCollection
 
 from signgen.errors import InputError
 from signgen.metrics import BackgroundDeviation, Flicker, MotionRatio, StillFlicker, TemporalDifferenceError
-from signgen.metrics.temporal import STEADY
+from signgen.metrics.steps import STEADY, background_deviation, measure_steps
 
 RNG = np.random.default_rng(2)
 STEPS = (Flicker, MotionRatio, StillFlicker, TemporalDifferenceError)
@@ -28,6 +28,35 @@ def test_a_clip_in_pieces_scores_as_the_whole(kind: type) -> None:
     whole = value(kind, (PRED, TRUE, False))
     pieces = value(kind, (PRED[:1], TRUE[:1], False), (PRED[1:5], TRUE[1:5], True), (PRED[5:], TRUE[5:], True))
     assert pieces == pytest.approx(whole, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_floats_score_as_bytes(kind: type) -> None:
+    expected = value(kind, (PRED, TRUE, False))
+    assert value(kind, (PRED / 255.0, TRUE / 255.0, False)) == pytest.approx(expected, rel=1e-9)
+    assert value(kind, (PRED[:3], TRUE[:3], False), (PRED[3:] / 255.0, TRUE[3:], True)) == pytest.approx(expected)
+
+
+def test_step_by_step_values_have_the_sums_of_the_metrics() -> None:
+    steps = measure_steps(PRED, TRUE)
+    numerator = {
+        Flicker: steps.pred_motion,
+        MotionRatio: steps.pred_motion,
+        StillFlicker: steps.still_sum,
+        TemporalDifferenceError: steps.motion_error,
+    }
+    denominator = {MotionRatio: steps.true_motion, StillFlicker: steps.still_pixels}
+    for kind in STEPS:
+        assert numerator[kind].shape == (len(TRUE) - 1,)
+        metric = kind()
+        metric.update(PRED, TRUE)
+        below = denominator.get(kind, np.ones(len(TRUE) - 1))
+        assert metric.sums() == pytest.approx((numerator[kind].sum(), below.sum()))
+    changes = np.abs(np.diff(PRED.astype(float), axis=0)).mean((1, 2, 3))
+    assert steps.pred_motion == pytest.approx(changes)
+    assert measure_steps(PRED[:1], TRUE[:1]).pred_motion.shape == (0,)
+    total, pixels = background_deviation(PRED, TRUE)
+    assert total / pixels == pytest.approx(value(BackgroundDeviation, (PRED, TRUE, False)))
 
 
 @pytest.mark.parametrize("kind", EVERY)

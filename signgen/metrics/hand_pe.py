@@ -125,6 +125,10 @@ class _HandDistance(Metric):
         self.not_found += int(errors.not_found.sum())
         self.not_found_true += int(errors.not_found_true.sum())
 
+    def sums(self) -> tuple[float, float]:
+        """Numerator and denominator of the value so far."""
+        return float(self.total), float(self.joints)
+
     def compute(self) -> torch.Tensor:
         return self.total / self.joints
 

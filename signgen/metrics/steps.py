@@ -68,11 +68,15 @@ def measure_steps(pred: Any, target: Any) -> Steps:
     Args:
         pred, target: generated and true frames (N,H,W,3), uint8 or float in [0, 1].
     """
-    first, second = paired_levels(pred, target)
-    if len(first) < 2:
+    return steps_of_levels(*paired_levels(pred, target))
+
+
+def steps_of_levels(pred: np.ndarray, true: np.ndarray) -> Steps:
+    """As `measure_steps`, of what `paired_levels` gave."""
+    if len(pred) < 2:
         return Steps(*np.zeros((5, 0)))
-    sums = _measure(first, second, STILL + ROUNDING)
-    sums[:3] /= np.prod(first.shape[1:])
+    sums = _measure(pred, true, STILL + ROUNDING)
+    sums[:3] /= np.prod(pred.shape[1:])
     return Steps(*sums)
 
 

@@ -15,7 +15,7 @@ from torchmetrics import Metric
 
 from signgen.errors import InputError
 from signgen.metrics.frames import paired_levels
-from signgen.metrics.steps import STEADY, STILL, Steps, background_sums, gather_moments, measure_steps
+from signgen.metrics.steps import STEADY, STILL, Steps, background_sums, gather_moments, steps_of_levels
 
 
 def _zero() -> torch.Tensor:
@@ -86,7 +86,7 @@ class _Differences(Clips):
         if continues and self.last_pred:
             first, second = joined(self.last_pred, first), joined(self.last_true, second)
         self.last_pred, self.last_true = [torch.from_numpy(first[-1:].copy())], [torch.from_numpy(second[-1:].copy())]
-        self._add(measure_steps(first, second))
+        self._add(steps_of_levels(first, second))
 
     def _add(self, steps: Steps) -> None:
         self.pairs += len(steps.pred_motion)

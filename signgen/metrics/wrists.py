@@ -61,6 +61,10 @@ class WristDistance(Metric):
         self.wanted += int(wanted.sum())
         self.found += int(found.sum())
 
+    def sums(self) -> tuple[float, float]:
+        """Numerator and denominator of the value so far."""
+        return float(self.total), float(self.found)
+
     def compute(self) -> torch.Tensor:
         return self.total / self.found
 
