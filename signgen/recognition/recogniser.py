@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ class Recogniser:
                 raise InputError(path, "not found", "train a recogniser with tools/train_recogniser.py")
         try:
             config = json.loads(settings.read_text(encoding="utf-8"))
-            size = {k: tuple(v) if isinstance(v, list) else v for k, v in config["size"].items()}
+            size: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["size"].items()}
             network = GlossNetwork(len(config["glosses"]), NetworkSize(**size))
             network.load_state_dict(load_file(weights))
         except (RuntimeError, KeyError, TypeError, ValueError) as error:

@@ -8,7 +8,7 @@ Small clips lie in a `FrameCache`, and beside it ``glosses.json`` says what is s
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -112,7 +112,8 @@ def drawn_by(root: Path, split: str) -> Plan | None:
     settings = json.loads(path.read_text(encoding="utf-8"))["splits"].get(split, {}).get("settings", {})
     if settings.pop("version", None) != VERSION:
         return None
-    return Plan(**{key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()})
+    fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
+    return Plan(**fields)
 
 
 def spans_of(plan: Plan, index: int, first: int) -> Spans:
@@ -171,7 +172,7 @@ def _draw(plan: Plan, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield frame.image, np.concatenate([frame.xy, frame.confidence[:, None]], 1)
 
 
-def _annotate(folder: Path, words: dict[str, tuple[tuple[str, ...], Spans | None]]) -> None:
+def _annotate(folder: Path, words: Mapping[str, tuple[tuple[str, ...], Spans | None]]) -> None:
     content = {name: {"glosses": glosses, "spans": spans} for name, (glosses, spans) in words.items()}
     partial = folder / f".{ANNOTATIONS}.partial"
     partial.write_text(json.dumps(content), encoding="utf-8")
