@@ -102,6 +102,9 @@ def test_parameters_count_and_are_in_the_signature() -> None:
     )
     assert "levels:1," in TOF(other).signature
     assert "box7" in TOF(other).signature
+    metric = TOF(other).to("cpu")  # a torch module like any other
+    metric.update(pred, true)
+    assert float(metric.compute()) == pytest.approx(tof(pred, true, other)[0])
 
 
 def test_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:

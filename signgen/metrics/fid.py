@@ -106,6 +106,7 @@ class FID(FrechetInceptionDistance):
         name: str = "given",
         **kwargs: Any,
     ) -> None:
+        module: nn.Module
         if features is None:
             module, digits = load_inception(weights, scaling)
             described = f"inception_v3:torchvision,pool3,weights:{digits}|resize:bilinear{SIDE}|input:{scaling}"

@@ -95,7 +95,7 @@ class TOF(Clips):
 
     def __init__(self, parameters: Farneback = DEFAULT, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.parameters = parameters
+        self.farneback = parameters
         for name in ("total", "pairs"):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self._carry("last_pred")
@@ -103,7 +103,7 @@ class TOF(Clips):
 
     @property
     def signature(self) -> str:
-        return f"tof|l2|{self.parameters.signature}|px|v1"
+        return f"tof|l2|{self.farneback.signature}|px|v1"
 
     def update(self, pred: Any, target: Any, continues: bool = False) -> None:
         """Add consecutive frames (N,H,W,3), uint8 or float in [0, 1]; ``continues`` goes on with the last clip."""
@@ -113,7 +113,7 @@ class TOF(Clips):
         if continues and self.last_pred:
             first, second = joined(self.last_pred, first), joined(self.last_true, second)
         self.last_pred, self.last_true = [torch.from_numpy(first[-1:].copy())], [torch.from_numpy(second[-1:].copy())]
-        values = tof(first, second, self.parameters)
+        values = tof(first, second, self.farneback)
         self.total += float(values.sum())
         self.pairs += len(values)
 
