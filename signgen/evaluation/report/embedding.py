@@ -80,7 +80,7 @@ def embed(clip: ReportClip, worst: int, share: int, limits: Limits) -> Embedded:
     height, width = clip.true[worst].shape[:2]
     fitting = int(room / (SPARE * _bytes(trial)))
     first, last = span(clip.frames, worst, min(fitting, limits.frames))
-    run = [trial if frame == worst else _encode(clip, frame, limits.side) for frame in range(first, last + 1)]
+    run = [_encode(clip, frame, limits.side) for frame in range(first, last + 1)]  # in order, as lazy frames like it
     start, stop = _trimmed([_bytes(pictures) for pictures in run], worst - first, room)
     streams = {name: [pictures[name] for pictures in run[start:stop]] for name in trial}
     return Embedded(first + start, streams, fitted((width, height), limits.side), (width, height), source)
