@@ -55,15 +55,16 @@ def _scores(result: EvaluationResult) -> object:
     table.add_column("mean over")
     for name, value in result.metrics.items():
         row = METRICS[name]
-        counted = _counted(name, counts) if value is not None else ""
+        counted = counted_text(name, counts) if value is not None else ""
         interval = interval_text(result.intervals.get(name), row.digits)
         table.add_row(row.label, number_text(value, row.digits), interval, _ARROWS[row.better], counted)
     return table
 
 
-def _counted(name: str, counts: Mapping[str, int]) -> str:
+def counted_text(name: str, counts: Mapping[str, int]) -> str:
+    """What a metric is a mean over, such as ``1,204 hands found``; empty where the counts do not say."""
     key, unit = _COUNTED.get(name, ("frames", "frames"))
-    return f"{counts[key]} {unit}" if key in counts else ""
+    return f"{counts[key]:,} {unit}" if key in counts else ""
 
 
 def _comparison(result: EvaluationResult, against: Against) -> object:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from signgen.evaluation.scores import METRICS
-
-Counted = Literal["frames", "hands"]
 
 DIRECTIONS = {
     "higher": "↑ higher is better",
@@ -25,19 +22,16 @@ class Label:
     Args:
         text: its name for people, without the unit.
         unit: of its values, empty for a plain number.
-        counted: what its mean runs over, a key of the result's counts.
         better: a key of `DIRECTIONS`.
         digits: decimals that are shown.
     """
 
     text: str
     unit: str = ""
-    counted: Counted = "frames"
     better: str = ""
     digits: int = 4
 
 
-_HANDS = ("hand_ssim", "hand_pe", "hand_pe_drive", "wrist_px")
 _UNITS = {
     "psnr": "dB", "hand_pe": "px", "hand_pe_drive": "px", "wrist_px": "px", "tof": "px",
     "temporal_difference_error": "levels", "flicker": "levels", "still_flicker": "levels",
@@ -47,12 +41,12 @@ _UNITS = {
 
 def label(metric: str) -> Label:
     """The words for a metric; one that `METRICS` does not know keeps its own name and has no direction."""
-    unit, counted = _UNITS.get(metric, ""), "hands" if metric in _HANDS else "frames"
+    unit = _UNITS.get(metric, "")
     known = METRICS.get(metric)
     if known is None:
-        return Label(metric.replace("_", " "), unit, counted)
+        return Label(metric.replace("_", " "), unit)
     text = known.label.removesuffix(f" {unit}") if unit else known.label
-    return Label(text[:1].upper() + text[1:] if text.islower() else text, unit, counted, known.better, known.digits)
+    return Label(text[:1].upper() + text[1:] if text.islower() else text, unit, known.better, known.digits)
 
 
 def badness(metric: str, value: float) -> float | None:

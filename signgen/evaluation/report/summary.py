@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from signgen.evaluation.report.gallery import FRAME_METRICS
 from signgen.evaluation.report.labels import DIRECTIONS, badness, label, shown
 from signgen.evaluation.scores import Against, Difference, EvaluationResult, Interval
+from signgen.evaluation.table import counted_text
 
 SORTED_BY = ("hand_ssim", *FRAME_METRICS)  # what clips are sorted by at first, where it was computed
 NONE = "–"
@@ -61,7 +62,7 @@ def _row(name: str, result: EvaluationResult) -> Row:
         value=shown(name, value),
         interval=interval,
         no_interval=why_none if interval == NONE else "",
-        counted=_counted(words.counted, result.counts),
+        counted=counted_text(name, result.counts) or NONE,
         signature=result.signatures.get(name, ""),
         reason=result.not_computed.get(name, "nothing was there to be measured") if value is None else "",
     )
@@ -92,10 +93,6 @@ def _compared(name: str, result: EvaluationResult, against: Against, difference:
 
 def _interval(name: str, interval: Interval | None) -> str:
     return NONE if interval is None else f"{shown(name, interval[0])} to {shown(name, interval[1])}"
-
-
-def _counted(unit: str, counts: Mapping[str, int]) -> str:
-    return f"{counts[unit]:,} {unit}" if unit in counts else NONE
 
 
 def clip_scores(result: EvaluationResult, name: str) -> dict[str, float]:
