@@ -74,7 +74,7 @@ from signgen.commands.common import common_options, emit, progress
 )
 @click.option("--split", type=click.Choice(["train", "dev", "test"]), help="Of data sets [test, or the only one].")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N clips of REFERENCE.")
-@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes; all cores by default.")
+@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes [all cores, fewer for few frames].")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of intervals and p-values.")
 @common_options
 def command(as_json: bool, csv_file: str | None, report: str | None, report_clips: int, **options: Any) -> None:
@@ -106,7 +106,7 @@ def _request(options: dict[str, Any]) -> Any:
             recogniser=recogniser is not None,
             recogniser_folder=Path(recogniser) if recogniser else None,
         ),
-        jobs=options["jobs"] or os.cpu_count() or 1,
+        jobs=options["jobs"],
     )
 
 

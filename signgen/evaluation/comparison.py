@@ -8,13 +8,15 @@ large as the true one, in either direction.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from signgen.evaluation.intervals import percentile_interval, quotients, resample
 from signgen.evaluation.scores import METRICS, Difference
 
 FLIPS = 10_000  # random swaps; where there are at most as many ways to swap, all of them are taken
-_CLOSE = 1e-12  # relative to the values: differences this near are equal but for rounding
+_CLOSE = 1e-12  # values this near, relative to their size, are equal but for rounding
 
 
 def compare(first: np.ndarray, second: np.ndarray, names: list[str], seed: int) -> dict[str, Difference]:
@@ -44,7 +46,7 @@ def _differences(values: np.ndarray, name: str) -> np.ndarray:
 def better_of(name: str, difference: float) -> str | None:
     """Which system is better by a difference of `compare`, interval or not."""
     better = METRICS[name].better
-    if difference == 0 or better == "-":
+    if abs(difference) <= _CLOSE or better == "-":
         return None
     return "generated" if (difference > 0) == (better == "higher") else "against"
 
@@ -64,11 +66,13 @@ def permutation_p(both: np.ndarray, name: str, seed: int, flips: int = FLIPS) ->
     return extreme / len(differences) if exact else (extreme + 1) / (len(differences) + 1)
 
 
-def _all_swaps(clips: int) -> list[np.ndarray]:
-    return [(np.arange(2**clips)[:, None] >> np.arange(clips)) & 1]
+def _all_swaps(clips: int) -> Iterator[np.ndarray]:
+    """All ways to swap or not, (2**C, C) of 0 and 1."""
+    yield (np.arange(2**clips)[:, None] >> np.arange(clips)) & 1
 
 
-def _random_swaps(clips: int, flips: int, seed: int, block: int = 500) -> list[np.ndarray]:
-    """(block, C) of 0 and 1, as bytes."""
+def _random_swaps(clips: int, flips: int, seed: int, block: int = 500) -> Iterator[np.ndarray]:
+    """Pieces (block, C) of 0 and 1, as bytes: memory does not grow with flips times clips."""
     rng = np.random.default_rng(seed)
-    return [rng.integers(0, 2, (min(block, flips - done), clips), np.int8) for done in range(0, flips, block)]
+    for done in range(0, flips, block):
+        yield rng.integers(0, 2, (min(block, flips - done), clips), np.int8)

@@ -102,6 +102,9 @@ def make_plan(
     problems.raise_if_any(made[0].path)
     plan.pairs = tuple(_fit(true, row, given, rules, problems) for row in rows)
     problems.raise_if_any(made[0].path)
+    if given is not None and not any(pair.keypoints for pair in plan.pairs):
+        got = f"holds keypoints of none of the clips, such as {listed([pair.name for pair in plan.pairs])}"
+        raise InputError(given, got, "give one file per clip, named as the clip")
     _record(plan, problems)
     return plan
 

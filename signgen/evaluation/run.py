@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ from signgen.evaluation.workers import Task, score_all
 
 _PACKAGES = ("numpy", "torch", "torchmetrics", "numba", "opencv-python-headless", "pillow", "av")
 FEW_CLIPS = 10
+FRAMES_A_PROCESS = 200  # what one scores while another one starts
 Sink = Callable[[ClipSums], None]
 
 
@@ -36,7 +38,7 @@ class Request:
         rules: for clips that do not fit.
         measure: what to measure with.
         seed: of the bootstrap and of the permutation test.
-        jobs: processes.
+        jobs: processes; None for one a core, or fewer where there are few frames (`processes`).
     """
 
     generated: str | Path
@@ -48,7 +50,7 @@ class Request:
     rules: Rules = Rules()
     measure: MeasureOptions = MeasureOptions()
     seed: int = 0
-    jobs: int = 1
+    jobs: int | None = 1
 
     def __post_init__(self) -> None:
         for name in ("jobs", "limit"):
@@ -105,11 +107,16 @@ def run(
         progress(done, total)
 
     summary = Summary(plan, built, request.seed, None if request.against is None else str(request.against))
-    for sums in score_all(tasks, request.measure, built.measures, request.jobs, advance):
+    for sums in score_all(tasks, request.measure, built.measures, request.jobs or processes(total), advance):
         for sink in sinks:
             sink(sums)
         summary.add(sums)
     return summary.result(versions(), settings(request, plan))
+
+
+def processes(frames: int) -> int:
+    """How many are worth their start, of several seconds each."""
+    return max(1, min(os.cpu_count() or 1, frames // FRAMES_A_PROCESS))
 
 
 def warn_of_few(plan: Plan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,9 @@ class Features(Measure):
         self.metric.reset()
         for name, value in moments.items():
             setattr(self.metric, name, torch.as_tensor(value))
-        found = float(self.metric.compute())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a value without an update: the states are given
+            found = float(self.metric.compute())
         return None if np.isnan(found) else found
 
 
