@@ -150,8 +150,8 @@ def test_says_what_was_compared_and_that_it_is_generated(tmp_path):
 def test_second_system_has_a_table_with_signs_and_p_values(tmp_path):
     page = written(tmp_path, result=make_result(["a"], against=True))
     rows = [text for text in page.texts("tr") if "0.6100" in text or "20.00" in text]
-    assert rows[0] == "Hand SSIM 0.7123 0.6100 +0.1023 0.0811 to 0.1234 < 0.001 the first"
-    assert rows[1] == "PSNR dB 28.46 20.00 \N{MINUS SIGN}3.46 – – –"
+    assert rows[0] == "Hand SSIM 0.7123 0.6100 +0.1023 0.0811 to 0.1234 < 0.001 first, excludes 0"
+    assert rows[1] == "PSNR dB 28.46 20.00 \N{MINUS SIGN}3.46 – – neither, no interval"
     assert len(rows) == 2
     assert not any("Compared with" in text for text in written(tmp_path).texts("h3"))
 

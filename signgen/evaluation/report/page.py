@@ -14,7 +14,7 @@ from signgen.evaluation.report.clips import ReportClip
 from signgen.evaluation.report.embedding import QUALITY, Embedded, Limits, embed
 from signgen.evaluation.report.gallery import ranked, worst_frame
 from signgen.evaluation.report.labels import badness, label, shown, with_unit
-from signgen.evaluation.report.summary import clip_orders, clip_scores, compared, rows
+from signgen.evaluation.report.summary import clip_orders, clip_scores, compared, counts, rows
 from signgen.evaluation.report.walls import walls
 from signgen.evaluation.scores import EvaluationResult
 
@@ -59,7 +59,7 @@ def context(result: EvaluationResult, clips: Sequence[ReportClip], words: Words,
         "notice": NOTICE,
         "facts": _facts(result, words),
         "warnings": result.warnings,
-        "counts": [(key.replace("_", " "), f"{number:,}") for key, number in result.counts.items()],
+        "counts": counts(result),
         "rows": rows(result),
         "generated": words.generated,
         "compared": compared(result),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from signgen.evaluation.report.gallery import FRAME_METRICS
 from signgen.evaluation.report.labels import DIRECTIONS, badness, label, shown
 from signgen.evaluation.scores import Against, Difference, EvaluationResult, Interval
-from signgen.evaluation.table import counted_text
+from signgen.evaluation.table import counted_text, verdict
 
 SORTED_BY = ("hand_ssim", *FRAME_METRICS)  # what clips are sorted by at first, where it was computed
 NONE = "–"
@@ -68,6 +68,12 @@ def _row(name: str, result: EvaluationResult) -> Row:
     )
 
 
+def counts(result: EvaluationResult) -> list[tuple[str, str]]:
+    """(words, number) of what was counted or left out; of zeros only the hands that were left out."""
+    told = ((key, number) for key, number in result.counts.items() if number or key == "hands_left_out")
+    return [(key.replace("_", " "), f"{number:,}") for key, number in told]
+
+
 def compared(result: EvaluationResult) -> list[Compared]:
     """One row for each metric that both systems have; none without a second system."""
     if result.against is None:
@@ -87,7 +93,7 @@ def _compared(name: str, result: EvaluationResult, against: Against, difference:
         difference=("+" if mean > 0 else "") + shown(name, mean),
         interval=_interval(name, difference.interval),
         p=NONE if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
-        better={"generated": "the first", "against": "the second"}.get(difference.better or "", NONE),
+        better=verdict(difference).replace("generated", "first").replace("against", "second"),
     )
 
 
