@@ -11,6 +11,7 @@ import numpy as np
 from signgen.evaluation.pairing import Pair
 from signgen.evaluation.report import HandCrop, ReportClip
 from signgen.evaluation.scoring import generated_frames, read_pair_keypoints
+from signgen.evaluation.source_picture import source_picture
 from signgen.keypoints import Keypoints
 
 HANDS = 24  # candidates of a clip for the gallery
@@ -29,6 +30,7 @@ def report_clip(pair: Pair, per_frame: Mapping[str, np.ndarray]) -> ReportClip:
         fps=pair.fps,
         generated=LazyFrames(pair.frames, lambda start: generated_frames(pair.systems[0], pair, start)),
         true=LazyFrames(pair.frames, lambda start: pair.true.read(pair.frames, start)),
+        source=source_picture(pair.systems[0].path),
         pose=None if keypoints is None else LazyFrames(pair.frames, lambda start: _poses(keypoints, start)),
         per_frame=values,
         hands=[] if keypoints is None or "hand_ssim" not in values else worst_hands(pair, keypoints),
