@@ -9,7 +9,7 @@ from signgen.errors import InputError
 from signgen.evaluation.clips import ClipSet, VideoClip
 from signgen.keypoints import Keypoints, read_keypoints
 
-_SUFFIXES = (".npz", ".json", ".pose", ".pkl", ".npy", ".txt")
+KEYPOINT_SUFFIXES = (".npz", ".json", ".pose", ".pkl", ".npy", ".txt")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def _in_folder(folder: Path, name: str, split: str | None) -> KeypointFile | Non
     places = [folder, folder / "keypoints"]
     places += [place / split for place in places if split is not None]
     for place in places:
-        for candidate in (*(place / f"{name}{suffix}" for suffix in _SUFFIXES), place / name):
+        for candidate in (*(place / f"{name}{suffix}" for suffix in KEYPOINT_SUFFIXES), place / name):
             if candidate.exists():
                 return KeypointFile(candidate)
     return None

@@ -8,11 +8,16 @@ from pathlib import Path
 
 from signgen.errors import InputError
 from signgen.evaluation.frame_table import FrameTable
+from signgen.evaluation.keypoint_files import KEYPOINT_SUFFIXES
 from signgen.evaluation.pairing import Plan
 from signgen.evaluation.run import Request, Sink, plan_of, run
 from signgen.evaluation.scores import EvaluationResult
 from signgen.evaluation.worst import WorstClips
 from signgen.rendering.staging import Staging
+from signgen.sources import VIDEO_SUFFIXES
+from signgen.video.images import SUFFIXES
+
+_INPUT_SUFFIXES = (*SUFFIXES, *VIDEO_SUFFIXES, *KEYPOINT_SUFFIXES)  # of files that nobody means to replace by scores
 
 
 def evaluate_to_files(
@@ -36,13 +41,14 @@ def evaluate_to_files(
     plan = plan_of(request)
     worst = WorstClips(report_clips if report is not None else 0)
     with Staging() as staging, ExitStack() as stack:
+        places = {path: staging.place(path) for path in outputs}  # a folder that is missing is said before the work
         sinks: list[Sink] = [worst.add]
         if csv_file is not None:
-            sinks.append(stack.enter_context(FrameTable(staging.place(Path(csv_file)))).add)
+            sinks.append(stack.enter_context(FrameTable(places[Path(csv_file)])).add)
         result = run(request, plan, progress, sinks)
         stack.close()  # the table's last lines are on disk before it is moved into place
         if report is not None:
-            _write_report(staging.place(Path(report)), result, plan, worst)
+            _write_report(places[Path(report)], result, plan, worst)
     return result
 
 
@@ -58,11 +64,17 @@ def _write_report(path: Path, result: EvaluationResult, plan: Plan, worst: Worst
 
 
 def _check_outputs(outputs: list[Path], request: Request) -> None:
-    inputs = [Path(path).absolute() for path in (request.generated, request.reference, request.keypoints) if path]
+    measure = request.measure
+    clips = (request.generated, request.reference, request.against, request.keypoints)
+    weights = (measure.hand_weights, measure.lpips_weights, measure.fid_weights, measure.recogniser_folder)
+    inputs = {Path(path).resolve() for path in (*clips, *weights) if path}
     for path in outputs:
         if path.is_dir():
             raise InputError(path, "is a folder", "give the name of a file")
-        if path.absolute() in inputs:
+        whole = path.resolve()
+        if whole in inputs:
             raise InputError(path, "is one of the inputs", "write elsewhere")
-    if len({path.absolute() for path in outputs}) < len(outputs):
+        if path.exists() and path.suffix.lower() in _INPUT_SUFFIXES and not inputs.isdisjoint(whole.parents):
+            raise InputError(path, "lies in one of the inputs, and would be replaced", "write elsewhere")
+    if len({path.resolve() for path in outputs}) < len(outputs):
         raise InputError(outputs[0], "is to be the table and the report", "give two names")
