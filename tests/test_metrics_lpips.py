@@ -130,9 +130,10 @@ def test_wrong_files_get_one_line(weights: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=words) as caught:
             LPIPS(path)
         assert "\n" not in str(caught.value)
-    path.write_bytes(b"no zip")
-    with pytest.raises(InputError, match="cannot be read"):
-        LPIPS(path)
+    for content in (b"no zip", b"error: not found", b"h\x05.", b"J\x01", b"PK\x03\x04", b""):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="cannot be read"):
+            LPIPS(path)
     torch.save({"nothing": torch.ones(1)}, path)
     with pytest.raises(InputError, match=r"lacks lin0\.model\.1\.weight"):
         LPIPS(weights, heads=path)

@@ -107,6 +107,13 @@ def test_saved_and_loaded_it_recognises_the_same(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"size": {"height": 32}, "glosses": ["A"]}))
     with pytest.raises(InputError, match="another network"):
         Recogniser.load(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"size": [], "glosses": ["A"]}))
+    with pytest.raises(InputError, match="another network"):
+        Recogniser.load(tmp_path)
+    first.save(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(InputError, match="another network"):
+        Recogniser.load(tmp_path)
     with pytest.raises(InputError, match="not found"):
         Recogniser.load(tmp_path / "nowhere")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,11 @@ from torch import Tensor, nn
 
 from signgen.errors import InputError
 
+# What `torch.load` and safetensors raise on files that are none of theirs, such as a saved error page.
+UNREADABLE = (
+    *(OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError),
+    *(struct.error, pickle.UnpicklingError, SafetensorError),
+)
 _LISTED = 6  # missing keys that an error names before it only counts
 
 
@@ -71,7 +77,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     try:
         content = _read(path)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
+    except UNREADABLE as error:
         reason = str(error).partition("\n")[0][:120]
         raise InputError(
             path, f"cannot be read ({reason})", "fetch it again: a .pth or .safetensors state dict"

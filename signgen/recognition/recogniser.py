@@ -45,6 +45,7 @@ class Recogniser:
         Raises:
             InputError: the folder holds no recogniser, or weights of another network.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         folder = WEIGHTS if folder is None else Path(folder)
@@ -57,7 +58,7 @@ class Recogniser:
             size: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["size"].items()}
             network = GlossNetwork(len(config["glosses"]), NetworkSize(**size))
             network.load_state_dict(load_file(weights))
-        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, SafetensorError) as error:
             raise InputError(folder, "holds another network", "train it with tools/train_recogniser.py") from error
         return cls(network, config["glosses"], beam)
 

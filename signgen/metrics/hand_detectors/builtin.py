@@ -65,15 +65,16 @@ class SignGenHands:
 
 
 def load_builtin(weights: str | Path | None = None) -> SignGenHands:
-    """The built-in detector, with other weights of its kind where a folder is given.
+    """The built-in detector, with other weights of its kind where a folder, or the file in it, is given.
 
     Raises:
-        InputError: the folder holds no weights, or those of another network.
+        InputError: there are no weights, or those of another network.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    path = Path(weights or WEIGHTS) / "model.safetensors"
+    path = Path(weights or WEIGHTS)
+    path = path if path.is_file() else path / "model.safetensors"
     if not path.is_file():
         raise InputError(path, "not found", TRAIN)
     content = path.read_bytes()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from signgen.metrics.hand_detectors.packages import (
     import_or_say,
     weights_file,
 )
+from signgen.metrics.weight_files import UNREADABLE
 
 CONFIGS = "hand_2d_keypoint/topdown_heatmap"  # below the configurations that mmpose's wheel brings
 DATASETS = {  # words of a checkpoint's name -> folder, and the configuration's name with room for its variant
@@ -79,7 +79,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     try:
         with torch.serialization.safe_globals(allowed):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except UNREADABLE as error:
         advice = "save its state_dict alone: torch.save({'state_dict': checkpoint['state_dict']}, FILE)"
         raise InputError(path, "holds other things than weights, or is cut off", advice) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
