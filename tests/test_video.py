@@ -14,6 +14,7 @@ from PIL import Image
 
 from signgen.errors import InputError, RunError
 from signgen.video import VideoWriter, check_writable, exact_rate, probe, read_frame, read_frames, read_image
+from signgen.video.images import natural_key
 
 COUNT = 90
 OPEN_GOP = "open-gop=1:scenecut=0:bframes=3:keyint=12:min-keyint=12"
@@ -114,6 +115,13 @@ def test_folder_in_natural_order_without_strays(tmp_path: Path) -> None:
     assert [number(f) for f in read_frames(tmp_path)] == [1, 2, 10, 11]
     assert (probe(tmp_path).frames, probe(tmp_path).fps) == (4, None)
     assert number(read_frame(tmp_path, 2)) == 10
+
+
+def test_a_superscript_in_a_name_is_no_number(tmp_path: Path) -> None:
+    for i in (1, 2, 10):
+        save(tmp_path / f"m\N{SUPERSCRIPT TWO}{i}.png", i)
+    assert [number(f) for f in read_frames(tmp_path)] == [1, 2, 10]
+    assert natural_key(Path("1\N{SUPERSCRIPT TWO}"))[1:] == [(1, 1), (0, "\N{SUPERSCRIPT TWO}")]
 
 
 def test_phoenix_names_go_first(tmp_path: Path) -> None:

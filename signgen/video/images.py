@@ -100,4 +100,7 @@ def _largest_series(files: list[Path]) -> list[Path]:
 
 def natural_key(path: Path) -> list[tuple[int, int | str]]:
     """Sorts numbers in names by value."""
-    return [(1, int(part)) if part.isdigit() else (0, part.lower()) for part in re.split(r"([0-9]+)", path.name)]
+    return [
+        (1, int(part)) if part.isascii() and part.isdigit() else (0, part.lower())
+        for part in re.split(r"([0-9]+)", path.name)
+    ]
