@@ -16,6 +16,7 @@ from clip_maker import SIZE, clip, noisy, save, save_keypoints
 from signgen.cli import main
 from signgen.evaluation.run import processes
 from signgen.evaluation.scores import METRICS, ON_REQUEST, EvaluationResult
+from signgen.evaluation.scoring import frames_at_a_time
 from signgen.metrics import PSNR, SSIM, TOF, BackgroundDeviation, HandSSIM, MotionRatio, StillFlicker
 from signgen.video import VideoWriter
 
@@ -151,6 +152,16 @@ def test_one_clip_has_values_and_a_reason_for_no_intervals(clips: Path) -> None:
     assert "one clip" in result["not_computed"]["intervals"]
 
 
+def test_reasons_name_the_cause(clips: Path, tmp_path: Path) -> None:
+    frame = save(clip(1), tmp_path / "one")
+    unsure = save_keypoints(tmp_path / "k.npz", np.full((1, 2, 2), 40), np.full((1, 2), 0.2))
+    why = scores(frame, frame, "--keypoints", unsure)["not_computed"]
+    for name in ("hand_ssim", "hand_pe", "hand_pe_drive"):
+        assert why[name] == "no true hand is confident enough to count"
+    for name in ("tof", "flicker", "motion_ratio", "still_flicker", "background_deviation"):
+        assert why[name] == "no clip has two frames"
+
+
 def test_frames_too_small_for_a_window_leave_out_that_metric_alone(tmp_path: Path) -> None:
     true = save(clip(2, size=(40, 48)), tmp_path / "true")
     result = scores(true, true)
@@ -208,6 +219,22 @@ def test_a_clip_that_breaks_off_in_another_process_is_one_line(clips: Path, tmp_
     assert_refused(call(tmp_path / "made", tmp_path / "true", "--jobs", "2"), "images0003.png")
 
 
+def test_processes_load_no_hand_detector_that_nothing_needs(
+    clips: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Without keypoints this process loads none, whatever it is; nor may the others."""
+    options = "--hand-detector", "mmpose", "--hand-weights", tmp_path / "absent.pth"
+    assert scores(clips / "good", clips / "true", *options, "--jobs", "2")["counts"]["frames"] == 27
+
+
+def test_large_frames_come_fewer_at_a_time(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [frames_at_a_time(size) for size in ((210, 260), (512, 512), (1920, 1080), (7680, 4320))] == [16, 16, 2, 1]
+    paths = clips / "good", clips / "true", "--limit", "1"
+    whole = scores(*paths)
+    monkeypatch.setattr("signgen.evaluation.scoring.PIXELS", 1)
+    assert scores(*paths) == whole
+
+
 # --- two systems ------------------------------------------------------------------------------------------------------
 
 
@@ -235,6 +262,31 @@ def test_the_table_says_who_is_better(clips: Path) -> None:
     rows = [line for line in same.splitlines() if line.strip().startswith("SSIM") and "1.0000" in line.split()]
     assert len(rows) == 2
     assert all(row.rstrip().endswith("equal") for row in rows)
+
+
+def test_hands_of_the_second_system_are_counted_too(clips: Path) -> None:
+    paths = clips / "true", "--keypoints", clips / "k", "--jobs", "1"
+    against = scores(clips / "good", *paths, "--against", clips / "bad")["against"]
+    alone = scores(clips / "bad", *paths)["counts"]
+    assert against["counts"]["hand_pe_not_found"] == alone["hand_pe_not_found"] > 0
+    assert {name: alone[name] for name in against["counts"]} == against["counts"]
+    text = call(clips / "good", *paths, "--against", clips / "bad").stdout
+    lost = alone["hand_pe_not_found"]
+    line = next(line for line in text.splitlines() if line.startswith(f"counted, not scored of {clips / 'bad'}"))
+    assert f"{lost} hands not found by the detector" in line
+
+
+def test_a_path_in_brackets_is_printed_as_it_is(clips: Path, tmp_path: Path) -> None:
+    for name in ("out[v2]", "out[", "a[/x]"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        other = tmp_path / name
+        other.mkdir(parents=True)
+        os.symlink(clips / "bad" / "a", other / "a")
+        done = call(
+            clips / "good", clips / "true", "--against", other, "--names", "common", "--limit", "1", "--jobs", "1"
+        )
+        assert done.exit_code == 0, done.stderr
+        assert name in "".join(done.stdout.split("signatures:")[0].split("\n"))
 
 
 def test_the_table_has_values_intervals_and_signatures(clips: Path) -> None:
@@ -270,6 +322,30 @@ def test_outputs_are_checked_before_anything_is_measured(clips: Path, tmp_path: 
     keypoints = clips / "k" / "a.npz"
     one = clips / "good" / "a", clips / "true" / "a", "--keypoints", keypoints
     assert_refused(call(*one, "--csv", keypoints), "is one of the inputs")
+
+
+def test_a_report_without_a_folder_is_refused_before_anything_is_measured(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signgen.evaluation.outputs.run", lambda *_: pytest.fail("measured first"))
+    assert_refused(call(clips / "good", clips / "true", "--report", tmp_path / "no" / "r.html"), "there is no folder")
+
+
+def test_no_output_replaces_an_input_however_it_is_spelt(clips: Path, tmp_path: Path) -> None:
+    paths = clips / "good" / "a", clips / "true" / "a"
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(b"weights")
+    other = tmp_path / "other.mp4"
+    other.write_bytes(b"a video")
+    assert_refused(call(*paths, "--against", other, "--csv", other), "is one of the inputs")
+    assert_refused(call(*paths, "--fid-weights", weights, "--report", weights), "is one of the inputs")
+    keypoints = clips / "k" / "a.npz"
+    spelt = clips / "k" / ".." / "k" / "a.npz"
+    assert_refused(call(*paths, "--keypoints", keypoints, "--csv", spelt), "is one of the inputs")
+    frame = clips / "true" / "a" / "images0001.png"
+    before = frame.read_bytes()
+    assert_refused(call(clips / "good", clips / "true", "--csv", frame), "lies in one of the inputs")
+    assert frame.read_bytes() == before
 
 
 def test_a_failure_leaves_no_file(clips: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ from signgen.commands.common import common_options, emit, progress
     is_flag=False,
     flag_value="",
     metavar="[DIR]",
-    help="Recognise the signs too; REFERENCE must be a data set with glosses.",
+    help="Recognise the signs too; REFERENCE must be a data set with glosses. Put it last, or DIR is the next word.",
 )
 @click.option(
     "--names",

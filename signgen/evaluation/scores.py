@@ -79,12 +79,16 @@ class Difference:
 
 @dataclass(frozen=True)
 class Against:
-    """The second system's own values, and how the first differs from it."""
+    """The second system's own values, and how the first differs from it.
+
+    ``counts`` are those of `EvaluationResult` that depend on the system, such as hands that were not found.
+    """
 
     name: str
     metrics: Mapping[str, float | None]
     intervals: Mapping[str, Interval | None]
     differences: Mapping[str, Difference]
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,8 @@ def _against(content: Mapping[str, Any]) -> Against:
         name: Difference(d["mean"], _interval(d["interval"]), d["p_value"], d["better"])
         for name, d in content["differences"].items()
     }
-    return Against(content["name"], content["metrics"], _intervals(content["intervals"]), differences)
+    intervals = _intervals(content["intervals"])
+    return Against(content["name"], content["metrics"], intervals, differences, content.get("counts", {}))
 
 
 def _intervals(content: Mapping[str, Any]) -> dict[str, Interval | None]:

@@ -14,7 +14,8 @@ from signgen.evaluation.measures import Chunk, Measure, WholeClip
 from signgen.evaluation.pairing import Pair
 from signgen.keypoints import Keypoints
 
-CHUNK = 16  # frames in memory at a time
+CHUNK = 16  # frames in memory at a time, at most
+PIXELS = CHUNK * 512 * 512  # and of large ones fewer: measures hold several copies of them in float64
 Sums = dict[str, tuple[float, float]]
 
 
@@ -108,13 +109,18 @@ def _whole(pair: Pair, system: int) -> WholeClip:
 def _chunks(pair: Pair, system: int, keypoints: Keypoints | None) -> Iterator[Chunk]:
     generated = generated_frames(pair.systems[system], pair)
     frames = zip(generated, pair.true.read(pair.frames), strict=True)
-    start = 0
-    while piece := list(islice(frames, CHUNK)):
+    start, count = 0, frames_at_a_time(pair.size)
+    while piece := list(islice(frames, count)):
         pred, true = (np.stack(side) for side in zip(*piece, strict=True))
         stop = start + len(piece)
         xy = keypoints.xy[start:stop] if keypoints is not None else None
         yield Chunk(pred, true, xy, keypoints.confidence[start:stop] if keypoints is not None else None)
         start = stop
+
+
+def frames_at_a_time(size: tuple[int, int]) -> int:
+    """How many frames of that (width, height) are in memory together."""
+    return max(1, min(CHUNK, PIXELS // (size[0] * size[1])))
 
 
 def generated_frames(clip: VideoClip, pair: Pair, start: int = 0) -> Iterator[np.ndarray]:

@@ -101,7 +101,8 @@ class Summary:
 
     def _reasons(self, metrics: dict[str, float | None], intervals: dict[str, Interval | None]) -> dict[str, str]:
         """Why there is no value or no interval."""
-        reasons = {name: _NOTHING.get(name, "nothing to measure") for name, value in metrics.items() if value is None}
+        nothing = {**_NOTHING, **self._common_cause()}
+        reasons = {name: nothing.get(name, "nothing to measure") for name, value in metrics.items() if value is None}
         if metrics.get("fid", 0.0) is None:
             reasons["fid"] = "it needs two frames or more"
         if len(self.clips[0]) == 1:
@@ -110,6 +111,15 @@ class Summary:
             if value is not None and intervals.get(name) is None:
                 reasons[f"intervals.{name}"] = _FID if name == "fid" else _FEW
         return reasons
+
+    def _common_cause(self) -> dict[str, str]:
+        """Reasons that several metrics share: no hand counts, or no clip has a second frame."""
+        causes: dict[str, str] = {}
+        if not any(clip.counts.get("hands") for clip in self.clips[0]):
+            causes |= dict.fromkeys(("hand_pe", "hand_pe_drive"), _NOTHING["hand_ssim"])
+        if all(clip.frames < 2 for clip in self.clips[0]):
+            causes |= dict.fromkeys(("motion_ratio", "still_flicker", "background_deviation"), _NOTHING["tof"])
+        return causes
 
     def _counts(self, clips: list[ClipSums]) -> dict[str, int]:
         """What the clips counted, and the denominators that are counts."""
@@ -142,4 +152,5 @@ class Summary:
             {name: metrics.get(name) for name in listed},
             {name: intervals.get(name) for name in listed},
             {name: differences.get(name, Difference(None, None, None, None)) for name in listed},
+            self._counts(self.clips[1]),
         )

@@ -35,6 +35,8 @@ def as_text(result: EvaluationResult, width: int = 100, colour: bool = False) ->
     if result.against is not None:
         console.print(_comparison(result, result.against))
     parts = [console.file.getvalue().rstrip(), _left_out(result.counts)]  # type: ignore[attr-defined]
+    if result.against is not None:
+        parts.append(_left_out(result.against.counts, f" of {result.against.name}"))
     if result.not_computed:
         reasons = (f"  {name}: {reason}" for name, reason in result.not_computed.items())
         parts.append("\n".join(["not computed:", *reasons]))
@@ -69,9 +71,10 @@ def counted_text(name: str, counts: Mapping[str, int]) -> str:
 
 def _comparison(result: EvaluationResult, against: Against) -> object:
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=f"against {against.name}", box=box.SIMPLE, title_justify="left")
+    table = Table(title=f"against {escape(against.name)}", box=box.SIMPLE, title_justify="left")
     for column in ("metric", "generated", "against", "difference", "95 % interval", "p"):
         table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=True)
     table.add_column("better")
@@ -128,6 +131,6 @@ _LEFT_OUT = {
 }
 
 
-def _left_out(counts: Mapping[str, int]) -> str:
+def _left_out(counts: Mapping[str, int], whose: str = "") -> str:
     told = [f"{counts[key]} {text}" for key, text in _LEFT_OUT.items() if counts.get(key)]
-    return "counted, not scored: " + ", ".join(told) if told else ""
+    return f"counted, not scored{whose}: " + ", ".join(told) if told else ""

@@ -44,18 +44,24 @@ def score_all(
             for task in tasks:
                 yield score_clip(task.pair, task.system, measures, advance)
         return
-    yield from _in_processes(tasks, options, [m.signatures for m in measures], jobs, advance)
+    yield from _in_processes(tasks, options, measures, jobs, advance)
 
 
 def _in_processes(
-    tasks: Sequence[Task], options: MeasureOptions, wanted: object, jobs: int, advance: Callable[[int], None]
+    tasks: Sequence[Task],
+    options: MeasureOptions,
+    measures: Sequence[Measure],
+    jobs: int,
+    advance: Callable[[int], None],
 ) -> Iterator[ClipSums]:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), spawn, _begin_worker, (options, wanted))
+    # Without keypoints no hand detector is loaded here, and none may be asked for there.
+    wanted = [m.signatures for m in measures], any(m.needs_keypoints for m in measures)
+    pool = ProcessPoolExecutor(min(jobs, len(tasks)), spawn, _begin_worker, (options, *wanted))
     try:
         for result in pool.map(_score, tasks):
             if isinstance(result, _Refusal):
@@ -81,7 +87,7 @@ class _Refusal:
 _measures: list[Measure] = []  # of this worker process
 
 
-def _begin_worker(options: MeasureOptions, wanted: Sequence[object]) -> None:
+def _begin_worker(options: MeasureOptions, wanted: Sequence[object], keypoints: bool) -> None:
     """Ctrl-C is the parent's, whose end is the worker's; one thread a process, which fill the machine already."""
     import multiprocessing
     import signal
@@ -94,7 +100,7 @@ def _begin_worker(options: MeasureOptions, wanted: Sequence[object]) -> None:
     assert parent is not None, "begun by a pool"
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
     _set_threads(1)
-    _measures[:] = [m for m in build_measures(options).measures if m.signatures in wanted]
+    _measures[:] = [m for m in build_measures(options, keypoints).measures if m.signatures in wanted]
 
 
 def _score(task: Task) -> ClipSums | _Refusal:
