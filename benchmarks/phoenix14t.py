@@ -11,6 +11,7 @@ are laid out as RUN_DIR/renders/<system>@<source>/<clip>/images0001.png.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -67,6 +68,15 @@ def claim(folder: Path, identity: dict[str, Any]) -> None:
     changed = [key for key in identity if before.get(key) != identity[key]]
     if changed:
         raise InputError(folder, f"holds a run with other {', '.join(changed)}", "delete it or give another --out")
+
+
+def keypoints_sha256(clips: tuple[Clip, ...]) -> str:
+    """What tells one data set's keypoints from another's: names and files of all clips of the split."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        content = b"" if clip.keypoints is None else clip.keypoints.read_bytes()
+        digest.update(clip.name.encode() + b"\n" + hashlib.sha256(content).digest())
+    return digest.hexdigest()
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -170,6 +180,7 @@ def main(
     whole = PhoenixIndex(folder, keypoints).clips(split)
     clips = pick(whole, limit)
     check_clips(clips)
+    claim(out, {"keypoints": keypoints_sha256(whole)})
     models, every = Models(model, device=device), list(runs(wanted, kinds))
     make(out, clips, every, SourceFrames(whole), models, seed)
     rows = score(out, folder, clips, every, {"keypoints": keypoints, **evaluation})

@@ -184,6 +184,13 @@ def test_it_goes_on_where_it_was_stopped(bench: ModuleType, data: Path, tmp_path
     other = CliRunner().invoke(bench.main, [*options, "--seed", "1"])
     assert isinstance(other.exception, InputError)
     assert "other seed" in str(other.exception)
+    moved = tmp_path / "moved"  # keypoints of another estimator: what was rendered from the first ones is not theirs
+    moved.mkdir()
+    for path in (data / "keypoints").iterdir():
+        points = dict(np.load(path))
+        np.savez(moved / path.name, **{**points, "keypoints": points["keypoints"] + np.float32([1, 0, 0])})
+    other = CliRunner().invoke(bench.main, [*options, "--keypoints", str(moved)])
+    assert "other keypoints" in str(other.exception)
 
 
 def test_a_data_set_without_keypoints_is_refused(bench: ModuleType, data: Path, tmp_path: Path) -> None:
