@@ -85,7 +85,8 @@ def history(runs: tuple[Path, ...]) -> list[dict[str, Any]]:
         settings = {k: v for k, v in record["config"].items() if k not in ("data", "output", "start")}
         log = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
         last = {k: v for k, v in json.loads(log[-1]).items() if k not in ("step", "seconds")} if log else {}
-        stages.append({"steps": record["step"], "seconds": round(record["seconds"]), "last": last, "config": settings})
+        done = {"steps": record["step"], "processes": record.get("processes", 1), "seconds": round(record["seconds"])}
+        stages.append({**done, "last": last, "config": settings})
     return stages
 
 

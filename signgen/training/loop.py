@@ -98,7 +98,7 @@ def train(
         _run(config, task, network, optimizer, ema, state, accelerator, stopped, advance)
     finished = state.step >= config.steps
     if accelerator.is_main_process:
-        _export(task, ema, output, state, config)
+        _export(task, ema, output, state, config, accelerator.num_processes)
     return {
         "stage": config.stage,
         "output": str(output),
@@ -197,14 +197,14 @@ def _averaged(task: Task, ema: EMAModel) -> Any:
         ema.restore(task.trainable.parameters())
 
 
-def _export(task: Task, ema: EMAModel, output: Path, state: RunState, config: TrainConfig) -> None:
+def _export(task: Task, ema: EMAModel, output: Path, state: RunState, config: TrainConfig, processes: int) -> None:
     """Writes ``model`` with the averaged weights, whole or not at all."""
     temporary = output / "model.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     with _averaged(task, ema):
         task.save(temporary)
-    content = {**state.state_dict(), "config": configuration.to_dict(config)}
+    content = {**state.state_dict(), "processes": processes, "config": configuration.to_dict(config)}
     (temporary / "training.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
     shutil.rmtree(output / "model", ignore_errors=True)
     os.replace(temporary, output / "model")
