@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from clip_maker import SIZE, clip, noisy, save, save_keypoints
 
 from signgen.cli import main
-from signgen.evaluation.run import processes
+from signgen.evaluation.run import Request, evaluate, processes
 from signgen.evaluation.scores import METRICS, ON_REQUEST, EvaluationResult
 from signgen.evaluation.scoring import frames_at_a_time
 from signgen.metrics import PSNR, SSIM, TOF, BackgroundDeviation, HandSSIM, MotionRatio, StillFlicker
@@ -225,6 +225,12 @@ def test_processes_load_no_hand_detector_that_nothing_needs(
     """Without keypoints this process loads none, whatever it is; nor may the others."""
     options = "--hand-detector", "mmpose", "--hand-weights", tmp_path / "absent.pth"
     assert scores(clips / "good", clips / "true", *options, "--jobs", "2")["counts"]["frames"] == 27
+
+
+def test_progress_begins_before_the_work(clips: Path) -> None:
+    told: list[tuple[int, int]] = []
+    evaluate(Request(clips / "good", clips / "true"), lambda done, total: told.append((done, total)))
+    assert told == [(0, 27), (4, 27), (7, 27), (23, 27), (27, 27)]
 
 
 def test_large_frames_come_fewer_at_a_time(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:

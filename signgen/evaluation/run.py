@@ -67,7 +67,7 @@ def evaluate(
     """Scores generated clips against true ones, with constant memory.
 
     Args:
-        progress: told frames done and frames in all.
+        progress: told frames done and frames in all, first when nothing is done.
         sinks: given each clip's sums and values per frame, in order; afterwards those are forgotten.
 
     Raises:
@@ -106,6 +106,7 @@ def run(
         done += frames
         progress(done, total)
 
+    progress(0, total)  # the clock of rate and time left starts with the work, not with its first result
     summary = Summary(plan, built, request.seed, None if request.against is None else str(request.against))
     for sums in score_all(tasks, request.measure, built.measures, request.jobs or processes(total), advance):
         for sink in sinks:
