@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -352,6 +353,16 @@ def test_no_output_replaces_an_input_however_it_is_spelt(clips: Path, tmp_path: 
     before = frame.read_bytes()
     assert_refused(call(clips / "good", clips / "true", "--csv", frame), "lies in one of the inputs")
     assert frame.read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_no_unicode_is_kept(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    for side in ("made", "true"):
+        save(clip(1), tmp_path / side / name)
+    result = scores(tmp_path / "made", tmp_path / "true", "--csv", tmp_path / "a.csv", "--report", tmp_path / "a.html")
+    assert [entry["name"] for entry in result["clips"]] == [name]
+    assert b"\ngenerated,caf\xe9,0," in (tmp_path / "a.csv").read_bytes()
 
 
 def test_a_failure_leaves_no_file(clips: Path, tmp_path: Path) -> None:

@@ -119,7 +119,9 @@ def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
     """Prints the result: one JSON object, or ``text``; warnings go to standard error either way."""
     for warning in result.get("warnings", ()):
         click.echo(f"warning: {warning}", err=True)
-    click.echo(json.dumps(result, ensure_ascii=False, default=_jsonable, allow_nan=False) if as_json else text)
+    shown = json.dumps(result, ensure_ascii=False, default=_jsonable, allow_nan=False) if as_json else text
+    # File names that are no Unicode become \udc.. escapes, which are JSON's own.
+    click.echo(shown.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def _jsonable(value: Any) -> Any:

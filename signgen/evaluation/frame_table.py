@@ -23,7 +23,8 @@ class FrameTable:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("w", newline="", encoding="utf-8")
+        # surrogateescape: a clip's name that is no Unicode is written as its bytes are
+        self._file = path.open("w", newline="", encoding="utf-8", errors="surrogateescape")
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow(["system", "clip", "frame", "hands", *PER_FRAME])
 
