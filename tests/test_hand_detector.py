@@ -192,6 +192,11 @@ def test_network_is_small_and_keeps_its_shape_and_peaks_are_sharp() -> None:
     assert peaks(torch.zeros(1, 1, 32, 32))[1].item() == pytest.approx(9 / 1024)  # the corner of a flat map
 
 
+def test_weights_are_named_by_their_folder_or_their_file(detector: SignGenHands) -> None:
+    for given in (WEIGHTS, WEIGHTS / "model.safetensors"):
+        assert load_hand_detector("signgen", given).signature == detector.signature
+
+
 def test_bad_input(tmp_path, everything: tuple, detector: SignGenHands) -> None:
     assert isinstance(detector, HandDetector)
     with pytest.raises(InputError, match="not found"):
