@@ -191,6 +191,14 @@ def test_compare_shows_source_pose_generated_and_original(pipeline, source, tmp_
     assert manifests[0]["generated"]
 
 
+@pytest.mark.parametrize(("made_for", "steps", "warned"), [(1, 2, True), (1, 1, False), (4, 2, False), (20, 30, False)])
+def test_more_steps_than_a_few_step_model_was_made_for(source, tmp_path, made_for, steps, warned):
+    pipeline = make_pipeline()
+    pipeline.register_to_config(steps=made_for)
+    result = render(signing(1), source, pipeline, tmp_path / "out", steps=steps)
+    assert any("grain" in warning for warning in result.warnings) == warned
+
+
 def test_an_original_that_is_too_short_is_refused(pipeline, source, tmp_path):
     with VideoWriter(tmp_path / "true", FRAME, 25) as writer:
         writer.write(picture())

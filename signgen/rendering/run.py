@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from signgen.keypoints import Keypoints
     from signgen.pipeline import SignGenPipeline
 
+FEW_STEPS = 4  # a model whose default is at most this predicts directly; others only get better with more steps
 VIDEO_SUFFIXES = (".mp4", ".webm")
 
 
@@ -109,7 +110,7 @@ def render_with(
     pipeline = _loaded(model, settings)
     sampling = _sampling(pipeline, settings)
     scene = build_scene(person, clip, pipeline.frame_size, pipeline.config.pixel_aspect, settings.size, settings.align)
-    scene.warnings[:0] = warnings
+    scene.warnings[:0] = [*warnings, *_too_many_steps(pipeline, sampling)]
     configuration = _configuration(pipeline, settings, sampling, scene, frames, clip.fps)
     true_video = None if original is None else Path(original)
     job = _Job(
@@ -206,6 +207,15 @@ def _sampling(pipeline: SignGenPipeline, settings: RenderSettings) -> Sampling:
         overlap = 0
     guidance = settings.guidance or (float(config.guidance[0]), float(config.guidance[1]))
     return Sampling(settings.steps or config.steps, guidance, window, overlap, settings.seed)
+
+
+def _too_many_steps(pipeline: SignGenPipeline, sampling: Sampling) -> list[str]:
+    """A warning where a few-step model is asked for more than it was made for: it then adds grain that flickers."""
+    made_for = pipeline.config.steps
+    if sampling.steps <= made_for or made_for > FEW_STEPS:
+        return []
+    steps = "1 step" if made_for == 1 else f"{made_for} steps"
+    return [f"{pipeline.name} is made for {steps}, {sampling.steps} were asked for: expect grain that flickers"]
 
 
 def _configuration(
