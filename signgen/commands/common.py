@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,23 @@ def progress(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
             yield advance
     else:
         yield _PlainLines(total, label).advance
+
+
+@contextmanager
+def progress_to(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Yields ``report(done, total)``: as `progress`, begun with the first report, which knows the total."""
+    with ExitStack() as stack:
+        advance: Callable[[int], None] | None = None
+        shown = 0
+
+        def report(done: int, total: int) -> None:
+            nonlocal advance, shown
+            advance = advance or stack.enter_context(progress(total, label))
+            if done >= shown:
+                advance(done - shown)
+                shown = done
+
+        yield report
 
 
 @contextmanager

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from signgen.commands.common import common_options, emit, progress
+from signgen.commands.common import common_options, emit, progress_to
 
 
 @click.command(short_help="Score generated video against true video.")
@@ -86,7 +84,7 @@ def command(as_json: bool, csv_file: str | None, report: str | None, report_clip
     from signgen.evaluation.outputs import evaluate_to_files
     from signgen.evaluation.table import as_text
 
-    with _shown() as advance:
+    with progress_to("frames") as advance:
         result = evaluate_to_files(_request(options), csv_file, report, report_clips, advance)
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     emit(result.to_json(), as_json, "" if as_json else as_text(result, _width(), colour))
@@ -115,21 +113,3 @@ def _width() -> int:
     import shutil
 
     return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 120
-
-
-@contextmanager
-def _shown() -> Iterator[Any]:
-    """Progress on standard error, begun when the number of frames is known."""
-    from contextlib import ExitStack
-
-    with ExitStack() as stack:
-        advance: Any = None
-        shown = 0
-
-        def report(done: int, total: int) -> None:
-            nonlocal advance, shown
-            advance = advance or stack.enter_context(progress(total, "frames"))
-            advance(done - shown)
-            shown = done
-
-        yield report

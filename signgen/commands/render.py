@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from signgen.commands.common import FrameRange, Rate, Size, common_options, emit, existing_path, progress
+from signgen.commands.common import FrameRange, Rate, Size, common_options, emit, existing_path, progress_to
 from signgen.errors import InputError
 
 
@@ -68,29 +66,10 @@ def command(as_json: bool, **options: Any) -> None:
             options[name] = existing_path(options[name])
     if options["original"] is not None and options["compare"] is None:
         raise InputError("--original", "is given without --compare", "add --compare OUT.mp4")
-    with _shown() as report:
+    with progress_to("render") as report:
         result = render(**options, progress=report)
     text = (
         f"{result.output}: {result.frames} frames of {result.width}x{result.height} at {result.fps:g} fps"
         f" in {result.seconds:.1f} s ({result.frames_per_second:.1f} frames/s); {result.manifest}"
     )
     emit(result.as_dict(), as_json, text)
-
-
-@contextmanager
-def _shown() -> Iterator[Any]:
-    """Progress on standard error, begun when the number of frames is known."""
-    from contextlib import ExitStack
-
-    with ExitStack() as stack:
-        advance: Any = None
-        shown = 0
-
-        def report(done: int, total: int) -> None:
-            nonlocal advance, shown
-            advance = advance or stack.enter_context(progress(total, "render"))
-            if done > shown:
-                advance(done - shown)
-                shown = done
-
-        yield report

@@ -24,6 +24,7 @@ from signgen.keypoints.skeleton import (
     RIGHT_KNUCKLE,
     RIGHT_WRIST,
 )
+from signgen.models.blocks import Residual, conv_block
 from signgen.models.canvas import canvas_padding, to_canvas
 
 POINTS = (LEFT_WRIST, RIGHT_WRIST, LEFT_ELBOW, RIGHT_ELBOW, LEFT_KNUCKLE, RIGHT_KNUCKLE)
@@ -32,23 +33,6 @@ STRIDE = 4  # pixels of the frame for one cell of the heat map
 RADIUS = 2  # cells around the peak that the position is averaged over
 HEIGHT = 260  # frames of another height are scaled to this one, on which the network was trained
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "wrist_finder"
-
-
-def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-    )
-
-
-class _Residual(nn.Module):
-    """x + conv(x), one 3x3 convolution: cheap enough for a CPU to train within minutes."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = _conv(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x)
 
 
 class WristFinder(nn.Module):
@@ -62,14 +46,16 @@ class WristFinder(nn.Module):
 
     def __init__(self, widths: tuple[int, int, int, int, int] = (16, 32, 48, 56, 56)) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_conv(3, widths[0], 2), _conv(widths[0], widths[1], 2), _Residual(widths[1]))
+        self.stem = nn.Sequential(
+            conv_block(3, widths[0], stride=2), conv_block(widths[0], widths[1], stride=2), Residual(widths[1])
+        )
         lower = widths[1:]
         self.down = nn.ModuleList(
-            nn.Sequential(_conv(wide, deep, 2), _Residual(deep))
+            nn.Sequential(conv_block(wide, deep, stride=2), Residual(deep))
             for wide, deep in zip(lower[:-1], lower[1:], strict=True)
         )
         self.lateral = nn.ModuleList(nn.Conv2d(deep, wide, 1) for wide, deep in zip(lower[:-1], lower[1:], strict=True))
-        self.up = nn.ModuleList(_Residual(wide) for wide in lower[:-1])
+        self.up = nn.ModuleList(Residual(wide) for wide in lower[:-1])
         self.head = nn.Conv2d(widths[1], len(POINTS), 1)
 
     def forward(self, frames: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from signgen.models.blocks import Residual, conv_block
+
 POOL = 2  # frames that become one instant
 
 
@@ -36,22 +38,6 @@ class NetworkSize:
     hidden: int = 128
 
 
-def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int = 1) -> nn.Sequential:
-    layer = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
-    return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
-
-
-class _Residual(nn.Module):
-    """x + conv(x)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = _conv(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x)
-
-
 class FrameEncoder(nn.Module):
     """One frame to D features. The last map is read out place by place: where a hand is tells signs apart."""
 
@@ -59,12 +45,12 @@ class FrameEncoder(nn.Module):
         super().__init__()
         first, second, third = size.channels
         self.convolutions = nn.Sequential(
-            _conv(3, first, 4, 4, 0),
-            _conv(first, second, stride=2),
-            _Residual(second),
-            _conv(second, third, stride=2),
-            _Residual(third),
-            _conv(third, size.squeezed, 1, padding=0),
+            conv_block(3, first, 4, 4, 0),
+            conv_block(first, second, stride=2),
+            Residual(second),
+            conv_block(second, third, stride=2),
+            Residual(third),
+            conv_block(third, size.squeezed, 1, padding=0),
         )
         places = (size.height // 16) * (size.width // 16)
         self.readout = nn.Linear(size.squeezed * places, size.features)

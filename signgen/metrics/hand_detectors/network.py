@@ -7,27 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from signgen.metrics.hand_detectors.boxes import JOINTS
+from signgen.models.blocks import Residual, conv_block
 
 CROP = 64  # pixels of the crop along a side
 CELLS = 32  # cells of a map along a side
 RADIUS = 2  # cells around the peak that position and belief are taken from
-
-
-def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-    )
-
-
-class _Residual(nn.Module):
-    """x + conv(x), one 3x3 convolution."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = _conv(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x)
 
 
 class HandNetwork(nn.Module):
@@ -48,9 +32,11 @@ class HandNetwork(nn.Module):
     ) -> None:
         super().__init__()
         stem, quarter, eighth, sixteenth = widths
-        self.stem = nn.Sequential(_conv(3, stem, 2), _conv(stem, quarter, 2), *self._blocks(quarter, depths[0]))
-        self.down = nn.Sequential(_conv(quarter, eighth, 2), *self._blocks(eighth, depths[1]))
-        self.deep = nn.Sequential(_conv(eighth, sixteenth, 2), *self._blocks(sixteenth, depths[2]))
+        self.stem = nn.Sequential(
+            conv_block(3, stem, stride=2), conv_block(stem, quarter, stride=2), *self._blocks(quarter, depths[0])
+        )
+        self.down = nn.Sequential(conv_block(quarter, eighth, stride=2), *self._blocks(eighth, depths[1]))
+        self.deep = nn.Sequential(conv_block(eighth, sixteenth, stride=2), *self._blocks(sixteenth, depths[2]))
         self.from_deep, self.from_down = nn.Conv2d(sixteenth, eighth, 1), nn.Conv2d(eighth, quarter, 1)
         self.up_down = nn.Sequential(*self._blocks(eighth, depths[4]))
         self.up_stem = nn.Sequential(*self._blocks(quarter, depths[3]))
@@ -58,7 +44,7 @@ class HandNetwork(nn.Module):
 
     @staticmethod
     def _blocks(channels: int, count: int) -> list[nn.Module]:
-        return [_Residual(channels) for _ in range(count)]
+        return [Residual(channels) for _ in range(count)]
 
     def forward(self, crops: Tensor) -> Tensor:
         """(N, 3, 64, 64) in [0, 1] -> logits (N, 21, 32, 32), joints in COCO-WholeBody's order."""
