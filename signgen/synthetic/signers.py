@@ -9,7 +9,7 @@ from signgen.synthetic.body import BAKED, load_shape
 from signgen.synthetic.looks import draw_look
 from signgen.synthetic.signer import Signer, dress
 
-HELD_OUT = ["h01", "h02", "h03", "h04", "h05", "h06"]  # never for training
+HELD_OUT = [f"h{number:02d}" for number in range(1, 13)]  # never for training
 
 
 def signer_names() -> list[str]:
