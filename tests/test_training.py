@@ -13,7 +13,8 @@ from skimage.metrics import structural_similarity
 
 from signgen import config as configuration
 from signgen.data.cache import FrameCache, build_cache
-from signgen.data.pairs import Disturbance, crop_centres, disturb, draw_windows, loss_weights
+from signgen.data.disturbance import Disturbance
+from signgen.data.pairs import crop_centres, draw_windows, loss_weights
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LEFT_KNUCKLE, NOSE, RIGHT_KNUCKLE
 from signgen.models.autoencoder import FrameAutoencoder
@@ -132,14 +133,6 @@ def test_windows_depend_on_the_seed_alone_and_stay_in_their_clip(data: Path) -> 
         inside = range(cache.clips[clip].start, cache.clips[clip].stop)
         assert {*target, source} <= set(inside)
         assert list(np.diff(target)) == [1, 1]
-
-
-def test_disturbance_loses_whole_hands_at_its_rate() -> None:
-    points = np.ones((4000, 1, 133, 3), np.float32)
-    lost = disturb(points, np.random.default_rng(0), Disturbance(drop_hand=0.2, drop_face=0, drop_legs=0))[..., 2] == 0
-    assert lost[:, 0, 91:112].all(1).mean() == pytest.approx(0.2, abs=0.02)
-    assert np.array_equal(lost[:, 0, 91:112].all(1), lost[:, 0, 91:112].any(1))
-    assert (points == 1).all()
 
 
 def test_loss_weights_peak_at_hands() -> None:

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from signgen.data.cache import FrameCache
+from signgen.data.disturbance import Disturbance, disturb
 from signgen.errors import InputError
-from signgen.keypoints.skeleton import FACE, HEAD, LEFT_HAND, LEFT_KNUCKLE, LOWER_BODY, NOSE, RIGHT_HAND, RIGHT_KNUCKLE
-
-ARMS_AND_HIPS = slice(5, 13)
-GUESSED = (0.2, 0.95)  # confidence of a joint that is placed by extrapolation: some estimators are quite sure
+from signgen.keypoints.skeleton import FACE, LEFT_HAND, LEFT_KNUCKLE, NOSE, RIGHT_HAND, RIGHT_KNUCKLE
 
 
 @dataclass(frozen=True)
@@ -37,29 +35,6 @@ class Windows:
     truth: np.ndarray
 
 
-@dataclass(frozen=True)
-class Disturbance:
-    """How the exact keypoints of drawn signers are made to resemble an estimator's.
-
-    Attributes:
-        jitter: deviation of each coordinate in pixels.
-        drop_hand: share of windows in which a hand is lost, drawn for each hand by itself.
-        drop_face: share of windows without the 68 face points and without nose, eyes and ears.
-        drop_legs: share of windows without hips, knees and feet.
-        fade: confidences are multiplied by a number from 1 - fade to 1, one for each window.
-        beyond_body, beyond_hands: share of windows whose joints outside of the frame are guessed instead of
-            missing: most estimators extrapolate an elbow, some a hand.
-    """
-
-    jitter: float = 0.35
-    drop_hand: float = 0.08
-    drop_face: float = 0.04
-    drop_legs: float = 0.3
-    fade: float = 0.3
-    beyond_body: float = 0.6
-    beyond_hands: float = 0.25
-
-
 def draw_windows(
     cache: FrameCache, batch: int, views: int, rng: np.random.Generator, disturbance: Disturbance | None = None
 ) -> Windows:
@@ -76,29 +51,6 @@ def draw_windows(
     truth = np.array(cache.keypoints[target.ravel()]).reshape(batch, views, 133, 3)
     keypoints = disturb(truth, rng, disturbance) if disturbance else truth
     return Windows(source, target, chosen, keypoints, truth)
-
-
-def disturb(keypoints: np.ndarray, rng: np.random.Generator, how: Disturbance) -> np.ndarray:
-    """(B, V, 133, 3) -> the same shape: jittered, faded, and with whole parts lost."""
-    points = np.array(keypoints, np.float32)
-    for parts, share in (((ARMS_AND_HIPS,), how.beyond_body), ((LEFT_HAND, RIGHT_HAND), how.beyond_hands)):
-        guessed = rng.random(len(points)) < share
-        sureness = rng.uniform(*GUESSED, (int(guessed.sum()), 1, 1)).astype(np.float32)
-        for part in parts:
-            confidence = points[guessed, :, part, 2]
-            points[guessed, :, part, 2] = np.where(confidence == 0, sureness, confidence)
-    points[..., :2] += rng.normal(0, how.jitter, points[..., :2].shape).astype(np.float32)
-    points[..., 2] *= 1 - how.fade * rng.random((len(points), 1, 1), np.float32)
-    for part, share in (
-        (LEFT_HAND, how.drop_hand),
-        (RIGHT_HAND, how.drop_hand),
-        (LOWER_BODY, how.drop_legs),
-    ):
-        points[rng.random(len(points)) < share, :, part, 2] = 0
-    faceless = rng.random(len(points)) < how.drop_face
-    points[faceless, :, FACE, 2] = 0
-    points[faceless, :, HEAD, 2] = 0  # an estimator that loses the face usually loses nose, eyes and ears as well
-    return points
 
 
 def hand_centres(truth: np.ndarray, threshold: float = 0.05) -> np.ndarray:
