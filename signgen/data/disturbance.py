@@ -41,7 +41,8 @@ class Disturbance:
         jitter: largest deviation of each coordinate, new in every frame. Some clips are cleaner than others: each
             window's own deviation is drawn evenly from 0 to this.
         drift: the same for an error that lasts, of which `KEPT` stays from frame to frame.
-        wrist_offset: deviation of the body's wrists from the hands' roots, one for a window.
+        wrist_offset: largest deviation of the body's wrists from the hands' roots, which stays the same over a window;
+            MediaPipe's lie half a palm apart.
         hand_offset: deviation of each hand as a whole, one for a window.
         hand_scale: deviation of the logarithm of each hand's size about its root, one for a window.
         burst: share of hands of which one finger shakes for a run.
@@ -71,7 +72,7 @@ class Disturbance:
 
     jitter: float = 0.6
     drift: float = 0.5
-    wrist_offset: float = 2.0
+    wrist_offset: float = 8.0
     hand_offset: float = 0.4
     hand_scale: float = 0.03
     burst: float = 0.05
@@ -191,7 +192,8 @@ def _other_faces(points: np.ndarray, rng: np.random.Generator, how: Disturbance)
 def _shake(points: np.ndarray, rng: np.random.Generator, how: Disturbance) -> None:
     """White jitter, drift, and body wrists beside the hands' roots."""
     shape = points[..., :2].shape
-    points[:, :, WRISTS, :2] += _normal(rng, (len(points), 1, 2, 2), how.wrist_offset)
+    wrists = _normal(rng, (len(points), 1, 2, 2), how.wrist_offset)
+    points[:, :, WRISTS, :2] += wrists * rng.random((len(points), 1, 1, 1), np.float32)
     drift = _normal(rng, shape, 1)
     for frame in range(1, shape[1]):
         drift[:, frame] = KEPT * drift[:, frame - 1] + np.sqrt(1 - KEPT**2) * drift[:, frame]
