@@ -17,12 +17,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from held_out import CHUNK, pieces, reconstruct
+from drawn_clips import CHUNK, pieces, reconstruct, without_cross_view
 
 from signgen.data.phoenix import Clip
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints, read_keypoints
-from signgen.models.cross_view import CrossViewTransformer
 from signgen.pipeline import SignGenPipeline
 from signgen.rendering import render
 from signgen.sources import Source
@@ -75,20 +74,11 @@ class Models:
         without = part == "nocva"
         if without not in self._loaded:
             pipeline = SignGenPipeline.from_pretrained(self.model, **self._options)
-            self._loaded[without] = _without_cross_view(pipeline) if without else pipeline
+            self._loaded[without] = without_cross_view(pipeline) if without else pipeline
         return self._loaded[without]
 
     def sha256(self) -> str:
         return self.get().weights_sha256()
-
-
-def _without_cross_view(pipeline: SignGenPipeline) -> SignGenPipeline:
-    blocks = [module for module in pipeline.denoiser.modules() if isinstance(module, CrossViewTransformer)]
-    if not any(block.cross_view is not None for block in blocks):
-        raise InputError(pipeline.name, "has no cross-view attention", "leave its -nocva systems out")
-    for block in blocks:
-        block.cross_view = None
-    return pipeline
 
 
 def part_options(system: System, pipeline: SignGenPipeline) -> dict[str, Any]:

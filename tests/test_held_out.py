@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from PIL import Image
 from tiny_pipeline import make_pipeline, picture, signing
 
+from signgen.errors import InputError
 from signgen.models.wrist_finder import WristFinder
 
 FRAMES, SIZE = 9, (210, 260)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def scripts() -> None:
+    folder = str(Path(__file__).resolve().parent.parent / "benchmarks")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
 @pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    path = Path(__file__).resolve().parent.parent / "benchmarks" / "held_out.py"
-    spec = importlib.util.spec_from_file_location("held_out", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def bench(scripts: None) -> ModuleType:
+    import held_out
+
+    return held_out
+
+
+@pytest.fixture(scope="module")
+def drawn(scripts: None) -> ModuleType:
+    import drawn_clips
+
+    return drawn_clips
+
+
+@pytest.fixture(scope="module")
+def scoring(scripts: None) -> ModuleType:
+    import held_out_scores
+
+    return held_out_scores
 
 
 def write_clip(folder: Path, split: str) -> None:
@@ -63,22 +80,38 @@ def finder(bench: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "wrist_finder_report", lambda: own_error)
 
 
-def test_table_json_and_sheet(bench: ModuleType, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def run(bench: ModuleType, monkeypatch: pytest.MonkeyPatch, *options: object) -> Result:
     monkeypatch.setattr(bench.SignGenPipeline, "from_pretrained", lambda model: make_pipeline(SIZE))
+    return CliRunner().invoke(bench.main, [str(option) for option in options], catch_exceptions=False)
+
+
+def test_table_json_and_sheet(bench: ModuleType, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, sheet = tmp_path / "r.json", tmp_path / "s.png"
-    options = ["--known", data, "--new", data, "--json", out, "--sheet", sheet, "--steps", 1]
-    done = CliRunner().invoke(bench.main, [str(option) for option in options], catch_exceptions=False)
+    done = run(bench, monkeypatch, "--known", data, "--new", data, "--json", out, "--sheet", sheet, "--steps", 1)
     assert done.exit_code == 0
     results = json.loads(out.read_text())
     for kind in ("known", "new"):
         part = results[kind]
-        assert (part["clips"], part["frames"]) == (1, FRAMES - 1)
+        assert (part["clips"], part["frames"], part["signers"]) == (1, FRAMES - 1, ["s01"])
         assert part["hands"] + part["hands_left_out"] == 2 * (FRAMES - 1)
-        assert set(part["methods"]) == {"copy of the source", "autoencoder", "model"}
-        assert part["methods"]["copy of the source"]["motion_ratio"] == 0
+        methods = part["methods"]
+        assert set(methods) == {"copy of the source", "autoencoder", "model", "frames apart"}
+        assert methods["copy of the source"]["motion_ratio"] == 0
+        assert part["tof_ratio"] == pytest.approx(methods["model"]["tof"] / methods["frames apart"]["tof"])
+        assert "tof|l2|farneback" in part["signatures"]["tof"]
     assert "share of the gap closed" in done.stdout or results["known"]["gap_closed"] is None
+    assert "tOF over that of frames made apart" in done.stdout
+    assert done.stdout.count("NOT reached") >= 4  # an untrained model
     width, height = Image.open(sheet).size
     assert (width, height) == (5 * (210 + 120), 2 * 260)
+
+
+def test_without_frames_apart(bench: ModuleType, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "r.json"
+    run(bench, monkeypatch, "--known", data, "--new", data, "--json", out, "--no-apart")
+    part = json.loads(out.read_text())["known"]
+    assert part["tof_ratio"] is None
+    assert "frames apart" not in part["methods"]
 
 
 def test_without_a_model_only_the_copy_is_scored(bench: ModuleType, data: Path) -> None:
@@ -86,17 +119,62 @@ def test_without_a_model_only_the_copy_is_scored(bench: ModuleType, data: Path) 
     assert done.exit_code == 0, done.output
     assert "copy of the source" in done.stdout
     assert "gap closed" not in done.stdout
+    assert "goal" not in done.stdout
 
 
-def test_gap_closed(bench: ModuleType) -> None:
-    methods = {bench.COPY: {"hand_ssim": 0.4}, bench.CEILING: {"hand_ssim": 0.9}, bench.MODEL: {"hand_ssim": 0.8}}
-    assert bench.gap_closed(methods) == pytest.approx(0.8)
-    assert bench.gap_closed({bench.COPY: {"hand_ssim": 0.4}}) is None
+def test_gap_closed(scoring: ModuleType) -> None:
+    methods = {scoring.COPY: {"hand_ssim": 0.4}, scoring.CEILING: {"hand_ssim": 0.9}, scoring.MODEL: {"hand_ssim": 0.8}}
+    assert scoring.gap_closed(methods) == pytest.approx(0.8)
+    assert scoring.gap_closed({scoring.COPY: {"hand_ssim": 0.4}}) is None
 
 
-def test_a_hand_that_is_not_there_stays_black(bench: ModuleType) -> None:
+def test_goals_are_read_from_the_results(scoring: ModuleType) -> None:
+    goal = scoring.Goal("known", "motion_ratio", 0.95, 1.05)
+    lines = [goal.line({"methods": {scoring.MODEL: {"motion_ratio": value}}}) for value in (0.94, 1.0, 1.06)]
+    assert [line.endswith("NOT reached") for line in lines] == [True, False, True]
+    assert "at least 0.95 and at most 1.05" in lines[0]
+    assert scoring.Goal("known", "tof_ratio", 0.0, 0.5).line({"tof_ratio": None}) is None
+
+
+# ---- clips and what is made of them ----------------------------------------------------------------------------------
+
+
+def test_signers_are_spread_and_the_folder_names_what_was_drawn(drawn: ModuleType) -> None:
+    from signgen.synthetic.signers import HELD_OUT, signer_names
+
+    plans = {kind: drawn.held_out_plan(kind, 4, 0) for kind in ("known", "new")}
+    assert plans["known"].signers[0] == signer_names()[0]
+    assert plans["known"].signers[-1] == signer_names()[-1]
+    assert set(plans["new"].signers) <= set(HELD_OUT)
+    assert len(set(plans["known"].signers)) == 4
+    other = replace(plans["known"], signers=("s01",))
+    names = {drawn.cache_name(plan, 4) for plan in (*plans.values(), other, replace(other, seed=1))}
+    assert len(names) == 4
+    assert all(f"-v{drawn.VERSION}-" in name for name in names)
+
+
+def test_frames_apart_are_those_of_windows_of_one_frame_but_for_the_noise(drawn: ModuleType) -> None:
+    keypoints = signing(3, SIZE)
+    apart = drawn.without_cross_view(make_pipeline(SIZE))
+    alone = list(drawn.generate_apart(apart, picture(SIZE), keypoints))
+    whole = list(drawn.generate(apart, picture(SIZE), keypoints, seed=2, window=2, overlap=0))
+    other = list(drawn.generate(apart, picture(SIZE), keypoints, seed=3, window=2, overlap=0))
+    assert len(alone) == len(whole) == 3
+    assert np.array_equal(alone[1], whole[1])  # frame 1 has seed 0 + 1 + 1
+    assert not np.array_equal(alone[2], whole[2])
+    assert np.array_equal(alone[2], other[2])
+
+
+def test_a_model_without_cross_view_attention_cannot_be_taken_apart(drawn: ModuleType) -> None:
+    with pytest.raises(InputError, match="no cross-view attention"):
+        drawn.without_cross_view(make_pipeline(SIZE, cross_view=None))
+
+
+def test_a_hand_that_is_not_there_stays_black(scripts: None) -> None:
+    from held_out_sheet import panel
+
     frame = np.full((260, 210, 3), 200, np.uint8)
-    panel = bench._panel(frame, np.array([[50.0, 50.0], [np.nan, np.nan]]))
-    assert panel.shape == (260, 330, 3)
-    assert not panel[:120, 210:].any()
-    assert panel[120:240, 210:].all()
+    shown = panel(frame, np.array([[50.0, 50.0], [np.nan, np.nan]]))
+    assert shown.shape == (260, 330, 3)
+    assert not shown[:120, 210:].any()
+    assert shown[120:240, 210:].all()

@@ -1,0 +1,126 @@
+"""Clips of drawn signers that no training saw, and what a model makes of them: shared by the benchmarks.
+
+Two kinds: known signers with new sentences (split ``dev``), and new signers (split ``test``). They are drawn once, into
+a cache folder that is named after everything their content depends on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from signgen.data.phoenix import Clip, PhoenixIndex
+from signgen.errors import InputError
+from signgen.keypoints import Keypoints
+from signgen.models.canvas import from_canvas, to_canvas
+from signgen.models.cross_view import CrossViewTransformer
+from signgen.pipeline import SignGenPipeline
+from signgen.rendering import render
+from signgen.rendering.clip import draw_canvas
+from signgen.sources import Source
+from signgen.synthetic.dataset import VERSION, Plan, write_dataset
+from signgen.synthetic.signers import HELD_OUT, signer_names
+from signgen.video import read_frames
+
+CACHE = Path("~/.cache/signgen/held_out")
+CHUNK = 16  # frames that are held in memory at a time
+KINDS = {"known": "dev", "new": "test"}  # which split holds them
+
+
+# ---- clips -----------------------------------------------------------------------------------------------------------
+
+
+def spread(items: list[Any] | tuple[Any, ...], count: int) -> list[Any]:
+    """At most ``count`` of the items, evenly spaced, the first and the last among them."""
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[place] for place in places]
+
+
+def held_out_plan(kind: str, limit: int, seed: int) -> Plan:
+    """What is drawn for a kind: one clip a signer as far as they reach, signers evenly from all that there are."""
+    split = KINDS[kind]
+    pool = list(HELD_OUT) if split == "test" else signer_names()
+    return Plan(seed, split, tuple(spread(pool, limit)))
+
+
+def cache_name(plan: Plan, limit: int) -> str:
+    """Folder of a plan's clips; another content version or other signers give another name."""
+    content = json.dumps({"version": VERSION, **asdict(plan)}, sort_keys=True)
+    return f"{plan.split}-v{VERSION}-{limit}-{plan.seed}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+
+def held_out_clips(kind: str, folder: Path | None, cache: Path, limit: int, seed: int) -> list[Clip]:
+    """``limit`` clips of a kind, evenly from a folder, or drawn into the cache when they are not there yet."""
+    if folder is None:
+        plan = held_out_plan(kind, limit, seed)
+        folder = cache.expanduser() / cache_name(plan, limit)
+        write_dataset(folder, plan, limit)
+    return spread(PhoenixIndex(folder).clips(KINDS[kind]), limit)
+
+
+def pieces(frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Single frames to stacks of at most ``CHUNK``."""
+    while piece := list(islice(frames, CHUNK)):
+        yield np.stack(piece)
+
+
+# ---- what a model makes of them --------------------------------------------------------------------------------------
+
+
+def reconstruct(pipeline: SignGenPipeline, frames: np.ndarray) -> np.ndarray:
+    """The frames uint8 (N,H,W,3) through the model's autoencoder and back."""
+    vae = pipeline.vae
+    weight = next(vae.parameters())
+    pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).to(weight.device, weight.dtype) / 127.5 - 1
+    with torch.inference_mode():
+        decoded = vae.decode(vae.encode(to_canvas(pixels)).latent_dist.mode()).sample
+    back = from_canvas(decoded, frames.shape[2], frames.shape[1]).float().permute(0, 2, 3, 1)
+    return ((back + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
+
+
+def generate(
+    pipeline: SignGenPipeline, source: np.ndarray, keypoints: Keypoints, **options: Any
+) -> Iterator[np.ndarray]:
+    """The clip as a user would render it from its first frame: lossless frames uint8 (H,W,3), one after the other."""
+    person = Source(source, keypoints[0:1], "first frame", "image")
+    with tempfile.TemporaryDirectory(prefix="signgen-held-out-") as folder:
+        output = Path(folder) / "frames"
+        render(keypoints, source=person, model=pipeline, output=output, **options)
+        yield from read_frames(output)
+
+
+def generate_apart(
+    pipeline: SignGenPipeline, source: np.ndarray, keypoints: Keypoints, steps: int | None = None, seed: int = 0
+) -> Iterator[np.ndarray]:
+    """Each frame on its own, by a seed of its own, as if it were a picture: nothing makes neighbours agree.
+
+    With a pipeline of `without_cross_view` this is the model before anything was done for video.
+    """
+    person = pipeline.encode_source(source, draw_canvas(pipeline, keypoints[0:1])[0])
+    for index in range(len(keypoints)):
+        pose = draw_canvas(pipeline, keypoints[index : index + 1])
+        options = {"num_inference_steps": steps, "seed": seed + 1 + index}
+        yield pipeline(person, pose, frame_indices=[index], **options).frames[0]
+
+
+def without_cross_view(pipeline: SignGenPipeline) -> SignGenPipeline:
+    """The same pipeline, changed so that no view sees another.
+
+    Raises:
+        InputError: it has no cross-view attention.
+    """
+    blocks = [module for module in pipeline.denoiser.modules() if isinstance(module, CrossViewTransformer)]
+    if not any(block.cross_view is not None for block in blocks):
+        raise InputError(pipeline.name, "has no cross-view attention", "leave out what is compared without it")
+    for block in blocks:
+        block.cross_view = None
+    return pipeline
