@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from signgen.errors import InputError
+from signgen.models.vision import ImageTower, VisionSettings
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -94,10 +95,8 @@ class FusionModel(ModelMixin, ConfigMixin):
         projection: int | None = None,
     ) -> None:
         super().__init__()
-        from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
-        settings = CLIPVisionConfig(**(VIT_L_14 if vision is None else vision))
-        self.encoder = CLIPVisionModelWithProjection(settings)
+        settings = VisionSettings.of(VIT_L_14 if vision is None else vision)
+        self.encoder = ImageTower(settings)
         self.combiner = Combiner(settings.projection_dim, hidden, dropout, projection)
 
     @classmethod
@@ -117,7 +116,7 @@ class FusionModel(ModelMixin, ConfigMixin):
     @property
     def image_size(self) -> int:
         """Side of the square images that the encoder reads."""
-        return self.encoder.config.image_size
+        return self.encoder.settings.image_size
 
     def encode(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] -> un-normalised embeddings (B, D); letter-boxed where they are not square."""

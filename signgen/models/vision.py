@@ -1,0 +1,167 @@
+"""CLIP's image encoder (Radford et al. 2021, section 2.4) in plain torch.
+
+Same parameters, under the same names, and same numbers as transformers' ``CLIPVisionModelWithProjection``, so its
+weights load as they are. Importing that class takes longer than rendering the first frames does; this module needs
+nothing but torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from signgen.errors import InputError
+
+
+def quick_gelu(hidden: Tensor) -> Tensor:
+    """x * sigmoid(1.702 x), CLIP's own GELU."""
+    return hidden * torch.sigmoid(1.702 * hidden)
+
+
+ACTIVATIONS = {"quick_gelu": quick_gelu, "gelu": functional.gelu}
+
+
+@dataclass(frozen=True)
+class VisionSettings:
+    """Sizes of an `ImageTower`; names and defaults are those of transformers' ``CLIPVisionConfig``."""
+
+    hidden_size: int = 768
+    intermediate_size: int = 3072
+    projection_dim: int = 512
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    image_size: int = 224
+    patch_size: int = 32
+    hidden_act: str = "quick_gelu"
+    layer_norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if self.hidden_act not in ACTIVATIONS:
+            raise InputError("vision", f"hidden_act {self.hidden_act!r}", f"choose from {', '.join(ACTIVATIONS)}")
+        if self.hidden_size % self.num_attention_heads:
+            got = f"{self.num_attention_heads} heads for width {self.hidden_size}"
+            raise InputError("vision", got, "the heads must divide the width")
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> VisionSettings:
+        """From a ``CLIPVisionConfig`` as a dict; what only matters to training or to transformers is passed over."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{key: value for key, value in values.items() if key in known})
+
+
+class ImageFeatures(NamedTuple):
+    """What an `ImageTower` says of B images: ``image_embeds`` (B, D), ``last_hidden_state`` (B, 1 + L, W)."""
+
+    image_embeds: Tensor
+    last_hidden_state: Tensor
+
+
+class ImageTower(nn.Module):
+    """Images to one embedding and to tokens.
+
+    Args:
+        settings: see `VisionSettings`.
+    """
+
+    def __init__(self, settings: VisionSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.vision_model = _Transformer(settings)
+        self.visual_projection = nn.Linear(settings.hidden_size, settings.projection_dim, bias=False)
+        nn.init.normal_(self.visual_projection.weight, std=settings.hidden_size**-0.5)
+
+    def forward(self, pixels: Tensor) -> ImageFeatures:
+        """(B, 3, S, S), normalised as CLIP expects; tokens are the class token and L patches, row by row."""
+        tokens = self.vision_model(pixels)  # (B, 1 + L, W)
+        pooled = self.vision_model.post_layernorm(tokens[:, 0])  # (B, W)
+        return ImageFeatures(self.visual_projection(pooled), tokens)
+
+
+class _Transformer(nn.Module):
+    def __init__(self, settings: VisionSettings) -> None:
+        super().__init__()
+        width, eps = settings.hidden_size, settings.layer_norm_eps
+        self.embeddings = _Embeddings(settings)
+        self.pre_layrnorm = nn.LayerNorm(width, eps=eps)  # the released weights' spelling
+        self.encoder = nn.Module()
+        self.encoder.layers = nn.ModuleList(_Layer(settings) for _ in range(settings.num_hidden_layers))
+        self.post_layernorm = nn.LayerNorm(width, eps=eps)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, 3, S, S) -> (B, 1 + L, W), before the last norm."""
+        hidden = self.pre_layrnorm(self.embeddings(pixels))  # (B, 1 + L, W)
+        for layer in self.encoder.layers:
+            hidden = layer(hidden)  # (B, 1 + L, W)
+        return hidden
+
+
+class _Embeddings(nn.Module):
+    def __init__(self, settings: VisionSettings) -> None:
+        super().__init__()
+        width, patch = settings.hidden_size, settings.patch_size
+        self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.patch_embedding = nn.Conv2d(3, width, patch, stride=patch, bias=False)
+        self.position_embedding = nn.Embedding((settings.image_size // patch) ** 2 + 1, width)
+        for module in (self.patch_embedding, self.position_embedding):
+            nn.init.normal_(module.weight, std=0.02)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, 3, S, S) -> (B, 1 + L, W)."""
+        patches = self.patch_embedding(pixels.to(self.class_embedding.dtype)).flatten(2).transpose(1, 2)  # (B, L, W)
+        first = self.class_embedding.expand(len(patches), 1, -1)  # (B, 1, W)
+        return torch.cat([first, patches], dim=1) + self.position_embedding.weight  # (B, 1 + L, W)
+
+
+class _Layer(nn.Module):
+    def __init__(self, settings: VisionSettings) -> None:
+        super().__init__()
+        width, eps = settings.hidden_size, settings.layer_norm_eps
+        self.layer_norm1, self.layer_norm2 = nn.LayerNorm(width, eps=eps), nn.LayerNorm(width, eps=eps)
+        self.self_attn = _Attention(settings)
+        self.mlp = _Perceptron(settings)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(B, L, W) -> (B, L, W)."""
+        hidden = hidden + self.self_attn(self.layer_norm1(hidden))
+        return hidden + self.mlp(self.layer_norm2(hidden))
+
+
+class _Attention(nn.Module):
+    def __init__(self, settings: VisionSettings) -> None:
+        super().__init__()
+        width, self.heads = settings.hidden_size, settings.num_attention_heads
+        deep = (2 * settings.num_hidden_layers) ** -0.5
+        for name, scale in (("q_proj", deep), ("k_proj", deep), ("v_proj", deep), ("out_proj", 1.0)):
+            setattr(self, name, _linear(width, width, std=scale * width**-0.5))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(B, L, W) -> (B, L, W)."""
+        parts = (project(hidden) for project in (self.q_proj, self.k_proj, self.v_proj))
+        queries, keys, values = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)  # (B, H, L, d)
+        seen = functional.scaled_dot_product_attention(queries, keys, values)  # (B, H, L, d)
+        return self.out_proj(seen.transpose(1, 2).flatten(2))  # (B, L, W)
+
+
+class _Perceptron(nn.Module):
+    def __init__(self, settings: VisionSettings) -> None:
+        super().__init__()
+        width, inner = settings.hidden_size, settings.intermediate_size
+        self.activation = ACTIVATIONS[settings.hidden_act]
+        self.fc1 = _linear(width, inner, std=(2 * width) ** -0.5)
+        self.fc2 = _linear(inner, width, std=(2 * width * settings.num_hidden_layers) ** -0.5)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(B, L, W) -> (B, L, W)."""
+        return self.fc2(self.activation(self.fc1(hidden)))
+
+
+def _linear(before: int, after: int, std: float) -> nn.Linear:
+    layer = nn.Linear(before, after)
+    nn.init.normal_(layer.weight, std=std)
+    nn.init.zeros_(layer.bias)
+    return layer
