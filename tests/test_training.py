@@ -20,6 +20,7 @@ from signgen.keypoints.skeleton import LEFT_KNUCKLE, NOSE, RIGHT_KNUCKLE
 from signgen.models.autoencoder import FrameAutoencoder
 from signgen.models.canvas import canvas_padding, from_canvas, to_canvas
 from signgen.training.config import OptimConfig, TrainConfig
+from signgen.training.latents import weights_key
 from signgen.training.loop import learning_rate
 from signgen.training.stages import cache_folder, run_stage
 from signgen.training.task import structural_loss
@@ -259,3 +260,26 @@ def test_small_frames_and_windows_without_a_view_to_generate_are_refused(tmp_pat
     build_cache([("small", "s01", frames, np.zeros((2, 133, 3)))], cache_folder(tmp_path))
     with pytest.raises(InputError, match="90x100"):
         run_stage(_config(tmp_path, tmp_path / "out", "autoencoder", model=TINY_VAE))
+
+
+def test_zoomed_items_train_and_a_new_decoder_keeps_the_latents(
+    data: Path, starts: dict[str, str], tmp_path: Path
+) -> None:
+    config = _config(
+        data, tmp_path / "zoom", "denoiser", start=starts, model=TINY_DENOISER,
+        loss={"zooms": 3, "zoom": 64, "pixel": 1.0, "crop": 64, "last_step_share": 1.0},
+    )  # fmt: skip
+    assert run_stage(config)["finished"]
+    line = json.loads((tmp_path / "zoom" / "log.jsonl").read_text().splitlines()[-1])
+    assert line["zoom_pixel"] > 0
+    assert line["zoom_latent"] > 0
+    smaller = {**TINY_VAE, "decoder_widths": [4, 8], "decoder_blocks": [0, 1]}
+    again = _config(
+        data, tmp_path / "decoder", "autoencoder", model=smaller, start={"autoencoder": starts["autoencoder"]}
+    )
+    run_stage(again)
+    old, new = (FrameAutoencoder.from_pretrained(f) for f in (starts["autoencoder"], tmp_path / "decoder/model/vae"))
+    frames = torch.rand(1, 3, 64, 64) * 2 - 1
+    assert torch.equal(old.encode(frames).latent_dist.mode(), new.encode(frames).latent_dist.mode())
+    assert sum(p.numel() for p in new.decoder.parameters()) < sum(p.numel() for p in old.decoder.parameters())
+    assert weights_key(old) == weights_key(new)

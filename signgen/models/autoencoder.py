@@ -93,6 +93,7 @@ class FrameAutoencoder(ModelMixin, ConfigMixin):
 
     Args:
         widths: channels at half and at a quarter of the size.
+        decoder_widths: the same for the decoder where it differs: it runs once for each frame, the encoder once a clip.
         encoder_blocks, decoder_blocks: residual blocks at half and at a quarter of the size.
         latent_channels: channels of the latent at a quarter of the size.
         fold: how many latent cells of each side are folded into channels.
@@ -107,6 +108,7 @@ class FrameAutoencoder(ModelMixin, ConfigMixin):
         latent_channels: int = 4,
         fold: int = 2,
         scaling_factor: float = 1.0,
+        decoder_widths: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         half, quarter = widths
@@ -118,6 +120,7 @@ class FrameAutoencoder(ModelMixin, ConfigMixin):
             nn.Conv2d(quarter, latent_channels, 3, padding=1),
         )
         self.scale = LatentScale(latent_channels)
+        half, quarter = decoder_widths or widths
         self.decoder = nn.Sequential(
             nn.Conv2d(latent_channels, quarter, 3, padding=1),
             *_residuals(quarter, decoder_blocks[1]),

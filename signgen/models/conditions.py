@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from signgen.errors import InputError
 
+LAST = 3  # layers of the folded pose encoder from its last stride on: convolution, SiLU, convolution
 WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)
 FILLS = ("zeros", "source")
 TASKS = ("T1", "T2", "T3", "window")
@@ -54,6 +55,8 @@ class PoseEncoder(nn.Module):
         unshuffle: side of the block that is folded into channels first; 1 = not.
         coordinates: two more channels after folding, x and y in [-1, 1] of the whole frame.
         channels: of the pose image.
+        fine: channels of features at twice the latents' resolution that are handed on as well; 0 = none. The folded
+            form with at least one stride only; the picture's sides must then be multiples of ``down``.
     """
 
     def __init__(
@@ -64,9 +67,13 @@ class PoseEncoder(nn.Module):
         unshuffle: int = 1,
         coordinates: bool = False,
         channels: int = 3,
+        fine: int = 0,
     ) -> None:
         super().__init__()
         self.down, self.unshuffle, self.coordinates = down, unshuffle, coordinates
+        if fine and not 1 < unshuffle < down:
+            raise InputError("pose encoder", f"fine features with unshuffle {unshuffle}", f"give 2 to {down // 2}")
+        self.fine = nn.Conv2d(block_out_channels[-1], fine, 1) if fine else None
         first = channels * unshuffle**2 + 2 * coordinates
         if unshuffle > 1:
             strides = round(math.log2(down / unshuffle))
@@ -76,11 +83,21 @@ class PoseEncoder(nn.Module):
             self.net = ControlNetConditioningEmbedding(out_channels, first, tuple(block_out_channels))
 
     def forward(self, pose: Tensor, crop: Tensor | None = None) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> (N, out_channels, ceil(H/down), ceil(W/down)); ``crop`` as `frame_coordinates`."""
+        """(N, 3, H, W) in [0, 1] -> (N, out_channels [+ 4 fine], ceil(H/down), ceil(W/down)).
+
+        Fine features follow folded, each 2 x 2 block of them as channels. ``crop`` as `frame_coordinates`.
+        """
         folded = fold(pose, self.unshuffle) if self.unshuffle > 1 else pose  # (N, C*u*u, ceil(H/u), ceil(W/u))
         if self.coordinates:
             folded = torch.cat([folded, frame_coordinates(pose, crop, self.unshuffle)], dim=1)  # two more channels
-        return self.net(folded)  # (N, out_channels, h, w)
+        if self.fine is None:
+            return self.net(folded)  # (N, out_channels, h, w)
+        if pose.shape[-2] % self.down or pose.shape[-1] % self.down:
+            got = f"{pose.shape[-1]}x{pose.shape[-2]} pixels"
+            raise InputError("pose image", got, f"this model needs multiples of {self.down}")
+        before = self.net[:-LAST](folded)  # (N, last width, 2h, 2w)
+        fine = functional.pixel_unshuffle(self.fine(before), 2)  # (N, 4 fine, h, w)
+        return torch.cat([self.net[-LAST:](before), fine], dim=1)  # (N, out_channels + 4 fine, h, w)
 
 
 def fold(images: Tensor, side: int) -> Tensor:

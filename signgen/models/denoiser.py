@@ -16,10 +16,13 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
+from torch.nn import functional
 
 from signgen.errors import InputError
 from signgen.models.conditions import ImageLevel, PoseEncoder, SourceEncoder
 from signgen.models.cross_view import CrossViewAttention, CrossViewTransformer
+from signgen.models.detail import DetailHead
+from signgen.models.norms import NORMS, use_affine_norms
 
 ATTENTION = {"sdpa": AttnProcessor2_0, "math": AttnProcessor}
 CONDITIONS = ("pose", "source", "fusion")
@@ -107,6 +110,9 @@ class Denoiser(ModelMixin, ConfigMixin):
         fill: what known channels of views to be generated hold, see `ImageLevel`.
         cross_view: None, or ``levels`` (those with attention that get cross-view attention; default all) and ``mid``
             (default True) beside keywords of `CrossViewAttention`.
+        detail: None, or keywords of `DetailHead` without ``channels`` and ``pose_channels``; the pose encoder then
+            needs ``fine``.
+        norms: ``group``, or ``affine``: their mean effect as a scale and a shift, see `signgen.models.norms`.
     """
 
     _supports_gradient_checkpointing = True
@@ -131,14 +137,20 @@ class Denoiser(ModelMixin, ConfigMixin):
         image_level: bool = False,
         fill: str = "zeros",
         cross_view: Mapping[str, Any] | None = None,
+        detail: Mapping[str, Any] | None = None,
+        norms: str = "group",
     ) -> None:
         super().__init__()
         widths = tuple(block_out_channels)
         _check_levels(widths, attention, heads)
+        fine = int((pose or {}).get("fine", 0))
+        if norms not in NORMS or (detail is None) != (fine == 0):
+            raise InputError("denoiser", f"norms {norms!r}, detail {detail}, pose.fine {fine}",
+                             f"norms are {', '.join(NORMS)}; detail and pose.fine come together")  # fmt: skip
         head_counts = tuple(heads or (_head_count(width, head_dim) for width in widths))
         self.unet = UNet2DConditionModel(
             in_channels=channels,
-            out_channels=channels,
+            out_channels=channels + (detail or {}).get("features", 0),
             block_out_channels=widths,
             layers_per_block=layers_per_block,
             down_block_types=tuple("CrossAttnDownBlock2D" if on else "DownBlock2D" for on in attention),
@@ -161,10 +173,13 @@ class Denoiser(ModelMixin, ConfigMixin):
         self.known_input = ImageLevel(fill) if image_level else None
         if cross_view is not None:
             _add_cross_view(self.unet, dict(cross_view))
+        self.detail_head = None if detail is None else DetailHead(channels, pose_channels=fine, **detail)
+        if norms == "affine":
+            use_affine_norms(self.unet)
 
     # ------------------------------------------------------------------ what depends on pose or source only
     def encode_pose(self, pose: Tensor, crop: Tensor | None = None) -> Tensor:
-        """Pose images (N, 3, H, W) in [0, 1] -> features (N, C0, h, w); once per frame, not per step.
+        """Pose images (N, 3, H, W) in [0, 1] -> features (N, C0 [+ 4 fine], h, w); once per frame, not per step.
 
         ``crop``: (N, 4) place of the images in the whole frame, see `conditions.frame_coordinates`.
         """
@@ -175,13 +190,14 @@ class Denoiser(ModelMixin, ConfigMixin):
     ) -> Tensor:
         """Image-encoder tokens (B, L1, Ds) and latents (B, C, h, w) of the source -> tokens (B, L, D); once per clip.
 
-        ``pose_features``: the source's own, (B, C0, h, w), where the model was made with ``source_pose``.
+        ``pose_features``: the source's own from `encode_pose`, where the model was made with ``source_pose``.
         """
         if (pose_features is not None) != self.config.source_pose:
             wanted = "needs" if self.config.source_pose else "does not take"
             raise InputError("source encoder", f"{wanted} the source's pose features", "see source_pose of its config")
         if pose_features is not None and latents is not None:
-            latents = torch.cat([latents, pose_features.to(latents.dtype)], dim=1)  # (B, C+C0, h, w)
+            coarse = pose_features[:, : self.config.block_out_channels[0]]  # (B, C0, h, w)
+            latents = torch.cat([latents, coarse.to(latents.dtype)], dim=1)  # (B, C+C0, h, w)
         return self.source_encoder(semantic, latents)  # (B, L, D)
 
     # --------------------------------------------------------------------------------------------- denoising
@@ -205,7 +221,8 @@ class Denoiser(ModelMixin, ConfigMixin):
         Args:
             noisy: (N, C, h, w) noisy latents, N = B*V, the views of a window in succession.
             timesteps: (N,), or one for all.
-            pose: (N, 3, H, W) pose images in [0, 1], or give ``pose_features`` (N, C0, h, w) from `encode_pose`.
+            pose: (N, 3, H, W) pose images in [0, 1], or give ``pose_features`` (N, C0 [+ 4 fine], h, w) from
+                `encode_pose`.
             crop: (N, 4) place of the pose images in the whole frame; None = they are whole frames.
             tokens: (N or B, L, D) from `encode_source`.
             fusion: (N or B, fusion_dim) fusion embeddings.
@@ -225,14 +242,26 @@ class Denoiser(ModelMixin, ConfigMixin):
             fusion = _without(_per_item(fusion, count), drop.fusion)
         # Zero tokens have zero keys and values, so one of them equals any number of them.
         empty = noisy.new_zeros(count, 1, self.config.cross_attention_dim)  # (N, 1, D)
-        return self.unet(
-            self._first_input(noisy, pose_features, known, flag),  # (N, Cin [+ C0], h, w)
+        coarse, fine = self._split(pose_features, noisy)
+        output = self.unet(
+            self._first_input(noisy, coarse, known, flag),  # (N, Cin [+ C0], h, w)
             timesteps,
             encoder_hidden_states=empty if tokens is None else _per_item(tokens, count),
             class_labels=self._class_input(fusion, noisy),
             cross_attention_kwargs={"views": views} if self.config.cross_view is not None else None,
             return_dict=False,
-        )[0]  # (N, C, h, w)
+        )[0]  # (N, C [+ features], h, w)
+        return output if self.detail_head is None else self.detail_head(output, fine)  # (N, C, h, w)
+
+    def _split(self, features: Tensor | None, noisy: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Pose features -> those at the latents' resolution, and the fine ones (N, fine, 2h, 2w) if there are any."""
+        if self.detail_head is None:
+            return features, None
+        width = self.config.block_out_channels[0]
+        if features is None:
+            shape = (noisy.shape[0], self.config.pose["fine"], 2 * noisy.shape[2], 2 * noisy.shape[3])
+            return None, noisy.new_zeros(shape)
+        return features[:, :width], functional.pixel_shuffle(features[:, width:], 2)
 
     def _first_input(
         self, noisy: Tensor, pose_features: Tensor | None, known: Tensor | None, flag: Tensor | None

@@ -29,7 +29,10 @@ class AutoencoderTask(Task):
         if min(self.canvas) < CROP:
             got = f"frames of {cache.size[0]}x{cache.size[1]}"
             raise InputError(config.data, got, f"this stage trains on crops of {CROP} pixels: draw larger frames")
-        self.trainable = FrameAutoencoder(**config.model).to(device, memory_format=torch.channels_last)
+        self.trainable = FrameAutoencoder(**config.model)
+        if "autoencoder" in config.start:
+            _keep_latents(self.trainable, config.start["autoencoder"])
+        self.trainable.to(device, memory_format=torch.channels_last)
 
     def loss(self, network: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         indices = rng.integers(len(self.cache.frames), size=self.config.batch)
@@ -62,6 +65,19 @@ class AutoencoderTask(Task):
 
     def save(self, folder: Path) -> None:
         self.trainable.save_pretrained(folder / "vae")
+
+
+def _keep_latents(autoencoder: FrameAutoencoder, folder: str) -> None:
+    """Takes encoder and latent scale from ``folder`` and freezes them: a new decoder of the same latents trains."""
+    known = FrameAutoencoder.from_pretrained(folder)
+    for name in ("encoder", "scale"):
+        getattr(autoencoder, name).load_state_dict(getattr(known, name).state_dict())
+    autoencoder.encoder.requires_grad_(False)
+    autoencoder.scale.momentum = 0.0
+    if known.config.decoder_blocks == autoencoder.config.decoder_blocks and (
+        known.config.decoder_widths or known.config.widths
+    ) == (autoencoder.config.decoder_widths or autoencoder.config.widths):
+        autoencoder.decoder.load_state_dict(known.decoder.state_dict())
 
 
 def _shrink(images: Tensor, factor: int) -> Tensor:

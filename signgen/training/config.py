@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from signgen.data.pairs import Disturbance
+from signgen.data.disturbance import Disturbance
 from signgen.errors import InputError
 
 STAGES = ("autoencoder", "fusion", "denoiser", "video")
@@ -37,6 +37,8 @@ class LossConfig:
         pixel: weight of the loss through the frozen decoder on crops around the hands; 0 leaves it out.
         structure: weight, within the pixel loss, of 1 - SSIM beside L1 and gradients.
         crop: side of these crops in pixels; crops: how many an item; two show both hands.
+        zooms: further items of a batch that are crops, mostly of hands, without the rest of their frame: a hand costs
+            a third of what it costs in a whole frame. zoom: side of these crops in pixels, a multiple of 8.
         last_step_share: share of windows at the last timestep, where the input is pure noise. With a zero terminal
             SNR that one step is a direct prediction, so this is what a one-step render uses.
         null_share: items with every condition dropped; drop: share that loses each of pose, source and fusion.
@@ -51,6 +53,8 @@ class LossConfig:
     structure: float = 0.0
     crop: int = 96
     crops: int = 1
+    zooms: int = 0
+    zoom: int = 112
     last_step_share: float = 1.0
     null_share: float = 0.0
     drop: float = 0.0

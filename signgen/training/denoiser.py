@@ -20,8 +20,9 @@ from signgen.diffusion.parametrisation import add_noise, denoised_from, target_f
 from signgen.models.autoencoder import FrameAutoencoder
 from signgen.models.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
 from signgen.models.fusion import FusionModel
-from signgen.pose_image.strokes import draw_clip
 from signgen.training.config import TrainConfig
+from signgen.training.growth import grow
+from signgen.training.inputs import CELL, InputMaker, Inputs
 from signgen.training.latents import latent_store
 from signgen.training.task import (
     Task,
@@ -34,7 +35,6 @@ from signgen.training.task import (
     to_uint8,
 )
 
-CELL = 8  # pixels of one latent cell
 SCHEDULE = {
     "num_train_timesteps": 1000,
     "beta_schedule": "scaled_linear",
@@ -49,16 +49,20 @@ SCHEDULE = {
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """Everything the denoiser gets for N = B * V items; see `Denoiser`."""
+class Sampled:
+    """One evaluation of N items.
 
-    latents: Tensor
-    source: Tensor
-    semantic: Tensor
-    fusion: Tensor
-    pose: Tensor
-    known: Tensor
-    flag: Tensor
+    Attributes:
+        latent: the weighted denoising loss, scalar.
+        clean: (N, C, h, w) clean latents that the prediction amounts to.
+        last: (N,) whether an item was at the last timestep.
+        figures: for the log.
+    """
+
+    latent: Tensor
+    clean: Tensor
+    last: Tensor
+    figures: dict[str, float]
 
 
 class DenoiserStep(nn.Module):
@@ -74,7 +78,7 @@ class DenoiserStep(nn.Module):
         """noisy (N, C, h, w), timesteps (N,), what to drop per item -> prediction (N, C, h, w)."""
         tokens = self.denoiser.encode_source(inputs.semantic, inputs.source)  # (B, L, D)
         return self.denoiser(
-            noisy, timesteps, pose=inputs.pose, tokens=tokens, fusion=inputs.fusion,
+            noisy, timesteps, pose=inputs.pose, crop=inputs.crop, tokens=tokens, fusion=inputs.fusion,
             known=inputs.known, flag=inputs.flag, views=views, drop=drop,
         )  # fmt: skip
 
@@ -87,85 +91,97 @@ class DenoiserTask(Task):
         self.vae = FrameAutoencoder.from_pretrained(config.start["autoencoder"]).to(device).eval()
         self.vae.requires_grad_(False).to(memory_format=torch.channels_last)
         self.fusion = FusionModel.from_pretrained(config.start["fusion"]).to(device).eval().requires_grad_(False)
+        self.scheduler = DDIMScheduler(**SCHEDULE)
+        latents = latent_store(cache, self.images, self.vae, folder)
+        self.inputs = InputMaker(self, latents, self.fusion, config.known)
         self.denoiser = self._denoiser().to(device, memory_format=torch.channels_last)
         self.denoiser.set_attention("math" if device.type == "cpu" else "sdpa")
         self.trainable = DenoiserStep(self.denoiser)
-        self.scheduler = DDIMScheduler(**SCHEDULE)
-        self.latents = latent_store(cache, self.images, self.vae, folder)
 
     def _denoiser(self) -> Denoiser:
-        """A new denoiser, with the weights of an earlier stage where ``start`` names one."""
+        """A new denoiser, or that of an earlier stage where ``start`` names one, changed as ``model`` says."""
         if "denoiser" not in self.config.start:
             return Denoiser(**self.config.model)
-        return Denoiser.from_pretrained(self.config.start["denoiser"])
+        known = Denoiser.from_pretrained(self.config.start["denoiser"]).to(self.device)
+        return grow(known, self.config.model, self._evaluate_some)
+
+    def _evaluate_some(self, denoiser: Denoiser) -> None:
+        """Evaluates 32 frames at the last timestep."""
+        rng = np.random.default_rng(0)
+        for _ in range(4):
+            windows = draw_windows(self.cache, 8, 1, rng)
+            inputs, views, _ = self.inputs(windows, denoiser.known_input, rng, seeded(rng, self.device))
+            last = torch.full((8,), self.scheduler.config.num_train_timesteps - 1, device=self.device)
+            noise = torch.randn(inputs.latents.shape, generator=seeded(rng, self.device), device=self.device)
+            with torch.no_grad():
+                DenoiserStep(denoiser)(inputs, noise, last, None, views)
 
     def loss(self, network: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         windows = draw_windows(self.cache, self.config.batch, self.config.views, rng, self.config.disturbance)
+        total, figures = self._whole_loss(network, windows, rng)
+        if not self.config.loss.zooms:
+            return total, figures
+        windows = draw_windows(self.cache, self.config.loss.zooms, 1, rng, self.config.disturbance)
+        zoomed, more = self._zoom_loss(network, windows, rng)
+        return total + zoomed, figures | {f"zoom_{name}": value for name, value in more.items()}
+
+    def _whole_loss(
+        self, network: nn.Module, windows: Windows, rng: np.random.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The loss on whole frames, with a close look at parts of the decoded ones."""
         generator = seeded(rng, self.device)
-        inputs, views, bits = self.inputs(windows, rng, generator)
-        timesteps = self._timesteps(len(windows.source), rng).repeat_interleave(views)  # as a render samples a window
+        inputs, views, bits = self.inputs(windows, self.denoiser.known_input, rng, generator)
+        weights = self._weights(windows, views) * ~bits.flatten()[:, None, None]
+        sampled = self._sampled(network, inputs, views, weights, rng, generator)
+        if not self.config.loss.pixel:
+            return self.config.loss.latent * sampled.latent, sampled.figures
+        last = (sampled.last & ~bits.flatten()).cpu().numpy()
+        pixel = self._pixel_loss(sampled.clean, windows, views, last, rng)
+        figures = sampled.figures | {"pixel": float(pixel.detach())}
+        return self.config.loss.latent * sampled.latent + self.config.loss.pixel * pixel, figures
+
+    def _zoom_loss(
+        self, network: nn.Module, windows: Windows, rng: np.random.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The loss on crops alone, which the network sees without the rest of the frame: several hands for the price
+        of a frame. What lies near a crop's border lacks its surroundings and does not count."""
+        generator, loss = seeded(rng, self.device), self.config.loss
+        inputs, views, _ = self.inputs(windows, self.denoiser.known_input, rng, generator)
+        weights = self._weights(windows, views)
+        centres = crop_centres(self.on_canvas(windows.truth[:, 0]), 1, rng)
+        corners = crop_corners(centres, self.canvas, loss.zoom, CELL, rng)
+        inputs = self.inputs.cut(inputs, corners, loss.zoom)
+        weights = crop_batch(weights[:, None], corners // CELL, loss.zoom // CELL)[:, 0]
+        weights[:, [0, -1]] = 0
+        weights[:, :, [0, -1]] = 0
+        sampled = self._sampled(network, inputs, views, weights, rng, generator)
+        items = np.flatnonzero(sampled.last.cpu().numpy())
+        if not loss.pixel or not len(items):
+            return loss.latent * sampled.latent + 0 * sampled.clean.sum(), sampled.figures
+        wanted = crop_batch(self.images(windows.target[items, 0]), corners[items], loss.zoom)
+        pixel = self._compare(self.vae.decode(sampled.clean[items]).sample, wanted, 2 * CELL)
+        return loss.latent * sampled.latent + loss.pixel * pixel, sampled.figures | {"pixel": float(pixel.detach())}
+
+    def _sampled(
+        self,
+        network: nn.Module,
+        inputs: Inputs,
+        views: int,
+        weights: Tensor,
+        rng: np.random.Generator,
+        generator: torch.Generator,
+    ) -> Sampled:
+        """One evaluation at drawn timesteps, its weighted latent loss, and the clean latents that it amounts to."""
+        timesteps = self._timesteps(len(inputs.latents) // views, rng).repeat_interleave(views)  # as in rendering
         noise = torch.randn(inputs.latents.shape, generator=generator, device=self.device)
         noisy = add_noise(self.scheduler, inputs.latents, noise, timesteps)
         prediction = network(inputs, noisy, timesteps, self._drop(len(noisy), generator), views).float()
         target = target_for(self.scheduler, inputs.latents, noise, timesteps)
-        weights = self._weights(windows, views) * ~bits.flatten()[:, None, None]
         error = ((prediction - target) ** 2).mean(1)  # (N, h, w)
         latent = (error * weights).sum() / weights.sum()
-        figures = {"latent": float(error.detach().mean())}
-        if not self.config.loss.pixel:
-            return self.config.loss.latent * latent, figures
         clean = denoised_from(self.scheduler, prediction, noisy, timesteps)
-        last = (timesteps == self.scheduler.config.num_train_timesteps - 1) & ~bits.flatten()
-        pixel = self._pixel_loss(clean, windows, views, last.cpu().numpy(), rng)
-        figures["pixel"] = float(pixel.detach())
-        return self.config.loss.latent * latent + self.config.loss.pixel * pixel, figures
-
-    # -- inputs ----------------------------------------------------------------------------------------------------
-
-    def inputs(
-        self, windows: Windows, rng: np.random.Generator, generator: torch.Generator
-    ) -> tuple[Inputs, int, Tensor]:
-        """Conditions of a batch, the number of views of a window (source included), and which are known (B, views)."""
-        batch, length = windows.target.shape
-        latents = self._stored(windows.target.ravel()).reshape(batch, length, *self.latents.shape[1:])
-        source = self._stored(windows.source)
-        keypoints = windows.keypoints
-        if length > 1:  # the source is the window's first view; its own pose is not part of the driving signal
-            latents = torch.cat((source[:, None], latents), 1)
-            keypoints = np.concatenate((np.zeros_like(keypoints[:, :1]), keypoints), 1)
-        views = latents.shape[1]
-        bits = self._known_bits(batch, views, rng)
-        known, flag = self.denoiser.known_input.known_views(self._roughen(latents, generator), bits, source)
-        pose = self.poses(keypoints.reshape(-1, *keypoints.shape[2:]))
-        with torch.no_grad():
-            images = self.images(windows.source)
-            semantic = self.fusion.tokens(images).float()
-            e_source = self.fusion.encode(images).repeat_interleave(views, 0)
-            fusion = self.fusion.fuse(e_source, pose * 2 - 1).float()
-        return Inputs(latents.flatten(0, 1), source, semantic, fusion, pose, known, flag), views, bits
-
-    def poses(self, keypoints: np.ndarray) -> Tensor:
-        """(N, 133, 3) in frame pixels -> pose images (N, 3, H, W) in [0, 1] on the canvas."""
-        points = self.on_canvas(keypoints)
-        images = torch.from_numpy(draw_clip(points[..., :2], points[..., 2], self.canvas, self.canvas)).to(self.device)
-        return images.permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=torch.channels_last)
-
-    def _stored(self, indices: np.ndarray) -> Tensor:
-        return torch.from_numpy(self.latents[indices].astype(np.float32)).to(self.device)
-
-    def _known_bits(self, batch: int, views: int, rng: np.random.Generator) -> Tensor:
-        """(B, views): the source, and in three windows of four also the frames that were rendered before."""
-        bits = np.zeros((batch, views), bool)
-        if views > 1:
-            bits[:, 0] = True
-            bits[rng.random(batch) < 0.75, 1 : 1 + self.config.known] = True
-        return torch.from_numpy(bits).to(self.device)
-
-    def _roughen(self, latents: Tensor, generator: torch.Generator) -> Tensor:
-        """Frames already rendered are not the truth; a little noise on the known views says so in training."""
-        noise = torch.randn(latents.shape, generator=generator, device=latents.device)
-        rough = latents + 0.15 * noise
-        return torch.cat((latents[:, :1], rough[:, 1:]), 1) if latents.shape[1] > 1 else latents
+        last = timesteps == self.scheduler.config.num_train_timesteps - 1
+        return Sampled(latent, clean, last, {"latent": float(error.detach().mean())})
 
     # -- the loss --------------------------------------------------------------------------------------------------
 
@@ -206,8 +222,13 @@ class DenoiserTask(Task):
         cut = crop_batch(clean[np.tile(items, loss.crops)], corners // CELL, loss.crop // CELL)
         wanted = crop_batch(frames.repeat(loss.crops, 1, 1, 1), corners, loss.crop)
         decoded = self.vae.decode(cut).sample
-        pixel = gradient_l1(decoded, wanted, margin=CELL)
-        return pixel + loss.structure * structural_loss(decoded, wanted, margin=CELL) if loss.structure else pixel
+        return self._compare(decoded, wanted, CELL)
+
+    def _compare(self, decoded: Tensor, wanted: Tensor, margin: int) -> Tensor:
+        """Pixels, edges and, where the configuration says so, structure of (N, 3, H, W), without a margin in pixels."""
+        pixel = gradient_l1(decoded, wanted, margin)
+        share = self.config.loss.structure
+        return pixel + share * structural_loss(decoded, wanted, margin) if share else pixel
 
     # -- progress and results --------------------------------------------------------------------------------------
 
@@ -218,7 +239,7 @@ class DenoiserTask(Task):
         windows = draw_windows(self.cache, 8, 1, rng)
         was = self.denoiser.training
         self.denoiser.eval()
-        inputs, _, _ = self.inputs(windows, rng, seeded(rng, self.device))
+        inputs, _, _ = self.inputs(windows, self.denoiser.known_input, rng, seeded(rng, self.device))
         timesteps = torch.full((len(inputs.latents),), self.scheduler.config.num_train_timesteps - 1)
         noisy = torch.randn(inputs.latents.shape, generator=seeded(rng, self.device), device=self.device)
         timesteps = timesteps.to(self.device)

@@ -13,11 +13,15 @@ from torch import Tensor, nn
 
 from signgen.data.cache import FrameCache
 
+DECODING = ("decoder.", "post_quant_conv.")  # parts of an autoencoder that latents do not depend on
+
 
 def weights_key(module: nn.Module) -> str:
-    """Twelve hexadecimal digits that change with the module's weights."""
+    """Twelve hexadecimal digits that change with the weights that make latents."""
     digest = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
+        if name.startswith(DECODING):
+            continue
         digest.update(name.encode())
         digest.update(value.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()[:12]

@@ -1,0 +1,49 @@
+"""A denoiser that takes over what an earlier one has learned, though its settings differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from signgen.errors import InputError
+from signgen.models.denoiser import Denoiser
+from signgen.models.norms import mean_effect
+
+LAST_LAYER = "unet.conv_out."
+
+
+def grow(known: Denoiser, changes: Mapping[str, Any], run: Callable[[Denoiser], None]) -> Denoiser:
+    """A denoiser with ``changes`` to the settings of ``known``, which computes what ``known`` does, or nearly.
+
+    New parts start as they do in a new network: they add nothing. Group norms that become affine keep their mean
+    effect. More channels of the last layer are added behind those that are there.
+
+    Args:
+        known: what was trained before.
+        changes: settings of `Denoiser` that shall be other; none: ``known`` itself comes back.
+        run: evaluates a denoiser on typical inputs, all conditions given; for the norms.
+
+    Raises:
+        InputError: a part that both have differs in shape.
+    """
+    if not changes:
+        return known
+    settings = {key: value for key, value in known.config.items() if not key.startswith("_")}
+    grown = Denoiser(**{**settings, **changes})
+    state = dict(known.state_dict())
+    if grown.config.norms == "affine" and known.config.norms == "group":
+        state |= {f"unet.{name}": value for name, value in mean_effect(known.unet, lambda: run(known)).items()}
+    own = grown.state_dict()
+    for name, value in state.items():
+        if name not in own:
+            continue
+        if name.startswith(LAST_LAYER) and len(value) < len(own[name]):
+            value = torch.cat([value, own[name][len(value) :]])
+        if value.shape != own[name].shape:
+            advice = "leave its setting as it was, or train without start.denoiser"
+            raise InputError(name, f"was {tuple(value.shape)}, is {tuple(own[name].shape)}", advice)
+        own[name] = value
+    grown.load_state_dict(own)
+    return grown

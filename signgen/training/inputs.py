@@ -1,0 +1,102 @@
+"""What the denoiser is given in training: latents of a window, its conditions, and crops of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from signgen.data.pairs import Windows
+from signgen.models.conditions import ImageLevel
+from signgen.models.fusion import FusionModel
+from signgen.pose_image.strokes import draw_clip
+from signgen.training.task import Task, crop_batch
+
+CELL = 8  # pixels of one latent cell
+ROUGH = 0.15  # deviation of the noise on frames that count as rendered before: they are not the truth
+GIVEN_BEFORE = 0.75  # share of windows that are given such frames; the others begin a clip
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything the denoiser gets for N = B * V items; see `Denoiser`."""
+
+    latents: Tensor
+    source: Tensor
+    semantic: Tensor
+    fusion: Tensor
+    pose: Tensor
+    known: Tensor
+    flag: Tensor
+    crop: Tensor | None = None  # (N, 4) place of pose and latents in the frame where they are crops of it
+
+
+class InputMaker:
+    """Makes `Inputs` from windows of a frame cache.
+
+    Args:
+        task: gives frames and places on the canvas.
+        latents: (frames, C, h, w) of the whole cache.
+        fusion: the frozen fusion model.
+        known: how many frames of a window may be given as rendered before.
+    """
+
+    def __init__(self, task: Task, latents: np.ndarray, fusion: FusionModel, known: int) -> None:
+        self.task, self.latents, self.fusion, self.known = task, latents, fusion, known
+
+    def __call__(
+        self, windows: Windows, known_input: ImageLevel, rng: np.random.Generator, generator: torch.Generator
+    ) -> tuple[Inputs, int, Tensor]:
+        """Conditions of a batch, the number of views of a window (source included), which are known (B, views)."""
+        batch, length = windows.target.shape
+        latents = self._stored(windows.target.ravel()).reshape(batch, length, *self.latents.shape[1:])
+        source = self._stored(windows.source)
+        keypoints = windows.keypoints
+        if length > 1:  # the source is the window's first view; its own pose is not part of the driving signal
+            latents = torch.cat((source[:, None], latents), 1)
+            keypoints = np.concatenate((np.zeros_like(keypoints[:, :1]), keypoints), 1)
+        views = latents.shape[1]
+        bits = self._known_bits(batch, views, rng)
+        known, flag = known_input.known_views(_roughen(latents, generator), bits, source)
+        pose = self.poses(keypoints.reshape(-1, *keypoints.shape[2:]))
+        with torch.no_grad():
+            images = self.task.images(windows.source)
+            semantic = self.fusion.tokens(images).float()
+            e_source = self.fusion.encode(images).repeat_interleave(views, 0)
+            fusion = self.fusion.fuse(e_source, pose * 2 - 1).float()
+        return Inputs(latents.flatten(0, 1), source, semantic, fusion, pose, known, flag), views, bits
+
+    def cut(self, inputs: Inputs, corners: np.ndarray, side: int) -> Inputs:
+        """What belongs to places of the frame, cut out there; ``corners`` (N, 2) left and top, ``side`` in pixels."""
+        parts = ("latents", "known", "flag")
+        small = {name: crop_batch(getattr(inputs, name), corners // CELL, side // CELL) for name in parts}
+        boxes = np.concatenate([corners, corners + side], 1) / np.tile(np.array(self.task.canvas), 2)  # (N, 4)
+        crop = torch.from_numpy(boxes).float().to(self.task.device)
+        return replace(inputs, pose=crop_batch(inputs.pose, corners, side), crop=crop, **small)
+
+    def poses(self, keypoints: np.ndarray) -> Tensor:
+        """(N, 133, 3) in frame pixels -> pose images (N, 3, H, W) in [0, 1] on the canvas."""
+        points, canvas = self.task.on_canvas(keypoints), self.task.canvas
+        images = torch.from_numpy(draw_clip(points[..., :2], points[..., 2], canvas, canvas)).to(self.task.device)
+        return images.permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=torch.channels_last)
+
+    def _stored(self, indices: np.ndarray) -> Tensor:
+        return torch.from_numpy(self.latents[indices].astype(np.float32)).to(self.task.device)
+
+    def _known_bits(self, batch: int, views: int, rng: np.random.Generator) -> Tensor:
+        """(B, views): the source, and mostly also the frames that were rendered before."""
+        bits = np.zeros((batch, views), bool)
+        if views > 1:
+            bits[:, 0] = True
+            bits[rng.random(batch) < GIVEN_BEFORE, 1 : 1 + self.known] = True
+        return torch.from_numpy(bits).to(self.task.device)
+
+
+def _roughen(latents: Tensor, generator: torch.Generator) -> Tensor:
+    """(B, V, C, h, w) with noise on all views but the source."""
+    if latents.shape[1] == 1:
+        return latents
+    noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+    return torch.cat((latents[:, :1], (latents + ROUGH * noise)[:, 1:]), 1)
