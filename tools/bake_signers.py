@@ -23,7 +23,7 @@ import numpy as np
 
 HM08_VERTICES = 19158
 OFFSET_STEP = 2.5e-5  # metres for one step of the int16 offsets from the template
-GROUPS = (("s", 1, 36), ("h", 1, 6), ("s", 37, 80), ("h", 7, 12))  # prefix, first, last: the order fixes the bodies
+GROUPS = (("s", 1, 36, 0), ("h", 1, 6, 36), ("s", 37, 80, 42), ("h", 7, 12, 90))  # prefix, first, last, index of first
 FACE_SPREAD = 0.18  # standard deviation of the random facial shape changes, in Anny's units
 UNNATURAL = {
     "nose-trans-out",
@@ -317,9 +317,11 @@ def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     os.replace(temporary, path)
 
 
-def names() -> list[str]:
-    """Training signers s01..s80 and held-out ones h01..h12; more of either go to the end, so that the rest stay."""
-    return [f"{prefix}{k:02d}" for prefix, first, last in GROUPS for k in range(first, last + 1)]
+def people() -> list[tuple[str, int]]:
+    """Names and indices of training signers s01..s80 and held-out ones h01..h12; a body depends on seed and index."""
+    return [
+        (f"{prefix}{k:02d}", k - first + index) for prefix, first, last, index in GROUPS for k in range(first, last + 1)
+    ]
 
 
 @click.command()
@@ -332,7 +334,7 @@ def main(folder: Path, seed: int) -> None:
     template, kept, base = bake_template(model)
     write(folder / "template.npz", template | {"joint_names": np.array(REGRESSED)})
     regressor = joint_regressor(model)
-    for index, name in enumerate(names()):
+    for name, index in people():
         person = draw_person(name, index, seed, list(model.local_change_labels))
         write(folder / f"{name}.npz", bake_person(model, person, kept, base, regressor))
         click.echo(name)

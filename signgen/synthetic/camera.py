@@ -10,6 +10,16 @@ NATIVE = (210, 260)  # the corpus' frame, (width, height)
 MM_PER_PIXEL = 3.25  # vertically, at the signer's depth and native size
 _ROWS = np.array([0, 30, 80, 130, 180, 220, 240, 248, 260.0])  # backdrop brightness by row of the native frame
 _GREY = np.array([209, 193, 157, 136, 164, 194, 207, 222, 236.0])
+_STUDIOS = {  # brightness at _ROWS; the first is the corpus' grey with its dark band, the second its white
+    "band": _GREY,
+    "white": np.array([212, 216, 224, 230, 233, 234, 234, 232, 236.0]),
+    "bluish": np.array([176, 186, 200, 210, 216, 222, 228, 233, 238.0]),
+    "dim": np.array([92, 98, 108, 116, 118, 112, 104, 100, 98.0]),
+    "dark": np.array([46, 50, 60, 72, 80, 82, 78, 74, 70.0]),
+    "falling": np.array([204, 198, 184, 168, 152, 138, 130, 127, 122.0]),
+}
+_HUES = {"bluish": np.array([0.90, 0.98, 1.06]), "white": np.array([0.985, 0.995, 1.01])}
+_ODDS = {"band": 0.38, "white": 0.22, "bluish": 0.14, "dim": 0.10, "dark": 0.06, "falling": 0.10}
 _TINT = np.array([0.955, 0.99, 1.03])
 
 
@@ -30,6 +40,9 @@ class Camera:
     backdrop: float = 1.0  # brightness of the backdrop
     tint: float = 0.0  # -1 warm .. 1 cold
     waist: float = 0.0  # rows by which the darkest band of the backdrop lies lower
+    studio: str = "band"  # how the backdrop's brightness runs from top to bottom
+    exposure: float = 1.0  # factor of all light
+    warmth: float = 0.0  # white balance: share by which red gains and blue loses
 
     @classmethod
     def drawn(cls, seed: int) -> Camera:
@@ -44,6 +57,9 @@ class Camera:
             backdrop=float(rng.uniform(0.93, 1.05)),
             tint=float(rng.uniform(-0.6, 0.6)),
             waist=float(rng.uniform(-14, 14)),
+            studio=str(rng.choice(list(_ODDS), p=list(_ODDS.values()))),
+            exposure=float(np.exp(np.clip(rng.normal(0, 0.09), -0.18, 0.18))),
+            warmth=float(np.clip(rng.normal(0.0, 0.025), -0.05, 0.05)),
         )
 
     def project(self, points: np.ndarray, head_top: float, size: tuple[int, int]) -> np.ndarray:
@@ -69,6 +85,10 @@ class Camera:
         _, height = size
         rows = (np.arange(height) + 0.5) * NATIVE[1] / height
         shifted = np.clip(rows - self.waist * np.sin(np.pi * rows / NATIVE[1]), 0, NATIVE[1])
-        grey = self.backdrop * np.interp(shifted, _ROWS, _GREY) / 255.0
-        tint = _TINT + self.tint * np.array([-0.02, 0.0, 0.02])
+        grey = self.backdrop * np.interp(shifted, _ROWS, _STUDIOS[self.studio]) / 255.0
+        tint = _HUES.get(self.studio, _TINT) + self.tint * np.array([-0.02, 0.0, 0.02])
         return np.clip(grey[:, None] * tint, 0, 1).astype(np.float32)
+
+    def gains(self) -> np.ndarray:
+        """(3,) float32 factors of linear red, green and blue: exposure and white balance."""
+        return (self.exposure * np.array([1 + self.warmth, 1.0, 1 - self.warmth])).astype(np.float32)

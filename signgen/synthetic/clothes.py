@@ -8,12 +8,15 @@ from functools import lru_cache
 import numpy as np
 
 from signgen.synthetic.body import bone_index, template, vertex_normals
+from signgen.synthetic.folds import Folds, fold_height, folds_of
 from signgen.synthetic.looks import Look
 from signgen.synthetic.mesh import (
     CLOTH,
     Patch,
     boundary,
     dense_weights,
+    hanging,
+    join,
     lined,
     mean_of_pairs,
     neighbours,
@@ -24,10 +27,17 @@ from signgen.synthetic.mesh import (
     subdivide,
 )
 from signgen.synthetic.noise import noise_at, smoothstep
+from signgen.synthetic.trimmings import chest_seat, neck_seat, opening_half, trimmings
 
 CHEST_Z, WAIST_Z = 0.52, 0.30  # canonical heights between which the trunk is made straight, and below
 CUFF_LENGTH = 0.09  # metres before the wrist over which a sleeve comes to lie on the skin
 HEM = 0.60  # metres by which the trunk's lower end is drawn out, so that it leaves the frame
+_ARM_BONES = [
+    bone_index[f"{bone}.{side}"]
+    for side in "LR"
+    for bone in ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")
+]
+_NECK_BONES = [bone_index[bone] for bone in ("neck01", "neck02", "neck03", "head")]
 UNDER_DEPTH = 0.007  # metres by which skin under cloth is pushed in
 
 
@@ -72,15 +82,19 @@ def shell() -> Shell:
     skin = _nearest_skin(canonical)
     cling = np.where(skin >= 0, smoothstep(-CUFF_LENGTH, -0.5 * CUFF_LENGTH, past_wrist(canonical)), 0)
     dense += cling[:, None] * (body_weights[skin] - dense)
-    arms = [
-        bone_index[f"{bone}.{side}"]
-        for side in "LR"
-        for bone in ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")
-    ]
-    neck = [bone_index[bone] for bone in ("neck01", "neck02", "neck03", "head")]
     weights, bones = sparse_weights(dense)
     return Shell(
-        faces, pairs, table, rim, canonical, weights, bones, dense[:, arms].sum(1), dense[:, neck].sum(1), skin, cling
+        faces,
+        pairs,
+        table,
+        rim,
+        canonical,
+        weights,
+        bones,
+        dense[:, _ARM_BONES].sum(1),
+        dense[:, _NECK_BONES].sum(1),
+        skin,
+        cling,
     )
 
 
@@ -107,12 +121,12 @@ def past_wrist(points: np.ndarray) -> np.ndarray:
 def neck_cut(neckline: str, points: np.ndarray) -> np.ndarray:
     """Signed distance (n,) in metres at canonical points: cloth above 0, the neck's opening below."""
     x, y, z = points.T
-    high = (0.838 + 0.22 * (y + 0.10)) - z
     if neckline == "turtle":
-        return high
-    if neckline == "shirt":
-        collar = (0.815 + 0.30 * (y + 0.10)) - z
-        opening = np.abs(x) - np.clip(0.42 * (z - 0.715), 0, 0.05)
+        return (0.838 + 0.22 * (y + 0.10)) - z
+    if neckline in ("shirt", "vest", "suit", "blouse"):
+        collar = (0.800 + 0.42 * (y + 0.10)) - z
+        deep = {"shirt": 0.725, "blouse": 0.665}.get(neckline, 0.760)
+        opening = np.abs(x) - np.clip(0.36 * (z - deep), 0, 0.05)
         return np.where(y < -0.03, np.minimum(collar, opening), collar)
     wide, deep = (0.082, 0.082) if neckline in ("crew", "jacket") else (0.088, 0.086)
     ring = (np.sqrt((x / wide) ** 2 + ((y + 0.030) / deep) ** 2) - 1) * 0.08
@@ -128,16 +142,19 @@ def cloth_cut(look: Look, points: np.ndarray) -> np.ndarray:
 
 
 def _trim(look: Look, points: np.ndarray) -> np.ndarray:
-    """Signed distance (n,) of the second colour: a jacket's opening, a shirt's buttons and its collar's edge."""
+    """Signed distance (n,) of the second colour: what the opening of a jacket or a waistcoat shows."""
     x, y, z = points.T
+    if look.neckline not in ("jacket", "suit", "vest"):
+        return np.full(len(points), -1.0)
     front = np.where(y < -0.02, 0.0, -1.0)
+    opening = np.minimum(opening_half(z, look.closed) - np.abs(x), 0.02) + front
+    if look.neckline == "suit":
+        return opening
     if look.neckline == "jacket":
-        return np.minimum(0.085 * np.clip((z - 0.40) / 0.34, 0, 1) - 0.004 - np.abs(x), 0.02) + front
-    if look.neckline == "shirt":
-        placket = 0.0022 - np.abs(np.abs(x) - 0.016)
-        collar = 0.003 - np.abs(z - (0.745 + 0.30 * (y + 0.10) + 0.35 * np.abs(x)))
-        return np.maximum(placket + front, np.where(z > 0.72, collar, -1.0)) - np.where(np.abs(x) > 0.11, 1, 0)
-    return np.full(len(points), -1.0)
+        return opening
+    return np.maximum(
+        opening, np.where(z > 0.72, 0.105 - np.hypot(x, y + 0.03), -1.0)
+    )  # a waistcoat leaves the neck free
 
 
 def _thickness(look: Look, suit: Shell) -> np.ndarray:
@@ -152,41 +169,11 @@ def _thickness(look: Look, suit: Shell) -> np.ndarray:
     thick = 0.0025 + (thick - 0.0025) * edge
     cuff = look.cuff - past_wrist(points)
     thick = np.where(cuff < 0.06, 0.0045 + (thick - 0.0045) * smoothstep(0.0, 0.06, cuff), thick)
-    if look.neckline == "jacket":
+    if look.neckline in ("jacket", "suit", "vest"):
         thick += 0.006 * smoothstep(0.015, -0.015, _trim(look, points)) * (1 - suit.arm)
     wide = 0.014 * (noise_at(points, 12, look.seed) - 0.5) + 0.006 * (noise_at(points, 26, look.seed + 1) - 0.5)
     calm = (1 - 0.75 * smoothstep(0.1, 0.5, suit.neck)) * smoothstep(0.0, 0.05, cuff) * (1 - 0.6 * shoulder) * edge
     return thick + wide * calm
-
-
-def _ridges(points: np.ndarray, frequency: tuple[float, float, float], seed: float) -> np.ndarray:
-    """Sharp-crested noise (n,) 0..1, as of folds."""
-    return 1 - np.abs(2 * noise_at(points, frequency, seed) - 1)
-
-
-def _fold_height(look: Look, suit: Shell) -> np.ndarray:
-    """Height (m,) of the folds, metres: slanting over the trunk, across the sleeves near elbow and cuff."""
-    points = suit.canonical
-    x, y, z = points.T
-    slanted = np.stack([0.75 * np.abs(x) - 0.66 * z, y, 0.66 * np.abs(x) + 0.75 * z], 1)
-    trunk = 0.015 * _ridges(slanted, (19, 7, 5), look.seed + 21) + 0.009 * _ridges(slanted, (34, 10, 8), look.seed + 22)
-    elbow = np.exp(-(((np.abs(x) - 0.40) / 0.08) ** 2)) + 0.6 * np.exp(-(((np.abs(x) - 0.54) / 0.05) ** 2))
-    along = np.stack([np.abs(x) - 0.5 * z, y, 0.5 * np.abs(x) + z], 1)
-    sleeve = (0.3 + elbow) * (
-        0.011 * _ridges(along, (30, 9, 9), look.seed + 23) + 0.003 * noise_at(points, 60, look.seed + 24)
-    )
-    share = smoothstep(0.3, 0.8, suit.arm)
-    return (trunk * (1 - share) + sleeve * share) * (1 - suit.neck)
-
-
-def gradient_bump(height: np.ndarray, vertices: np.ndarray, normals: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """What a height field (m,) on a mesh adds to its unit normals, (m, 3): minus the tangential gradient."""
-    edges = vertices[table] - vertices[:, None]
-    edges = edges - (edges * normals[:, None]).sum(2, keepdims=True) * normals[:, None]
-    square = (edges**2).sum(2)
-    slope = np.where(square > 1e-10, (height[table] - height[:, None]) / np.maximum(square, 1e-10), 0)
-    count = np.maximum((square > 1e-10).sum(1), 1)
-    return -2.0 * (edges * slope[:, :, None]).sum(1) / count[:, None]
 
 
 def straight_waist(vertices: np.ndarray, canonical: np.ndarray, trunk: np.ndarray) -> np.ndarray:
@@ -225,14 +212,50 @@ def _crossed(values: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return (corners.min(1) < 0.004) & (corners.max(1) > -0.004)
 
 
-def clothes_patch(look: Look, rest: np.ndarray) -> Patch:
+@dataclass(frozen=True)
+class Garment:
+    """A signer's clothes: the surface and how its folds answer to the pose."""
+
+    patch: Patch
+    folds: Folds
+
+
+def _weight_on(patch: Patch, bones: list[int]) -> np.ndarray:
+    """Share (n,) 0..1 by which vertices of a patch follow some bones."""
+    return np.where(np.isin(patch.bones, bones), patch.weights, 0).sum(1)
+
+
+def _lift(look: Look, patch: Patch) -> np.ndarray:
+    """Height (n,) of full folds, metres: none along neckline and cuffs and beneath what is sewn onto the front."""
+    points = patch.canonical
+    height = fold_height(points, _weight_on(patch, _ARM_BONES), _weight_on(patch, _NECK_BONES), look.folds, look.seed)
+    edge = np.minimum(neck_cut(look.neckline, points), 2 * (look.cuff - past_wrist(points)))
+    calm = smoothstep(0.0, 0.04, edge)
+    if look.neckline in ("shirt", "blouse", "vest", "jacket", "suit"):
+        sewn = np.maximum(
+            0.035, opening_half(points[:, 2], look.closed) + 0.055 * (look.neckline in ("jacket", "suit"))
+        )
+        calm = calm * smoothstep(-0.01, 0.04, np.where(points[:, 1] < 0, np.abs(points[:, 0]) - sewn, 1.0))
+    return height * calm
+
+
+def _tone(look: Look, points: np.ndarray) -> np.ndarray:
+    """Factor (n, 1) of the cloth's colour: no dye is quite even."""
+    return (
+        1 + 0.16 * (noise_at(points, 45, look.seed + 31) - 0.5) + 0.14 * (noise_at(points, 14, look.seed + 32) - 0.5)
+    )[:, None]
+
+
+def clothes(look: Look, rest: np.ndarray) -> Garment:
     """The clothes of a signer with rest vertices (n, 3)."""
     suit = shell()
     vertices = _draped(look, suit, rest)
-    normals = vertex_normals(vertices, suit.faces)
-    colour = np.array(look.cloth) + (np.array(look.sleeves) - look.cloth) * smoothstep(0.45, 0.75, suit.arm)[:, None]
-    patch = plain_patch(vertices, suit.faces, CLOTH, colour, suit.canonical, suit.weights, suit.bones)
-    patch.bump = gradient_bump(_fold_height(look, suit), vertices, normals, suit.table)
+    on_arm = smoothstep(0.52, 0.62, suit.arm)[:, None]
+    colour = np.array(look.cloth) + (np.array(look.sleeves) - look.cloth) * on_arm
+    patch = plain_patch(
+        vertices, suit.faces, CLOTH, colour * _tone(look, suit.canonical), suit.canonical, suit.weights, suit.bones
+    )
+    patch = refined(patch, (suit.arm[suit.faces] > 0.25).any(1))  # fine enough for the folds of sleeves
     for _ in range(2):
         patch = refined(
             patch,
@@ -240,4 +263,15 @@ def clothes_patch(look: Look, rest: np.ndarray) -> Patch:
             | _crossed(_trim(look, patch.canonical), patch.faces),
         )
     patch.cut, patch.trim = cloth_cut(look, patch.canonical), _trim(look, patch.canonical)
-    return lined(patch, (patch.cut[patch.faces] < 0.05).all(1))  # a gap at the neck or a cuff shows cloth
+    edge = (patch.cut[patch.faces] < 0.05).all(1)
+    tied = hanging(patch)
+    fronts = np.unique(patch.faces[edge])
+    backs = np.stack([len(patch.vertices) + np.arange(len(fronts)), fronts, fronts], 1)
+    folds = folds_of(patch, _weight_on(patch, _ARM_BONES), _lift(look, patch), np.concatenate([tied, backs]))
+    weights = dense_weights(suit.weights, suit.bones)
+    sewn = trimmings(
+        look,
+        neck_seat(suit.canonical, vertices, weights),
+        chest_seat(suit.canonical, vertices, weights, suit.arm),
+    )
+    return Garment(join([lined(patch, edge), *sewn]), folds)  # a gap at the neck or a cuff shows cloth

@@ -65,12 +65,24 @@ def _redness(points: np.ndarray, dominant: np.ndarray) -> np.ndarray:
     return red
 
 
-def _beard(points: np.ndarray, seed: int) -> np.ndarray:
-    """Where a beard grows, 0..1 (n,): jaw, chin and upper lip."""
-    z = points[:, 2]
-    jaw = smoothstep(0.928, 0.903, z) * smoothstep(-0.03, -0.065, points[:, 1]) * smoothstep(0.82, 0.865, z)
-    lip = np.exp(-(((z - 0.929) / 0.007) ** 2)) * (np.abs(points[:, 0]) < 0.035) * (points[:, 1] < -0.13)
-    return np.maximum(jaw, lip) * np.clip(0.6 + 0.8 * noise_at(points, 200, seed), 0, 1)
+def beard_growth(look: Look) -> np.ndarray:
+    """Density 0..1 (n,) of the beard at the body's vertices: jaw, chin and upper lip, as far as the style has them."""
+    shared = template()
+    points = shared.canonical
+    x, z, front = np.abs(points[:, 0]), points[:, 2], smoothstep(-0.03, -0.065, points[:, 1])
+    jaw = smoothstep(0.928, 0.903, z) * front * smoothstep(0.82, 0.865, z)
+    lip = np.exp(-(((z - 0.929) / 0.007) ** 2)) * (x < 0.035) * (points[:, 1] < -0.13)
+    chin = jaw * smoothstep(0.032, 0.020, x) * smoothstep(0.85, 0.868, z)
+    corner = np.exp(-(((x - 0.030) / 0.006) ** 2)) * (z > 0.88) * (z < 0.925) * (points[:, 1] < -0.12)
+    shares = {
+        "none": 0 * jaw,
+        "stubble": np.maximum(jaw, lip),
+        "full": np.maximum(jaw, lip),
+        "goatee": np.maximum(np.maximum(chin, lip), corner),
+        "moustache": lip,
+    }
+    inside = shared.lip_ring < 0  # never on the lips themselves
+    return look.beard * shares[look.beard_style] * is_head() * inside
 
 
 def _mix(colour: np.ndarray, other: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -87,7 +99,7 @@ def _paint_lips_and_lids(colour: np.ndarray, look: Look) -> np.ndarray:
 
 
 def _paint_skin(look: Look) -> np.ndarray:
-    """Skin tone with slow variation, redness, sockets, beard and the scalp showing hair colour."""
+    """Skin tone with slow variation, redness, sockets and the scalp showing hair colour."""
     shared = template()
     points, seed = shared.canonical, look.seed
     tone = 1 + 0.10 * (noise_at(points, 35, seed + 9) - 0.5) + 0.08 * (noise_at(points, 150, seed + 8) - 0.5)
@@ -96,7 +108,6 @@ def _paint_skin(look: Look) -> np.ndarray:
     socket = np.exp(-(((np.abs(points[:, 0]) - 0.033) / 0.022) ** 2 + ((points[:, 2] - 0.990) / 0.013) ** 2))
     socket = np.where(points[:, 1] < -0.1, socket, 0)
     colour = colour * (1 - 0.20 * socket)[:, None]
-    colour = _mix(colour, np.array(look.hair_colour), look.beard * _beard(points, seed) * is_head())
     scalp = smoothstep(-0.010, 0.004, hairline(look.hair, look.parting, points, seed)) * is_head()
     return _mix(colour, np.array(look.hair_colour), scalp * (0.22 if look.hair == "bald" else 0.85))
 

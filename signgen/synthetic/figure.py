@@ -11,9 +11,10 @@ import numpy as np
 from signgen.errors import InputError
 from signgen.synthetic.body import bone_index, vertex_normals
 from signgen.synthetic.camera import NATIVE, Camera
+from signgen.synthetic.folds import STEEPER, crease
 from signgen.synthetic.landmarks import confidences, keypoints_3d
 from signgen.synthetic.raster import rasterise
-from signgen.synthetic.shade import GAMMA, occlusion, paint_of, shade, shadow_map, studio_light
+from signgen.synthetic.shade import GAMMA, Shadow, occlusion, paint_of, shade, shadow_map, studio_light
 from signgen.synthetic.signer import Signer
 
 FINISH_BLUR = 0.45  # native pixels, standard deviation
@@ -100,8 +101,11 @@ class Figure:
         width, height = self.size
         image = np.repeat(self._backdrop[:, None], width, 1)
         factor = 1 if len(poses) >= MANY_POSES else self.supersample
+        shadow = None
         for number, one in enumerate(posed):
-            depth = self._expose(image, one, factor, number if factor < self.supersample else None, len(poses))
+            offset = number if factor < self.supersample else None
+            # neighbouring sub-frames differ by less than the shadow map's bias, so two of them share one map
+            depth, shadow = self._expose(image, one, factor, offset, len(poses), None if number % 2 == 0 else shadow)
             if number == middle:
                 projected = self._project(one.keypoints)
                 confidence = confidences(
@@ -136,16 +140,34 @@ class Figure:
         cell = np.array([number % side, number // side % side])
         return (0.5 - (cell + 0.5) / side).astype(np.float32)
 
-    def _expose(self, image: np.ndarray, posed: _Posed, factor: int, number: int | None, exposures: int) -> np.ndarray:
-        """Add one sub-frame to the linear image; returns its depth buffer."""
-        surface = self.signer.surface
-        points = self._project(posed.vertices)
+    def _expose(
+        self,
+        image: np.ndarray,
+        posed: _Posed,
+        factor: int,
+        number: int | None,
+        exposures: int,
+        shadow: Shadow | None,
+    ) -> tuple[np.ndarray, Shadow]:
+        """Add one sub-frame, whose cloth it creases, to the linear image.
+
+        Returns its depth buffer and its shadow map, which is the one given if one is.
+        """
+        surface, folds = self.signer.surface, self.signer.folds
+        vertices, start = posed.vertices, self.signer.clothes_start
+        smooth, light = crease(folds, vertices[start:])
+        points = self._project(vertices)
         points[:, :2] = (points[:, :2] + self._offset(number)) * factor
         depth, face, weights = self._buffer(factor)
         rasterise(points, surface.faces, surface.material, surface.cut, surface.canonical, depth, face, weights)
-        normals = vertex_normals(posed.vertices, surface.faces) + surface.bump
+        normals = vertex_normals(vertices, surface.faces)
+        cloth = normals[start : start + len(smooth)]
+        cloth += np.float32(STEEPER) * (cloth - smooth)
+        normals += surface.bump
+        colour = surface.colour.copy()
+        colour[start:] *= light[:, None]
         sky = occlusion(depth, factor * self.size[1] / NATIVE[1])
-        shadow = shadow_map(posed.vertices, surface, self._light)
+        shadow = shadow or shadow_map(vertices, self.signer.casting, self._light)
         shade(
             image,
             self._backdrop,
@@ -153,10 +175,10 @@ class Figure:
             weights,
             surface.faces,
             surface.material,
-            surface.colour,
+            colour,
             surface.canonical,
             surface.trim,
-            posed.vertices,
+            vertices,
             normals,
             sky,
             self._paint,
@@ -165,11 +187,13 @@ class Figure:
             factor,
             1 / (factor**2 * exposures),
         )
-        return depth
+        return depth, shadow
 
     def _finished(self, image: np.ndarray) -> np.ndarray:
         """Displayed uint8 image of a linear one: tone curve, blur, grain."""
-        shown = blurred(np.clip(image, 0, 1.2) ** np.float32(GAMMA), FINISH_BLUR * self.size[1] / NATIVE[1])
+        shown = blurred(
+            np.clip(image * self.camera.gains(), 0, 1.2) ** np.float32(GAMMA), FINISH_BLUR * self.size[1] / NATIVE[1]
+        )
         if self.noise > 0:
             shown = shown + self._grain.normal(0, self.noise, shown.shape[:2]).astype(np.float32)[..., None]
         return np.clip(shown * 255 + 0.5, 0, 255).astype(np.uint8)

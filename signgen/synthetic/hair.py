@@ -10,6 +10,7 @@ from signgen.synthetic.body import Shape, bone_index, template, vertex_normals
 from signgen.synthetic.looks import Look
 from signgen.synthetic.mesh import HAIR, Patch, lined, mean_of_pairs, plain_patch, subdivide
 from signgen.synthetic.noise import noise_at, smoothstep
+from signgen.synthetic.strands import strands_patch
 
 # Height z of the hairline at canonical depth y, front to back, on the template man (eyes at z .988).
 _DEPTH = np.array([-0.20, -0.165, -0.15, -0.125, -0.105, -0.085, -0.07, -0.05, -0.03, 0.0, 0.06])
@@ -30,9 +31,21 @@ _LINES = {
     "long": _BOB,
     "fringe": _FRINGE,
     "tied": _SHORT,
+    "pony": _SHORT,
     "bun": _SHORT,
+    "quiff": _FULL,
+    "afro": _FULL,
+    "wavy": _BOB,
 }
-_STRAY = {"curly": 0.016, "short": 0.009, "full": 0.009, "side": 0.008, "tied": 0.005, "bun": 0.005}  # unevenness, m
+_STRAY = {
+    "curly": 0.016,
+    "afro": 0.014,
+    "short": 0.009,
+    "full": 0.009,
+    "side": 0.008,
+    "tied": 0.005,
+    "bun": 0.005,
+}  # unevenness, m
 LOWERED = 0.007  # metres by which the hairline over the forehead is lower than in the tables
 CROWN = 1.03  # canonical height above which the crown begins
 HEAD_AXIS_Y = -0.065
@@ -69,11 +82,13 @@ def _thickness(look: Look, above: np.ndarray, points: np.ndarray) -> np.ndarray:
     x, y, z = points.T
     sides = np.exp(-(((z - 1.055) / 0.032) ** 2)) * smoothstep(0.025, 0.060, np.abs(x))
     t = look.hair_volume * smoothstep(-0.006, 0.030, above) * (1 + 0.6 * sides - 0.25 * smoothstep(CROWN, 1.11, z))
-    rough = 0.3 if look.hair == "curly" else 0.32
+    rough = 0.22 if look.hair == "afro" else 0.3
     strands = noise_at(points, (120, 120, 28), look.seed) + 0.7 * noise_at(points, (260, 260, 45), look.seed + 1) - 0.85
-    if look.hair == "curly":
+    if look.hair in ("curly", "afro"):
         strands = noise_at(points, 75, look.seed) + 0.4 * noise_at(points, 150, look.seed + 1) - 0.7
     t = t * (1 + 2 * rough * strands)
+    if look.hair == "quiff":
+        t = t * (0.75 + 1.1 * smoothstep(1.045, 1.075, z) * smoothstep(-0.02, -0.10, y))
     if look.parting:
         groove = np.exp(-(((x - look.parting) / 0.010) ** 2)) * (z > 1.04) * (y < 0)
         t = t - 0.6 * look.hair_volume * groove
@@ -104,7 +119,7 @@ def _shell(look: Look, rest: np.ndarray) -> Patch:
     patch = plain_patch(
         vertices, new[faces], HAIR, look.hair_colour, canonical, shared.weights[nearest], shared.bones[nearest]
     )
-    patch.cut, patch.bump = above, _hair_bump(canonical, look.seed, 0.9 if look.hair == "curly" else 0.5)
+    patch.cut, patch.bump = above, _hair_bump(canonical, look.seed, 0.9 if look.hair in ("curly", "afro") else 0.5)
     return patch
 
 
@@ -153,7 +168,7 @@ def _smoothed(values: np.ndarray, passes: int) -> np.ndarray:
 
 def _loft(look: Look, rest: np.ndarray, eye_z: float) -> Patch:
     """Long hair: a two-sided sheet around the back and sides of the head, frayed at its edges."""
-    opening = np.radians(122 if look.hair == "long" else 113)
+    opening = np.radians(113 if look.hair == "bob" else 122)
     top = rest[template().part("head")][:, 2].max()
     angles = np.linspace(-opening, opening, LOFT_ANGLES)
     heights = np.linspace(top - 0.030, eye_z - look.hair_length, LOFT_ROWS)
@@ -166,7 +181,8 @@ def _loft(look: Look, rest: np.ndarray, eye_z: float) -> Patch:
     below = np.clip(eye_z - heights, 0, None)
     radius = np.maximum.accumulate(radius, 1) - 0.06 * below**1.5
     radius = np.minimum(radius, np.where(below > 0.02, 0.116, 0.134))
-    wave = 0.004 * np.sin(angles * 9 + look.seed)[:, None] + 0.003 * np.sin(angles[:, None] * 23 + heights * 30)
+    wave = 0.012 * np.sin(angles[:, None] * 5 + heights * 75 + look.seed) if look.hair == "wavy" else 0.0
+    wave = wave + 0.004 * np.sin(angles * 9 + look.seed)[:, None] + 0.003 * np.sin(angles[:, None] * 23 + heights * 30)
     radius = _smoothed(radius + wave, 2)
     ripple = 0.006 * np.sin(angles * 31 + look.seed)[:, None] * np.linspace(0, 1, LOFT_ROWS)
     vertices = np.stack(
@@ -200,13 +216,43 @@ def _bun(look: Look, rest: np.ndarray) -> Patch:
     )
 
 
+def _tail(look: Look, shape: Shape) -> Patch:
+    """A pony tail that hangs over one shoulder."""
+    head = shape.rest[template().part("head")]
+    back, eyes = float(head[:, 1].max()), float(shape.heads[bone_index["eye.L"], 2])
+    side = -1.0 if look.seed % 2 else 1.0
+    path = np.array(
+        [[0.02, 0.0, 0.06], [0.07, 0.01, 0.03], [0.09, -0.04, -0.06], [0.088, -0.075, -0.15], [0.08, -0.105, -0.24]]
+    )
+    t = np.linspace(0, 4, 22)
+    line = np.stack([np.interp(t, range(5), path[:, axis]) for axis in range(3)], 1)
+    line = _smoothed(line[:, :, None], 1)[:, :, 0] * np.array([side, 1, 1]) + np.array([0, back, eyes])
+    radius = np.interp(t, [0, 0.4, 1.5, 3, 4], [0.012, 0.020, 0.021, 0.016, 0.003])
+    turn = np.linspace(0, 2 * np.pi, 15)
+    ring = np.stack([np.cos(turn), 0.7 * np.sin(turn), np.zeros(15)], 1)
+    uneven = 1 + 0.25 * np.sin(3 * turn[None] + 1.5 * t[:, None])
+    vertices = line[:, None] + ring[None] * (radius[:, None] * uneven)[:, :, None]
+    canonical = np.stack(
+        [
+            0.08 * np.sin(turn)[None] + 0 * t[:, None],
+            0.08 * np.cos(turn)[None] + 0 * t[:, None],
+            1 - 0.02 * t[:, None] + 0 * turn,
+        ],
+        2,
+    )
+    return _on_head(vertices.reshape(-1, 3), grid_faces(22, 15)[:, ::-1], look, canonical.reshape(-1, 3))
+
+
 def hair_patches(look: Look, shape: Shape) -> list[Patch]:
     """All hair of a signer with this body; empty for a bald one."""
     if look.hair == "bald":
         return []
     patches = [_shell(look, shape.rest)]
-    if look.hair in ("bob", "long"):
+    if look.hair in ("bob", "long", "wavy"):
         patches.append(_loft(look, shape.rest, float(shape.heads[bone_index["eye.L"], 2])))
+    combed = [strands_patch(look, patch, vertex_normals(patch.vertices, patch.faces)) for patch in patches]
     if look.hair == "bun":
         patches.append(_bun(look, shape.rest))
-    return patches
+    if look.hair == "pony":
+        patches.append(_tail(look, shape))
+    return patches + combed

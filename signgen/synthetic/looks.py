@@ -11,9 +11,10 @@ import numpy as np
 
 Colour = tuple[float, float, float]  # linear albedo 0..1
 
-NECKLINES = ("turtle", "crew", "vee", "shirt", "jacket")
-MENS_HAIR = ("cropped", "short", "side", "full", "receding", "curly", "bald")
-WOMENS_HAIR = ("bob", "long", "tied", "bun", "fringe", "side", "curly")
+NECKLINES = ("turtle", "crew", "vee", "shirt", "blouse", "vest", "jacket", "suit")
+MENS_HAIR = ("cropped", "short", "side", "full", "quiff", "receding", "curly", "bald")
+WOMENS_HAIR = ("bob", "long", "wavy", "tied", "pony", "bun", "fringe", "side", "curly", "afro")
+BEARDS = ("none", "stubble", "full", "goatee", "moustache")
 
 _SKIN = {
     "caucasian": ((0.83, 0.55, 0.41), (0.74, 0.45, 0.31)),
@@ -30,26 +31,52 @@ _FAIR_HAIR: tuple[Colour, ...] = (
     (0.085, 0.050, 0.032),
 )
 _GREY_HAIR: Colour = (0.300, 0.290, 0.280)
-_CLOTH: tuple[Colour, ...] = (  # dark, as signers wear them on television
-    (0.030, 0.028, 0.027),
-    (0.055, 0.040, 0.028),
-    (0.028, 0.030, 0.042),
-    (0.060, 0.058, 0.056),
-    (0.050, 0.024, 0.034),
-    (0.026, 0.042, 0.040),
-    (0.040, 0.028, 0.058),
-    (0.070, 0.052, 0.040),
-    (0.034, 0.040, 0.062),
-    (0.062, 0.026, 0.026),
-    (0.036, 0.044, 0.030),
-    (0.090, 0.090, 0.094),
+_CLOTH: tuple[Colour, ...] = (  # mostly dark, as signers wear them on television
+    (0.052, 0.049, 0.047),
+    (0.075, 0.056, 0.040),
+    (0.044, 0.048, 0.066),
+    (0.090, 0.087, 0.084),
+    (0.080, 0.036, 0.052),
+    (0.040, 0.066, 0.062),
+    (0.064, 0.042, 0.092),
+    (0.100, 0.076, 0.058),
+    (0.052, 0.064, 0.105),
+    (0.100, 0.038, 0.038),
+    (0.055, 0.070, 0.046),
+    (0.135, 0.135, 0.142),
+)
+_LIGHT_CLOTH: tuple[Colour, ...] = (
+    (0.24, 0.25, 0.27),
+    (0.10, 0.16, 0.30),
+    (0.32, 0.27, 0.21),
+    (0.14, 0.24, 0.24),
+    (0.30, 0.14, 0.14),
+    (0.20, 0.18, 0.28),
 )
 _UNDER: tuple[Colour, ...] = (
-    (0.10, 0.10, 0.11),
-    (0.20, 0.20, 0.215),
-    (0.020, 0.020, 0.022),
-    (0.12, 0.055, 0.06),
-    (0.07, 0.09, 0.13),
+    (0.16, 0.16, 0.17),
+    (0.30, 0.30, 0.32),
+    (0.035, 0.035, 0.038),
+    (0.17, 0.080, 0.085),
+    (0.10, 0.13, 0.19),
+    (0.50, 0.50, 0.51),
+)
+_SHIRT: tuple[Colour, ...] = (
+    (0.60, 0.60, 0.61),
+    (0.38, 0.46, 0.58),
+    (0.30, 0.31, 0.33),
+    (0.075, 0.045, 0.100),
+    (0.042, 0.042, 0.048),
+    (0.060, 0.085, 0.160),
+    (0.130, 0.045, 0.055),
+    (0.110, 0.110, 0.120),
+)
+_TIE: tuple[Colour, ...] = (
+    (0.060, 0.058, 0.066),
+    (0.030, 0.038, 0.080),
+    (0.120, 0.030, 0.040),
+    (0.140, 0.140, 0.150),
+    (0.040, 0.070, 0.060),
 )
 _IRIS: tuple[Colour, ...] = ((0.12, 0.18, 0.23), (0.10, 0.14, 0.09), (0.09, 0.050, 0.028), (0.06, 0.035, 0.022))
 
@@ -66,13 +93,23 @@ class Look:
     hair_volume: float  # thickness of the hair over the scalp
     parting: float  # x of a parting, 0 for none
     hair_length: float  # below the eyes, for bob and long
-    beard: float  # 0 none .. 1 full
+    beard: float  # how dense, 0 none .. 1
+    beard_style: str  # one of BEARDS
+    wrinkles: float  # depth of the lines beside nose and mouth and under the eyes, 0..1
+    glasses: str  # "none", "round" or "square"
+    frame: Colour  # of glasses
     neckline: str  # one of NECKLINES
     cloth: Colour
     sleeves: Colour  # differs from cloth under a waistcoat
-    second: Colour  # under a V, inside a jacket, the front of a shirt
+    second: Colour  # what the opening of a jacket or a waistcoat shows
+    shirt: Colour  # of collar leaves and placket
+    tie: bool
+    tie_colour: Colour
+    button: Colour
+    closed: float  # canonical height of the top button of a jacket or a waistcoat
     bulk: float  # thickness of the cloth over the body
     cuff: float  # where sleeves end, past the wrist joint (negative: up the arm)
+    folds: float  # height of full folds
     seed: int
 
     @property
@@ -95,8 +132,14 @@ class _ClothesLook(TypedDict):
     cloth: Colour
     sleeves: Colour
     second: Colour
+    shirt: Colour
+    tie: bool
+    tie_colour: Colour
+    button: Colour
+    closed: float
     bulk: float
     cuff: float
+    folds: float
 
 
 def _colour(values: Iterable[float]) -> Colour:
@@ -110,7 +153,8 @@ def _mixed(rng: np.random.Generator, low: Colour, high: Colour) -> np.ndarray:
 
 
 def _varied(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
-    r, g, b = np.clip(np.array(colour) * np.exp(rng.normal(0, amount, 3)), 0.015, 0.9)
+    """Another brightness and, less so, another hue."""
+    r, g, b = np.clip(np.array(colour) * np.exp(rng.normal(0, amount) + rng.normal(0, 0.3 * amount, 3)), 0.015, 0.9)
     return float(r), float(g), float(b)
 
 
@@ -122,10 +166,12 @@ def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -
     """Cut, colour and volume."""
     styles: tuple[str, ...]
     odds: tuple[float, ...]
-    styles, odds = (WOMENS_HAIR, (4, 5, 3, 2, 2, 1, 1)) if woman else (MENS_HAIR, (3, 4, 4, 3, 2, 1, 1))
+    styles, odds = (WOMENS_HAIR, (4, 3, 3, 2, 2, 2, 2, 1, 1, 0)) if woman else (MENS_HAIR, (3, 4, 4, 2.5, 3, 2, 1, 1))
     if origin == "african":
         styles, odds = (
-            (("tied", "bun", "curly", "cropped"), (3, 2, 3, 1)) if woman else (("cropped", "curly", "bald"), (4, 2, 1))
+            (("tied", "bun", "curly", "afro", "cropped"), (2.5, 2, 2, 2, 1))
+            if woman
+            else (("cropped", "curly", "bald"), (4, 2, 1))
         )
     style = str(rng.choice(styles, p=np.array(odds) / sum(odds)))
     colours = _FAIR_HAIR if origin == "caucasian" and rng.random() < 0.7 else _DARK_HAIR
@@ -138,6 +184,9 @@ def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -
         "short": 0.010,
         "receding": 0.008,
         "tied": 0.006,
+        "pony": 0.006,
+        "afro": 0.034,
+        "quiff": 0.014,
         "bun": 0.006,
         "bald": 0.001,
         "curly": 0.021,
@@ -145,7 +194,7 @@ def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -
         "long": 0.012,
         "fringe": 0.015,
     }.get(style, 0.014)
-    parted = style in ("side", "bob", "long", "full") and rng.random() < 0.8
+    parted = style in ("side", "bob", "long", "wavy", "full") and rng.random() < 0.8
     length = rng.uniform(0.08, 0.13) if style == "bob" else rng.uniform(0.17, 0.30)
     return {
         "hair": style,
@@ -156,23 +205,42 @@ def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -
     }
 
 
+def _pick(rng: np.random.Generator, colours: tuple[Colour, ...], amount: float) -> Colour:
+    return _varied(rng, colours[rng.integers(len(colours))], amount)
+
+
 def _draw_clothes(rng: np.random.Generator, woman: bool) -> _ClothesLook:
-    """Neckline and colours; a waistcoat gives the sleeves their own colour."""
-    odds = (2, 4, 4, 1.5, 2.5) if woman else (4, 3, 2, 3, 3)
+    """Cut and colours; jumpers are mostly dark, shirts may be light."""
+    odds = (2, 3.5, 3, 1, 2.5, 0.5, 2.5, 0.5) if woman else (3, 2.5, 1.5, 3, 0, 2.2, 1.5, 1.8)
     neckline = str(rng.choice(NECKLINES, p=np.array(odds) / sum(odds)))
-    cloth = _varied(rng, _CLOTH[rng.integers(len(_CLOTH))], 0.12)
-    waistcoat = neckline in ("shirt", "vee") and rng.random() < 0.35
-    sleeves = _varied(rng, _CLOTH[rng.integers(len(_CLOTH))], 0.12) if waistcoat else cloth
-    second = _varied(rng, _UNDER[rng.integers(len(_UNDER))], 0.10)
-    if neckline == "shirt":
-        second = _colour(0.55 * channel for channel in sleeves)
+    cloth = _pick(rng, _LIGHT_CLOTH if rng.random() < 0.15 else _CLOTH, 0.12)
+    shirt, second = _pick(rng, _SHIRT, 0.10), _pick(rng, _UNDER, 0.10)
+    sleeves, tie = cloth, neckline in ("shirt", "vest", "suit") and not woman and rng.random() < 0.55
+    if neckline in ("shirt", "blouse"):
+        cloth = sleeves = shirt
+    elif neckline == "vest":
+        sleeves = second = shirt
+        cloth = _pick(rng, _CLOTH, 0.10)
+    elif neckline == "suit":
+        cloth = sleeves = _pick(rng, _CLOTH, 0.10)
+        second = shirt
+    elif neckline == "vee" and rng.random() < 0.25:
+        sleeves = _pick(rng, _CLOTH, 0.12)
+    pale = float(rng.choice([0.06, 0.25, 0.5]))
+    rolled = neckline in ("shirt", "blouse", "crew") and rng.random() < 0.2
     return {
         "neckline": neckline,
         "cloth": cloth,
         "sleeves": sleeves,
         "second": second,
+        "shirt": shirt,
+        "tie": bool(tie),
+        "tie_colour": _pick(rng, _TIE, 0.15),
+        "button": (pale, pale, pale),
+        "closed": float(rng.uniform(0.38, 0.50)),
         "bulk": float(rng.uniform(0.008, 0.013)),
-        "cuff": float(rng.choice([0.0, -0.008, -0.02, -0.035])),
+        "cuff": float(rng.uniform(-0.16, -0.08) if rolled else rng.choice([0.0, -0.008, -0.02, -0.035])),
+        "folds": float(rng.uniform(0.010, 0.018)),
     }
 
 
@@ -183,13 +251,18 @@ def draw_look(name: str, phenotype: dict[str, float]) -> Look:
     origin, woman = _origin(phenotype), phenotype["gender"] > 0.5
     skin = _mixed(rng, *_SKIN[origin])
     redness = np.array([0.93, 0.66, 0.74]) if woman else np.array([0.90, 0.70, 0.76])
-    beard = 0.0 if woman else float(rng.choice([0.0, 0.12, 0.3, 0.6, 0.85], p=[0.35, 0.25, 0.15, 0.15, 0.10]))
+    style = "none" if woman else str(rng.choice(BEARDS, p=(0.32, 0.28, 0.18, 0.12, 0.10)))
+    dense = float(rng.uniform(0.12, 0.35) if style == "stubble" else rng.uniform(0.6, 0.9))
     iris = _IRIS[rng.integers(len(_IRIS))] if origin == "caucasian" else _IRIS[rng.integers(2, 4)]
     return Look(
         skin=_colour(skin),
         lips=_colour(skin * redness),
         iris=_varied(rng, iris, 0.15),
-        beard=beard,
+        beard=0.0 if style == "none" else dense,
+        beard_style=style,
+        wrinkles=float(np.clip(2.6 * (phenotype["age"] - 0.64) + rng.normal(0.12, 0.10), 0.03, 0.75)),
+        glasses=str(rng.choice(["none", "round", "square"], p=[0.80, 0.08, 0.12])),
+        frame=_varied(rng, (0.03, 0.025, 0.022) if rng.random() < 0.7 else (0.16, 0.13, 0.12), 0.2),
         seed=seed % 997,
         **_draw_hair(rng, origin, woman, phenotype["age"]),
         **_draw_clothes(rng, woman),

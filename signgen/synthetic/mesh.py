@@ -17,7 +17,7 @@ class Patch:
     """A piece of a signer's surface, n vertices and F faces (counter-clockwise from outside), in the rest pose.
 
     `cut` (n,) metres: the surface exists where its interpolated value is above 0. `trim` (n,) metres: cloth is painted
-    in the second cloth colour where it is above 0. `bump` (n, 3) is added to the unit normals before shading.
+    in the second cloth colour where it is above 0; on skin it is the density of the beard, 0..1. `bump` (n, 3) is added to the unit normals before shading.
     """
 
     vertices: np.ndarray
@@ -159,7 +159,10 @@ def refined(patch: Patch, split: np.ndarray) -> Patch:
 
 
 def lined(patch: Patch, mask: np.ndarray) -> Patch:
-    """The patch and, for the faces of the mask (F,), a back side with vertices (and so normals) of its own."""
+    """The patch and, for the faces of the mask (F,), a back side with vertices (and so normals) of its own.
+
+    The back side's vertices follow the patch's and are those of `np.unique(patch.faces[mask])`.
+    """
     used, back = np.unique(patch.faces[mask][:, ::-1], return_inverse=True)
     copied = {
         name: getattr(patch, name)[used]
@@ -167,3 +170,21 @@ def lined(patch: Patch, mask: np.ndarray) -> Patch:
     }
     inside = Patch(faces=back.reshape(-1, 3), material=patch.material[mask], bump=-patch.bump[used], **copied)
     return join([patch, inside])
+
+
+def hanging(patch: Patch) -> np.ndarray:
+    """Rows (k, 3) of a vertex and the two whose mean it must stay for the surface to have no gaps.
+
+    These are the middles of edges that only one of the two faces beside them was split at, in an order in which each
+    comes after those it depends on.
+    """
+    edges = np.concatenate([patch.faces[:, [0, 1]], patch.faces[:, [1, 2]], patch.faces[:, [2, 0]]])
+    edges = np.unique(np.sort(edges, 1), axis=0)
+    middles = np.ascontiguousarray(mean_of_pairs(patch.vertices, edges)).view("V24").ravel()
+    places = np.ascontiguousarray(patch.vertices, np.float64).view("V24").ravel()
+    order = np.argsort(places)
+    found = np.minimum(np.searchsorted(places, middles, sorter=order), len(order) - 1)
+    vertex = order[found]
+    here = places[vertex] == middles
+    rows = np.concatenate([vertex[here, None], edges[here]], 1)
+    return rows[np.argsort(rows[:, 0], kind="stable")]

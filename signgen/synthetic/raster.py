@@ -83,6 +83,41 @@ def rasterise(points, faces, material, cut, canonical, depth, face, weights):
 
 
 @nb.njit(fastmath=True, cache=True)
+def cast(points, faces, depth):
+    """Fill depth (S, S) with the nearest of the faces at points (n, 3): column, row, depth; whole faces, no cuts.
+
+    A face smaller than a pixel gives the pixel of its first corner its depth, which is enough for soft shadows.
+    """
+    height, width = depth.shape
+    depth[:] = FAR
+    for i in range(faces.shape[0]):
+        a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
+        x0, y0, x1, y1, x2, y2 = (points[a, 0], points[a, 1], points[b, 0], points[b, 1], points[c, 0], points[c, 1])
+        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+        if area >= 0:
+            continue
+        if area > -0.5:
+            column, row = int(x0), int(y0)
+            if 0 <= column < width and 0 <= row < height and points[a, 2] < depth[row, column]:
+                depth[row, column] = points[a, 2]
+            continue
+        left, right = max(0, int(math.ceil(min(x0, x1, x2) - 0.5))), min(width - 1, int(max(x0, x1, x2) - 0.5))
+        upper, lower = max(0, int(math.ceil(min(y0, y1, y2) - 0.5))), min(height - 1, int(max(y0, y1, y2) - 0.5))
+        inverse = 1.0 / area
+        for y in range(upper, lower + 1):
+            py = y + 0.5
+            for x in range(left, right + 1):
+                px = x + 0.5
+                w0 = ((x1 - px) * (y2 - py) - (x2 - px) * (y1 - py)) * inverse
+                w1 = ((x2 - px) * (y0 - py) - (x0 - px) * (y2 - py)) * inverse
+                w2 = 1 - w0 - w1
+                if w0 >= 0 and w1 >= 0 and w2 >= 0:
+                    z = w0 * points[a, 2] + w1 * points[b, 2] + w2 * points[c, 2]
+                    if z < depth[y, x]:
+                        depth[y, x] = z
+
+
+@nb.njit(fastmath=True, cache=True)
 def box_blur(values, radius):
     """Mean over a square of 2 radius + 1 pixels, edges repeated; values (H, W) float32."""
     height, width = values.shape

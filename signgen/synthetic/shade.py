@@ -11,7 +11,7 @@ import numpy as np
 from signgen.synthetic.body import template
 from signgen.synthetic.mesh import CLOTH, EYE, HAIR, SKIN, TEETH
 from signgen.synthetic.noise import value_noise
-from signgen.synthetic.raster import box_blur, rasterise
+from signgen.synthetic.raster import box_blur, cast
 
 GAMMA = 0.80  # displayed = linear ** GAMMA
 SHADOW_SIZE, SHADOW_METRES, SHADOW_BIAS = 140, 1.35, 0.018
@@ -32,6 +32,8 @@ class Paint(NamedTuple):
     iris: Triple
     eyes: tuple[Triple, Triple]  # canonical cornea poles, left and right
     second: Triple  # trim colour of cloth
+    beard: Triple
+    wrinkles: float
     seed: float
 
 
@@ -91,12 +93,14 @@ def paint_of(look) -> Paint:
         _triple(look.iris),
         (_triple(left), _triple(right)),
         _triple(look.second),
+        _triple(0.8 * channel for channel in look.hair_colour),
+        float(look.wrinkles),
         float(look.seed),
     )
 
 
-def shadow_map(vertices, surface, light: Light) -> Shadow:
-    """Depth of the posed surface seen from the key light."""
+def shadow_map(vertices: np.ndarray, faces: np.ndarray, light: Light) -> Shadow:
+    """Depth of the posed faces (C, 3) seen from the key light."""
     away = -np.array(light.key)
     right = unit(np.cross([0, 0, 1], away))
     down = np.cross(away, right)
@@ -106,8 +110,7 @@ def shadow_map(vertices, surface, light: Light) -> Shadow:
     points = vertices @ axes.T
     points[:, :2] = (points[:, :2] - origin.astype(np.float32)) * np.float32(scale)
     depth = np.empty((SHADOW_SIZE, SHADOW_SIZE), np.float32)
-    face, weights = np.empty(depth.shape, np.int32), np.empty((*depth.shape, 2), np.float32)
-    rasterise(points, surface.faces, surface.material, surface.cut, surface.canonical, depth, face, weights)
+    cast(points, faces, depth)
     turned = _triple(axes[0]), _triple(axes[1]), _triple(axes[2])
     return Shadow(depth, turned, (float(origin[0]), float(origin[1])), scale)
 
@@ -166,6 +169,28 @@ def _brow_share(paint, x, z):
 
 
 @nb.njit(fastmath=True, cache=True, inline="always")
+def _line(x, z, x0, z0, x1, z1, width):
+    """1 on a line between two canonical points, 0 from `width` metres away."""
+    ex, ez = x1 - x0, z1 - z0
+    t = _clamp(((x - x0) * ex + (z - z0) * ez) / (ex * ex + ez * ez))
+    away = math.sqrt((x - x0 - t * ex) ** 2 + (z - z0 - t * ez) ** 2)
+    soft = _clamp(1 - away / width)
+    return soft * soft * (3 - 2 * soft)
+
+
+@nb.njit(fastmath=True, cache=True, inline="always")
+def _face_tone(paint, x, y, z):
+    """Factor of skin's brightness in the face: blotches, and lines beside the nose, under the eyes, on the forehead."""
+    side = abs(x)
+    lines = _line(side, z, 0.019, 0.953, 0.034, 0.917, 0.0055) + 0.7 * _line(side, z, 0.018, 0.977, 0.043, 0.974, 0.005)
+    lines += 0.5 * _line(side, z, 0.0, 0.8955, 0.012, 0.8955, 0.006)
+    for k in range(3):
+        lines += 0.25 * _line(side, z, 0.0, 1.031 + 0.011 * k, 0.028, 1.033 + 0.011 * k, 0.003)
+    blotches = value_noise(x * 170, y * 170, z * 170 + paint.seed) + 0.6 * value_noise(x * 420, y * 420, z * 420)
+    return (1 + 0.085 * (blotches - 0.8)) * (1 - 0.38 * paint.wrinkles * min(lines, 1.0))
+
+
+@nb.njit(fastmath=True, cache=True, inline="always")
 def _eye_colour(paint, x, y, z):
     """Albedo of an eyeball at a canonical point: sclera, iris, pupil."""
     eye = paint.eyes[0] if x > 0 else paint.eyes[1]
@@ -188,13 +213,24 @@ def _strand_tone(paint, x, y, z):
 
 
 @nb.njit(fastmath=True, cache=True, inline="always")
-def _shaded(kind, n, colour, place, world, paint, light, depth, shadow, open_sky):
-    """Linear colour of one sample: unit normal n, albedo, canonical and world places, occlusion factor."""
+def _shaded(kind, n, colour, beard, place, world, paint, light, depth, shadow, open_sky):
+    """Linear colour of one sample: unit normal n, albedo, beard, canonical and world places, occlusion factor."""
     r, g, b = colour
     nx, ny, nz = n
     wrap, gloss, sharp = 0.3, 0.0, 14.0
     if kind == SKIN:
-        wrap, gloss = 0.35, 0.08
+        wrap, gloss = 0.32, 0.07
+        if place[1] < -0.05 and place[2] > 0.86 and abs(place[0]) < 0.08:
+            tone = _face_tone(paint, place[0], place[1], place[2])
+            r, g, b = r * tone, g * tone * (0.5 + 0.5 * tone), b * tone * (0.5 + 0.5 * tone)
+            gloss *= 0.4 + 1.2 * value_noise(place[0] * 300, place[1] * 300, place[2] * 300)
+        if beard > 0:
+            hairs = value_noise(place[0] * 900, place[1] * 500, place[2] * 600)
+            share = _clamp(beard * (0.55 + 0.9 * hairs))
+            r += (paint.beard[0] - r) * share
+            g += (paint.beard[1] - g) * share
+            b += (paint.beard[2] - b) * share
+            gloss *= 1 - share
         if place[1] < -0.10 and 0.985 < place[2] < 1.040 and abs(place[0]) < 0.07:
             share = _brow_share(paint, place[0], place[2])
             r += (paint.brows[0] - r) * share
@@ -231,7 +267,7 @@ def _shaded(kind, n, colour, place, world, paint, light, depth, shadow, open_sky
             b * power * (0.97 - 0.09 * (1 - facing)) + shine,
         )
     if kind == CLOTH:  # fibres catch light at grazing angles
-        shine = 0.030 * (1 - max(0.0, -ny)) ** 2 * open_sky
+        shine = (0.012 + 0.10 * (r + g + b) / 3) * (1 - max(0.0, -ny)) ** 2 * open_sky
     return r * power + shine, g * power + shine, b * power + shine
 
 
@@ -278,7 +314,8 @@ def shade(
                 w0 * colour[a, 1] + w1 * colour[b, 1] + w2 * colour[c, 1],
                 w0 * colour[a, 2] + w1 * colour[b, 2] + w2 * colour[c, 2],
             )
-            second = _clamp(0.5 + (w0 * trim[a] + w1 * trim[b] + w2 * trim[c]) / 0.003)
+            trimmed = w0 * trim[a] + w1 * trim[b] + w2 * trim[c]
+            second = _clamp(0.5 + trimmed / 0.003) if material[i] == CLOTH else 0.0
             if second > 0:
                 base = (
                     base[0] + (paint.second[0] - base[0]) * second,
@@ -299,6 +336,7 @@ def shade(
                 material[i],
                 (nx * long, ny * long, nz * long),
                 base,
+                trimmed,
                 place,
                 world,
                 paint,

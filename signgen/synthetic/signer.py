@@ -19,11 +19,13 @@ from signgen.synthetic.body import (
     template,
     vertex_normals,
 )
-from signgen.synthetic.clothes import CHEST_Z, UNDER_DEPTH, cloth_cut, clothes_patch, neck_cut, past_wrist
-from signgen.synthetic.complexion import body_material, complexion, hm08_between, is_hand, is_head
+from signgen.synthetic.clothes import CHEST_Z, UNDER_DEPTH, cloth_cut, clothes, neck_cut, past_wrist
+from signgen.synthetic.complexion import beard_growth, body_material, complexion, hm08_between, is_hand, is_head
+from signgen.synthetic.folds import Folds
+from signgen.synthetic.glasses import glasses_patch
 from signgen.synthetic.hair import hair_patches
 from signgen.synthetic.looks import Look
-from signgen.synthetic.mesh import CLOTH, TEETH, Patch, join, plain_patch
+from signgen.synthetic.mesh import CLOTH, HAIR, SKIN, TEETH, Patch, join, plain_patch
 from signgen.synthetic.noise import smoothstep
 
 
@@ -43,6 +45,9 @@ class Signer:
     rest_body: np.ndarray
     joints: dict[str, np.ndarray]  # COCO joint name -> rest position (3,)
     surface: Patch
+    folds: Folds  # of the clothes
+    clothes_start: int  # the first vertex of the clothes, which come last
+    casting: np.ndarray  # (C, 3) those faces of the surface that shadows are made from
     head_top: float  # z of the top of the head without hair
 
     def rest_with_face(self, face: Mapping[str, float]) -> np.ndarray:
@@ -72,7 +77,7 @@ def _covered(look: Look) -> np.ndarray:
     """Mask (n,) of body skin that lies well under cloth."""
     points = template().canonical
     cut = cloth_cut(look, points)
-    collar = 0.86 if look.neckline in ("turtle", "shirt") else 0.76  # below the chin
+    collar = 0.76 if look.neckline in ("crew", "vee", "jacket") else 0.86  # below the chin
     covered = (cut > 0.012) & ~is_hand() & hm08_between(0, SKIN_END)
     return np.where(is_head(), covered & (neck_cut(look.neckline, points) > 0.006) & (points[:, 2] < collar), covered)
 
@@ -83,10 +88,12 @@ def _cuff_shadow(look: Look) -> np.ndarray:
     return np.where(np.abs(beside) < 0.05, 1 - 0.40 * np.exp(-np.clip(beside, 0, None) / 0.006), 1.0)
 
 
-def _body_faces(covered: np.ndarray) -> np.ndarray:
+def _body_faces(covered: np.ndarray, cut: np.ndarray) -> np.ndarray:
     """Body faces without those that cloth always hides; around the armpits and the neck the shell has gaps."""
     shared = template()
-    hidden = covered & (shared.canonical[:, 2] < CHEST_Z) & (np.abs(shared.canonical[:, 0]) < 0.25)
+    trunk = (shared.canonical[:, 2] < CHEST_Z) & (np.abs(shared.canonical[:, 0]) < 0.25)
+    sleeve = (np.abs(shared.canonical[:, 0]) > 0.30) & (cut > 0.03)
+    hidden = covered & (trunk | sleeve)
     return shared.body_faces[~hidden[shared.body_faces].all(1)]
 
 
@@ -95,12 +102,13 @@ def _body_patch(look: Look, rest: np.ndarray) -> Patch:
     shared = template()
     covered = _covered(look)
     colour = complexion(look) * _cuff_shadow(look)[:, None]
-    trunk = np.array(look.second if look.neckline == "jacket" else look.cloth) * 0.8
+    trunk = np.array(look.second if look.neckline in ("jacket", "suit") else look.cloth) * 0.8
     arms = np.abs(shared.canonical[:, :1]) > 0.22
     colour = np.where(covered[:, None], np.where(arms, look.sleeves, trunk), colour)
-    depth = UNDER_DEPTH * smoothstep(0.0, 0.03, cloth_cut(look, shared.canonical)) * covered
+    cut = cloth_cut(look, shared.canonical)
+    depth = UNDER_DEPTH * smoothstep(0.0, 0.03, cut) * covered
     vertices = rest - vertex_normals(rest, shared.body_faces) * depth[:, None]
-    faces = _body_faces(covered)
+    faces = _body_faces(covered, cut)
     kinds = body_material()
     kinds[covered] = CLOTH
     of_faces = kinds[faces]
@@ -108,7 +116,7 @@ def _body_patch(look: Look, rest: np.ndarray) -> Patch:
     material = np.concatenate(
         [np.where(same, of_faces[:, 0], of_faces.min(1)), np.full(len(shared.teeth_faces), TEETH)]
     )
-    return plain_patch(
+    patch = plain_patch(
         vertices,
         np.concatenate([faces, shared.teeth_faces]),
         material,
@@ -117,6 +125,8 @@ def _body_patch(look: Look, rest: np.ndarray) -> Patch:
         shared.weights,
         shared.bones,
     )
+    patch.trim = beard_growth(look)
+    return patch
 
 
 def _final(patch: Patch) -> Patch:
@@ -133,12 +143,21 @@ def _final(patch: Patch) -> Patch:
     )
 
 
+def _casting(surface: Patch, folds: Folds, start: int) -> np.ndarray:
+    """Faces (C, 3) that can shade others: not the insides of eyes and mouth nor the backs of cloth and what is sewn on."""
+    outside = np.isin(surface.material, (SKIN, CLOTH, HAIR)) & (surface.faces < start + len(folds.height)).all(1)
+    return np.ascontiguousarray(surface.faces[outside])
+
+
 def dress(shape: Shape, look: Look) -> Signer:
     """Build a signer from a baked body and a look."""
     shared = template()
     rest_body = np.full((HM08_VERTICES, 3), np.nan)
     rest_body[shared.hm08] = shape.rest
-    surface = join([_body_patch(look, shape.rest), *hair_patches(look, shape), clothes_patch(look, shape.rest)])
+    garment = clothes(look, shape.rest)
+    worn = [] if look.glasses == "none" else [glasses_patch(look, shape)]
+    under = join([_body_patch(look, shape.rest), *hair_patches(look, shape), *worn])
+    surface = _final(join([under, garment.patch]))
     return Signer(
         shape.name,
         look,
@@ -147,6 +166,9 @@ def dress(shape: Shape, look: Look) -> Signer:
         PARENTS,
         rest_body,
         shape.joints,
-        _final(surface),
+        surface,
+        garment.folds,
+        len(under.vertices),
+        _casting(surface, garment.folds, len(under.vertices)),
         float(shape.rest[shared.part("head"), 2].max()),
     )
