@@ -18,7 +18,8 @@ from signgen.diffusion.parametrisation import add_noise
 from signgen.diffusion.sampling import sample, schedule
 from signgen.errors import InputError
 from signgen.models import autoencoder, denoiser, fusion
-from signgen.models.canvas import canvas_padding, from_canvas, to_canvas
+from signgen.models.canvas import canvas_padding, to_canvas
+from signgen.pipeline.engine import Engine, TorchEngine, pixels
 from signgen.pipeline.loading import choose_device, choose_dtype, model_folder, no_bars
 from signgen.pipeline.window import SourceConditions, WindowConditions, WindowOutput
 
@@ -75,6 +76,7 @@ class SignGenPipeline(DiffusionPipeline):
             guidance=list(guidance), window=window, overlap=overlap, image_encoder_size=image_encoder_size,
         )  # fmt: skip
         self.name = "unnamed"
+        self.engine: Engine = TorchEngine(self)
         self._folder: Path | None = None
 
     # -- loading ---------------------------------------------------------------------------------------------------
@@ -178,27 +180,27 @@ class SignGenPipeline(DiffusionPipeline):
             pose: uint8 (H', W', 3), of `canvas_size`: the source person's own pose; black if None. Only models with
                 ``source_pose`` look at it.
         """
-        pixels = to_canvas(self._pixels(image[None]).mul(2).sub(1)).to(self.dtype)  # (1, 3, H', W')
-        latents = self.vae.encode(pixels).latent_dist.mode() * self.vae.config.scaling_factor  # (1, C, h, w)
+        canvas = to_canvas(pixels(image[None], self.device).mul(2).sub(1)).to(self.dtype)  # (1, 3, H', W')
+        latents = self.vae.encode(canvas).latent_dist.mode() * self.vae.config.scaling_factor  # (1, C, h, w)
         own_pose = None
         if self.denoiser.config.source_pose:
-            drawn = self._pixels(self._black(1) if pose is None else pose[None])
+            drawn = pixels(self._black(1) if pose is None else pose[None], self.device)
             own_pose = self.denoiser.encode_pose(drawn.to(self.dtype))
         encoder = self.denoiser.source_encoder
         tokens = self.denoiser.encode_source(
-            None if encoder.semantic is None else self._semantic(pixels),
+            None if encoder.semantic is None else self._semantic(canvas),
             None if encoder.patch is None else latents,
             own_pose,
         )  # (1, L, D)
-        embedding = None if self.denoiser.config.fusion_dim is None else self.fusion.encode(pixels)
+        embedding = None if self.denoiser.config.fusion_dim is None else self.fusion.encode(canvas)
         return SourceConditions(latents.float(), tokens, embedding)
 
-    def _semantic(self, pixels: Tensor) -> Tensor:
+    def _semantic(self, canvas: Tensor) -> Tensor:
         """Semantic tokens (1, L, Ds) of the source on the canvas (1, 3, H', W') in [-1, 1]."""
         if self.image_encoder is None:
-            return self.fusion.tokens(pixels)
-        square = fusion.letterbox(pixels, self.config.image_encoder_size)
-        mean, std = (pixels.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+            return self.fusion.tokens(canvas)
+        square = fusion.letterbox(canvas, self.config.image_encoder_size)
+        mean, std = (canvas.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
         return self.image_encoder((square * 0.5 + 0.5 - mean) / std).last_hidden_state
 
     # -- one window ------------------------------------------------------------------------------------------------
@@ -261,47 +263,28 @@ class SignGenPipeline(DiffusionPipeline):
             raise InputError("window", f"{len(known_latents)} known frames", "this model's views do not see each other")
         else:
             given = []
-        images = self._pixels(poses).to(self.dtype)  # (V, 3, H', W') in [0, 1]
-        bits = torch.arange(len(images)) < len(given)
-        clean = source.latents.repeat(len(images), 1, 1, 1)
+        bits = torch.arange(len(poses)) < len(given)
+        clean = source.latents.repeat(len(poses), 1, 1, 1)
         clean[: len(given)] = torch.cat(given) if given else clean[:0]
-        known = flag = fusion = None
+        known = flag = None
         if self.denoiser.known_input is not None:
             known, flag = self.denoiser.known_input.known_views(clean[None], bits[None], source.latents)
-        if source.embedding is not None:
-            fusion = self.fusion.fuse(source.embedding, images * 2 - 1)
-        features = self.denoiser.encode_pose(images)
+        features, fusion = self.engine.conditions(poses, source.embedding)
         return WindowConditions(features, source.tokens, fusion, known, flag, clean, bits.to(self.device))
 
     def _denoise(self, conditions: WindowConditions, noise: Tensor, w1: float, w2: float) -> Any:
         """The guided denoiser, float32 (V, C, h, w) and a timestep -> float32 prediction (V, C, h, w)."""
         bits = conditions.bits[:, None, None, None]
-        views = len(conditions.bits)
 
         def denoise(latents: Tensor, timestep: Tensor) -> Tensor:
-            current = torch.where(bits, add_noise(self.scheduler, conditions.clean, noise, timestep), latents)
-            noisy = current.to(self.dtype, memory_format=torch.channels_last)
-            return guided(
-                lambda name: self.denoiser(
-                    noisy, timestep, **conditions.branch(name, self.dtype), views=views if self.couples_views else 1
-                ).float(),
-                w1,
-                w2,
-            )
+            noisy = torch.where(bits, add_noise(self.scheduler, conditions.clean, noise, timestep), latents)
+            return guided(lambda name: self.engine.denoise(noisy, timestep, conditions.branch(name)), w1, w2)
 
         return denoise
 
     def decode(self, latents: Tensor) -> np.ndarray:
         """(N, C, h, w) -> uint8 (N, H, W, 3)."""
-        scaled = (latents / self.vae.config.scaling_factor).to(self.dtype, memory_format=torch.channels_last)
-        images = from_canvas(self.vae.decode(scaled).sample, *self.frame_size)  # (N, 3, H, W)
-        frames = images.float().clamp(-1, 1).add(1).mul(127.5).round().byte()
-        return frames.permute(0, 2, 3, 1).cpu().numpy()
-
-    def _pixels(self, images: np.ndarray) -> Tensor:
-        """uint8 (N, H, W, 3) -> (N, 3, H, W) in [0, 1], channels last, on the device."""
-        pixels = torch.tensor(images, device=self.device).permute(0, 3, 1, 2)
-        return pixels.float().div(255).contiguous(memory_format=torch.channels_last)
+        return self.engine.frames(latents)
 
     def _black(self, count: int) -> np.ndarray:
         width, height = self.canvas_size

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
@@ -47,14 +45,14 @@ class WindowConditions:
     clean: Tensor
     bits: Tensor
 
-    def branch(self, name: str, dtype: torch.dtype) -> dict[str, Any]:
+    def branch(self, name: str) -> dict[str, Tensor | None]:
         """Arguments of the denoiser for one branch of guidance: ``null``, ``source`` or ``full``."""
-        given: dict[str, Any] = {"known": self.known, "flag": self.flag}
+        given = {"known": self.known, "flag": self.flag}
         if name != "null":
             given |= {"pose_features": self.pose_features, "tokens": self.tokens}
         if name == "full":
             given["fusion"] = self.fusion
-        return {key: None if value is None else value.to(dtype) for key, value in given.items()}
+        return given
 
 
 @dataclass
