@@ -15,7 +15,7 @@ from signgen.synthetic.rotations import normalise, rotate, transpose
 _RADII = np.array([0.015, 0.012, 0.011, 0.010] + [0.014, 0.011, 0.010, 0.009] * 4 + [0.027, 0.022, 0.034, 0.040])
 _HAND = slice(0, 22)
 _FACE_MARGIN, _TOUCH = 0.003, 0.004
-_ROUNDS = 9
+_ROUNDS = 12
 
 
 def separate(anatomy: Anatomy, posture: Posture) -> Posture:

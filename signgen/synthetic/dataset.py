@@ -2,7 +2,9 @@
 
     OUT/PHOENIX-2014-T-release-v3/PHOENIX-2014-T/annotations/manual/PHOENIX-2014-T.<split>.corpus.csv
     OUT/PHOENIX-2014-T-release-v3/PHOENIX-2014-T/features/fullFrame-210x260px/<split>/<clip>/images0001.png ...
-    OUT/keypoints/<clip>.npz      keypoints (T, 133, 3) as x, y, confidence; width, height, fps
+    OUT/keypoints/<clip>.npz      keypoints (T, 133, 3) as x, y, confidence; width, height, fps;
+                                  hand_shapes int16 (T, 2): the shape that the signer's left and right hand hold, an
+                                  index into the names `shapes`; -1 in transitions, at rest and out of the picture
     OUT/synthetic.json            how it was made, and that nobody in it is real
 
 A clip depends on (seed, split, its number, signers, frames, size) alone, so any number of processes writes the same
@@ -20,14 +22,17 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from signgen.errors import InputError, RunError
-from signgen.synthetic.score import FPS, SPLITS, Score, compose
+from signgen.synthetic.score import FPS, SPLITS, Score, compose, wanted_glosses
 
-VERSION = 3   # of the drawn content: bump it whenever the same seed gives other clips
+if TYPE_CHECKING:
+    from signgen.synthetic.motion import Performance
+
+VERSION = 4   # of the drawn content: bump it whenever the same seed gives other clips
 RELEASE = Path("PHOENIX-2014-T-release-v3", "PHOENIX-2014-T")
 FRAMES_FOLDER = RELEASE / "features" / "fullFrame-210x260px"
 ANNOTATIONS = RELEASE / "annotations" / "manual"
@@ -78,7 +83,7 @@ class Plan:
         """The sentence of clip `index`."""
         rng = self.streams(index)[0]
         frames = int(rng.integers(self.frames[0], self.frames[1] + 1))
-        return compose(rng, self.split, frames)
+        return compose(rng, self.split, frames, wanted_glosses(self.seed, self.split, index))
 
 
 def pick_signers(wanted: str, split: str) -> tuple[str, ...]:
@@ -113,15 +118,24 @@ def _anatomy(signer: str):
     return Anatomy(Poser.from_signer(loaded), loaded.rest_body)
 
 
+def perform(plan: Plan, index: int) -> Performance:
+    """The movement of one clip."""
+    from signgen.synthetic.motion import Performance
+
+    return Performance(_anatomy(plan.signer(index)), plan.score(index), plan.streams(index)[1])
+
+
 def draw_clip(plan: Plan, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Frames of one clip, in order: image uint8 (H, W, 3) and keypoints float32 (133, 3)."""
+    yield from draw_performance(plan, index, perform(plan, index))
+
+
+def draw_performance(plan: Plan, index: int, performance: Performance) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Frames of one clip as `draw_clip`, from its movement."""
     from signgen.synthetic.figure import Figure
-    from signgen.synthetic.motion import Performance
     from signgen.synthetic.signers import load_signer
 
-    _, performing, recording = plan.streams(index)
-    signer = plan.signer(index)
-    performance = Performance(_anatomy(signer), plan.score(index), performing)
+    recording, signer = plan.streams(index)[2], plan.signer(index)
     # No grain: nobody can predict it, so it would only lower every score by the same unknown amount.
     figure = Figure(load_signer(signer), size=plan.size, seed=int(recording.integers(2**31)))
     for poses in performance.exposures():
@@ -145,11 +159,11 @@ def write_clip(out: Path, plan: Plan, index: int) -> int:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        points = []
-        for number, (image, keypoints) in enumerate(draw_clip(plan, index), 1):
+        points, performance = [], perform(plan, index)
+        for number, (image, keypoints) in enumerate(draw_performance(plan, index, performance), 1):
             Image.fromarray(image).save(partial / f"images{number:04d}.png", compress_level=1)
             points.append(keypoints)
-        _write_keypoints(out / "keypoints" / f"{name}.npz", np.stack(points), plan.size)
+        _write_keypoints(out / "keypoints" / f"{name}.npz", np.stack(points), plan.size, performance.hand_shapes())
         shutil.rmtree(final, ignore_errors=True)
         os.replace(partial, final)
     finally:
@@ -157,12 +171,16 @@ def write_clip(out: Path, plan: Plan, index: int) -> int:
     return len(points)
 
 
-def _write_keypoints(path: Path, keypoints: np.ndarray, size: tuple[int, int]) -> None:
+def _write_keypoints(path: Path, keypoints: np.ndarray, size: tuple[int, int], shapes: np.ndarray) -> None:
+    from signgen.synthetic.handshapes import shape_names
+    from signgen.synthetic.labels import NONE, visible_hands
+
+    shapes = np.where(visible_hands(keypoints, size), shapes, NONE).astype(np.int16)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     with open(partial, "wb") as file:
         np.savez_compressed(file, keypoints=keypoints, width=np.int64(size[0]), height=np.int64(size[1]),
-                            fps=np.float64(FPS))
+                            fps=np.float64(FPS), hand_shapes=shapes, shapes=np.array(shape_names()))
     os.replace(partial, path)
 
 

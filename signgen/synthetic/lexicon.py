@@ -1,8 +1,9 @@
 """An invented lexicon: German weather words as glosses, and for each a made-up sign that looks plausible.
 
 None of these is a sign of any living language. A sign is drawn once from a seed that is its own gloss, by one of a
-few templates (touch the face and leave, sweep both hands, tap the flat hand, flutter the fingers downwards, ...), so
-the same gloss always gives the same movement, with small variations that each performance adds.
+few templates (touch the face and leave, sweep both hands, tap the flat hand, flutter the fingers downwards, ...), or
+spelled with the manual alphabet; so the same gloss always gives the same movement, with small variations that each
+performance adds.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.synthetic.signs import Sign
+from signgen.synthetic.spelling import SPELLED, spelled_beats
 from signgen.synthetic.templates import TEMPLATES
 
 # Glosses and, where the word suggests one, the template.
@@ -36,6 +38,14 @@ _GLOSSES: dict[str, str] = {
     "DANN": "point", "IHR": "point", "ICH": "chest", "SCHOEN": "face_pass", "GUT": "face_away",
     "VORSICHT": "face_pass", "SEHEN": "both_face", "HOEREN": "both_face", "WISSEN": "face_tap",
     "ZUSCHAUER": "both_face",
+    "KARTE": "tip_on_palm", "ORT": "tip_on_palm", "PUNKT": "fist_on_palm", "HILFE": "fist_on_palm",
+    "BODEN": "palm_on_palm", "FLACH": "palm_on_back", "BEDECKT": "palm_on_back", "ZUSAMMEN": "palms_together",
+    "DRUCK": "palms_together", "ARBEIT": "fist_on_fist", "FEST": "fist_on_fist", "ZENTRUM": "fist_in_hand",
+    "HAUS": "tips_together", "TREFFEN": "tips_together", "KREUZ": "fingers_cross", "GRENZE": "fork",
+    "VERBINDEN": "hooks", "SPERRE": "wrists_cross", "GEFAHR": "wrists_cross", "ZEIT": "on_forearm",
+    "MUND": "face_tap", "AUGE": "face_tap", "TRAUM": "face_away", "SCHATTEN": "face_pass", "DUNKEL": "face_pass",
+    "STILL": "face_away", "MASKE": "both_face", "DENKEN": "face_tap", "SAGEN": "face_away", "BLIND": "face_pass",
+    "DICHT": "stacked", "HINTER": "stacked", **dict.fromkeys(SPELLED, "spelled"),
 }
 
 
@@ -55,7 +65,8 @@ def sign(gloss: str) -> Sign:
     if gloss not in _GLOSSES:
         raise InputError("gloss", f"no sign for {gloss!r}", "use one of " + ", ".join(_GLOSSES))
     rng = np.random.default_rng(gloss_seed(gloss))
-    beats, local = TEMPLATES[_GLOSSES[gloss]](rng)
+    spelled = _GLOSSES[gloss] == "spelled"
+    beats, local = (spelled_beats(gloss, rng), "") if spelled else TEMPLATES[_GLOSSES[gloss]](rng)
     brows = float(rng.choice((0.0, 0.0, 0.6, 0.9, -0.7, -0.4)))
     nod, turn, tilt = (float(v) for v in rng.normal(0, (5.0, 7.0, 4.0)))
     return Sign(gloss, beats, local, float(rng.uniform(0.7, 1.3)), bool(rng.random() < 0.4), brows, (nod, turn, tilt))

@@ -14,7 +14,8 @@ from signgen.synthetic.anatomy import Anatomy
 from signgen.synthetic.collisions import separate, smooth
 from signgen.synthetic.face import Expression, FaceTrack
 from signgen.synthetic.handshapes import clamp_angles
-from signgen.synthetic.placement import hand_part, place_hands, to_axes
+from signgen.synthetic.labels import held_shapes
+from signgen.synthetic.placement import hand_part, hand_places, place_hands, to_axes
 from signgen.synthetic.posing import Poser, limit_hand
 from signgen.synthetic.posture import SIDES, ArmTrack, Pose, Posture
 from signgen.synthetic.rotations import normalise, rotate
@@ -77,6 +78,7 @@ class Performance:
         self._tremor = rng.uniform(0, 2 * np.pi, 12)
         self._phases = rng.uniform(0, 2 * np.pi, (len(score.marks), 5))
         self._finger_lead = float(rng.uniform(0.75, 1.0))
+        self._stance = Sway.draw(rng, (0.0, 0.0, 0.0), (0.004, 0.003, 0.0012))
         self._grid = np.arange(-1.0, score.frames + 1.0, 1.0 / GRID)
         self._posture = self._perform()
 
@@ -116,10 +118,8 @@ class Performance:
         chest = self.poser.chest(torso)
         skull = self.poser.head(chest, head)
         other = place_hands(self.anatomy, second, [cue.other for cue in cues], chest, skull)
-        arm = self.poser.turn_hand(second, self.poser.reach_arm(second, chest, other.wrist, other.pole), other.hand)
-        palm = hand_part(self.poser, second, ["palm"] * len(cues), other.fingers)
-        palm = self.poser.to_chest(chest, arm.wrist + rotate(arm.hand, palm))
-        hand = place_hands(self.anatomy, dominant, [cue.hand for cue in cues], chest, skull, palm)
+        touched = hand_places(self.poser, second, chest, other)
+        hand = place_hands(self.anatomy, dominant, [cue.hand for cue in cues], chest, skull, touched)
         return {dominant: hand, second: other}
 
     def _arm(self, side: str, keys: ArmTrack) -> ArmTrack:
@@ -162,9 +162,16 @@ class Performance:
         times = np.concatenate([frame + SHUTTER * ((np.arange(n) + 0.5) / n - 0.5)
                                 for frame, n in zip(frames, counts, strict=True)])
         rotations, faces = self.poser.rotations(self.posture_at(times)), self._face.at(times)
-        poses = [Pose(r, face) for r, face in zip(rotations, faces, strict=True)]
+        stance = self._stance.at(times)
+        poses = [Pose(*parts) for parts in zip(rotations, faces, stance, strict=True)]
         ends = np.cumsum(counts)
         return [poses[end - n:end] for end, n in zip(ends, counts, strict=True)]
+
+    def hand_shapes(self) -> np.ndarray:
+        """The hand shape held in each frame: int16 (T, 2), left and right, -1 for none; see `labels.held_shapes`."""
+        frames = np.arange(self.score.frames, dtype=float)
+        arms = self.posture_at(frames).arms
+        return held_shapes(self.score, {side: arms[side].fingers for side in SIDES}, frames)
 
     def _subframes(self, frames: np.ndarray) -> np.ndarray:
         """Sub-frames per frame (T,) so that no wrist or finger tip jumps far between two of them."""

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from signgen.synthetic.anatomy import HEAD_PLACES, Anatomy
+from signgen.synthetic.anatomy import FINGER_RADIUS, HAND_PLACES, HEAD_PLACES, Anatomy
 from signgen.synthetic.handshapes import shape_angles
 from signgen.synthetic.posing import Poser, limit_hand
 from signgen.synthetic.posture import ArmTrack, Joint
-from signgen.synthetic.rotations import normalise, rotate
+from signgen.synthetic.rotations import normalise, rotate, transpose
 from signgen.synthetic.signs import ORIENTATIONS, HandKey
 
 # Elbow directions (out, front, up) from hanging to lifted; the best one is chosen per key.
@@ -17,6 +17,7 @@ _POLES = np.array([(0.15, -0.35, -1.0), (0.4, -0.3, -0.9), (0.65, -0.25, -0.7), 
 _LIFTS = np.linspace(0.0, 1.0, len(_POLES))
 _HANGING = np.array([0.5, -0.9, -0.1])
 _ROUNDS = 4
+_PART_RADII = {"wrist": 0.026, "knuckle": 0.011, "edge": 0.012}   # metres; others as thick as a finger tip
 
 IDLE = {name: HandKey(place, (0.0, 0.0, 0.0), "wrist", *ORIENTATIONS[orientation], "relax")
         for name, place, orientation in (("down", "thigh", "hang"), ("clasped", "clasp", "clasp"))}
@@ -30,21 +31,47 @@ def to_axes(triples: Sequence | np.ndarray, side: str) -> np.ndarray:
 
 def hand_part(poser: Poser, side: str, part: Sequence[str], fingers: np.ndarray) -> np.ndarray:
     """Where a part of a shaped hand is, from the wrist in the rest hand's axes: (N, 3)."""
-    points = poser.hand_points(side, fingers)
-    centre = 0.62 * points[:, 2, 0] + 0.012 * poser.rest[side].hand_frame[:, 1]
-    places = {"palm": centre, "index": points[:, 1, 3], "middle": points[:, 2, 3], "thumb": points[:, 0, 3],
-              "wrist": np.zeros_like(centre)}
+    points, palm = poser.hand_points(side, fingers), poser.rest[side].hand_frame[:, 1]
+    centre, across = 0.62 * points[:, 2, 0], normalise(points[:, 4, 0] - points[:, 1, 0])
+    places = {"palm": centre + 0.012 * palm, "back": centre - 0.012 * palm, "wrist": np.zeros_like(centre),
+              "index": points[:, 1, 3], "middle": points[:, 2, 3], "thumb": points[:, 0, 3],
+              "finger": points[:, 1, 2], "fork": 0.5 * (points[:, 1, 1] + points[:, 2, 1]),
+              "knuckle": points[:, 2, 1], "edge": 0.75 * points[:, 4, 0] + 0.006 * across}
     return np.stack([places[name][i] for i, name in enumerate(part)])
 
 
+def hand_places(poser: Poser, side: str, chest: Joint, track: ArmTrack) -> dict[str, np.ndarray]:
+    """Where one hand may be touched by the other, and which way its surface faces there.
+
+    Returns:
+        Name of `anatomy.HAND_PLACES` -> (N, 2, 3) in the chest frame: a point of the skin, and the unit direction away
+        from the hand there (zero where the other hand's part goes to the point itself).
+    """
+    arm = poser.turn_hand(side, poser.reach_arm(side, chest, track.wrist, track.pole), track.hand)
+    points, frame = poser.hand_points(side, track.fingers), poser.rest[side].hand_frame
+    forward, palm = np.broadcast_to(frame[:, :2].T[:, None], (2, len(track), 3))
+    centre, thumbwards = 0.62 * points[:, 2, 0], normalise(points[:, 1, 0] - points[:, 4, 0])
+    nowhere, finger = np.zeros_like(centre), 0.5 * (points[:, 1, 1] + points[:, 1, 2])
+    local = {"other_hand": (centre + 0.012 * palm, nowhere), "other_palm": (centre + 0.018 * palm, palm),
+             "other_back": (centre - 0.018 * palm, -palm),
+             "other_top": (0.8 * points[:, 1, 0] + 0.012 * thumbwards, thumbwards),
+             "other_tip": (points[:, 1, 3] + 0.008 * palm, nowhere), "other_finger": (finger, nowhere),
+             "other_wrist": (-0.02 * forward - 0.024 * palm, -palm),
+             "other_forearm": (-0.09 * forward - 0.032 * palm, -palm)}
+    to_local = transpose(chest.rotation) @ arm.hand
+    wrist = poser.to_chest(chest, arm.wrist)
+    return {name: np.stack([wrist + rotate(to_local, point), rotate(to_local, normal)], 1)
+            for name, (point, normal) in local.items()}
+
+
 def place_hands(anatomy: Anatomy, side: str, keys: Sequence[HandKey], chest: Joint, head: Joint,
-                other_palm: np.ndarray | None = None) -> ArmTrack:
+                other: dict[str, np.ndarray] | None = None) -> ArmTrack:
     """Solves keys of one hand: elbow direction, wrist and hand angles within an arm's limits.
 
     Args:
         keys: N keys.
         chest, head: posed chest and head at the N instants.
-        other_palm: chest-frame centre of the other hand (N, 3), for keys at the place `other_hand`.
+        other: `hand_places` of the other hand, for keys at one of them.
 
     Returns:
         ArmTrack of the N keys. Where the wanted direction is out of reach the hand turns as far as it can, and the
@@ -53,7 +80,7 @@ def place_hands(anatomy: Anatomy, side: str, keys: Sequence[HandKey], chest: Joi
     poser = anatomy.poser
     fingers = np.stack([shape_angles(key.shape) for key in keys]).astype(float)
     part = hand_part(poser, side, [key.part for key in keys], fingers)
-    targets = _targets(anatomy, side, keys, chest, head, other_palm)
+    targets = _targets(anatomy, side, keys, chest, head, other)
     towards, palm = (to_axes([getattr(key, name) for key in keys], side) for name in ("fingers", "palm"))
     poles = _pole_choices(keys, side)
     n, c = poles.shape[:2]
@@ -76,14 +103,15 @@ def place_hands(anatomy: Anatomy, side: str, keys: Sequence[HandKey], chest: Joi
 
 
 def _targets(anatomy: Anatomy, side: str, keys: Sequence[HandKey], chest: Joint, head: Joint,
-             other_palm: np.ndarray | None) -> np.ndarray:
+             other: dict[str, np.ndarray] | None) -> np.ndarray:
     out = np.empty((len(keys), 3))
     for i, key in enumerate(keys):
         now = slice(i, i + 1)
-        if key.place == "other_hand":
-            if other_palm is None:
-                raise ValueError("a key at the place other_hand needs other_palm")
-            out[i] = other_palm[i]
+        if key.place in HAND_PLACES:
+            if other is None:
+                raise ValueError(f"a key at the place {key.place} needs the other hand's places")
+            point, normal = other[key.place][i]
+            out[i] = point + normal * _PART_RADII.get(key.part, FINGER_RADIUS)
         else:
             out[i] = anatomy.place(key.place, side, Joint(chest.rotation[now], chest.head[now]),
                                    Joint(head.rotation[now], head.head[now]))[0]

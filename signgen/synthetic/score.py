@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from signgen.synthetic.anatomy import HAND_PLACES
 from signgen.synthetic.lexicon import glosses, sign
 from signgen.synthetic.placement import IDLE
 from signgen.synthetic.signs import Beat, HandKey, Sign, Triple
@@ -18,15 +19,18 @@ from signgen.synthetic.signs import Beat, HandKey, Sign, Triple
 FPS = 25.0
 SPLITS = ("train", "dev", "test")
 _SHARES = {"train": range(80), "dev": range(80, 90), "test": range(90, 100)}
-_FRAMES_PER_SIGN = (14.0, 27.0)
-_TRIES, _PACE_SPREAD = 16, 0.25
-MIN_SIGNS, MAX_SIGNS = 2, 9
+_FRAMES_PER_SIGN = (11.0, 21.0)
+_TRIES, _PACE_SPREAD = 24, 0.2
+MIN_SIGNS, MAX_SIGNS = 3, 9
+_SHORT, _FEWEST = 36, 2          # clips of fewer frames than this have room for two signs only
+_LONG_HOLDS, _SHORTENED = 0.15, 0.7   # shares of signs that end with a long hold, that lose a repeated stroke
 # Roughly where places are, (out, front, up) in arm lengths, to give long ways enough time.
 _ABOUT = {"space": (0.0, 0.6, 0.0), "chest": (0.0, 0.35, -0.15), "shoulder": (0.2, 0.3, 0.0),
           "far_shoulder": (-0.2, 0.3, 0.0), "belly": (0.0, 0.4, -0.5), "thigh": (0.42, 0.17, -0.8),
-          "clasp": (0.0, 0.4, -0.7), "other_hand": (0.1, 0.6, -0.3)}
+          "clasp": (0.0, 0.4, -0.7), **dict.fromkeys(HAND_PLACES, (0.05, 0.55, -0.25))}
 _FACE = (0.15, 0.3, 0.3)
-_FRAMES_PER_ARM = 13.5
+_SPACE_MIDDLE = (0.18, 0.0, -0.22)
+_FRAMES_PER_ARM = 10.5
 
 
 @dataclass(frozen=True)
@@ -70,24 +74,36 @@ def sentence_split(words: Sequence[str]) -> str:
     return next(name for name, share in _SHARES.items() if bucket in share)
 
 
-def compose(rng: np.random.Generator, split: str, frames: int) -> Score:
-    """A score of `frames` frames whose gloss sequence belongs to `split`.
+def wanted_glosses(seed: int, split: str, index: int) -> tuple[str, ...]:
+    """Two glosses that clip `index` shall hold: the whole lexicon comes round, in a new order each time."""
+    words = glosses()
+    turn, place = divmod(index, len(words) // 2)
+    order = np.random.default_rng([seed, SPLITS.index(split), turn, 7]).permutation(len(words))
+    return words[order[2 * place]], words[order[2 * place + 1]]
 
-    Draws sentences of 2 to 9 signs until one fills the clip at a natural pace; after a few tries the nearest is taken.
+
+def compose(rng: np.random.Generator, split: str, frames: int, wanted: Sequence[str] = ()) -> Score:
+    """A score of `frames` frames whose gloss sequence belongs to `split` and holds the glosses `wanted`.
+
+    Draws sentences of 3 to 9 signs (2 in clips too short for three) until one fills the clip at a natural pace; after
+    a few tries the nearest is taken. Short signs fit most often, `wanted` sees to it that long ones occur as well.
     """
+    habit = _Habit.draw(rng)
     tried: list[tuple[float, Score]] = []
     while len(tried) < _TRIES and not any(pace < rng.uniform(0.06, _PACE_SPREAD) for pace, _ in tried):
-        score, stretch = write_score(rng, draw_sentence(rng, split, frames), frames)
+        score, stretch = write_score(rng, draw_sentence(rng, split, frames, wanted), frames, habit)
         tried.append((abs(float(np.log(stretch))), score))
     return min(tried, key=lambda pair: pair[0])[1]
 
 
-def draw_sentence(rng: np.random.Generator, split: str, frames: int) -> list[str]:
-    """Draws 2 to 9 glosses for about `frames` frames, no two equal neighbours, a sequence of `split`."""
-    words = glosses()
+def draw_sentence(rng: np.random.Generator, split: str, frames: int, wanted: Sequence[str] = ()) -> list[str]:
+    """Draws 3 to 9 glosses for about `frames` frames, no two equal neighbours, a sequence of `split`."""
+    words, fewest = glosses(), MIN_SIGNS if frames >= _SHORT else _FEWEST
     while True:
-        count = int(np.clip(round(frames / rng.uniform(*_FRAMES_PER_SIGN)), MIN_SIGNS, MAX_SIGNS))
+        count = int(np.clip(round(frames / rng.uniform(*_FRAMES_PER_SIGN)), fewest, MAX_SIGNS))
         picked = [words[i] for i in rng.integers(len(words), size=count)]
+        for place, word in zip(rng.permutation(count), wanted, strict=False):
+            picked[place] = word
         if all(a != b for a, b in pairwise(picked)) and sentence_split(picked) == split:
             return picked
 
@@ -99,10 +115,10 @@ def _about(key: HandKey) -> np.ndarray:
 def _needed_frames(before: Cue, hand: HandKey, other: HandKey) -> float:
     """The shortest natural duration of the way from one cue to the next keys, frames."""
     way = max(np.linalg.norm(_about(before.hand) - _about(hand)), np.linalg.norm(_about(before.other) - _about(other)))
-    return 2.0 + _FRAMES_PER_ARM * float(way)
+    return 1.5 + _FRAMES_PER_ARM * float(way)
 
 
-def write_score(rng: np.random.Generator, words: Sequence[str], frames: int) -> tuple[Score, float]:
+def write_score(rng: np.random.Generator, words: Sequence[str], frames: int, habit: _Habit) -> tuple[Score, float]:
     """Puts signs into time so that they fill `frames` frames.
 
     A clip starts and ends with the hands at rest, or, like a cut-out of longer signing, on the way from or to another
@@ -111,23 +127,24 @@ def write_score(rng: np.random.Generator, words: Sequence[str], frames: int) -> 
     Returns:
         The score, and by how much its natural durations were stretched.
     """
-    edge = [("rest", "cut")[int(rng.random() < share)] for share in (0.7, 0.7)]
+    edge = [("rest", "cut")[int(rng.random() < share)] for share in (0.8, 0.8)]
     rest = IDLE[("down", "clasped")[int(rng.random() < 0.35)]]
     cues, marks, now = [_edge_cue(rng, edge[0], rest, 0.0)], [], 0.0
     for word in words:
-        performed = _vary(rng, sign(word))
+        performed = _vary(rng, sign(word), habit)
         began = now
         for k, beat in enumerate(performed.beats):
             other = _idle_hand(rng, beat, cues[-1], rest)
             now += max(beat.frames, _needed_frames(cues[-1], beat.hand, other))
             cues.append(Cue(now, beat.hand, other, beat.arc, beat.flow))
             began = now if k == 0 else began
-        now += float(rng.uniform(0, 3))
+        now += float(rng.uniform(4, 10) if rng.random() < _LONG_HOLDS else rng.uniform(0.3, 2.5))
+        cues.append(Cue(now, cues[-1].hand, cues[-1].other, (0.0, 0.0, 0.0), 1.0))
         marks.append(Mark(performed, began, now))
     last = _edge_cue(rng, edge[1], rest, now)
     last = replace(last, time=now + rng.uniform(0, 3) + _needed_frames(cues[-1], last.hand, last.other))
-    tail = rng.uniform(0.3, 1.0)
-    first = float(rng.uniform(0.3, 0.9)) * cues[1].time if edge[0] == "cut" else 0.0
+    tail = rng.uniform(0.05, 0.6) if edge[1] == "cut" else rng.uniform(0.3, 1.0)
+    first = float(rng.uniform(0.5, 0.95)) * cues[1].time if edge[0] == "cut" else 0.0
     stop = now + tail * (last.time - now)
     score = _fit([*cues, last], marks, first, stop, frames, "L" if rng.random() < 0.12 else "R")
     return score, frames / (stop - first)
@@ -150,17 +167,43 @@ def _idle_hand(rng: np.random.Generator, beat: Beat, before: Cue, rest: HandKey)
     return before.other.shaped("relax") if rng.random() < 0.6 else before.other
 
 
-def _vary(rng: np.random.Generator, base: Sign) -> Sign:
-    """One performance of a sign: its pace, places and size differ a little every time."""
-    pace = float(np.exp(rng.normal(0.0, 0.14)))
-    shift = tuple(rng.normal(0, 0.012, 3))
+@dataclass(frozen=True)
+class _Habit:
+    """How somebody signs in one clip: pace, where the signing space lies and how large it is, 1 = usual."""
+
+    pace: float
+    size: float
+    shift: np.ndarray
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> _Habit:
+        return cls(float(np.exp(rng.normal(-0.14, 0.12))), float(rng.uniform(0.8, 1.25)),
+                   rng.normal(0, (0.02, 0.03, 0.05)))
+
+
+def _vary(rng: np.random.Generator, base: Sign, habit: _Habit) -> Sign:
+    """One performance of a sign: its pace, places, size and the turn of the hands differ a little every time."""
+    pace = habit.pace * float(np.exp(rng.normal(0.0, 0.12)))
+    shift = habit.shift + rng.normal(0, 0.015, 3)
+    tilts = rng.normal(0, 0.09, (2, 3))
 
     def moved(key: HandKey) -> HandKey:
-        return key.moved(*shift) if key.place in ("space", "chest") else key
+        if key.place == "space":
+            key = key.moved(*((habit.size - 1.0) * np.subtract(key.offset, _SPACE_MIDDLE) + shift).tolist())
+        elif key.place == "chest":
+            key = key.moved(*(0.4 * shift).tolist())
+        fingers, palm = ((np.array(v) + t).tolist() for v, t in zip((key.fingers, key.palm), tilts, strict=True))
+        return replace(key, fingers=tuple(fingers), palm=tuple(palm))
 
+    strokes = base.beats[:-2] if rng.random() < _SHORTENED and _repeats(base) else base.beats
     beats = tuple(replace(beat, hand=moved(beat.hand), other=beat.other and moved(beat.other),
-                          frames=beat.frames * pace) for beat in base.beats)
+                          frames=beat.frames * pace) for beat in strokes)
     return replace(base, beats=beats)
+
+
+def _repeats(base: Sign) -> bool:
+    """Whether the last two strokes repeat earlier ones, which signers often leave out in a sentence."""
+    return len(base.beats) >= 4 and base.beats[-2:] == base.beats[-4:-2]
 
 
 def _fit(cues: list[Cue], marks: list[Mark], first: float, stop: float, frames: int, dominant: str) -> Score:

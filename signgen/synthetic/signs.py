@@ -35,7 +35,7 @@ ORIENTATIONS: dict[str, tuple[Triple, Triple]] = {
 }
 
 
-_WIDEST, _ACROSS, _LOWEST = 0.45, -0.36, -0.52   # how far hands go in space: the frame is narrow
+_WIDEST, _ACROSS, _LOWEST, _FARTHEST = 0.5, -0.32, -0.6, 0.2   # how far hands go in space: the frame is narrow
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,9 @@ class HandKey:
     Attributes:
         place: name of a place, see `anatomy.PLACES`.
         offset: (out, front, up) from it, arm lengths.
-        part: the part of the hand that is there: palm, index, middle, thumb or wrist.
+        part: the part of the hand that is there: palm, back, wrist; the tips index, middle, thumb; finger (the middle
+            of the index finger), fork (between index and middle finger), knuckle (of the closed hand), edge (below
+            the little finger).
         fingers, palm: directions (out, front, up).
         shape: hand shape.
     """
@@ -62,6 +64,7 @@ class HandKey:
         out, front, up = (a + b for a, b in zip(self.offset, offset, strict=True))
         if self.place == "space":
             out, up = min(max(out, _ACROSS), _WIDEST), max(up, _LOWEST)
+            front = min(front, _FARTHEST + 0.6 * min(out, 0.0))   # a hand across the body reaches less far
         return replace(self, offset=(out, front, up))
 
     def turned(self, orientation: str) -> HandKey:

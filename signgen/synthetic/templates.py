@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from signgen.synthetic.contacts import CONTACTS, contact_template
 from signgen.synthetic.signs import ORIENTATIONS, Beat, HandKey, Triple
 
 _PALM_SHAPES = ("flat", "five", "B", "claw", "softfive", "C", "cup", "bent", "halfbent", "four", "beak", "E", "M")
@@ -16,8 +17,10 @@ _TIP_SHAPES = ("index", "two", "V", "U", "L", "pincer", "G", "F", "pinch", "flat
 _FIST_SHAPES = ("fist", "A", "Y", "ILY", "I", "thumb", "X", "hookV", "T", "babyC", "horns", "W", "K", "N", "P", "Q",
                 "D", "O")
 _FACE_PLACES = ("forehead", "temple", "eye", "cheek", "ear", "nose", "mouth", "chin")
-_SPACE = {"middle": (0.18, 0.0, -0.28), "side": (0.37, -0.02, -0.2), "cross": (-0.12, 0.02, -0.25),
-          "high": (0.36, -0.04, 0.12), "low": (0.26, 0.0, -0.44), "up": (0.38, -0.12, 0.36)}
+_SPACE = {"middle": (0.18, 0.0, -0.28), "side": (0.37, -0.02, -0.2), "cross": (-0.22, 0.02, -0.25),
+          "high": (0.36, -0.04, 0.12), "low": (0.26, 0.0, -0.44), "up": (0.38, -0.12, 0.36),
+          "wide": (0.48, -0.06, -0.12), "floor": (0.12, 0.02, -0.56), "near": (0.14, -0.16, -0.18),
+          "top": (0.2, -0.1, 0.44)}
 
 
 def _pick(rng: np.random.Generator, items):
@@ -107,8 +110,8 @@ def _stroke(rng: np.random.Generator) -> tuple[tuple[Beat, ...], str]:
 
 def _shake(rng: np.random.Generator) -> tuple[tuple[Beat, ...], str]:
     """Hold a hand shape (a letter, a number) upright and shake or circle it."""
-    key = _in_space(rng, _pick(rng, ("side", "middle", "high")), _pick(rng, ("up_out", "up_self", "up_side")),
-                    _any_shape(rng))
+    key = _in_space(rng, _pick(rng, ("side", "middle", "high", "up")),
+                    _pick(rng, ("up_out", "up_out", "up_self", "up_side")), _any_shape(rng))
     end = key.moved(*_jitter(rng, (0.0, 0.02, 0.0), 0.03))
     return _beats([key, end], [None, None], [9, rng.uniform(9, 13)]), _pick(rng, ("shake", "circle", "nod", ""))
 
@@ -214,4 +217,5 @@ TEMPLATES: dict[str, Callable] = {
     "face_away": _face_away, "face_tap": _face_tap, "chest": _chest, "stroke": _stroke, "shake": _shake,
     "sweep": _sweep, "flutter": _flutter, "on_hand": _on_hand, "alternate": _alternate, "open_close": _open_close,
     "cross": _cross, "point": _point, "face_pass": _face_pass, "both_face": _both_face,
+    **{name: contact_template(name) for name in CONTACTS},
 }
