@@ -38,6 +38,7 @@ _ARM_BONES = [
     for bone in ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")
 ]
 _NECK_BONES = [bone_index[bone] for bone in ("neck01", "neck02", "neck03", "head")]
+INSIDE = 0.030  # metres from a neckline or a cuff within which the inside of the cloth can be seen
 UNDER_DEPTH = 0.007  # metres by which skin under cloth is pushed in
 
 
@@ -83,19 +84,8 @@ def shell() -> Shell:
     cling = np.where(skin >= 0, smoothstep(-CUFF_LENGTH, -0.5 * CUFF_LENGTH, past_wrist(canonical)), 0)
     dense += cling[:, None] * (body_weights[skin] - dense)
     weights, bones = sparse_weights(dense)
-    return Shell(
-        faces,
-        pairs,
-        table,
-        rim,
-        canonical,
-        weights,
-        bones,
-        dense[:, _ARM_BONES].sum(1),
-        dense[:, _NECK_BONES].sum(1),
-        skin,
-        cling,
-    )
+    arm, neck = dense[:, _ARM_BONES].sum(1), dense[:, _NECK_BONES].sum(1)
+    return Shell(faces, pairs, table, rim, canonical, weights, bones, arm, neck, skin, cling)
 
 
 @lru_cache(maxsize=1)
@@ -152,9 +142,8 @@ def _trim(look: Look, points: np.ndarray) -> np.ndarray:
         return opening
     if look.neckline == "jacket":
         return opening
-    return np.maximum(
-        opening, np.where(z > 0.72, 0.105 - np.hypot(x, y + 0.03), -1.0)
-    )  # a waistcoat leaves the neck free
+    round_neck = np.where(z > 0.72, 0.105 - np.hypot(x, y + 0.03), -1.0)  # which a waistcoat leaves free
+    return np.maximum(opening, round_neck)
 
 
 def _thickness(look: Look, suit: Shell) -> np.ndarray:
@@ -232,18 +221,16 @@ def _lift(look: Look, patch: Patch) -> np.ndarray:
     edge = np.minimum(neck_cut(look.neckline, points), 2 * (look.cuff - past_wrist(points)))
     calm = smoothstep(0.0, 0.04, edge)
     if look.neckline in ("shirt", "blouse", "vest", "jacket", "suit"):
-        sewn = np.maximum(
-            0.035, opening_half(points[:, 2], look.closed) + 0.055 * (look.neckline in ("jacket", "suit"))
-        )
+        lapel = 0.055 if look.neckline in ("jacket", "suit") else 0.0
+        sewn = np.maximum(0.035, opening_half(points[:, 2], look.closed) + lapel)
         calm = calm * smoothstep(-0.01, 0.04, np.where(points[:, 1] < 0, np.abs(points[:, 0]) - sewn, 1.0))
     return height * calm
 
 
 def _tone(look: Look, points: np.ndarray) -> np.ndarray:
     """Factor (n, 1) of the cloth's colour: no dye is quite even."""
-    return (
-        1 + 0.16 * (noise_at(points, 45, look.seed + 31) - 0.5) + 0.14 * (noise_at(points, 14, look.seed + 32) - 0.5)
-    )[:, None]
+    fine, broad = noise_at(points, 45, look.seed + 31), noise_at(points, 14, look.seed + 32)
+    return (1 + 0.16 * (fine - 0.5) + 0.14 * (broad - 0.5))[:, None]
 
 
 def clothes(look: Look, rest: np.ndarray) -> Garment:
@@ -263,7 +250,7 @@ def clothes(look: Look, rest: np.ndarray) -> Garment:
             | _crossed(_trim(look, patch.canonical), patch.faces),
         )
     patch.cut, patch.trim = cloth_cut(look, patch.canonical), _trim(look, patch.canonical)
-    edge = (patch.cut[patch.faces] < 0.05).all(1)
+    edge = (patch.cut[patch.faces] < INSIDE).all(1)
     tied = hanging(patch)
     fronts = np.unique(patch.faces[edge])
     backs = np.stack([len(patch.vertices) + np.arange(len(fronts)), fronts, fronts], 1)

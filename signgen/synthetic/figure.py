@@ -11,7 +11,7 @@ import numpy as np
 from signgen.errors import InputError
 from signgen.synthetic.body import bone_index, vertex_normals
 from signgen.synthetic.camera import NATIVE, Camera
-from signgen.synthetic.folds import STEEPER, crease
+from signgen.synthetic.folds import crease, creased_look
 from signgen.synthetic.landmarks import confidences, keypoints_3d
 from signgen.synthetic.raster import rasterise
 from signgen.synthetic.shade import GAMMA, Shadow, occlusion, paint_of, shade, shadow_map, studio_light
@@ -161,11 +161,7 @@ class Figure:
         depth, face, weights = self._buffer(factor)
         rasterise(points, surface.faces, surface.material, surface.cut, surface.canonical, depth, face, weights)
         normals = vertex_normals(vertices, surface.faces)
-        cloth = normals[start : start + len(smooth)]
-        cloth += np.float32(STEEPER) * (cloth - smooth)
-        normals += surface.bump
-        colour = surface.colour.copy()
-        colour[start:] *= light[:, None]
+        colour = creased_look(normals, surface.bump, surface.colour, start, smooth, light)
         sky = occlusion(depth, factor * self.size[1] / NATIVE[1])
         shadow = shadow or shadow_map(vertices, self.signer.casting, self._light)
         shade(
@@ -191,9 +187,8 @@ class Figure:
 
     def _finished(self, image: np.ndarray) -> np.ndarray:
         """Displayed uint8 image of a linear one: tone curve, blur, grain."""
-        shown = blurred(
-            np.clip(image * self.camera.gains(), 0, 1.2) ** np.float32(GAMMA), FINISH_BLUR * self.size[1] / NATIVE[1]
-        )
+        shown = np.clip(image * self.camera.gains(), 0, 1.2) ** np.float32(GAMMA)
+        shown = blurred(shown, FINISH_BLUR * self.size[1] / NATIVE[1])
         if self.noise > 0:
             shown = shown + self._grain.normal(0, self.noise, shown.shape[:2]).astype(np.float32)[..., None]
         return np.clip(shown * 255 + 0.5, 0, 255).astype(np.uint8)

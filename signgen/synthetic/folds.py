@@ -22,9 +22,9 @@ HOLLOW = 0.55  # share of the light that the bottom of a full fold loses
 class Folds:
     """What one garment of m vertices needs to be creased; the first n <= m of them have folds of their own.
 
-    `across` (F, 2) writes the unit direction along the limb in terms of a face's two edges at rest, `height` (n,) is how
-    far a full fold lifts the cloth, metres, negative in the valleys. Rows of `tied` (k, 3) name a vertex and the two
-    whose mean lift it takes, in order: hanging middles of edges, and the backs of vertices.
+    `across` (F, 2) writes the unit direction along the limb in terms of a face's two edges at rest, `height` (n,) is
+    how far a full fold lifts the cloth, metres, negative in the valleys. Rows of `tied` (k, 3) name a vertex and the
+    two whose mean lift it takes, in order: hanging middles of edges, and the backs of vertices.
     """
 
     faces: np.ndarray
@@ -137,7 +137,8 @@ def _lift(vertices, normals, lift, tied, moves, light, deepest):
 def crease(folds: Folds, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Crease the garment's posed vertices (m, 3) float32 in place.
 
-    Returns the unit normals (n, 3) without folds of its first n vertices, and the light (m,) 0.4..1.2 that hollows keep.
+    Returns the unit normals (n, 3) without folds of its first n vertices, and the light (m,) 0.4..1.2 that stays in
+    hollows.
     """
     normals = vertex_normals(vertices[: len(folds.height)], folds.faces)
     grown = np.clip(np.float32(REST_SHARE) + np.float32(GAIN) * squeeze(folds, vertices), 0, 1)
@@ -145,3 +146,28 @@ def crease(folds: Folds, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     deepest = np.float32(max(float(np.abs(folds.height).max()), 1e-6))
     _lift(vertices, normals, folds.height * grown, folds.tied, np.zeros_like(vertices), light, deepest)
     return normals, light
+
+
+@nb.njit(fastmath=True, cache=True)
+def _dress_light(normals, bump, colour, start, smooth, light, out):
+    for i in range(normals.shape[0]):
+        share = light[i - start] if i >= start else np.float32(1.0)
+        folded = start <= i < start + smooth.shape[0]
+        for axis in range(3):
+            if folded:
+                normals[i, axis] += np.float32(STEEPER) * (normals[i, axis] - smooth[i - start, axis])
+            normals[i, axis] += bump[i, axis]
+            out[i, axis] = colour[i, axis] * share
+
+
+def creased_look(
+    normals: np.ndarray, bump: np.ndarray, colour: np.ndarray, start: int, smooth: np.ndarray, light: np.ndarray
+) -> np.ndarray:
+    """Steepen the folds in a surface's unit normals (N, 3) in place and add `bump` to them.
+
+    Returns its colours (N, 3) in the light of the folds. The garment begins at vertex `start`; `smooth` and `light` are
+    those of `crease`.
+    """
+    out = np.empty_like(colour)
+    _dress_light(normals, bump, colour, start, smooth, light, out)
+    return out

@@ -50,11 +50,8 @@ def glasses_patch(look: Look, shape: Shape) -> Patch:
         temple[1:, 0] = side * np.maximum(np.abs(temple[1:, 0]), abs(hinge[0]) + 0.004)
         parts.append((temple - [0, 0, 0.0018], temple + [0, 0, 0.0018]))
     nose = np.linspace(-1, 1, 7)[:, None] * np.array([left[0] - half[0], 0, 0])
-    arch = (
-        np.array([0, plane, left[2] + 0.001])
-        + nose
-        + np.array([0, -0.002, 0.003]) * np.cos(np.linspace(-1.5, 1.5, 7))[:, None]
-    )
+    rise = np.array([0, -0.002, 0.003]) * np.cos(np.linspace(-1.5, 1.5, 7))[:, None]
+    arch = np.array([0, plane, left[2] + 0.001]) + nose + rise
     parts.append((arch - [0, 0, RIM / 2], arch + [0, 0, RIM / 2]))
     vertices, faces, start = [], [], 0
     for inner, outer in parts:

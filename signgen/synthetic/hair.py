@@ -232,14 +232,8 @@ def _tail(look: Look, shape: Shape) -> Patch:
     ring = np.stack([np.cos(turn), 0.7 * np.sin(turn), np.zeros(15)], 1)
     uneven = 1 + 0.25 * np.sin(3 * turn[None] + 1.5 * t[:, None])
     vertices = line[:, None] + ring[None] * (radius[:, None] * uneven)[:, :, None]
-    canonical = np.stack(
-        [
-            0.08 * np.sin(turn)[None] + 0 * t[:, None],
-            0.08 * np.cos(turn)[None] + 0 * t[:, None],
-            1 - 0.02 * t[:, None] + 0 * turn,
-        ],
-        2,
-    )
+    across, along = np.broadcast_arrays(turn[None], t[:, None])
+    canonical = np.stack([0.08 * np.sin(across), 0.08 * np.cos(across), 1 - 0.02 * along], 2)
     return _on_head(vertices.reshape(-1, 3), grid_faces(22, 15)[:, ::-1], look, canonical.reshape(-1, 3))
 
 

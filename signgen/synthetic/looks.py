@@ -166,10 +166,12 @@ def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -
     """Cut, colour and volume."""
     styles: tuple[str, ...]
     odds: tuple[float, ...]
-    styles, odds = (WOMENS_HAIR, (4, 3, 3, 2, 2, 2, 2, 1, 1, 0)) if woman else (MENS_HAIR, (3, 4, 4, 2.5, 3, 2, 1, 1))
+    styles, odds = (
+        (WOMENS_HAIR, (4, 3.5, 3.5, 0.8, 2, 1.6, 2, 1.2, 1, 0)) if woman else (MENS_HAIR, (3, 4, 4, 2.5, 3, 2, 1, 1))
+    )
     if origin == "african":
         styles, odds = (
-            (("tied", "bun", "curly", "afro", "cropped"), (2.5, 2, 2, 2, 1))
+            (("tied", "bun", "curly", "afro", "cropped"), (1.2, 2, 2.2, 2.2, 0.6))
             if woman
             else (("cropped", "curly", "bald"), (4, 2, 1))
         )
@@ -183,11 +185,11 @@ def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -
         "cropped": 0.004,
         "short": 0.010,
         "receding": 0.008,
-        "tied": 0.006,
-        "pony": 0.006,
+        "tied": 0.009,
+        "pony": 0.009,
         "afro": 0.034,
         "quiff": 0.014,
-        "bun": 0.006,
+        "bun": 0.009,
         "bald": 0.001,
         "curly": 0.021,
         "bob": 0.013,

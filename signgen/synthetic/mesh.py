@@ -17,7 +17,8 @@ class Patch:
     """A piece of a signer's surface, n vertices and F faces (counter-clockwise from outside), in the rest pose.
 
     `cut` (n,) metres: the surface exists where its interpolated value is above 0. `trim` (n,) metres: cloth is painted
-    in the second cloth colour where it is above 0; on skin it is the density of the beard, 0..1. `bump` (n, 3) is added to the unit normals before shading.
+    in the second cloth colour where it is above 0; on skin it is the density of the beard, 0..1. `bump` (n, 3) is added
+    to the unit normals before shading.
     """
 
     vertices: np.ndarray

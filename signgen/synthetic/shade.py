@@ -14,7 +14,7 @@ from signgen.synthetic.noise import value_noise
 from signgen.synthetic.raster import box_blur, cast
 
 GAMMA = 0.80  # displayed = linear ** GAMMA
-SHADOW_SIZE, SHADOW_METRES, SHADOW_BIAS = 140, 1.35, 0.018
+SHADOW_SIZE, SHADOW_METRES, SHADOW_BIAS = 104, 1.35, 0.018
 SHADOW_CENTRE = np.array([0.0, -0.10, 0.70])
 BACKDROP_DEPTH = 0.30
 BROW_LANDMARKS = (255, 206, 204, 205, 208)  # hm08 ids of the person's right brow, outer to inner
@@ -132,27 +132,23 @@ def _clamp(x):
 
 @nb.njit(fastmath=True, cache=True, inline="always")
 def _lit(depth, shadow, x, y, z):
-    """Share 0..1 of a soft 4 x 4 neighbourhood of the shadow map in which a point is lit."""
+    """Share 0..1 of a soft 3 x 3 neighbourhood of the shadow map in which a point is lit."""
     (right, down, away), size = shadow.axes, depth.shape[0]
     u = (x * right[0] + y * right[1] + z * right[2] - shadow.origin[0]) * shadow.scale - 0.5
     v = (x * down[0] + y * down[1] + z * down[2] - shadow.origin[1]) * shadow.scale - 0.5
     far = x * away[0] + y * away[1] + z * away[2] - SHADOW_BIAS
-    left, top = int(math.floor(u)), int(math.floor(v))
-    if left < 1 or top < 1 or left + 2 >= size or top + 2 >= size:
+    middle, row = int(math.floor(u + 0.5)), int(math.floor(v + 0.5))
+    if middle < 1 or row < 1 or middle + 1 >= size or row + 1 >= size:
         return 1.0
-    fu, fv = u - left, v - top
-    a0, a1, a2, a3 = max(0.0, 0.9 - fu), 1.9 - fu, 0.9 + fu, max(0.0, fu - 0.1)
+    fu, fv = u - middle, v - row
     total = 0.0
-    for k in range(4):
-        row = top - 1 + k
+    for k in range(-1, 2):
         taps = 0.0
-        taps += a0 if depth[row, left - 1] > far else 0.0
-        taps += a1 if depth[row, left] > far else 0.0
-        taps += a2 if depth[row, left + 1] > far else 0.0
-        taps += a3 if depth[row, left + 2] > far else 0.0
-        total += taps * max(0.0, 1.9 - abs(fv + 1 - k))
-    across = a0 + a1 + a2 + a3
-    return total / (across * (max(0.0, 0.9 - fv) + 2.8 + max(0.0, fv - 0.1)))
+        taps += 0.5 - fu if depth[row + k, middle - 1] > far else 0.0
+        taps += 1.0 if depth[row + k, middle] > far else 0.0
+        taps += 0.5 + fu if depth[row + k, middle + 1] > far else 0.0
+        total += taps * (1.0 if k == 0 else 0.5 + k * fv)
+    return 0.25 * total
 
 
 @nb.njit(fastmath=True, cache=True, inline="always")
@@ -181,13 +177,18 @@ def _line(x, z, x0, z0, x1, z1, width):
 @nb.njit(fastmath=True, cache=True, inline="always")
 def _face_tone(paint, x, y, z):
     """Factor of skin's brightness in the face: blotches, and lines beside the nose, under the eyes, on the forehead."""
-    side = abs(x)
-    lines = _line(side, z, 0.019, 0.953, 0.034, 0.917, 0.0055) + 0.7 * _line(side, z, 0.018, 0.977, 0.043, 0.974, 0.005)
-    lines += 0.5 * _line(side, z, 0.0, 0.8955, 0.012, 0.8955, 0.006)
-    for k in range(3):
-        lines += 0.25 * _line(side, z, 0.0, 1.031 + 0.011 * k, 0.028, 1.033 + 0.011 * k, 0.003)
-    blotches = value_noise(x * 170, y * 170, z * 170 + paint.seed) + 0.6 * value_noise(x * 420, y * 420, z * 420)
-    return (1 + 0.085 * (blotches - 0.8)) * (1 - 0.38 * paint.wrinkles * min(lines, 1.0))
+    side, lines = abs(x), 0.0
+    if 0.909 < z < 0.961:
+        lines = _line(side, z, 0.019, 0.953, 0.034, 0.917, 0.0055)
+    elif 0.966 < z < 0.985:
+        lines = 0.7 * _line(side, z, 0.018, 0.977, 0.043, 0.974, 0.005)
+    elif 0.889 < z < 0.902:
+        lines = 0.5 * _line(side, z, 0.0, 0.8955, 0.012, 0.8955, 0.006)
+    elif 1.027 < z < 1.060 and side < 0.032:
+        away = (z - 1.031) / 0.011
+        lines = 0.25 * _clamp(1 - abs(away - math.floor(away + 0.5)) * 3.6) * _clamp((0.032 - side) / 0.006)
+    blotches = value_noise(x * 230, y * 230, z * 230 + paint.seed)
+    return (1 + 0.11 * (blotches - 0.5)) * (1 - 0.38 * paint.wrinkles * lines)
 
 
 @nb.njit(fastmath=True, cache=True, inline="always")
@@ -223,7 +224,7 @@ def _shaded(kind, n, colour, beard, place, world, paint, light, depth, shadow, o
         if place[1] < -0.05 and place[2] > 0.86 and abs(place[0]) < 0.08:
             tone = _face_tone(paint, place[0], place[1], place[2])
             r, g, b = r * tone, g * tone * (0.5 + 0.5 * tone), b * tone * (0.5 + 0.5 * tone)
-            gloss *= 0.4 + 1.2 * value_noise(place[0] * 300, place[1] * 300, place[2] * 300)
+            gloss *= min(1.6, max(0.4, 12 * tone - 11))  # uneven like the skin itself
         if beard > 0:
             hairs = value_noise(place[0] * 900, place[1] * 500, place[2] * 600)
             share = _clamp(beard * (0.55 + 0.9 * hairs))

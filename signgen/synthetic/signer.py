@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from signgen.synthetic.hair import hair_patches
 from signgen.synthetic.looks import Look
 from signgen.synthetic.mesh import CLOTH, HAIR, SKIN, TEETH, Patch, join, plain_patch
 from signgen.synthetic.noise import smoothstep
+from signgen.synthetic.raster import STRAND
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,14 @@ def _final(patch: Patch) -> Patch:
     )
 
 
+def _kept(patch: Patch) -> Patch:
+    """The patch without faces that are cut away altogether; the vertices stay, so that their numbers do."""
+    there = patch.cut[patch.faces].max(1) > np.where(patch.material == HAIR, -STRAND / 2, 0.0)
+    return replace(patch, faces=patch.faces[there], material=patch.material[there])
+
+
 def _casting(surface: Patch, folds: Folds, start: int) -> np.ndarray:
-    """Faces (C, 3) that can shade others: not the insides of eyes and mouth nor the backs of cloth and what is sewn on."""
+    """Faces (C, 3) that shade others: no insides of eyes and mouth, no backs of cloth, nothing that is sewn on."""
     outside = np.isin(surface.material, (SKIN, CLOTH, HAIR)) & (surface.faces < start + len(folds.height)).all(1)
     return np.ascontiguousarray(surface.faces[outside])
 
@@ -157,7 +164,7 @@ def dress(shape: Shape, look: Look) -> Signer:
     garment = clothes(look, shape.rest)
     worn = [] if look.glasses == "none" else [glasses_patch(look, shape)]
     under = join([_body_patch(look, shape.rest), *hair_patches(look, shape), *worn])
-    surface = _final(join([under, garment.patch]))
+    surface = _final(_kept(join([under, garment.patch])))
     return Signer(
         shape.name,
         look,

@@ -1,7 +1,7 @@
 """What is sewn onto clothes: collar leaves, ties, plackets with buttons, lapels; thin sheets laid on the cloth.
 
 A sheet is a grid of places on the draped shell. Round the neck a place is an angle (0 the front, towards the person's
-left) and a canonical height, on the chest canonical x and z. Where the shell lies at such a place is a local linear fit.
+left) and a canonical height, on the chest canonical x and z. Where the shell lies at a place is a local linear fit.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def chest_seat(canonical: np.ndarray, vertices: np.ndarray, weights: np.ndarray,
 
 
 def _sheet(seat: Seat, at: np.ndarray, lift: np.ndarray, colour: Colour | np.ndarray) -> Patch:
-    """A sheet over a grid of parameters (R, C, 2), `lift` (R, C) metres above the cloth, lined; colour one or (R, C, 3)."""
+    """A sheet over a grid of parameters (R, C, 2), `lift` (R, C) metres above the cloth; colour one or (R, C, 3)."""
     rows, columns = lift.shape
     points, normals, dense = seat.places(at.reshape(-1, 2))
     vertices = points + normals * lift.reshape(-1, 1)
