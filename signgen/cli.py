@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
-from signgen import __version__
+from signgen import __version__, lean
 from signgen.errors import SignGenError
 
 # Command -> one line for `signgen --help`. The command itself is `signgen.commands.<name>.command`.
@@ -31,6 +33,12 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         return import_module(f"signgen.commands.{cmd_name}").command
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> Any:
+        """Without ``args`` this is the program itself, which may arrange its process to start quickly."""
+        if args is None:
+            lean.allow()
+        return super().main(args, *rest, **more)
 
     def invoke(self, ctx: click.Context) -> object:
         """Usage errors in the same one-line form as all others, with the same exit code."""

@@ -13,10 +13,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "signgen"
 
 # Rooms in the order of the flow; rooms of one rank may use each other.
 RANKS = {
-    "errors": 0, "config": 0, "video": 0, "keypoints": 0,
+    "errors": 0, "config": 0, "lean": 0, "video": 0, "keypoints": 0,
     "pose_image": 1,
     "models": 2, "diffusion": 2,
-    "sources": 3, "pipeline": 3,
+    "sources": 3, "pipeline": 3, "export": 3,
     "rendering": 4, "render": 4,
     "synthetic": 5, "data": 5, "metrics": 5,
     "training": 6, "augment": 6, "recognition": 6,

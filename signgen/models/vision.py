@@ -113,7 +113,7 @@ class _Embeddings(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, S, S) -> (B, 1 + L, W)."""
         patches = self.patch_embedding(pixels.to(self.class_embedding.dtype)).flatten(2).transpose(1, 2)  # (B, L, W)
-        first = self.class_embedding.expand(len(patches), 1, -1)  # (B, 1, W)
+        first = self.class_embedding.expand(patches.shape[0], 1, -1)  # (B, 1, W)
         return torch.cat([first, patches], dim=1) + self.position_embedding.weight  # (B, 1 + L, W)
 
 

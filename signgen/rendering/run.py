@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from signgen import lean
 from signgen.errors import InputError
 from signgen.rendering.clip import Sampling, Sink, render_windows, stream
 from signgen.rendering.compare import CompareSheet, open_original
@@ -188,6 +189,8 @@ def _result(job: _Job, evaluations: int, seconds: float) -> RenderResult:
 
 
 def _loaded(model: SignGenPipeline | str | Path, settings: RenderSettings) -> SignGenPipeline:
+    if isinstance(model, (str, Path)):
+        lean.start(model)
     from signgen.pipeline import SignGenPipeline
 
     if isinstance(model, SignGenPipeline):
