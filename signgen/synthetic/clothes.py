@@ -38,7 +38,7 @@ _ARM_BONES = [
     for bone in ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")
 ]
 _NECK_BONES = [bone_index[bone] for bone in ("neck01", "neck02", "neck03", "head")]
-INSIDE = 0.030  # metres from a neckline or a cuff within which the inside of the cloth can be seen
+INSIDE = 0.050  # metres from a neckline or a cuff within which the inside of the cloth can be seen
 UNDER_DEPTH = 0.007  # metres by which skin under cloth is pushed in
 
 

@@ -224,7 +224,7 @@ def _shaded(kind, n, colour, beard, place, world, paint, light, depth, shadow, o
         if place[1] < -0.05 and place[2] > 0.86 and abs(place[0]) < 0.08:
             tone = _face_tone(paint, place[0], place[1], place[2])
             r, g, b = r * tone, g * tone * (0.5 + 0.5 * tone), b * tone * (0.5 + 0.5 * tone)
-            gloss *= min(1.6, max(0.4, 12 * tone - 11))  # uneven like the skin itself
+            gloss *= min(1.25, max(0.7, 6 * tone - 5))  # uneven like the skin itself
         if beard > 0:
             hairs = value_noise(place[0] * 900, place[1] * 500, place[2] * 600)
             share = _clamp(beard * (0.55 + 0.9 * hairs))

@@ -93,7 +93,7 @@ def _body_faces(covered: np.ndarray, cut: np.ndarray) -> np.ndarray:
     """Body faces without those that cloth always hides; around the armpits and the neck the shell has gaps."""
     shared = template()
     trunk = (shared.canonical[:, 2] < CHEST_Z) & (np.abs(shared.canonical[:, 0]) < 0.25)
-    sleeve = (np.abs(shared.canonical[:, 0]) > 0.30) & (cut > 0.03)
+    sleeve = (np.abs(shared.canonical[:, 0]) > 0.30) & (cut > 0.09)
     hidden = covered & (trunk | sleeve)
     return shared.body_faces[~hidden[shared.body_faces].all(1)]
 

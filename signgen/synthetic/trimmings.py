@@ -91,7 +91,7 @@ def _collar(seat: Seat, colour: Colour, opening: float, spread: float, length: f
         low = opening + spread + u * (182 - opening - spread)
         angle = top + (low - top) * v
         high = np.interp(angle, [0, 60, 90, 120, 180], [0.800, 0.822, 0.842, 0.856, 0.868])
-        bottom = np.interp(angle, [0, 35, 60, 90, 120, 180], [0.745, 0.735, 0.780, 0.818, 0.826, 0.828])
+        bottom = np.interp(angle, [0, 35, 60, 90, 120, 180], [0.745, 0.735, 0.784, 0.826, 0.838, 0.838])
         height = high + (bottom - high) * v * length
         lift = 0.004 + 0.007 * np.sin(np.pi * np.clip(v * 0.75 + 0.1, 0, 1)) + 0 * u
         at = np.stack([NECK_RADIUS * side * np.radians(angle), height], 2)
