@@ -22,6 +22,11 @@ CHUNK_BYTES = 32_000_000  # pictures held in memory at a time
 @click.option("--size", type=Size(), help="Size of the pictures; the keypoints' own frame otherwise.")
 @click.option("--stick", type=click.IntRange(1, 64), help="Half width of a limb in pixels, style fpdm only.")
 @click.option("--frames", type=FrameRange(), help="Frames A to B-1 only.")
+@click.option(
+    "--fill-hands/--no-fill-hands",
+    default=None,
+    help="Complete hands that the estimator lost, as render does [yes in style signgen].",
+)
 @click.option("--from", "from_format", metavar="FMT", help="Read as this format; found from the content otherwise.")
 @click.option("--clip", metavar="NAME", help="The clip to take from a file of several.")
 @click.option("--frame-size", type=Size(), help="Frame size in pixels, where the file does not say it.")
@@ -29,7 +34,8 @@ CHUNK_BYTES = 32_000_000  # pictures held in memory at a time
 @common_options
 def command(
     keypoints: str, output: str, style: str, size: tuple[int, int] | None, stick: int | None, frames: slice | None,
-    from_format: str | None, clip: str | None, frame_size: tuple[int, int] | None, fps: float | None, as_json: bool,
+    fill_hands: bool | None, from_format: str | None, clip: str | None, frame_size: tuple[int, int] | None,
+    fps: float | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Draw the poses of KEYPOINTS as a video or as PNG frames."""
     from signgen.errors import InputError
@@ -40,14 +46,17 @@ def command(
     if stick is not None and style != "fpdm":
         raise InputError("--stick", f"got {stick} with style {style}", "only style fpdm has a stick width")
     read = read_keypoints(keypoints, format=from_format, clip=clip, frame_size=frame_size, fps=fps)
-    chosen = frame_range(read.keypoints, frames)
-    poses = read.keypoints[chosen.start : chosen.stop]
+    poses, completed = read.keypoints, list[str]()
+    if fill_hands or (fill_hands is None and style == "signgen"):  # style fpdm reproduces a reference, gaps and all
+        poses, completed = poses.fill_missing()
+    chosen = frame_range(poses, frames)
+    poses = poses[chosen.start : chosen.stop]
     writer = VideoWriter(output, size or poses.size, poses.fps, {"title": f"Pose images of {poses.name}"})
     _draw(poses, writer, style, stick)
     width, height = writer.size
     result: dict[str, Any] = {
         "output": output, "frames": writer.frames, "width": width, "height": height, "fps": poses.fps,
-        "style": style, "warnings": [*read.warnings, *writer.warnings],
+        "style": style, "warnings": [*read.warnings, *completed, *writer.warnings],
     }  # fmt: skip
     emit(result, as_json, f"{output}: {writer.frames} frames, {width}x{height}, {poses.fps:g} fps, style {style}")
 

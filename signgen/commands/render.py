@@ -47,6 +47,9 @@ class Guidance(click.ParamType):
 @click.option("--align", is_flag=True, help="Fit the skeleton to the source person's body and place.")
 @click.option("--smooth", type=float, metavar="HZ", help="Smooth the keypoints, cut-off in Hz.")
 @click.option("--fill-gaps", type=int, metavar="N", help="Fill gaps of up to N frames.")
+@click.option(
+    "--fill-hands/--no-fill-hands", default=True, show_default=True, help="Complete hands that the estimator lost."
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option(
     "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True

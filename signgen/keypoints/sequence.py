@@ -157,6 +157,12 @@ class Keypoints:
         xy, confidence = _filters.fill_gaps(self.xy, self.confidence, max_frames)
         return replace(self, xy=xy, confidence=confidence)
 
+    def fill_missing(self) -> tuple[Keypoints, list[str]]:
+        """Hands and faces that were lost for some frames, carried on with arm and head; see `_missing.fill_missing`."""
+        from signgen.keypoints import _missing
+
+        return _missing.fill_missing(self)
+
     def smooth(self, hz: float) -> Keypoints:
         """Zero-phase low-pass with -3 dB at `hz`, weighted by confidence; missing points stay missing.
 

@@ -15,17 +15,20 @@ from signgen.sources import Source
 def load_driving(
     keypoints: Keypoints | str | Path, source: Source, settings: RenderSettings
 ) -> tuple[Keypoints, list[str]]:
-    """The whole clip, smoothed and with gaps filled as asked, and warnings.
+    """The whole clip, with missing hands and gaps filled and smoothed as asked, and warnings.
 
     Everything here looks at the whole clip, never at the frames asked for, so that a part of a clip comes out the
     same as in the whole.
     """
     if isinstance(keypoints, Keypoints):
-        clip, warnings = _declared(keypoints, settings), []
+        clip, warnings = _declared(keypoints, settings), list[str]()
     else:
         clip, warnings = _read(Path(keypoints), source, settings)
     if not clip.confidence.any():
         raise InputError(clip.name or "keypoints", f"nobody is found in any of {len(clip)} frames", "check the file")
+    if settings.fill_hands:
+        clip, completed = clip.fill_missing()
+        warnings += completed
     if settings.fill_gaps:
         clip = clip.fill_gaps(settings.fill_gaps)
     if settings.smooth:

@@ -32,6 +32,7 @@ class RenderSettings:
         align: fit the driving skeleton to the source person's proportions and place.
         smooth: cut-off of the smoothing of the keypoints, Hz.
         fill_gaps: longest gap in a point's track to be filled, frames.
+        fill_hands: complete hands, and faces, that are missing in some frames.
         device, dtype: where and in which numbers to compute, or "auto".
     """
 
@@ -48,6 +49,7 @@ class RenderSettings:
     align: bool = False
     smooth: float | None = None
     fill_gaps: int | None = None
+    fill_hands: bool = True
     device: str = "auto"
     dtype: str = "auto"
 
