@@ -180,6 +180,29 @@ def test_before_the_first_and_after_the_last_detection_the_nearest_shape_is_held
     assert np.linalg.norm(offset, axis=-1).max() < 12, "it follows the wrist"
 
 
+def test_a_held_hand_turns_with_its_forearm_and_bends_no_farther_than_a_wrist_does() -> None:
+    clip = _signing(3)
+    xy = np.array(clip.xy)
+    angle = np.radians(np.clip(np.arange(FRAMES) - 20, 0, 60) * 2.5)  # 150 degrees in 2.4 seconds
+    forearm = np.exp(1j * angle)
+    wrist = xy[:, LEFT_ELBOW, 0] + 1j * xy[:, LEFT_ELBOW, 1] + 43 * forearm
+    xy[:, LEFT_WRIST] = np.stack([wrist.real, wrist.imag], -1)
+    hand = wrist[:, None] + 7 * forearm[:, None] + _fingers(np.full(FRAMES, 0.2))  # keeps its direction
+    xy[:, LEFT_HAND] = np.stack([hand.real, hand.imag], -1)
+    completed, _ = _without(replace(clip, xy=xy), LEFT_HAND, _frames((21, FRAMES))).fill_missing()
+    along = completed.xy[:, LEFT_HAND.start + 9] - completed.xy[:, LEFT_HAND.start]
+    turned = np.unwrap(np.arctan2(along[:, 1], along[:, 0]))
+    assert turned[44] > 0.5 * angle[44], "60 degrees of turn"
+    assert turned[-1] > 0.9 * angle[-1], "after a second as a whole"
+    assert np.abs(np.diff(turned)).max() < np.radians(8)
+
+    bent = _without(replace(clip, xy=xy), LEFT_HAND, _frames((51, FRAMES))).fill_missing()[0]  # by 75 degrees
+    along = bent.xy[:, LEFT_HAND.start + 9] - bent.xy[:, LEFT_HAND.start]
+    bend = np.degrees(np.abs(np.angle((along[:, 0] + 1j * along[:, 1]) / forearm)))
+    assert bend[51] == pytest.approx(bend[50], abs=4), "what was seen is believed"
+    assert bend[76:].max() < 60
+
+
 def test_a_mirrored_clip_is_completed_as_the_mirror_of_the_clip() -> None:
     clip = _without(_signing(4), RIGHT_HAND, np.ones(FRAMES, bool))
     clip = _without(clip, LEFT_HAND, _frames((0, 9), (30, 44)))
@@ -211,6 +234,13 @@ def test_a_brief_detection_in_an_unlikely_place_is_replaced(wrong: str) -> None:
     expected = _without(clip, LEFT_HAND, _frames((30, 55))).fill_missing()[0]
     assert completed == expected
     assert "unlikely detections: left hand in 2" in words[0]
+
+
+def test_a_clip_of_a_few_frames_that_shows_the_hand_in_all_is_believed() -> None:
+    clip = _signing(6)[:3]
+    xy = clip.xy + np.array([70, 0]) * (np.arange(133) >= LEFT_HAND.start)[:, None]
+    odd = replace(clip, xy=xy)
+    assert odd.fill_missing() == (odd, [])
 
 
 def test_a_brief_detection_in_a_likely_place_is_kept() -> None:

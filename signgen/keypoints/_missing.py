@@ -149,9 +149,9 @@ def _believe(clip: Keypoints, part: Part, state: _State) -> tuple[_State, int]:
 
     A detection is brief if it lasts at most `BRIEF` and the hand is missing before or after it.
     """
-    brief = [run for run in runs(state.whole) if run[1] - run[0] <= _frames(clip, BRIEF)]
+    longest = min(_frames(clip, BRIEF), len(clip) - 1)
     doubted = np.zeros(len(clip), bool)
-    for start, stop in brief if len(clip) > 1 else ():
+    for start, stop in (run for run in runs(state.whole) if run[1] - run[0] <= longest):
         this = np.zeros(len(clip), bool)
         this[start:stop] = True
         others = state.without(this | doubted)
