@@ -48,7 +48,7 @@ def test_a_clip_keeps_its_frames_size_and_rate(pipeline, source, tmp_path):
 def test_a_frame_of_210x260_stays_one(source, tmp_path):
     pipeline = make_pipeline(frame_size=(210, 260))
     person = Source(picture((210, 260)), signing(1, (210, 260)), "anna", "signer")
-    result = render(signing(3, (210, 260)), person, pipeline, tmp_path / "out")
+    result = render(signing(3, (210, 260)), person, pipeline, tmp_path / "out", fill_hands=False)
     assert frames_of(tmp_path / "out").shape == (3, 260, 210, 3)
     assert result.warnings == []
 
@@ -119,7 +119,7 @@ def test_frames_are_written_before_the_next_window_is_computed(pipeline, source)
             at_window.append(len(written))
             yield window
 
-    evaluations = stream(watched(), Sink(Plate(scene.image, scene.framing), Writer()), 12, None)
+    evaluations = stream(watched(), Sink(Plate(scene.image, scene.framing), Writer()).write, 12, None)
     assert at_window == [0, 3, 5, 7, 9, 11]
     assert len(written) == 12
     assert evaluations == 4 * 5 + 3

@@ -34,6 +34,11 @@ def test_a_longer_clip_begins_with_the_same_windows():
     assert cut[-1].new.stop == 12  # 7 + 5: no window spans the cut
 
 
+def test_the_first_window_is_short_so_that_frames_come_soon():
+    assert [window.views for window in plan_windows(86, 18, 1)] == [8, 18, 18, 18, 18, 17]
+    assert [len(window.new) for window in plan_windows(40, 20, 12)] == [7, 12, 7, 7, 7]
+
+
 @pytest.mark.parametrize(("views", "overlap"), [(1, 0), (0, 0), (65, 1), (8, 7), (8, -1)])
 def test_impossible_windows_are_refused(views, overlap):
     with pytest.raises(InputError, match=r"--window|--overlap"):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from signgen.keypoints.skeleton import LOWER_BODY
 from signgen.rendering.compare import CompareSheet
+from signgen.rendering.overlap import ahead
 from signgen.rendering.plate import Plate
 from signgen.rendering.scene import Scene
 from signgen.rendering.settings import Progress
-from signgen.rendering.windows import plan_windows
+from signgen.rendering.windows import Window, plan_windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +56,8 @@ def render_windows(
 ) -> Iterator[RenderedWindow]:
     """Renders window after window; nothing but the last K latents is kept from one to the next.
 
+    The next window's poses are drawn meanwhile.
+
     Args:
         pipeline: the model.
         scene: source and driving keypoints on the canvas.
@@ -63,13 +67,13 @@ def render_windows(
     person = None if scene.person is None else draw_canvas(pipeline, scene.person)[0]
     source = pipeline.encode_source(scene.image, person)
     kept: deque[Tensor] = deque(maxlen=max(sampling.overlap, 1))
-    for window in plan_windows(len(frames), sampling.window, sampling.overlap):
+    windows = plan_windows(len(frames), sampling.window, sampling.overlap)
+    for window, poses in ahead(partial(_drawn, pipeline, scene, frames, window) for window in windows):
         known = list(kept)[len(kept) - len(window.known) :] if window.known else []
         indices = frames[window.new.start : window.new.stop]
-        first = frames[window.known.start] if window.known else indices.start
         output = pipeline(
             source,
-            draw_canvas(pipeline, scene.driving[first : indices.stop]),
+            poses,
             frame_indices=list(indices),
             known_latents=known,
             num_inference_steps=sampling.steps,
@@ -78,6 +82,12 @@ def render_windows(
         )
         kept.extend(output.latents)
         yield RenderedWindow(indices, output.frames, output.evaluations)
+
+
+def _drawn(pipeline: SignGenPipeline, scene: Scene, frames: range, window: Window) -> tuple[Window, np.ndarray]:
+    """A window and the pose images of its known and new frames."""
+    first = frames[window.known.start] if window.known else frames[window.new.start]
+    return window, draw_canvas(pipeline, scene.driving[first : frames[window.new.stop - 1] + 1])
 
 
 def draw_canvas(pipeline: SignGenPipeline, keypoints: Keypoints) -> np.ndarray:
@@ -108,13 +118,15 @@ class Sink:
                 self._sheet_writer.write(self._sheet.row(index, frame))
 
 
-def stream(windows: Iterator[RenderedWindow], sink: Sink, total: int, progress: Progress | None) -> int:
-    """Sends windows to the sink as they come, and returns the evaluations they took."""
+def stream(
+    windows: Iterator[RenderedWindow], write: Callable[[RenderedWindow], None], total: int, progress: Progress | None
+) -> int:
+    """Hands windows to ``write`` as they come, and returns the evaluations they took."""
     done = evaluations = 0
     if progress is not None:
         progress(0, total)
     for window in windows:
-        sink.write(window)
+        write(window)
         done += len(window.indices)
         evaluations += window.evaluations
         if progress is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from signgen.rendering.clip import Sampling, Sink, render_windows, stream
 from signgen.rendering.compare import CompareSheet, open_original
 from signgen.rendering.driving import frame_range, load_driving
 from signgen.rendering.manifest import build_manifest, container_metadata, manifest_path, write_manifest
+from signgen.rendering.overlap import Behind
 from signgen.rendering.plate import Plate
 from signgen.rendering.scene import Scene, build_scene
 from signgen.rendering.settings import Progress, RenderResult, RenderSettings
@@ -140,8 +142,6 @@ def _run(job: _Job, begun: float, progress: Progress | None) -> RenderResult:
 
 def _write_videos(job: _Job, temporary: Path, sheet_path: Path | None, progress: Progress | None) -> int:
     """Streams the windows into the encoders; returns the evaluations they took."""
-    from contextlib import ExitStack
-
     from signgen.video import VideoWriter
 
     words = container_metadata(job.pipeline.name, job.source, job.sampling.seed)
@@ -154,8 +154,12 @@ def _write_videos(job: _Job, temporary: Path, sheet_path: Path | None, progress:
             sheet = _compare_sheet(job, plate)
             sheet_writer = stack.enter_context(VideoWriter(sheet_path, sheet.size, job.fps, words))
         scene.warnings.extend(writer.warnings)
-        windows = render_windows(job.pipeline, scene, job.frames, job.sampling)
-        return stream(windows, Sink(plate, writer, sheet, sheet_writer), len(job.frames), progress)
+        sink = Sink(plate, writer, sheet, sheet_writer)
+        with (
+            closing(render_windows(job.pipeline, scene, job.frames, job.sampling)) as windows,
+            Behind(sink.write) as write,
+        ):
+            return stream(windows, write, len(job.frames), progress)
 
 
 def _compare_sheet(job: _Job, plate: Plate) -> CompareSheet:

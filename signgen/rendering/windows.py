@@ -1,7 +1,8 @@
 """How a clip of any length is cut into windows of V views.
 
 View 0 of every window is the source (known). The next K views are the last K frames already rendered (known), so that
-motion carries over; the others are new. The first window has no frames behind it and fills all its views with new ones.
+motion carries over; the others are new. The first window has no frames behind it; it is kept short, so that the first
+frames are there soon.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from signgen.errors import InputError
+
+FIRST_VIEWS = 8  # of a clip's first window, at most
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ def plan_windows(frames: int, views: int, overlap: int) -> Iterator[Window]:
     done = 0
     while done < frames:
         known = range(done - min(overlap, done), done)
-        new = range(done, min(frames, done + views - 1 - len(known)))
+        room = views if done else min(views, FIRST_VIEWS)
+        new = range(done, min(frames, done + room - 1 - len(known)))
         yield Window(known, new)
         done = new.stop
 
