@@ -8,7 +8,8 @@ from typing import Any
 from signgen.data.disturbance import Disturbance
 from signgen.errors import InputError
 
-STAGES = ("autoencoder", "fusion", "denoiser", "video")
+STAGES = ("autoencoder", "fusion", "denoiser", "video", "distill")
+MOST_STEPS = 50  # of a student; a walk along its own estimates is made anew in each step of training
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class LossConfig:
         null_share: items with every condition dropped; drop: share that loses each of pose, source and fusion.
         temperature: tau of InfoNCE (FPDM eq. 3, 6). source_enhanced: eq. 6 instead of eq. 3.
         mask_near: frames of one clip closer than this are no negatives of each other.
+        student_steps: how many evaluations a frame the student is made for; each window draws one of these numbers, so
+            one that is given twice is drawn twice as often.
+        teacher: share of windows that learn from the guided teacher, 0 to 1; the others learn from the truth.
+        teacher_steps: DDIM steps of the teacher for one of the student's. guidance: its w1, w2 (FPDM eq. 12).
     """
 
     hand: float = 5.0
@@ -61,6 +66,10 @@ class LossConfig:
     temperature: float = 0.07
     source_enhanced: bool = True
     mask_near: int = 3
+    student_steps: tuple[int, ...] = (1, 2, 4)
+    teacher: float = 0.0
+    teacher_steps: int = 4
+    guidance: tuple[float, ...] = (2.0, 2.0)
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class TrainConfig:
     """One stage of training.
 
     Attributes:
-        stage: what trains: autoencoder, fusion, denoiser or video.
+        stage: what trains: autoencoder, fusion, denoiser, video or distill.
         data: a data set in PHOENIX14T's layout with ``keypoints/``; output: folder of the run.
         model: settings of the stage's own network, passed to its constructor; start: folder of a pipeline or of an
             earlier stage's ``model`` folder, for what this stage builds on (keys: autoencoder, fusion, denoiser).
@@ -108,3 +117,19 @@ class TrainConfig:
             raise InputError("known", f"got {self.known} of {self.views} views", "at least one view is to be generated")
         if self.precision not in ("auto", "no", "bf16", "fp16"):
             raise InputError("precision", f"got {self.precision!r}", "it is one of auto, no, bf16, fp16")
+        if self.stage == "distill":
+            _check_distillation(self.loss)
+
+
+def _check_distillation(loss: LossConfig) -> None:
+    """What the student's stage needs; no condition is dropped, for a student runs without a null branch."""
+    steps = loss.student_steps
+    if not steps or not all(1 <= count <= MOST_STEPS for count in steps):
+        raise InputError("loss.student_steps", f"got {list(steps)}", f"give one or more numbers from 1 to {MOST_STEPS}")
+    if not 0 <= loss.teacher <= 1 or loss.teacher_steps < 1 or len(loss.guidance) != 2:
+        got = f"got {loss.teacher}, {loss.teacher_steps}, {list(loss.guidance)}"
+        allowed = "a share from 0 to 1, 1 step or more, and two weights"
+        raise InputError("loss.teacher, loss.teacher_steps, loss.guidance", got, allowed)
+    if loss.drop or loss.null_share:
+        got = f"got {loss.drop}, {loss.null_share}"
+        raise InputError("loss.drop, loss.null_share", got, "a student always has its conditions: both must be 0")

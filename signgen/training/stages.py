@@ -16,7 +16,13 @@ from signgen.training.config import TrainConfig
 from signgen.training.loop import train
 from signgen.training.task import Task
 
-NEEDS = {"autoencoder": (), "fusion": (), "denoiser": ("autoencoder", "fusion"), "video": ("autoencoder", "fusion")}
+NEEDS = {
+    "autoencoder": (),
+    "fusion": (),
+    "denoiser": ("autoencoder", "fusion"),
+    "video": ("autoencoder", "fusion"),
+    "distill": ("autoencoder", "fusion", "denoiser"),
+}
 
 
 def run_stage(
@@ -54,6 +60,10 @@ def make_task(config: TrainConfig, cache: FrameCache, device: torch.device) -> T
         from signgen.training.fusion import FusionTask
 
         return FusionTask(config, cache, device)
+    if config.stage == "distill":
+        from signgen.training.distillation import DistillTask
+
+        return DistillTask(config, cache, device, cache_folder(config.data, config.cache))
     from signgen.training.denoiser import DenoiserTask
 
     return DenoiserTask(config, cache, device, cache_folder(config.data, config.cache))

@@ -1,0 +1,201 @@
+"""The distill stage: a student that renders in 1, 2 or 4 evaluations a frame, with guidance folded in.
+
+The earlier stages noise the truth. A sampler never sees that: from its second evaluation on it stands on what it
+estimated before, and errors that training did not show it grow into grain that changes with every frame. Here the
+student first walks along its own estimates, over the very timesteps of rendering, and then learns one evaluation from
+where it stands. The target is the truth, or for a share of windows (``loss.teacher``) what a guided teacher makes of
+the same noise in finer steps; see `signgen.diffusion.distillation`. On drawn people, whose pictures follow from pose
+and source, the truth is the better target; a data set with blur and misplaced keypoints is smoothed by the teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from signgen.data.cache import FrameCache
+from signgen.data.pairs import draw_windows
+from signgen.diffusion.distillation import ddim_move, student_steps, teacher_target
+from signgen.diffusion.guidance import guided
+from signgen.diffusion.parametrisation import add_noise, denoised_from
+from signgen.models.denoiser import ConditionDrop, Denoiser
+from signgen.training.config import TrainConfig
+from signgen.training.denoiser import DenoiserStep, DenoiserTask, Sampled
+from signgen.training.inputs import Inputs
+from signgen.training.task import seeded, tile, to_uint8
+
+PER_WINDOW = ("source", "semantic")  # the other fields of `Inputs` are given for each item
+
+
+@dataclass(frozen=True)
+class Walks:
+    """For each of B windows the evaluations of a sampler up to the one that is looked at.
+
+    Attributes:
+        now, after: int64 (B, S) timesteps, padded behind each walk's own steps.
+        before: (B,) evaluations that come before the one that is looked at; ``total`` where all are made.
+        total: (B,) evaluations of the whole sampler.
+    """
+
+    now: Tensor
+    after: Tensor
+    before: np.ndarray
+    total: np.ndarray
+
+    def at(self, turns: np.ndarray, windows: np.ndarray, views: int) -> tuple[Tensor, Tensor]:
+        """(items,) timesteps now and after of the given turn of each of the windows, repeated for their views."""
+        now, after = (times[windows, turns] for times in (self.now, self.after))
+        return now.repeat_interleave(views), after.repeat_interleave(views)
+
+
+class DistillTask(DenoiserTask):
+    """The denoiser's task, but each item is evaluated where the student's own sampler has brought it."""
+
+    def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device, folder: Path) -> None:
+        super().__init__(config, cache, device, folder)
+        self.paths = {count: student_steps(self.scheduler, count) for count in config.loss.student_steps}
+        self.teacher = self._teacher() if config.loss.teacher else None
+
+    def _teacher(self) -> DenoiserStep:
+        """The denoiser as it was when the stage began, also when the stage is resumed."""
+        teacher = Denoiser.from_pretrained(self.config.start["denoiser"]).to(self.device).eval().requires_grad_(False)
+        teacher.to(memory_format=torch.channels_last)
+        teacher.set_attention("math" if self.device.type == "cpu" else "sdpa")
+        return DenoiserStep(teacher)
+
+    def _sampled(
+        self,
+        network: nn.Module,
+        inputs: Inputs,
+        views: int,
+        weights: Tensor,
+        rng: np.random.Generator,
+        generator: torch.Generator,
+    ) -> Sampled:
+        """One evaluation of each window on the student's own way, and its loss in x0.
+
+        Errors of x0 weigh the same at all timesteps: each becomes part of the picture in the end. ``last`` are the
+        items whose picture this evaluation is, as far as the truth is their target.
+        """
+        windows = np.arange(len(inputs.latents) // views)
+        walks = self._draw_walks(len(windows), rng)
+        from_teacher = rng.random(len(windows)) < self.config.loss.teacher
+        noise = torch.randn(inputs.latents.shape, generator=generator, device=self.device)
+        now, after = walks.at(walks.before, windows, views)
+        with self._looking():
+            noisy = self._as_rendered(inputs, self._walk(inputs, views, noise, walks), noise, now)
+            target = self._targets(inputs, views, noisy, noise, (now, after), np.flatnonzero(from_teacher))
+        prediction = network(inputs, noisy, now, None, views).float()
+        clean = denoised_from(self.scheduler, prediction, noisy, now)
+        error = ((clean - target) ** 2).mean(1)  # (N, h, w)
+        latent = (error * weights).sum() / weights.sum()
+        last = torch.from_numpy((walks.before == walks.total - 1) & ~from_teacher).repeat_interleave(views)
+        return Sampled(latent, clean, last.to(self.device), {"latent": float(error.detach().mean())})
+
+    # -- the student's own way -------------------------------------------------------------------------------------
+
+    def _draw_walks(self, count: int, rng: np.random.Generator) -> Walks:
+        """A number of steps and one of these steps for each of ``count`` windows, both evenly."""
+        total = rng.choice(self.config.loss.student_steps, count)
+        return self._walks(total, (rng.random(count) * total).astype(np.int64))
+
+    def _walks(self, total: np.ndarray, before: np.ndarray) -> Walks:
+        longest = int(total.max())
+        now, after = (torch.zeros(len(total), longest, dtype=torch.long) for _ in range(2))
+        for row, count in enumerate(total):
+            now[row, :count], after[row, :count] = self.paths[int(count)]
+        return Walks(now.to(self.device), after.to(self.device), before, total)
+
+    def _walk(self, inputs: Inputs, views: int, noise: Tensor, walks: Walks) -> Tensor:
+        """Latents (N, C, h, w) after each window's ``before`` evaluations of the student, by DDIM without noise."""
+        latents = noise.clone()
+        for turn in range(int(walks.before.max(initial=0))):
+            active = np.flatnonzero(walks.before > turn)
+            items = _items(active, views, self.device)
+            now, after = walks.at(np.full(len(active), turn), active, views)
+            part = _pick(inputs, active, items)
+            noisy = self._as_rendered(part, latents[items], noise[items], now)
+            prediction = self.trainable(part, noisy, now, None, views).float()
+            clean = denoised_from(self.scheduler, prediction, noisy, now)
+            latents[items] = ddim_move(self.scheduler, clean, noisy, now, after)
+        return latents
+
+    def _as_rendered(self, inputs: Inputs, latents: Tensor, noise: Tensor, now: Tensor) -> Tensor:
+        """Latents (N, C, h, w) in which known views are what the pipeline makes of them: noised anew in each step."""
+        return torch.where(inputs.flag > 0, add_noise(self.scheduler, inputs.known, noise, now), latents)
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Without gradients and dropout, as in rendering."""
+        was = self.denoiser.training
+        self.denoiser.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.denoiser.train(was)
+
+    # -- the teacher -----------------------------------------------------------------------------------------------
+
+    def _targets(
+        self, inputs: Inputs, views: int, noisy: Tensor, noise: Tensor, times: tuple[Tensor, Tensor], chosen: np.ndarray
+    ) -> Tensor:
+        """x0 (N, C, h, w): the truth, but the teacher's for the ``chosen`` windows; ``times`` now and after, (N,)."""
+        if self.teacher is None or not len(chosen):
+            return inputs.latents
+        items = _items(chosen, views, self.device)
+        part, own, (now, after) = _pick(inputs, chosen, items), noise[items], times
+
+        def predict(latents: Tensor, current: Tensor) -> Tensor:
+            seen = self._as_rendered(part, latents, own, current)
+            return guided(lambda name: self._branch(name, part, seen, current, views), *self.config.loss.guidance)
+
+        target, steps = inputs.latents.clone(), self.config.loss.teacher_steps
+        target[items] = teacher_target(self.scheduler, predict, noisy[items], now[items], after[items], steps)
+        return target
+
+    def _branch(self, name: str, inputs: Inputs, noisy: Tensor, timesteps: Tensor, views: int) -> Tensor:
+        """The teacher's prediction (N, C, h, w) in one branch of guidance: ``null``, ``source`` or ``full``."""
+        gone = torch.ones(len(noisy), dtype=torch.bool, device=self.device)
+        drops = {"null": ConditionDrop(gone, gone, gone), "source": ConditionDrop(~gone, ~gone, gone), "full": None}
+        assert self.teacher is not None
+        return self.teacher(inputs, noisy, timesteps, drops[name], views).float()
+
+    # -- progress --------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sheet(self) -> np.ndarray:
+        """As the denoiser's, and below it the same frames in each number of steps that the student is made for."""
+        rng = np.random.default_rng(7)
+        windows = draw_windows(self.cache, 8, 1, rng)
+        inputs, _, _ = self.inputs(windows, self.denoiser.known_input, rng, seeded(rng, self.device))
+        noise = torch.randn(inputs.latents.shape, generator=seeded(rng, self.device), device=self.device)
+        with self._looking():
+            made = [self.render(inputs, 1, noise, count) for count in sorted(self.paths)]
+        rows = tile([to_uint8(self.vae.decode(clean).sample) for clean in made])
+        return np.concatenate([super().sheet(), rows])
+
+    def render(self, inputs: Inputs, views: int, noise: Tensor, steps: int) -> Tensor:
+        """Clean latents (N, C, h, w) of the student in one of ``loss.student_steps``, from ``noise``."""
+        total = np.full(len(noise) // views, steps)
+        return self._walk(inputs, views, noise, self._walks(total, total))
+
+
+def _items(windows: np.ndarray, views: int, device: torch.device) -> Tensor:
+    """Indices of all views of some windows."""
+    return torch.from_numpy((windows[:, None] * views + np.arange(views)).ravel()).to(device)
+
+
+def _pick(inputs: Inputs, windows: np.ndarray, items: Tensor) -> Inputs:
+    """The inputs of some windows alone."""
+    chosen = torch.from_numpy(windows).to(items.device)
+    values = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
+    return Inputs(
+        **{n: None if v is None else v[chosen if n in PER_WINDOW else items] for n, v in values.items()},
+    )
