@@ -59,6 +59,14 @@ class Combiner(nn.Module):
         return torch.cat([self.pose_layer(e_pose), self.source_layer(e_src)], dim=-1)
 
 
+class SourceAlone(nn.Module):
+    """In a combiner's place: the source's own embedding, whatever the pose (FPDM's ablation B4)."""
+
+    def forward(self, e_src: Tensor, e_pose: Tensor) -> Tensor:
+        """(B, D), (B, D) -> ``e_src`` at unit norm, as long as a fusion embedding, (B, D)."""
+        return functional.normalize(e_src, dim=-1)  # (B, D)
+
+
 def _hidden_layer(before: int, after: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))
 
@@ -84,6 +92,7 @@ class FusionModel(ModelMixin, ConfigMixin):
         vision: a transformers ``CLIPVisionConfig`` as a dict (hidden_size, num_hidden_layers, image_size, patch_size,
             projection_dim ...); None = CLIP ViT-L/14.
         projection, hidden, dropout: of the combiner; None = the embedding's width.
+        combine: False = no combiner, the source's embedding alone stands for both.
     """
 
     @register_to_config
@@ -93,11 +102,12 @@ class FusionModel(ModelMixin, ConfigMixin):
         hidden: int | None = None,
         dropout: float = 0.5,
         projection: int | None = None,
+        combine: bool = True,
     ) -> None:
         super().__init__()
         settings = VisionSettings.of(VIT_L_14 if vision is None else vision)
         self.encoder = ImageTower(settings)
-        self.combiner = Combiner(settings.projection_dim, hidden, dropout, projection)
+        self.combiner = Combiner(settings.projection_dim, hidden, dropout, projection) if combine else SourceAlone()
 
     @classmethod
     def from_clip(cls, folder: str | Path, **combiner: Any) -> FusionModel:

@@ -76,9 +76,13 @@ class DenoiserStep(nn.Module):
         self, inputs: Inputs, noisy: Tensor, timesteps: Tensor, drop: ConditionDrop | None, views: int
     ) -> Tensor:
         """noisy (N, C, h, w), timesteps (N,), what to drop per item -> prediction (N, C, h, w)."""
-        tokens = self.denoiser.encode_source(inputs.semantic, inputs.source)  # (B, L, D)
+        encoder = self.denoiser.source_encoder
+        tokens = self.denoiser.encode_source(
+            None if encoder.semantic is None else inputs.semantic, None if encoder.patch is None else inputs.source
+        )  # (B, L, D)
+        fusion = None if self.denoiser.config.fusion_dim is None else inputs.fusion
         return self.denoiser(
-            noisy, timesteps, pose=inputs.pose, crop=inputs.crop, tokens=tokens, fusion=inputs.fusion,
+            noisy, timesteps, pose=inputs.pose, crop=inputs.crop, tokens=tokens, fusion=fusion,
             known=inputs.known, flag=inputs.flag, views=views, drop=drop,
         )  # fmt: skip
 
