@@ -40,6 +40,7 @@ MARGIN = 0.08  # of the frame's longer side: the hand of a wrist this far outsid
 BRIDGE = 0.25  # seconds for which a part goes on though the joint that carries it is lost
 SPARSE = 0.25  # seconds for which a single point of a part that is there is filled
 BRIEF = 0.12  # seconds; a detection that lasts no longer is checked against where the arm has the hand
+NEAR = 4.0  # seconds before and after within which it is compared with others
 FAR = 0.9  # of a hand's reach from its middle: a brief detection farther than this from there is not believed
 SIZES = (0.4, 2.2)  # nor one that is so much smaller or larger than the hand usually is
 SURENESS = 0.6  # of the confidence of what a part is completed from, within
@@ -108,6 +109,9 @@ class _State:
         confidence = np.where(frames[:, None], 0, self.confidence)
         return replace(self, confidence=confidence, found=self.found & ~frames[:, None], whole=self.whole & ~frames)
 
+    def cut(self, frames: slice) -> _State:
+        return _State(self.points[frames], self.confidence[frames], self.found[frames], self.whole[frames])
+
 
 def _read(clip: Keypoints, part: Part) -> _State:
     confidence = clip.confidence[:, part.points].copy()
@@ -152,15 +156,16 @@ def _believe(clip: Keypoints, part: Part, state: _State) -> tuple[_State, int]:
     longest = min(_frames(clip, BRIEF), len(clip) - 1)
     doubted = np.zeros(len(clip), bool)
     for start, stop in (run for run in runs(state.whole) if run[1] - run[0] <= longest):
-        this = np.zeros(len(clip), bool)
-        this[start:stop] = True
-        others = state.without(this | doubted)
-        if _unlikely(clip, part, state, others, np.arange(start, stop)):
-            doubted |= this
+        first = max(start - _frames(clip, NEAR), 0)
+        near = slice(first, stop + _frames(clip, NEAR))
+        if _unlikely(clip[near], part, state.without(doubted).cut(near), np.arange(start, stop) - first):
+            doubted[start:stop] = True
     return state.without(doubted), int(doubted.sum())
 
 
-def _unlikely(clip: Keypoints, part: Part, state: _State, others: _State, frames: np.ndarray) -> bool:
+def _unlikely(clip: Keypoints, part: Part, state: _State, frames: np.ndarray) -> bool:
+    """Whether the detections in ``frames`` (K,) of this piece of a clip agree badly with the others in it."""
+    others = state.without(np.isin(np.arange(len(clip)), frames))
     lengths = np.abs(state.points - _middle(state)[:, None]).max(1, where=state.found, initial=0)
     carrier = _carrier(clip, part, others)
     usable = carrier.known[frames]
