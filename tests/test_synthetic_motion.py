@@ -16,7 +16,7 @@ from signgen.synthetic import collisions
 from signgen.synthetic.anatomy import Anatomy
 from signgen.synthetic.body import BONES, bone_index, forward_kinematics
 from signgen.synthetic.contacts import CONTACTS
-from signgen.synthetic.dataset import Plan, draw_clip, perform, pick_signers, write_clip, write_dataset
+from signgen.synthetic.dataset import Plan, draw_clip, pick_signers, write_clip, write_dataset
 from signgen.synthetic.face import Expression, FaceTrack, spell
 from signgen.synthetic.handshapes import HANDSHAPES, LIMITS, shape_angles, shape_names
 from signgen.synthetic.labels import held_shapes, visible_hands
@@ -339,7 +339,7 @@ def test_data_set_reads_back_and_goes_on(tmp_path: Path) -> None:
         assert stored["keypoints"].shape == (8, 133, 3)
         assert stored["hand_shapes"].dtype == np.int16
         assert stored["hand_shapes"].shape == (8, 2)
-        assert (np.isin(stored["hand_shapes"], [-1, *perform(plan, 0).hand_shapes().ravel()])).all()
+        assert (np.isin(stored["hand_shapes"], [-1, *plan.perform(0).hand_shapes().ravel()])).all()
         assert stored["shapes"].tolist() == shape_names()
         assert (int(stored["width"]), int(stored["height"]), float(stored["fps"])) == (64, 80, 25.0)
     assert json.loads((tmp_path / "synthetic.json").read_text())["splits"]["train"]["counts"]["clips"] == 2
@@ -365,11 +365,11 @@ def test_a_clip_depends_on_its_number_alone(tmp_path: Path) -> None:
 def test_a_failing_clip_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from signgen.synthetic import dataset
 
-    def broken(plan: Plan, index: int, performance: Performance):
+    def broken(plan: Plan, index: int, movement: Performance):
         yield np.zeros((80, 64, 3), np.uint8), np.zeros((133, 3), np.float32)
         raise OSError("disk full")
 
-    monkeypatch.setattr(dataset, "draw_performance", broken)
+    monkeypatch.setattr(dataset, "draw_movement", broken)
     with pytest.raises(OSError, match="disk full"):
         write_clip(tmp_path, Plan(5, "train", ("s01",), **SMALL), 0)
     assert not list(tmp_path.rglob("*.png"))

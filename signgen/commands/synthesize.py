@@ -11,7 +11,7 @@ from signgen.commands.common import Size, common_options, emit, is_whole, progre
 
 @click.command()
 @click.argument("out_dir")
-@click.option("--clips", type=int, required=True, help="How many clips.")
+@click.option("--clips", type=int, default=None, help="How many clips; one a file with --motion.")
 @click.option("--signers", default="12", show_default=True, help="A number, or names separated by commas.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random.")
 @click.option("--split", type=click.Choice(["train", "dev", "test"]), default="train", show_default=True,
@@ -19,17 +19,33 @@ from signgen.commands.common import Size, common_options, emit, is_whole, progre
 @click.option("--frames-per-clip", "frames", default="42", show_default=True, metavar="N|A:B",
               help="Frames of a clip, or the range they are drawn from.")
 @click.option("--size", type=Size(), default="210x260", show_default=True, help="Frame size in pixels.")
+@click.option("--motion", "files", multiple=True, metavar="FILE",
+              help="Replay the motion of keypoints in any format instead of inventing it; may be repeated.")
+@click.option("--motion-glosses", "glosses", multiple=True, metavar="TEXT",
+              help="What is signed in a --motion file, glosses separated by spaces; as often as --motion, same order.")
 @click.option("--jobs", type=click.IntRange(1), default=None, help="Processes; all cores by default.")
 @common_options
-def command(out_dir: str, clips: int, signers: str, seed: int, split: str, frames: str, size: tuple[int, int],
-            jobs: int | None, as_json: bool) -> None:
+def command(out_dir: str, clips: int | None, signers: str, seed: int, split: str, frames: str, size: tuple[int, int],
+            files: tuple[str, ...], glosses: tuple[str, ...], jobs: int | None, as_json: bool) -> None:
     """Write clips of drawn signers, with exact keypoints and glosses, into OUT_DIR.
 
-    People and signs are invented. The same command goes on with a run that was stopped.
+    People and signs are invented; with --motion the people are, and the movements are those of your files: their
+    licence is your duty. The same command goes on with a run that was stopped.
     """
+    from signgen.errors import InputError
     from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
 
-    plan = Plan(seed, split, pick_signers(signers, split), frame_range(frames), size)
+    settings = (seed, split, pick_signers(signers, split), frame_range(frames), size)
+    if files:
+        from signgen.synthetic.replay_data import ReplayPlan, motions
+
+        plan: Plan = ReplayPlan(*settings, motions(files, glosses))
+        clips = len(files) if clips is None else clips
+    elif glosses or clips is None:
+        got = "given without --motion" if glosses else "missing"
+        raise InputError("--motion-glosses" if glosses else "--clips", got, "say how many clips, or give --motion FILE")
+    else:
+        plan = Plan(*settings)
     with progress(clips, "clips") as advance:
         result = write_dataset(out_dir, plan, clips, jobs or os.cpu_count() or 1, advance)
     text = (f"{result['output']}: {result['clips']} clips of split {split}, {result['frames']} frames, "

@@ -18,8 +18,11 @@ _FACE_MARGIN, _TOUCH = 0.003, 0.004
 _ROUNDS = 12
 
 
-def separate(anatomy: Anatomy, posture: Posture) -> Posture:
-    """The posture with wrists moved so that neither hand enters head, trunk or the other hand."""
+def separate(anatomy: Anatomy, posture: Posture, ease: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Posture:
+    """The posture with wrists moved so that neither hand enters head, trunk or the other hand.
+
+    `ease` are shares of the moves along the world's axes: a small one keeps hands where they are seen along that axis.
+    """
     chest = anatomy.poser.chest(posture.torso)
     head = anatomy.poser.head(chest, posture.head)
     shapes = {side: _shape_points(anatomy, side, posture) for side in SIDES}
@@ -28,7 +31,7 @@ def separate(anatomy: Anatomy, posture: Posture) -> Posture:
         apart = _apart(spheres["R"], spheres["L"])
         for side, sign in (("R", 1.0), ("L", -1.0)):
             push = sign * apart + _out_of_body(anatomy, spheres[side], chest, head)
-            push = _spread(rotate(transpose(chest.rotation), push))
+            push = _spread(rotate(transpose(chest.rotation), push * ease))
             posture = posture.with_arm(side, wrist=posture.arms[side].wrist + push)
     return posture
 

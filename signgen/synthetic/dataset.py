@@ -30,7 +30,8 @@ from signgen.errors import InputError, RunError
 from signgen.synthetic.score import FPS, SPLITS, Score, compose, wanted_glosses
 
 if TYPE_CHECKING:
-    from signgen.synthetic.motion import Performance
+    from signgen.synthetic.anatomy import Anatomy
+    from signgen.synthetic.movement import Movement
 
 VERSION = 4   # of the drawn content: bump it whenever the same seed gives other clips
 RELEASE = Path("PHOENIX-2014-T-release-v3", "PHOENIX-2014-T")
@@ -39,6 +40,9 @@ ANNOTATIONS = RELEASE / "annotations" / "manual"
 HEADER = "name|video|start|end|speaker|orth|translation"
 STATEMENT = ("All pictures, movements and words of this data set are computer-generated. The people do not exist, the "
              "signs are invented and belong to no sign language.")
+REPLAYED = ("All pictures of this data set are computer-generated and the people in them do not exist. Movements of "
+            "splits that list motion files are taken from those files: their licence, and the consent of whom they "
+            "show, are the duty of whoever made this data set. All other movements and words are invented.")
 MIN_FRAMES, MAX_FRAMES = 8, 400
 
 
@@ -79,6 +83,24 @@ class Plan:
         """Independent generators of one clip: for the sentence, the performance and the recording."""
         return np.random.default_rng([self.seed, SPLITS.index(self.split), index]).spawn(3)
 
+    def length(self, index: int) -> int:
+        """Frames of clip `index`."""
+        return self.score(index).frames
+
+    def glosses(self, index: int) -> list[str]:
+        """What is signed in clip `index`."""
+        return self.score(index).glosses
+
+    def perform(self, index: int) -> Movement:
+        """The movement of clip `index`."""
+        from signgen.synthetic.motion import Performance
+
+        return Performance(anatomy_of(self.signer(index)), self.score(index), self.streams(index)[1])
+
+    def camera_seed(self, index: int) -> int:
+        """Of camera and light."""
+        return int(self.streams(index)[2].integers(2**31))
+
     def score(self, index: int) -> Score:
         """The sentence of clip `index`."""
         rng = self.streams(index)[0]
@@ -109,7 +131,8 @@ def pick_signers(wanted: str, split: str) -> tuple[str, ...]:
 # ---- one clip --------------------------------------------------------------------------------------------------------
 
 @lru_cache(maxsize=8)
-def _anatomy(signer: str):
+def anatomy_of(signer: str) -> Anatomy:
+    """Places of a signer; the last few are kept."""
     from signgen.synthetic.anatomy import Anatomy
     from signgen.synthetic.posing import Poser
     from signgen.synthetic.signers import load_signer
@@ -118,27 +141,19 @@ def _anatomy(signer: str):
     return Anatomy(Poser.from_signer(loaded), loaded.rest_body)
 
 
-def perform(plan: Plan, index: int) -> Performance:
-    """The movement of one clip."""
-    from signgen.synthetic.motion import Performance
-
-    return Performance(_anatomy(plan.signer(index)), plan.score(index), plan.streams(index)[1])
-
-
 def draw_clip(plan: Plan, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Frames of one clip, in order: image uint8 (H, W, 3) and keypoints float32 (133, 3)."""
-    yield from draw_performance(plan, index, perform(plan, index))
+    yield from draw_movement(plan, index, plan.perform(index))
 
 
-def draw_performance(plan: Plan, index: int, performance: Performance) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def draw_movement(plan: Plan, index: int, movement: Movement) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Frames of one clip as `draw_clip`, from its movement."""
     from signgen.synthetic.figure import Figure
     from signgen.synthetic.signers import load_signer
 
-    recording, signer = plan.streams(index)[2], plan.signer(index)
     # No grain: nobody can predict it, so it would only lower every score by the same unknown amount.
-    figure = Figure(load_signer(signer), size=plan.size, seed=int(recording.integers(2**31)))
-    for poses in performance.exposures():
+    figure = Figure(load_signer(plan.signer(index)), size=plan.size, seed=plan.camera_seed(index))
+    for poses in movement.exposures():
         frame = figure.draw(poses)
         yield frame.image, np.concatenate([frame.xy, frame.confidence[:, None]], 1).astype(np.float32)
 
@@ -159,11 +174,11 @@ def write_clip(out: Path, plan: Plan, index: int) -> int:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        points, performance = [], perform(plan, index)
-        for number, (image, keypoints) in enumerate(draw_performance(plan, index, performance), 1):
+        points, movement = [], plan.perform(index)
+        for number, (image, keypoints) in enumerate(draw_movement(plan, index, movement), 1):
             Image.fromarray(image).save(partial / f"images{number:04d}.png", compress_level=1)
             points.append(keypoints)
-        _write_keypoints(out / "keypoints" / f"{name}.npz", np.stack(points), plan.size, performance.hand_shapes())
+        _write_keypoints(out / "keypoints" / f"{name}.npz", np.stack(points), plan.size, movement.hand_shapes())
         shutil.rmtree(final, ignore_errors=True)
         os.replace(partial, final)
     finally:
@@ -217,7 +232,7 @@ def write_dataset(out: Path | str, plan: Plan, clips: int, jobs: int = 1,
     frames = _run(out, plan, missing, jobs, advance)
     seconds = time.monotonic() - begun
     write_corpus(out, plan, clips)
-    counts = {"clips": clips, "frames": sum(plan.score(i).frames for i in range(clips)), "signers": len(plan.signers)}
+    counts = {"clips": clips, "frames": sum(plan.length(i) for i in range(clips)), "signers": len(plan.signers)}
     _write_json(out, plan, counts)
     return {"output": str(out), "split": plan.split, **counts, "written": len(missing), "kept": clips - len(missing),
             "seconds": round(seconds, 2), "frames_per_second": round(frames / max(seconds, 1e-9), 2), "warnings": []}
@@ -282,7 +297,7 @@ def _task(task: tuple[Path, Plan, int]) -> tuple[int, int, str]:
 
 def corpus_row(plan: Plan, index: int) -> str:
     """One line of the corpus file, `|` separated, without quotes, like PHOENIX14T's."""
-    name, words = plan.name(index), plan.score(index).glosses
+    name, words = plan.name(index), plan.glosses(index)
     return "|".join([name, f"{name}/1/*.png", "-1", "-1", plan.signer(index), " ".join(words), " ".join(words).lower()])
 
 
@@ -295,8 +310,7 @@ def write_corpus(out: Path, plan: Plan, clips: int) -> Path:
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
-    lists = {"signers": list(plan.signers), "frames": list(plan.frames), "size": list(plan.size)}
-    return {"version": VERSION, **asdict(plan), **lists}
+    return {"version": VERSION, **json.loads(json.dumps(asdict(plan)))}   # tuples become lists, as when read back
 
 
 def _read_json(out: Path) -> dict[str, Any]:
@@ -321,8 +335,10 @@ def _check_same(out: Path, plan: Plan) -> None:
 
 
 def _write_json(out: Path, plan: Plan, counts: dict[str, int] | None) -> None:
-    content = {**_read_json(out), "statement": STATEMENT, "fps": FPS}
+    content = {**_read_json(out), "fps": FPS}
     content["splits"][plan.split] = {"settings": _settings(plan), "counts": counts, "finished": counts is not None}
+    replayed = any("motion" in split["settings"] for split in content["splits"].values())
+    content["statement"] = REPLAYED if replayed else STATEMENT
     _replace_text(out / "synthetic.json", json.dumps(content, indent=2) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""A score performed by one body: continuous channels, kept out of face and chest, and poses for every exposure.
+"""A score performed by one body: continuous channels, kept out of face and chest.
 
 Between two keys a hand moves on a minimum-jerk profile (Flash and Hogan 1985, x = 10 s^3 - 15 s^4 + 6 s^5) over most
 of the interval and holds for the rest.
@@ -15,17 +15,13 @@ from signgen.synthetic.collisions import separate, smooth
 from signgen.synthetic.face import Expression, FaceTrack
 from signgen.synthetic.handshapes import clamp_angles
 from signgen.synthetic.labels import held_shapes
-from signgen.synthetic.placement import hand_part, hand_places, place_hands, to_axes
-from signgen.synthetic.posing import Poser, limit_hand
-from signgen.synthetic.posture import SIDES, ArmTrack, Pose, Posture
-from signgen.synthetic.rotations import normalise, rotate
+from signgen.synthetic.movement import Movement, locate, time_grid
+from signgen.synthetic.placement import hand_places, place_hands, to_axes
+from signgen.synthetic.posing import limit_hand
+from signgen.synthetic.posture import SIDES, ArmTrack, Posture
+from signgen.synthetic.rotations import normalise
 from signgen.synthetic.score import Mark, Score
 
-GRID = 4                      # channel samples per frame
-SHUTTER = 0.55                # of a frame's time
-TRAVEL_PER_SUBFRAME = 0.006   # metres
-MAX_SUBFRAMES = 6
-CHEAP_SUBFRAMES = 4           # the figure draws four coarse sub-frames faster than two fine ones
 _SMOOTHING = 1.3              # grid samples, rounds off the corners of the key frames
 
 
@@ -58,7 +54,7 @@ class Sway:
         return self.base + np.sum(self.size * np.sin(times[:, None, None] * self.rate + self.phase), 1)
 
 
-class Performance:
+class Performance(Movement):
     """One score on one body.
 
     Args:
@@ -79,13 +75,9 @@ class Performance:
         self._phases = rng.uniform(0, 2 * np.pi, (len(score.marks), 5))
         self._finger_lead = float(rng.uniform(0.75, 1.0))
         self._stance = Sway.draw(rng, (0.0, 0.0, 0.0), (0.004, 0.003, 0.0012))
-        self._grid = np.arange(-1.0, score.frames + 1.0, 1.0 / GRID)
+        self.frames = score.frames
+        self._grid = time_grid(score.frames)
         self._posture = self._perform()
-
-    @property
-    def poser(self) -> Poser:
-        """The signer's poser."""
-        return self.anatomy.poser
 
     # ---- trunk, head and gaze ------------------------------------------------------------------------------------
     def _trunk(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -125,7 +117,7 @@ class Performance:
     def _arm(self, side: str, keys: ArmTrack) -> ArmTrack:
         """Key channels (K) -> channels on the grid."""
         cues = self.score.cues
-        gap, phase = _locate(self._grid, np.array([cue.time for cue in cues]))
+        gap, phase = locate(self._grid, np.array([cue.time for cue in cues]))
         flow = np.array([cue.flow for cue in cues[1:]])[gap]
         moved, shaped = minimum_jerk(phase / flow), minimum_jerk(phase / (flow * self._finger_lead))
         mix = lambda a, s: a[gap] + (a[gap + 1] - a[gap]) * s[:, None]  # noqa: E731
@@ -147,54 +139,11 @@ class Performance:
         return ArmTrack(wrist, smooth(track.pole, 3 * _SMOOTHING), limit_hand(hand),
                         clamp_angles(smooth(track.fingers, _SMOOTHING)))
 
-    # ---- sampling ------------------------------------------------------------------------------------------------
-    def posture_at(self, times: np.ndarray) -> Posture:
-        """Channels at instants (N,), frames."""
-        at = lambda values: _interpolate(self._grid, values, times)  # noqa: E731
-        p = self._posture
-        arms = {side: ArmTrack(at(a.wrist), at(a.pole), at(a.hand), at(a.fingers)) for side, a in p.arms.items()}
-        return Posture(at(p.torso), at(p.head), at(p.gaze), arms)
-
-    def exposures(self) -> list[list[Pose]]:
-        """One list of poses per frame: 1 to 6 sub-frames of the open shutter, more for faster hands."""
-        frames = np.arange(self.score.frames, dtype=float)
-        counts = self._subframes(frames)
-        times = np.concatenate([frame + SHUTTER * ((np.arange(n) + 0.5) / n - 0.5)
-                                for frame, n in zip(frames, counts, strict=True)])
-        rotations, faces = self.poser.rotations(self.posture_at(times)), self._face.at(times)
-        stance = self._stance.at(times)
-        poses = [Pose(*parts) for parts in zip(rotations, faces, stance, strict=True)]
-        ends = np.cumsum(counts)
-        return [poses[end - n:end] for end, n in zip(ends, counts, strict=True)]
-
     def hand_shapes(self) -> np.ndarray:
         """The hand shape held in each frame: int16 (T, 2), left and right, -1 for none; see `labels.held_shapes`."""
         frames = np.arange(self.score.frames, dtype=float)
         arms = self.posture_at(frames).arms
         return held_shapes(self.score, {side: arms[side].fingers for side in SIDES}, frames)
-
-    def _subframes(self, frames: np.ndarray) -> np.ndarray:
-        """Sub-frames per frame (T,) so that no wrist or finger tip jumps far between two of them."""
-        travel = np.zeros(len(frames))
-        a, b = (self.posture_at(frames + s * SHUTTER / 2) for s in (-1, 1))
-        for side in SIDES:
-            points = [self._far_points(side, p) for p in (a, b)]
-            travel = np.maximum(travel, np.linalg.norm(points[1] - points[0], axis=-1).mean(-1))
-        counts = np.clip(np.ceil(travel / TRAVEL_PER_SUBFRAME), 1, MAX_SUBFRAMES).astype(int)
-        return np.where((counts > 1) & (counts < CHEAP_SUBFRAMES), CHEAP_SUBFRAMES, counts)
-
-    def _far_points(self, side: str, posture: Posture) -> np.ndarray:
-        """Wrist and middle finger tip in the world: (N, 2, 3)."""
-        track, chest = posture.arms[side], self.poser.chest(posture.torso)
-        arm = self.poser.turn_hand(side, self.poser.reach_arm(side, chest, track.wrist, track.pole), track.hand)
-        tip = hand_part(self.poser, side, ["middle"] * len(track), track.fingers)
-        return np.stack([arm.wrist, arm.wrist + rotate(arm.hand, tip)], 1)
-
-
-def _locate(times: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Interval (N,) and position 0..1 in it (N,) of instants among key times (K,); clamped at both ends."""
-    gap = np.clip(np.searchsorted(keys, times, "right") - 1, 0, len(keys) - 2)
-    return gap, np.clip((times - keys[gap]) / np.maximum(keys[gap + 1] - keys[gap], 1e-6), 0, 1)
 
 
 def _window(times: np.ndarray, start: float, end: float, ramp: float) -> np.ndarray:
@@ -224,9 +173,3 @@ def _local_movement(track: ArmTrack, mark: Mark, times: np.ndarray, dominant: bo
     hand = track.hand.copy()
     hand[:, channel] += weight * size * np.sin(turn * 1.15)
     return replace(track, hand=hand)
-
-
-def _interpolate(grid: np.ndarray, values: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Linear interpolation of channels (M, C) at instants (N,)."""
-    gap, phase = _locate(times, grid)
-    return values[gap] + (values[gap + 1] - values[gap]) * phase[:, None]
