@@ -1,9 +1,24 @@
-"""Speed and memory of `signgen render`: a clip of 86 frames and one ten times as long.
+"""Speed and memory of `signgen render`: time to the first frame, frames a second, engines side by side.
 
-    python benchmarks/render_speed.py [--model mini] [--device auto] [--steps N]
+    python benchmarks/render_speed.py [--model mini] [--steps N] [--rounds 3] [--long] [--ways bfloat16,float32,...]
 
-Each render runs in its own process, so that its peak memory is its own. The clip is the real one of 86 frames in
-the sample data (SIGNGEN_SHARED, default ../shared), or an invented one of the same length where that is absent.
+Each render is a process of its own, so that imports and peak memory are its own. Ways take turns, round after round:
+other work on the machine then troubles all alike, and the ratio table (medians of each round's quotients to the first
+way) says more than the seconds do. The clip is the real one of 86 frames in the sample data (SIGNGEN_SHARED, default
+../shared), or an invented one of the same length where that is absent.
+
+What the columns mean, all for the command's default output, an mp4:
+
+* first frame: from the start of the process, Python and imports included, until the first finished frame was handed to
+  the encoder. FFmpeg writes its packets when it has looked ahead 40 frames; a folder of PNGs has its first file then.
+* ready: from the start of the process until reading the keypoints begins, loaded networks included.
+* frames/s: frames over the seconds from reading the keypoints to the finished files in place, networks loaded:
+  read, draw, denoise, decode, encode.
+* with start: frames over the seconds of the whole process.
+
+Ways: `bfloat16` and `float32` run torch; `openvino-bfloat16`, `openvino-float32` run the export that `signgen export`
+left in the cache; `int8` runs the one in the folder of --int8 (made by `signgen export --int8 -o FOLDER`) in float32,
+as on a CPU without bfloat16 units.
 """
 
 from __future__ import annotations
@@ -11,17 +26,28 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIP = Path("data/wholebody133/derived_phoenix14t_86f.npz")
 FRAMES, SIZE = 86, (210, 260)
+WAYS = {
+    "bfloat16": {"dtype": "bfloat16", "backend": "torch"},
+    "float32": {"dtype": "float32", "backend": "torch"},
+    "openvino-bfloat16": {"dtype": "bfloat16", "backend": "openvino"},
+    "openvino-float32": {"dtype": "float32", "backend": "openvino"},
+    "int8": {"dtype": "float32", "backend": "openvino"},
+}
 
 
 def invented() -> tuple[np.ndarray, np.ndarray]:
@@ -33,9 +59,9 @@ def invented() -> tuple[np.ndarray, np.ndarray]:
     return xy.astype(np.float32), np.full((FRAMES, 133), 0.9, np.float32)
 
 
-def clip(times: int):
-    """The clip, forward and backward in turn ``times`` times, so that no jump comes between."""
-    from signgen.keypoints import Keypoints, read_keypoints
+def write_clip(folder: Path, times: int) -> Path:
+    """The clip as a file, forward and backward in turn ``times`` times, so that no jump comes between."""
+    from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 
     path = Path(os.environ.get("SIGNGEN_SHARED", ROOT.parent / "shared")) / CLIP
     if path.is_file():
@@ -44,46 +70,121 @@ def clip(times: int):
     else:
         xy, confidence = invented()
     order = np.concatenate([np.arange(len(xy))[:: 1 - 2 * (i % 2)] for i in range(times)])
-    return Keypoints(xy[order], confidence[order], width=SIZE[0], height=SIZE[1], fps=25.0, name="benchmark")
+    clip = Keypoints(xy[order], confidence[order], width=SIZE[0], height=SIZE[1], fps=25.0, name="benchmark")
+    write_keypoints(clip, folder / f"clip{times}.npz")
+    return folder / f"clip{times}.npz"
 
 
-def child(times: int, arguments: argparse.Namespace) -> None:
-    """Renders once and prints what it took as JSON."""
-    from signgen.rendering import render
+def child(begun: float, clip: Path, way: str, arguments: argparse.Namespace) -> None:
+    """Renders once as the command does and prints what it took as JSON."""
+    from signgen import lean
 
+    lean.allow()
+    from signgen.rendering.run import load_model, render
+    from signgen.rendering.settings import RenderSettings
+    from signgen.video import VideoWriter
+
+    options: dict[str, Any] = {**WAYS[way], "steps": arguments.steps, "device": "cpu"}
+    if way == "int8":
+        options["export"] = arguments.int8
+    first: list[float] = []
+    write = VideoWriter.write
+
+    def timed(self: VideoWriter, frame: np.ndarray) -> None:
+        write(self, frame)
+        first.append(time.time())
+
+    VideoWriter.write = timed  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder:
-        result = render(
-            clip(times), arguments.source, arguments.model, Path(folder) / "out.mp4",
-            steps=arguments.steps, device=arguments.device, dtype=arguments.dtype,
-        )  # fmt: skip
+        model = load_model(arguments.model, RenderSettings(**options))
+        ready = time.time()
+        result = render(clip, arguments.source, model, Path(folder) / "out.mp4", steps=arguments.steps)
+        end = time.time()
         configuration = json.loads(Path(result.manifest).read_text())["configuration"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    named = {key: configuration[key] for key in ("device", "dtype", "steps", "window", "overlap")}
-    print(json.dumps({"frames": result.frames, "seconds": result.seconds, "peak_mb": peak, **named}))
+    print(
+        json.dumps(
+            {
+                "frames": result.frames,
+                "first": first[0] - begun,
+                "ready": ready - begun,
+                "rate": result.frames / (end - ready),
+                "whole": result.frames / (end - begun),
+                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                **{key: configuration[key] for key in ("engine", "dtype", "steps", "window", "overlap")},
+            }
+        )
+    )
+
+
+def measured(clip: Path, way: str) -> dict[str, Any]:
+    """One render in a process of its own."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--child", repr(time.time()), str(clip), way]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        sys.exit(done.stderr.strip().splitlines()[-1] if done.stderr else "the render failed")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def machine() -> str:
+    """Processor, cores and the units that count here."""
+    import torch
+
+    name = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        name = names[0] if names else name
+    abilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    units = [unit for unit in ("amx_bf16", "avx512_bf16", "avx512_vnni", "avx512_f", "avx2") if abilities.get(unit)]
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    return f"{name}, {os.cpu_count()} cores, {', '.join(units)}; torch {torch.__version__}; load before {load}"
+
+
+def table(found: dict[str, list[dict[str, Any]]]) -> None:
+    """Medians by way, and quotients to the first way, taken round by round."""
+    base = next(iter(found))
+    print(f"{'way':<20}{'first frame s':>15}{'ready s':>9}{'frames/s':>10}{'with start':>12}{'peak MB':>9}{'ratio':>7}")
+    for way, rounds in found.items():
+        middle = {key: statistics.median(run[key] for run in rounds) for key in ("first", "ready", "rate", "whole")}
+        ratio = statistics.median(a["rate"] / b["rate"] for a, b in zip(rounds, found[base], strict=True))
+        peak = max(run["peak_mb"] for run in rounds)
+        print(
+            f"{way:<20}{middle['first']:>15.2f}{middle['ready']:>9.2f}{middle['rate']:>10.1f}{middle['whole']:>12.1f}"
+            f"{peak:>9.0f}{ratio:>7.2f}",
+            flush=True,
+        )
+    how = {key: found[base][0][key] for key in ("frames", "steps", "window", "overlap")}
+    print(how, {way: rounds[0]["engine"] for way, rounds in found.items()})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mini")
     parser.add_argument("--source", default=None)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="auto")
     parser.add_argument("--steps", type=int, default=None)
-    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ways", default="bfloat16,float32", help=f"of {', '.join(WAYS)}")
+    parser.add_argument("--int8", help="folder of an export with --int8")
+    parser.add_argument("--long", action="store_true", help="a clip ten times as long too: memory must not grow")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        child(arguments.child, arguments)
+        begun, clip, way = arguments.child
+        child(float(begun), Path(clip), way, arguments)
         return
-    print(f"{'frames':>7}{'seconds':>9}{'frames/s':>10}{'peak MB':>9}  how", flush=True)
-    for times in (1, 10):
-        command = [sys.executable, __file__, *sys.argv[1:], "--child", str(times)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        if done.returncode:
-            sys.exit(done.stderr.strip().splitlines()[-1] if done.stderr else "the render failed")
-        found = json.loads(done.stdout.splitlines()[-1])
-        frames, seconds = found.pop("frames"), found.pop("seconds")
-        print(f"{frames:7}{seconds:9.2f}{frames / seconds:10.1f}{found.pop('peak_mb'):9.0f}  {found}", flush=True)
+    ways = arguments.ways.split(",")
+    if set(ways) - set(WAYS) or ("int8" in ways and not arguments.int8):
+        parser.error(f"--ways are {', '.join(WAYS)}; int8 needs --int8 FOLDER")
+    print(machine(), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for times in (1, 10) if arguments.long else (1,):
+            clip = write_clip(Path(folder), times)
+            found: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
+            for _ in range(arguments.rounds):
+                for way in ways:
+                    found[way].append(measured(clip, way))
+            table(found)
 
 
 if __name__ == "__main__":

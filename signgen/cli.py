@@ -20,6 +20,7 @@ COMMANDS = {
     "draw": "Draw the pose images that the model sees.",
     "synthesize": "Write a data set of drawn signers with exact keypoints.",
     "train": "Train a stage of the model.",
+    "export": "Write a model's networks for faster renders on CPUs.",
 }
 
 

@@ -54,6 +54,15 @@ class Guidance(click.ParamType):
 @click.option(
     "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
 )
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "torch", "openvino"]),
+    default="auto",
+    show_default=True,
+    help="What computes: OpenVINO where `signgen export` was run.",
+)
+@click.option("--export", type=click.Path(), help="Folder that `signgen export -o` wrote.")
+@click.option("--compile", is_flag=True, help="Compile torch's networks (CUDA graphs on a GPU); for long clips.")
 @click.option("--compare", type=click.Path(), help="A second video: source | pose | generated side by side.")
 @click.option("--original", type=click.Path(), help="The true video, shown in --compare too.")
 @common_options

@@ -131,6 +131,11 @@ class SignGenPipeline(DiffusionPipeline):
         """Writes the folder that `from_pretrained` reads; safetensors only."""
         super().save_pretrained(str(save_directory), **{**kwargs, "safe_serialization": True})
 
+    @property
+    def folder(self) -> Path | None:
+        """Where it was loaded from, or None."""
+        return self._folder
+
     def weights_sha256(self) -> str:
         """SHA-256 over the weight files (path in the model's folder, content), or over the weights if never saved."""
         digest = hashlib.sha256()

@@ -15,7 +15,7 @@ NOTICE = (
     "It is no recording of the person shown."
 )
 _KIND = "signgen render manifest"
-_PACKAGES = ("torch", "diffusers", "numpy", "pillow", "imageio-ffmpeg", "av")
+_PACKAGES = ("torch", "diffusers", "numpy", "pillow", "imageio-ffmpeg", "av", "openvino")
 
 
 def container_metadata(model: str, source: str, seed: int) -> dict[str, str]:

@@ -110,7 +110,7 @@ def render_with(
     person = source if isinstance(source, Source) else load_source(source, source_keypoints)
     clip, warnings = load_driving(keypoints, person, settings)
     frames = frame_range(clip, settings.frames)
-    pipeline = _loaded(model, settings)
+    pipeline = load_model(model, settings)
     sampling = _sampling(pipeline, settings)
     scene = build_scene(person, clip, pipeline.frame_size, pipeline.config.pixel_aspect, settings.size, settings.align)
     scene.warnings[:0] = [*warnings, *_too_many_steps(pipeline, sampling)]
@@ -192,14 +192,25 @@ def _result(job: _Job, evaluations: int, seconds: float) -> RenderResult:
     )
 
 
-def _loaded(model: SignGenPipeline | str | Path, settings: RenderSettings) -> SignGenPipeline:
-    if isinstance(model, (str, Path)):
+def load_model(model: SignGenPipeline | str | Path, settings: RenderSettings) -> SignGenPipeline:
+    """The model on the device, in the numbers and with the engine of the settings, ready for `render_with`."""
+    if isinstance(model, (str, Path)) and not settings.compile:
         lean.start(model)
+    from signgen.export.choice import choose_engine
     from signgen.pipeline import SignGenPipeline
 
-    if isinstance(model, SignGenPipeline):
+    choice = {"backend": settings.backend, "export": _folder(settings.export), "compiled": settings.compile}
+    if isinstance(model, SignGenPipeline):  # it keeps the engine it has, unless another one is asked for
+        if choice != {"backend": "auto", "export": None, "compiled": False}:
+            model.engine = choose_engine(model, **choice)
         return model
-    return SignGenPipeline.from_pretrained(model, device=settings.device, dtype=settings.dtype)
+    pipeline = SignGenPipeline.from_pretrained(model, device=settings.device, dtype=settings.dtype)
+    pipeline.engine = choose_engine(pipeline, **choice)
+    return pipeline
+
+
+def _folder(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
 
 
 def _sampling(pipeline: SignGenPipeline, settings: RenderSettings) -> Sampling:
@@ -241,6 +252,7 @@ def _configuration(
         overlap=sampling.overlap,
         device=str(pipeline.device),
         dtype=str(pipeline.dtype).removeprefix("torch."),
+        engine=pipeline.engine.name,
     )
     rectangle = [framing.x, framing.y, framing.width, framing.height]
     return {**resolved, "canvas": list(framing.canvas), "canvas_in_output": rectangle}

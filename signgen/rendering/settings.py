@@ -34,6 +34,9 @@ class RenderSettings:
         fill_gaps: longest gap in a point's track to be filled, frames.
         fill_hands: complete hands, and faces, that are missing in some frames.
         device, dtype: where and in which numbers to compute, or "auto".
+        backend: ``auto``, ``torch`` or ``openvino``, see `signgen.export.choice.choose_engine`.
+        export: folder that ``signgen export`` wrote.
+        compile: run torch's networks through torch.compile.
     """
 
     frame_size: tuple[int, int] | None = None
@@ -52,6 +55,9 @@ class RenderSettings:
     fill_hands: bool = True
     device: str = "auto"
     dtype: str = "auto"
+    backend: str = "auto"
+    export: str | Path | None = None
+    compile: bool = False
 
     def __post_init__(self) -> None:
         _in_range("--steps", self.steps, 1, 1000)
@@ -71,6 +77,7 @@ class RenderSettings:
         values = {**asdict(self), **known}
         frames = values["frames"]
         values["frames"] = [frames.start, frames.stop] if isinstance(frames, slice) else frames
+        values["export"] = None if self.export is None else str(self.export)
         return values
 
 

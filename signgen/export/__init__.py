@@ -1,0 +1,1 @@
+"""The networks of a window as OpenVINO models: written by `signgen export`, used by renders on CPUs."""

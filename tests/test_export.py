@@ -1,0 +1,245 @@
+"""Exports: the same numbers as torch, found by the weights' hash, refused where they do not fit."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from tiny_pipeline import make_pipeline, picture, save_pipeline, signing
+
+from signgen.cli import main
+from signgen.errors import InputError
+from signgen.export import choice, command, places
+from signgen.export.choice import choose_engine
+from signgen.export.graphs import Letterbox, examples, graphs
+from signgen.export.manifest import FILE, ExportManifest
+from signgen.models.fusion import letterbox
+from signgen.pipeline import SignGenPipeline
+from signgen.pipeline.engine import TorchEngine
+from signgen.rendering import render
+from signgen.sources import Source
+
+needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed: signgen[cpu]")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    """A cache of this test's own."""
+    monkeypatch.setenv("SIGNGEN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> SignGenPipeline:
+    return make_pipeline()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return save_pipeline(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("export") / "tiny"
+    command.export(model, folder)
+    return folder
+
+
+def manifest_of(pipeline: SignGenPipeline, folder: Path, **changed: object) -> Path:
+    """A folder with a manifest alone."""
+    folder.mkdir(parents=True)
+    values = {"weights_sha256": pipeline.weights_sha256(), "model": "tiny", "frame_size": (42, 52),
+              "canvas_size": (48, 56), "inputs": {}, "precision": {}, "versions": {}, **changed}  # fmt: skip
+    ExportManifest(**values).write(folder)
+    return folder
+
+
+# ------------------------------------------------------------------------------------------------ graphs, in torch
+@pytest.mark.parametrize("size", [(216, 264), (56, 48), (32, 32)])
+def test_letterboxing_as_matrix_products_is_letterboxing(size):
+    images = torch.rand(2, 3, size[1], size[0], generator=torch.Generator().manual_seed(0)) * 2 - 1
+    torch.testing.assert_close(Letterbox(*size, 32)(images), letterbox(images, 32), atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_the_graphs_compute_what_the_torch_engine_computes(pipeline):
+    generator = torch.Generator().manual_seed(0)
+    inputs, modules, engine = examples(pipeline, 3), graphs(pipeline), TorchEngine(pipeline)
+    poses = torch.randint(0, 256, inputs["conditions"]["poses"].shape, generator=generator, dtype=torch.uint8)
+    embedding = inputs["conditions"]["embedding"]
+    features, fusion = modules["conditions"](poses, embedding)
+    expected = engine.conditions(poses.numpy(), embedding)
+    torch.testing.assert_close((features, fusion), expected, atol=1e-4, rtol=1e-4)
+    given = {**inputs["denoiser"], "pose_features": features, "fusion": fusion}
+    given["noisy"] = torch.randn(given["noisy"].shape, generator=generator)
+    rest = {name: value for name, value in given.items() if name not in ("noisy", "timestep")}
+    found = modules["denoiser"](*given.values())
+    torch.testing.assert_close(found, engine.denoise(given["noisy"], given["timestep"], rest), atol=1e-4, rtol=1e-4)
+    frames = modules["decoder"](given["noisy"]).numpy()
+    assert np.abs(frames.astype(int) - engine.frames(given["noisy"])).max() <= 1
+
+
+def test_models_without_fusion_or_known_views_have_no_such_inputs():
+    bare = make_pipeline(fusion_dim=None, cross_view=None, image_level=False)
+    inputs = examples(bare, 2)
+    assert list(inputs["conditions"]) == ["poses"]
+    assert list(inputs["denoiser"]) == ["noisy", "timestep", "pose_features", "tokens"]
+    assert graphs(bare)["denoiser"](*inputs["denoiser"].values()).shape == (2, 16, 7, 6)
+
+
+# ------------------------------------------------------------------------------------- which export, which engine
+def test_a_manifest_reads_as_it_was_written(pipeline, tmp_path):
+    folder = manifest_of(pipeline, tmp_path / "a", precision={"decoder": "int8"})
+    read = ExportManifest.read(folder)
+    assert (read.weights_sha256, read.frame_size) == (pipeline.weights_sha256(), (42, 52))
+    assert read.precision == {"decoder": "int8"}
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"kind": "signgen export"}', '{"kind": "other", "format": 1}'])
+def test_what_is_no_manifest_is_refused(tmp_path, content):
+    (tmp_path / FILE).write_text(content)
+    with pytest.raises(InputError, match="signgen export MODEL"):
+        ExportManifest.read(tmp_path)
+
+
+def test_an_export_is_found_beside_the_model_and_in_the_cache_by_its_hash(pipeline, tmp_path):
+    digest = pipeline.weights_sha256()
+    assert places.find_export(digest, tmp_path) is None
+    cached = manifest_of(pipeline, places.default_place(digest))
+    assert places.find_export(digest, tmp_path) == cached
+    beside = manifest_of(pipeline, tmp_path / places.BESIDE)
+    assert places.find_export(digest, tmp_path) == beside
+    assert places.find_export("0" * 64, tmp_path) is None
+
+
+def test_an_export_of_other_weights_is_passed_over(pipeline, tmp_path):
+    manifest_of(pipeline, tmp_path / places.BESIDE, weights_sha256="0" * 64)
+    assert places.find_export(pipeline.weights_sha256(), tmp_path) is None
+
+
+def test_without_an_export_or_without_openvino_torch_computes(pipeline, monkeypatch):
+    assert choose_engine(pipeline).name == "torch"
+    monkeypatch.setattr(choice, "has_openvino", lambda: False)
+    manifest_of(pipeline, places.default_place(pipeline.weights_sha256()))
+    assert choose_engine(pipeline).name == "torch"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"backend": "cuda"}, "choose from auto, torch, openvino"),
+        ({"backend": "openvino", "compiled": True}, "--compile"),
+        ({"backend": "torch", "export": Path("x")}, "--export"),
+        ({"export": Path("x"), "compiled": True}, "--compile"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(pipeline, arguments, words):
+    with pytest.raises(InputError, match=words):
+        choose_engine(pipeline, **arguments)
+
+
+def test_openvino_that_was_asked_for_and_is_missing_names_the_extra(pipeline, monkeypatch):
+    monkeypatch.setattr(choice, "has_openvino", lambda: False)
+    with pytest.raises(InputError, match=r'pip install "signgen\[cpu\]"'):
+        choose_engine(pipeline, "openvino")
+
+
+def test_openvino_without_an_export_says_how_to_make_one(pipeline, monkeypatch):
+    monkeypatch.setattr(choice, "has_openvino", lambda: True)
+    with pytest.raises(InputError, match="signgen export"):
+        choose_engine(pipeline, "openvino")
+
+
+# --------------------------------------------------------------------------------------------------- the command
+def test_the_command_without_openvino_names_the_extra(monkeypatch):
+    monkeypatch.setattr(command, "has_openvino", lambda: False)
+    result = CliRunner().invoke(main, ["export", "mini"])
+    assert result.exit_code == 2
+    assert 'pip install "signgen[cpu]"' in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("kind", ["file", "full"])
+def test_a_place_that_holds_other_things_is_refused(model, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(command, "has_openvino", lambda: True)
+    place = tmp_path / "place"
+    if kind == "file":
+        place.write_text("mine")
+    else:
+        place.mkdir()
+        (place / "thesis.txt").write_text("mine")
+    result = CliRunner().invoke(main, ["export", str(model), "-o", str(place)])
+    assert result.exit_code == 2, result.stderr
+    assert (place if kind == "file" else place / "thesis.txt").read_text() == "mine"
+
+
+# --------------------------------------------------------------------------------------------------- with OpenVINO
+@needs_openvino
+@pytest.mark.parametrize("guidance", [(1.0, 1.0), (2.0, 3.0)])
+def test_frames_are_those_of_torch_in_windows_of_any_length(model, exported, guidance):
+    loaded = SignGenPipeline.from_pretrained(model, device="cpu", dtype="float32")
+    source = loaded.encode_source(picture())
+    rng = np.random.default_rng(3)
+    for views in (1, 3, 7):
+        poses = rng.integers(0, 255, (views, 56, 48, 3), dtype=np.uint8)
+        frames = {}
+        for name in ("torch", "openvino"):
+            loaded.engine = choose_engine(loaded, name, exported if name == "openvino" else None)
+            output = loaded(source, poses, range(views), num_inference_steps=2, guidance_scale=guidance)
+            frames[name] = output.frames.astype(int)
+        difference = np.abs(frames["torch"] - frames["openvino"])
+        assert difference.mean() < 0.2
+        assert np.ptp(frames["torch"]) > 20
+
+
+@needs_openvino
+def test_a_render_finds_and_names_its_export(model, cache, tmp_path):
+    result = CliRunner().invoke(main, ["export", str(model), "--json"])
+    assert result.exit_code == 0, result.stderr
+    printed = json.loads(result.stdout)
+    assert Path(printed["output"]).is_relative_to(cache)
+    source = Source(picture(), signing(1), "anna", "signer")
+    engines = {}
+    for backend in ("auto", "torch"):
+        rendered = render(signing(3), source, model, tmp_path / f"{backend}.mp4", backend=backend, device="cpu")
+        engines[backend] = json.loads(rendered.manifest.read_text())["configuration"]["engine"]
+    assert engines["auto"].startswith("openvino ")
+    assert engines["torch"] == "torch"
+
+
+@needs_openvino
+def test_an_export_of_other_weights_is_refused(exported):
+    other = make_pipeline()
+    other.denoiser.unet.conv_out.bias.add_(1e-3)
+    with pytest.raises(InputError, match="made of other weights"):
+        choose_engine(other, "openvino", exported)
+
+
+@needs_openvino
+def test_an_export_replaces_an_earlier_one_and_nothing_else(model, exported):
+    before = (exported / FILE).stat().st_mtime_ns
+    command.export(model, exported)
+    assert (exported / FILE).stat().st_mtime_ns > before
+    assert {path.name for path in exported.iterdir()} == command.FILES
+    assert not [path for path in exported.parent.iterdir() if path.name.startswith(".signgen-")]
+
+
+@needs_openvino
+@pytest.mark.skipif(find_spec("nncf") is None, reason="NNCF is not installed: signgen[cpu]")
+def test_an_eight_bit_decoder_is_close_to_the_full_one(model, exported, tmp_path):
+    command.export(model, tmp_path / "int8", int8=True)
+    assert ExportManifest.read(tmp_path / "int8").precision["decoder"] == "int8"
+    loaded = SignGenPipeline.from_pretrained(model, device="cpu", dtype="float32")
+    source = loaded.encode_source(picture())
+    frames = []
+    for folder in (exported, tmp_path / "int8"):
+        loaded.engine = choose_engine(loaded, "openvino", folder)
+        frames.append(loaded(source, np.zeros((3, 56, 48, 3), np.uint8), range(3)).frames.astype(int))
+    assert 0 < np.abs(frames[0] - frames[1]).mean() < 6
+    assert "decoder int8" in loaded.engine.name
