@@ -208,8 +208,8 @@ def test_real_files_are_followed(shared: Path, name: str) -> None:
     replay = replayed(read_keypoints(path).keypoints[:60], "s04")
     assert plan.length(0) >= replay.frames
     off, width = misses(replay, "s04"), np.median(np.linalg.norm(replay.points[:, 5] - replay.points[:, 6], axis=-1))
-    assert np.nanmedian(off[:, [91, 112]]) < 0.04 * width
-    assert np.nanmedian(off[:, FINGERS]) < 0.12 * width
+    assert np.nanmedian(off[:, [91, 112]]) < 0.02 * width
+    assert np.nanmedian(off[:, FINGERS]) < 0.08 * width
     now = replay.posture_at(np.arange(replay.frames, dtype=float))
     for arm in now.arms.values():
         assert np.isfinite(arm.fingers).all()

@@ -122,6 +122,12 @@ def _choose(start: np.ndarray, elbow: np.ndarray, wrist: np.ndarray, upper: floa
     change = np.abs(depths[1:, None, :, :] - depths[:-1, :, None, :]).sum(-1) / _STILL
     path = likeliest(cost, np.minimum(change, 8.0))
     rows = np.arange(count)
+    # A forearm that looks as long as it is, or longer, says nothing of the depth: hands are then before the shoulders,
+    # or else the arm would have to lift its elbow aside to fold so far.
+    aside = np.linalg.norm((view.at_depth(wrist, elbows[rows, path, 1]) - elbows[rows, path])[:, [0, 2]], axis=-1)
+    unsaid = np.clip((aside / lower - 0.88) / 0.1, 0.0, 1.0)
+    usual = np.minimum(start[:, 1] - usual_reach[:, 0], wrists[rows, path, 1])
+    wrists[rows, path, 1] += unsaid * (usual - wrists[rows, path, 1])
     even = lambda points, pixels: view.at_depth(pixels, smooth(points[rows, path][:, 1:2], _SMOOTHING)[:, 0])  # noqa: E731
     return even(elbows, elbow), even(wrists, wrist)
 
