@@ -353,6 +353,12 @@ def test_wrong_settings_are_refused_in_one_line(tmp_path: Path, loss: dict, word
     assert "\n" not in str(caught.value)
 
 
+def test_the_sheet_shows_every_number_of_steps(data: Path, starts: dict[str, str], tmp_path: Path) -> None:
+    for counts, rows in (([1], 5), ([4, 2, 1, 2], 7)):  # source, pose, truth, autoencoder and one step come first
+        task = make_task(make_config(data, tmp_path / "x", "distill", start=starts, loss={"student_steps": counts}))
+        assert task.sheet().shape == (rows * task.canvas[1], 8 * task.canvas[0], 3)
+
+
 def test_the_stage_needs_a_trained_denoiser(data: Path, starts: dict[str, str], tmp_path: Path) -> None:
     less = {name: folder for name, folder in starts.items() if name != "denoiser"}
     with pytest.raises(InputError, match="start.denoiser: no trained denoiser"):

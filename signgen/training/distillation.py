@@ -171,15 +171,15 @@ class DistillTask(DenoiserTask):
 
     @torch.no_grad()
     def sheet(self) -> np.ndarray:
-        """As the denoiser's, and below it the same frames in each number of steps that the student is made for."""
+        """As the denoiser's, and below it the same frames in more than one step, as many as the student is made for."""
         rng = np.random.default_rng(7)
         windows = draw_windows(self.cache, 8, 1, rng)
         inputs, _, _ = self.inputs(windows, self.denoiser.known_input, rng, seeded(rng, self.device))
         noise = torch.randn(inputs.latents.shape, generator=seeded(rng, self.device), device=self.device)
         with self._looking():
-            made = [self.render(inputs, 1, noise, count) for count in sorted(self.paths)]
-        rows = tile([to_uint8(self.vae.decode(clean).sample) for clean in made])
-        return np.concatenate([super().sheet(), rows])
+            made = [self.render(inputs, 1, noise, count) for count in sorted(self.paths) if count > 1]
+        rows = [to_uint8(self.vae.decode(clean).sample) for clean in made]
+        return np.concatenate([super().sheet(), *map(tile, ([row] for row in rows))])
 
     def render(self, inputs: Inputs, views: int, noise: Tensor, steps: int) -> Tensor:
         """Clean latents (N, C, h, w) of the student in one of ``loss.student_steps``, from ``noise``."""
