@@ -1,0 +1,75 @@
+"""Engines of a pipeline: the one in place computes, and a compiled one computes the same."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from tiny_pipeline import make_pipeline, picture
+
+from signgen.pipeline.engine import TorchEngine
+
+
+def window(pipeline, views: int = 3) -> np.ndarray:
+    """Frames of one window of arbitrary poses."""
+    poses = np.random.default_rng(3).integers(0, 255, (views, 56, 48, 3), dtype=np.uint8)
+    return pipeline(pipeline.encode_source(picture()), poses, range(views)).frames.astype(int)
+
+
+def test_the_engine_in_place_computes():
+    pipeline = make_pipeline()
+
+    class Grey(TorchEngine):
+        def frames(self, latents: torch.Tensor) -> np.ndarray:
+            return np.full_like(super().frames(latents), 128)
+
+    before = window(pipeline)
+    pipeline.engine = Grey(pipeline)
+    assert np.ptp(before) > 20
+    assert (window(pipeline) == 128).all()
+
+
+def test_a_module_that_is_exchanged_is_the_one_that_runs():
+    pipeline, other = make_pipeline(), make_pipeline()
+    for parameter in other.vae.parameters():
+        parameter.mul_(0.5)
+    before = window(pipeline)
+    pipeline.register_modules(vae=other.vae)
+    assert not np.array_equal(before, window(pipeline))
+
+
+def test_compiled_networks_are_the_ones_that_run(monkeypatch):
+    """Captured by the compiler, run without generating code, which would take minutes."""
+    compiled, original = [], torch.compile
+
+    def quick(function: object, **options: object):
+        compiled.append(options)
+        return original(function, backend="eager", dynamic=options["dynamic"])
+
+    monkeypatch.setattr(torch, "compile", quick)
+    pipeline = make_pipeline()
+    expected = window(pipeline)
+    pipeline.engine = TorchEngine(pipeline, compiled=True)
+    assert pipeline.engine.name == "torch, compiled"
+    assert np.abs(window(pipeline) - expected).max() <= 1
+    assert len(compiled) == 2
+
+
+@pytest.mark.skipif("SIGNGEN_TEST_COMPILE" not in os.environ, reason="takes minutes: set SIGNGEN_TEST_COMPILE=1")
+def test_compiled_code_computes_the_same():
+    pipeline = make_pipeline()
+    expected = window(pipeline)
+    pipeline.engine = TorchEngine(pipeline, compiled=True)
+    assert np.abs(window(pipeline) - expected).max() <= 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_graphs_keep_no_output_of_an_earlier_window():
+    pipeline = make_pipeline().to("cuda")
+    expected = [window(pipeline), window(pipeline, 2)]
+    pipeline.engine = TorchEngine(pipeline, compiled=True)
+    found = [window(pipeline), window(pipeline, 2)]
+    assert max(np.abs(a - b).max() for a, b in zip(expected, found, strict=True)) <= 2
