@@ -162,6 +162,10 @@ def test_every_gloss_comes_round() -> None:
         plan = Plan(3, split, ("s01",))
         for index in (0, clips - 1):
             assert set(wanted[index]) <= set(plan.score(index).glosses)
+    short = Plan(5, "dev", ("s01",), **SMALL)  # room for two signs: one is wanted, one makes it a sentence of the split
+    for index in range(12):
+        assert sentence_split(short.glosses(index)) == "dev"
+        assert set(wanted_glosses(5, "dev", index)) & set(short.glosses(index))
     assert wanted_glosses(3, "train", clips) != wanted_glosses(3, "train", 0)
 
 

@@ -87,7 +87,10 @@ def _pick(rng: np.random.Generator, items: Sequence):
 
 def _key(rng: np.random.Generator, place: str, turn: str, shape: str, part: str, offset: Triple,
          size: float) -> HandKey:
-    noisy = lambda triple, s: tuple(float(v + e) for v, e in zip(triple, rng.normal(0, s, 3), strict=True))  # noqa: E731
+    def noisy(triple: Triple, spread: float) -> Triple:
+        out, front, up = (float(v + e) for v, e in zip(triple, rng.normal(0, spread, 3), strict=True))
+        return out, front, up
+
     fingers, palm = ORIENTATIONS[turn]
     return HandKey(place, noisy(offset, size), part, noisy(fingers, 0.07), noisy(palm, 0.07), shape)
 

@@ -54,5 +54,5 @@ def visible_hands(keypoints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         keypoints: (T, 133, 3), x, y in pixels and confidence.
         size: (width, height) of the picture.
     """
-    inside = ((keypoints[..., :2] >= -0.5) & (keypoints[..., :2] < np.array(size) - 0.5)).all(-1)
+    inside = np.all((keypoints[..., :2] >= -0.5) & (keypoints[..., :2] < np.array(size) - 0.5), axis=-1)
     return np.stack([inside[:, HAND_POINTS[side]].sum(-1) >= _LEAST_POINTS for side in SIDES], -1)

@@ -84,7 +84,7 @@ class Replay(Movement):
         self._posture = separate(anatomy, _resampled(whole, self._grid), _EASE)
 
     def _shoulder_pixels(self) -> np.ndarray:
-        return continued(self.points[:, SHOULDERS], self.seen[:, SHOULDERS].all(1))
+        return continued(self.points[:, SHOULDERS], np.all(self.seen[:, SHOULDERS], axis=1))
 
     def _lean(self) -> np.ndarray:
         """Torso angles (T, 3) from the slope of the shoulders."""

@@ -50,7 +50,7 @@ def fit_arm(poser: Poser, side: str, chest: Joint, shift: np.ndarray, view: View
         `wrist` and `pole` of `posture.ArmTrack`: (T, 3) each, chest frame.
     """
     rest, sign = poser.rest[side], 1.0 if side == "L" else -1.0
-    upper, lower = np.linalg.norm(rest.upper), np.linalg.norm(rest.lower)
+    upper, lower = float(np.linalg.norm(rest.upper)), float(np.linalg.norm(rest.lower))
     wrist = np.tile([sign * 0.2, -0.5, -0.3], (len(shift), 1)) * poser.arm_length
     pole = np.tile(normalise(np.array([0.5 * sign, -0.2, -0.85])), (len(shift), 1))
     if not targets.wrist_seen.any():

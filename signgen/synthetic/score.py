@@ -83,7 +83,8 @@ def wanted_glosses(seed: int, split: str, index: int) -> tuple[str, ...]:
 
 
 def compose(rng: np.random.Generator, split: str, frames: int, wanted: Sequence[str] = ()) -> Score:
-    """A score of `frames` frames whose gloss sequence belongs to `split` and holds the glosses `wanted`.
+    """A score of `frames` frames whose gloss sequence belongs to `split` and holds the glosses `wanted`, as
+    far as there is room for one more.
 
     Draws sentences of 3 to 9 signs (2 in clips too short for three) until one fills the clip at a natural pace; after
     a few tries the nearest is taken. Short signs fit most often, `wanted` sees to it that long ones occur as well.
@@ -97,12 +98,15 @@ def compose(rng: np.random.Generator, split: str, frames: int, wanted: Sequence[
 
 
 def draw_sentence(rng: np.random.Generator, split: str, frames: int, wanted: Sequence[str] = ()) -> list[str]:
-    """Draws 3 to 9 glosses for about `frames` frames, no two equal neighbours, a sequence of `split`."""
+    """Draws 3 to 9 glosses for about `frames` frames, no two equal neighbours, a sequence of `split`.
+
+    The glosses `wanted` are among them; at least one is free, so that some sentence belongs to the split.
+    """
     words, fewest = glosses(), MIN_SIGNS if frames >= _SHORT else _FEWEST
     while True:
         count = int(np.clip(round(frames / rng.uniform(*_FRAMES_PER_SIGN)), fewest, MAX_SIGNS))
         picked = [words[i] for i in rng.integers(len(words), size=count)]
-        for place, word in zip(rng.permutation(count), wanted, strict=False):
+        for place, word in zip(rng.permutation(count), wanted[: count - 1], strict=False):
             picked[place] = word
         if all(a != b for a, b in pairwise(picked)) and sentence_split(picked) == split:
             return picked
