@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers.models.attention_processor import Attention
 from tiny_models import CHANNELS, CROSS_VIEW, FUSION_DIM, TOKEN_DIM, shake, tiny_denoiser, tiny_inputs
 from torch import Tensor
 
@@ -143,6 +144,23 @@ def test_both_kinds_of_attention_agree() -> None:
     assert same(run(model, views=2), expected)
     with pytest.raises(InputError, match="math"):
         model.set_attention("flash")
+
+
+def test_a_window_s_tokens_are_projected_once() -> None:
+    model = tiny_denoiser()
+    shake(model)
+    tokens = tiny_inputs()["tokens"][:2]
+    projected: list[int] = []
+    for attention in model.unet.modules():
+        if isinstance(attention, Attention) and attention.is_cross_attention:
+            attention.to_k.register_forward_hook(lambda layer, given, keys: projected.append(len(keys)))
+    answers = []
+    for kind, rows in (("math", 4), ("sdpa", 2)):
+        model.set_attention(kind)
+        projected.clear()
+        answers.append(run(model, tokens=tokens, views=2))
+        assert set(projected) == {rows}
+    assert same(*answers)
 
 
 def test_gradient_checkpointing_gives_the_same_gradients() -> None:

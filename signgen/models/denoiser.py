@@ -13,18 +13,19 @@ from typing import Any, NamedTuple
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
-from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
+from diffusers.models.attention_processor import Attention, AttnProcessor
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from torch.nn import functional
 
 from signgen.errors import InputError
+from signgen.models.attention import SharedContextProcessor
 from signgen.models.conditions import ImageLevel, PoseEncoder, SourceEncoder
 from signgen.models.cross_view import CrossViewAttention, CrossViewTransformer
 from signgen.models.detail import DetailHead
 from signgen.models.norms import NORMS, use_affine_norms
 
-ATTENTION = {"sdpa": AttnProcessor2_0, "math": AttnProcessor}
+ATTENTION = {"sdpa": SharedContextProcessor, "math": AttnProcessor}
 CONDITIONS = ("pose", "source", "fusion")
 
 
@@ -173,6 +174,7 @@ class Denoiser(ModelMixin, ConfigMixin):
         self.known_input = ImageLevel(fill) if image_level else None
         if cross_view is not None:
             _add_cross_view(self.unet, dict(cross_view))
+        self._attentions = tuple(part for part in self.unet.modules() if isinstance(part, Attention))
         self.detail_head = None if detail is None else DetailHead(channels, pose_channels=fine, **detail)
         if norms == "affine":
             use_affine_norms(self.unet)
@@ -246,7 +248,7 @@ class Denoiser(ModelMixin, ConfigMixin):
         output = self.unet(
             self._first_input(noisy, coarse, known, flag),  # (N, Cin [+ C0], h, w)
             timesteps,
-            encoder_hidden_states=empty if tokens is None else _per_item(tokens, count),
+            encoder_hidden_states=empty if tokens is None else self._context(tokens, count),
             class_labels=self._class_input(fusion, noisy),
             cross_attention_kwargs={"views": views} if self.config.cross_view is not None else None,
             return_dict=False,
@@ -262,6 +264,11 @@ class Denoiser(ModelMixin, ConfigMixin):
             shape = (noisy.shape[0], self.config.pose["fine"], 2 * noisy.shape[2], 2 * noisy.shape[3])
             return None, noisy.new_zeros(shape)
         return features[:, :width], functional.pixel_shuffle(features[:, width:], 2)
+
+    def _context(self, tokens: Tensor, count: int) -> Tensor:
+        """(N or B, L, D): a window's tokens stay one where the attention shares them among its views."""
+        shared = all(isinstance(attention.processor, SharedContextProcessor) for attention in self._attentions)
+        return tokens if shared and count % len(tokens) == 0 else _per_item(tokens, count)
 
     def _first_input(
         self, noisy: Tensor, pose_features: Tensor | None, known: Tensor | None, flag: Tensor | None
