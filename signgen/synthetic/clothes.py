@@ -1,149 +1,35 @@
-"""Clothes: a shell around the body, cut at neck and cuffs, with folds, a second colour and a straight waist."""
+"""Clothes: the shell draped over a body, cut at neck and cuffs, with folds, a second colour and a straight waist."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
-from signgen.synthetic.body import bone_index, template, vertex_normals
+from signgen.synthetic.body import vertex_normals
+from signgen.synthetic.cloth_cuts import cloth_cut, neck_cut, past_wrist, trim_cut
+from signgen.synthetic.cloth_shell import ARM_BONES, NECK_BONES, Shell, shell
 from signgen.synthetic.folds import Folds, fold_height, folds_of
 from signgen.synthetic.looks import Look
 from signgen.synthetic.mesh import (
     CLOTH,
     Patch,
-    boundary,
     dense_weights,
     hanging,
     join,
     lined,
     mean_of_pairs,
-    neighbours,
     plain_patch,
     refined,
     smooth,
-    sparse_weights,
-    subdivide,
 )
 from signgen.synthetic.noise import noise_at, smoothstep
 from signgen.synthetic.trimmings import chest_seat, neck_seat, opening_half, trimmings
 
 CHEST_Z, WAIST_Z = 0.52, 0.30  # canonical heights between which the trunk is made straight, and below
-CUFF_LENGTH = 0.09  # metres before the wrist over which a sleeve comes to lie on the skin
 HEM = 0.60  # metres by which the trunk's lower end is drawn out, so that it leaves the frame
-_ARM_BONES = [
-    bone_index[f"{bone}.{side}"]
-    for side in "LR"
-    for bone in ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")
-]
-_NECK_BONES = [bone_index[bone] for bone in ("neck01", "neck02", "neck03", "head")]
 INSIDE = 0.050  # metres from a neckline or a cuff within which the inside of the cloth can be seen
 UNDER_DEPTH = 0.007  # metres by which skin under cloth is pushed in
-
-
-@dataclass(frozen=True)
-class Shell:
-    """The subdivided clothing shell of the template: m vertices, each the mean of a pair of template vertices."""
-
-    faces: np.ndarray
-    pairs: np.ndarray
-    table: np.ndarray  # neighbours
-    rim: np.ndarray  # vertices on its open edges
-    canonical: np.ndarray
-    weights: np.ndarray
-    bones: np.ndarray
-    arm: np.ndarray  # share 0..1 of a vertex that follows the arms
-    neck: np.ndarray  # share 0..1 that follows neck and head
-    skin: np.ndarray  # nearest skin vertex close to a wrist, -1 elsewhere
-    cling: np.ndarray  # share 0..1 by which a cuff lies on and moves with that skin
-
-
-def _nearest_skin(points: np.ndarray) -> np.ndarray:
-    """Index (n,) of the arm's skin vertex nearest to each canonical point near a wrist, -1 away from the wrists."""
-    shared = template()
-    arms = np.flatnonzero(
-        (past_wrist(shared.canonical[: shared.skin]) > -0.12) & (np.abs(shared.canonical[: shared.skin, 0]) > 0.3)
-    )
-    near = np.flatnonzero(past_wrist(points) > -CUFF_LENGTH)
-    distance = ((points[near, None] - shared.canonical[None, arms]) ** 2).sum(2)
-    out = np.full(len(points), -1)
-    out[near] = arms[distance.argmin(1)]
-    return out
-
-
-@lru_cache(maxsize=1)
-def shell() -> Shell:
-    """Built once a process; its skinning is smoother than the body's, which lets cloth bend over joints."""
-    shared = template()
-    faces, pairs = subdivide(shared.cloth_faces)
-    table, rim = neighbours(faces, len(pairs)), boundary(faces)
-    canonical, body_weights = mean_of_pairs(shared.canonical, pairs), dense_weights(shared.weights, shared.bones)
-    dense = smooth(mean_of_pairs(body_weights, pairs), table, rim, 3)
-    skin = _nearest_skin(canonical)
-    cling = np.where(skin >= 0, smoothstep(-CUFF_LENGTH, -0.5 * CUFF_LENGTH, past_wrist(canonical)), 0)
-    dense += cling[:, None] * (body_weights[skin] - dense)
-    weights, bones = sparse_weights(dense)
-    arm, neck = dense[:, _ARM_BONES].sum(1), dense[:, _NECK_BONES].sum(1)
-    return Shell(faces, pairs, table, rim, canonical, weights, bones, arm, neck, skin, cling)
-
-
-@lru_cache(maxsize=1)
-def _forearms() -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """Canonical wrist position and forearm direction, left and right."""
-    heads = template().heads
-    out = []
-    for side in "LR":
-        wrist = heads[bone_index[f"wrist.{side}"]]
-        along = wrist - heads[bone_index[f"lowerarm01.{side}"]]
-        out.append((wrist, along / np.linalg.norm(along)))
-    return tuple(out)
-
-
-def past_wrist(points: np.ndarray) -> np.ndarray:
-    """How far (n,) canonical points lie past the wrist joint along the forearm, metres; far negative off the arms."""
-    out = np.full(len(points), -1.0)
-    for (wrist, along), mine in zip(_forearms(), (points[:, 0] > 0.30, points[:, 0] < -0.30), strict=True):
-        out = np.where(mine, (points - wrist) @ along, out)
-    return out
-
-
-def neck_cut(neckline: str, points: np.ndarray) -> np.ndarray:
-    """Signed distance (n,) in metres at canonical points: cloth above 0, the neck's opening below."""
-    x, y, z = points.T
-    if neckline == "turtle":
-        return (0.838 + 0.22 * (y + 0.10)) - z
-    if neckline in ("shirt", "vest", "suit", "blouse"):
-        collar = (0.800 + 0.42 * (y + 0.10)) - z
-        deep = {"shirt": 0.725, "blouse": 0.665}.get(neckline, 0.760)
-        opening = np.abs(x) - np.clip(0.36 * (z - deep), 0, 0.05)
-        return np.where(y < -0.03, np.minimum(collar, opening), collar)
-    wide, deep = (0.082, 0.082) if neckline in ("crew", "jacket") else (0.088, 0.086)
-    ring = (np.sqrt((x / wide) ** 2 + ((y + 0.030) / deep) ** 2) - 1) * 0.08
-    ring = np.where(z < 0.70, 1.0, ring)
-    if neckline == "vee":
-        ring = np.minimum(ring, np.where(y < -0.01, (np.abs(x) - 0.080 * (z - 0.64) / 0.16) * 0.9, 1.0))
-    return np.where((np.abs(x) < 0.16) & (z > 0.60), ring, 1.0)
-
-
-def cloth_cut(look: Look, points: np.ndarray) -> np.ndarray:
-    """Signed distance (n,): where the cloth is, between the neckline and the cuffs."""
-    return np.minimum(neck_cut(look.neckline, points), look.cuff - past_wrist(points))
-
-
-def _trim(look: Look, points: np.ndarray) -> np.ndarray:
-    """Signed distance (n,) of the second colour: what the opening of a jacket or a waistcoat shows."""
-    x, y, z = points.T
-    if look.neckline not in ("jacket", "suit", "vest"):
-        return np.full(len(points), -1.0)
-    front = np.where(y < -0.02, 0.0, -1.0)
-    opening = np.minimum(opening_half(z, look.closed) - np.abs(x), 0.02) + front
-    if look.neckline == "suit":
-        return opening
-    if look.neckline == "jacket":
-        return opening
-    round_neck = np.where(z > 0.72, 0.105 - np.hypot(x, y + 0.03), -1.0)  # which a waistcoat leaves free
-    return np.maximum(opening, round_neck)
 
 
 def _thickness(look: Look, suit: Shell) -> np.ndarray:
@@ -159,7 +45,7 @@ def _thickness(look: Look, suit: Shell) -> np.ndarray:
     cuff = look.cuff - past_wrist(points)
     thick = np.where(cuff < 0.06, 0.0045 + (thick - 0.0045) * smoothstep(0.0, 0.06, cuff), thick)
     if look.neckline in ("jacket", "suit", "vest"):
-        thick += 0.006 * smoothstep(0.015, -0.015, _trim(look, points)) * (1 - suit.arm)
+        thick += 0.006 * smoothstep(0.015, -0.015, trim_cut(look, points)) * (1 - suit.arm)
     wide = 0.014 * (noise_at(points, 12, look.seed) - 0.5) + 0.006 * (noise_at(points, 26, look.seed + 1) - 0.5)
     calm = (1 - 0.75 * smoothstep(0.1, 0.5, suit.neck)) * smoothstep(0.0, 0.05, cuff) * (1 - 0.6 * shoulder) * edge
     return thick + wide * calm
@@ -217,7 +103,7 @@ def _weight_on(patch: Patch, bones: list[int]) -> np.ndarray:
 def _lift(look: Look, patch: Patch) -> np.ndarray:
     """Height (n,) of full folds, metres: none along neckline and cuffs and beneath what is sewn onto the front."""
     points = patch.canonical
-    height = fold_height(points, _weight_on(patch, _ARM_BONES), _weight_on(patch, _NECK_BONES), look.folds, look.seed)
+    height = fold_height(points, _weight_on(patch, ARM_BONES), _weight_on(patch, NECK_BONES), look.folds, look.seed)
     edge = np.minimum(neck_cut(look.neckline, points), 2 * (look.cuff - past_wrist(points)))
     calm = smoothstep(0.0, 0.04, edge)
     if look.neckline in ("shirt", "blouse", "vest", "jacket", "suit"):
@@ -247,14 +133,14 @@ def clothes(look: Look, rest: np.ndarray) -> Garment:
         patch = refined(
             patch,
             _crossed(cloth_cut(look, patch.canonical), patch.faces)
-            | _crossed(_trim(look, patch.canonical), patch.faces),
+            | _crossed(trim_cut(look, patch.canonical), patch.faces),
         )
-    patch.cut, patch.trim = cloth_cut(look, patch.canonical), _trim(look, patch.canonical)
+    patch.cut, patch.trim = cloth_cut(look, patch.canonical), trim_cut(look, patch.canonical)
     edge = (patch.cut[patch.faces] < INSIDE).all(1)
     tied = hanging(patch)
     fronts = np.unique(patch.faces[edge])
     backs = np.stack([len(patch.vertices) + np.arange(len(fronts)), fronts, fronts], 1)
-    folds = folds_of(patch, _weight_on(patch, _ARM_BONES), _lift(look, patch), np.concatenate([tied, backs]))
+    folds = folds_of(patch, _weight_on(patch, ARM_BONES), _lift(look, patch), np.concatenate([tied, backs]))
     weights = dense_weights(suit.weights, suit.bones)
     sewn = trimmings(
         look,

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from signgen.synthetic.body import LEFT_EYE, RIGHT_EYE, SKIN_END, TEETH, TONGUE_END, template
-from signgen.synthetic.hair import hairline
+from signgen.synthetic.hairline import hairline
 from signgen.synthetic.looks import Look
 from signgen.synthetic.mesh import EYE, MOUTH, SKIN
 from signgen.synthetic.noise import noise_at, smoothstep

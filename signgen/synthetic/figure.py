@@ -13,10 +13,14 @@ from signgen.synthetic.body import bone_index, vertex_normals
 from signgen.synthetic.camera import NATIVE, Camera
 from signgen.synthetic.folds import crease, creased_look
 from signgen.synthetic.landmarks import confidences, keypoints_3d
+from signgen.synthetic.light import studio_light
+from signgen.synthetic.paint import paint_of
 from signgen.synthetic.raster import rasterise
-from signgen.synthetic.shade import GAMMA, Shadow, occlusion, paint_of, shade, shadow_map, studio_light
+from signgen.synthetic.shade import shade
+from signgen.synthetic.shadows import Shadow, occlusion, shadow_map
 from signgen.synthetic.signer import Signer
 
+GAMMA = 0.80  # displayed = linear ** GAMMA
 FINISH_BLUR = 0.45  # native pixels, standard deviation
 MANY_POSES = 4  # from this many sub-frames on each gives one sample a pixel, at its own place within the pixel
 FULL_BLUR = 25.0  # native pixels of travel in one exposure that take the most from a keypoint's confidence

@@ -3,82 +3,33 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
 
-Colour = tuple[float, float, float]  # linear albedo 0..1
+from signgen.synthetic.palettes import (
+    CLOTHS,
+    DARK_HAIR,
+    FAIR_HAIR,
+    GREY_HAIR,
+    IRISES,
+    LIGHT_CLOTHS,
+    SHIRTS,
+    SKINS,
+    TIES,
+    UNDER_CLOTHS,
+    Colour,
+    as_colour,
+    mixed,
+    pick,
+    varied,
+)
 
 NECKLINES = ("turtle", "crew", "vee", "shirt", "blouse", "vest", "jacket", "suit")
 MENS_HAIR = ("cropped", "short", "side", "full", "quiff", "receding", "curly", "bald")
 WOMENS_HAIR = ("bob", "long", "wavy", "tied", "pony", "bun", "fringe", "side", "curly", "afro")
 BEARDS = ("none", "stubble", "full", "goatee", "moustache")
-
-_SKIN = {
-    "caucasian": ((0.83, 0.55, 0.41), (0.74, 0.45, 0.31)),
-    "asian": ((0.81, 0.55, 0.40), (0.70, 0.45, 0.30)),
-    "african": ((0.55, 0.33, 0.22), (0.34, 0.195, 0.135)),
-}
-_DARK_HAIR: tuple[Colour, ...] = ((0.030, 0.024, 0.022), (0.050, 0.034, 0.026), (0.075, 0.045, 0.030))
-_FAIR_HAIR: tuple[Colour, ...] = (
-    (0.130, 0.080, 0.045),
-    (0.200, 0.125, 0.065),
-    (0.360, 0.235, 0.125),
-    (0.470, 0.325, 0.195),
-    (0.270, 0.095, 0.040),
-    (0.085, 0.050, 0.032),
-)
-_GREY_HAIR: Colour = (0.300, 0.290, 0.280)
-_CLOTH: tuple[Colour, ...] = (  # mostly dark, as signers wear them on television
-    (0.052, 0.049, 0.047),
-    (0.075, 0.056, 0.040),
-    (0.044, 0.048, 0.066),
-    (0.090, 0.087, 0.084),
-    (0.080, 0.036, 0.052),
-    (0.040, 0.066, 0.062),
-    (0.064, 0.042, 0.092),
-    (0.100, 0.076, 0.058),
-    (0.052, 0.064, 0.105),
-    (0.100, 0.038, 0.038),
-    (0.055, 0.070, 0.046),
-    (0.135, 0.135, 0.142),
-)
-_LIGHT_CLOTH: tuple[Colour, ...] = (
-    (0.24, 0.25, 0.27),
-    (0.10, 0.16, 0.30),
-    (0.32, 0.27, 0.21),
-    (0.14, 0.24, 0.24),
-    (0.30, 0.14, 0.14),
-    (0.20, 0.18, 0.28),
-)
-_UNDER: tuple[Colour, ...] = (
-    (0.16, 0.16, 0.17),
-    (0.30, 0.30, 0.32),
-    (0.035, 0.035, 0.038),
-    (0.17, 0.080, 0.085),
-    (0.10, 0.13, 0.19),
-    (0.50, 0.50, 0.51),
-)
-_SHIRT: tuple[Colour, ...] = (
-    (0.60, 0.60, 0.61),
-    (0.38, 0.46, 0.58),
-    (0.30, 0.31, 0.33),
-    (0.075, 0.045, 0.100),
-    (0.042, 0.042, 0.048),
-    (0.060, 0.085, 0.160),
-    (0.130, 0.045, 0.055),
-    (0.110, 0.110, 0.120),
-)
-_TIE: tuple[Colour, ...] = (
-    (0.060, 0.058, 0.066),
-    (0.030, 0.038, 0.080),
-    (0.120, 0.030, 0.040),
-    (0.140, 0.140, 0.150),
-    (0.040, 0.070, 0.060),
-)
-_IRIS: tuple[Colour, ...] = ((0.12, 0.18, 0.23), (0.10, 0.14, 0.09), (0.09, 0.050, 0.028), (0.06, 0.035, 0.022))
 
 
 @dataclass(frozen=True)
@@ -142,22 +93,6 @@ class _ClothesLook(TypedDict):
     folds: float
 
 
-def _colour(values: Iterable[float]) -> Colour:
-    r, g, b = (float(value) for value in values)
-    return r, g, b
-
-
-def _mixed(rng: np.random.Generator, low: Colour, high: Colour) -> np.ndarray:
-    share = rng.random()
-    return np.array(low) * (1 - share) + np.array(high) * share
-
-
-def _varied(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
-    """Another brightness and, less so, another hue."""
-    r, g, b = np.clip(np.array(colour) * np.exp(rng.normal(0, amount) + rng.normal(0, 0.3 * amount, 3)), 0.015, 0.9)
-    return float(r), float(g), float(b)
-
-
 def _origin(phenotype: dict[str, float]) -> str:
     return max(("caucasian", "african", "asian"), key=lambda key: phenotype[key])
 
@@ -176,11 +111,11 @@ def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -
             else (("cropped", "curly", "bald"), (4, 2, 1))
         )
     style = str(rng.choice(styles, p=np.array(odds) / sum(odds)))
-    colours = _FAIR_HAIR if origin == "caucasian" and rng.random() < 0.7 else _DARK_HAIR
-    colour = _varied(rng, colours[rng.integers(len(colours))], 0.05)
+    colours = FAIR_HAIR if origin == "caucasian" and rng.random() < 0.7 else DARK_HAIR
+    colour = varied(rng, colours[rng.integers(len(colours))], 0.05)
     if age > 0.76 and rng.random() < 0.6:
         grey = rng.uniform(0.4, 0.9)
-        colour = _colour((1 - grey) * own + grey * other for own, other in zip(colour, _GREY_HAIR, strict=True))
+        colour = as_colour((1 - grey) * own + grey * other for own, other in zip(colour, GREY_HAIR, strict=True))
     volume = {
         "cropped": 0.004,
         "short": 0.010,
@@ -207,27 +142,23 @@ def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -
     }
 
 
-def _pick(rng: np.random.Generator, colours: tuple[Colour, ...], amount: float) -> Colour:
-    return _varied(rng, colours[rng.integers(len(colours))], amount)
-
-
 def _draw_clothes(rng: np.random.Generator, woman: bool) -> _ClothesLook:
     """Cut and colours; jumpers are mostly dark, shirts may be light."""
     odds = (2, 3.5, 3, 1, 2.5, 0.5, 2.5, 0.5) if woman else (3, 2.5, 1.5, 3, 0, 2.2, 1.5, 1.8)
     neckline = str(rng.choice(NECKLINES, p=np.array(odds) / sum(odds)))
-    cloth = _pick(rng, _LIGHT_CLOTH if rng.random() < 0.15 else _CLOTH, 0.12)
-    shirt, second = _pick(rng, _SHIRT, 0.10), _pick(rng, _UNDER, 0.10)
+    cloth = pick(rng, LIGHT_CLOTHS if rng.random() < 0.15 else CLOTHS, 0.12)
+    shirt, second = pick(rng, SHIRTS, 0.10), pick(rng, UNDER_CLOTHS, 0.10)
     sleeves, tie = cloth, neckline in ("shirt", "vest", "suit") and not woman and rng.random() < 0.55
     if neckline in ("shirt", "blouse"):
         cloth = sleeves = shirt
     elif neckline == "vest":
         sleeves = second = shirt
-        cloth = _pick(rng, _CLOTH, 0.10)
+        cloth = pick(rng, CLOTHS, 0.10)
     elif neckline == "suit":
-        cloth = sleeves = _pick(rng, _CLOTH, 0.10)
+        cloth = sleeves = pick(rng, CLOTHS, 0.10)
         second = shirt
     elif neckline == "vee" and rng.random() < 0.25:
-        sleeves = _pick(rng, _CLOTH, 0.12)
+        sleeves = pick(rng, CLOTHS, 0.12)
     pale = float(rng.choice([0.06, 0.25, 0.5]))
     rolled = neckline in ("shirt", "blouse", "crew") and rng.random() < 0.2
     return {
@@ -237,7 +168,7 @@ def _draw_clothes(rng: np.random.Generator, woman: bool) -> _ClothesLook:
         "second": second,
         "shirt": shirt,
         "tie": bool(tie),
-        "tie_colour": _pick(rng, _TIE, 0.15),
+        "tie_colour": pick(rng, TIES, 0.15),
         "button": (pale, pale, pale),
         "closed": float(rng.uniform(0.38, 0.50)),
         "bulk": float(rng.uniform(0.008, 0.013)),
@@ -251,20 +182,20 @@ def draw_look(name: str, phenotype: dict[str, float]) -> Look:
     seed = zlib.crc32(name.encode())
     rng = np.random.default_rng(seed)
     origin, woman = _origin(phenotype), phenotype["gender"] > 0.5
-    skin = _mixed(rng, *_SKIN[origin])
+    skin = mixed(rng, *SKINS[origin])
     redness = np.array([0.93, 0.66, 0.74]) if woman else np.array([0.90, 0.70, 0.76])
     style = "none" if woman else str(rng.choice(BEARDS, p=(0.32, 0.28, 0.18, 0.12, 0.10)))
     dense = float(rng.uniform(0.12, 0.35) if style == "stubble" else rng.uniform(0.6, 0.9))
-    iris = _IRIS[rng.integers(len(_IRIS))] if origin == "caucasian" else _IRIS[rng.integers(2, 4)]
+    iris = IRISES[rng.integers(len(IRISES))] if origin == "caucasian" else IRISES[rng.integers(2, 4)]
     return Look(
-        skin=_colour(skin),
-        lips=_colour(skin * redness),
-        iris=_varied(rng, iris, 0.15),
+        skin=as_colour(skin),
+        lips=as_colour(skin * redness),
+        iris=varied(rng, iris, 0.15),
         beard=0.0 if style == "none" else dense,
         beard_style=style,
         wrinkles=float(np.clip(2.6 * (phenotype["age"] - 0.64) + rng.normal(0.12, 0.10), 0.03, 0.75)),
         glasses=str(rng.choice(["none", "round", "square"], p=[0.80, 0.08, 0.12])),
-        frame=_varied(rng, (0.03, 0.025, 0.022) if rng.random() < 0.7 else (0.16, 0.13, 0.12), 0.2),
+        frame=varied(rng, (0.03, 0.025, 0.022) if rng.random() < 0.7 else (0.16, 0.13, 0.12), 0.2),
         seed=seed % 997,
         **_draw_hair(rng, origin, woman, phenotype["age"]),
         **_draw_clothes(rng, woman),

@@ -1,128 +1,19 @@
-"""Light: albedo by material, a wrapped key light with a shadow map, fill, ambient and screen-space occlusion."""
+"""Light on samples of the surface: albedo by material, a wrapped key light with its shadow, fill and ambient light.
+
+All of it is inlined into `shade`. Numba keeps its compiled form on disk until this very file changes, so the parts stay
+together here; after a change to `value_noise` the kept form has to be deleted.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numba as nb
-import numpy as np
 
-from signgen.synthetic.body import template
 from signgen.synthetic.mesh import CLOTH, EYE, HAIR, SKIN, TEETH
 from signgen.synthetic.noise import value_noise
-from signgen.synthetic.raster import box_blur, cast
 
-GAMMA = 0.80  # displayed = linear ** GAMMA
-SHADOW_SIZE, SHADOW_METRES, SHADOW_BIAS = 104, 1.35, 0.018
-SHADOW_CENTRE = np.array([0.0, -0.10, 0.70])
-BACKDROP_DEPTH = 0.30
-BROW_LANDMARKS = (255, 206, 204, 205, 208)  # hm08 ids of the person's right brow, outer to inner
-BROW_LOWERED = np.array([0.0005, 0.0015, 0.0025, 0.0030, 0.0045])
-BROW_WIDTH = np.array([0.0010, 0.0019, 0.0026, 0.0031, 0.0029])
-
-Triple = tuple[float, float, float]  # tuples, not arrays: compiled loops read them without counting references
-
-
-class Paint(NamedTuple):
-    """Per-signer colours the shader needs beside those of the vertices; linear."""
-
-    brows: Triple
-    brow_line: np.ndarray  # (5, 3): |x|, z, half-width in canonical metres
-    iris: Triple
-    eyes: tuple[Triple, Triple]  # canonical cornea poles, left and right
-    second: Triple  # trim colour of cloth
-    beard: Triple
-    wrinkles: float
-    seed: float
-
-
-class Light(NamedTuple):
-    """Unit directions towards the lights and their strengths."""
-
-    key: Triple
-    fill: Triple
-    key_power: float
-    fill_power: float
-    ambient: float
-
-
-class Shadow(NamedTuple):
-    """Orthographic depth map seen from the key light."""
-
-    depth: np.ndarray  # (S, S)
-    axes: tuple[Triple, Triple, Triple]  # right, down, away from the light
-    origin: tuple[float, float]
-    scale: float  # pixels a metre
-
-
-def _triple(values) -> Triple:
-    x, y, z = (float(value) for value in values)
-    return x, y, z
-
-
-def unit(vector) -> np.ndarray:
-    """A vector of length 1."""
-    vector = np.asarray(vector, np.float64)
-    return vector / np.linalg.norm(vector)
-
-
-def studio_light(seed: int) -> Light:
-    """Key light from the viewer's upper left, with a little variation by seed."""
-    rng = np.random.default_rng([seed, 47])
-    key = unit(np.array([-0.45, -0.75, 0.62]) + rng.normal(0, 0.06, 3))
-    gain = float(rng.uniform(0.94, 1.06))
-    return Light(
-        _triple(key),
-        _triple(unit([0.75, -0.65, 0.10])),
-        0.78 * gain,
-        float(rng.uniform(0.30, 0.38)),
-        float(rng.uniform(0.28, 0.32)),
-    )
-
-
-def paint_of(look) -> Paint:
-    """The shader's colours for a `Look`."""
-    shared = template()
-    brow = shared.canonical[shared.new[list(BROW_LANDMARKS)]]
-    line = np.stack([np.abs(brow[:, 0]), brow[:, 2] - BROW_LOWERED, BROW_WIDTH], 1)
-    left, right = shared.canonical[shared.new[[14607, 14679]]]
-    return Paint(
-        _triple(look.brows),
-        line,
-        _triple(look.iris),
-        (_triple(left), _triple(right)),
-        _triple(look.second),
-        _triple(0.8 * channel for channel in look.hair_colour),
-        float(look.wrinkles),
-        float(look.seed),
-    )
-
-
-def shadow_map(vertices: np.ndarray, faces: np.ndarray, light: Light) -> Shadow:
-    """Depth of the posed faces (C, 3) seen from the key light."""
-    away = -np.array(light.key)
-    right = unit(np.cross([0, 0, 1], away))
-    down = np.cross(away, right)
-    scale = SHADOW_SIZE / SHADOW_METRES
-    origin = np.array([SHADOW_CENTRE @ right, SHADOW_CENTRE @ down]) - SHADOW_METRES / 2
-    axes = np.stack([right, down, away]).astype(np.float32)
-    points = vertices @ axes.T
-    points[:, :2] = (points[:, :2] - origin.astype(np.float32)) * np.float32(scale)
-    depth = np.empty((SHADOW_SIZE, SHADOW_SIZE), np.float32)
-    cast(points, faces, depth)
-    turned = _triple(axes[0]), _triple(axes[1]), _triple(axes[2])
-    return Shadow(depth, turned, (float(origin[0]), float(origin[1])), scale)
-
-
-def occlusion(depth: np.ndarray, pixel: float) -> np.ndarray:
-    """Factor (H, W) that darkens what lies behind its surroundings; `pixel` = buffer pixels of one native pixel."""
-    clamped = np.minimum(depth, np.float32(BACKDROP_DEPTH))
-    total = np.zeros_like(clamped)
-    for radius, strength in ((4, 11.0), (12, 5.0)):
-        behind = clamped - box_blur(clamped, max(1, round(radius * pixel)))
-        total += np.float32(strength) * np.clip(behind, 0, np.float32(0.15))
-    return np.exp(-total)
+SHADOW_BIAS = 0.018  # metres by which a point must lie behind the shadow map to be dark
 
 
 @nb.njit(fastmath=True, cache=True, inline="always")

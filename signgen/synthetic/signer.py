@@ -19,7 +19,8 @@ from signgen.synthetic.body import (
     template,
     vertex_normals,
 )
-from signgen.synthetic.clothes import CHEST_Z, UNDER_DEPTH, cloth_cut, clothes, neck_cut, past_wrist
+from signgen.synthetic.cloth_cuts import cloth_cut, neck_cut, past_wrist
+from signgen.synthetic.clothes import CHEST_Z, UNDER_DEPTH, clothes
 from signgen.synthetic.complexion import beard_growth, body_material, complexion, hm08_between, is_hand, is_head
 from signgen.synthetic.folds import Folds
 from signgen.synthetic.glasses import glasses_patch

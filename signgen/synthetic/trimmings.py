@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signgen.synthetic.looks import Colour, Look
+from signgen.synthetic.looks import Look
 from signgen.synthetic.mesh import CLOTH, Patch, lined, plain_patch, sparse_weights
+from signgen.synthetic.palettes import Colour
 
 NECK_Y = -0.030  # canonical y of the axis round which a collar lies
 NECK_RADIUS = 0.075  # metres of arc that one radian counts for in a fit
