@@ -17,9 +17,10 @@ from signgen.data.cache import build_cache
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LEFT_HAND, MIRROR, RIGHT_HAND
 from signgen.metrics.hand_detectors import hand_boxes
-from signgen.metrics.handshapes import load_handshape_classifier, read_shape_labels, shape_names_in
-from signgen.metrics.handshapes.classifier import HandshapeClassifier
+from signgen.metrics.handshapes import load_handshape_classifier, read_shape_labels, report, shape_names_in
+from signgen.metrics.handshapes.classifier import WEIGHTS, HandshapeClassifier
 from signgen.metrics.handshapes.network import CROP, HandshapeNetwork
+from signgen.synthetic.dataset import Plan, write_dataset
 
 SIZE = (120, 140)
 SHAPES = ("bar", "dot", "rare")
@@ -191,3 +192,27 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
 def test_the_signature_names_the_weights(trained: Path) -> None:
     digest = hashlib.sha256((trained / "model.safetensors").read_bytes()).hexdigest()[:12]
     assert digest in load_handshape_classifier(trained).signature
+
+
+# ---- the shipped weights ---------------------------------------------------------------------------------------------
+
+
+def test_published_figures_are_those_of_the_shipped_weights() -> None:
+    classifier, measured = load_handshape_classifier(), report()
+    assert measured["signature"] == classifier.signature
+    assert measured["parameters"] == sum(p.numel() for p in classifier.network.parameters())
+    assert (WEIGHTS / "model.safetensors").stat().st_size <= 1.5 * 2**20
+    card = (WEIGHTS / "README.md").read_text(encoding="utf-8")
+    assert hashlib.sha256((WEIGHTS / "model.safetensors").read_bytes()).hexdigest()[:12] in card
+    assert f"{len(classifier.shapes)} shapes" in card
+    for kind in ("known", "new"):
+        for figures in measured["held_out"][kind].values():
+            assert f"{100 * figures['accuracy']:.1f} %" in card
+
+
+def test_shipped_weights_tell_the_shapes_of_signers_whom_they_never_saw(tool: ModuleType, tmp_path: Path) -> None:
+    plan = Plan(43, "test", ("h03", "h07"), frames=(24, 24))
+    write_dataset(tmp_path, plan, 2)
+    figures = tool.measure(load_handshape_classifier(), tmp_path, "test")
+    assert figures["hands"] >= 30
+    assert figures["accuracy"] >= 0.7
