@@ -15,7 +15,7 @@ from signgen.commands.common import common_options, emit, progress
 def command(config: str, settings: tuple[str, ...], resume: bool, as_json: bool) -> None:
     """Train the stage that CONFIG (a YAML file, see configs/) describes.
 
-    Stages build on each other: autoencoder, fusion, denoiser, video. Checkpoints, contact sheets and a log
+    Stages build on each other: autoencoder, fusion, denoiser, video, distill. Checkpoints, contact sheets and a log
     are in the output folder; the trained parts are in its folder model.
     """
     from signgen import config as configuration
