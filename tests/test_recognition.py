@@ -217,8 +217,10 @@ def test_training_learns_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_the_shipped_recogniser_reads_drawn_sentences_that_it_was_not_trained_on() -> None:
     recogniser = Recogniser.load()
-    assert set(glosses()) - set(recogniser.glosses) == {"KOMMEN"}  # as its card says
+    assert recogniser.glosses == tuple(sorted(glosses()))  # drawn content of another version needs other weights
     assert (WEIGHTS / "model.safetensors").stat().st_size <= 2.5 * 2**20
-    plan = Plan(14, "dev", pick_signers("24", "dev"))
-    heard = [recogniser.recognise(image for image, _ in draw_clip(plan, index)) for index in (0, 2)]
-    assert word_error_rate([plan.score(index).glosses for index in (0, 2)], heard).errors <= 1
+    plan, clips = Plan(14, "dev", pick_signers("24", "dev")), range(5)
+    said = [plan.score(index).glosses for index in clips]
+    heard = [recogniser.recognise(image for image, _ in draw_clip(plan, index)) for index in clips]
+    right, chance = word_error_rate(said, heard), word_error_rate([*said[1:], said[0]], heard)
+    assert right.errors <= chance.errors - right.words / 3  # a third of the words more than in somebody else's sentence
