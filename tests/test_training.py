@@ -275,7 +275,7 @@ def test_zoomed_items_train_and_a_new_decoder_keeps_the_latents(
     assert line["zoom_latent"] > 0
     smaller = {**TINY_VAE, "decoder_widths": [4, 8], "decoder_blocks": [0, 1]}
     again = _config(
-        data, tmp_path / "decoder", "autoencoder", model=smaller, start={"autoencoder": starts["autoencoder"]}
+        data, tmp_path / "decoder", "autoencoder", model=smaller, start={"encoder": starts["autoencoder"]}
     )
     run_stage(again)
     old, new = (FrameAutoencoder.from_pretrained(f) for f in (starts["autoencoder"], tmp_path / "decoder/model/vae"))
@@ -283,3 +283,22 @@ def test_zoomed_items_train_and_a_new_decoder_keeps_the_latents(
     assert torch.equal(old.encode(frames).latent_dist.mode(), new.encode(frames).latent_dist.mode())
     assert sum(p.numel() for p in new.decoder.parameters()) < sum(p.numel() for p in old.decoder.parameters())
     assert weights_key(old) == weights_key(new)
+
+
+def test_an_autoencoder_goes_on_as_a_whole_and_keeps_its_scale(
+    data: Path, starts: dict[str, str], tmp_path: Path
+) -> None:
+    on = _config(data, tmp_path / "on", "autoencoder", model=TINY_VAE, start={"autoencoder": starts["autoencoder"]})
+    run_stage(on)
+    old, new = (FrameAutoencoder.from_pretrained(f) for f in (starts["autoencoder"], tmp_path / "on/model/vae"))
+    assert torch.equal(old.scale.mean, new.scale.mean)
+    assert torch.equal(old.scale.deviation, new.scale.deviation)
+    for part in ("encoder", "decoder"):
+        before, after = getattr(old, part).state_dict(), getattr(new, part).state_dict()
+        assert not any(torch.equal(before[name], after[name]) for name in before)
+    other = _config(
+        data, tmp_path / "other", "autoencoder", model={**TINY_VAE, "widths": [12, 8]},
+        start={"autoencoder": starts["autoencoder"]},
+    )  # fmt: skip
+    with pytest.raises(InputError, match="both must be alike"):
+        run_stage(other)

@@ -31,7 +31,9 @@ class AutoencoderTask(Task):
             raise InputError(config.data, got, f"this stage trains on crops of {CROP} pixels: draw larger frames")
         self.trainable = FrameAutoencoder(**config.model)
         if "autoencoder" in config.start:
-            _keep_latents(self.trainable, config.start["autoencoder"])
+            _go_on(self.trainable, config.start["autoencoder"])
+        elif "encoder" in config.start:
+            _keep_latents(self.trainable, config.start["encoder"])
         self.trainable.to(device, memory_format=torch.channels_last)
 
     def loss(self, network: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -67,17 +69,39 @@ class AutoencoderTask(Task):
         self.trainable.save_pretrained(folder / "vae")
 
 
+def _go_on(autoencoder: FrameAutoencoder, folder: str) -> None:
+    """Starts from the whole of ``folder``. The latents' scale stays: what was trained on them finds them little moved."""
+    _keep_latents(autoencoder, folder)
+    autoencoder.encoder.requires_grad_(True)
+
+
 def _keep_latents(autoencoder: FrameAutoencoder, folder: str) -> None:
-    """Takes encoder and latent scale from ``folder`` and freezes them: a new decoder of the same latents trains."""
+    """Takes encoder and latent scale from ``folder`` and freezes them: a decoder of the same latents trains.
+
+    The decoder comes from ``folder`` too where it has the same shape.
+    """
     known = FrameAutoencoder.from_pretrained(folder)
+    if _encoder(known) != _encoder(autoencoder):
+        got = f"an encoder of widths, blocks, channels and fold {_encoder(known)}"
+        raise InputError(folder, got, f"the configuration's model has {_encoder(autoencoder)}: both must be alike")
     for name in ("encoder", "scale"):
         getattr(autoencoder, name).load_state_dict(getattr(known, name).state_dict())
     autoencoder.encoder.requires_grad_(False)
     autoencoder.scale.momentum = 0.0
-    if known.config.decoder_blocks == autoencoder.config.decoder_blocks and (
-        known.config.decoder_widths or known.config.widths
-    ) == (autoencoder.config.decoder_widths or autoencoder.config.widths):
+    if _decoder(known) == _decoder(autoencoder):
         autoencoder.decoder.load_state_dict(known.decoder.state_dict())
+
+
+def _encoder(autoencoder: FrameAutoencoder) -> tuple[list[int], list[int], int, int]:
+    """What an encoder's shape depends on."""
+    settings = autoencoder.config
+    return list(settings.widths), list(settings.encoder_blocks), settings.latent_channels, settings.fold
+
+
+def _decoder(autoencoder: FrameAutoencoder) -> tuple[list[int], list[int]]:
+    """What a decoder's shape depends on."""
+    settings = autoencoder.config
+    return list(settings.decoder_widths or settings.widths), list(settings.decoder_blocks)
 
 
 def _shrink(images: Tensor, factor: int) -> Tensor:
