@@ -7,8 +7,10 @@ from typing import Any
 
 from signgen.data.disturbance import Disturbance
 from signgen.errors import InputError
+from signgen.models.canvas import fit_canvas
 
 STAGES = ("autoencoder", "fusion", "denoiser", "video", "distill")
+STARTS = ("autoencoder", "encoder", "fusion", "denoiser", "vae", "unet", "clip", "image_encoder")
 MOST_STEPS = 50  # of a student; a walk along its own estimates is made anew in each step of training
 
 
@@ -17,6 +19,10 @@ class OptimConfig:
     """AdamW with warm-up, a plateau, and a linear decay over the last ``decay`` share of the steps.
 
     A plateau instead of a cosine, so that a run can be extended from any checkpoint without changing its past.
+
+    Attributes:
+        checkpointing: activations are computed again in the backward pass instead of kept: less memory, a third more
+            work.
     """
 
     lr: float = 6e-4
@@ -26,6 +32,7 @@ class OptimConfig:
     ema: float = 0.997
     clip: float = 1.0
     accumulate: int = 1
+    checkpointing: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,10 @@ class LossConfig:
             a third of what it costs in a whole frame. zoom: side of these crops in pixels, a multiple of 8.
         last_step_share: share of windows at the last timestep, where the input is pure noise. With a zero terminal
             SNR that one step is a direct prediction, so this is what a one-step render uses.
-        null_share: items with every condition dropped; drop: share that loses each of pose, source and fusion.
+        late: timesteps other than the last are drawn as u ** late, u even in [0, 1): 1 is even (the papers), less
+            means late ones more often.
+        min_snr: gamma of min-SNR weighting (Hang et al. 2023); 0 weighs all timesteps alike.
+        null_share: windows with every condition dropped; drop: share that loses each of pose, source and fusion.
         temperature: tau of InfoNCE (FPDM eq. 3, 6). source_enhanced: eq. 6 instead of eq. 3.
         mask_near: frames of one clip closer than this are no negatives of each other.
         student_steps: how many evaluations a frame the student is made for; each window draws one of these numbers, so
@@ -61,6 +71,8 @@ class LossConfig:
     zooms: int = 0
     zoom: int = 112
     last_step_share: float = 1.0
+    late: float = 0.7
+    min_snr: float = 0.0
     null_share: float = 0.0
     drop: float = 0.0
     temperature: float = 0.07
@@ -79,11 +91,16 @@ class TrainConfig:
     Attributes:
         stage: what trains: autoencoder, fusion, denoiser, video or distill.
         data: a data set in PHOENIX14T's layout with ``keypoints/``; output: folder of the run.
-        model: settings of the stage's own network, passed to its constructor; start: folder of a pipeline or of an
-            earlier stage's ``model`` folder, for what this stage builds on (keys: autoencoder, fusion, denoiser).
+        model: settings of the stage's own network, passed to its constructor.
+        start: what this stage builds on. Folders of earlier stages: autoencoder, fusion, denoiser. Base weights, each a
+            folder or a hub id: vae (instead of autoencoder), unet, clip, image_encoder; see `signgen.base_weights`.
+        allow_download: base weights that are not on this machine may be fetched from the hub.
+        canvas: (W, H) that frames are scaled to, aspect kept, then padded; None: frames as they are, padded.
+        image_encoder_size: side of the letter-boxed square that ``start.image_encoder`` reads.
         cache: folder for the decoded frames and their latents; beside the data where it is empty.
         views, known: frames of a window, and how many of its first frames may be given as already rendered.
         minutes: stop (and save) after this wall time; 0 means when ``steps`` are done.
+        tensorboard: write the log for TensorBoard too.
     """
 
     stage: str
@@ -101,6 +118,10 @@ class TrainConfig:
     sheet_steps: int = 500
     threads: int = 0
     precision: str = "auto"
+    canvas: tuple[int, ...] | None = None
+    image_encoder_size: int = 518
+    allow_download: bool = False
+    tensorboard: bool = True
     model: dict[str, Any] = field(default_factory=dict)
     start: dict[str, Any] = field(default_factory=dict)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -115,8 +136,17 @@ class TrainConfig:
             raise InputError("steps, batch, views", got, "all must be 1 or more")
         if not 0 <= self.known < max(self.views, 2):
             raise InputError("known", f"got {self.known} of {self.views} views", "at least one view is to be generated")
+        unknown = sorted(set(self.start) - set(STARTS))
+        if unknown:
+            raise InputError("start", f"unknown key {', '.join(map(repr, unknown))}", f"keys are {', '.join(STARTS)}")
+        if self.loss.late <= 0 or self.loss.min_snr < 0:
+            got = f"got {self.loss.late}, {self.loss.min_snr}"
+            raise InputError("loss.late, loss.min_snr", got, "the first is above 0, the second 0 or more")
+        if self.image_encoder_size < 14:
+            raise InputError("image_encoder_size", f"got {self.image_encoder_size}", "give pixels, 14 or more")
         if self.precision not in ("auto", "no", "bf16", "fp16"):
             raise InputError("precision", f"got {self.precision!r}", "it is one of auto, no, bf16, fp16")
+        fit_canvas(1, 1, self.canvas)  # says what is wrong with the canvas
         if self.stage == "distill":
             _check_distillation(self.loss)
 
