@@ -16,7 +16,7 @@ COMMANDS = {
     "render": "Turn keypoints into photo-real signing video.",
     "evaluate": "Score generated video against true video.",
     "convert": "Write keypoints in another file format.",
-    "inspect": "Say what a keypoint file holds and what it lacks.",
+    "inspect": "Say what a keypoint file or a data set holds and what it lacks.",
     "draw": "Draw the pose images that the model sees.",
     "synthesize": "Write a data set of drawn signers with exact keypoints.",
     "train": "Train a stage of the model.",

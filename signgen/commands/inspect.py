@@ -1,31 +1,102 @@
-"""`signgen inspect`: what a keypoint file holds and what it lacks."""
+"""``signgen inspect``: what a keypoint file holds and lacks, and whether a data set is whole."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
 
-from signgen.commands.common import Rate, Size, common_options, emit
+from signgen.commands.common import Rate, Size, common_options, emit, progress
 
 
 @click.command()
-@click.argument("keypoints", metavar="KEYPOINTS")
+@click.argument("path", metavar="KEYPOINTS|DATASET")
 @click.option("--from", "from_format", metavar="FMT", help="Read as this format; found from the content otherwise.")
 @click.option("--clip", metavar="NAME", help="The clip to take from a file of several.")
 @click.option("--frame-size", type=Size(), help="Frame size in pixels, where the file does not say it.")
 @click.option("--fps", type=Rate(), help="Frames per second, where the file does not say it.")
+@click.option(
+    "--keypoints",
+    "places",
+    multiple=True,
+    metavar="FILE|FOLDER",
+    help="DATASET's keypoints: pickles of many clips, or folders; may be repeated. [default: keypoints/]",
+)
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    type=click.Choice(["train", "dev", "test"]),
+    help="Look at this split of DATASET only; may be repeated.",
+)
+@click.option(
+    "--check",
+    type=click.Choice(["names", "ends", "pixels"]),
+    default="ends",
+    show_default=True,
+    help="How closely DATASET's frames are looked at; pixels decodes every one.",
+)
+@click.option("--jobs", type=click.IntRange(1), default=None, help="Processes for that; all cores by default.")
 @common_options
 def command(
-    keypoints: str, from_format: str | None, clip: str | None, frame_size: tuple[int, int] | None, fps: float | None,
-    as_json: bool,
+    path: str, from_format: str | None, clip: str | None, frame_size: tuple[int, int] | None, fps: float | None,
+    places: tuple[str, ...], splits: tuple[str, ...], check: str, jobs: int | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Say what KEYPOINTS holds: format, frames, size, rate, missing parts, points outside of the frame."""
+    """Say what KEYPOINTS holds: format, frames, size, rate, missing parts, points outside of the frame.
+
+    A folder in PHOENIX14T's layout (DATASET) is looked at as a whole: its counts beside the known ones, and every clip
+    with missing or damaged frames, without keypoints, with keypoints of another length, with infinite coordinates or
+    with scores above 1: what is mended, and what is left out.
+    """
+    from signgen.data.phoenix import is_release
+
+    if os.path.isdir(path) and is_release(path):
+        result = _survey(path, places, splits, check, jobs or os.cpu_count() or 1)
+        emit(result, as_json, _survey_text(result))
+        return
     from signgen.keypoints import read_keypoints
     from signgen.keypoints._summary import summary
 
-    result = summary(read_keypoints(keypoints, format=from_format, clip=clip, frame_size=frame_size, fps=fps))
+    result = summary(read_keypoints(path, format=from_format, clip=clip, frame_size=frame_size, fps=fps))
     emit(result, as_json, _text(result))
+
+
+def _survey(
+    path: str, places: tuple[str, ...], wanted: tuple[str, ...], check: str, jobs: int
+) -> dict[str, Any]:  # fmt: skip
+    from signgen.data.phoenix import PhoenixIndex
+    from signgen.data.survey import chosen_splits, keypoint_source, survey
+
+    index = PhoenixIndex(path)
+    splits = chosen_splits(index, wanted)
+    source = keypoint_source(index, places, splits)
+    with progress(sum(len(index.clips(split)) for split in splits), "clips") as advance:
+        return survey(index, splits, source, check, jobs, advance)
+
+
+def _survey_text(result: dict[str, Any]) -> str:
+    """Every clip with something to say, then the table of counts."""
+    lines = []
+    for split, part in result["splits"].items():
+        for state, words in (("left out", part["left_out"]), ("mended", part["mended"])):
+            lines += [f"{split} {name}: {state}: {what}" for name, what in words]
+        lines += [f"{split} {name}: ignored: no frame" for name in part["stray_files"]]
+        lines += [f"{split} {name}: ignored: a folder without a line in the corpus file"
+                  for name in part["folders_without_row"]]  # fmt: skip
+    size = "x".join(map(str, result["frame_size"])) if result["frame_size"] else "no"
+    formats = ", ".join(result["keypoint_formats"]) or "one file a clip"
+    lines.append(f"{result['dataset']}: {size} frames; keypoints: {formats}, "
+                 f"{result['keypoints_of_no_clip']} of no clip here")  # fmt: skip
+    for split, part in result["splits"].items():
+        known = part["phoenix14t"]
+        lines.append(
+            f"  {split}: {part['clips']:,} clips (PHOENIX14T has {known['clips']:,}), {part['frames']:,} frames "
+            f"({known['frames']:,}), {len(part['speakers'])} signers; {part['usable_clips']:,} clips, "
+            f"{part['usable_frames']:,} frames usable, {len(part['left_out']):,} clips left out, "
+            f"{len({name for name, _ in part['mended']}):,} mended"
+        )
+    return "\n".join(lines)
 
 
 def _text(result: dict[str, Any]) -> str:

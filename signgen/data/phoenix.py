@@ -11,6 +11,7 @@ The corpus files are separated by ``|`` and know no quoting. Their column ``vide
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,10 +21,39 @@ from pathlib import Path
 from signgen.errors import InputError
 
 SPLITS = ("train", "dev", "test")
+RELEASE_COUNTS = {"train": (7096, 827_354), "dev": (519, 55_775), "test": (642, 64_627)}  # clips, frames of PHOENIX14T
 _COLUMNS = ("name", "video", "start", "end", "speaker", "orth", "translation")
 _RELEASE = Path("PHOENIX-2014-T-release-v3", "PHOENIX-2014-T")
+_FRAMES = Path("features", "fullFrame-210x260px")
 _FRAME = re.compile(r"images(\d+)\.png")
 _KEYPOINT_SUFFIXES = (".npz", ".json", ".pose", ".pkl")
+
+
+@dataclass(frozen=True)
+class FrameListing:
+    """What a clip's folder holds.
+
+    Attributes:
+        files: ``images<number>.png`` in order of their numbers.
+        missing: numbers from 1 to the last one that no file has.
+        stray: names of everything else, which is ignored.
+    """
+
+    files: tuple[Path, ...]
+    missing: tuple[int, ...]
+    stray: tuple[str, ...]
+
+
+def list_frames(folder: Path) -> FrameListing:
+    """The frames of a clip's folder, or of the folder ``1`` in it, where some tools move them; empty if neither is."""
+    folder = folder / "1" if (folder / "1").is_dir() else folder
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    found = {int(m[1]): name for name in names if (m := _FRAME.fullmatch(name))}
+    numbers = sorted(found)
+    missing = set(range(1, numbers[-1] + 1)) - set(numbers) if numbers else set()
+    frames = set(found.values())
+    stray = tuple(name for name in names if name not in frames)
+    return FrameListing(tuple(folder / found[number] for number in numbers), tuple(sorted(missing)), stray)
 
 
 @dataclass(frozen=True)
@@ -52,15 +82,13 @@ class Clip:
 
         Raises InputError where there is no frame, or one is missing in between.
         """
-        folder = self.folder / "1" if not self.folder.is_dir() or (self.folder / "1").is_dir() else self.folder
-        found = {int(m[1]): path for path in folder.glob("images*.png") if (m := _FRAME.fullmatch(path.name))}
-        if not found:
+        listing = list_frames(self.folder)
+        if not listing.files:
             raise InputError(self.folder, "holds no images0001.png ...", "unpack the release's frames there")
-        numbers = sorted(found)
-        missing = sorted(set(range(1, numbers[-1] + 1)) - set(numbers))
-        if missing:
-            raise InputError(self.folder, f"lacks frame {missing[0]} of {numbers[-1]}", "unpack the release again")
-        return tuple(found[number] for number in numbers)
+        if listing.missing:
+            last = len(listing.files) + len(listing.missing)
+            raise InputError(self.folder, f"lacks frame {listing.missing[0]} of {last}", "unpack the release again")
+        return listing.files
 
 
 class PhoenixIndex:
@@ -78,8 +106,8 @@ class PhoenixIndex:
     def __init__(self, root: str | Path, keypoints: str | Path | None = None) -> None:
         self.root = Path(root)
         self.release = _find_release(self.root)
-        self._keypoints = Path(keypoints) if keypoints is not None else self._beside("keypoints")
-        if keypoints is not None and not self._keypoints.is_dir():
+        self.keypoints = Path(keypoints) if keypoints is not None else self._beside("keypoints")
+        if keypoints is not None and not self.keypoints.is_dir():
             raise InputError(keypoints, "is no folder", "give the folder that holds one keypoint file per clip")
         self._clips: dict[str, tuple[Clip, ...]] = {}
 
@@ -113,6 +141,14 @@ class PhoenixIndex:
     def __len__(self) -> int:
         return sum(len(self.clips(split)) for split in self.splits)
 
+    def folders_without_row(self, split: str) -> tuple[str, ...]:
+        """Names of the frame folders of a split that no line of its corpus file names."""
+        place = self.release / _FRAMES / split
+        known = {clip.folder.name for clip in self.clips(split)}
+        if not place.is_dir():
+            return ()
+        return tuple(sorted(item.name for item in place.iterdir() if item.is_dir() and item.name not in known))
+
     def _corpus(self, split: str) -> Path:
         return self.release / "annotations" / "manual" / f"PHOENIX-2014-T.{split}.corpus.csv"
 
@@ -140,15 +176,24 @@ class PhoenixIndex:
     def _folder(self, split: str, row: dict[str, str]) -> Path:
         named = row["video"].removesuffix("*.png").rstrip("/")
         named = named.removesuffix("/1") or row["name"]
-        return self.release / "features" / "fullFrame-210x260px" / split / named
+        return self.release / _FRAMES / split / named
 
     def _keypoint_file(self, split: str, name: str) -> Path | None:
         choices = (
             folder / f"{name}{suffix}"
-            for folder in (self._keypoints, self._keypoints / split)
+            for folder in (self.keypoints, self.keypoints / split)
             for suffix in _KEYPOINT_SUFFIXES
         )
         return next((path for path in choices if path.is_file()), None)
+
+
+def is_release(root: str | Path) -> bool:
+    """Whether a folder is (or holds) a data set in PHOENIX14T's layout, as far as its corpus files tell."""
+    try:
+        _find_release(Path(root))
+    except InputError:
+        return False
+    return True
 
 
 def _find_release(root: Path) -> Path:

@@ -1,0 +1,135 @@
+"""A whole data set looked at: its counts beside the known ones, and the state of every clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from signgen.data.examine import ClipState, FolderState, examine, look_at_frames
+from signgen.data.keypoint_source import KeypointSource
+from signgen.data.phoenix import RELEASE_COUNTS, Clip, PhoenixIndex, list_frames
+from signgen.data.png import png_size
+from signgen.errors import InputError, RunError
+
+
+@dataclass
+class SplitSurvey:
+    """A split in numbers. ``mended`` and ``left_out`` hold one pair (clip, words) for each thing found."""
+
+    clips: int = 0
+    frames: int = 0
+    usable_clips: int = 0
+    usable_frames: int = 0
+    speakers: set[str] = field(default_factory=set)
+    stray: list[str] = field(default_factory=list)
+    without_row: tuple[str, ...] = ()
+    mended: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, state: ClipState) -> None:
+        self.clips += 1
+        self.frames += state.frames
+        self.speakers.add(state.clip.speaker)
+        self.stray += [f"{state.clip.name}/{name}" for name in state.stray]
+        self.mended += [(state.clip.name, words) for words in state.mended]
+        if state.left_out:
+            self.left_out.append((state.clip.name, state.left_out))
+        else:
+            self.usable_clips += 1
+            self.usable_frames += state.frames
+
+    def to_dict(self, split: str) -> dict[str, Any]:
+        """As plain data, with PHOENIX14T's own counts beside."""
+        known = dict(zip(("clips", "frames"), RELEASE_COUNTS[split], strict=True))
+        pairs = {name: [list(pair) for pair in getattr(self, name)] for name in ("mended", "left_out")}
+        return {
+            "clips": self.clips, "frames": self.frames, "phoenix14t": known, "usable_clips": self.usable_clips,
+            "usable_frames": self.usable_frames, "speakers": sorted(self.speakers), "stray_files": self.stray,
+            "folders_without_row": list(self.without_row), **pairs,
+        }  # fmt: skip
+
+
+def keypoint_source(index: PhoenixIndex, places: Sequence[str | Path], splits: Sequence[str]) -> KeypointSource:
+    """Keypoints from ``places``, or from the folder ``keypoints`` beside the release where none is given."""
+    names = [clip.name for split in splits for clip in index.clips(split)]
+    beside = [index.keypoints] if index.keypoints.is_dir() else []
+    return KeypointSource(places or beside, names)
+
+
+def chosen_splits(index: PhoenixIndex, wanted: Sequence[str]) -> tuple[str, ...]:
+    """``wanted`` in the usual order, or all splits that are there; InputError for one that is not."""
+    absent = [split for split in wanted if split not in index.splits]
+    if absent:
+        raise InputError(index.release, f"has no split {absent[0]!r}", "it has " + (", ".join(index.splits) or "none"))
+    return tuple(split for split in index.splits if not wanted or split in wanted)
+
+
+def frame_size(index: PhoenixIndex) -> tuple[int, int] | None:
+    """(width, height) of the first whole frame of the data set, or None where there is no frame."""
+    for clip in index:
+        sizes = (png_size(path) for path in list_frames(clip.folder).files[:1])
+        size = next(sizes, None)
+        if size:
+            return size
+    return None
+
+
+def examine_split(
+    clips: Sequence[Clip],
+    source: KeypointSource,
+    size: tuple[int, int] | None,
+    check: str,
+    jobs: int = 1,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Iterator[ClipState]:
+    """The state of each clip in turn; frames are looked at by ``jobs`` processes."""
+    for clip, folder in zip(clips, _folders(clips, size, check, jobs), strict=True):
+        yield examine(clip, folder, source, size)
+        advance(1)
+
+
+def _folders(
+    clips: Sequence[Clip], size: tuple[int, int] | None, check: str, jobs: int
+) -> Iterator[FolderState]:  # fmt: skip
+    if jobs == 1 or len(clips) < 2 or check == "names":
+        yield from (look_at_frames(clip, size, check) for clip in clips)
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from itertools import repeat
+
+    pool = ProcessPoolExecutor(min(jobs, len(clips)), multiprocessing.get_context("spawn"))
+    try:
+        yield from pool.map(look_at_frames, clips, repeat(size), repeat(check), chunksize=8)
+    except BrokenProcessPool:
+        raise RunError("--jobs", "a process died, perhaps of lack of memory", "try fewer --jobs") from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def survey(
+    index: PhoenixIndex,
+    splits: Sequence[str],
+    source: KeypointSource,
+    check: str,
+    jobs: int = 1,
+    advance: Callable[[int], None] = lambda n: None,
+) -> dict[str, Any]:
+    """The report of `signgen inspect DATASET` as plain data."""
+    size = frame_size(index)
+    found = {}
+    for split in splits:
+        found[split] = SplitSurvey(without_row=index.folders_without_row(split))
+        for state in examine_split(index.clips(split), source, size, check, jobs, advance):
+            found[split].add(state)
+    return {
+        "dataset": str(index.release),
+        "frame_size": list(size) if size else None,
+        "check": check,
+        "keypoint_formats": list(source.formats),
+        "keypoints_of_no_clip": source.unmatched,
+        "splits": {split: part.to_dict(split) for split, part in found.items()},
+    }
