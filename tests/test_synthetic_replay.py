@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,20 @@ def test_data_set_of_replayed_motion(tmp_path: Path, drawn_file: Path) -> None:
     assert "licence" in content["statement"]
     again = CliRunner().invoke(main, arguments)
     assert json.loads(again.stdout)["kept"] == 2
+
+
+def test_one_clip_of_a_file_of_several(tmp_path: Path, drawn_file: Path) -> None:
+    keypoints = read_keypoints(drawn_file).keypoints
+    rows = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)
+    several = tmp_path / "several#two.pkl"
+    several.write_bytes(pickle.dumps({f"train/{name}": {"keypoints": rows[:n]} for name, n in (("a", 5), ("b", 7))}))
+    chosen = motions([f"{several}#b", f"{several}#a"])
+    plan = ReplayPlan(0, "train", ("s01",), motion=chosen)
+    assert [plan.name(i) for i in range(3)] == ["b", "a", "b-2"]
+    assert [plan.length(i) for i in range(2)] == [7, 5]
+    assert len({one.sha256 for one in chosen}) == 1
+    with pytest.raises(InputError, match="c"):
+        motions([f"{several}#c"])
 
 
 def test_bad_motion(tmp_path: Path, drawn_file: Path) -> None:

@@ -19,7 +19,7 @@ from signgen.synthetic.score import FPS
 
 @dataclass(frozen=True)
 class Motion:
-    """One file: its path as given, the SHA-256 of its content and the glosses it holds, if they are known."""
+    """One clip: its file as given (``FILE#CLIP`` in a file of several), that file's SHA-256, and its glosses if known."""
 
     path: str
     sha256: str
@@ -75,6 +75,8 @@ class ReplayPlan(Plan):
 def motions(paths: Sequence[str], glosses: Sequence[str] = ()) -> tuple[Motion, ...]:
     """Files or folders of keypoints, read once to check them, with glosses (words separated by spaces) in their order.
 
+    ``FILE#CLIP`` is one clip of a file of several.
+
     Raises InputError for a file that cannot be read and for more or fewer glosses than files.
     """
     if glosses and len(glosses) != len(paths):
@@ -85,7 +87,7 @@ def motions(paths: Sequence[str], glosses: Sequence[str] = ()) -> tuple[Motion, 
         _keypoints(path)
         if any("|" in word for word in one):
             raise InputError("--motion-glosses", " ".join(one), "leave out |, which ends a field of the corpus")
-    return tuple(Motion(path, content_sha256(path), one) for path, one in zip(paths, words, strict=True))
+    return tuple(Motion(path, content_sha256(_place(path)[0]), one) for path, one in zip(paths, words, strict=True))
 
 
 def content_sha256(path: str) -> str:
@@ -101,9 +103,18 @@ def content_sha256(path: str) -> str:
 
 @lru_cache(maxsize=16)
 def _keypoints(path: str) -> Keypoints:
-    return read_keypoints(path).keypoints.resample(FPS)
+    file, clip = _place(path)
+    return read_keypoints(file, clip=clip).keypoints.resample(FPS)
+
+
+def _place(path: str) -> tuple[str, str | None]:
+    """``FILE#CLIP`` as (file, clip); a file whose own name holds # is that file."""
+    file, sign, clip = path.rpartition("#")
+    return (file, clip) if sign and clip and not Path(path).exists() else (path, None)
 
 
 def _stem(path: str) -> str:
-    """A clip name from a file's: letters, digits, point, dash and underscore only."""
-    return re.sub(r"[^\w.-]+", "_", Path(path).stem).strip(".") or "motion"
+    """A clip name from a clip's or a file's: letters, digits, point, dash and underscore only."""
+    file, clip = _place(path)
+    name = Path(file).stem if clip is None else clip.rpartition("/")[2]
+    return re.sub(r"[^\w.-]+", "_", name).strip(".") or "motion"
