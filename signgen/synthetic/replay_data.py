@@ -19,7 +19,7 @@ from signgen.synthetic.score import FPS
 
 @dataclass(frozen=True)
 class Motion:
-    """One clip: its file as given (``FILE#CLIP`` in a file of several), that file's SHA-256, and its glosses if known."""
+    """One clip: its file as given (``FILE#CLIP`` in a file of several), the file's SHA-256, its glosses if known."""
 
     path: str
     sha256: str
