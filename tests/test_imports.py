@@ -15,12 +15,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "signgen"
 RANKS = {
     "errors": 0, "config": 0, "lean": 0, "video": 0, "keypoints": 0,
     "pose_image": 1,
-    "models": 2, "diffusion": 2,
+    "models": 2, "diffusion": 2, "base_weights": 2,
     "sources": 3, "pipeline": 3,
     "rendering": 4, "render": 4, "export": 4,
     "synthetic": 5, "data": 5, "metrics": 5,
     "training": 6, "augment": 6, "recognition": 6,
-    "evaluation": 7,
+    "evaluation": 7, "doctor": 7,
     "commands": 8, "cli": 8, "app": 8,
 }  # fmt: skip
 

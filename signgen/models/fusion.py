@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional
 
-from signgen.errors import InputError
 from signgen.models.vision import ImageTower, VisionSettings
+from signgen.models.weight_files import fill, read_settings, read_tensors
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+CLIP_WEIGHTS = "model.safetensors"
 GREY = 0.0  # of the bars around a letter-boxed image, in [-1, 1]
 
 
@@ -111,16 +113,26 @@ class FusionModel(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_clip(cls, folder: str | Path, **combiner: Any) -> FusionModel:
-        """A new combiner on the image encoder of a local CLIP folder (transformers layout, safetensors)."""
-        from transformers import CLIPVisionModelWithProjection
+        """A new combiner on the image encoder of a local CLIP folder (transformers layout, safetensors).
 
-        try:
-            encoder = CLIPVisionModelWithProjection.from_pretrained(folder, local_files_only=True)
-        except OSError as error:
-            advice = "give a folder with config.json and model.safetensors"
-            raise InputError(folder, "holds no CLIP image encoder", advice) from error
-        model = cls(vision=encoder.config.to_diff_dict(), **combiner)
-        model.encoder.load_state_dict(encoder.state_dict())
+        Args:
+            folder: of a whole CLIP, or of its image encoder alone.
+            combiner: ``hidden``, ``dropout``, ``projection``, ``combine``.
+
+        Raises:
+            InputError: a file is missing or damaged, or weights do not fit the folder's own configuration.
+        """
+        content = read_settings(folder)
+        settings = VisionSettings.of(content.get("vision_config") or content)
+        tensors = read_tensors(Path(folder) / CLIP_WEIGHTS)
+        # A whole CLIP holds a text tower too; older files store position ids, which are no weights.
+        state = {
+            key: value
+            for key, value in tensors.items()
+            if key.startswith(("vision_model.", "visual_projection.")) and not key.endswith("position_ids")
+        }
+        model = cls(vision=asdict(settings), **combiner)
+        fill(model.encoder, state, folder)
         return model
 
     @property

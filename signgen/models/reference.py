@@ -19,6 +19,7 @@ from signgen.models.conditions import PatchTokens, PoseEncoder
 from signgen.models.cross_view import CrossViewAttention
 from signgen.models.denoiser import Denoiser
 from signgen.models.fusion import Combiner, FusionModel
+from signgen.models.weight_files import fill, some
 
 State = Mapping[str, Tensor]
 
@@ -31,7 +32,6 @@ _COMBINER = {
 }
 _STAGE2_PARTS = ("sd_model", "vae", "src_image_encoder", "fusion_model")
 _OLD_VAE_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-_LISTED = 8  # names shown in an error
 
 
 # ------------------------------------------------------------------------------------------------------- FPDM
@@ -42,7 +42,7 @@ def fpdm_combiner(state: State, dropout: float = 0.5) -> Combiner:
                for name, _, rest, value in ((*key.partition("."), value) for key, value in state.items())}  # fmt: skip
     projection, dim = _shape(state, "image_projection_layer.weight")
     hidden = _shape(state, "output_layer.weight")[1]
-    return _load(Combiner(dim, hidden, dropout, projection), renamed, "FPDM combiner")
+    return fill(Combiner(dim, hidden, dropout, projection), renamed, "FPDM combiner")
 
 
 def fpdm_fusion_model(state: State, heads: int | None = None, dropout: float = 0.5) -> FusionModel:
@@ -57,7 +57,7 @@ def fpdm_fusion_model(state: State, heads: int | None = None, dropout: float = 0
     combiner = fpdm_combiner(parts["combiner"], dropout)
     hidden, projection = combiner.output.in_features, combiner.source_layer[0].out_features
     model = FusionModel(clip_settings(encoder, heads), hidden, dropout, projection)
-    _load(model.encoder, encoder, "FPDM image encoder")
+    fill(model.encoder, encoder, "FPDM image encoder")
     model.combiner = combiner
     return model
 
@@ -115,8 +115,8 @@ def fpdm_denoiser(state: State, heads: Iterable[int] | None = None, norm_groups:
         **options,
     )
     load_unet(denoiser, parts["unet"], "FPDM denoiser")
-    _load(denoiser.pose_encoder.net, parts["pose_t_proj"], "FPDM pose encoder")
-    _load(denoiser.source_encoder.semantic, parts["srcimage_proj_model"], "FPDM source projector")
+    fill(denoiser.pose_encoder.net, parts["pose_t_proj"], "FPDM pose encoder")
+    fill(denoiser.source_encoder.semantic, parts["srcimage_proj_model"], "FPDM source projector")
     return denoiser
 
 
@@ -134,23 +134,24 @@ def unet_settings(state: State) -> dict[str, Any]:
     }
 
 
-def load_unet(denoiser: Denoiser, state: State, subject: str = "UNet") -> None:
+def load_unet(denoiser: Denoiser, state: State, subject: object = "UNet") -> None:
     """Loads a diffusers UNet (Stable Diffusion's or FPDM's) into a denoiser of the same sizes.
 
     Input channels that ``state`` lacks (flag, known latents) start at zero. Parts of the denoiser that a plain UNet
     has not (cross-view attention, the class MLP) keep their start values; what the UNet has must find its place.
     """
-    renamed = {_wrapped(key, denoiser): value for key, value in state.items()}
-    renamed["conv_in.weight"] = _widened(state["conv_in.weight"], denoiser.unet.conv_in.in_channels)
+    renamed = {wrapped_name(key, denoiser): value for key, value in state.items()}
+    _shape(state, "conv_in.weight")
+    renamed["conv_in.weight"] = widened(state["conv_in.weight"], denoiser.unet.conv_in.in_channels)
     fresh = [key for key in denoiser.unet.state_dict() if ".cross_view." in key]
     if not any(key.startswith("class_embedding.") for key in state):
         fresh += [key for key in denoiser.unet.state_dict() if key.startswith("class_embedding.")]
-    _load(denoiser.unet, renamed, subject, fresh)
+    fill(denoiser.unet, renamed, subject, fresh)
 
 
 def fpdm_vae(state: State, norm_groups: int = 32, scaling_factor: float = 0.18215) -> AutoencoderKL:
     """``vae.*`` of a stage-2 checkpoint, with present or older names of its attention."""
-    state = {_present_vae_name(key): value for key, value in _under(state, ("vae.",)).items()}
+    state = _under(state, ("vae.",))
     levels = _count(state, r"encoder\.down_blocks\.(\d+)\.")
     vae = AutoencoderKL(
         block_out_channels=[_shape(state, f"encoder.down_blocks.{n}.resnets.0.conv1.weight")[0] for n in range(levels)],
@@ -161,9 +162,16 @@ def fpdm_vae(state: State, norm_groups: int = 32, scaling_factor: float = 0.1821
         norm_num_groups=norm_groups,
         scaling_factor=scaling_factor,
     )
-    squeezed = {key: value.reshape(vae.state_dict()[key].shape) if ".attentions." in key and key in vae.state_dict()
-                else value for key, value in state.items()}  # fmt: skip
-    return _load(vae, squeezed, "VAE")
+    return load_vae(vae, state, "VAE")
+
+
+def load_vae(vae: AutoencoderKL, state: State, subject: object = "VAE") -> AutoencoderKL:
+    """Fills an AutoencoderKL; its attention may have present or older names, and weights of 1x1 convolutions."""
+    wanted = vae.state_dict()
+    renamed = {_present_vae_name(key): value for key, value in state.items()}
+    squeezed = {key: value.reshape(wanted[key].shape) if ".attentions." in key and key in wanted
+                and value.numel() == wanted[key].numel() else value for key, value in renamed.items()}  # fmt: skip
+    return fill(vae, squeezed, subject)
 
 
 # ---------------------------------------------------------------------------------------------------- IMAGPose
@@ -187,21 +195,21 @@ def imagpose_cross_view(state: State, heads: int = 8, groups: int = 32) -> Cross
     )
     _check_positions(module, tables)
     kept = {names[key]: value for key, value in inner.items() if not key.endswith("pos_encoder.pe")}
-    return _load(module, kept, "IMAGPose motion module")
+    return fill(module, kept, "IMAGPose motion module")
 
 
 def imagpose_patch(state: State, positions: bool = False) -> PatchTokens:
     """The patch embedding (``proj.*``, or with prefix ``patch.``)."""
     state = _under(state, ("patch.",))
     dim, channels, patch, _ = _shape(state, "proj.weight")
-    return _load(PatchTokens(channels, patch, dim, positions), state, "IMAGPose patch embedding")
+    return fill(PatchTokens(channels, patch, dim, positions), state, "IMAGPose patch embedding")
 
 
 def imagpose_pose(state: State) -> PoseEncoder:
     """The pose guider (``conv_in.*`` ..., or with prefix ``pose_guider.``)."""
     state = _under(state, ("pose_guider.",))
     encoder = PoseEncoder(_shape(state, "conv_out.weight")[0], pose_widths(state))
-    _load(encoder.net, state, "IMAGPose pose guider")
+    fill(encoder.net, state, "IMAGPose pose guider")
     return encoder
 
 
@@ -227,30 +235,11 @@ def split(state: State, parts: Iterable[str]) -> dict[str, dict[str, Tensor]]:
     found: dict[str, dict[str, Tensor]] = {part: {} for part in parts}
     unknown = sorted(key for key in state if key.partition(".")[0] not in found)
     if unknown:
-        raise InputError("state dict", f"has no use for {_some(unknown)}", f"known parts are {', '.join(found)}")
+        raise InputError("state dict", f"has no use for {some(unknown)}", f"known parts are {', '.join(found)}")
     for key, value in state.items():
         part, _, rest = key.partition(".")
         found[part][rest] = value
     return found
-
-
-def _load(module: nn.Module, state: State, subject: str, fresh: Iterable[str] = ()) -> Any:
-    """Fills ``module``; lists names without a place, places without a tensor (but ``fresh``) and wrong shapes."""
-    wanted = {key: value.shape for key, value in module.state_dict().items()}
-    missing = sorted(set(wanted) - set(state) - set(fresh))
-    unused = sorted(set(state) - set(wanted))
-    misshapen = sorted(key for key in set(state) & set(wanted) if state[key].shape != wanted[key])
-    found = {"missing": missing, "unused": unused, "other shape": misshapen}
-    problems = [f"{word} {_some(names)}" for word, names in found.items() if names]
-    if problems:
-        raise InputError(subject, ", ".join(problems), "give the state dict of this very part")
-    module.load_state_dict(dict(state), strict=False)
-    return module
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
 
 
 def _under(state: State, prefixes: Iterable[str]) -> dict[str, Tensor]:
@@ -263,7 +252,7 @@ def _under(state: State, prefixes: Iterable[str]) -> dict[str, Tensor]:
 
 def _shape(state: State, name: str) -> tuple[int, ...]:
     if name not in state:
-        raise InputError("state dict", f"missing {name}", f"it holds {_some(sorted(state)) or 'nothing'}")
+        raise InputError("state dict", f"missing {name}", f"it holds {some(sorted(state)) or 'nothing'}")
     return tuple(state[name].shape)
 
 
@@ -281,7 +270,7 @@ def _check_shared(first: State, second: State) -> None:
     """A part that is stored twice must be stored the same; an absent second copy is fine."""
     unlike = sorted(key for key in second if key not in first or not torch.equal(first[key], second[key]))
     if unlike:
-        raise InputError("state dict", f"two copies differ in {_some(unlike)}", "they are one shared part in FPDM")
+        raise InputError("state dict", f"two copies differ in {some(unlike)}", "they are one shared part in FPDM")
 
 
 def _check_positions(module: CrossViewAttention, tables: list[Tensor]) -> None:
@@ -292,14 +281,14 @@ def _check_positions(module: CrossViewAttention, tables: list[Tensor]) -> None:
             )
 
 
-def _wrapped(key: str, denoiser: Denoiser) -> str:
+def wrapped_name(key: str, denoiser: Denoiser) -> str:
     """Where cross-view attention wraps a transformer block, its names move one level down."""
     if denoiser.config.cross_view is None:
         return key
     return re.sub(r"(\.attentions\.\d+\.)", r"\1transformer.", key, count=1)
 
 
-def _widened(weight: Tensor, channels: int) -> Tensor:
+def widened(weight: Tensor, channels: int) -> Tensor:
     """(C0, c, k, k) -> (C0, channels, k, k), zeros for the new input channels."""
     if weight.shape[1] > channels:
         raise InputError("conv_in", f"{weight.shape[1]} input channels for {channels}", "make it with image_level=True")

@@ -19,11 +19,11 @@ from signgen.diffusion.sampling import sample, schedule
 from signgen.errors import InputError
 from signgen.models import autoencoder, denoiser, fusion
 from signgen.models.canvas import canvas_padding, to_canvas
+from signgen.models.semantic import semantic_tokens
 from signgen.pipeline.engine import Engine, TorchEngine, pixels
 from signgen.pipeline.loading import choose_device, choose_dtype, model_folder, no_bars
 from signgen.pipeline.window import SourceConditions, WindowConditions, WindowOutput
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 COMPONENTS = (autoencoder, denoiser, fusion)  # diffusers loads classes only of modules that are imported already
 _SOURCE = 2**62  # keys the noise of the source's view; no clip is that long
 _MODULES = ("vae", "denoiser", "fusion", "image_encoder")
@@ -204,9 +204,7 @@ class SignGenPipeline(DiffusionPipeline):
         """Semantic tokens (1, L, Ds) of the source on the canvas (1, 3, H', W') in [-1, 1]."""
         if self.image_encoder is None:
             return self.fusion.tokens(canvas)
-        square = fusion.letterbox(canvas, self.config.image_encoder_size)
-        mean, std = (canvas.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
-        return self.image_encoder((square * 0.5 + 0.5 - mean) / std).last_hidden_state
+        return semantic_tokens(self.image_encoder, canvas, self.config.image_encoder_size)
 
     # -- one window ------------------------------------------------------------------------------------------------
 

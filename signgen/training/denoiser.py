@@ -6,21 +6,26 @@ latent: one step is a direct prediction. Items at that step (``last_step_share``
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
+from signgen.base_weights import load_autoencoder, start_unet
 from signgen.data.cache import FrameCache
 from signgen.data.pairs import Windows, crop_centres, draw_windows, loss_weights
+from signgen.diffusion.losses import min_snr_weights
 from signgen.diffusion.parametrisation import add_noise, denoised_from, target_for
-from signgen.models.autoencoder import FrameAutoencoder
+from signgen.errors import InputError
+from signgen.models.canvas import fitted_size
 from signgen.models.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
-from signgen.models.fusion import FusionModel
 from signgen.training.config import TrainConfig
+from signgen.training.encoders import frozen_encoders
 from signgen.training.growth import grow
 from signgen.training.inputs import CELL, InputMaker, Inputs
 from signgen.training.latents import latent_store
@@ -46,6 +51,9 @@ SCHEDULE = {
     "clip_sample": False,
     "set_alpha_to_one": True,
 }
+
+
+PIPELINE_FILE = "pipeline.json"  # beside the trained parts: what the pipeline that they become part of must know
 
 
 @dataclass(frozen=True)
@@ -92,22 +100,40 @@ class DenoiserTask(Task):
 
     def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device, folder: Path) -> None:
         super().__init__(config, cache, device)
-        self.vae = FrameAutoencoder.from_pretrained(config.start["autoencoder"]).to(device).eval()
+        self._check_canvas()
+        start = config.start
+        self.vae = load_autoencoder(start.get("vae") or start["autoencoder"], config.allow_download).to(device).eval()
         self.vae.requires_grad_(False).to(memory_format=torch.channels_last)
-        self.fusion = FusionModel.from_pretrained(config.start["fusion"]).to(device).eval().requires_grad_(False)
         self.scheduler = DDIMScheduler(**SCHEDULE)
         latents = latent_store(cache, self.images, self.vae, folder)
-        self.inputs = InputMaker(self, latents, self.fusion, config.known)
+        encoders = frozen_encoders(config, device)
+        self.inputs = InputMaker(self, latents, encoders, config.known)
         self.denoiser = self._denoiser().to(device, memory_format=torch.channels_last)
+        encoders.serve(self.denoiser)
         self.denoiser.set_attention("math" if device.type == "cpu" else "sdpa")
+        if config.optim.checkpointing:
+            self.denoiser.enable_gradient_checkpointing()
         self.trainable = DenoiserStep(self.denoiser)
 
+    def _check_canvas(self) -> None:
+        """A render pads a frame to multiples of 8 and not further, so a canvas may not be wider than that either."""
+        width, height = inner = fitted_size(*self.cache.size, self.config.canvas)
+        wanted = width + -width % CELL, height + -height % CELL
+        if tuple(self.canvas) != wanted:
+            got = f"{self.canvas[0]}x{self.canvas[1]} leaves bars beside frames, which fill {inner[0]}x{inner[1]} of it"
+            raise InputError("canvas", got, f"give {list(wanted)}")
+
     def _denoiser(self) -> Denoiser:
-        """A new denoiser, or that of an earlier stage where ``start`` names one, changed as ``model`` says."""
-        if "denoiser" not in self.config.start:
-            return Denoiser(**self.config.model)
-        known = Denoiser.from_pretrained(self.config.start["denoiser"]).to(self.device)
-        return grow(known, self.config.model, self._evaluate_some)
+        """A new denoiser, with a UNet of base weights where ``start`` names one; or an earlier stage's, changed as
+        ``model`` says."""
+        start = self.config.start
+        if "denoiser" in start:
+            if "unet" in start:
+                raise InputError("start", "got unet and denoiser", "a denoiser has its UNet already: give one of them")
+            known = Denoiser.from_pretrained(start["denoiser"]).to(self.device)
+            return grow(known, self.config.model, self._evaluate_some)
+        denoiser = Denoiser(**self.config.model)
+        return start_unet(denoiser, start["unet"], self.config.allow_download) if "unet" in start else denoiser
 
     def _evaluate_some(self, denoiser: Denoiser) -> None:
         """Evaluates 32 frames at the last timestep."""
@@ -163,7 +189,7 @@ class DenoiserTask(Task):
         if not loss.pixel or not len(items):
             return loss.latent * sampled.latent + 0 * sampled.clean.sum(), sampled.figures
         wanted = crop_batch(self.images(windows.target[items, 0]), corners[items], loss.zoom)
-        pixel = self._compare(self.vae.decode(sampled.clean[items]).sample, wanted, 2 * CELL)
+        pixel = self._compare(self.decode(sampled.clean[items]), wanted, 2 * CELL)
         return loss.latent * sampled.latent + loss.pixel * pixel, sampled.figures | {"pixel": float(pixel.detach())}
 
     def _sampled(
@@ -179,10 +205,10 @@ class DenoiserTask(Task):
         timesteps = self._timesteps(len(inputs.latents) // views, rng).repeat_interleave(views)  # as in rendering
         noise = torch.randn(inputs.latents.shape, generator=generator, device=self.device)
         noisy = add_noise(self.scheduler, inputs.latents, noise, timesteps)
-        prediction = network(inputs, noisy, timesteps, self._drop(len(noisy), generator), views).float()
+        prediction = network(inputs, noisy, timesteps, self._drop(len(noisy), views, generator), views).float()
         target = target_for(self.scheduler, inputs.latents, noise, timesteps)
         error = ((prediction - target) ** 2).mean(1)  # (N, h, w)
-        latent = (error * weights).sum() / weights.sum()
+        latent = (error * self._snr_weights(timesteps) * weights).sum() / weights.sum()
         clean = denoised_from(self.scheduler, prediction, noisy, timesteps)
         last = timesteps == self.scheduler.config.num_train_timesteps - 1
         return Sampled(latent, clean, last, {"latent": float(error.detach().mean())})
@@ -190,16 +216,24 @@ class DenoiserTask(Task):
     # -- the loss --------------------------------------------------------------------------------------------------
 
     def _timesteps(self, count: int, rng: np.random.Generator) -> Tensor:
-        """(B,): the last one in ``last_step_share`` of the windows, else late ones more often (u ** 0.7)."""
+        """(B,): the last one in ``last_step_share`` of the windows, else u ** ``late`` of them, u even in [0, 1)."""
         steps = self.scheduler.config.num_train_timesteps
-        drawn = (rng.random(count) ** 0.7 * steps).astype(np.int64).clip(0, steps - 1)
+        drawn = (rng.random(count) ** self.config.loss.late * steps).astype(np.int64).clip(0, steps - 1)
         drawn[rng.random(count) < self.config.loss.last_step_share] = steps - 1
         return torch.from_numpy(drawn).to(self.device)
 
-    def _drop(self, count: int, generator: torch.Generator) -> ConditionDrop | None:
-        rates = (self.config.loss.drop,) * 3
-        shares = (self.config.loss.drop, self.config.loss.null_share)
-        return draw_condition_dropout(count, generator, rates, self.config.loss.null_share) if any(shares) else None
+    def _snr_weights(self, timesteps: Tensor) -> Tensor | float:
+        """(N, 1, 1) min-SNR weights where the configuration has a gamma."""
+        gamma = self.config.loss.min_snr
+        return min_snr_weights(self.scheduler, timesteps, gamma).to(self.device)[:, None, None] if gamma else 1.0
+
+    def _drop(self, count: int, views: int, generator: torch.Generator) -> ConditionDrop | None:
+        """What each window goes without: guidance takes a condition from all views of a window together."""
+        loss = self.config.loss
+        if not loss.drop and not loss.null_share:
+            return None
+        drawn = draw_condition_dropout(count // views, generator, (loss.drop,) * 3, loss.null_share)
+        return ConditionDrop(*(gone.repeat_interleave(views) for gone in drawn))
 
     def _weights(self, windows: Windows, views: int) -> Tensor:
         """(N, h, w) from the undisturbed keypoints."""
@@ -225,7 +259,7 @@ class DenoiserTask(Task):
         corners = crop_corners(centres, self.canvas, loss.crop, CELL, rng)
         cut = crop_batch(clean[np.tile(items, loss.crops)], corners // CELL, loss.crop // CELL)
         wanted = crop_batch(frames.repeat(loss.crops, 1, 1, 1), corners, loss.crop)
-        decoded = self.vae.decode(cut).sample
+        decoded = self.decode(cut)
         return self._compare(decoded, wanted, CELL)
 
     def _compare(self, decoded: Tensor, wanted: Tensor, margin: int) -> Tensor:
@@ -235,6 +269,10 @@ class DenoiserTask(Task):
         return pixel + share * structural_loss(decoded, wanted, margin) if share else pixel
 
     # -- progress and results --------------------------------------------------------------------------------------
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents (N, C, h, w) as the denoiser has them -> frames (N, 3, H, W), about [-1, 1]."""
+        return self.vae.decode(latents / self.vae.config.scaling_factor).sample
 
     @torch.no_grad()
     def sheet(self) -> np.ndarray:
@@ -251,9 +289,20 @@ class DenoiserTask(Task):
         clean = denoised_from(self.scheduler, prediction, noisy, timesteps)
         self.denoiser.train(was)
         rows = [self.images(windows.source), inputs.pose * 2 - 1, self.images(windows.target[:, 0])]
-        rows += [self.vae.decode(inputs.latents).sample, self.vae.decode(clean).sample]
+        rows += [self.decode(inputs.latents), self.decode(clean)]
         return tile([to_uint8(row) for row in rows])
 
     def save(self, folder: Path) -> None:
         self.denoiser.save_pretrained(folder / "denoiser")
         self.scheduler.save_pretrained(folder / "scheduler")
+        content = json.dumps(self._geometry(), indent=2) + "\n"
+        (folder / PIPELINE_FILE).write_text(content, encoding="utf-8")
+
+    def _geometry(self) -> dict[str, Any]:
+        """Settings of the pipeline that follow from what was trained on; tools/assemble_pipeline.py reads them."""
+        return {
+            "frame_size": list(fitted_size(*self.cache.size, self.config.canvas)),
+            "lower_body": self.config.disturbance.drop_legs < 1,
+            "image_encoder_size": self.config.image_encoder_size,
+            "pose_style": "signgen",
+        }

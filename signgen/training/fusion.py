@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from signgen.base_weights import load_clip
 from signgen.data.cache import FrameCache
 from signgen.data.pairs import draw_windows
 from signgen.diffusion.losses import baseline_loss, source_enhanced_loss
+from signgen.errors import InputError
 from signgen.models.fusion import FusionModel
 from signgen.pose_image.strokes import draw_clip
 from signgen.training.config import TrainConfig
@@ -35,8 +37,19 @@ class FusionTask(Task):
 
     def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device) -> None:
         super().__init__(config, cache, device)
-        self.fusion = FusionModel(**config.model).to(device)
+        self.fusion = self._model().to(device)
         self.trainable = Triplet(self.fusion)
+
+    def _model(self) -> FusionModel:
+        """A new model; with CLIP's image encoder, or as an earlier run left it, where ``start`` says so."""
+        start, settings = self.config.start, self.config.model
+        if "fusion" in start:
+            return FusionModel.from_pretrained(start["fusion"]).train()
+        if "clip" not in start:
+            return FusionModel(**settings)
+        if "vision" in settings:
+            raise InputError("model.vision", "got it beside start.clip", "CLIP's folder says what its encoder is like")
+        return load_clip(start["clip"], self.config.allow_download, **settings).train()
 
     def loss(self, network: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         windows = draw_windows(self.cache, self.config.batch, 1, rng, self.config.disturbance)

@@ -10,15 +10,18 @@ import torch
 from signgen.errors import InputError
 from signgen.models.denoiser import Denoiser
 from signgen.models.norms import mean_effect
+from signgen.models.reference import widened, wrapped_name
 
-LAST_LAYER = "unet.conv_out."
+FIRST_LAYER, LAST_LAYER = "unet.conv_in.weight", "unet.conv_out."
+WRAPPED = ".transformer."  # part of the names of what cross-view attention is put around
 
 
 def grow(known: Denoiser, changes: Mapping[str, Any], run: Callable[[Denoiser], None]) -> Denoiser:
     """A denoiser with ``changes`` to the settings of ``known``, which computes what ``known`` does, or nearly.
 
-    New parts start as they do in a new network: they add nothing. Group norms that become affine keep their mean
-    effect. More channels of the last layer are added behind those that are there.
+    New parts start as they do in a new network: they add nothing. The first layer's new inputs, flag and known latents
+    of the image-level condition, start at zero. Group norms that become affine keep their mean effect. More channels of
+    the last layer are added behind those that are there.
 
     Args:
         known: what was trained before.
@@ -35,10 +38,16 @@ def grow(known: Denoiser, changes: Mapping[str, Any], run: Callable[[Denoiser], 
     state = dict(known.state_dict())
     if grown.config.norms == "affine" and known.config.norms == "group":
         state |= {f"unet.{name}": value for name, value in mean_effect(known.unet, lambda: run(known)).items()}
+    if known.config.cross_view is None:  # its transformer blocks have no cross-view attention around them yet
+        state = {wrapped_name(name, grown): value for name, value in state.items()}
+    elif grown.config.cross_view is None:
+        state = {name.replace(WRAPPED, "."): value for name, value in state.items()}
     own = grown.state_dict()
     for name, value in state.items():
         if name not in own:
             continue
+        if name == FIRST_LAYER and value.shape[1] < own[name].shape[1]:
+            value = widened(value, own[name].shape[1])
         if name.startswith(LAST_LAYER) and len(value) < len(own[name]):
             value = torch.cat([value, own[name][len(value) :]])
         if value.shape != own[name].shape:

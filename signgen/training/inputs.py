@@ -10,8 +10,8 @@ from torch import Tensor
 
 from signgen.data.pairs import Windows
 from signgen.models.conditions import ImageLevel
-from signgen.models.fusion import FusionModel
 from signgen.pose_image.strokes import draw_clip
+from signgen.training.encoders import FrozenEncoders
 from signgen.training.task import Task, crop_batch
 
 CELL = 8  # pixels of one latent cell
@@ -25,11 +25,11 @@ class Inputs:
 
     latents: Tensor
     source: Tensor
-    semantic: Tensor
-    fusion: Tensor
+    semantic: Tensor | None
+    fusion: Tensor | None
     pose: Tensor
-    known: Tensor
-    flag: Tensor
+    known: Tensor | None
+    flag: Tensor | None
     crop: Tensor | None = None  # (N, 4) place of pose and latents in the frame where they are crops of it
 
 
@@ -39,15 +39,15 @@ class InputMaker:
     Args:
         task: gives frames and places on the canvas.
         latents: (frames, C, h, w) of the whole cache.
-        fusion: the frozen fusion model.
+        encoders: frozen encoders of source and pose.
         known: how many frames of a window may be given as rendered before.
     """
 
-    def __init__(self, task: Task, latents: np.ndarray, fusion: FusionModel, known: int) -> None:
-        self.task, self.latents, self.fusion, self.known = task, latents, fusion, known
+    def __init__(self, task: Task, latents: np.ndarray, encoders: FrozenEncoders, known: int) -> None:
+        self.task, self.latents, self.encoders, self.known = task, latents, encoders, known
 
     def __call__(
-        self, windows: Windows, known_input: ImageLevel, rng: np.random.Generator, generator: torch.Generator
+        self, windows: Windows, known_input: ImageLevel | None, rng: np.random.Generator, generator: torch.Generator
     ) -> tuple[Inputs, int, Tensor]:
         """Conditions of a batch, the number of views of a window (source included), which are known (B, views)."""
         batch, length = windows.target.shape
@@ -59,19 +59,25 @@ class InputMaker:
             keypoints = np.concatenate((np.zeros_like(keypoints[:, :1]), keypoints), 1)
         views = latents.shape[1]
         bits = self._known_bits(batch, views, rng)
-        known, flag = known_input.known_views(_roughen(latents, generator), bits, source)
+        if known_input is None:  # a denoiser without image-level condition generates every view
+            bits, known, flag = torch.zeros_like(bits), None, None
+        else:
+            known, flag = known_input.known_views(_roughen(latents, generator), bits, source)
         pose = self.poses(keypoints.reshape(-1, *keypoints.shape[2:]))
         with torch.no_grad():
             images = self.task.images(windows.source)
-            semantic = self.fusion.tokens(images).float()
-            e_source = self.fusion.encode(images).repeat_interleave(views, 0)
-            fusion = self.fusion.fuse(e_source, pose * 2 - 1).float()
+            semantic = self.encoders.semantic(windows.source, images)
+            fusion = self.encoders.fused(images, pose)
         return Inputs(latents.flatten(0, 1), source, semantic, fusion, pose, known, flag), views, bits
 
     def cut(self, inputs: Inputs, corners: np.ndarray, side: int) -> Inputs:
         """What belongs to places of the frame, cut out there; ``corners`` (N, 2) left and top, ``side`` in pixels."""
         parts = ("latents", "known", "flag")
-        small = {name: crop_batch(getattr(inputs, name), corners // CELL, side // CELL) for name in parts}
+        given = {name: getattr(inputs, name) for name in parts}
+        small = {
+            name: None if value is None else crop_batch(value, corners // CELL, side // CELL)
+            for name, value in given.items()
+        }
         boxes = np.concatenate([corners, corners + side], 1) / np.tile(np.array(self.task.canvas), 2)  # (N, 4)
         crop = torch.from_numpy(boxes).float().to(self.task.device)
         return replace(inputs, pose=crop_batch(inputs.pose, corners, side), crop=crop, **small)

@@ -11,18 +11,12 @@ import torch
 from accelerate import PartialState
 
 from signgen.data.cache import FrameCache, build_cache
+from signgen.data.prepared import is_prepared, open_prepared
 from signgen.errors import InputError
 from signgen.training.config import TrainConfig
 from signgen.training.loop import train
+from signgen.training.starts import check_starts
 from signgen.training.task import Task
-
-NEEDS = {
-    "autoencoder": (),
-    "fusion": (),
-    "denoiser": ("autoencoder", "fusion"),
-    "video": ("autoencoder", "fusion"),
-    "distill": ("autoencoder", "fusion", "denoiser"),
-}
 
 
 def run_stage(
@@ -39,15 +33,6 @@ def run_stage(
             return make_task(resolved, cache, device)
 
     return train(config, make, resume, advance)
-
-
-def check_starts(config: TrainConfig) -> None:
-    """The earlier stages that this one builds on must be there before anything is begun."""
-    for name in dict.fromkeys((*NEEDS[config.stage], *config.start)):
-        folder = config.start.get(name)
-        if not folder or not (Path(folder) / "config.json").is_file():
-            advice = f"train that stage first, then set start.{name} to its model folder"
-            raise InputError(f"start.{name}", f"no trained {name} at {folder!r}", advice)
 
 
 def make_task(config: TrainConfig, cache: FrameCache, device: torch.device) -> Task:
@@ -70,12 +55,22 @@ def make_task(config: TrainConfig, cache: FrameCache, device: torch.device) -> T
 
 
 def cache_folder(data: str | Path, chosen: str | Path = "") -> Path:
-    """Where the frame cache of a data set lies: in the ``chosen`` folder, else beside its release tree."""
+    """Where the frame cache of a data set lies: in the ``chosen`` folder, else beside its release tree.
+
+    What `signgen prepare` wrote is its own cache, one folder a split.
+    """
+    if is_prepared(data):
+        return Path(data) / "train"
     return Path(chosen) if chosen else Path(data) / "cache"
 
 
 def open_data(data: str | Path, folder: Path, split: str = "train") -> FrameCache:
-    """The frame cache of a data set in PHOENIX14T's layout, built on first use and anew when its clips have changed."""
+    """The frame cache of a data set in PHOENIX14T's layout, built on first use and anew when its clips have changed.
+
+    A folder that `signgen prepare` wrote is opened as it is.
+    """
+    if is_prepared(data):
+        return open_prepared(data, split)
     if not Path(data).is_dir():
         raise InputError(data, "no such data set", "write one with: signgen synthesize, or name another folder")
     if (folder / "cache.json").is_file():
