@@ -237,6 +237,16 @@ def test_keypoints_of_another_length_or_frame(tmp_path: Path) -> None:
     assert keypoints.xy[0, 100] == pytest.approx((29.75, 29.75)), "pixel centres map to pixel centres"
 
 
+def test_what_a_reader_changed_is_said(tmp_path: Path) -> None:
+    true, made = folder(tmp_path / "true", "a b"), folder(tmp_path / "made", "a b")
+    points = np.full((3, 2, 2), 40.0)
+    save_keypoints(tmp_path / "k" / "a.npz", points, np.ones((3, 2)))
+    points[1, 0] = np.inf
+    save_keypoints(tmp_path / "k" / "b.npz", points, np.ones((3, 2)))
+    warnings = make_plan([made], true, keypoints=tmp_path / "k").warnings
+    assert sum("keypoints of 1 clips were changed: b (" in w for w in warnings) == 1, warnings
+
+
 def test_keypoints_of_several_clips_are_found_by_name(tmp_path: Path) -> None:
     true, made = folder(tmp_path / "true", "a b"), folder(tmp_path / "made", "a b")
     save_keypoints(tmp_path / "k" / "a.npz", np.full((3, 2, 2), 40), np.ones((3, 2)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from signgen.errors import InputError
 from signgen.evaluation.clips import ClipSet, VideoClip
-from signgen.keypoints import Keypoints, read_keypoints
+from signgen.keypoints import Keypoints, ReadResult, read_keypoints
 
 KEYPOINT_SUFFIXES = (".npz", ".json", ".pose", ".pkl", ".npy", ".txt")
 
@@ -25,10 +25,16 @@ class KeypointFile:
         Raises:
             InputError: as `read_keypoints`.
         """
+        return self.examine(size).keypoints
+
+    def examine(self, size: tuple[int, int]) -> ReadResult:
+        """As `read`, with what the reader has to say of the file; frames pair by number, so a rate is never missed."""
         result = read_keypoints(self.path, clip=self.clip)
-        if not result.size_known:
-            result = read_keypoints(self.path, clip=self.clip, frame_size=size)
-        return result.keypoints
+        if result.size_known and result.fps_known:
+            return result
+        frame = {} if result.size_known else {"frame_size": size}
+        rate = {} if result.fps_known else {"fps": result.keypoints.fps}
+        return read_keypoints(self.path, clip=self.clip, **frame, **rate)
 
 
 def keypoints_of(reference: ClipSet, clip: VideoClip, given: Path | None) -> KeypointFile | None:

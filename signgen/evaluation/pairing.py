@@ -116,6 +116,7 @@ class _Problems:
         self.open: dict[str, tuple[list[str], str]] = {}
         self.treated: dict[str, list[str]] = {}
         self.frames_left_out = 0
+        self.remarks: list[str] = []  # of clips whose keypoints were not taken as they are
 
     def add(self, kind: str, item: str, advice: str, treat: bool) -> None:
         if treat:
@@ -206,7 +207,10 @@ def _check_sizes(clip: VideoClip, made: Iterable[VideoClip], rules: Rules, probl
 
 def _check_keypoints(clip: VideoClip, found: KeypointFile, rules: Rules, problems: _Problems) -> int:
     """How many frames the keypoints have."""
-    keypoints = found.read(clip.info.size)
+    examined = found.examine(clip.info.size)
+    keypoints = examined.keypoints
+    if examined.warnings:
+        problems.remarks.append(f"{clip.name} ({'; '.join(examined.warnings)})")
     if keypoints.size != clip.info.size:
         text = f"{clip.name} ({_by(keypoints.size)}, the true frames {_by(clip.info.size)})"
         advice = "give --sizes resize to scale the keypoints"
@@ -235,6 +239,8 @@ def _record(plan: Plan, problems: _Problems) -> None:
     """Counts and warnings of what the rules allowed, and of clips without keypoints."""
     for kind, items in problems.treated.items():
         plan.warnings.append(f"{len(items)} {kind}, {_DONE.get(kind, 'they were left out')}: {listed(items)}")
+    if problems.remarks:
+        plan.warnings.append(f"keypoints of {len(problems.remarks)} clips were changed: {listed(problems.remarks)}")
     without = [pair.name for pair in plan.pairs if pair.keypoints is None]
     if 0 < len(without) < len(plan.pairs):
         plan.warnings.append(f"{len(without)} clips have no keypoints, their hands were not scored: {listed(without)}")
