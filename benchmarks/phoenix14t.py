@@ -22,7 +22,7 @@ from typing import Any
 
 import click
 import numpy as np
-from phoenix14t_score import evaluate_system
+from phoenix14t_score import evaluate_system, evaluator_sha256
 from phoenix14t_systems import SOURCES, Models, SourceFrames, System, clips_sha256, make_clip
 from phoenix14t_table import document
 from synth_phoenix import frozen_test
@@ -129,6 +129,7 @@ def score(
         folder = folder_of(out, system, source)
         path = out / "scores" / f"{folder.name}.json"
         identity = {**json.loads((folder / IDENTITY).read_text(encoding="utf-8")), "clips": clips_sha256(clips)}
+        identity["evaluator"] = evaluator_sha256()
         identity["options"] = {key: str(value) for key, value in options.items()}
         kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         if kept.get("identity") != identity:

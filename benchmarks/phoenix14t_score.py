@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tempfile
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import signgen
 from signgen.data.phoenix import Clip
 from signgen.errors import InputError
 from signgen.evaluation.measures import MeasureOptions
@@ -62,6 +64,16 @@ def evaluate_system(
     plain["settings"]["generated"] = str(folder)
     plain["warnings"] = [text for text in plain["warnings"] if chosen not in text]  # those that --limit leaves out
     return plain
+
+
+def evaluator_sha256() -> str:
+    """What tells one evaluator from another: the code of the metrics and the weights that they bring."""
+    package, digest = Path(signgen.__file__).parent, hashlib.sha256()
+    places = ("metrics", "evaluation", "recognition", "weights/hand_detector", "weights/recogniser")
+    for path in sorted(p for place in places for p in (package / place).rglob("*")):
+        if path.is_file() and path.suffix in (".py", ".json", ".safetensors"):
+            digest.update(str(path.relative_to(package)).encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _report(name: str) -> Callable[[int, int], None]:
