@@ -19,6 +19,7 @@ COMMANDS = {
     "inspect": "Say what a keypoint file or a data set holds and what it lacks.",
     "draw": "Draw the pose images that the model sees.",
     "synthesize": "Write a data set of drawn signers with exact keypoints.",
+    "prepare": "Make a data set ready for training.",
     "train": "Train a stage of the model.",
     "export": "Write a model's networks for faster renders on CPUs.",
 }

@@ -82,6 +82,12 @@ def test_the_text_names_what_the_json_holds(root: Path) -> None:
     assert "dev d-4: left out: has no keypoints" in done.stdout
     assert "train a-1/notes.txt: ignored" in done.stdout
     assert "train: 3 clips (PHOENIX14T has 7,096), 19 frames (827,354), 3 signers" in done.stdout
+    for wrong in (
+        ["inspect", str(root), "--fps", "25"],
+        ["inspect", str(root / "keypoints/a-1.npz"), "--split", "dev"],
+    ):
+        failed = CliRunner().invoke(main, wrong)
+        assert (failed.exit_code, failed.stderr.count("; leave out --")) == (2, 1)
     only = report(root, "--split", "dev")
     assert list(only["splits"]) == ["dev"]
 

@@ -11,10 +11,12 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from signgen.data.rows import Rows
 from signgen.errors import InputError
 
 
@@ -30,16 +32,25 @@ class CachedClip:
 
 @dataclass(frozen=True)
 class FrameCache:
-    """Frames uint8 (N, H, W, 3), keypoints float32 (N, 133, 3) as x, y, confidence in pixels, and the clips."""
+    """Frames uint8 (N, H, W, 3), keypoints float32 (N, 133, 3) as x, y, confidence in pixels, and the clips.
 
-    frames: np.ndarray
+    ``triplets`` (M, 2), where there are some, are the pairs (source, target) of frames that training draws from.
+    """
+
+    frames: Rows
     keypoints: np.ndarray
     clips: tuple[CachedClip, ...]
+    triplets: np.ndarray | None = None
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) in pixels."""
         return self.frames.shape[2], self.frames.shape[1]
+
+    @cached_property
+    def bounds(self) -> np.ndarray:
+        """(clips, 2) start and stop of each clip."""
+        return np.array([(clip.start, clip.stop) for clip in self.clips], np.int64).reshape(-1, 2)
 
     @classmethod
     def open(cls, folder: str | Path) -> FrameCache:

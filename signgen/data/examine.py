@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from signgen.data.keypoint_source import KeypointSource
-from signgen.data.phoenix import Clip, FrameListing, list_frames
+from signgen.data.phoenix import Clip, FrameListing, frame_name, list_frames
 from signgen.data.png import broken_frame
 from signgen.errors import InputError
 from signgen.keypoints.clips import Mended, points_in_frame
@@ -81,8 +81,3 @@ def _fault(listing: FrameListing, size: tuple[int, int] | None, check: str) -> s
     if any(path.name != frame_name(number) for number, path in enumerate(listing.files, 1)):
         return f"frames named unlike {frame_name(1)}"
     return broken_frame(listing.files, size, check) or ""
-
-
-def frame_name(number: int) -> str:
-    """File name of a clip's frame; numbers count from 1."""
-    return f"images{number:04d}.png"

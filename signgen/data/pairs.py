@@ -38,19 +38,47 @@ class Windows:
 def draw_windows(
     cache: FrameCache, batch: int, views: int, rng: np.random.Generator, disturbance: Disturbance | None = None
 ) -> Windows:
-    """``batch`` windows of ``views`` frames: clips in proportion to their length, sources anywhere in the clip."""
-    clips = [clip for clip in cache.clips if clip.stop - clip.start >= views]
-    if not clips:
-        longest = max(clip.stop - clip.start for clip in cache.clips)
-        raise InputError("views", f"got {views}, the longest clip has {longest} frames", "lower views")
-    lengths = np.array([clip.stop - clip.start for clip in clips], np.float64)
-    chosen = rng.choice(len(clips), batch, p=lengths / lengths.sum())
-    start = np.array([rng.integers(clips[i].start, clips[i].stop - views + 1) for i in chosen])
-    source = np.array([rng.integers(clips[i].start, clips[i].stop) for i in chosen])
+    """``batch`` windows of ``views`` frames.
+
+    From the cache's triplets where it has some: a window begins at a triplet's target, or as late as it still fits
+    into the clip. Else clips in proportion to their length, sources anywhere in the clip.
+    """
+    lengths = cache.bounds[:, 1] - cache.bounds[:, 0]
+    usable = np.flatnonzero(lengths >= views)
+    if not len(usable):
+        raise InputError("views", f"got {views}, the longest clip has {lengths.max()} frames", "lower views")
+    draw = _drawn_anywhere if cache.triplets is None else _drawn_triplets
+    chosen, start, source = draw(cache, usable, batch, views, rng)
     target = start[:, None] + np.arange(views)  # (B, V)
     truth = np.array(cache.keypoints[target.ravel()]).reshape(batch, views, 133, 3)
     keypoints = disturb(truth, rng, disturbance) if disturbance else truth
     return Windows(source, target, chosen, keypoints, truth)
+
+
+Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]  # (B,) clip, first frame, source
+
+
+def _drawn_anywhere(cache: FrameCache, usable: np.ndarray, batch: int, views: int, rng: np.random.Generator) -> Drawn:
+    bounds = cache.bounds[usable]
+    lengths = (bounds[:, 1] - bounds[:, 0]).astype(np.float64)
+    chosen = rng.choice(len(usable), batch, p=lengths / lengths.sum())
+    start = np.array([rng.integers(bounds[i, 0], bounds[i, 1] - views + 1) for i in chosen])
+    source = np.array([rng.integers(*bounds[i]) for i in chosen])
+    return usable[chosen], start, source
+
+
+def _drawn_triplets(cache: FrameCache, usable: np.ndarray, batch: int, views: int, rng: np.random.Generator) -> Drawn:
+    triplets = cache.triplets
+    assert triplets is not None
+    clip = np.searchsorted(cache.bounds[:, 0], triplets[:, 1], "right") - 1
+    if len(usable) < len(cache.clips):
+        fits = np.isin(clip, usable)
+        triplets, clip = triplets[fits], clip[fits]
+    if not len(triplets):
+        raise InputError("triplets", f"none lies in a clip of {views} frames or more", "lower views")
+    chosen = rng.integers(len(triplets), size=batch)
+    start = np.minimum(triplets[chosen, 1], cache.bounds[clip[chosen], 1] - views)
+    return clip[chosen], start, triplets[chosen, 0]
 
 
 def hand_centres(truth: np.ndarray, threshold: float = 0.05) -> np.ndarray:

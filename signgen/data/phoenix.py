@@ -29,6 +29,11 @@ _FRAME = re.compile(r"images(\d+)\.png")
 _KEYPOINT_SUFFIXES = (".npz", ".json", ".pose", ".pkl")
 
 
+def frame_name(number: int) -> str:
+    """File name of a clip's frame; numbers count from 1."""
+    return f"images{number:04d}.png"
+
+
 @dataclass(frozen=True)
 class FrameListing:
     """What a clip's folder holds.

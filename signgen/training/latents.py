@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from signgen.data.cache import FrameCache
+from signgen.data.files import NpyWriter, whole_file
+from signgen.data.prepared import INDEX, Index, shard_files
+from signgen.data.rows import Rows, ShardedRows
+from signgen.models.canvas import canvas_padding
 
 DECODING = ("decoder.", "post_quant_conv.")  # parts of an autoencoder that latents do not depend on
 
@@ -27,39 +30,52 @@ def weights_key(module: nn.Module) -> str:
     return digest.hexdigest()[:12]
 
 
+def latents_name(vae: nn.Module, canvas: tuple[int, int], size: tuple[int, int]) -> str:
+    """What latents of these weights on a ``canvas`` (W, H) are called; plainly, where frames are only padded to it."""
+    left, right, top, bottom = canvas_padding(*size)
+    padded = (size[0] + left + right, size[1] + top + bottom)
+    return f"latents-{weights_key(vae)}" + ("" if canvas == padded else f"-{canvas[0]}x{canvas[1]}")
+
+
 @torch.inference_mode()
+def encode(vae: nn.Module, frames: Tensor) -> np.ndarray:
+    """Frames on the canvas (n, 3, H, W) in [-1, 1] -> float16 latents (n, C, h, w), scaled for the denoiser."""
+    with torch.autocast(frames.device.type, torch.bfloat16):
+        latents = vae.encode(frames).latent_dist.mode() * vae.config.scaling_factor
+    return latents.float().cpu().numpy().astype(np.float16)
+
+
 def latent_store(
     cache: FrameCache,
     images: Callable[[np.ndarray], Tensor],
     vae: nn.Module,
     folder: Path,
     batch: int = 32,
-) -> np.ndarray:
-    """float16 (N, C, h, w), memory-mapped; computed on first use and kept under the name of the weights.
+) -> Rows:
+    """float16 (N, C, h, w), memory-mapped: what `signgen prepare` made, else computed on first use and kept.
 
     Args:
         images: indices (n,) -> frames on the canvas (n, 3, H, W) in [-1, 1].
         folder: where the store lies, beside the frame cache.
+
+    Raises:
+        InputError: `signgen prepare` has not made all shards yet. RunError: the store cannot be written.
     """
-    path = folder / f"latents-{weights_key(vae)}.npy"
+    height, width = images(np.arange(1)).shape[-2:]
+    name = latents_name(vae, (width, height), cache.size)
+    if (folder / name).is_dir():
+        index = Index.load(folder / INDEX)
+        return ShardedRows(shard_files(folder / name, index), index.shards)
+    path = folder / f"{name}.npy"
     if path.is_file():
         known = np.load(path, mmap_mode="r")
         if len(known) == len(cache.frames):  # else the cache was built anew from other clips
             return known
-    store, temporary = None, path.with_name(f"{path.stem}.{os.getpid()}.tmp")
-    try:
-        for start in range(0, len(cache.frames), batch):
-            indices = np.arange(start, min(start + batch, len(cache.frames)))
-            frames = images(indices)
-            with torch.autocast(frames.device.type, torch.bfloat16):
-                latents = vae.encode(frames).latent_dist.mode() * vae.config.scaling_factor
-            if store is None:
-                shape = (len(cache.frames), *latents.shape[1:])
-                store = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
-            store[indices] = latents.float().cpu().numpy()
-        assert store is not None
-        store.flush()
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    count = len(cache.frames)
+    with whole_file(path) as temporary:
+        first = encode(vae, images(np.arange(min(batch, count))))
+        with NpyWriter(temporary, first.shape[1:], np.float16) as file:
+            file.append(first)
+            for start in range(batch, count, batch):
+                file.append(encode(vae, images(np.arange(start, min(start + batch, count)))))
     return np.load(path, mmap_mode="r")

@@ -11,6 +11,7 @@ import torch
 from accelerate import PartialState
 
 from signgen.data.cache import FrameCache, build_cache
+from signgen.data.prepared import is_prepared, open_prepared
 from signgen.errors import InputError
 from signgen.training.config import TrainConfig
 from signgen.training.loop import train
@@ -54,12 +55,22 @@ def make_task(config: TrainConfig, cache: FrameCache, device: torch.device) -> T
 
 
 def cache_folder(data: str | Path, chosen: str | Path = "") -> Path:
-    """Where the frame cache of a data set lies: in the ``chosen`` folder, else beside its release tree."""
+    """Where the frame cache of a data set lies: in the ``chosen`` folder, else beside its release tree.
+
+    What `signgen prepare` wrote is its own cache, one folder a split.
+    """
+    if is_prepared(data):
+        return Path(data) / "train"
     return Path(chosen) if chosen else Path(data) / "cache"
 
 
 def open_data(data: str | Path, folder: Path, split: str = "train") -> FrameCache:
-    """The frame cache of a data set in PHOENIX14T's layout, built on first use and anew when its clips have changed."""
+    """The frame cache of a data set in PHOENIX14T's layout, built on first use and anew when its clips have changed.
+
+    A folder that `signgen prepare` wrote is opened as it is.
+    """
+    if is_prepared(data):
+        return open_prepared(data, split)
     if not Path(data).is_dir():
         raise InputError(data, "no such data set", "write one with: signgen synthesize, or name another folder")
     if (folder / "cache.json").is_file():

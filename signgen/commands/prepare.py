@@ -1,0 +1,126 @@
+"""``signgen prepare``: a data set in PHOENIX14T's layout made ready for training, once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from signgen.commands.common import Size, common_options, emit, is_whole, progress
+
+if TYPE_CHECKING:
+    from signgen.training.encoding import Encoders
+
+
+class Share(click.ParamType):
+    """``I/N``: share I of N, counted from 1."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        from signgen.errors import InputError
+
+        if isinstance(value, tuple):
+            return value
+        number, _, count = str(value).partition("/")
+        if not (is_whole(number) and is_whole(count) and 1 <= int(number) <= int(count)):
+            raise InputError("--shard", f"got {value!r}", "give it as I/N with I from 1 to N, such as 2/4")
+        return int(number), int(count)
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("out")
+@click.option(
+    "--keypoints",
+    "places",
+    multiple=True,
+    metavar="FILE|FOLDER",
+    help="Pickles of many clips (MSKA, SLRT), or folders of one file a clip; may be repeated. [default: keypoints/]",
+)
+@click.option("--split", "splits", multiple=True, type=click.Choice(["train", "dev", "test"]), help="Only this split.")
+@click.option(
+    "--triplets", type=click.IntRange(0), default=100_000, show_default=True, help="Training pairs; 0 = none."
+)
+@click.option("--sources", type=click.IntRange(0), default=0, help="Source frames of a clip; all of them by default.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the triplets.")
+@click.option("--frames/--no-frames", default=True, show_default=True, help="Keep decoded frames for fast loading.")
+@click.option("--vae", metavar="FOLDER|ID", help="Write latents of all frames, made with this autoencoder.")
+@click.option("--image-encoder", metavar="FOLDER|ID", help="Write tokens of all source frames, made with this DINOv2.")
+@click.option("--image-encoder-size", type=click.IntRange(14), default=518, show_default=True, help="Its side in px.")
+@click.option("--canvas", type=Size(), help="Size that frames are scaled to for both, aspect kept, such as 416x512.")
+@click.option("--skip", multiple=True, metavar="CLIP", help="Leave this clip out; may be repeated.")
+@click.option("--skip-unusable", is_flag=True, help="Leave out every clip that inspect calls left out.")
+@click.option("--check", type=click.Choice(["names", "ends", "pixels"]), default="ends", show_default=True,
+              help="How closely frames are looked at; pixels decodes every one.")  # fmt: skip
+@click.option("--shard", type=Share(), default="1/1", show_default=True, help="This process's share of the work.")
+@click.option("--jobs", type=click.IntRange(1), default=None, help="Processes that read frames; all cores by default.")
+@click.option("--device", default="auto", show_default=True, help="Where the encoders run, such as cuda:1.")
+@click.option("--allow-download", is_flag=True, help="Fetch encoders given by a hub id that are not on this machine.")
+@click.option("--dry-run", is_flag=True, help="Say what it would take on the disk, and end.")
+@common_options
+def command(
+    dataset: str, out: str, places: tuple[str, ...], splits: tuple[str, ...], triplets: int, sources: int, seed: int,
+    frames: bool, vae: str | None, image_encoder: str | None, image_encoder_size: int, canvas: tuple[int, int] | None,
+    skip: tuple[str, ...], skip_unusable: bool, check: str, shard: tuple[int, int], jobs: int | None, device: str,
+    allow_download: bool, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Make DATASET, in PHOENIX14T's layout, ready for training, in the folder OUT.
+
+    Writes its keypoints as one plain array, the papers' protocols as files, decoded frames, latents and tokens. OUT is
+    then what `data` of a training configuration names. The same command goes on with a run that was stopped; several
+    processes, on several machines, do a share each with --shard.
+    """
+    from signgen.data.preparing import Plan
+    from signgen.data.shards import Part
+    from signgen.training.preparing import Work, prepare
+
+    plan = Plan(places, check, skip, skip_unusable, triplets, sources, seed)
+    encoders = _encoders(vae, image_encoder, image_encoder_size, canvas, device, allow_download)
+    share = Part(*shard)
+    work = Work(dataset, Path(out), encoders, plan, splits, frames, share, jobs or os.cpu_count() or 1)
+    result = prepare(work, _say, progress, dry_run)
+    emit(result, as_json, _text(result))
+
+
+def _encoders(
+    vae: str | None, image_encoder: str | None, size: int, canvas: tuple[int, int] | None, device: str, download: bool
+) -> Callable[[], Encoders]:
+    def load() -> Encoders:
+        from signgen.base_weights import load_autoencoder, load_image_encoder
+        from signgen.pipeline.loading import choose_device
+        from signgen.training.encoding import Encoders
+
+        place = choose_device(device)
+        autoencoder = load_autoencoder(vae, download).to(place).eval() if vae else None
+        semantic = load_image_encoder(image_encoder, download).to(place) if image_encoder else None
+        return Encoders(place, autoencoder, semantic, size, canvas)
+
+    return load
+
+
+def _say(needs: dict[str, dict[str, int]], free: int) -> None:
+    from signgen.data.disk_use import amount
+
+    for split, parts in needs.items():
+        click.echo(f"{split}: " + ", ".join(f"{name} {amount(size)}" for name, size in parts.items()), err=True)
+    total = sum(sum(parts.values()) for parts in needs.values())
+    click.echo(f"to be written: {amount(total)}; free: {amount(free)}", err=True)
+
+
+def _text(result: dict[str, Any]) -> str:
+    lines = []
+    for split, part in result["splits"].items():
+        lines += [f"{split} {name}: left out: {why}" for name, why in part["left_out"]]
+        lines += [f"{split} {name}: mended: {what}" for name, what in part["mended"]]
+    for split, part in result["splits"].items():
+        left = ", ".join(f"{count} shards of {name}" for name, count in part["shards_left"].items() if count)
+        own = f" ({part['self_pairs']:,} of a frame with itself)" if part["self_pairs"] else ""
+        lines.append(
+            f"{result['output']}/{split}: {part['clips']:,} clips, {part['frames']:,} frames, {part['pairs']:,} pairs"
+            f"{own}, {len(part['left_out'])} clips left out; {left + ' left to others' if left else 'complete'}"
+        )
+    return "\n".join(lines) or f"{result['output']}: nothing was written"

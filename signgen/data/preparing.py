@@ -1,0 +1,168 @@
+"""What `signgen prepare` does once for a split: the keypoint store, the index, the protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from signgen.data.cache import CachedClip
+from signgen.data.files import NpyWriter, whole_file, write_text
+from signgen.data.keypoint_source import KeypointSource
+from signgen.data.phoenix import PhoenixIndex
+from signgen.data.prepared import (
+    INDEX,
+    KEYPOINTS,
+    MARK,
+    PROTOCOL,
+    VERSION,
+    Index,
+    is_prepared,
+    read_mark,
+    shard_borders,
+)
+from signgen.data.protocol import TRIPLETS, Protocol, first_to_every, within_clip
+from signgen.data.survey import examine_split, frame_size
+from signgen.errors import InputError
+
+SHARD_FRAMES = 2048  # frames of a shard: 335 MB of decoded frames of 210x260
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a split is to hold.
+
+    Attributes:
+        places: files and folders of keypoints, empty for those beside the release.
+        check: how closely frames are looked at, see `signgen.data.png`.
+        skip: clips to leave out; skip_unusable: leave out every clip that cannot be used, instead of an error.
+        triplets: pairs to draw in the train split, 0 = none; sources: source frames of a clip, 0 = all.
+        seed: of the triplets.
+        shard_frames: most frames of a shard.
+    """
+
+    places: tuple[str, ...] = ()
+    check: str = "ends"
+    skip: tuple[str, ...] = ()
+    skip_unusable: bool = False
+    triplets: int = TRIPLETS
+    sources: int = 0
+    seed: int = 0
+    shard_frames: int = SHARD_FRAMES
+
+
+def mark_folder(out: Path, index: PhoenixIndex) -> None:
+    """Makes ``out`` a prepared folder; InputError if it holds something else."""
+    if is_prepared(out):
+        read_mark(out)
+    elif out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
+        raise InputError(out, "is not empty, and signgen prepare did not write it", "name another folder")
+    write_text(out / MARK, json.dumps({"version": VERSION, "release": str(index.release.resolve())}) + "\n")
+
+
+def plan_split(
+    index: PhoenixIndex,
+    split: str,
+    out: Path,
+    plan: Plan,
+    source: Callable[[], KeypointSource],
+    jobs: int = 1,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Index:
+    """Looks at every clip of a split, writes its keypoints and its index; one that is there is taken as it is.
+
+    Args:
+        source: opens the keypoints, when they are needed. jobs: processes that look at frames.
+
+    Raises:
+        InputError: a clip cannot be used and was not to be skipped, or ``out`` was made from something else.
+    """
+    place = out / split
+    if (place / INDEX).is_file():
+        known = Index.load(place / INDEX)
+        _check_same(known, index, plan, place)
+        advance(len(index.clips(split)))
+        return known
+    size = frame_size(index)
+    clips = [clip for clip in index.clips(split) if clip.name not in plan.skip]
+    kept: list[CachedClip] = []
+    folders: list[str] = []
+    mended: list[tuple[str, str]] = []
+    left_out = [(clip.name, "was to be skipped") for clip in index.clips(split) if clip.name in plan.skip]
+    advance(len(left_out))
+    with whole_file(place / KEYPOINTS) as temporary, NpyWriter(temporary, (133, 3), np.float32) as file:
+        for state in examine_split(clips, source(), size, plan.check, jobs, advance):
+            mended += [(state.clip.name, words) for words in state.mended]
+            if state.points is None:
+                left_out.append((state.clip.name, state.left_out))
+                continue
+            start = kept[-1].stop if kept else 0
+            kept.append(CachedClip(state.clip.name, state.clip.speaker, start, start + state.frames))
+            folders.append(_frame_folder(state.clip.folder, index.release))
+            file.append(state.points)
+        _check_left_out(split, left_out, plan)
+    if not kept or size is None:
+        raise InputError(place, "no clip is left", "see signgen inspect")
+    borders = shard_borders([clip.stop - clip.start for clip in kept], plan.shard_frames)
+    found = Index(split, size, tuple(kept), tuple(folders), borders, _names(plan), tuple(mended), tuple(left_out))
+    write_text(place / INDEX, found.to_json())  # last: without it the split is not planned
+    return found
+
+
+def write_protocol(out: Path, index: Index, plan: Plan) -> Protocol | None:
+    """The split's pairs: triplets for train, first frame to every frame for the others; see `signgen.data.protocol`.
+
+    Raises:
+        InputError: there are others already.
+    """
+    if index.split == "train" and not plan.triplets:
+        return None
+    if index.split == "train":
+        made = within_clip(index.lengths, plan.triplets, plan.seed, plan.sources)
+    else:
+        made = first_to_every(index.lengths)
+    path = out / index.split / PROTOCOL
+    if not path.is_file():
+        made.save(path)
+        return made
+    known = Protocol.load(path)
+    same = len(known) == len(made) and np.array_equal(known.target, made.target)
+    if not (same and np.array_equal(known.source, made.source) and np.array_equal(known.clip, made.clip)):
+        got = f"holds {len(known):,} pairs of seed {known.seed} ({known.rule})"
+        raise InputError(path, got, "delete it to have it made anew, or name another folder")
+    return known
+
+
+def _frame_folder(folder: Path, release: Path) -> str:
+    """Where the frames really are, relative to the release."""
+    inner = folder / "1"
+    return (inner if inner.is_dir() else folder).relative_to(release).as_posix()
+
+
+def _names(plan: Plan) -> tuple[str, ...]:
+    return tuple(Path(place).name for place in plan.places)
+
+
+def _check_left_out(split: str, left_out: Sequence[tuple[str, str]], plan: Plan) -> None:
+    unusable = [pair for pair in left_out if pair[0] not in plan.skip]
+    if unusable and not plan.skip_unusable:
+        name, why = unusable[0]
+        got = f"{len(unusable)} clips of {split} cannot be used; the first: {why}"
+        raise InputError(name, got, "see signgen inspect for all; mend them, or add --skip-unusable")
+
+
+def _check_same(known: Index, index: PhoenixIndex, plan: Plan, place: Path) -> None:
+    """A folder goes on only from what it was begun from."""
+    there = {clip.name for clip in known.clips} | {name for name, _ in known.left_out}
+    changed = []
+    if there != {clip.name for clip in index.clips(known.split)}:
+        changed.append("clips")
+    if known.keypoints != _names(plan):
+        changed.append(f"keypoints ({', '.join(known.keypoints) or 'those beside the release'})")
+    if {name for name, why in known.left_out if why == "was to be skipped"} != set(plan.skip) & there:
+        changed.append("skipped clips")
+    if changed:
+        raise InputError(place, f"was prepared from other {' and '.join(changed)}", "delete it or name another folder")

@@ -1,0 +1,115 @@
+"""Work that is split into shards: which are left to do, which are this process's, and decoded frames of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen.data.files import NpyWriter, whole_file
+from signgen.data.prepared import FRAMES, Index, png_rows, shard_file
+from signgen.errors import RunError, SignGenError
+
+CHUNK = 64  # frames in memory at once
+
+
+@dataclass(frozen=True)
+class Part:
+    """Share ``number`` of ``count`` of the work, counted from 1."""
+
+    number: int = 1
+    count: int = 1
+
+
+WHOLE = Part()
+
+
+def left_to_do(folder: Path, index: Index, part: Part = WHOLE) -> list[int]:
+    """Numbers of the shards of a folder that are not there yet and that are ``part``'s to make."""
+    numbers = range(part.number - 1, len(index.shards) - 1, part.count)
+    return [number for number in numbers if not shard_file(folder, number).is_file()]
+
+
+def rows_left(folder: Path, index: Index, part: Part = WHOLE) -> int:
+    """Frames of ``part``'s shards that are not there yet."""
+    return sum(index.shards[number + 1] - index.shards[number] for number in left_to_do(folder, index, part))
+
+
+def write_shard(path: Path, chunks: Iterator[np.ndarray]) -> None:
+    """One shard from (n, *row) pieces; whole or not at all."""
+    with whole_file(path) as temporary:
+        first = next(chunks)
+        with NpyWriter(temporary, first.shape[1:], first.dtype) as file:
+            file.append(first)
+            for rows in chunks:
+                file.append(rows)
+
+
+def write_frames(
+    place: Path,
+    index: Index,
+    release: Path,
+    part: Part,
+    jobs: int = 1,
+    advance: Callable[[int], None] = lambda n: None,
+) -> None:
+    """Decodes this part's frames of a split folder ``place``; ``advance`` is told the frames of each shard.
+
+    Raises:
+        InputError: a frame is damaged; RunError: the disk is full. Shards that are finished stay.
+    """
+    tasks = [(place, index, release, number) for number in left_to_do(place / FRAMES, index, part)]
+    for _, _, _, number in _each(_write_frame_shard, tasks, jobs):
+        advance(index.shards[number + 1] - index.shards[number])
+
+
+def _write_frame_shard(task: tuple[Path, Index, Path, int]) -> _Refusal | None:
+    place, index, release, number = task
+    rows = png_rows(index, release, threads=1)
+    start, stop = index.shards[number : number + 2]
+    chunks = (rows[np.arange(at, min(at + CHUNK, stop))] for at in range(start, stop, CHUNK))
+    try:
+        write_shard(shard_file(place / FRAMES, number), chunks)
+    except SignGenError as error:
+        return _Refusal(type(error), error.subject, error.got, error.advice)
+    return None
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """A `SignGenError` on its way between processes, which would lose its parts."""
+
+    kind: type[SignGenError]
+    subject: str
+    got: str
+    advice: str
+
+
+def _each(action: Callable[[Any], _Refusal | None], tasks: Sequence[Any], jobs: int) -> Iterator[Any]:
+    """Does all ``tasks`` in up to ``jobs`` processes and yields each when it and those before it are done."""
+    if jobs == 1 or len(tasks) < 2:
+        for task in tasks:
+            _raise(action(task))
+            yield task
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    pool = ProcessPoolExecutor(min(jobs, len(tasks)), multiprocessing.get_context("spawn"))
+    try:
+        for task, refusal in zip(tasks, pool.map(action, tasks), strict=True):
+            _raise(refusal)
+            yield task
+    except BrokenProcessPool:
+        raise RunError("--jobs", "a process died, perhaps of lack of memory", "try fewer --jobs") from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _raise(refusal: _Refusal | None) -> None:
+    if refusal:
+        raise refusal.kind(refusal.subject, refusal.got, refusal.advice)
