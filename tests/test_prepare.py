@@ -307,3 +307,21 @@ def test_latents_and_tokens_are_those_of_training(root: Path, tmp_path: Path) ->
     absent = next(f for f in range(20) if f not in store)
     assert store.take(np.array([frame, absent])) is None
     assert token_store(cache, folder, "other") is None
+
+
+def test_a_stage_trains_from_a_prepared_folder(root: Path, tmp_path: Path) -> None:
+    from signgen import config as configuration
+    from signgen.training.config import TrainConfig
+    from signgen.training.stages import run_stage
+
+    run(work(root, tmp_path / "out", keep_frames=False, splits=("train",)))
+    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+              "image_size": 32, "patch_size": 16, "projection_dim": 16}  # fmt: skip
+    content = {
+        "stage": "fusion", "data": str(tmp_path / "out"), "output": str(tmp_path / "run"), "steps": 2, "batch": 3,
+        "threads": 1, "precision": "no", "sheet_steps": 0, "log_steps": 1, "model": {"vision": vision},
+    }  # fmt: skip
+    assert run_stage(configuration.build(TrainConfig, content))["finished"]
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert len(lines) == 2
+    assert all(np.isfinite(line["loss"]) for line in lines)
