@@ -1,8 +1,11 @@
 """Puts the trained parts of a model together: a pipeline folder, float16, with the figures of its training.
 
     python tools/assemble_pipeline.py signgen/weights/mini runs/mini/autoencoder runs/mini/fusion runs/mini/video
+    python tools/assemble_pipeline.py models/phoenix14t runs/phoenix14t/fusion runs/phoenix14t/video \\
+        --limit 6000 --steps 20 --guidance 2,2 --dtype bfloat16
 
-Later runs replace parts of earlier ones (video replaces the denoiser of the denoiser stage). The folder is written
+Later runs replace parts of earlier ones (video replaces the denoiser of the denoiser stage). Parts that no run has
+trained are those that the denoiser's run started from: autoencoder, fusion model, image encoder. The folder is written
 whole or not at all, and refused where it is larger than ``--limit`` MiB.
 """
 
@@ -20,6 +23,8 @@ import torch
 from signgen.errors import InputError
 
 PARTS = ("vae", "fusion", "denoiser", "scheduler")
+SHARED = {"lower_body": False}  # of runs that were trained before they said so themselves: signers end above the hips
+DTYPES = ("float16", "bfloat16", "float32")
 
 
 @click.command(help=__doc__)
@@ -29,8 +34,11 @@ PARTS = ("vae", "fusion", "denoiser", "scheduler")
 @click.option("--steps", default=1, show_default=True, help="Default sampling steps of the pipeline.")
 @click.option("--window", default=8, show_default=True, help="Default views of a window.")
 @click.option("--overlap", default=2, show_default=True, help="Default frames carried over between windows.")
-def main(target: Path, runs: tuple[Path, ...], limit: float, steps: int, window: int, overlap: int) -> None:
-    pipeline = build(runs, steps, window, overlap)
+@click.option("--guidance", default="1,1", show_default=True, help="Default weights w1,w2 of guidance (FPDM eq. 12).")
+@click.option("--dtype", type=click.Choice(DTYPES), default="float16", show_default=True, help="Of the weights.")
+def main(target: Path, runs: tuple[Path, ...], limit: float, dtype: str, **sampling: Any) -> None:
+    sampling["guidance"] = _weights(sampling["guidance"])
+    pipeline = build(runs, getattr(torch, dtype), **sampling)
     temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     pipeline.save_pretrained(temporary)
@@ -56,25 +64,51 @@ def forget_origins(folder: Path) -> None:
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def build(runs: tuple[Path, ...], steps: int, window: int, overlap: int) -> Any:
-    """The pipeline of the newest parts, in float16."""
+def _weights(text: str) -> list[float]:
+    try:
+        first, second = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError("--guidance", f"got {text!r}", "give two numbers, such as 2,2") from None
+    return [first, second]
+
+
+def build(runs: tuple[Path, ...], dtype: torch.dtype = torch.float16, **sampling: Any) -> Any:
+    """The pipeline of the newest parts; ``sampling`` are its defaults (steps, window, overlap, guidance)."""
     from diffusers import DDIMScheduler
 
-    from signgen.models.autoencoder import FrameAutoencoder
+    from signgen.base_weights import load_autoencoder, load_clip, load_image_encoder
     from signgen.models.denoiser import Denoiser
     from signgen.models.fusion import FusionModel
     from signgen.pipeline import SignGenPipeline
 
-    classes = {"vae": FrameAutoencoder, "fusion": FusionModel, "denoiser": Denoiser}
     folders = {part: run / "model" / part for run in runs for part in PARTS if (run / "model" / part).is_dir()}
-    missing = [part for part in PARTS if part not in folders]
+    missing = [part for part in ("denoiser", "scheduler") if part not in folders]
     if missing:
         raise InputError(", ".join(map(str, runs)), f"no trained {', '.join(missing)}", "name the runs of all stages")
-    parts = {name: cls.from_pretrained(folders[name]).to(torch.float16) for name, cls in classes.items()}
+    model = folders["denoiser"].parent
+    start = json.loads((model / "training.json").read_text(encoding="utf-8"))["config"]["start"]
+    denoiser = Denoiser.from_pretrained(folders["denoiser"])
+    vae = folders.get("vae") or start.get("vae") or start.get("autoencoder")
+    fusion = folders.get("fusion") or start.get("fusion")
+    semantic = denoiser.source_encoder.semantic is not None
+    encoder = start.get("image_encoder") if semantic else None
+    clip = start.get("clip") if "fusion" not in start else None
+    unused = denoiser.config.fusion_dim is None and (encoder or not semantic)
+    parts = {
+        "vae": load_autoencoder(str(vae)),
+        "denoiser": denoiser,
+        "fusion": None if unused else load_clip(clip, combine=False) if clip else FusionModel.from_pretrained(fusion),
+        "image_encoder": None if encoder is None else load_image_encoder(encoder),
+    }
+    parts = {name: None if part is None else part.to(dtype) for name, part in parts.items()}
     scheduler = DDIMScheduler.from_pretrained(folders["scheduler"])
-    sampling = {"steps": steps, "window": window, "overlap": overlap}
-    # The drawn signers of its training stand cut off above the hips.
-    return SignGenPipeline(**parts, scheduler=scheduler, lower_body=False, **sampling)
+    return SignGenPipeline(**parts, scheduler=scheduler, **geometry(model), **sampling)
+
+
+def geometry(model: Path) -> dict[str, Any]:
+    """Sizes and habits of the frames that the denoiser in ``model`` was trained on."""
+    path = model / "pipeline.json"
+    return SHARED | (json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
 
 
 def history(runs: tuple[Path, ...]) -> list[dict[str, Any]]:

@@ -94,6 +94,7 @@ class TrainConfig:
         model: settings of the stage's own network, passed to its constructor.
         start: what this stage builds on. Folders of earlier stages: autoencoder, fusion, denoiser. Base weights, each a
             folder or a hub id: vae (instead of autoencoder), unet, clip, image_encoder; see `signgen.base_weights`.
+            null takes an entry out.
         allow_download: base weights that are not on this machine may be fetched from the hub.
         canvas: (W, H) that frames are scaled to, aspect kept, then padded; None: frames as they are, padded.
         image_encoder_size: side of the letter-boxed square that ``start.image_encoder`` reads.
@@ -136,6 +137,8 @@ class TrainConfig:
             raise InputError("steps, batch, views", got, "all must be 1 or more")
         if not 0 <= self.known < max(self.views, 2):
             raise InputError("known", f"got {self.known} of {self.views} views", "at least one view is to be generated")
+        named = {name: where for name, where in self.start.items() if where is not None}
+        object.__setattr__(self, "start", named)  # null takes an entry out, so that an override can
         unknown = sorted(set(self.start) - set(STARTS))
         if unknown:
             raise InputError("start", f"unknown key {', '.join(map(repr, unknown))}", f"keys are {', '.join(STARTS)}")

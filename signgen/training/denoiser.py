@@ -106,13 +106,11 @@ class DenoiserTask(Task):
         self.vae.requires_grad_(False).to(memory_format=torch.channels_last)
         self.scheduler = DDIMScheduler(**SCHEDULE)
         latents = latent_store(cache, self.images, self.vae, folder)
-        encoders = frozen_encoders(config, device)
+        encoders = frozen_encoders(config, cache, self.canvas, folder, device)
         self.inputs = InputMaker(self, latents, encoders, config.known)
         self.denoiser = self._denoiser().to(device, memory_format=torch.channels_last)
         encoders.serve(self.denoiser)
         self.denoiser.set_attention("math" if device.type == "cpu" else "sdpa")
-        if config.optim.checkpointing:
-            self.denoiser.enable_gradient_checkpointing()
         self.trainable = DenoiserStep(self.denoiser)
 
     def _check_canvas(self) -> None:

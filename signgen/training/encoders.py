@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from signgen.base_weights import load_image_encoder
+from signgen.base_weights import load_clip, load_image_encoder
+from signgen.data.cache import FrameCache
 from signgen.errors import InputError
 from signgen.models.denoiser import Denoiser
 from signgen.models.fusion import FusionModel
 from signgen.models.semantic import semantic_tokens
 from signgen.training.config import TrainConfig
+from signgen.training.tokens import TokenStore, token_key, token_store
 
 
 @dataclass
@@ -25,14 +27,14 @@ class FrozenEncoders:
         fusion: the fusion model, or None where nothing asks it.
         image: makes the semantic tokens of the source (DINOv2); None: the fusion model's encoder does.
         size: side of the square that ``image`` reads.
-        stored: tokens (L, D) by frame of the cache, made before; frames that it lacks are encoded when needed.
+        stored: tokens of source frames that were made before; a batch that it lacks is encoded when needed.
         want_semantic, want_fusion: what the denoiser takes; see `serve`.
     """
 
     fusion: FusionModel | None
     image: nn.Module | None = None
     size: int = 518
-    stored: Mapping[int, np.ndarray] | None = None
+    stored: TokenStore | None = None
     want_semantic: bool = True
     want_fusion: bool = True
 
@@ -70,10 +72,9 @@ class FrozenEncoders:
             return None
         if self.image is None:
             return None if self.fusion is None else self.fusion.tokens(images).float()
-        known = self.stored
-        if known is not None and all(int(index) in known for index in indices):
-            tokens = np.stack([np.asarray(known[int(index)], np.float32) for index in indices])
-            return torch.from_numpy(tokens).to(images.device)
+        known = None if self.stored is None else self.stored.take(indices)
+        if known is not None:
+            return torch.from_numpy(known.astype(np.float32)).to(images.device)
         return semantic_tokens(self.image, images, self.size).float()
 
     def fused(self, images: Tensor, pose: Tensor) -> Tensor | None:
@@ -84,11 +85,23 @@ class FrozenEncoders:
         return self.fusion.fuse(e_source, pose * 2 - 1).float()
 
 
-def frozen_encoders(config: TrainConfig, device: torch.device) -> FrozenEncoders:
-    """The encoders that ``start`` names, in eval mode: FPDM's release leaves the combiner's dropout on by mistake."""
-    fusion = image = None
+def frozen_encoders(
+    config: TrainConfig, cache: FrameCache, canvas: tuple[int, int], folder: Path, device: torch.device
+) -> FrozenEncoders:
+    """The encoders that ``start`` names, in eval mode: FPDM's release leaves the combiner's dropout on by mistake.
+
+    Args:
+        cache, canvas, folder: the frames, (W, H) of the canvas, and where tokens of them may lie.
+    """
+    fusion = image = stored = None
     if "fusion" in config.start:
-        fusion = FusionModel.from_pretrained(config.start["fusion"]).to(device).eval().requires_grad_(False)
+        fusion = FusionModel.from_pretrained(config.start["fusion"])
+    elif "clip" in config.start:  # FPDM's ablation without a fusion model: B1's tokens, B4's embedding of the source
+        fusion = load_clip(config.start["clip"], config.allow_download, combine=False)
     if "image_encoder" in config.start:
-        image = load_image_encoder(config.start["image_encoder"], config.allow_download).to(device)
-    return FrozenEncoders(fusion, image, config.image_encoder_size)
+        image = load_image_encoder(config.start["image_encoder"], config.allow_download)
+        stored = token_store(cache, folder, token_key(image, config.image_encoder_size, canvas))
+    for encoder in (fusion, image):
+        if encoder is not None:
+            encoder.to(device).eval().requires_grad_(False)
+    return FrozenEncoders(fusion, image, config.image_encoder_size, stored)

@@ -34,7 +34,7 @@ def required(config: TrainConfig) -> tuple[str, ...]:
     if config.stage in ("autoencoder", "fusion"):
         return ()
     names = ["vae" if "vae" in config.start else "autoencoder"]
-    if "image_encoder" not in config.start or _takes_fusion(config):
+    if "clip" not in config.start and ("image_encoder" not in config.start or _takes_fusion(config)):
         names.append("fusion")  # for the fusion embedding, or for semantic tokens where nothing else makes them
     return (*names, *ALWAYS.get(config.stage, ()))
 
