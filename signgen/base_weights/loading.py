@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from diffusers import AutoencoderKL
@@ -66,9 +67,10 @@ def load_image_encoder(where: str, allow_download: bool = False) -> nn.Module:
     if kind != "dinov2":
         raise InputError(folder, f"is a {kind} model", "give a DINOv2 model")
     try:
-        encoder, notes = Dinov2Model.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
-        )
+        with _no_bars():
+            encoder, notes = Dinov2Model.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(folder, f"cannot be loaded ({reason})", "get its files anew") from None
@@ -76,6 +78,20 @@ def load_image_encoder(where: str, allow_download: bool = False) -> nn.Module:
         missing = ", ".join(sorted(notes["missing_keys"])[:3])
         raise InputError(folder, f"its weights lack {missing}", "get its files anew")
     return encoder.eval().requires_grad_(False)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without transformers' bars: a command shows its own progress."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _check_unet(folder: Any, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

