@@ -21,6 +21,7 @@ COMMANDS = {
     "synthesize": "Write a data set of drawn signers with exact keypoints.",
     "prepare": "Make a data set ready for training.",
     "train": "Train a stage of the model.",
+    "augment": "Sign a data set again with other signers, for recognisers.",
     "doctor": "Say what is installed, what will be used, and what is missing.",
     "export": "Write a model's networks for faster renders on CPUs.",
 }

@@ -1,0 +1,64 @@
+"""What an augmentation will take, told before it begins: frames, hours and disk."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from signgen.data.disk_use import MARGIN, amount
+from signgen.data.phoenix import RELEASE_COUNTS
+from signgen.errors import InputError
+
+WORKERS = (1, 8, 64)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What a frame costs one worker: seconds, and bytes on the disk."""
+
+    seconds: float
+    bytes: float
+
+    @classmethod
+    def of(cls, records: Sequence[dict[str, Any]]) -> Rate | None:
+        """From finished clips; None where there is none."""
+        frames = sum(record["frames"] for record in records if "seconds" in record)
+        if not frames:
+            return None
+        seconds = sum(record["seconds"] for record in records if "seconds" in record)
+        size = sum(record["bytes"] for record in records if "seconds" in record)
+        return cls(seconds / frames, size / frames)
+
+    def plan(self, clips: int, frames: int, workers: Sequence[int] = WORKERS) -> dict[str, Any]:
+        """Clips, frames, bytes, and hours by number of workers."""
+        hours = {str(count): round(self.seconds * frames / 3600 / count, 3) for count in workers}
+        return {"clips": clips, "frames": frames, "bytes": round(self.bytes * frames), "hours": hours}
+
+
+def of_phoenix(rate: Rate, splits: Sequence[str], copies: int) -> dict[str, Any]:
+    """The same for PHOENIX14T as it is published, with as many copies."""
+    counts = [RELEASE_COUNTS[split] for split in splits]
+    return rate.plan(copies * sum(clips for clips, _ in counts), copies * sum(frames for _, frames in counts))
+
+
+def check_free(out: Path, wanted: float) -> int:
+    """Bytes that are free where ``out`` is; InputError if fewer than wanted."""
+    free = shutil.disk_usage(out).free
+    if wanted + MARGIN > free:
+        got = f"needs about {amount(round(wanted))}, {amount(free)} are free"
+        raise InputError(out, got, "free some, name a folder on another disk, or choose --media mp4")
+    return free
+
+
+def words(name: str, plan: dict[str, Any]) -> str:
+    """One line for people."""
+    spent = plan["hours"].items()
+    hours = ", ".join(f"{_time(time)} on {count} worker{'s' * (count != '1')}" for count, time in spent)
+    return f"{name}: {plan['clips']:,} clips, {plan['frames']:,} frames, {amount(plan['bytes'])}; {hours}"
+
+
+def _time(hours: float) -> str:
+    return f"{hours:,.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"

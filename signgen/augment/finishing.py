@@ -1,0 +1,102 @@
+"""From finished shares to a data set: nothing missing, nothing doubled, the layouts' files, a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from signgen.augment.jobs import Job
+from signgen.augment.layouts import wants_originals, write_layouts
+from signgen.augment.layouts.entries import collect, failed_gate
+from signgen.augment.manifest import DONE, LEFT_OUT, count_lines
+from signgen.augment.originals import place_originals
+from signgen.augment.store import FRAMES, Store
+from signgen.data.phoenix import PhoenixIndex, list_frames
+from signgen.errors import InputError
+
+Records = Mapping[str, Mapping[str, Any]]
+
+
+def finish(
+    index: PhoenixIndex,
+    store: Store,
+    jobs: Sequence[Job],
+    records: Records,
+    layouts: Sequence[str],
+    frame: tuple[int, int],
+    originals: str,
+    leave_out: bool,
+) -> dict[str, list[str]]:
+    """Checks everything and writes the layouts' files; returns their names by layout.
+
+    Args:
+        index: the source data set; jobs: all clips that were to be made; records: of the manifest.
+        originals: ``link``, ``copy`` or ``none``; leave_out: clips that failed the gate are not in the set.
+
+    Raises:
+        InputError: a clip is missing, or one lies there that nobody planned.
+    """
+    check(store, jobs, records, index)
+    splits = collect(index, store, jobs, records, originals != "none", leave_out)
+    if originals != "none" and wants_originals(layouts):
+        place_originals(store.out, splits, originals, store.nested)
+    written = write_layouts(store.out, layouts, splits, frame)
+    store.clear()
+    return written
+
+
+def check(store: Store, jobs: Sequence[Job], records: Records, index: PhoenixIndex) -> None:
+    """InputError unless every job has its record and its files, and no other clip is there."""
+    missing = [job.name for job in jobs if job.name not in records]
+    if missing:
+        got = f"lacks {len(missing)} of {len(jobs)} clips, such as {missing[0]}"
+        raise InputError(store.out, got, "give the command again for the share that was not finished")
+    torn = [job.name for job in jobs if not is_whole(store, job, records[job.name])]
+    if torn:
+        got = f"{len(torn)} clips have lost files since they were made, such as {torn[0]}"
+        raise InputError(store.out, got, "give the command again: they are made anew")
+    planned = {job.name for job in jobs}
+    strange = sorted(records.keys() - planned) or sorted(_folders(store) - planned - {clip.name for clip in index})
+    if strange:
+        got = f"holds {len(strange)} clips that are not of this plan, such as {strange[0]}"
+        raise InputError(store.out, got, "use the signers, copies and splits that they were made with")
+
+
+def is_whole(store: Store, job: Job, record: Mapping[str, Any]) -> bool:
+    """Whether the files that a record speaks of are there."""
+    if record["state"] == LEFT_OUT:
+        return True
+    if not store.keypoints(job.name).is_file():
+        return False
+    if store.media == "mp4":
+        return store.clip(job.split, job.name).is_file()
+    if store.media == "none":
+        return True
+    listing = list_frames(store.clip(job.split, job.name))
+    return len(listing.files) == record["frames"] and not listing.missing
+
+
+def _folders(store: Store) -> set[str]:
+    """Names of all clips in the tree of frames, hidden ones aside."""
+    places: list[Path] = [place for place in (store.out / FRAMES).glob("*") if place.is_dir()]
+    return {item.name for place in places for item in place.iterdir() if not item.name.startswith(".")}
+
+
+def summary(jobs: Sequence[Job], records: Records, store: Store) -> dict[str, Any]:
+    """Counts over the clips that have a record, with the share of those that failed the gate."""
+    known = [records[job.name] for job in jobs if job.name in records]
+    done = [record for record in known if record["state"] == DONE]
+    judged = [record for record in done if record.get("gate")]
+    failed = [record for record in judged if failed_gate(record)]
+    return {
+        "clips": len(jobs),
+        "done": len(done),
+        "left_out": [[record["clip"], record["reason"]] for record in known if record["state"] == LEFT_OUT],
+        "frames": sum(record["frames"] for record in done),
+        "bytes": sum(record["bytes"] for record in done),
+        "judged": len(judged),
+        "failed_gate": len(failed),
+        "failed_share": round(len(failed) / len(judged), 4) if judged else None,
+        "made_twice": count_lines(store.out) - len(records),
+    }

@@ -1,0 +1,158 @@
+"""What an augmentation starts from: the data set, the signers, the model; and the file that says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from signgen.augment.clip import FPS, Recipe, open_model, threads_restored, what_computes
+from signgen.augment.licence import licence_of
+from signgen.augment.settings import Settings
+from signgen.augment.signers import fingerprint, load_signers
+from signgen.augment.store import Store
+from signgen.data.files import locked, whole_file, write_text
+from signgen.data.keypoint_source import KeypointSource
+from signgen.data.phoenix import PhoenixIndex
+from signgen.data.survey import frame_size
+from signgen.errors import InputError, RunError
+from signgen.keypoints.clips import points_in_frame
+from signgen.rendering.manifest import NOTICE, versions
+
+if TYPE_CHECKING:
+    from signgen.pipeline import SignGenPipeline
+
+PLAN = "augment.json"
+USUAL_FRAME = (210, 260)  # of PHOENIX14T, where a data set comes without frames
+_UNPACKED = ".source-keypoints"
+
+
+def make_folder(out: Path, dataset: Path) -> None:
+    """Makes the output folder; InputError where it cannot be one or is the data set itself."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(out, f"cannot be made a folder ({error.strerror})", "name another folder") from None
+    if dataset.exists() and out.resolve() == dataset.resolve():
+        raise InputError(out, "is the data set itself", "name another folder for the copies")
+
+
+def open_dataset(dataset: str | Path, keypoints: Sequence[str | Path], out: Path) -> PhoenixIndex:
+    """The data set, each clip with a keypoint file of its own.
+
+    Files of many clips are unpacked once into ``out``: workers then read one clip at a time, in little memory.
+    """
+    if not keypoints:
+        return PhoenixIndex(dataset)
+    index = PhoenixIndex(dataset)
+    if len(keypoints) == 1 and Path(keypoints[0]).is_dir():
+        beside = PhoenixIndex(dataset, keypoints[0])
+        if any(clip.keypoints for clip in beside):
+            return beside
+    with locked(out):
+        _unpack(index, keypoints, out / _UNPACKED)
+    return PhoenixIndex(dataset, out / _UNPACKED)
+
+
+def _unpack(index: PhoenixIndex, places: Sequence[str | Path], folder: Path) -> None:
+    """``<split>/<clip>.npz`` of every clip that the places know, in pixels of the data set's frames."""
+    width, height = frame_size(index) or USUAL_FRAME
+    source: KeypointSource | None = None
+    folder.mkdir(exist_ok=True)
+    for clip in index:
+        target = folder / clip.split / f"{clip.name}.npz"
+        if target.is_file():
+            continue
+        source = source or KeypointSource(places, [clip.name for clip in index])
+        if clip.name not in source:
+            continue
+        raw = source.raw(clip.name, clip.split)
+        points, _ = points_in_frame(raw, (width, height), clip.name)
+        with whole_file(target) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, keypoints=points, width=width, height=height, fps=raw.fps or FPS)
+
+
+def open_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> tuple[Recipe, SignGenPipeline]:
+    """What all workers need, and the model that it was found out with."""
+    import torch
+
+    sources = load_signers(settings.signers)
+    with threads_restored():
+        torch.set_num_threads(settings.threads)
+        pipeline = open_model(settings)
+    recipe = Recipe(
+        store=Store(out.absolute(), settings.media, settings.nested),
+        settings=replace(settings, model=_absolute(settings.model)),
+        sources=sources,
+        frame=frame_size(index) or USUAL_FRAME,
+        weights=pipeline.weights_sha256(),
+        computes=what_computes(pipeline),
+        licence=licence_of(index),
+    )
+    return recipe, pipeline
+
+
+def _absolute(model: str) -> str:
+    """A model's folder as other processes find it; a packaged name stays."""
+    return str(Path(model).absolute()) if Path(model).is_dir() else model
+
+
+def agree_on_plan(index: PhoenixIndex, recipe: Recipe) -> None:
+    """Writes ``augment.json``, or compares with the one that is there.
+
+    Raises:
+        InputError: the folder was begun with something else that clips depend on.
+    """
+    path = recipe.store.out / PLAN
+    wanted = describe(index, recipe)
+    before = _read(path)
+    if before is not None:
+        changed = sorted(_differences(before.get("decides", {}), wanted["decides"]))
+        if changed:
+            got = f"was begun with other {', '.join(changed)}"
+            raise InputError(recipe.store.out, got, "use the same to go on, or name another folder")
+    try:
+        write_text(path, json.dumps(wanted, indent=2, ensure_ascii=False) + "\n")
+    except RunError as error:
+        raise InputError(recipe.store.out, error.got, "name a folder that can be written") from None
+
+
+def describe(index: PhoenixIndex, recipe: Recipe) -> dict[str, Any]:
+    """How the set is made; ``decides`` holds what its clips depend on."""
+    settings = recipe.settings
+    decides = {
+        **settings.content(),
+        "weights_sha256": recipe.weights,
+        "pictures": {Path(name).name: fingerprint(source) for name, source in recipe.sources.items()},
+        "frame": list(recipe.frame),
+        **{f"model_{name}": value for name, value in recipe.computes.items()},
+    }
+    return {
+        "kind": "signgen augmented data set",
+        "notice": NOTICE,
+        "generated": True,
+        "licence": recipe.licence,
+        "dataset": str(index.root.absolute()),
+        "splits": list(settings.splits),
+        "copies": settings.copies,
+        "layouts": list(settings.layouts),
+        "decides": json.loads(json.dumps(decides)),  # tuples become lists, as when read back
+        "versions": versions(),
+    }
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"is damaged ({error})", "delete it, or name another folder") from None
+
+
+def _differences(before: dict[str, Any], wanted: dict[str, Any]) -> set[str]:
+    return {key for key in before.keys() | wanted.keys() if before.get(key) != wanted.get(key)}

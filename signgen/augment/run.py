@@ -1,0 +1,193 @@
+"""An augmentation from its arguments to a finished data set."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from signgen.augment.clip import Maker, Recipe, threads_restored
+from signgen.augment.estimate import Rate, check_free, of_phoenix, words
+from signgen.augment.finishing import Records, finish, is_whole, summary
+from signgen.augment.jobs import Job, plan_jobs, share_of
+from signgen.augment.manifest import DONE, open_part, read_records
+from signgen.augment.opening import agree_on_plan, make_folder, open_dataset, open_recipe
+from signgen.augment.settings import Settings
+from signgen.augment.store import Store
+from signgen.data.phoenix import PhoenixIndex, list_frames
+from signgen.errors import InputError
+
+if TYPE_CHECKING:
+    from signgen.pipeline import SignGenPipeline
+
+Say = Callable[[str], None]
+Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
+_WARM, _MEASURED = slice(0, 8), slice(8, 32)  # frames of the trial that the plan is reckoned from
+_TRIES = 5  # clips that a trial may find unusable
+
+
+@dataclass(frozen=True)
+class Task:
+    """Arguments of `augment`.
+
+    Attributes:
+        dataset: in PHOENIX14T's layout; out: folder of the new set; settings: what is made.
+        keypoints: files or folders of keypoints; none: beside the data set.
+        share: (I, N), the share of the work that is this call's.
+        jobs: worker processes on this machine, 0: as many as its cores allow, or one on a GPU.
+        ray: a cluster's address or ``local``, to work there instead.
+        originals: ``link``, ``copy`` or ``none``; leave_out: clips that failed the gate are not in the layouts' files.
+        merge: make nothing, check and finish; dry_run: say what it would take, and end.
+    """
+
+    dataset: str | Path
+    out: Path
+    settings: Settings
+    keypoints: tuple[str, ...] = ()
+    share: tuple[int, int] = (1, 1)
+    jobs: int = 0
+    ray: str | None = None
+    originals: str = "link"
+    leave_out: bool = False
+    merge: bool = False
+    dry_run: bool = False
+
+
+def augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
+    """Makes the clips that are not there yet and, when all are, the files of the layouts.
+
+    Args:
+        task: what; say: told the plan, line by line; progress: ``progress(total, label)`` gives ``advance(n)``.
+
+    Returns:
+        Plain data: output, clips, done, left_out, failed_gate, written ...
+
+    Raises:
+        InputError: bad input, or the folder holds something else; RunError: a failure while running, after which the
+        same command goes on.
+    """
+    begun = time.monotonic()
+    make_folder(task.out, Path(task.dataset))
+    index = open_dataset(task.dataset, task.keypoints, task.out)
+    settings = task.settings
+    jobs = plan_jobs(index, settings.splits, settings.signers, settings.copies, settings.seed)
+    recipe, loaded = open_recipe(index, task.out, settings)
+    pipeline: SignGenPipeline | None = loaded
+    del loaded
+    plan: dict[str, Any] = {}
+    if task.dry_run:
+        return {"output": str(task.out), "plan": _plan(index, jobs, read_records(task.out), recipe, pipeline, say)}
+    agree_on_plan(index, recipe)
+    frames = 0
+    if not task.merge:
+        with open_part(task.out, *task.share) as part:
+            records = read_records(task.out)
+            left = [job for job in share_of(jobs, *task.share) if not _is_made(job, records, recipe.store)]
+            if left:
+                plan = _plan(index, left, records, recipe, pipeline, say)
+                pipeline = pipeline if _workers(task, recipe, len(left)) == 1 else None  # others load their own
+                check_free(task.out, plan["left"]["bytes"] * (2 if "slrt" in settings.layouts else 1))
+            with progress(len(left), "clips") as advance, closing(_made(task, recipe, left, pipeline)) as finished:
+                advance(0)
+                for record in finished:
+                    part.append(record)
+                    frames += record.get("frames", 0)
+                    advance(1)
+    seconds = time.monotonic() - begun
+    records = read_records(task.out)
+    written = _finish(task, index, recipe, jobs, records)
+    return {
+        "output": str(task.out), **summary(jobs, records, recipe.store), "written": written, "share": list(task.share),
+        "made": frames, "seconds": round(seconds, 2), "frames_per_second": round(frames / max(seconds, 1e-9), 3),
+        "licence": recipe.licence, "weights_sha256": recipe.weights, "plan": plan, "warnings": [],
+    }  # fmt: skip
+
+
+def _workers(task: Task, recipe: Recipe, jobs: int) -> int:
+    """How many processes work; 0 where a cluster does."""
+    if task.ray is not None:
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usual = cores // recipe.settings.threads if recipe.computes["device"] == "cpu" else 1
+    return max(1, min(task.jobs or usual, jobs))
+
+
+def _made(
+    task: Task, recipe: Recipe, jobs: Sequence[Job], pipeline: SignGenPipeline | None
+) -> Iterator[dict[str, Any]]:
+    """The records of the jobs as they are finished, by the workers that were asked for."""
+    from signgen.augment.workers import make_here, make_in_processes
+
+    if not jobs:
+        return
+    if task.ray is not None:
+        from signgen.augment.cluster import make_on_cluster
+
+        yield from make_on_cluster(recipe, jobs, task.ray)
+    elif (workers := _workers(task, recipe, len(jobs))) > 1:
+        yield from make_in_processes(recipe, jobs, workers)
+    else:
+        yield from make_here(recipe, jobs, pipeline)
+
+
+def _is_made(job: Job, records: Records, store: Store) -> bool:
+    return job.name in records and is_whole(store, job, records[job.name])
+
+
+def _finish(
+    task: Task, index: PhoenixIndex, recipe: Recipe, jobs: Sequence[Job], records: Records
+) -> dict[str, list[str]]:
+    """Writes the layouts' files where this call is the one to do so: it did all the work, or is asked to merge."""
+    if task.share != (1, 1) and not task.merge:
+        return {}
+    layouts = recipe.settings.layouts
+    return finish(index, recipe.store, jobs, records, layouts, recipe.frame, task.originals, task.leave_out)
+
+
+# --- the plan -------------------------------------------------------------------------------------------------
+def _plan(
+    index: PhoenixIndex,
+    jobs: Sequence[Job],
+    records: Records,
+    recipe: Recipe,
+    pipeline: SignGenPipeline | None,
+    say: Say,
+) -> dict[str, Any]:
+    """Frames, hours and disk of the jobs and of the whole PHOENIX14T, from finished clips or a short trial."""
+    rate = Rate.of([dict(record) for record in records.values() if record["state"] == DONE])
+    rate = rate or _trial(jobs, recipe, pipeline)
+    counts = {(job.split, job.source): 0 for job in jobs}
+    for split in recipe.settings.splits:
+        for clip in index.clips(split):
+            if (split, clip.name) in counts:
+                counts[split, clip.name] = len(list_frames(clip.folder).files)
+    frames = sum(counts[job.split, job.source] for job in jobs)
+    plan = {
+        "seconds_per_frame": round(rate.seconds, 4),
+        "bytes_per_frame": round(rate.bytes),
+        "left": rate.plan(len(jobs), frames),
+        "phoenix14t": of_phoenix(rate, recipe.settings.splits, recipe.settings.copies),
+    }
+    say(words("to be made", plan["left"]))
+    say(words("the whole PHOENIX14T", plan["phoenix14t"]))
+    return plan
+
+
+def _trial(jobs: Sequence[Job], recipe: Recipe, pipeline: SignGenPipeline | None) -> Rate:
+    """A few frames of the first usable clip, made as a worker makes them and thrown away."""
+    reason = "there is no clip"
+    with tempfile.TemporaryDirectory(prefix="signgen-") as place, threads_restored():
+        trial = replace(recipe, store=Store(Path(place), recipe.settings.media, recipe.settings.nested))
+        maker = Maker(trial, pipeline)
+        for job in jobs[:_TRIES]:
+            record = maker.make(job, _WARM)
+            rate = Rate.of([maker.make(job, _MEASURED)]) if record["state"] == DONE else None
+            if rate is not None:
+                return rate
+            reason = record.get("reason", reason)
+    raise InputError(recipe.store.out, f"none of the first {_TRIES} clips can be made ({reason})", "mend the data set")

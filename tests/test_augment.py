@@ -1,0 +1,255 @@
+"""Copies of a data set: the same files however the work was cut, stopped or repeated; originals first, all labelled."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from augment_maker import CLIPS, FRAME, HEADER, ORTH, RELEASE, TRANSLATION, Stage, digests, record_contents
+from click.testing import CliRunner
+from PIL import Image
+
+from signgen.augment import run as running
+from signgen.augment.manifest import part_path
+from signgen.cli import main
+from signgen.data.phoenix import RELEASE_COUNTS, PhoenixIndex
+from signgen.errors import InputError
+from signgen.keypoints import read_keypoints
+from signgen.rendering import render
+from signgen.rendering.manifest import NOTICE
+from signgen.video import probe
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory) -> Stage:
+    return Stage(tmp_path_factory.mktemp("augment"))
+
+
+@pytest.fixture(scope="module")
+def whole(stage) -> Path:
+    """The uninterrupted run in one process."""
+    stage.run("whole")
+    return stage.root / "whole"
+
+
+# --- what comes out -------------------------------------------------------------------------------------------
+def test_new_clips_follow_the_originals_and_keep_their_words(whole):
+    text = (whole / RELEASE / "annotations/manual/PHOENIX-2014-T.train.corpus.csv").read_text(encoding="utf-8")
+    lines = text.splitlines()
+    names = list(CLIPS["train"])
+    assert lines[0] == HEADER
+    assert [line.split("|")[0] for line in lines[1:4]] == names
+    assert [line.split("|")[0] for line in lines[4:]] == [f"{n}__aug{c:02d}" for c in (1, 2) for n in names]
+    assert all(line.split("|")[5:] == [ORTH, TRANSLATION] for line in lines[1:])
+    assert [line.split("|")[4] for line in lines[4:7]] == [line.split("|")[4] for line in lines[1:4]]
+
+
+def test_the_set_is_a_data_set_of_its_own(whole, stage):
+    index = PhoenixIndex(whole)
+    assert {split: len(index.clips(split)) for split in index.splits} == {"train": 9, "dev": 1, "test": 1}
+    records = record_contents(whole)
+    for clip in index:
+        points = read_keypoints(clip.keypoints).keypoints
+        assert len(clip.frames) == len(points)
+        with Image.open(clip.frames[0]) as image:
+            assert image.size == FRAME == points.size
+            if clip.name in records:
+                assert image.text["Comment"] == NOTICE
+                assert len(points) == records[clip.name]["frames"]
+    original = index.clip("c,3")
+    assert original.frames[0].resolve().is_relative_to(stage.dataset.resolve())  # linked, not made again
+
+
+def test_every_record_says_how_its_clip_was_made(whole, stage):
+    plan = json.loads((whole / "augment.json").read_text(encoding="utf-8"))
+    records = record_contents(whole)
+    assert len(records) == 6
+    for name, record in records.items():
+        assert name.startswith(record["source"] + "__aug")
+        assert record["weights_sha256"] == plan["decides"]["weights_sha256"]
+        assert record["signer"] in ("ann.png", "bob.png")
+        assert record["licence"] == plan["licence"]
+        assert "CC BY-NC-SA 3.0" in record["licence"]
+        assert record["generated"] is True
+        assert set(record["gate"]) == {"hand_pe_drive", "hands_not_found", "passed"}
+    tempos = {record["change"]["tempo"] for record in records.values()}
+    assert len(tempos) == 6
+    assert len({record["seed"] for record in records.values()}) == 6
+    for source in CLIPS["train"]:  # two copies by two people
+        assert len({r["signer"] for r in records.values() if r["source"] == source}) == 2
+
+
+def test_a_copy_without_variation_is_what_render_makes(stage, tmp_path):
+    settings = stage.settings(variation=stage.settings().variation.__class__(), copies=1, signers=stage.signers[:1])
+    stage.run("plain", settings)
+    name = "c,3"
+    record = record_contents(stage.root / "plain")[f"{name}__aug01"]
+    from signgen.augment.signers import load_signers
+
+    source = load_signers(settings.signers)[settings.signers[0]]
+    keypoints = stage.dataset / "keypoints" / f"{name}.npz"
+    render(keypoints, source, str(stage.model), tmp_path / "own", seed=record["seed"], align=True)
+    made = PhoenixIndex(stage.root / "plain").clip(f"{name}__aug01").frames
+    own = sorted((tmp_path / "own").glob("*.png"))
+    assert len(own) == len(made) == 8
+    for a, b in zip(own, made, strict=True):
+        assert np.array_equal(np.asarray(Image.open(a)), np.asarray(Image.open(b)))
+
+
+# --- never twice, never half ----------------------------------------------------------------------------------
+def test_shards_and_processes_make_the_same_files(stage, whole):
+    for number in (3, 1, 2):
+        result = stage.run("shards", share=(number, 3))
+        assert result["written"] == {}
+    result = stage.run("shards", merge=True)
+    assert result["done"] == 6
+    assert result["made_twice"] == 0
+    assert digests(stage.root / "shards") == digests(whole)
+    assert record_contents(stage.root / "shards") == record_contents(whole)
+
+
+def test_a_merge_says_what_is_missing_or_too_much(stage):
+    stage.run("partly", share=(1, 2))
+    with pytest.raises(InputError, match="lacks 3 of 6 clips, such as Über"):
+        stage.run("partly", merge=True)
+    stage.run("partly", share=(2, 2))
+    frames = next((stage.root / "partly" / RELEASE / "features/fullFrame-210x260px/train").glob("*__aug02"))
+    (frames / "images0002.png").unlink()
+    with pytest.raises(InputError, match="1 clips have lost files"):
+        stage.run("partly", merge=True)
+    stage.run("partly")  # makes that one again
+    with pytest.raises(InputError, match="holds 3 clips that are not of this plan"):
+        stage.run("partly", stage.settings(copies=1), merge=True)
+
+
+def test_a_stopped_run_goes_on_and_a_torn_line_counts_for_nothing(stage, whole, monkeypatch):
+    real, made = running._made, 0
+
+    def stopping(*arguments):
+        nonlocal made
+        for record in real(*arguments):
+            made += 1
+            if made == 4:  # the fourth clip lies there, and nobody has written it down
+                raise KeyboardInterrupt
+            yield record
+
+    monkeypatch.setattr(running, "_made", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        stage.run("stopped")
+    part = part_path(stage.root / "stopped", 1, 1)
+    assert len(part.read_bytes().splitlines()) == 3
+    with open(part, "ab") as file:
+        file.write(b'{"clip": "c,3__aug01", "sta')
+    monkeypatch.setattr(running, "_made", real)
+    result = stage.run("stopped")
+    assert result["made"] < result["frames"]
+    assert digests(stage.root / "stopped") == digests(whole)
+    assert record_contents(stage.root / "stopped") == record_contents(whole)
+    assert stage.run("stopped")["made"] == 0  # and a third time there is nothing to do
+
+
+def test_a_killed_run_of_two_processes_goes_on(stage, whole, tmp_path):
+    """SIGKILL to the command when its second line is written; its workers end with it."""
+    out = stage.root / "killed"
+    arguments = [
+        sys.executable, "-m", "signgen", "augment", str(stage.dataset), str(out), "--signers", ",".join(stage.signers),
+        "--copies", "2", "--seed", "3", "--vary", "all", "--mirror", "0.5", "--model", str(stage.model), "--jobs", "2",
+    ]  # fmt: skip
+    part = part_path(out, 1, 1)
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        while process.poll() is None and (not part.is_file() or part.read_bytes().count(b"\n") < 2):
+            pass
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        error = process.communicate()[1]
+    assert part.is_file(), error.decode()
+    assert part.read_bytes().count(b"\n") >= 2, error.decode()
+    result = stage.run("killed")
+    assert result["done"] == 6
+    assert digests(out) == digests(whole)
+    assert record_contents(out) == record_contents(whole)
+
+
+def test_other_settings_are_refused_in_the_same_folder(stage, whole):
+    with pytest.raises(InputError, match="was begun with other seed"):
+        stage.run("whole", stage.settings(seed=4))
+    with pytest.raises(InputError, match="is the data set itself"):
+        stage.run("set")
+
+
+def test_clips_that_cannot_be_made_are_named(stage, tmp_path):
+    broken = Stage(tmp_path)
+    (broken.dataset / "keypoints" / "c,3.npz").unlink()
+    result = broken.run("out", broken.settings(copies=1, media="none", layouts=("mska",)))
+    assert result["done"] == 2
+    [(clip, reason)] = result["left_out"]
+    assert clip == "c,3__aug01"
+    assert "has no keypoints" in reason
+
+
+def test_clips_that_failed_the_gate_can_be_left_out(stage, whole):
+    records = record_contents(whole)
+    failed = {name for name, record in records.items() if not record["gate"]["passed"]}
+    assert failed  # a model of random weights paints no hands
+    result = stage.run("whole", leave_out=True, originals="none")
+    text = (whole / RELEASE / "annotations/manual/PHOENIX-2014-T.train.corpus.csv").read_text(encoding="utf-8")
+    assert {line.split("|")[0] for line in text.splitlines()[1:]} == records.keys() - failed
+    assert result["failed_share"] == pytest.approx(len(failed) / 6, abs=1e-4)
+    stage.run("whole")
+
+
+def test_mp4_is_a_video_a_clip_that_says_what_it_is(stage):
+    stage.run("video", stage.settings(copies=1, media="mp4", gate=None))
+    videos = sorted((stage.root / "video/videos/train").glob("*.mp4"))
+    records = record_contents(stage.root / "video")
+    assert [video.stem for video in videos] == sorted(records)
+    for video in videos:
+        info = probe(video)
+        assert (info.width, info.height, info.frames) == (*FRAME, records[video.stem]["frames"])
+
+
+# --- the command ----------------------------------------------------------------------------------------------
+def command(stage: Stage, *arguments: str):
+    common = ["augment", str(stage.dataset), str(stage.root / "cli"), "--signers", ",".join(stage.signers)]
+    return CliRunner().invoke(main, [*common, "--model", str(stage.model), *arguments])
+
+
+def test_the_plan_reckons_the_whole_phoenix14t_before_anything_is_made(stage):
+    result = command(stage, "--copies", "2", "--dry-run", "--json")
+    assert result.exit_code == 0, result.stderr
+    plan = json.loads(result.stdout)["plan"]
+    clips, frames = RELEASE_COUNTS["train"]
+    assert (plan["phoenix14t"]["clips"], plan["phoenix14t"]["frames"]) == (2 * clips, 2 * frames)
+    assert plan["phoenix14t"]["bytes"] == pytest.approx(2 * frames * plan["bytes_per_frame"], rel=0.01)
+    assert plan["left"]["frames"] == 2 * sum(CLIPS["train"].values())
+    hours = plan["phoenix14t"]["hours"]
+    assert hours["1"] == pytest.approx(2 * frames * plan["seconds_per_frame"] / 3600, rel=0.01)
+    assert hours["1"] == pytest.approx(8 * hours["8"], rel=0.01) == pytest.approx(64 * hours["64"], rel=0.01)
+    line = next(line for line in result.stderr.splitlines() if "PHOENIX14T" in line)
+    assert all(words in line for words in ("1,654,708 frames", "on 1 worker,", "on 8 workers,", "on 64 workers"))
+    assert not (stage.root / "cli" / RELEASE).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--vary", "speed"), "--vary: got 'speed'"),
+        (("--vary", "tempo=0.5"), "--vary tempo: got 0.5"),
+        (("--copies", "0"), "--copies: got 0"),
+        (("--layout", "corrnet", "--media", "mp4"), "corrnet reads PNG files"),
+        (("--shard", "3/2"), "--shard: got '3/2'"),
+        (("--mirror", "2"), "--mirror: got 2"),
+    ],
+)
+def test_bad_options_are_one_line(stage, arguments, words):
+    result = command(stage, *arguments)
+    assert result.exit_code == 2
+    assert [line[:7] for line in result.stderr.splitlines()] == ["error: "]
+    assert words in result.stderr
