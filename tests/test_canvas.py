@@ -39,10 +39,10 @@ def test_points_stay_on_what_they_point_at() -> None:
     frame = torch.full((1, 3, 52, 42), -1.0)
     frame[..., 30:34, 10:14] = 1
     canvas = (88, 104)
-    moved = fit_points(np.array([[12.0, 32.0, 0.7]], np.float32), 42, 52, canvas)[0]
+    moved = fit_points(np.array([[11.5, 31.5, 0.7]], np.float32), 42, 52, canvas)[0]
     ys, xs = torch.nonzero(fit_frames(frame, canvas)[0, 0] > 0, as_tuple=True)
-    assert moved[0] == pytest.approx(float(xs.float().mean()) + 0.5, abs=0.51)
-    assert moved[1] == pytest.approx(float(ys.float().mean()) + 0.5, abs=0.51)
+    assert moved[0] == pytest.approx(float(xs.float().mean()), abs=0.01)
+    assert moved[1] == pytest.approx(float(ys.float().mean()), abs=0.01)
     assert moved[2] == np.float32(0.7)
 
 

@@ -167,14 +167,28 @@ def _bar(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
     rate_column = TextColumn("{task.fields[rate]}")
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), rate_column, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
-        task, begun, done = bars.add_task(label, total=total, rate=""), time.monotonic(), 0
+        task, rate = bars.add_task(label, total=total, rate=""), _Rate()
 
         def advance(n: int = 1) -> None:
-            nonlocal done
-            done += n
-            bars.update(task, advance=n, rate=f"{done / max(time.monotonic() - begun, 1e-6):.1f}/s")
+            bars.update(task, advance=n, rate=f"{rate.after(n):.1f}/s")
 
         yield advance
+
+
+class _Rate:
+    """Things done a second, since the first of them: what was done before this session, and its start, do not count."""
+
+    def __init__(self) -> None:
+        self.begun: float | None = None
+        self.done = 0
+
+    def after(self, n: int) -> float:
+        """The rate when ``n`` more are done; 0 as long as there is none."""
+        if self.begun is None:
+            self.begun = time.monotonic()
+            return 0.0
+        self.done += n
+        return self.done / max(time.monotonic() - self.begun, 1e-6)
 
 
 class _PlainLines:
@@ -182,15 +196,15 @@ class _PlainLines:
 
     def __init__(self, total: int | None, label: str) -> None:
         self.total, self.label, self.done = total, label, 0
-        self.begun = self.last = time.monotonic()
+        self.last, self.rate = time.monotonic(), _Rate()
 
     def advance(self, n: int = 1) -> None:
         self.done += n
-        now = time.monotonic()
+        rate, now = self.rate.after(n), time.monotonic()
         if self.done == 0 or (now - self.last < 5 and self.done != self.total):
             return
-        self.last, rate = now, self.done / max(now - self.begun, 1e-6)
-        left = f", {(self.total - self.done) / rate:.0f} s left" if self.total else ""
+        self.last = now
+        left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate else ""
         click.echo(f"{self.label}: {self.done}/{self.total or '?'} ({rate:.1f}/s{left})", err=True)
 
 

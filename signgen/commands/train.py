@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from signgen.commands.common import common_options, emit, progress
@@ -16,13 +18,20 @@ def command(config: str, settings: tuple[str, ...], resume: bool, as_json: bool)
     """Train the stage that CONFIG (a YAML file, see configs/) describes.
 
     Stages build on each other: autoencoder, fusion, denoiser, video, distill. Checkpoints, contact sheets and a log
-    are in the output folder; the trained parts are in its folder model.
+    are in the output folder; the trained parts are in its folder model. SIGTERM and Ctrl-C save a checkpoint and end
+    the run; --resume goes on as if it had never stopped.
+
+    Several processes: torchrun --nproc_per_node N -m signgen train CONFIG, or on GPUs accelerate launch -m signgen
+    train CONFIG, whose configuration also says FSDP and several machines.
     """
     from signgen import config as configuration
     from signgen.training.config import TrainConfig
     from signgen.training.stages import run_stage
 
     resolved = configuration.load(TrainConfig, config, settings)
+    if os.environ.get("RANK", "0") != "0":  # one of several processes; the first one speaks for all
+        run_stage(resolved, resume)
+        return
     with progress(resolved.steps, resolved.stage) as advance:
         result = run_stage(resolved, resume, advance)
     state = "done" if result["finished"] else "stopped; go on with --resume"

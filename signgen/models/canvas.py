@@ -62,11 +62,16 @@ def fit_frames(frames: Tensor, canvas: Sequence[int] | None = None) -> Tensor:
 
 
 def fit_points(points: np.ndarray, width: int, height: int, canvas: Sequence[int] | None = None) -> np.ndarray:
-    """Points (..., 2 or more: x, y and what else) of a frame of ``width`` x ``height``, moved to its canvas; a copy."""
+    """Points (..., 2 or more: x, y and what else) of a frame of ``width`` x ``height``, moved to its canvas; a copy.
+
+    Coordinate 0 is the centre of the first pixel, before and after.
+    """
     left, _, top, _ = fit_canvas(width, height, canvas).padding
     inner = fitted_size(width, height, canvas)
     moved = points.copy()
-    moved[..., :2] *= np.array([inner[0] / width, inner[1] / height], points.dtype)
+    if inner != (width, height):
+        scale = np.array([inner[0] / width, inner[1] / height], points.dtype)
+        moved[..., :2] = (moved[..., :2] + 0.5) * scale - 0.5
     moved[..., :2] += np.array([left, top], points.dtype)
     return moved
 

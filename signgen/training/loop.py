@@ -1,46 +1,35 @@
 """The one training loop. A stage is a `Task`; everything else here is the same for all of them.
 
-Batches are drawn from (seed, rank, step), so a resumed run sees what the stopped one would have seen.
+Batches are drawn from (seed, process, step, part), so a resumed run sees what the stopped one would have seen. How many
+processes there are, and whether weights are whole or in shards (FSDP), is accelerate's configuration.
 """
 
 from __future__ import annotations
 
-import json
+import math
 import os
-import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from diffusers.training_utils import EMAModel
+from accelerate import Accelerator, DistributedType
+from torch import nn
 
 from signgen import config as configuration
 from signgen.errors import InputError, RunError
+from signgen.training import checkpoints
+from signgen.training.averages import averaged, is_sharded, make_average
+from signgen.training.checkpoints import RunState, Training, agree
 from signgen.training.config import OptimConfig, TrainConfig
+from signgen.training.disk import writing
+from signgen.training.logbook import ADVICE, Logbook, note
+from signgen.training.results import export
 from signgen.training.task import Task
-
-KEEP = 2  # checkpoints kept: the newest, and one before it in case the newest is damaged by the disk
-
-
-@dataclass
-class RunState:
-    """Where a run stands: steps done and wall time spent in all of its sessions, in seconds."""
-
-    step: int = 0
-    seconds: float = 0.0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "seconds": self.seconds}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.step, self.seconds = int(state["step"]), float(state["seconds"])
 
 
 def learning_rate(optim: OptimConfig, step: int, steps: int) -> float:
@@ -59,11 +48,26 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
         precision = "bf16" if fast else "no"
     if config.threads:
         torch.set_num_threads(config.threads)
-    return Accelerator(
+    accelerator = Accelerator(
         mixed_precision=precision,
         cpu=not torch.cuda.is_available(),
         gradient_accumulation_steps=config.optim.accumulate,
     )
+    _check_kind(accelerator, config)
+    checkpoints.save_whole_weights(accelerator)
+    return accelerator
+
+
+def _check_kind(accelerator: Accelerator, config: TrainConfig) -> None:
+    """The kinds of sharing weights among processes whose average and export this loop knows."""
+    if accelerator.distributed_type == DistributedType.FSDP and not accelerator.is_fsdp2:
+        raise InputError("fsdp_version", "got 1 in accelerate's configuration", "set it to 2")
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        settings = accelerator.state.deepspeed_plugin
+        if settings.zero_stage > 2:
+            advice = "take 1 or 2, or FSDP with fsdp_version 2, which shards the weights too"
+            raise InputError("zero_stage", f"got {settings.zero_stage} in accelerate's configuration", advice)
+        settings.deepspeed_config["train_micro_batch_size_per_gpu"] = config.batch
 
 
 def train(
@@ -72,176 +76,153 @@ def train(
     resume: bool = False,
     advance: Callable[[int], None] = lambda n: None,
 ) -> dict[str, Any]:
-    """Runs (or goes on with) a stage and returns where it ended. The trained parts are in ``<output>/model``."""
+    """Runs (or goes on with) a stage and returns where it ended. The trained parts are in ``<output>/model``.
+
+    SIGTERM and Ctrl-C end it after the step at hand, with a checkpoint, and count as an end like any other.
+
+    Raises:
+        InputError: the output holds another run, there is no space for a checkpoint, or a setting does not fit.
+        RunError: the loss is no number any more, a checkpoint is damaged, or the disk is full.
+    """
     output = Path(config.output)
-    newest = _prepare_output(output, resume)
-    accelerator = make_accelerator(config)
-    torch.manual_seed(config.seed)
-    task = make_task(config, accelerator.device)
-    optimizer = torch.optim.AdamW(
-        [p for p in task.trainable.parameters() if p.requires_grad],
-        lr=config.optim.lr,
-        weight_decay=config.optim.weight_decay,
-    )
-    network, optimizer = accelerator.prepare(task.trainable, optimizer)
-    ema = EMAModel(task.trainable.parameters(), decay=config.optim.ema, use_ema_warmup=True, power=0.75)
-    ema.to(accelerator.device)
-    state = RunState()
-    accelerator.register_for_checkpointing(ema, state)
-    if newest is not None:
-        accelerator.load_state(str(newest))
-        ema.to(accelerator.device)  # accelerate reads it to the CPU
-    if accelerator.is_main_process:
-        configuration.save(config, output / "config.yaml")
-    advance(state.step)
+    checkpoints.check_output(output, resume)
     with _stop_flag() as stopped:
-        _run(config, task, network, optimizer, ema, state, accelerator, stopped, advance)
-    finished = state.step >= config.steps
-    if accelerator.is_main_process:
-        _export(task, ema, output, state, config, accelerator.num_processes)
+        accelerator = make_accelerator(config)
+        session = Session(config, accelerator, _make_task(config, accelerator, make_task))
+        session.begin()
+        advance(session.state.step)
+        session.run(stopped, advance)
+        export(session.training, session.task, config)
     return {
         "stage": config.stage,
         "output": str(output),
-        "steps": state.step,
-        "seconds": round(state.seconds, 1),
-        "finished": finished,
-        "parameters": sum(p.numel() for p in task.trainable.parameters()),
+        "steps": session.state.step,
+        "seconds": round(session.state.seconds, 1),
+        "finished": session.state.step >= config.steps,
+        "parameters": session.parameters,
     }
 
 
-def _run(
-    config: TrainConfig,
-    task: Task,
-    network: torch.nn.Module,
-    optimizer: Any,
-    ema: EMAModel,
-    state: RunState,
-    accelerator: Accelerator,
-    stopped: Callable[[], bool],
-    advance: Callable[[int], None],
-) -> None:
-    """Steps until they are done, the time is up, or a signal asks for an end; saves on the way and at the end."""
-    output = Path(config.output)
-    begun, before = time.monotonic(), state.seconds
-    saved, logged, sums = begun, state.step, dict[str, float]()
-    trainable = [p for p in task.trainable.parameters() if p.requires_grad]
-    while state.step < config.steps and not stopped():
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config.optim, state.step, config.steps)
-        for part in range(config.optim.accumulate):
-            seed = (config.seed, accelerator.process_index, state.step, part)
-            with accelerator.accumulate(network), accelerator.autocast():
-                loss, figures = task.loss(network, np.random.default_rng(seed))
-            accelerator.backward(loss)
-        accelerator.clip_grad_norm_(trainable, config.optim.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        ema.step(task.trainable.parameters())
-        state.step += 1
-        advance(1)
-        _gather(sums, float(loss.detach()), figures)
-        now = time.monotonic()
-        state.seconds = before + now - begun
-        if state.step - logged >= config.log_steps:
-            _log(output, state, sums, state.step - logged, config, accelerator)
-            logged, sums = state.step, {}
-        if config.sheet_steps and state.step % config.sheet_steps == 0 and accelerator.is_main_process:
-            _sheet(task, ema, output / "sheets" / f"step-{state.step:06d}.png")
-        if now - saved > config.save_minutes * 60:
-            _checkpoint(accelerator, output, state.step)
-            saved = now
-        if config.minutes and now - begun > config.minutes * 60:
-            break
-    _checkpoint(accelerator, output, state.step)
+def _make_task(
+    config: TrainConfig, accelerator: Accelerator, make_task: Callable[[TrainConfig, torch.device], Task]
+) -> Task:
+    torch.manual_seed(config.seed)
+    task = make_task(config, accelerator.device)
+    if accelerator.process_index:  # what a network drops out is another thing in each process
+        torch.manual_seed(config.seed + accelerator.process_index)
+    if config.optim.checkpointing:
+        recompute_activations(task.trainable)
+    return task
 
 
-def _gather(sums: dict[str, float], loss: float, figures: dict[str, float]) -> None:
-    if not np.isfinite(loss):
-        raise RunError("training", f"the loss became {loss}", "lower optim.lr and resume from the last checkpoint")
-    for name, value in {"loss": loss, **figures}.items():
-        sums[name] = sums.get(name, 0.0) + value
+def recompute_activations(network: nn.Module) -> None:
+    """Gradient checkpointing: activations are computed again in the backward pass, which takes time for memory."""
+    able = [part for part in network.modules() if getattr(part, "_supports_gradient_checkpointing", False)]
+    if not able:
+        raise InputError("optim.checkpointing", "got true for a network that cannot", "set it to false for this stage")
+    for part in able:
+        part.enable_gradient_checkpointing()
 
 
-def _log(
-    output: Path, state: RunState, sums: dict[str, float], steps: int, config: TrainConfig, accelerator: Accelerator
-) -> None:
-    """One JSON line of means since the last one; the file is the run's history over all its sessions."""
-    if not accelerator.is_main_process:
-        return
-    means = {name: round(total / steps, 6) for name, total in sums.items()}
-    samples = config.batch * config.views * config.optim.accumulate * accelerator.num_processes
-    rate = samples * state.step / max(state.seconds, 1e-6)
-    line = {"step": state.step, "seconds": round(state.seconds, 1), "frames_per_second": round(rate, 2), **means}
-    with open(output / "log.jsonl", "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+class Session:
+    """One session of a run, from its start or its resumption to its end or its interruption."""
 
+    def __init__(self, config: TrainConfig, accelerator: Accelerator, task: Task) -> None:
+        self.config, self.accelerator, self.task = config, accelerator, task
+        self.output = Path(config.output)
+        self.parameters = sum(parameter.numel() for parameter in task.trainable.parameters())
+        optimizer = torch.optim.AdamW(
+            [p for p in task.trainable.parameters() if p.requires_grad],
+            lr=config.optim.lr,
+            weight_decay=config.optim.weight_decay,
+        )
+        self.network, self.optimizer = accelerator.prepare(task.trainable, optimizer)
+        self.average = make_average(self.network, config.optim.ema)
+        self.state = RunState()
+        self.training = Training(accelerator, self.network, self.average, self.state)
 
-def _sheet(task: Task, ema: EMAModel, path: Path) -> None:
-    """A contact sheet with the averaged weights, which are the ones that are kept."""
-    from PIL import Image
+    def begin(self) -> None:
+        """Goes back to the newest checkpoint if there is one, and opens the log."""
+        if self.accelerator.is_main_process:
+            checkpoints.clean(self.output)
+        self.accelerator.wait_for_everyone()
+        known = checkpoints.whole_checkpoints(self.output)
+        checkpoints.check_space(self.output, self.network, self.accelerator.num_processes)
+        if known:
+            for text in checkpoints.load(self.training, known[-1]):
+                if self.accelerator.is_main_process:
+                    note(f"{known[-1].name}: {text}")
+        self.log = Logbook(self.config, self.state, self.accelerator)
+        if self.accelerator.is_main_process:
+            with writing(self.output / "config.yaml", ADVICE):
+                configuration.save(self.config, self.output / "config.yaml")
 
-    with _averaged(task, ema):
-        picture = task.sheet()
-    if picture is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(path)
+    def run(self, stopped: Callable[[], bool], advance: Callable[[int], None]) -> None:
+        """Steps until they are done, the time is up, or a signal asks for an end; saves on the way and at the end."""
+        config, state = self.config, self.state
+        begun, before = time.monotonic(), state.seconds
+        saved, end = begun, False
+        while state.step < config.steps and not end:
+            broken = self._step()
+            state.step += 1
+            advance(1)
+            now = time.monotonic()
+            state.seconds = before + now - begun
+            timed_out = bool(config.minutes) and now - begun > config.minutes * 60
+            due = now - saved > config.save_minutes * 60
+            broken, end, due = agree(self.accelerator, broken, stopped() or timed_out, due)  # each has its own clock
+            if broken:
+                advice = "lower optim.lr and resume from the last checkpoint"
+                raise RunError("training", f"the loss became no finite number in step {state.step}", advice)
+            if self.log.line_is_due():
+                self.log.line()
+            if config.sheet_steps and state.step % config.sheet_steps == 0:
+                self._sheet()
+            if due:
+                checkpoints.save(self.training, self.output)
+                saved = time.monotonic()
+        checkpoints.save(self.training, self.output)
+        self.log.line(last=True)
+        self.log.close()
 
+    def _step(self) -> bool:
+        """One step of the optimizer; says whether its loss or its gradient is no finite number."""
+        optim, accelerator = self.config.optim, self.accelerator
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(optim, self.state.step, self.config.steps)
+        losses, sums, norm = 0.0, dict[str, float](), None
+        for part in range(optim.accumulate):
+            seed = (self.config.seed, accelerator.process_index, self.state.step, part)
+            with accelerator.accumulate(self.network):
+                with accelerator.autocast():
+                    loss, figures = self.task.loss(self.network, np.random.default_rng(seed))
+                accelerator.backward(loss)
+                if accelerator.sync_gradients:
+                    norm = accelerator.clip_grad_norm_(list(self.network.parameters()), optim.clip)
+                self.optimizer.step()
+                self.optimizer.zero_grad(set_to_none=True)
+            losses += float(loss.detach()) / optim.accumulate
+            for name, value in figures.items():
+                sums[name] = sums.get(name, 0.0) + value / optim.accumulate
+        self.average.step(self.network.parameters())
+        self.log.add(losses, sums)
+        return not math.isfinite(losses) or not self._is_sound(norm)
 
-@contextmanager
-def _averaged(task: Task, ema: EMAModel) -> Any:
-    ema.store(task.trainable.parameters())
-    ema.copy_to(task.trainable.parameters())
-    try:
-        yield
-    finally:
-        ema.restore(task.trainable.parameters())
+    def _is_sound(self, norm: Any) -> bool:
+        """Whether the gradient's norm is a number; float16's scaler leaves out steps where it is not, by itself."""
+        if norm is None or self.accelerator.scaler is not None:
+            return True
+        return math.isfinite(float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm))
 
-
-def _export(task: Task, ema: EMAModel, output: Path, state: RunState, config: TrainConfig, processes: int) -> None:
-    """Writes ``model`` with the averaged weights, whole or not at all."""
-    temporary = output / "model.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    with _averaged(task, ema):
-        task.save(temporary)
-    content = {**state.state_dict(), "processes": processes, "config": configuration.to_dict(config)}
-    (temporary / "training.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
-    shutil.rmtree(output / "model", ignore_errors=True)
-    os.replace(temporary, output / "model")
-
-
-def _checkpoint(accelerator: Accelerator, output: Path, step: int) -> None:
-    """Writes ``checkpoints/step-N`` under another name, renames it, and drops all but the newest ones."""
-    target = output / "checkpoints" / f"step-{step:08d}"
-    temporary = target.with_suffix(".tmp")
-    if target.exists():
-        return
-    accelerator.save_state(str(temporary))
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        os.replace(temporary, target)
-        for old in sorted(target.parent.glob("step-*[0-9]"))[:-KEEP]:
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _prepare_output(output: Path, resume: bool) -> Path | None:
-    """The newest whole checkpoint to go on from, or None for a new run; never mixes two runs in one folder."""
-    checkpoints = sorted((output / "checkpoints").glob("step-*[0-9]")) if output.exists() else []
-    if checkpoints and not resume:
-        raise InputError(output, "already holds a run", "add --resume to go on with it, or name another output")
-    if resume and not checkpoints and output.exists() and any(output.iterdir()):
-        shutil.rmtree(output / "checkpoints", ignore_errors=True)  # only unfinished ones: begin again
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(output, error.strerror or "cannot be made", "name a folder that can be written") from None
-    for unfinished in (output / "checkpoints").glob("*.tmp"):
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return checkpoints[-1] if checkpoints else None
+    def _sheet(self) -> None:
+        """A contact sheet with the averaged weights, which are the ones that are kept."""
+        if self.accelerator.is_main_process or is_sharded(self.network):
+            with averaged(self.network, self.average):
+                self.log.sheet(self.task.sheet())
 
 
 @contextmanager
-def _stop_flag() -> Any:
+def _stop_flag() -> Iterator[Callable[[], bool]]:
     """SIGTERM and Ctrl-C end the run after the current step, with a checkpoint, instead of in its middle."""
     asked = {"stop": False}
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from signgen.data.cache import FrameCache
-from signgen.models.canvas import canvas_padding, to_canvas
+from signgen.models.canvas import fit_canvas, fit_frames, fit_points, fitted_size
 from signgen.training.config import TrainConfig
 
 
@@ -21,9 +21,8 @@ class Task(ABC):
 
     def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device) -> None:
         self.config, self.cache, self.device = config, cache, device
-        width, height = cache.size
-        left, right, top, bottom = canvas_padding(width, height)
-        self.offset = np.array([left, top], np.float32)
+        left, right, top, bottom = fit_canvas(*cache.size, config.canvas).padding
+        width, height = fitted_size(*cache.size, config.canvas)
         self.canvas = (width + left + right, height + top + bottom)
 
     @abstractmethod
@@ -42,13 +41,11 @@ class Task(ABC):
         """Frames ``indices`` (N,) on the canvas: float32 (N, 3, H, W) in [-1, 1], channels last."""
         frames = torch.from_numpy(self.cache.frames[np.asarray(indices)]).to(self.device)
         frames = frames.permute(0, 3, 1, 2).float().div(127.5).sub(1)
-        return to_canvas(frames).contiguous(memory_format=torch.channels_last)
+        return fit_frames(frames, self.config.canvas).contiguous(memory_format=torch.channels_last)
 
     def on_canvas(self, keypoints: np.ndarray) -> np.ndarray:
-        """Keypoints (..., 133, 3) moved from the frame to the padded canvas."""
-        moved = keypoints.copy()
-        moved[..., :2] += self.offset
-        return moved
+        """Keypoints (..., 133, 3) moved from the frame to the canvas."""
+        return fit_points(keypoints, *self.cache.size, self.config.canvas)
 
 
 def seeded(rng: np.random.Generator, device: torch.device) -> torch.Generator:

@@ -1,0 +1,290 @@
+"""Checkpoints of a run: written whole or not at all, rotated, and read back without running what they hold.
+
+``checkpoints/step-N`` holds what accelerate saves (weights, optimizer, random numbers of each process), the averaged
+weights (``ema.safetensors``) and where the run stands (``run.json``). Until it is whole its name ends with ``.tmp``,
+so that a kill at any time, or a full disk, leaves the checkpoints before it as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import tempfile
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from diffusers.training_utils import EMAModel
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from torch.distributed.checkpoint.api import CheckpointException
+
+from signgen.errors import InputError, RunError, SignGenError
+from signgen.training import averages
+from signgen.training.disk import flush, free_bytes, gibibytes, reason
+
+KEEP = 2  # checkpoints kept: the newest, and one before it in case the newest is damaged by the disk
+WRAPPED = "module."  # what DistributedDataParallel puts before each name
+COPIES = 4  # of the weights in a checkpoint: themselves, their average, and AdamW's two moments
+FAILED_WRITES = (OSError, RuntimeError, SafetensorError, CheckpointException)
+FAILED_READS = (*FAILED_WRITES, ValueError, KeyError, EOFError, pickle.UnpicklingError)
+
+
+@dataclass
+class RunState:
+    """Where a run stands.
+
+    Attributes:
+        step: steps done.
+        seconds: wall time spent in all of its sessions.
+        logged: the last step that is part of a line of the log.
+        sums: sums of the log's figures over the steps since then, of this process.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    logged: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained, for those who save it and read it back."""
+
+    accelerator: Accelerator
+    network: nn.Module
+    average: EMAModel
+    state: RunState
+
+
+def agree(accelerator: Accelerator, *flags: bool) -> list[bool]:
+    """Each flag as True where it is True for any process: what all must do, none may do alone."""
+    if accelerator.num_processes == 1:
+        return list(flags)
+    told = torch.tensor(flags, dtype=torch.float32, device=accelerator.device)
+    return (accelerator.reduce(told, "sum") > 0).tolist()
+
+
+def total(accelerator: Accelerator, sums: dict[str, float]) -> dict[str, float]:
+    """Sums of all processes together; names that only some of them know included."""
+    if accelerator.num_processes == 1:
+        return dict(sums)
+    added: dict[str, float] = {}
+    for part in gather_object([sums]):
+        for name, value in part.items():
+            added[name] = added.get(name, 0.0) + value
+    return added
+
+
+def save_whole_weights(accelerator: Accelerator) -> None:
+    """Has accelerate name weights as the bare network does, so that a run goes on with any number of processes."""
+
+    def bare(models: list[nn.Module], weights: list[dict[str, Any]], folder: str) -> None:
+        weights[:] = [OrderedDict((k.removeprefix(WRAPPED), v) for k, v in state.items()) for state in weights]
+
+    def into_bare(models: list[nn.Module], folder: str) -> None:
+        while models:  # what is taken out of the list, accelerate leaves alone
+            state = load_file(Path(folder) / "model.safetensors")
+            plain = {name.removeprefix(WRAPPED): value for name, value in state.items()}
+            accelerator.unwrap_model(models.pop()).load_state_dict(plain)
+
+    accelerator.register_save_state_pre_hook(bare)
+    accelerator.register_load_state_pre_hook(into_bare)
+
+
+# -- folders ---------------------------------------------------------------------------------------------------------
+
+
+def whole_checkpoints(output: Path) -> list[Path]:
+    """Finished checkpoints of a run, the oldest first."""
+    return sorted((output / "checkpoints").glob("step-*[0-9]"))
+
+
+def check_output(output: Path, resume: bool) -> None:
+    """Two runs never share a folder."""
+    if whole_checkpoints(output) and not resume:
+        raise InputError(output, "already holds a run", "add --resume to go on with it, or name another output")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(output, error.strerror or "cannot be made", "name a folder that can be written") from None
+
+
+def check_space(output: Path, network: nn.Module, processes: int) -> None:
+    """A checkpoint must fit onto the disk before hours of training depend on it."""
+    needed = checkpoint_bytes(network) * (processes if averages.is_sharded(network) else 1)
+    free = free_bytes(output)
+    if free < needed:
+        advice = f"a checkpoint takes {gibibytes(needed)}, and {KEEP + 1} are there at a time: free as much or move it"
+        raise InputError(output, f"{gibibytes(free)} are free", advice)
+
+
+def checkpoint_bytes(network: nn.Module) -> int:
+    """About how large a checkpoint is, of one process's share of the weights."""
+    held = (averages.local_part(parameter) for parameter in network.parameters())
+    return COPIES * sum(value.numel() * 4 for value in held)
+
+
+def clean(output: Path) -> None:
+    """Removes what a kill left unfinished."""
+    for unfinished in (output / "checkpoints").glob("*.tmp"):
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+# -- writing ---------------------------------------------------------------------------------------------------------
+
+
+def save(training: Training, output: Path) -> None:
+    """Writes the checkpoint of the present step and drops all but the newest ones. All processes call it.
+
+    Raises:
+        RunError: it cannot be written; those before it are as they were.
+    """
+    accelerator, state = training.accelerator, training.state
+    target = output / "checkpoints" / f"step-{state.step:08d}"
+    if agree(accelerator, target.exists())[0]:
+        return
+    temporary = target.with_suffix(".tmp")
+    sums = total(accelerator, state.sums)
+    failure: BaseException | None = None
+    try:
+        temporary.mkdir(parents=True, exist_ok=True)
+        accelerator.save_state(str(temporary))
+        _save_own(training, sums, temporary)
+    except FAILED_WRITES as error:
+        failure = error
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process and failure is None:
+        try:
+            flush(temporary)
+        except OSError as error:
+            failure = error
+    said = "" if failure is None else reason(failure, temporary)
+    if agree(accelerator, failure is not None)[0]:
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise _unsaved(output, target, said or "another process cannot write it", training.network) from failure
+    if accelerator.is_main_process:
+        os.replace(temporary, target)
+        _rotate(output)
+    accelerator.wait_for_everyone()
+
+
+def _save_own(training: Training, sums: dict[str, float], folder: Path) -> None:
+    """What is ours beside accelerate's files."""
+    accelerator, state = training.accelerator, training.state
+    sharded = averages.is_sharded(training.network)
+    if sharded or accelerator.is_main_process:
+        path = averages.file_of(folder, sharded, accelerator.process_index)
+        averages.save_average(training.average, path)
+    if accelerator.is_main_process:
+        content = {
+            "step": state.step,
+            "seconds": state.seconds,
+            "logged": state.logged,
+            "sums": sums,
+            "processes": accelerator.num_processes,
+            "sharded": sharded,
+            "ema": averages.scalars(training.average),
+        }
+        (folder / "run.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _unsaved(output: Path, target: Path, said: str, network: nn.Module) -> RunError:
+    good = whole_checkpoints(output)
+    kept = f"{good[-1].name} is whole: " if good else ""
+    advice = f"{kept}free {gibibytes(checkpoint_bytes(network))} or more, then go on with --resume"
+    return RunError(target, said, advice)
+
+
+def _rotate(output: Path) -> None:
+    """Drops all but the newest; one that is being removed no longer counts as whole."""
+    for old in whole_checkpoints(output)[:-KEEP]:
+        going = old.with_suffix(".tmp")
+        os.replace(old, going)
+        shutil.rmtree(going, ignore_errors=True)
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+def load(training: Training, folder: Path) -> list[str]:
+    """Goes back to a checkpoint; says in sentences what will differ from a run that was never stopped.
+
+    Raises:
+        InputError: it is one of another network or of shards for another number of processes.
+        RunError: it is damaged.
+    """
+    accelerator, state = training.accelerator, training.state
+    try:
+        own = folder / "run.json"
+        if own.is_file():
+            record = json.loads(own.read_text(encoding="utf-8"))
+            _check_shards(record, training, folder)
+            path = averages.file_of(folder, record["sharded"], accelerator.process_index)
+            averages.load_average(training.average, path, record["ema"])  # first: it tells another network's sizes
+            accelerator.load_state(str(folder))
+        else:
+            record = _load_earlier(training, folder)
+        state.step, state.seconds = int(record["step"]), float(record["seconds"])
+        state.logged = int(record["logged"])
+        state.sums = {k: float(v) for k, v in record["sums"].items()} if accelerator.is_main_process else {}
+    except SignGenError:
+        raise
+    except FAILED_READS as error:
+        detail = " ".join(str(error).split())[:160] or type(error).__name__
+        advice = "remove that folder, then --resume goes on from the one before it"
+        raise RunError(folder, f"cannot be read ({detail})", advice) from error
+    before = record.get("processes", accelerator.num_processes)
+    if before != accelerator.num_processes:
+        return [f"saved by {before} processes, goes on with {accelerator.num_processes}: batches are others now"]
+    return []
+
+
+def _check_shards(record: dict[str, Any], training: Training, folder: Path) -> None:
+    sharded, processes = averages.is_sharded(training.network), training.accelerator.num_processes
+    if record["sharded"] == sharded and (not sharded or record["processes"] == processes):
+        return
+    kinds = {True: f"shards of {record['processes']} processes", False: "whole weights"}
+    advice = "go on with as many processes and the same settings of accelerate as before"
+    raise InputError(folder, f"holds {kinds[record['sharded']]}", advice)
+
+
+def _load_earlier(training: Training, folder: Path) -> dict[str, Any]:
+    """A checkpoint of signgen before it had ``run.json``: the average and the run were accelerate's own pickles.
+
+    accelerate would load these two whatever they hold; here they may hold tensors and plain values alone.
+    """
+    names = ("custom_checkpoint_0.pkl", "custom_checkpoint_1.pkl")
+    average, run = (torch.load(folder / name, map_location="cpu", weights_only=True) for name in names)
+    averages.restore(training.average, average)
+    with _without(folder, names) as view:
+        training.accelerator.load_state(str(view))
+    return {**run, "logged": run["step"], "sums": {}}
+
+
+@contextmanager
+def _without(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
+    """A folder with the same files but for some."""
+    with tempfile.TemporaryDirectory(dir=folder.parent, suffix=".tmp") as view:
+        for path in folder.iterdir():
+            if path.name not in names:
+                _link(path, Path(view) / path.name)
+        yield Path(view)
+
+
+def _link(path: Path, other: Path) -> None:
+    try:
+        os.link(path, other)
+    except OSError:  # not on every file system
+        shutil.copyfile(path, other)

@@ -1,0 +1,131 @@
+"""What a run tells while it runs: lines of means, contact sheets, and both in TensorBoard where it is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen.training.checkpoints import RunState, total
+from signgen.training.config import TrainConfig
+from signgen.training.disk import writing
+
+ABSENT = "tensorboard is not installed: figures go to log.jsonl alone; pip install tensorboard"
+ADVICE = "free some space, then go on with --resume"
+
+
+class Logbook:
+    """``log.jsonl``, ``sheets/`` and ``tensorboard/`` of a run; only the main process writes.
+
+    A line holds means since the line before it, over all processes. Lines are at multiples of ``log_steps``, and at the
+    end of a session; the latter are dropped when the run goes on, and lines of steps after the resumed checkpoint too.
+    So the file is the one that a run without stops would have written.
+    """
+
+    def __init__(self, config: TrainConfig, state: RunState, accelerator: Any) -> None:
+        self.config, self.state, self.accelerator = config, state, accelerator
+        self.output = Path(config.output)
+        self.begun, self.first = time.monotonic(), state.step
+        self.board: Any = None
+        if accelerator.is_main_process:
+            _cut(self.output / "log.jsonl", state.logged)
+            self.board = _board(self.output / "tensorboard", state.logged) if config.tensorboard else None
+
+    def add(self, loss: float, figures: dict[str, float]) -> None:
+        """One step of this process."""
+        for name, value in {"loss": loss, **figures}.items():
+            self.state.sums[name] = self.state.sums.get(name, 0.0) + value
+
+    def line_is_due(self) -> bool:
+        return self.state.step % self.config.log_steps == 0
+
+    def line(self, last: bool = False) -> None:
+        """Writes the means since the last line and begins new ones, but at the ``last`` line of a session."""
+        steps = self.state.step - self.state.logged
+        if steps < 1:
+            return
+        sums = total(self.accelerator, self.state.sums)
+        if self.accelerator.is_main_process:
+            self._write({name: value / (steps * self.accelerator.num_processes) for name, value in sums.items()})
+        if not last:
+            self.state.logged, self.state.sums = self.state.step, {}
+
+    def _write(self, means: dict[str, float]) -> None:
+        state, config = self.state, self.config
+        samples = config.batch * config.views * config.optim.accumulate * self.accelerator.num_processes
+        done = state.step - self.first
+        left = (config.steps - state.step) * (time.monotonic() - self.begun) / max(done, 1)
+        line = {
+            "step": state.step,
+            "seconds": round(state.seconds, 1),
+            "frames_per_second": round(samples * state.step / max(state.seconds, 1e-6), 2),
+            "seconds_left": round(left, 1),
+            **{name: round(value, 6) for name, value in means.items()},
+        }
+        path = self.output / "log.jsonl"
+        with writing(path, ADVICE), open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if self.board is not None:
+            for name, value in line.items():
+                if name != "step":
+                    self.board.add_scalar(name, value, state.step)
+            self.board.flush()
+
+    def sheet(self, picture: np.ndarray | None) -> None:
+        """Keeps a contact sheet, uint8 (H, W, 3), of the present step."""
+        from PIL import Image
+
+        if picture is None or not self.accelerator.is_main_process:
+            return
+        path = self.output / "sheets" / f"step-{self.state.step:06d}.png"
+        with writing(path, ADVICE):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(path)
+        if self.board is not None:
+            self.board.add_image("sheet", picture, self.state.step, dataformats="HWC")
+
+    def close(self) -> None:
+        if self.board is not None:
+            self.board.close()
+
+
+def note(text: str) -> None:
+    """A line for the user who watches; standard output belongs to the result."""
+    print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+def _cut(path: Path, step: int) -> None:
+    """Drops the lines after ``step``, and one that a kill left unfinished."""
+    if not path.is_file():
+        return
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    kept = [line for line in lines if _step_of(line) <= step]
+    if kept == lines:
+        return
+    temporary = path.with_name(f".{path.name}.tmp")
+    with writing(path, ADVICE):
+        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        os.replace(temporary, path)
+
+
+def _step_of(line: str) -> float:
+    """The step of a line; infinity if it says none."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
+
+
+def _board(folder: Path, step: int) -> Any:
+    """TensorBoard's writer, which hides what an earlier session wrote after ``step``; None where it is absent."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        note(ABSENT)
+        return None
+    return SummaryWriter(str(folder), purge_step=step + 1)

@@ -1,0 +1,259 @@
+"""A run survives what ends it: signals, kills in the middle of a checkpoint, full disks, earlier code."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from tiny_models import shake, tiny_denoiser, tiny_inputs
+from training_runs import curve, fusion_config, fusion_settings, lines, noise_cache
+
+from signgen.errors import InputError, RunError
+from signgen.training import checkpoints
+from signgen.training.disk import reason
+from signgen.training.loop import recompute_activations
+from signgen.training.stages import run_stage
+
+HERE = Path(__file__).parent
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return noise_cache(tmp_path_factory.mktemp("data"))
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}"}
+
+
+def _weights(output: Path) -> dict[str, torch.Tensor]:
+    return load_file(output / "model/fusion/diffusion_pytorch_model.safetensors")
+
+
+def _same_weights(one: Path, other: Path) -> bool:
+    first, second = _weights(one), _weights(other)
+    return first.keys() == second.keys() and all(torch.allclose(first[k], second[k], atol=1e-6) for k in first)
+
+
+@pytest.mark.timeout(900)
+def test_two_processes_stopped_and_killed_go_on_as_if_never_stopped(data: Path, tmp_path: Path) -> None:
+    scenario = [*TORCHRUN, str(HERE / "two_processes.py"), str(data), str(tmp_path)]
+    first = subprocess.run(scenario, capture_output=True, text=True, env=_environment(), timeout=400)
+    assert "SIGKILL" in first.stderr or "exitcode  : -9" in first.stderr, first.stderr[-3000:]
+    left = sorted(path.name for path in (tmp_path / "stopped/checkpoints").iterdir())
+    assert left == ["step-00000003", "step-00000004", "step-00000005.tmp"]
+    assert lines(tmp_path / "stopped")[-1]["step"] == 5, "it told of a step that no checkpoint holds"
+
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(fusion_settings(data, tmp_path / "stopped", optim={"accumulate": 2})))
+    command = [*TORCHRUN, "-m", "signgen", "train", str(config), "--resume", "--json"]
+    second = subprocess.run(command, capture_output=True, text=True, env=_environment(), timeout=400)
+    assert second.returncode == 0, second.stderr[-3000:]
+    assert json.loads(second.stdout)["steps"] == 6, "one process speaks for both"
+    assert [step for step, *_ in curve(tmp_path / "whole")] == [1, 2, 3, 4, 5, 6]
+    assert np.allclose(curve(tmp_path / "stopped"), curve(tmp_path / "whole"), rtol=0, atol=2e-6)
+    assert _same_weights(tmp_path / "stopped", tmp_path / "whole")
+
+
+def test_lines_between_checkpoints_are_those_of_a_run_without_stops(data: Path, tmp_path: Path) -> None:
+    def run(name: str, steps: int, resume: bool = False) -> Path:
+        run_stage(fusion_config(data, tmp_path / name, steps=steps, log_steps=4), resume=resume)
+        return tmp_path / name
+
+    whole = run("whole", 10)
+    assert [line["step"] for line in lines(whole)] == [4, 8, 10]
+    assert all(line["seconds_left"] >= 0 and line["frames_per_second"] > 0 for line in lines(whole))
+    run("parts", 3)
+    assert [line["step"] for line in lines(tmp_path / "parts")] == [3], "a short run tells its end"
+    run("parts", 6, resume=True)
+    with open(tmp_path / "parts/log.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"step": 8, "loss": 1.0, "recall_at_1": 1.0}\n{"step": 9, "lo')
+    parts = run("parts", 10, resume=True)
+    assert np.allclose(curve(parts), curve(whole), rtol=0, atol=2e-6)
+    assert _same_weights(parts, whole)
+
+
+@pytest.mark.timeout(900)
+def test_sigterm_saves_and_exits_0(data: Path, tmp_path: Path) -> None:
+    config, output = tmp_path / "config.yaml", tmp_path / "run"
+    config.write_text(yaml.safe_dump(fusion_settings(data, output, steps=100_000)))
+    command = [sys.executable, "-m", "signgen", "train", str(config), "--json"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env=_environment(), **pipes) as process:
+        end = time.monotonic() + 300
+        while not (output / "log.jsonl").is_file() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        said, told = process.communicate(timeout=300)
+    assert process.returncode == 0, told
+    result = json.loads(said)
+    assert not result["finished"]
+    assert (output / f"checkpoints/step-{result['steps']:08d}/run.json").is_file()
+    assert (output / "model/fusion/config.json").is_file()
+
+
+def _as_earlier_code_wrote_it(folder: Path) -> None:
+    """Turns a checkpoint into one of the time before ``run.json``: two of accelerate's pickles."""
+    record = json.loads((folder / "run.json").read_text())
+    shadows = load_file(folder / "ema.safetensors")
+    average = {**record["ema"], "shadow_params": [shadows[name] for name in sorted(shadows)]}
+    torch.save(average, folder / "custom_checkpoint_0.pkl")
+    torch.save({"step": record["step"], "seconds": record["seconds"]}, folder / "custom_checkpoint_1.pkl")
+    (folder / "run.json").unlink()
+    (folder / "ema.safetensors").unlink()
+
+
+def test_a_checkpoint_of_earlier_code_is_resumed_from(data: Path, tmp_path: Path) -> None:
+    run_stage(fusion_config(data, tmp_path / "whole"))
+    run_stage(fusion_config(data, tmp_path / "parts", steps=3))
+    _as_earlier_code_wrote_it(tmp_path / "parts/checkpoints/step-00000003")
+    run_stage(fusion_config(data, tmp_path / "parts"), resume=True)
+    assert np.allclose(curve(tmp_path / "parts"), curve(tmp_path / "whole"), rtol=0, atol=2e-6)
+    assert _same_weights(tmp_path / "parts", tmp_path / "whole")
+
+
+class _Attack:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (os.environ["SIGNGEN_TEST_TRACE"],)
+
+
+@pytest.mark.parametrize("name", ["custom_checkpoint_0.pkl", "custom_checkpoint_1.pkl", "optimizer.bin"])
+def test_a_checkpoint_runs_nothing(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("SIGNGEN_TEST_TRACE", str(tmp_path / "trace"))
+    run_stage(fusion_config(data, tmp_path / "run", steps=1))
+    checkpoint = tmp_path / "run/checkpoints/step-00000001"
+    _as_earlier_code_wrote_it(checkpoint)
+    (checkpoint / name).write_bytes(pickle.dumps(_Attack()))
+    with pytest.raises(RunError, match="cannot be read"):
+        run_stage(fusion_config(data, tmp_path / "run", steps=2), resume=True)
+    assert not (tmp_path / "trace").exists()
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(data: Path, tmp_path: Path) -> None:
+    run_stage(fusion_config(data, tmp_path / "run", steps=3, save_minutes=0.0))
+    folder = tmp_path / "run/checkpoints"
+    assert sorted(path.name for path in folder.iterdir()) == ["step-00000002", "step-00000003"], "the older are dropped"
+    weights = folder / "step-00000003/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(RunError, match=r"step-00000003: cannot be read .* remove that folder"):
+        run_stage(fusion_config(data, tmp_path / "run", steps=4), resume=True)
+    shutil.rmtree(folder / "step-00000003")
+    assert run_stage(fusion_config(data, tmp_path / "run", steps=4), resume=True)["finished"]
+    other = {"vision": {**fusion_settings(data, tmp_path)["model"]["vision"], "hidden_size": 24}}
+    with pytest.raises(InputError, match="a network of other sizes"):
+        run_stage(fusion_config(data, tmp_path / "run", steps=5, model=other), resume=True)
+
+
+def test_a_full_disk_ends_in_one_line_and_the_last_checkpoint_stays(data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    run_stage(fusion_config(data, output, steps=2))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:  # no file may grow beyond 10 kB: writing fails in its middle, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+        with pytest.raises(RunError, match=r"step-00000004: cannot be written .*; step-00000002 is whole: free"):
+            run_stage(fusion_config(data, output, steps=4), resume=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in (output / "checkpoints").iterdir()] == ["step-00000002"]
+    assert json.loads((output / "model/training.json").read_text())["step"] == 2, "the model is as it was"
+    run_stage(fusion_config(data, output, steps=4), resume=True)
+    run_stage(fusion_config(data, tmp_path / "whole", steps=4))
+    assert np.allclose(curve(output), curve(tmp_path / "whole"), rtol=0, atol=2e-6)
+
+
+def test_a_full_disk_is_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+    assert reason(OSError(errno.ENOSPC, "No space left on device"), tmp_path) == "no space left on the disk"
+    assert reason(RuntimeError("I/O error: (os error 28)"), tmp_path) == "no space left on the disk"
+    assert "denied" in reason(OSError(errno.EACCES, "Permission denied"), tmp_path)
+    monkeypatch.setattr(checkpoints, "free_bytes", lambda folder: 1000)
+    with pytest.raises(InputError, match="0.0 MiB are free; a checkpoint takes"):
+        run_stage(fusion_config(data, tmp_path / "run"))
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_is_not_saved(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from signgen.training.fusion import FusionTask
+
+    real = FusionTask.loss
+
+    def loss(self: FusionTask, network: torch.nn.Module, rng: np.random.Generator) -> Any:
+        value, figures = real(self, network, rng)
+        return value * (float("nan") if len(seen) == 2 else 1), figures | {"seen": float(seen.append(1) or 0)}
+
+    seen: list[int] = []
+    monkeypatch.setattr(FusionTask, "loss", loss)
+    with pytest.raises(RunError, match="no finite number in step 3"):
+        run_stage(fusion_config(data, tmp_path / "run", save_minutes=0.0))
+    newest = sorted(path.name for path in (tmp_path / "run/checkpoints").iterdir())[-1]
+    assert newest == "step-00000002"
+
+
+def test_tensorboard_gets_what_the_log_gets(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[Any, ...]] = []
+
+    class Writer:
+        def __init__(self, folder: str, purge_step: int) -> None:
+            told.append(("open", Path(folder).name, purge_step))
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *values, **named: told.append((name, *values))
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=Writer))
+    run_stage(fusion_config(data, tmp_path / "run", steps=2, tensorboard=True))
+    losses = [(entry[3], entry[2]) for entry in told if entry[:2] == ("add_scalar", "loss")]
+    assert losses == [(line["step"], line["loss"]) for line in lines(tmp_path / "run")]
+    run_stage(fusion_config(data, tmp_path / "run", steps=3, tensorboard=True), resume=True)
+    assert [entry for entry in told if entry[0] == "open"] == [("open", "tensorboard", 1), ("open", "tensorboard", 3)]
+    assert told[-1] == ("close",)
+
+
+def test_without_tensorboard_one_line_says_how_to_get_it(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    run_stage(fusion_config(data, tmp_path / "run", steps=1, tensorboard=True))
+    told = [line for line in capsys.readouterr().err.splitlines() if "tensorboard" in line]
+    assert len(told) == 1
+    assert "pip install tensorboard" in told[0]
+
+
+def test_recomputed_activations_give_the_same_gradients() -> None:
+    gradients = []
+    for again in (False, True):
+        denoiser = tiny_denoiser(cross_view={"heads": 4, "groups": 8, "attentions": 1, "ff_mult": 0}).train()
+        shake(denoiser)
+        if again:
+            recompute_activations(denoiser)
+        calls = 0
+
+        def count(*_: Any) -> None:
+            nonlocal calls
+            calls += 1
+
+        denoiser.unet.down_blocks[0].resnets[0].register_forward_hook(count)
+        torch.manual_seed(3)
+        denoiser(**tiny_inputs(), views=2).square().mean().backward()
+        assert calls == (2 if again else 1)
+        gradients.append([p.grad for p in denoiser.parameters() if p.grad is not None])
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+    with pytest.raises(InputError, match="optim.checkpointing"):
+        recompute_activations(torch.nn.Linear(2, 2))

@@ -1,0 +1,57 @@
+"""Tiny training runs for tests of the loop: a cache of noise, and a fusion model that trains on it in a moment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen import config as configuration
+from signgen.data.cache import build_cache
+from signgen.training.config import TrainConfig
+from signgen.training.stages import cache_folder
+
+VISION = {
+    "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32,
+    "patch_size": 16, "projection_dim": 16,
+}  # fmt: skip
+
+
+def noise_cache(folder: Path, width: int = 40, height: int = 48) -> Path:
+    """A data set of three clips of six frames of noise; only its cache is there, which is all that training opens."""
+    rng = np.random.default_rng(0)
+
+    def clips() -> Any:
+        for number in range(3):
+            frames = rng.integers(0, 255, (6, height, width, 3)).astype(np.uint8)
+            xy = rng.uniform(5, 35, (6, 133, 2))
+            yield f"clip{number}", "s01", frames, np.concatenate((xy, np.ones((6, 133, 1))), -1)
+
+    build_cache(clips(), cache_folder(folder))
+    return folder
+
+
+def fusion_settings(data: Path, output: Path, **changes: Any) -> dict[str, Any]:
+    """Settings of a fusion stage with dropout, so that random numbers other than those of the batches count too."""
+    optim = {"warmup": 1, "decay": 0.0, "lr": 1e-3, "ema": 0.9, **changes.pop("optim", {})}
+    return {
+        "stage": "fusion", "data": str(data), "output": str(output), "steps": 6, "batch": 4, "threads": 1,
+        "precision": "no", "sheet_steps": 0, "log_steps": 1, "tensorboard": False,
+        "model": {"vision": VISION, "dropout": 0.3}, "optim": optim, **changes,
+    }  # fmt: skip
+
+
+def fusion_config(data: Path, output: Path, **changes: Any) -> TrainConfig:
+    return configuration.build(TrainConfig, fusion_settings(data, output, **changes))
+
+
+def lines(output: Path) -> list[dict[str, Any]]:
+    """The log of a run."""
+    return [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+
+
+def curve(output: Path) -> list[tuple[int, float, float]]:
+    """(step, loss, recall) of each line of the log, in their order in the file."""
+    return [(line["step"], line["loss"], line["recall_at_1"]) for line in lines(output)]
