@@ -14,13 +14,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
 
-from signgen.errors import InputError
+from signgen.base_weights import load_autoencoder, load_clip, load_image_encoder, no_bars
+from signgen.commands.common import report
+from signgen.errors import InputError, SignGenError
 
 PARTS = ("vae", "fusion", "denoiser", "scheduler")
 SHARED = {"lower_body": False}  # of runs that were trained before they said so themselves: signers end above the hips
@@ -37,23 +40,33 @@ DTYPES = ("float16", "bfloat16", "float32")
 @click.option("--guidance", default="1,1", show_default=True, help="Default weights w1,w2 of guidance (FPDM eq. 12).")
 @click.option("--dtype", type=click.Choice(DTYPES), default="float16", show_default=True, help="Of the weights.")
 def main(target: Path, runs: tuple[Path, ...], limit: float, dtype: str, **sampling: Any) -> None:
-    sampling["guidance"] = _weights(sampling["guidance"])
-    pipeline = build(runs, getattr(torch, dtype), **sampling)
+    try:
+        sampling["guidance"] = _weights(sampling["guidance"])
+        size = assemble(target, runs, limit, getattr(torch, dtype), **sampling)
+    except SignGenError as error:
+        sys.exit(report(error))
+    click.echo(f"{target}: {size:.1f} MiB of weights")
+
+
+def assemble(target: Path, runs: tuple[Path, ...], limit: float, dtype: torch.dtype, **sampling: Any) -> float:
+    """Writes ``target`` and returns the size of its weight files in MiB."""
+    pipeline = build(runs, dtype, **sampling)
     temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    pipeline.save_pretrained(temporary)
+    with no_bars():
+        pipeline.save_pretrained(temporary)
     forget_origins(temporary)
     (temporary / "training.json").write_text(json.dumps(history(runs), indent=2), encoding="utf-8")
     size = sum(path.stat().st_size for path in temporary.rglob("*.safetensors")) / 2**20
     if size > limit:
         shutil.rmtree(temporary)
-        raise InputError(target, f"the weights come to {size:.1f} MiB", f"at most {limit:g} MiB are allowed")
+        raise InputError(target, f"the weights come to {size:.1f} MiB", f"at most {limit:g} MiB are allowed: --limit")
     keep = target / "README.md"
     if keep.exists():
         shutil.copy(keep, temporary / "README.md")
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
-    click.echo(f"{target}: {size:.1f} MiB of weights")
+    return size
 
 
 def forget_origins(folder: Path) -> None:
@@ -76,7 +89,6 @@ def build(runs: tuple[Path, ...], dtype: torch.dtype = torch.float16, **sampling
     """The pipeline of the newest parts; ``sampling`` are its defaults (steps, window, overlap, guidance)."""
     from diffusers import DDIMScheduler
 
-    from signgen.base_weights import load_autoencoder, load_clip, load_image_encoder
     from signgen.models.denoiser import Denoiser
     from signgen.models.fusion import FusionModel
     from signgen.pipeline import SignGenPipeline

@@ -23,6 +23,20 @@ UNET_SETTINGS = ("down_block_types", "up_block_types", "attention_head_dim", "no
                  "act_fn", "norm_eps", "flip_sin_to_cos", "freq_shift")  # fmt: skip
 
 
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Without transformers' bars: a command shows its own progress."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def load_autoencoder(where: str, allow_download: bool = False) -> FrameAutoencoder | AutoencoderKL:
     """The autoencoder of a folder or hub id: Stable Diffusion's (float32), or one that signgen has trained."""
     folder = find(CATALOGUE["vae"], where, allow_download)
@@ -67,7 +81,7 @@ def load_image_encoder(where: str, allow_download: bool = False) -> nn.Module:
     if kind != "dinov2":
         raise InputError(folder, f"is a {kind} model", "give a DINOv2 model")
     try:
-        with _no_bars():
+        with no_bars():
             encoder, notes = Dinov2Model.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
@@ -78,20 +92,6 @@ def load_image_encoder(where: str, allow_download: bool = False) -> nn.Module:
         missing = ", ".join(sorted(notes["missing_keys"])[:3])
         raise InputError(folder, f"its weights lack {missing}", "get its files anew")
     return encoder.eval().requires_grad_(False)
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """Without transformers' bars: a command shows its own progress."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _check_unet(folder: Any, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

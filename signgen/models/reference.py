@@ -174,6 +174,20 @@ def load_vae(vae: AutoencoderKL, state: State, subject: object = "VAE") -> Autoe
     return fill(vae, squeezed, subject)
 
 
+def dinov2_settings(state: State, heads: int | None = None) -> dict[str, Any]:
+    """A transformers ``Dinov2Config`` from the tensors of ``src_image_encoder.*``; ``heads``: None = width / 64."""
+    width, _, patch, _ = _shape(state, "embeddings.patch_embeddings.projection.weight")
+    side = round((_shape(state, "embeddings.position_embeddings")[1] - 1) ** 0.5)
+    return {
+        "hidden_size": width,
+        "num_hidden_layers": _count(state, r"encoder\.layer\.(\d+)\."),
+        "num_attention_heads": heads or max(1, width // 64),
+        "mlp_ratio": _shape(state, "encoder.layer.0.mlp.fc1.weight")[0] // width,
+        "image_size": side * patch,
+        "patch_size": patch,
+    }
+
+
 # ---------------------------------------------------------------------------------------------------- IMAGPose
 def imagpose_cross_view(state: State, heads: int = 8, groups: int = 32) -> CrossViewAttention:
     """One motion module (``motion_module.*``, or below ``...motion_modules.N.``) -> cross-view attention."""

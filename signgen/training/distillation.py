@@ -128,6 +128,8 @@ class DistillTask(DenoiserTask):
 
     def _as_rendered(self, inputs: Inputs, latents: Tensor, noise: Tensor, now: Tensor) -> Tensor:
         """Latents (N, C, h, w) in which known views are what the pipeline makes of them: noised anew in each step."""
+        if inputs.flag is None or inputs.known is None:  # a denoiser without image-level condition: nothing is known
+            return latents
         return torch.where(inputs.flag > 0, add_noise(self.scheduler, inputs.known, noise, now), latents)
 
     @contextmanager
@@ -178,7 +180,7 @@ class DistillTask(DenoiserTask):
         noise = torch.randn(inputs.latents.shape, generator=seeded(rng, self.device), device=self.device)
         with self._looking():
             made = [self.render(inputs, 1, noise, count) for count in sorted(self.paths) if count > 1]
-        rows = [to_uint8(self.vae.decode(clean).sample) for clean in made]
+        rows = [to_uint8(self.decode(clean)) for clean in made]
         return np.concatenate([super().sheet(), *map(tile, ([row] for row in rows))])
 
     def render(self, inputs: Inputs, views: int, noise: Tensor, steps: int) -> Tensor:

@@ -1,0 +1,185 @@
+"""Turns a checkpoint of FPDM's trainers (Lightning) into a signgen folder.
+
+    python tools/convert_checkpoint.py stage1.ckpt models/fpdm         # models/fpdm/fusion
+    python tools/convert_checkpoint.py stage2.ckpt models/fpdm         # a pipeline, for signgen render --model
+    signgen train configs/phoenix14t/denoiser.yaml --set start.fusion=models/fpdm/fusion
+
+Which stage it is follows from the names of its tensors. What the shapes of tensors cannot tell (heads, groups of
+norms, the size of frames) has the released value unless an option says otherwise. A tensor without a place, a place
+without a tensor and a wrong shape are errors that list them. Nothing in the checkpoint is run: tensors are read, all
+other objects are passed over.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from torch import Tensor
+
+from signgen.base_weights import load_image_encoder, no_bars
+from signgen.commands.common import Size, report
+from signgen.errors import InputError, RunError, SignGenError
+from signgen.models import reference
+from signgen.models.weight_files import some
+
+DTYPES = ("float32", "bfloat16", "float16")
+# SD 2.1's, with which FPDM trains and samples.
+SCHEDULE = {
+    "num_train_timesteps": 1000, "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
+    "prediction_type": "v_prediction", "steps_offset": 1, "clip_sample": False,
+}  # fmt: skip
+SAMPLING = {"steps": 20, "guidance": [2.0, 2.0], "window": 8, "overlap": 0, "image_encoder_size": 512}
+
+
+class Passed:
+    """Stands for an object of the trainer's, such as its configuration: made and filled, but never asked anything."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class Numbers(click.ParamType):
+    """Whole numbers with commas between."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        try:
+            return value if isinstance(value, list) else [int(part) for part in str(value).split(",")]
+        except ValueError:
+            self.fail(f"got {value!r}; give whole numbers, such as 5,10,20,20", param, ctx)
+
+
+@click.command(help=__doc__)
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--frame-size", type=Size(), default="512x512", show_default=True, help="WxH that it was trained on.")
+@click.option("--pixel-aspect", default=1.0, show_default=True, help="Shown width / true width of things in frames.")
+@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="Of the weights.")
+@click.option("--heads", type=Numbers(), help="Attention heads by level of the denoiser. [default: widths / 64]")
+@click.option("--norm-groups", default=32, show_default=True, help="Groups of the denoiser's norms.")
+@click.option("--vae-norm-groups", default=32, show_default=True, help="Groups of the autoencoder's norms.")
+@click.option("--clip-heads", type=int, help="Of the fusion model's encoder. [default: width / 64]")
+@click.option("--encoder-heads", type=int, help="Of the source's image encoder. [default: width / 64]")
+def main(checkpoint: Path, target: Path, dtype: str, **options: Any) -> None:
+    try:
+        click.echo(convert(checkpoint, target, getattr(torch, dtype), **options))
+    except SignGenError as error:
+        sys.exit(report(error))
+
+
+def convert(
+    checkpoint: Path,
+    target: Path,
+    dtype: torch.dtype = torch.float32,
+    frame_size: tuple[int, int] = (512, 512),
+    pixel_aspect: float = 1.0,
+    heads: list[int] | None = None,
+    norm_groups: int = 32,
+    vae_norm_groups: int = 32,
+    clip_heads: int | None = None,
+    encoder_heads: int | None = None,
+) -> str:
+    """Writes ``target``, whole or not at all, and returns what it is."""
+    state = read_state(checkpoint)
+    first_stage = not any(key.startswith("sd_model.") for key in state)
+    place = target / "fusion" if first_stage else target
+    if place.exists():
+        raise InputError(place, "is there already", "name another folder, or take it away")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+    try:
+        if first_stage:
+            _as(reference.fpdm_fusion_model(state, clip_heads), dtype).save_pretrained(temporary)
+        else:
+            parts = second_stage(state, temporary, heads, norm_groups, vae_norm_groups, clip_heads, encoder_heads)
+            settings = {**SAMPLING, "frame_size": frame_size, "pixel_aspect": pixel_aspect}
+            save_pipeline({name: _as(part, dtype) for name, part in parts.items()}, settings, temporary)
+        os.replace(temporary, place)
+    except OSError as error:
+        raise RunError(place, error.strerror or str(error), "check the permissions and the free space") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return f"{place}: {'fusion model' if first_stage else 'pipeline'}"
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name; classes of the trainer's are read as `Passed`."""
+    if not path.is_file():
+        raise InputError(path, "no such file", "give a .ckpt file of FPDM's trainers")
+    try:
+        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        with torch.serialization.safe_globals([(Passed, name) for name in foreign]):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # of many kinds: a damaged archive, no archive, objects of a kind that is not read
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(
+            path, f"cannot be read as tensors ({reason})", "give a .ckpt file of FPDM's trainers"
+        ) from None
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(path, "holds no state dict", "give a .ckpt file of FPDM's trainers")
+    return state
+
+
+def second_stage(
+    state: dict[str, Tensor],
+    folder: Path,
+    heads: list[int] | None,
+    norm_groups: int,
+    vae_norm_groups: int,
+    clip_heads: int | None,
+    encoder_heads: int | None,
+) -> dict[str, Any]:
+    """The pipeline's networks; ``folder`` is where the image encoder's files are made."""
+    parts = reference.stage2_parts(state)
+    empty = [name for name, part in parts.items() if not part]
+    if empty:
+        raise InputError("checkpoint", f"has no {some(empty)}", f"it holds {some(sorted(state))}")
+    return {
+        "vae": reference.fpdm_vae(parts["vae"], vae_norm_groups),
+        "denoiser": reference.fpdm_denoiser(parts["sd_model"], heads, norm_groups),
+        "fusion": reference.fpdm_fusion_model(parts["fusion_model"], clip_heads),
+        "image_encoder": image_encoder(parts["src_image_encoder"], folder / "image_encoder", encoder_heads),
+    }
+
+
+def image_encoder(state: dict[str, Tensor], folder: Path, heads: int | None) -> Any:
+    """DINOv2 under the names of the hub, which transformers reads under any of its own."""
+    from safetensors.torch import save_file
+    from transformers import Dinov2Config
+
+    folder.mkdir(parents=True)
+    Dinov2Config(**reference.dinov2_settings(state, heads)).save_pretrained(folder)
+    tensors = {key: value.contiguous() for key, value in state.items()}
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    return load_image_encoder(str(folder))
+
+
+def _as(module: Any, dtype: torch.dtype) -> Any:
+    """The module in other numbers; as it is where it has them, for diffusers warns of every cast."""
+    return module if module.dtype == dtype else module.to(dtype)
+
+
+def save_pipeline(parts: dict[str, Any], settings: dict[str, Any], folder: Path) -> None:
+    """The folder that `signgen render --model` reads; FPDM's sampler and drawing style."""
+    from diffusers import DDPMScheduler
+
+    from signgen.pipeline import SignGenPipeline
+
+    pipeline = SignGenPipeline(**parts, scheduler=DDPMScheduler(**SCHEDULE), pose_style="fpdm", **settings)
+    with no_bars():
+        pipeline.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    main()
