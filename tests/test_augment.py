@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -165,7 +166,7 @@ def test_a_killed_run_of_two_processes_goes_on(stage, whole, tmp_path):
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         while process.poll() is None and (not part.is_file() or part.read_bytes().count(b"\n") < 2):
-            pass
+            time.sleep(0.02)
     finally:
         os.kill(process.pid, signal.SIGKILL)
         error = process.communicate()[1]

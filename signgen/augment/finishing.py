@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from signgen.augment.jobs import Job
+from signgen.augment.jobs import Job, plain_name
 from signgen.augment.layouts import wants_originals, write_layouts
 from signgen.augment.layouts.entries import collect, failed_gate
 from signgen.augment.manifest import DONE, LEFT_OUT, count_lines
@@ -57,10 +57,15 @@ def check(store: Store, jobs: Sequence[Job], records: Records, index: PhoenixInd
         got = f"{len(torn)} clips have lost files since they were made, such as {torn[0]}"
         raise InputError(store.out, got, "give the command again: they are made anew")
     planned = {job.name for job in jobs}
-    strange = sorted(records.keys() - planned) or sorted(_folders(store) - planned - {clip.name for clip in index})
+    strange = sorted(records.keys() - planned) or sorted(_folders(store) - planned - _originals(index))
     if strange:
         got = f"holds {len(strange)} clips that are not of this plan, such as {strange[0]}"
         raise InputError(store.out, got, "use the signers, copies and splits that they were made with")
+
+
+def _originals(index: PhoenixIndex) -> set[str]:
+    """Names that the data set's own clips may have in the tree."""
+    return {name for clip in index for name in (clip.name, plain_name(clip.name))}
 
 
 def is_whole(store: Store, job: Job, record: Mapping[str, Any]) -> bool:

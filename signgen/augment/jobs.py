@@ -12,6 +12,7 @@ from signgen.data.phoenix import Clip, PhoenixIndex
 from signgen.errors import InputError
 
 _COPY = re.compile(r"(.+)__aug(\d{2,})")
+_TORN_AT = re.compile(r"[\s,\"'*?\[\]]")  # by CorrNet's readers: separators, quotes, and what `glob` takes for patterns
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,15 @@ class Job:
         return _number(seed, self.split, self.source, self.copy)
 
 
-def plan_jobs(index: PhoenixIndex, splits: Sequence[str], signers: Sequence[str], copies: int, seed: int) -> list[Job]:
-    """All clips to be made, first copies first; copies that the data set brought along are not copied again."""
+def plan_jobs(
+    index: PhoenixIndex, splits: Sequence[str], signers: Sequence[str], copies: int, seed: int, plain: bool = False
+) -> list[Job]:
+    """All clips to be made, first copies first; copies that the data set brought along are not copied again.
+
+    Args:
+        index: the data set; splits, signers, copies, seed: see `Settings`.
+        plain: new names without signs that CorrNet's readers stumble over.
+    """
     jobs = []
     for split in splits:
         if split not in index.splits:
@@ -50,6 +58,7 @@ def plan_jobs(index: PhoenixIndex, splits: Sequence[str], signers: Sequence[str]
         for copy in range(1, copies + 1):
             for clip in originals:
                 name = f"{clip.name}__aug{highest.get(clip.name, 0) + copy:02d}"
+                name = plain_name(name) if plain else name
                 signer = choose_signer(clip, copy, signers, seed)
                 jobs.append(Job(name, clip.name, split, copy, signer, clip.keypoints))
     _check_unique(job.name for job in jobs)
@@ -60,6 +69,11 @@ def choose_signer(clip: Clip, copy: int, signers: Sequence[str], seed: int) -> s
     """Copies take turns through the signers, from one that the clip decides; the clip's own speaker is passed over."""
     others = [signer for signer in signers if Path(signer).stem != clip.speaker] or list(signers)
     return others[(_number(seed, clip.split, clip.name) + copy - 1) % len(others)]
+
+
+def plain_name(name: str) -> str:
+    """The name with ``_`` for blanks, commas, quotes and what `glob` takes for a pattern."""
+    return _TORN_AT.sub("_", name)
 
 
 def share_of(jobs: Sequence[Job], number: int, count: int) -> list[Job]:

@@ -96,6 +96,23 @@ def open_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> tuple[Rec
     return recipe, pipeline
 
 
+def reopen_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> Recipe:
+    """The recipe of a folder that was begun, without the model: enough to finish it, on any machine.
+
+    Raises:
+        InputError: nothing was begun there.
+    """
+    before = _read(out / PLAN)
+    if before is None:
+        raise InputError(out, f"has no {PLAN}", "let a share make its clips first")
+    decides = before["decides"]
+    computes = {name: decides[f"model_{name}"] for name in ("device", "dtype", "engine")}
+    store = Store(out.absolute(), settings.media, settings.nested)
+    frame = frame_size(index) or USUAL_FRAME
+    weights = decides["weights_sha256"]
+    return Recipe(store, settings, load_signers(settings.signers), frame, weights, computes, licence_of(index))
+
+
 def _absolute(model: str) -> str:
     """A model's folder as other processes find it; a packaged name stays."""
     return str(Path(model).absolute()) if Path(model).is_dir() else model

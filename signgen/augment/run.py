@@ -16,7 +16,7 @@ from signgen.augment.estimate import Rate, check_free, of_phoenix, words
 from signgen.augment.finishing import Records, finish, is_whole, summary
 from signgen.augment.jobs import Job, plan_jobs, share_of
 from signgen.augment.manifest import DONE, open_part, read_records
-from signgen.augment.opening import agree_on_plan, make_folder, open_dataset, open_recipe
+from signgen.augment.opening import agree_on_plan, make_folder, open_dataset, open_recipe, reopen_recipe
 from signgen.augment.settings import Settings
 from signgen.augment.store import Store
 from signgen.data.phoenix import PhoenixIndex, list_frames
@@ -75,37 +75,52 @@ def augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
     make_folder(task.out, Path(task.dataset))
     index = open_dataset(task.dataset, task.keypoints, task.out)
     settings = task.settings
-    jobs = plan_jobs(index, settings.splits, settings.signers, settings.copies, settings.seed)
-    recipe, loaded = open_recipe(index, task.out, settings)
-    pipeline: SignGenPipeline | None = loaded
-    del loaded
-    plan: dict[str, Any] = {}
-    if task.dry_run:
-        return {"output": str(task.out), "plan": _plan(index, jobs, read_records(task.out), recipe, pipeline, say)}
-    agree_on_plan(index, recipe)
-    frames = 0
-    if not task.merge:
-        with open_part(task.out, *task.share) as part:
-            records = read_records(task.out)
-            left = [job for job in share_of(jobs, *task.share) if not _is_made(job, records, recipe.store)]
-            if left:
-                plan = _plan(index, left, records, recipe, pipeline, say)
-                pipeline = pipeline if _workers(task, recipe, len(left)) == 1 else None  # others load their own
-                check_free(task.out, plan["left"]["bytes"] * (2 if "slrt" in settings.layouts else 1))
-            with progress(len(left), "clips") as advance, closing(_made(task, recipe, left, pipeline)) as finished:
-                advance(0)
-                for record in finished:
-                    part.append(record)
-                    frames += record.get("frames", 0)
-                    advance(1)
+    jobs = plan_jobs(index, settings.splits, settings.signers, settings.copies, settings.seed, settings.nested)
+    made: dict[str, Any] = {}
+    if task.merge:
+        recipe = reopen_recipe(index, task.out, settings)
+        agree_on_plan(index, recipe)
+    else:
+        recipe, *loaded = open_recipe(index, task.out, settings)
+        if task.dry_run:
+            return {"output": str(task.out), "plan": _plan(index, jobs, read_records(task.out), recipe, loaded[0], say)}
+        agree_on_plan(index, recipe)
+        made = _make_share(task, index, recipe, jobs, loaded, say, progress)
     seconds = time.monotonic() - begun
     records = read_records(task.out)
     written = _finish(task, index, recipe, jobs, records)
+    frames = made.get("frames", 0)
     return {
         "output": str(task.out), **summary(jobs, records, recipe.store), "written": written, "share": list(task.share),
         "made": frames, "seconds": round(seconds, 2), "frames_per_second": round(frames / max(seconds, 1e-9), 3),
-        "licence": recipe.licence, "weights_sha256": recipe.weights, "plan": plan, "warnings": [],
+        "licence": recipe.licence, "weights_sha256": recipe.weights, "plan": made.get("plan", {}), "warnings": [],
     }  # fmt: skip
+
+
+def _make_share(
+    task: Task, index: PhoenixIndex, recipe: Recipe, jobs: Sequence[Job], loaded: list[SignGenPipeline], say: Say,
+    progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """Makes what this call's share lacks; returns the plan and how many frames were made.
+
+    ``loaded`` holds the model, and is emptied where others load their own: two at a time would not fit everywhere.
+    """
+    plan, frames = dict[str, Any](), 0
+    with open_part(task.out, *task.share) as part:
+        records = read_records(task.out)
+        left = [job for job in share_of(jobs, *task.share) if not _is_made(job, records, recipe.store)]
+        if left:
+            plan = _plan(index, left, records, recipe, loaded[0], say)
+            check_free(task.out, plan["left"]["bytes"] * (2 if "slrt" in recipe.settings.layouts else 1))
+        if _workers(task, recipe, len(left)) != 1:
+            loaded.clear()
+        with progress(len(left), "clips") as advance, closing(_made(task, recipe, left, loaded)) as finished:
+            advance(0)
+            for record in finished:
+                part.append(record)
+                frames += record.get("frames", 0)
+                advance(1)
+    return {"plan": plan, "frames": frames}
 
 
 def _workers(task: Task, recipe: Recipe, jobs: int) -> int:
@@ -118,7 +133,7 @@ def _workers(task: Task, recipe: Recipe, jobs: int) -> int:
 
 
 def _made(
-    task: Task, recipe: Recipe, jobs: Sequence[Job], pipeline: SignGenPipeline | None
+    task: Task, recipe: Recipe, jobs: Sequence[Job], loaded: Sequence[SignGenPipeline]
 ) -> Iterator[dict[str, Any]]:
     """The records of the jobs as they are finished, by the workers that were asked for."""
     from signgen.augment.workers import make_here, make_in_processes
@@ -132,7 +147,7 @@ def _made(
     elif (workers := _workers(task, recipe, len(jobs))) > 1:
         yield from make_in_processes(recipe, jobs, workers)
     else:
-        yield from make_here(recipe, jobs, pipeline)
+        yield from make_here(recipe, jobs, loaded[0])
 
 
 def _is_made(job: Job, records: Records, store: Store) -> bool:
@@ -155,7 +170,7 @@ def _plan(
     jobs: Sequence[Job],
     records: Records,
     recipe: Recipe,
-    pipeline: SignGenPipeline | None,
+    pipeline: SignGenPipeline,
     say: Say,
 ) -> dict[str, Any]:
     """Frames, hours and disk of the jobs and of the whole PHOENIX14T, from finished clips or a short trial."""
@@ -178,7 +193,7 @@ def _plan(
     return plan
 
 
-def _trial(jobs: Sequence[Job], recipe: Recipe, pipeline: SignGenPipeline | None) -> Rate:
+def _trial(jobs: Sequence[Job], recipe: Recipe, pipeline: SignGenPipeline) -> Rate:
     """A few frames of the first usable clip, made as a worker makes them and thrown away."""
     reason = "there is no clip"
     with tempfile.TemporaryDirectory(prefix="signgen-") as place, threads_restored():

@@ -1,7 +1,8 @@
 """What CorrNet and VAC read: frames in ``<clip>/1/``, lists of clips and glosses as npy files, stm files.
 
 CorrNet's own preparation reads a corpus file as one column of comma-separated values and then splits it at ``|``: a
-comma or a double quote in a text would tear a line, so both become blanks, in every clip's texts.
+comma or a double quote in a text would tear a line, so both become blanks, in every clip's texts. Names of clips and
+speakers are plain for the same reason, and for the stm files, whose columns end at blanks.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from signgen.augment.jobs import plain_name
 from signgen.augment.layouts.entries import Entry, Split
 from signgen.augment.layouts.phoenix import corpus, split_row
 from signgen.augment.store import FRAMES
@@ -41,7 +43,8 @@ def write(out: Path, splits: Sequence[Split], frame: tuple[int, int]) -> list[Pa
 def _row(entry: Entry) -> dict[str, str]:
     """The entry's row with frames in folder ``1``, and texts without commas and quotes."""
     plain = {column: _plain(value) for column, value in entry.row.items()}
-    return {**plain, "name": entry.name, "video": f"{entry.name}/1/*.png"}
+    speaker = plain_name(entry.speaker)
+    return {**plain, "name": entry.name, "speaker": speaker, "video": f"{entry.name}/1/*.png"}
 
 
 def _plain(text: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from signgen.augment.jobs import Job
+from signgen.augment.jobs import Job, plain_name
 from signgen.augment.manifest import DONE
 from signgen.augment.store import Store
 from signgen.data.phoenix import Clip, PhoenixIndex, list_frames
@@ -78,14 +78,14 @@ def collect(
         columns, rows = read_rows(index.release / "annotations" / "manual" / f"PHOENIX-2014-T.{split}.corpus.csv")
         by_name = {row["name"]: row for row in rows}
         clips = {clip.name: clip for clip in index.clips(split)}
-        old = [_original(clips[row["name"]], row) for row in rows] if originals else []
+        old = [_original(clips[row["name"]], row, store.nested) for row in rows] if originals else []
         new = [
             _copy(store, job, by_name[job.source], records[job.name])
             for job in jobs
             if job.split == split and records[job.name]["state"] == DONE
             and not (leave_out and failed_gate(records[job.name]))
         ]  # fmt: skip
-        if old or new:
+        if originals or any(job.split == split for job in jobs):  # a list may be empty, never one of an earlier run
             found.append(Split(split, columns, (*old, *new)))
     return found
 
@@ -103,9 +103,12 @@ def read_rows(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
     return columns, [dict(zip(columns, fields, strict=True)) for fields in reader if fields]
 
 
-def _original(clip: Clip, row: dict[str, str]) -> Entry:
+def _original(clip: Clip, row: dict[str, str], nested: bool) -> Entry:
+    """A clip of the source data set, under a plain name where CorrNet is to read it."""
     count = len(list_frames(clip.folder).files)
-    return Entry(clip.name, clip.split, row, clip.folder if count else None, count, clip.keypoints, False)
+    name = plain_name(clip.name) if nested else clip.name
+    row = row if name == clip.name else {**row, "name": name, "video": f"{name}/1/*.png"}
+    return Entry(name, clip.split, row, clip.folder if count else None, count, clip.keypoints, False)
 
 
 def _copy(store: Store, job: Job, row: dict[str, str], record: Mapping[str, Any]) -> Entry:

@@ -1,8 +1,8 @@
 """What SLRT (TwoStreamNetwork) reads: gzip pickles of clips, a zip of their frames, a pickle of their keypoints.
 
-    slrt/phoenix-2014t.<split>           gzip pickle: [{name: <split>/<clip>, signer, gloss, text, num_frames, sign}, ...]
-    slrt/PHOENIX2014T_videos.zip         images/<split>/<clip>/images0001.png ...
-    slrt/phoenix-2014t-keypoints.pkl     {<split>/<clip>: {keypoints: float32 (T,133,3)}}
+    slrt/phoenix-2014t.<split>         gzip pickle: [{name: <split>/<clip>, signer, gloss, text, num_frames, sign}, ...]
+    slrt/PHOENIX2014T_videos.zip       images/<split>/<clip>/images0001.png ...
+    slrt/phoenix-2014t-keypoints.pkl   {<split>/<clip>: {keypoints: float32 (T,133,3)}}
 
 ``sign`` is an empty tensor in the originals, too. They also have ``alignments``, which nobody has for new clips, and
 which SLRT does not read.
