@@ -1,14 +1,58 @@
-"""Attention whose context is shared by the views of a window: its keys and values are computed once, not per view."""
+"""Attention whose context is shared by the views of a window: its keys and values are computed once, not per view.
+
+With a `ContextMemory` they are computed once for as long as the context stays the same: once a clip for the tokens of
+its source, instead of in every step and branch of guidance.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
+import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 from torch.nn import functional
 
 from signgen.errors import InputError
+
+CONTEXTS = 2  # that a memory keeps at a time: a source's tokens, and those of another branch of guidance
+
+
+class ContextMemory:
+    """What attention layers need not compute again; given to `Denoiser` by the one who calls it again and again.
+
+    Both savings are exact: the same numbers come out, bit by bit. The layers' weights must stay as they are.
+
+    Args:
+        keep: keep each layer's keys and values of the last `CONTEXTS` tensors that it looked at, without gradients.
+        skip_empty: an empty context (no token at all) is let through by the layers without any attention. Its zero
+            tokens would have zero keys and values, so that nothing but the bias of the last projection is left.
+    """
+
+    def __init__(self, keep: bool = True, skip_empty: bool = True) -> None:
+        self.keep, self.skip_empty = keep, skip_empty
+        self._kept: dict[Attention, deque[tuple[Tensor, Tensor, Tensor]]] = {}
+
+    def keys_values(self, attn: Attention, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H, M, d) of a layer for a context (B, M, Dc)."""
+        if not self.keep or torch.is_grad_enabled():
+            return _keys_values(attn, context)
+        kept = self._kept.setdefault(attn, deque(maxlen=CONTEXTS))
+        for known, keys, values in kept:
+            if known is context:
+                return keys, values
+        kept.append((context, *_keys_values(attn, context)))
+        return kept[-1][1:]
+
+
+def _keys_values(attn: Attention, context: Tensor) -> tuple[Tensor, Tensor]:
+    return _heads(attn, attn.to_k(context)), _heads(attn, attn.to_v(context))
+
+
+def _heads(attn: Attention, sequence: Tensor) -> Tensor:
+    """(N, L, D) -> (N, H, L, d)."""
+    return sequence.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
 
 
 class SharedContextProcessor:
@@ -25,19 +69,31 @@ class SharedContextProcessor:
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
+        memory: ContextMemory | None = None,
         **others: Any,
     ) -> Tensor:
         if hidden_states.dim() != 3 or attention_mask is not None:
             raise InputError("attention", f"{hidden_states.dim()} axes, mask {attention_mask is not None}",
                              "this processor takes sequences (N, L, D) without a mask")  # fmt: skip
-        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        queries, keys, values = (
-            part.unflatten(-1, (attn.heads, -1)).transpose(1, 2)  # (N or B, H, L or M, d)
-            for part in (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context))
-        )
+        if encoder_hidden_states is None:
+            keys, values = _keys_values(attn, hidden_states)  # (N, H, L, d)
+        elif not encoder_hidden_states.shape[1]:
+            return _of_nothing(attn, hidden_states)  # (N, L, D)
+        elif memory is None:
+            keys, values = _keys_values(attn, encoder_hidden_states)  # (N or B, H, M, d)
+        else:
+            keys, values = memory.keys_values(attn, encoder_hidden_states)
+        queries = _heads(attn, attn.to_q(hidden_states))  # (N, H, L, d)
         views = len(queries) // len(keys)
         if views > 1:
             keys, values = (part.repeat_interleave(views, dim=0) for part in (keys, values))  # (N, H, M, d)
         seen = functional.scaled_dot_product_attention(queries, keys, values, scale=attn.scale)  # (N, H, L, d)
         mixed = attn.to_out[0](seen.transpose(1, 2).flatten(2))  # (N, L, D)
         return attn.to_out[1](mixed) / attn.rescale_output_factor
+
+
+def _of_nothing(attn: Attention, hidden: Tensor) -> Tensor:
+    """Attention to no token, (N, L, D): the values that are mixed are zero, and the last projection adds its bias."""
+    bias = attn.to_out[0].bias
+    nothing = torch.zeros_like(hidden) if bias is None else bias.to(hidden.dtype).expand_as(hidden)
+    return attn.to_out[1](nothing) / attn.rescale_output_factor

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from signgen.errors import InputError
-from signgen.models.attention import SharedContextProcessor
+from signgen.models.attention import ContextMemory, SharedContextProcessor
 from signgen.models.conditions import ImageLevel, PoseEncoder, SourceEncoder
 from signgen.models.cross_view import CrossViewAttention, CrossViewTransformer
 from signgen.models.detail import DetailHead
@@ -217,6 +217,7 @@ class Denoiser(ModelMixin, ConfigMixin):
         flag: Tensor | None = None,
         views: int = 1,
         drop: ConditionDrop | None = None,
+        memory: ContextMemory | None = None,
     ) -> Tensor:
         """One evaluation; a condition left out is the null condition.
 
@@ -231,6 +232,7 @@ class Denoiser(ModelMixin, ConfigMixin):
             known, flag: (N, C, h, w) and (N, 1, h, w) from ``known_input.known_views``; image-level models only.
             views: V, the views that see each other.
             drop: conditions to zero per sample.
+            memory: what the attention to the tokens keeps from call to call; fused attention only.
 
         Returns:
             (N, C, h, w) prediction of what the scheduler's parametrisation says.
@@ -242,15 +244,17 @@ class Denoiser(ModelMixin, ConfigMixin):
             pose_features = _without(pose_features, drop.pose)
             tokens = _without(_per_item(tokens, count), drop.source)
             fusion = _without(_per_item(fusion, count), drop.fusion)
+        memory = memory if self._shares_context() else None
         # Zero tokens have zero keys and values, so one of them equals any number of them.
-        empty = noisy.new_zeros(count, 1, self.config.cross_attention_dim)  # (N, 1, D)
+        length = 0 if memory is not None and memory.skip_empty else 1
+        empty = noisy.new_zeros(count, length, self.config.cross_attention_dim)  # (N, 0 or 1, D)
         coarse, fine = self._split(pose_features, noisy)
         output = self.unet(
             self._first_input(noisy, coarse, known, flag),  # (N, Cin [+ C0], h, w)
             timesteps,
             encoder_hidden_states=empty if tokens is None else self._context(tokens, count),
             class_labels=self._class_input(fusion, noisy),
-            cross_attention_kwargs={"views": views} if self.config.cross_view is not None else None,
+            cross_attention_kwargs=self._travelling(views, memory),
             return_dict=False,
         )[0]  # (N, C [+ features], h, w)
         return output if self.detail_head is None else self.detail_head(output, fine)  # (N, C, h, w)
@@ -267,8 +271,15 @@ class Denoiser(ModelMixin, ConfigMixin):
 
     def _context(self, tokens: Tensor, count: int) -> Tensor:
         """(N or B, L, D): a window's tokens stay one where the attention shares them among its views."""
-        shared = all(isinstance(attention.processor, SharedContextProcessor) for attention in self._attentions)
-        return tokens if shared and count % len(tokens) == 0 else _per_item(tokens, count)
+        return tokens if self._shares_context() and count % len(tokens) == 0 else _per_item(tokens, count)
+
+    def _shares_context(self) -> bool:
+        return all(isinstance(attention.processor, SharedContextProcessor) for attention in self._attentions)
+
+    def _travelling(self, views: int, memory: ContextMemory | None) -> dict[str, Any] | None:
+        """What diffusers hands through the UNet to its cross-attention blocks and their processors."""
+        given: dict[str, Any] = {} if self.config.cross_view is None else {"views": views}
+        return (given if memory is None else {**given, "memory": memory}) or None
 
     def _first_input(
         self, noisy: Tensor, pose_features: Tensor | None, known: Tensor | None, flag: Tensor | None

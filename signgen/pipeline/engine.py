@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from signgen.errors import InputError
+from signgen.models.attention import ContextMemory
 from signgen.models.canvas import from_canvas
 
 if TYPE_CHECKING:
@@ -42,12 +43,17 @@ class TorchEngine:
         pipeline: whose modules are run, on its device and in its numbers.
         compiled: run them through torch.compile, with CUDA graphs where there is CUDA. Each number of views is
             compiled anew, which takes a minute or more on a CPU.
+
+    Attributes:
+        memory: keeps keys and values of the source's tokens for a whole clip; None with torch.compile, which would
+            take what is kept for a constant.
     """
 
     def __init__(self, pipeline: SignGenPipeline, compiled: bool = False) -> None:
         self.pipeline = pipeline
         self.name = "torch, compiled" if compiled else "torch"
         self.compiled = compiled
+        self.memory = None if compiled else ContextMemory()
         self._fast: dict[str, Callable[..., Any]] = {}
         if compiled:
             options = {"mode": "reduce-overhead"} if pipeline.device.type == "cuda" else {}
@@ -66,7 +72,8 @@ class TorchEngine:
         noisy = noisy.to(dtype, memory_format=torch.channels_last)
         denoiser = self._fast.get("denoise", self.pipeline.denoiser)
         self._begin()
-        return self._kept(denoiser(noisy, timestep, **branch, views=views)).float()
+        given_on = {} if self.memory is None else {"memory": self.memory}
+        return self._kept(denoiser(noisy, timestep, **branch, views=views, **given_on)).float()
 
     def frames(self, latents: Tensor) -> np.ndarray:
         vae = self.pipeline.vae
