@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from tiny_models import shake, tiny_denoiser, tiny_inputs
 from training_runs import curve, fusion_config, fusion_settings, lines, noise_cache
 
 from signgen.errors import InputError, RunError
-from signgen.training import checkpoints
+from signgen.training import averages, checkpoints, results
 from signgen.training.disk import reason
 from signgen.training.loop import recompute_activations
 from signgen.training.stages import run_stage
@@ -248,7 +249,7 @@ def test_recomputed_activations_give_the_same_gradients() -> None:
             nonlocal calls
             calls += 1
 
-        denoiser.unet.down_blocks[0].resnets[0].register_forward_hook(count)
+        denoiser.unet.down_blocks[0].resnets[0].register_forward_pre_hook(count)  # recomputing may stop early
         torch.manual_seed(3)
         denoiser(**tiny_inputs(), views=2).square().mean().backward()
         assert calls == (2 if again else 1)
@@ -257,3 +258,46 @@ def test_recomputed_activations_give_the_same_gradients() -> None:
         assert torch.allclose(one, other, atol=1e-6)
     with pytest.raises(InputError, match="optim.checkpointing"):
         recompute_activations(torch.nn.Linear(2, 2))
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """A group of one process, in which weights can be cut into shards as FSDP does."""
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("alone")
+def test_shards_are_averaged_saved_and_exported(tmp_path: Path) -> None:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
+    fully_shard(network, mesh=init_device_mesh("cpu", (1,)))
+    assert averages.is_sharded(network)
+    average = averages.make_average(network, 0.5)
+    begun = [value.full_tensor().clone() for value in average.shadow_params]
+    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
+    network(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    average.step(network.parameters())
+    own = [parameter.full_tensor().clone() for parameter in network.parameters()]
+    path = averages.file_of(tmp_path, sharded=True, process=0)
+    averages.save_average(average, path)
+    other = averages.make_average(network, 0.5)
+    averages.load_average(other, path, averages.scalars(average))
+    assert other.optimization_step == 1
+    with averages.averaged(network, other):
+        now = [parameter.full_tensor().clone() for parameter in network.parameters()]
+        keep = lambda folder: torch.save(network.state_dict(), folder / "w")  # noqa: E731
+        task = types.SimpleNamespace(trainable=network, save=keep)
+        whole = {name: parameter.full_tensor() for name, parameter in network.named_parameters()}
+        results._write(task, whole, tmp_path, {"step": 1})
+    kept = torch.load(tmp_path / "model/w", weights_only=True)
+    wanted = [value.full_tensor() for value in average.shadow_params]
+    assert all(torch.equal(value, other) for value, other in zip(now, wanted, strict=True))
+    assert all(type(value) is torch.Tensor and torch.equal(value, whole[name]) for name, value in kept.items())
+    assert all(torch.equal(p.full_tensor(), value) for p, value in zip(network.parameters(), own, strict=True))
+    assert not all(torch.equal(one, other) for one, other in zip(begun, own, strict=True))

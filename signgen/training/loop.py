@@ -29,6 +29,7 @@ from signgen.training.config import OptimConfig, TrainConfig
 from signgen.training.disk import writing
 from signgen.training.logbook import ADVICE, Logbook, note
 from signgen.training.results import export
+from signgen.training.resuming import load
 from signgen.training.task import Task
 
 
@@ -149,7 +150,7 @@ class Session:
         known = checkpoints.whole_checkpoints(self.output)
         checkpoints.check_space(self.output, self.network, self.accelerator.num_processes)
         if known:
-            for text in checkpoints.load(self.training, known[-1]):
+            for text in load(self.training, known[-1]):
                 if self.accelerator.is_main_process:
                     note(f"{known[-1].name}: {text}")
         self.log = Logbook(self.config, self.state, self.accelerator)
