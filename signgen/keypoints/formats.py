@@ -17,6 +17,7 @@ import numpy as np
 from signgen.errors import InputError, RunError
 from signgen.keypoints import _arrays, _coco, _mmpose, _openpose, _pickles, _pose, _skels
 from signgen.keypoints._finish import ReadResult, finish
+from signgen.keypoints._header import with_header
 from signgen.keypoints._load import Content, load, readable
 from signgen.keypoints._raw import RawClip, Request, pick_clip
 from signgen.keypoints.sequence import Keypoints
@@ -164,9 +165,9 @@ def _find_reader(
     fitting = [(name, r) for name in names for r in _READERS[name] if content.kind in r.kinds]
     for name, reader in fitting:
         if _guard(lambda reader=reader: reader.recognises(content.value), name, request):  # type: ignore[misc]
-            return name, reader.read
+            return name, with_header(reader.read)
     if wanted and fitting:
-        return wanted, fitting[0][1].read  # as asked; its own words say what does not fit
+        return wanted, with_header(fitting[0][1].read)  # as asked; its own words say what does not fit
     if wanted:
         raise request.error(f"a file of kind {content.kind}", f"{wanted} files are of another kind; leave --from out")
     if content.kind in _FALLBACK:
