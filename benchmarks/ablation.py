@@ -9,16 +9,17 @@ measured again. Training the variants, all from one starting point and for equal
     signgen train configs/mini/ablation/base.yaml            # the denoiser without fusion embedding and CLIP tokens
     signgen train configs/mini/ablation/source.yaml          # B4's embedding: of the source alone
     signgen train configs/mini/ablation/baseline.yaml        # B5's embedding: baseline InfoNCE
+    signgen train configs/mini/ablation/enhanced.yaml        # B6's embedding: source-enhanced InfoNCE
     R=runs/mini/ablation; V=configs/mini/ablation/variant.yaml; NO_CVA='model.cross_view={levels: [], mid: false}'
     signgen train $V --set output=$R/b3-cva --set model.fusion_dim=null
     signgen train $V --set output=$R/b4-cva --set start.fusion=$R/source/model/fusion
     signgen train $V --set output=$R/b5-cva --set start.fusion=$R/baseline/model/fusion
     signgen train $V --set output=$R/b6-cva
 
-and each once more with ``--set "$NO_CVA"`` and an output without ``-cva``. Then, for each variant (B4 and B5 with their
-own fusion run in the place of runs/mini/fusion):
+and each once more with ``--set "$NO_CVA"`` and an output without ``-cva``. Then, for each variant with the fusion run
+that it was trained with (B3 with any):
 
-    python tools/assemble_pipeline.py $R/models/b6-cva runs/mini/autoencoder runs/mini/fusion $R/b6-cva
+    python tools/assemble_pipeline.py $R/models/b6-cva runs/mini/autoencoder $R/enhanced $R/b6-cva
 """
 
 from __future__ import annotations
