@@ -69,7 +69,7 @@ def shares_of(text: str) -> tuple[int, ...]:
 @click.option("--model", default="mini", show_default=True, help="that renders the copies")
 @click.option("--shares", default="20,50,100", show_default=True, help="per cent of the true clips")
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(1))
-@click.option("--steps", default=1000, show_default=True, type=click.IntRange(1), help="of each training")
+@click.option("--steps", default=800, show_default=True, type=click.IntRange(1), help="of each training")
 @click.option("--batch", default=8, show_default=True, type=click.IntRange(2), help="clips of a step")
 @click.option("--data-seed", default=61, show_default=True, type=click.IntRange(0))
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="processes")
