@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,12 +120,23 @@ def tile(frame: np.ndarray, pose: np.ndarray, size: tuple[int, int]) -> np.ndarr
 
 
 def caption(width: int, lines: list[str]) -> np.ndarray:
-    """White words on black, uint8 (H,W,3)."""
-    image = Image.new("RGB", (width, LINE * len(lines) + (LINE * len(lines)) % 2), "black")
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
-    for number, line in enumerate(lines):
+    """White words on black, uint8 (H,W,3); lines that are too long go on in the next."""
+    font = ImageFont.load_default(13)
+    rows = [row for line in lines for row in _wrapped(line, lambda text: font.getlength(text) <= width - 2 * MARGIN)]
+    image = Image.new("RGB", (width, LINE * len(rows) + (LINE * len(rows)) % 2), "black")
+    draw = ImageDraw.Draw(image)
+    for number, line in enumerate(rows):
         draw.text((MARGIN, number * LINE + 3), line, fill="white", font=font)
     return np.asarray(image)
+
+
+def _wrapped(line: str, fits: Callable[[str], bool]) -> list[str]:
+    """The line's words in as few rows as fit; a word alone in its row may be longer."""
+    rows = [""]
+    for word in line.split():
+        longer = f"{rows[-1]} {word}".strip()
+        rows = [*rows[:-1], longer] if fits(longer) or not rows[-1] else [*rows, word]
+    return rows
 
 
 def moments(keypoints: Keypoints, count: int) -> list[int]:
