@@ -14,6 +14,7 @@ from signgen.errors import SignGenError
 # Command -> one line for `signgen --help`. The command itself is `signgen.commands.<name>.command`.
 COMMANDS = {
     "render": "Turn keypoints into photo-real signing video.",
+    "extract": "Find the keypoints of a signer in a video.",
     "evaluate": "Score generated video against true video.",
     "convert": "Write keypoints in another file format.",
     "inspect": "Say what a keypoint file or a data set holds and what it lacks.",

@@ -19,7 +19,7 @@ RANKS = {
     "sources": 3, "pipeline": 3,
     "rendering": 4, "render": 4, "export": 4,
     "synthetic": 5, "data": 5, "metrics": 5,
-    "training": 6, "augment": 6, "recognition": 6,
+    "training": 6, "augment": 6, "recognition": 6, "extract": 6,
     "evaluation": 7, "doctor": 7,
     "commands": 8, "cli": 8, "app": 8,
 }  # fmt: skip

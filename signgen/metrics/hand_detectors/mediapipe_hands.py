@@ -14,10 +14,8 @@ from signgen.metrics.hand_detectors.interface import detect_each
 from signgen.metrics.hand_detectors.packages import import_or_say
 from signgen.metrics.hand_detectors.place import Places
 
-INSTALL = (
-    'pip install absl-py attrs flatbuffers "protobuf>=4.25.3,<5" matplotlib opencv-python-headless && '
-    "pip install --no-deps mediapipe==0.10.21"
-)
+# Its metadata asks for numpy 1, jax and other packages that it does not need for this: hence two steps.
+INSTALL = 'pip install "signgen[mediapipe]" && pip install --no-deps mediapipe==0.10.21'
 CROP = 256  # pixels: it looks for a palm first, and misses those of a few dozen pixels
 COMPLEXITY = 1  # the model in the wheel; the other one is downloaded
 CONFIDENCE = 0.3  # of its palm detector

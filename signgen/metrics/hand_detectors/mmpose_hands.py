@@ -70,7 +70,7 @@ def config_name(checkpoint: Path) -> tuple[str, str]:
     raise InputError(checkpoint, "its name does not say which model it is", f"give {WANTED}")
 
 
-def read_state(path: Path) -> dict[str, torch.Tensor]:
+def read_state(path: Path, wanted: str = WANTED) -> dict[str, torch.Tensor]:
     """The weights of a checkpoint, read without running anything that is pickled in it."""
     core = import_module("numpy._core.multiarray")  # puts together arrays in the meta data; numpy 1 called it otherwise
     dtypes = [type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int64)]
@@ -84,7 +84,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         raise InputError(path, "holds other things than weights, or is cut off", advice) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise InputError(path, "holds no state_dict", f"give {WANTED}")
+        raise InputError(path, "holds no state_dict", f"give {wanted}")
     return state
 
 
@@ -108,12 +108,12 @@ def load_mmpose(weights: str | Path | None) -> MMPoseHands:
     return MMPoseHands(model, apis.inference_topdown, f"config:{stem},flip-test,weights:{fingerprint(path)}")
 
 
-def fill(model: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
+def fill(model: torch.nn.Module, state: dict[str, torch.Tensor], path: Path, wanted: str = WANTED) -> None:
     """Puts the weights into the model; all of them must fit, but for what the input's normalisation keeps."""
     try:
         missing, unexpected = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
-        raise InputError(path, "weights of another network", f"give {WANTED}") from error
+        raise InputError(path, "weights of another network", f"give {wanted}") from error
     wrong = [key for key in (*missing, *unexpected) if not key.startswith("data_preprocessor.")]
     if wrong:
-        raise InputError(path, f"{len(wrong)} weights do not fit, such as {wrong[0]}", f"give {WANTED}")
+        raise InputError(path, f"{len(wrong)} weights do not fit, such as {wrong[0]}", f"give {wanted}")

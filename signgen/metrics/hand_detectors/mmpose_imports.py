@@ -14,10 +14,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-INSTALL = (
-    "pip install addict termcolor yapf six matplotlib opencv-python-headless && "
-    "pip install --no-deps mmpose==1.3.2 mmengine==0.10.7 mmcv-lite==2.2.0"
-)
+# Their metadata asks for packages that do not build and for a torchvision that breaks transformers: hence two steps.
+INSTALL = 'pip install "signgen[mmpose]" && pip install --no-deps mmpose==1.3.2 mmengine==0.10.7 mmcv-lite==2.2.0'
 
 
 @dataclass(frozen=True)

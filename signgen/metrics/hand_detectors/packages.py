@@ -33,12 +33,12 @@ def import_or_say(module: str, command: str) -> ModuleType:
         raise InputError(package, f"does not import ({error})", f"install it with: {command}") from error
 
 
-def weights_file(path: str | Path | None, name: str, what: str) -> Path:
+def weights_file(path: str | Path | None, name: str, what: str, role: str = "hand detector") -> Path:
     """The file of weights, which must be there: nothing is ever downloaded."""
     if path is None:
-        raise InputError(f"hand detector {name}", "no weights given", f"name the local file: {what}")
+        raise InputError(f"{role} {name}", "no weights given", f"name the local file: {what}")
     if not Path(path).is_file():
-        raise InputError(path, "not found", f"hand detector {name} needs a local file: {what}")
+        raise InputError(path, "not found", f"{role} {name} needs a local file: {what}")
     return Path(path)
 
 

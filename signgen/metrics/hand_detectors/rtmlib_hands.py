@@ -19,7 +19,8 @@ from signgen.metrics.hand_detectors.packages import (
     weights_file,
 )
 
-INSTALL = "pip install --no-deps rtmlib==0.0.16 && pip install onnxruntime opencv-python-headless tqdm"
+# Its metadata asks for two more builds of OpenCV, which would overwrite the one that is there: hence two steps.
+INSTALL = 'pip install "signgen[rtmlib]" && pip install --no-deps rtmlib==0.0.16'
 INPUT = (256, 256)  # width, height of the published hand models
 WANTED = "the ONNX file of an RTMPose hand model, such as rtmpose-m_simcc-hand5 at 256x256"
 

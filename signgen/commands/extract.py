@@ -1,0 +1,83 @@
+"""``signgen extract``: video in, keypoints out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from signgen.commands.common import FrameRange, Rate, common_options, emit, existing_path, progress_to
+from signgen.errors import InputError
+
+
+class Box(click.ParamType):
+    """``X0,Y0,X1,Y1`` in pixels."""
+
+    name = "X0,Y0,X1,Y1"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            sides = tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            sides = ()
+        if len(sides) != 4:
+            raise InputError(
+                "--box", f"got {value!r}", "give left, top, right and bottom in pixels, such as 0,0,320,480"
+            )
+        return sides
+
+
+@click.command(short_help="Find the keypoints of a signer in a video.")
+@click.argument("source", metavar="VIDEO|FRAMES_DIR", type=click.Path())
+@click.option("-o", "--output", type=click.Path(), help="OUT.json (MMPose's), OUT.pose or OUT.npz [./VIDEO.json].")
+@click.option(
+    "--estimator",
+    type=click.Choice(["auto", "mmpose", "rtmlib", "mediapipe"]),
+    default="auto",
+    show_default=True,
+    help="auto: what the weights are for; mediapipe without weights.",
+)
+@click.option("--weights", type=click.Path(), help="Local file: mmpose's .pth checkpoint, or rtmlib's .onnx model.")
+@click.option("--config", metavar="FILE|NAME", help="mmpose's configuration, where the checkpoint's name does not say.")
+@click.option("--person", type=click.IntRange(1), help="Which person, from 1 at the left [the largest].")
+@click.option("--box", type=Box(), help="Where that person is, in pixels.")
+@click.option("--fps", type=Rate(), help="Rate of a folder of frames, or a rate to take the video at.")
+@click.option("--frames", type=FrameRange(), help="Only frames A to B-1.")
+@click.option("--batch", type=click.IntRange(1, 1024), default=8, show_default=True, help="Frames at a time.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "torch", "openvino"]),
+    default="auto",
+    show_default=True,
+    help="What computes mmpose's network: OpenVINO where it is installed.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="bfloat16 is for OpenVINO on CPUs with units for it.",
+)
+@common_options
+def command(source: str, output: str | None, as_json: bool, **options: Any) -> None:
+    """Find the keypoints of the signer in VIDEO and write them as MMPose writes its own.
+
+    OUT.json.header beside them holds frame size and rate, so that no other command has to be told. Nothing is
+    downloaded: mmpose and rtmlib take a local file of weights, MediaPipe brings its own.
+    """
+    from signgen.extract import EstimatorSettings, ExtractSettings, extract
+
+    kinds = ("weights", "config", "device", "engine", "dtype")
+    estimator = EstimatorSettings(options.pop("estimator"), **{kind: options.pop(kind) for kind in kinds})
+    with progress_to("extract") as report:
+        result = extract(existing_path(source), output, ExtractSettings(estimator, **options), report)
+    absent = [f"{part.replace('_', ' ')} in {share:.0%}" for part, share in result.missing.items() if share]
+    text = (
+        f"{result.output}: {result.frames} frames of {result.width}x{result.height} at {result.fps:g} fps"
+        f" in {result.seconds:.1f} s ({result.frames_per_second:.1f} frames/s); "
+        f"missing: {', '.join(absent) or 'nothing'}; {result.header}"
+    )
+    emit(result.as_dict(), as_json, text)

@@ -1,0 +1,246 @@
+"""From a video to keypoints, and to the files that hold them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen import __version__
+from signgen.errors import InputError
+from signgen.extract.estimator import Estimator, whole_frame
+from signgen.extract.footage import Footage, Schedule, open_footage, schedule
+from signgen.extract.loading import EstimatorSettings, load_estimator
+from signgen.extract.people import Someone, choose, find_people, signing_box
+from signgen.keypoints import Keypoints, write_keypoints
+from signgen.keypoints._header import header_bytes, header_path
+from signgen.keypoints._summary import missing_parts
+from signgen.rendering.staging import Staging
+from signgen.video import read_frame
+
+Progress = Callable[[int, int], None]
+"""Called as ``progress(frames done, frames in all)``, and once with 0 before the first."""
+LOOKS = 5  # frames that are looked at to find the people
+BATCH = 8  # frames at a time
+SUFFIXES = (".json", ".pose", ".npz")
+
+
+@dataclass(frozen=True)
+class ExtractSettings:
+    """What is looked at; None means: as the footage says.
+
+    Attributes:
+        estimator: which, and with what.
+        fps: rate of the keypoints: for a folder of frames, which says none, and to take a video at another rate.
+        frames: which of them, counted at that rate.
+        person: number of the person, from 1 at the left of the picture; None: the largest.
+        box: (x0, y0, x1, y1) in pixels, where that person is; nobody is looked for then.
+        batch: frames at a time.
+    """
+
+    estimator: EstimatorSettings = field(default_factory=EstimatorSettings)
+    fps: float | None = None
+    frames: slice | None = None
+    person: int | None = None
+    box: tuple[float, float, float, float] | None = None
+    batch: int = BATCH
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """Keypoints and how they came about.
+
+    Attributes:
+        keypoints: one person's.
+        origin: what a header says beside size and rate: source, estimator, reader, box and which frames.
+        people: everybody who was found, from the left; empty where nobody was looked for.
+        missing: share of frames without each part of the body.
+        warnings: what was assumed or not found, with figures.
+    """
+
+    keypoints: Keypoints
+    origin: dict[str, Any]
+    people: list[dict[str, Any]]
+    missing: dict[str, float]
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class ExtractResult:
+    """What the command reports; the fields are the keys of ``--json``."""
+
+    output: str
+    header: str
+    frames: int
+    width: int
+    height: int
+    fps: float
+    seconds: float
+    frames_per_second: float
+    estimator: str
+    reader: str
+    box: list[float]
+    people: list[dict[str, Any]]
+    missing: dict[str, float]
+    warnings: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def extract(
+    source: str | Path,
+    output: str | Path | None = None,
+    settings: ExtractSettings | None = None,
+    progress: Progress | None = None,
+) -> ExtractResult:
+    """Writes the keypoints of a video and their header, both whole or none of them.
+
+    Args:
+        source: a video file or a folder of frames.
+        output: ``.json`` (MMPose's), ``.pose`` or ``.npz``; None: the source's stem + ``.json`` in the current folder.
+
+    Raises:
+        InputError: bad source, output or options, or nobody in any frame.
+    """
+    begun = time.monotonic()
+    target = _target(source, output)
+    with Staging() as staging:
+        place, header = staging.place(target), staging.place(header_path(target))
+        found = extract_keypoints(source, settings, progress)
+        write_keypoints(found.keypoints, place)
+        header.write_bytes(header_bytes(found.keypoints, found.origin))
+    seconds, clip = time.monotonic() - begun, found.keypoints
+    return ExtractResult(
+        str(target), str(header_path(target)), len(clip), clip.width, clip.height, clip.fps, round(seconds, 3),
+        round(len(clip) / seconds, 3), found.origin["estimator"], found.origin["reader"], found.origin["box"],
+        found.people, found.missing, found.warnings,
+    )  # fmt: skip
+
+
+def extract_keypoints(
+    source: str | Path, settings: ExtractSettings | None = None, progress: Progress | None = None
+) -> Extracted:
+    """The keypoints of one person in a video file or a folder of frames. Raises as `extract`."""
+    settings = settings or ExtractSettings()
+    if settings.batch < 1:
+        raise InputError("--batch", f"got {settings.batch}", "give 1 or more")
+    footage = open_footage(source)
+    plan = schedule(footage, settings.fps)
+    numbers = _wanted(plan, settings.frames)
+    estimator = load_estimator(settings.estimator)
+    box, people, warnings = _where(footage, numbers, estimator, settings)
+    points = _look(footage, numbers, estimator, box, settings.batch, progress)
+    name = footage.path.name if footage.path.is_dir() else footage.path.stem
+    keypoints, mended = Keypoints.clean(
+        points[..., :2], points[..., 2], footage.width, footage.height, plan.fps, name
+    )  # fmt: skip
+    warnings = [*plan.warnings, *warnings, *mended, *_lost(keypoints, source)]
+    origin = {
+        "name": name, "source": str(source), "estimator": estimator.signature, "reader": footage.reader,
+        "box": [round(float(side), 2) for side in box], "first_frame": int(numbers[0]), "signgen": __version__,
+    }  # fmt: skip
+    if not (np.diff(numbers) == 1).all():
+        origin["source_frames"] = numbers.tolist()
+    shares = {part: round(share, 4) for part, share in missing_parts(keypoints).items()}
+    return Extracted(keypoints, origin, [_described(someone) for someone in people], shares, warnings)
+
+
+def _target(source: str | Path, output: str | Path | None) -> Path:
+    target = Path(output) if output is not None else Path(f"{Path(source).resolve().stem}.json")
+    if target.suffix.lower() not in SUFFIXES:
+        got = f"got suffix {target.suffix}" if target.suffix else "has no suffix"
+        raise InputError(target, got, f"end it in {', '.join(SUFFIXES)}")
+    if target.is_dir():
+        raise InputError(target, "is a folder", "give the name of a file to write")
+    if target.exists() and Path(source).exists() and target.samefile(source):
+        raise InputError(target, "is the input", "write elsewhere")
+    return target
+
+
+def _wanted(plan: Schedule, frames: slice | None) -> np.ndarray:
+    """Numbers (N,) of the footage's frames, one for each frame of the keypoints."""
+    numbers = plan.numbers[frames] if frames is not None else plan.numbers
+    stop = len(plan.numbers) if frames is None or frames.stop is None else frames.stop
+    if not len(numbers) or stop > len(plan.numbers):
+        allowed = f"the clip has frames 0 to {len(plan.numbers) - 1}, write A:B with A < B <= {len(plan.numbers)}"
+        raise InputError("--frames", f"got {frames.start or 0}:{stop}" if frames else "no frame", allowed)
+    return numbers
+
+
+def _where(
+    footage: Footage, numbers: np.ndarray, estimator: Estimator, settings: ExtractSettings
+) -> tuple[np.ndarray, list[Someone], list[str]]:
+    """The box to look at in every frame, everybody who was found on the way, and warnings."""
+    if settings.box is not None:
+        if settings.person is not None:
+            raise InputError("--person", "got it with --box", "one of them says who is meant")
+        return _checked_box(settings.box, footage), [], []
+    chosen = np.unique(numbers[np.linspace(0, len(numbers) - 1, LOOKS).round().astype(int)])
+    people = find_people(estimator, (read_frame(footage.path, int(number)) for number in chosen))
+    someone = choose(people, settings.person, footage.path)
+    warnings = []
+    if someone is None:
+        warnings = [f"nobody is found for sure in {len(chosen)} of its frames; looks at the whole frame (--box)"]
+    elif len(people) > 1 and settings.person is None:
+        mine = next(number for number, other in enumerate(people, 1) if other is someone)
+        warnings = [f"{len(people)} people; takes number {mine} from the left, the largest (--person)"]
+    return signing_box(someone, footage.width, footage.height), people, warnings
+
+
+def _checked_box(box: tuple[float, float, float, float], footage: Footage) -> np.ndarray:
+    place = np.asarray(box, np.float64)
+    frame = whole_frame(footage.width, footage.height)
+    inside = np.concatenate([np.maximum(place[:2], frame[:2]), np.minimum(place[2:], frame[2:])])
+    if not (np.isfinite(place).all() and (inside[2:] - inside[:2] >= 16).all()):
+        allowed = f"give X0,Y0,X1,Y1 in pixels, at least 16 each way inside of {footage.width}x{footage.height}"
+        raise InputError("--box", f"got {','.join(f'{side:g}' for side in box)}", allowed)
+    return inside
+
+
+def _look(
+    footage: Footage, numbers: np.ndarray, estimator: Estimator, box: np.ndarray, batch: int, progress: Progress | None
+) -> np.ndarray:
+    """Points (N,133,3) at ``numbers``; a frame that stands at several of them is looked at once."""
+    needed, places = np.unique(numbers, return_inverse=True)
+    report = progress or (lambda done, total: None)
+    report(0, len(needed))
+    found: list[np.ndarray] = []
+    for frames in _batches(_only(footage, needed), batch):
+        found.append(estimator.look(frames, box, follows=bool(found)))
+        report(sum(map(len, found)), len(needed))
+    points = np.concatenate(found) if found else np.zeros((0, 133, 3), np.float32)
+    if len(points) != len(needed):
+        got = f"{len(points)} of {len(needed)} frames can be read"
+        raise InputError(footage.path, got, "encode the video again")
+    return points[places]
+
+
+def _only(footage: Footage, needed: np.ndarray) -> Iterator[np.ndarray]:
+    first, last = int(needed[0]), int(needed[-1])
+    wanted = set(needed.tolist())
+    frames = enumerate(footage.read(first, last + 1), first)
+    return (frame for number, frame in frames if number in wanted)
+
+
+def _batches(frames: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    while batch := list(islice(frames, size)):
+        yield np.stack(batch)
+
+
+def _lost(keypoints: Keypoints, source: str | Path) -> list[str]:
+    """A word about frames without anybody. InputError if there is nobody in any."""
+    empty = int((~(keypoints.confidence > 0).any(1)).sum())
+    if empty == len(keypoints):
+        raise InputError(source, f"nobody is found in any of {empty} frames", "check the video, or say --box")
+    return [f"nobody is found in {empty} of {len(keypoints)} frames"] if empty else []
+
+
+def _described(someone: Someone) -> dict[str, Any]:
+    box = [round(float(side), 1) for side in someone.box]
+    return {"box": box, "shoulders": round(someone.shoulders, 1), "score": round(someone.score, 3)}
