@@ -3,10 +3,10 @@
     python benchmarks/augment_kills.py [--clips 200] [--signers 2] [--jobs 2] [--kills 3] [--seed 0] [--work DIR]
 
 Draws a data set, augments it once without a stop, and once more into another folder, where the command gets SIGKILL at
-random moments and is given again each time. Then it compares: every PNG, every keypoint file and every file of the
-layouts byte for byte, and the manifests but for seconds. Also said: frames a second, and the peak memory of the first
-run's largest process on a tenth of the clips and on all of them. Prints one JSON object; exit code 1 where
-anything differs. Folders of earlier calls in DIR are gone on with.
+random moments, each before the work is done, and is given again each time. Then it compares: every PNG, every keypoint
+file and every file of the layouts byte for byte, and the manifests but for seconds. Also said: seconds, and the peak
+memory of a run's largest process on a tenth of the clips and on all of them. Prints one JSON object; exit code 1 where
+anything differs or a kill came too late. DIR must be new, or none of these figures means anything.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ from pathlib import Path
 BY_HOST = ("manifest/", "augment.json")  # say when, where and how fast
 
 
-def run(out: Path, options: argparse.Namespace, dataset: Path, kill_after: float | None = None) -> tuple[float, int]:
-    """Seconds and peak memory (MB) of one command; ended by SIGKILL after ``kill_after`` seconds."""
+def run(
+    out: Path, options: argparse.Namespace, dataset: Path, kill_after: float | None = None
+) -> tuple[float, int, bool]:
+    """Seconds, peak memory (MB) and whether it was killed: one command, with SIGKILL after ``kill_after`` seconds."""
     command = [
         sys.executable, "-m", "signgen", "augment", str(dataset), str(out), "--signers", str(options.signers),
         "--copies", str(options.signers), "--vary", "all", "--jobs", str(options.jobs), "--layout", "phoenix14t",
         "--json",
     ]  # fmt: skip
-    begun, peak = time.monotonic(), [0]
+    begun, peak, killed = time.monotonic(), [0], False
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     watch = threading.Thread(target=watch_memory, args=(process, peak), daemon=True)
     watch.start()
@@ -46,8 +48,9 @@ def run(out: Path, options: argparse.Namespace, dataset: Path, kill_after: float
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
+            killed = True
     watch.join()
-    return time.monotonic() - begun, peak[0]
+    return time.monotonic() - begun, peak[0], killed
 
 
 def watch_memory(process: subprocess.Popen[bytes], peak: list[int]) -> None:
@@ -94,23 +97,23 @@ def main() -> int:
     work = options.work or Path(tempfile.mkdtemp(prefix="signgen-kills-"))
     work.mkdir(parents=True, exist_ok=True)
     whole, few = draw(work / "set", options.clips), draw(work / "few", max(options.clips // 10, 1))
-    _, memory_few = run(work / "few-out", options, few)
-    seconds, memory = run(work / "whole", options, whole)
+    memory_few = run(work / "few-out", options, few)[1]
+    seconds, memory, _ = run(work / "whole", options, whole)
     chance = random.Random(options.seed)
-    moments = [chance.uniform(0.1, 0.5) * seconds for _ in range(options.kills)]
-    for moment in moments:
-        run(work / "killed", options, whole, kill_after=moment)
+    share = 0.9 / max(options.kills, 1)  # of the whole time, so that the last kill still finds work
+    moments = [chance.uniform(0.2, 1.0) * share * seconds for _ in range(options.kills)]
+    kills = sum(run(work / "killed", options, whole, kill_after=moment)[2] for moment in moments)
     run(work / "killed", options, whole)
     one, other = digests(work / "whole"), digests(work / "killed")
     differing = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
     same_records = records(work / "whole") == records(work / "killed")
     result = {
         "clips": options.clips, "copies": options.signers, "jobs": options.jobs, "seconds": round(seconds, 1),
-        "killed_after": [round(moment, 1) for moment in moments], "files": len(one), "differing": differing[:20],
-        "same_records": same_records, "peak_mb": memory, "peak_mb_of_a_tenth": memory_few,
+        "kills": kills, "killed_after": [round(moment, 1) for moment in moments], "files": len(one),
+        "differing": differing[:20], "same_records": same_records, "peak_mb": memory, "peak_mb_of_a_tenth": memory_few,
     }  # fmt: skip
     print(json.dumps(result, indent=1))
-    return 0 if not differing and same_records else 1
+    return 0 if not differing and same_records and kills == options.kills else 1
 
 
 if __name__ == "__main__":

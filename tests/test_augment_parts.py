@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from tiny_pipeline import FRAME, picture, signing
 
-from signgen.augment.estimate import Rate
+from signgen.augment.estimate import Extra, Rate, of_phoenix, words
 from signgen.augment.gate import STRIDE, Gate
 from signgen.augment.jobs import choose_signer, plain_name, plan_jobs, share_of
 from signgen.augment.layouts.pickles import dump_dict, dump_list
 from signgen.augment.manifest import open_part, part_path, read_records
 from signgen.augment.variation import Variation
-from signgen.data.phoenix import Clip
+from signgen.data.phoenix import RELEASE_COUNTS, Clip
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, LEFT_WRIST, MIRROR, RIGHT_HAND, RIGHT_WRIST
 from signgen.sources import Source
@@ -271,5 +271,20 @@ def test_a_plan_divides_hours_by_workers():
     rate = Rate.of([{"frames": 10, "seconds": 1.0, "bytes": 1000}, {"frames": 30, "seconds": 3.0, "bytes": 3000}])
     assert rate == Rate(0.1, 100.0)
     plan = rate.plan(clips=2, frames=72_000)
-    assert plan == {"clips": 2, "frames": 72_000, "bytes": 7_200_000, "hours": {"1": 2.0, "8": 0.25, "64": 0.031}}
+    assert plan == {"clips": 2, "frames": 72_000, "bytes": 7_200_000, "hours": {"1": 2.0, "8": 0.25, "64": 0.03125}}
     assert Rate.of([]) is None
+    assert words("x", plan).endswith("2.0 h on 1 worker, 15.0 min on 8 workers, 1.9 min on 64 workers")
+    assert words("x", rate.plan(1, 100)).endswith("10 s on 1 worker, 1 s on 8 workers, 0 s on 64 workers")
+
+
+def test_a_plan_counts_archives_and_copied_originals():
+    rate = Rate(0.1, 100.0)
+    new, old = RELEASE_COUNTS["train"][1], sum(frames for _, frames in RELEASE_COUNTS.values())
+    for extra, frames in (
+        (Extra(), new),
+        (Extra(zipped=True), 2 * new + old),
+        (Extra(zipped=True, originals=False), 2 * new),
+        (Extra(copied=True), new + old),
+    ):
+        plan = of_phoenix(rate, ["train"], 1, extra)
+        assert (plan["frames"], plan["bytes"]) == (new, 100 * frames)

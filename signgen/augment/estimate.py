@@ -32,16 +32,36 @@ class Rate:
         size = sum(record["bytes"] for record in records if "seconds" in record)
         return cls(seconds / frames, size / frames)
 
-    def plan(self, clips: int, frames: int, workers: Sequence[int] = WORKERS) -> dict[str, Any]:
-        """Clips, frames, bytes, and hours by number of workers."""
-        hours = {str(count): round(self.seconds * frames / 3600 / count, 3) for count in workers}
-        return {"clips": clips, "frames": frames, "bytes": round(self.bytes * frames), "hours": hours}
+    def plan(self, clips: int, frames: int, workers: Sequence[int] = WORKERS, again: int = 0) -> dict[str, Any]:
+        """Clips, frames, bytes, and hours by number of workers; ``again`` frames are only written, in an archive."""
+        hours = {str(count): round(self.seconds * frames / 3600 / count, 5) for count in workers}
+        return {"clips": clips, "frames": frames, "bytes": round(self.bytes * (frames + again)), "hours": hours}
 
 
-def of_phoenix(rate: Rate, splits: Sequence[str], copies: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Extra:
+    """What takes room on the disk beside the new clips.
+
+    Attributes:
+        zipped: all frames are written once more, into an archive.
+        originals: frames of the source data set are in that archive; copied: they are copied into the new tree.
+    """
+
+    zipped: bool = False
+    originals: bool = True
+    copied: bool = False
+
+    def frames(self, new: int, old: int) -> int:
+        """Frames that are written beside the new clips' own, of ``new`` ones and ``old`` ones of the source."""
+        return self.zipped * (new + self.originals * old) + self.copied * old
+
+
+def of_phoenix(rate: Rate, splits: Sequence[str], copies: int, extra: Extra = Extra()) -> dict[str, Any]:
     """The same for PHOENIX14T as it is published, with as many copies."""
     counts = [RELEASE_COUNTS[split] for split in splits]
-    return rate.plan(copies * sum(clips for clips, _ in counts), copies * sum(frames for _, frames in counts))
+    clips, frames = copies * sum(clips for clips, _ in counts), copies * sum(frames for _, frames in counts)
+    whole = sum(frames for _, frames in RELEASE_COUNTS.values())
+    return rate.plan(clips, frames, again=extra.frames(frames, whole))
 
 
 def check_free(out: Path, wanted: float) -> int:
@@ -61,4 +81,6 @@ def words(name: str, plan: dict[str, Any]) -> str:
 
 
 def _time(hours: float) -> str:
-    return f"{hours:,.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
+    if hours >= 1:
+        return f"{hours:,.1f} h"
+    return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.0f} s"

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from signgen.augment.clip import Maker, Recipe, threads_restored
-from signgen.augment.estimate import Rate, check_free, of_phoenix, words
+from signgen.augment.estimate import Extra, Rate, check_free, of_phoenix, words
 from signgen.augment.finishing import Records, finish, is_whole, summary
 from signgen.augment.jobs import Job, plan_jobs, share_of
+from signgen.augment.layouts import wants_originals
 from signgen.augment.manifest import DONE, open_part, read_records
 from signgen.augment.opening import agree_on_plan, make_folder, open_dataset, open_recipe, reopen_recipe
 from signgen.augment.settings import Settings
@@ -83,7 +84,10 @@ def augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
     else:
         recipe, *loaded = open_recipe(index, task.out, settings)
         if task.dry_run:
-            return {"output": str(task.out), "plan": _plan(index, jobs, read_records(task.out), recipe, loaded[0], say)}
+            return {
+                "output": str(task.out),
+                "plan": _plan(task, index, jobs, read_records(task.out), recipe, loaded[0], say),
+            }
         agree_on_plan(index, recipe)
         made = _make_share(task, index, recipe, jobs, loaded, say, progress)
     seconds = time.monotonic() - begun
@@ -110,8 +114,8 @@ def _make_share(
         records = read_records(task.out)
         left = [job for job in share_of(jobs, *task.share) if not _is_made(job, records, recipe.store)]
         if left:
-            plan = _plan(index, left, records, recipe, loaded[0], say)
-            check_free(task.out, plan["left"]["bytes"] * (2 if "slrt" in recipe.settings.layouts else 1))
+            plan = _plan(task, index, left, records, recipe, loaded[0], say)
+            check_free(task.out, plan["left"]["bytes"])
         if _workers(task, recipe, len(left)) != 1:
             loaded.clear()
         with progress(len(left), "clips") as advance, closing(_made(task, recipe, left, loaded)) as finished:
@@ -166,31 +170,31 @@ def _finish(
 
 # --- the plan -------------------------------------------------------------------------------------------------
 def _plan(
-    index: PhoenixIndex,
-    jobs: Sequence[Job],
-    records: Records,
-    recipe: Recipe,
-    pipeline: SignGenPipeline,
+    task: Task, index: PhoenixIndex, jobs: Sequence[Job], records: Records, recipe: Recipe, pipeline: SignGenPipeline,
     say: Say,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """Frames, hours and disk of the jobs and of the whole PHOENIX14T, from finished clips or a short trial."""
     rate = Rate.of([dict(record) for record in records.values() if record["state"] == DONE])
     rate = rate or _trial(jobs, recipe, pipeline)
-    counts = {(job.split, job.source): 0 for job in jobs}
-    for split in recipe.settings.splits:
-        for clip in index.clips(split):
-            if (split, clip.name) in counts:
-                counts[split, clip.name] = len(list_frames(clip.folder).files)
-    frames = sum(counts[job.split, job.source] for job in jobs)
+    counts = {(clip.split, clip.name): len(list_frames(clip.folder).files) for clip in index}
+    frames, settings = sum(counts[job.split, job.source] for job in jobs), recipe.settings
+    extra = _extra(task)
     plan = {
         "seconds_per_frame": round(rate.seconds, 4),
         "bytes_per_frame": round(rate.bytes),
-        "left": rate.plan(len(jobs), frames),
-        "phoenix14t": of_phoenix(rate, recipe.settings.splits, recipe.settings.copies),
+        "left": rate.plan(len(jobs), frames, again=extra.frames(frames, sum(counts.values()))),
+        "phoenix14t": of_phoenix(rate, settings.splits, settings.copies, extra),
     }
     say(words("to be made", plan["left"]))
     say(words("the whole PHOENIX14T", plan["phoenix14t"]))
     return plan
+
+
+def _extra(task: Task) -> Extra:
+    """What this call writes beside clips: a share writes no layout's files, whoever merges does."""
+    layouts, whole = task.settings.layouts, task.share == (1, 1)
+    copied = whole and task.originals == "copy" and wants_originals(layouts)
+    return Extra(whole and "slrt" in layouts, task.originals != "none", copied)
 
 
 def _trial(jobs: Sequence[Job], recipe: Recipe, pipeline: SignGenPipeline) -> Rate:
