@@ -23,6 +23,7 @@ COMMANDS = {
     "prepare": "Make a data set ready for training.",
     "train": "Train a stage of the model.",
     "augment": "Sign a data set again with other signers, for recognisers.",
+    "app": "Serve a web page that renders and scores.",
     "doctor": "Say what is installed, what will be used, and what is missing.",
     "export": "Write a model's networks for faster renders on CPUs.",
 }

@@ -1,0 +1,28 @@
+"""Clips that come with the package. Their signing is invented, by `signgen.synthetic`; no person was recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent.parent / "assets" / "examples"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A keypoint file and what it is called on the page."""
+
+    title: str
+    file: str
+    signer: str
+
+    @property
+    def path(self) -> Path:
+        return FOLDER / self.file
+
+
+EXAMPLES = (
+    Example("Weather, four seconds", "weather.pose", "alma"),
+    Example("Fog at the border", "fog.npz", "dara"),
+    Example("A house in the rain", "house.npz", "femi"),
+)

@@ -1,0 +1,233 @@
+"""The page: what is where, and which callback belongs to what."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from signgen.app.context import Context
+from signgen.app.examples import EXAMPLES
+from signgen.app.feed import data_url
+from signgen.app.limits import MIB, Limits
+from signgen.app.render_tab import RenderTab
+from signgen.app.score_tab import ScoreTab
+from signgen.app.skeleton import strokes
+
+ASSETS = Path(__file__).parent / "assets"
+TITLE = "signgen: keypoints to sign-language video"
+_HEAD = """<header class="sg-head"><h1>Keypoints in, sign-language video out</h1>
+<p>Give a keypoint file of any common pose estimator, choose who signs it, and watch the video being made.</p>
+<p class="sg-notice"><strong>Every video made here is generated.</strong> It is no recording of the person shown, and
+file and manifest say so. Do not pass it off as one, and show real people only with their consent.</p></header>"""
+_FOOT = """<footer class="sg-foot">Files stay on the machine that serves this page: in a temporary folder, for
+{minutes} minutes at most. Nothing is sent anywhere else. Small models place body, arms, hands and face where the
+keypoints are; fluent signers should judge what is shown to others.</footer>"""
+_FORMATS = "MMPose, OpenPose, RTMLib or COCO-WholeBody JSON, .pose, .skels, .npz, .npy, pickles of known projects"
+Parts = dict[str, Any]
+
+
+def asset(name: str) -> str:
+    """A text file of the page."""
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def build_page(context: Context) -> gr.Blocks:
+    """The page, not yet served."""
+    kept = context.limits.kept_seconds
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(min(kept, 600), kept)) as page:
+        gr.HTML(_HEAD, apply_default_css=False)
+        with gr.Tabs():
+            with gr.Tab("Render"):
+                _render_tab(page, context)
+            with gr.Tab("Score"):
+                _score_tab(context)
+        gr.HTML(_FOOT.format(minutes=round(kept / 60)), apply_default_css=False)
+    page.queue(default_concurrency_limit=None, max_size=4 * context.limits.waiting, api_open=False)
+    return page
+
+
+# --- first tab ------------------------------------------------------------------------------------------------------
+
+
+def _render_tab(page: gr.Blocks, context: Context) -> None:
+    parts: Parts = {"clip": gr.State(time_to_live=context.limits.kept_seconds)}
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=5, min_width=320):
+            examples = _movement(parts, context.limits)
+            _signer(parts, context.limits)
+            _options(parts)
+        with gr.Column(scale=6, min_width=320):
+            parts["player"] = _player()
+            parts["status"] = gr.HTML("", apply_default_css=False, elem_id="render-status")
+            with gr.Row():
+                parts["start"] = gr.Button("Render", variant="primary", elem_id="render")
+                parts["stop"] = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
+            _results(parts)
+    _connect_render(page, RenderTab(context, parts), parts, examples)
+
+
+def _step(title: str, words: str) -> None:
+    gr.HTML(f'<div class="sg-step"><h2>{title}</h2><p>{words}</p></div>', apply_default_css=False)
+
+
+def _movement(parts: Parts, limits: Limits) -> list[gr.Button]:
+    _step("1. What is signed", "Take an example, which is rendered at once, or your own keypoints.")
+    with gr.Row(elem_classes="sg-examples"):
+        examples = [
+            gr.Button(example.title, size="md", min_width=140, elem_id=f"example-{number}")
+            for number, example in enumerate(EXAMPLES)
+        ]
+    parts["files"] = gr.File(
+        label=f"Keypoint file, or all files of one clip (up to {limits.keypoint_bytes // MIB} MiB)",
+        file_count="multiple", height=140, elem_id="keypoints",
+    )  # fmt: skip
+    with gr.Accordion("If the file does not say it", open=False):
+        gr.HTML(f'<div class="sg-step"><p>{_FORMATS} are recognised by what is in them.</p></div>')
+        with gr.Row():
+            parts["clip_name"] = gr.Textbox(label="Clip", placeholder="of a file of several", min_width=120)
+            parts["frame_size"] = gr.Textbox(label="Frame size", placeholder="210x260", min_width=120)
+            parts["fps"] = gr.Number(label="Frames per second", value=None, minimum=0, maximum=1000, min_width=120)
+        parts["again"] = gr.Button("Read the file again", size="md")
+    return examples
+
+
+def _signer(parts: Parts, limits: Limits) -> None:
+    _step("2. Who signs it", "Drawn people who come with signgen, or a picture of yours.")
+    parts["signer"] = _picker()
+    with gr.Accordion("Use a picture of your own", open=False):
+        parts["picture"] = gr.File(
+            label=f"Picture of one person, upper body (up to {limits.picture_bytes // MIB} MiB), or a video",
+            file_types=["image", "video"], height=120, elem_id="picture",
+        )  # fmt: skip
+        parts["picture_keypoints"] = gr.File(label="Keypoints of the picture", height=100, elem_id="picture-keypoints")
+        parts["picture_shown"] = gr.HTML("", apply_default_css=False)
+
+
+def _picker() -> gr.HTML:
+    from signgen.sources import builtin_names, load_source
+
+    rows = "".join(
+        f'<label><input type="radio" name="signer" value="{escape(name)}">'
+        f'<img src="{data_url(load_source(name).image, 200)}" alt="">'
+        f"<span>{escape(name.title())}</span></label>"
+        for name in builtin_names()
+    )
+    template = f'<fieldset class="sg-signers"><legend>Signer</legend><div class="sg-row">{rows}</div></fieldset>'
+    return gr.HTML(
+        builtin_names()[0], html_template=template, js_on_load=asset("signers.js"), apply_default_css=False,
+        elem_id="signer",
+    )  # fmt: skip
+
+
+def _options(parts: Parts) -> None:
+    with gr.Accordion("Options", open=False):
+        parts["align"] = gr.Checkbox(True, label="Fit the skeleton to the signer")
+        parts["fill_hands"] = gr.Checkbox(True, label="Complete lost hands")
+        with gr.Row():
+            parts["part"] = gr.Textbox(label="Part", placeholder="0:100 (all)", min_width=120)
+            parts["smooth"] = gr.Number(label="Smooth, Hz", value=None, minimum=0, maximum=1000, min_width=120)
+            parts["seed"] = gr.Number(label="Seed", value=0, minimum=0, precision=0, min_width=120)
+        parts["original"] = gr.File(
+            label="Original video, to compare with", file_types=["video"], height=100, elem_id="original"
+        )
+
+
+def _player() -> gr.HTML:
+    script = asset("player.js").replace("/*STROKES*/ []", json.dumps(strokes()))
+    return gr.HTML("", html_template=asset("player.html"), js_on_load=script, apply_default_css=False, elem_id="player")
+
+
+def _results(parts: Parts) -> None:
+    with gr.Column(visible=False, elem_id="results") as parts["results"]:
+        with gr.Tabs():
+            with gr.Tab("Generated video"):
+                parts["video"] = gr.Video(
+                    label="Generated video", loop=True, interactive=False, height=360, elem_id="video"
+                )
+            with gr.Tab("Compare"):
+                parts["compare"] = gr.Video(
+                    label="Signer, skeleton, generated video, original where there is one",
+                    loop=True, interactive=False, height=360, elem_id="compare",
+                )  # fmt: skip
+        with gr.Row(elem_classes="sg-downloads"):
+            for name, label in (
+                ("get_video", "Download video"),
+                ("get_compare", "Download comparison"),
+                ("get_manifest", "Download manifest"),
+                ("get_poses", "Download pose images"),
+            ):
+                parts[name] = gr.DownloadButton(label, size="md", min_width=160, elem_id=name.replace("_", "-"))
+
+
+def _connect_render(page: gr.Blocks, tab: RenderTab, parts: Parts, examples: list[gr.Button]) -> None:
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    opened = [parts[name] for name in ("clip", "player", "status", "results")]
+    rendering = {
+        "fn": tab.render,
+        "inputs": [
+            parts[name]
+            for name in ("clip", "signer", "picture", "picture_keypoints", "original", "align", "fill_hands", "smooth",
+                         "part", "seed")
+        ],
+        "outputs": [
+            parts[name]
+            for name in ("player", "status", "start", "stop", "results", "video", "compare", "get_video", "get_compare",
+                         "get_manifest", "get_poses")
+        ],
+        **quiet,
+    }  # fmt: skip
+    for number, button in enumerate(examples):
+        chosen = button.click(partial(tab.example, number), outputs=[*opened, parts["signer"], parts["files"]], **quiet)
+        chosen.then(**rendering)
+    upload = {
+        "fn": tab.upload,
+        "inputs": [parts[name] for name in ("files", "clip_name", "frame_size", "fps")],
+        "outputs": opened,
+        **quiet,
+    }
+    parts["files"].upload(**upload)
+    parts["again"].click(**upload)
+    for name in ("picture", "picture_keypoints"):
+        parts[name].change(tab.picture, [parts["picture"], parts["picture_keypoints"]], parts["picture_shown"], **quiet)
+    parts["start"].click(**rendering)
+    parts["stop"].click(tab.stop, **quiet)
+    page.unload(tab.stop)
+
+
+# --- second tab -----------------------------------------------------------------------------------------------------
+
+
+def _score_tab(context: Context) -> None:
+    parts: Parts = {}
+    largest = context.limits.video_bytes // MIB
+    _step("How near is a generated video to the true one?", "The measures and the report of “signgen evaluate”.")
+    with gr.Row(equal_height=False):
+        for name, label in (("generated", "Generated video"), ("reference", "True video")):
+            parts[name] = gr.File(
+                label=f"{label} (up to {largest} MiB)", file_types=["video"], height=120, elem_id=name
+            )
+        parts["keypoints"] = gr.File(
+            label="Keypoints of the true video (for the hands)", height=120, elem_id="true-keypoints"
+        )
+    with gr.Row():
+        parts["lengths"] = gr.Checkbox(False, label="Lengths differ: compare the first frames")
+        parts["sizes"] = gr.Checkbox(False, label="Sizes differ: scale the generated video")
+    with gr.Row():
+        parts["start"] = gr.Button("Score", variant="primary", elem_id="score")
+        parts["stop"] = gr.Button("Stop", variant="stop", visible=False, elem_id="score-stop")
+    parts["status"] = gr.HTML("", apply_default_css=False, elem_id="score-status")
+    with gr.Column(visible=False, elem_id="scores") as parts["results"]:
+        parts["table"] = gr.HTML("", apply_default_css=False)
+        parts["get_report"] = gr.DownloadButton("Download report", size="md", elem_id="get-report")
+        parts["report"] = gr.HTML("", apply_default_css=False)
+    tab = ScoreTab(context, parts)
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    outputs = [parts[name] for name in ("status", "start", "stop", "results", "table", "report", "get_report")]
+    inputs = [parts[name] for name in ("generated", "reference", "keypoints", "lengths", "sizes")]
+    parts["start"].click(tab.score, inputs, outputs, **quiet)
+    parts["stop"].click(tab.stop, **quiet)

@@ -1,0 +1,132 @@
+"""What a user sent, as a clip that can be shown and rendered."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from signgen.app.limits import Limits
+from signgen.app.workplace import Workplace, safe_name
+from signgen.errors import InputError
+
+if TYPE_CHECKING:
+    from signgen.keypoints import Keypoints
+    from signgen.sources import Source
+
+_SIZE = re.compile(r"\s*(\d{1,5})\s*[x×X, ]\s*(\d{1,5})\s*")
+_PART = re.compile(r"\s*(\d{0,9})\s*:\s*(\d{0,9})\s*")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Keypoints that were read.
+
+    Attributes:
+        name: what files made from it are called; safe as a file name.
+        keypoints: all frames.
+        format: of the file.
+        warnings: what was assumed while reading.
+        signer: who is to show it if the user has not chosen; None: no preference.
+    """
+
+    name: str
+    keypoints: Keypoints
+    format: str
+    warnings: tuple[str, ...] = ()
+    signer: str | None = None
+
+
+def open_clip(
+    paths: Sequence[str | Path],
+    workplace: Workplace,
+    limits: Limits,
+    clip: str = "",
+    frame_size: str = "",
+    fps: float | None = None,
+) -> Clip:
+    """Reads one uploaded keypoint file, or several that are the frames of one clip.
+
+    Args:
+        paths: uploads.
+        clip, frame_size, fps: what the user typed; empty, None and 0 mean: as the file says.
+
+    Raises:
+        InputError: too large, outside the workplace, or nothing that `read_keypoints` reads.
+    """
+    files = [workplace.accept(path) for path in paths]
+    if not files:
+        raise InputError("upload", "no file", "choose a keypoint file or an example")
+    limits.check_files(len(files))
+    limits.check_bytes(files[0].name, sum(file.stat().st_size for file in files), limits.keypoint_bytes)
+    if len(files) == 1:
+        return _read(files[0], limits, clip, frame_size, fps)
+    folder = workplace.folder() / safe_name(files[0].stem)
+    folder.mkdir()
+    for file in files:
+        if (folder / file.name).exists():
+            raise InputError(file.name, "was sent twice", "send the files of one clip, each once")
+        shutil.copyfile(file, folder / file.name)
+    try:
+        return _read(folder, limits, clip, frame_size, fps)
+    finally:
+        shutil.rmtree(folder.parent, ignore_errors=True)
+
+
+def open_example(path: Path, signer: str) -> Clip:
+    """Reads one of the package's own clips."""
+    clip = _read(path, Limits())
+    return Clip(clip.name, clip.keypoints, clip.format, clip.warnings, signer)
+
+
+def _read(path: Path, limits: Limits, clip: str = "", frame_size: str = "", fps: float | None = None) -> Clip:
+    from signgen.keypoints import read_keypoints
+
+    result = read_keypoints(path, clip=clip.strip() or None, frame_size=parse_size(frame_size), fps=fps or None)
+    limits.check_size(path.name, result.keypoints.size)
+    name = safe_name(Path(result.keypoints.name or path.stem).name)
+    return Clip(name, result.keypoints, result.format, tuple(result.warnings))
+
+
+def parse_size(text: str) -> tuple[int, int] | None:
+    """``210x260`` as (210, 260); None for an empty text."""
+    if not text.strip():
+        return None
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise InputError("--frame-size", f"got {text!r}", "write width and height in pixels, such as 210x260")
+    return int(found[1]), int(found[2])
+
+
+def parse_part(text: str) -> slice | None:
+    """``A:B`` as a slice of frames; None for an empty text."""
+    if not text.strip():
+        return None
+    found = _PART.fullmatch(text)
+    if found is None:
+        raise InputError("--frames", f"got {text!r}", "write frames as A:B, such as 0:100")
+    return slice(int(found[1]) if found[1] else None, int(found[2]) if found[2] else None)
+
+
+def open_picture(path: str | Path, keypoints: str | Path | None, workplace: Workplace, limits: Limits) -> Source:
+    """An uploaded picture (or a video's first frame) of a signer, and where the person stands in it.
+
+    Raises:
+        InputError: too large, outside the workplace, no picture, or keypoints of something else.
+    """
+    from dataclasses import replace
+
+    from signgen.sources import VIDEO_SUFFIXES, load_source, with_keypoints
+
+    file = workplace.accept(path)
+    is_video = file.suffix.lower() in VIDEO_SUFFIXES
+    limits.check_bytes(file.name, file.stat().st_size, limits.video_bytes if is_video else limits.picture_bytes)
+    source = load_source(file)
+    if keypoints is not None:
+        said = workplace.accept(keypoints)
+        limits.check_bytes(said.name, said.stat().st_size, limits.keypoint_bytes)
+        source = with_keypoints(source, said)
+    return replace(source, name=file.name)

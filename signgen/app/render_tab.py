@@ -1,0 +1,169 @@
+"""What happens when something on the first tab is clicked or dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from signgen.app.context import Context
+from signgen.app.examples import EXAMPLES
+from signgen.app.feed import data_url
+from signgen.app.job import Ended, follow
+from signgen.app.opening import Clip, open_clip, open_example, open_picture, parse_part
+from signgen.app.rendering import Order, Rendered, check_align, render_job
+from signgen.app.skeleton import show
+from signgen.app.status import failure, happening, opened, rendered, say
+from signgen.errors import InputError, SignGenError
+
+Update = dict[Any, Any]
+
+
+class RenderTab:
+    """The first tab's callbacks.
+
+    Args:
+        context: what all requests share.
+        parts: the tab's components by name.
+    """
+
+    def __init__(self, context: Context, parts: dict[str, Any]) -> None:
+        self._context, self._parts = context, parts
+
+    def example(self, number: int) -> Update:
+        """One of the package's own clips is chosen."""
+        example = EXAMPLES[number]
+        clip = open_example(example.path, example.signer)
+        return {**self._opened(clip), self._parts["signer"]: example.signer, self._parts["files"]: None}
+
+    def upload(self, paths: list[str] | None, name: str | None, frame_size: str | None, fps: float | None) -> Update:
+        """Keypoint files were dropped, or what is said about them was changed."""
+        if not paths:
+            return {self._parts["clip"]: gr.skip()}
+        try:
+            clip = open_clip(paths, self._context.workplace, self._context.limits, name or "", frame_size or "", fps)
+        except SignGenError as error:
+            return {self._parts["clip"]: None, self._parts["status"]: failure(error), self._parts["player"]: ""}
+        return self._opened(clip)
+
+    def _opened(self, clip: Clip) -> Update:
+        parts = self._parts
+        return {
+            parts["clip"]: clip,
+            parts["player"]: show(clip.keypoints, clip.name),
+            parts["status"]: opened(clip),
+            parts["results"]: gr.update(visible=False),
+        }
+
+    def picture(self, path: str | None, keypoints: str | None) -> str:
+        """A picture of a signer was dropped: shows it, or says why it cannot be used."""
+        if path is None:
+            return ""
+        try:
+            source = open_picture(path, keypoints, self._context.workplace, self._context.limits)
+        except SignGenError as error:
+            return failure(error)
+        words = "is used instead of a built-in signer."
+        if source.keypoints is None:
+            words += " Nobody has said where the person stands: mid-frame is assumed, and the skeleton is not fitted."
+        image = f'<img src="{data_url(source.image)}" alt="The uploaded picture">'
+        return f'<div class="sg-picture">{image}<p>{escape(source.name)} {words}</p></div>'
+
+    def stop(self, request: gr.Request) -> None:
+        """The user does not want to wait any longer, or has left."""
+        self._context.turns.call_off(str(request.session_hash))
+
+    def render(
+        self,
+        clip: Clip | None,
+        signer: str,
+        picture: str | None,
+        picture_keypoints: str | None,
+        original: str | None,
+        align: bool,
+        fill_hands: bool,
+        smooth: float | None,
+        part: str | None,
+        seed: float | None,
+        request: gr.Request,
+    ) -> Iterator[Update]:
+        """Renders, and says how it goes."""
+        parts = self._parts
+        feed = self._context.feeds.new()
+        try:
+            order = self._order(
+                clip, signer, picture, picture_keypoints, original, align, fill_hands, smooth, part, seed
+            )
+            work = render_job(order, self._context.model, feed, self._context.limits)
+            events = follow(self._context.turns, str(request.session_hash), work)
+            frames = order.frames()
+            shown = order.clip.keypoints[frames.start : frames.stop]
+            yield {
+                parts["player"]: show(shown, order.clip.name, feed.key),
+                parts["start"]: gr.update(interactive=False),
+                parts["stop"]: gr.update(visible=True),
+                parts["results"]: gr.update(visible=False),
+            }
+            for event in events:
+                if isinstance(event, Ended):
+                    yield self._ended(event)
+                else:
+                    yield {parts["status"]: happening(event)}
+        except SignGenError as error:
+            yield {**self._idle(), parts["status"]: failure(error)}
+        finally:
+            feed.close()
+
+    def _order(
+        self, clip: Clip | None, signer: str, picture: str | None, picture_keypoints: str | None, original: str | None,
+        align: bool, fill_hands: bool, smooth: float | None, part: str | None, seed: float | None,
+    ) -> Order:  # fmt: skip
+        """The checked request."""
+        from signgen.rendering import RenderSettings
+        from signgen.sources import builtin_names, load_source
+
+        workplace, limits = self._context.workplace, self._context.limits
+        if clip is None:
+            raise InputError("keypoints", "nothing is chosen yet", "choose an example or drop a keypoint file")
+        if picture is not None:
+            source = open_picture(picture, picture_keypoints, workplace, limits)
+            align = align and source.keypoints is not None
+        elif signer in builtin_names():  # a name from outside must never be taken for a path
+            source = load_source(signer)
+        else:
+            raise InputError("signer", f"got {signer!r}", f"choose one of {', '.join(builtin_names())}")
+        settings = RenderSettings(
+            align=check_align(align, source),
+            fill_hands=bool(fill_hands),
+            smooth=smooth or None,
+            frames=parse_part(part or ""),
+            seed=int(seed or 0),
+        )
+        true_video = None if original is None else workplace.accept(original)
+        return Order(clip, source, settings, workplace.folder(), true_video)
+
+    def _idle(self) -> Update:
+        parts = self._parts
+        return {parts["start"]: gr.update(interactive=True), parts["stop"]: gr.update(visible=False)}
+
+    def _ended(self, event: Ended) -> Update:
+        status = self._parts["status"]
+        if event.error is not None:
+            return {**self._idle(), status: failure(event.error)}
+        if event.result is None:
+            return {**self._idle(), status: say("Stopped. The frames made so far can still be looked at.")}
+        done: Rendered = event.result
+        parts = self._parts
+        return {
+            **self._idle(),
+            status: rendered(done.result),
+            parts["results"]: gr.update(visible=True),
+            parts["video"]: str(done.video),
+            parts["compare"]: str(done.compare),
+            parts["get_video"]: gr.update(value=str(done.video)),
+            parts["get_compare"]: gr.update(value=str(done.compare)),
+            parts["get_manifest"]: gr.update(value=str(done.manifest)),
+            parts["get_poses"]: gr.update(value=str(done.poses)),
+        }

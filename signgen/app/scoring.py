@@ -1,0 +1,104 @@
+"""The page's second job: two videos in, scores and the report of `signgen evaluate` out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from signgen.app.job import Tell, Working
+from signgen.app.limits import Limits
+from signgen.app.turns import Ticket
+
+if TYPE_CHECKING:
+    from signgen.evaluation import EvaluationResult
+
+_BETTER = {"higher": "higher is better", "lower": "lower is better", "1": "nearer to 1 is better", "-": ""}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two videos to compare, in files of their own.
+
+    Attributes:
+        generated, reference: the videos.
+        keypoints: of the reference, or None: then nothing about hands is measured.
+        lengths, sizes: what to do with those that differ, see `signgen.evaluation.Rules`.
+        folder: where the report goes.
+    """
+
+    generated: Path
+    reference: Path
+    keypoints: Path | None
+    lengths: str
+    sizes: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores and the page that shows them."""
+
+    result: EvaluationResult
+    report: Path
+
+
+def score_job(pair: Pair, limits: Limits) -> Callable[[Ticket, Tell], Scored]:
+    """The work of an evaluation, for `signgen.app.job.follow`.
+
+    Raises:
+        InputError: at once, for files that are too large or are no videos.
+    """
+    for path in (pair.generated, pair.reference):
+        limits.check_bytes(path.name, path.stat().st_size, limits.video_bytes)
+        limits.check_video(path, path.name)
+    if pair.keypoints is not None:
+        limits.check_bytes(pair.keypoints.name, pair.keypoints.stat().st_size, limits.keypoint_bytes)
+
+    def work(ticket: Ticket, tell: Tell) -> Scored:
+        return _score(pair, ticket, tell)
+
+    return work
+
+
+def _score(pair: Pair, ticket: Ticket, tell: Tell) -> Scored:
+    from signgen.evaluation import Request, Rules
+    from signgen.evaluation.outputs import evaluate_to_files
+
+    def progress(done: int, total: int) -> None:
+        ticket.check()
+        tell(Working("Scoring", done, total))
+
+    request = Request(
+        pair.generated, pair.reference, keypoints=pair.keypoints, rules=Rules("error", pair.lengths, pair.sizes), jobs=1
+    )
+    report = pair.folder / "report.html"
+    tell(Working("Opening the videos"))
+    return Scored(evaluate_to_files(request, report=report, progress=progress), report)
+
+
+def score_table(result: EvaluationResult) -> str:
+    """The metrics as an HTML table, and below it what was not computed and why."""
+    from signgen.app.words import page_words
+    from signgen.evaluation.scores import METRICS
+
+    rows = []
+    for name, value in result.metrics.items():
+        row = METRICS[name]
+        if value is None:
+            continue
+        signature = escape(result.signatures.get(name, ""))
+        rows.append(
+            f'<tr><th scope="row" title="{signature}">{escape(row.label)}</th>'
+            f"<td>{value:.{row.digits}f}</td><td>{_BETTER[row.better]}</td></tr>"
+        )
+    missing = "".join(
+        f"<li>{escape(METRICS[name].label if name in METRICS else name)}: {escape(page_words(reason))}</li>"
+        for name, reason in result.not_computed.items()
+    )
+    left_out = f"<details><summary>Not computed</summary><ul>{missing}</ul></details>" if missing else ""
+    head = '<thead><tr><th scope="col">Metric</th><th scope="col">Value</th><th scope="col"></th></tr></thead>'
+    caption = f"<caption>{result.counts['frames']} frames</caption>"
+    return f'<table class="sg-scores">{caption}{head}<tbody>{"".join(rows)}</tbody></table>{left_out}'

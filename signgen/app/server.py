@@ -1,0 +1,189 @@
+"""Serves the page: Gradio's application with its doors closed, on a socket of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from signgen.app.context import Context
+from signgen.app.doors import LOCAL, Doors
+from signgen.app.limits import Limits
+from signgen.app.model import Model, ModelChoice, load_warm
+from signgen.app.turns import Turns
+from signgen.app.workplace import Workplace
+from signgen.errors import InputError, missing_extra
+
+HOLD_SECONDS = 2.0  # that a question for new frames waits for some
+REPORT_POLICY = "sandbox allow-scripts; frame-ancestors 'self'"
+# Gradio reads these when it is imported; they stop its statistics, its look for newer versions and its reloader.
+_QUIET = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "GRADIO_RUN_HISTORY": "False",
+    "GRADIO_MCP_SERVER": "False",
+    "GRADIO_SSR_MODE": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Where and with what the page is served.
+
+    Attributes:
+        host: address to listen on.
+        port: 0 for any free one.
+        choice: the model.
+        limits: what may come in.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    choice: ModelChoice = ModelChoice()
+    limits: Limits = Limits()
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in LOCAL
+
+
+def need_gradio() -> None:
+    """`InputError` with the command that installs it, where Gradio is missing."""
+    from importlib.util import find_spec
+
+    if find_spec("gradio") is None:
+        raise missing_extra("gradio", "app")
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        InputError: the port is taken or not allowed, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((host, port))
+        found.listen(128)
+    except (OSError, OverflowError) as error:
+        found.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        advice = "give another --port (0 takes any free one) or another --host"
+        raise InputError("--port", f"{host}:{port} cannot be listened on ({reason})", advice) from None
+    return found
+
+
+def serve(settings: ServerSettings, ready: Callable[[str], None]) -> None:
+    """Serves until the process is asked to end.
+
+    Args:
+        settings: where and with what.
+        ready: told the page's address as soon as it can be opened. The model is loaded meanwhile.
+
+    Raises:
+        InputError: Gradio is missing, the model is no model, or the socket cannot be had.
+    """
+    need_gradio()
+    from signgen import lean
+    from signgen.pipeline.loading import model_folder
+
+    with Workplace(settings.limits.kept_seconds) as workplace, open_socket(settings.host, settings.port) as listening:
+        lean.start(settings.choice.model)  # before there are threads: it hides modules for a moment
+        model_folder(settings.choice.model)
+        context = Context(
+            workplace, Model(lambda: load_warm(settings.choice)), settings.limits, Turns(settings.limits.waiting)
+        )
+        context.model.start()
+        application = build_application(context, settings.local)
+        import uvicorn
+
+        server = uvicorn.Server(
+            uvicorn.Config(application, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+        )
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        ready(f"http://{host}:{listening.getsockname()[1]}/")
+        try:
+            server.run(sockets=[listening])
+        finally:
+            context.turns.close()
+
+
+def build_application(context: Context, local: bool) -> Any:
+    """The page and what it fetches, as an ASGI application.
+
+    Args:
+        context: what all requests share.
+        local: answer only requests that name this machine, so that no website can reach the page through a browser.
+    """
+    os.environ.update(_QUIET)
+    os.environ["GRADIO_TEMP_DIR"] = str(context.workplace.uploads)
+    import gradio as gr
+    from fastapi import FastAPI
+
+    from signgen.app.layout import asset, build_page
+
+    application = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    _add_routes(application, context)
+    gr.mount_gradio_app(
+        application,
+        build_page(context),
+        path="/",
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        max_file_size=context.limits.video_bytes,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=_theme(),
+        css=asset("page.css"),
+        favicon_path=str(Path(__file__).parent / "assets" / "icon.png"),
+    )
+    return Doors(application, local)
+
+
+def _theme() -> Any:
+    """Fonts of the system only: none is fetched."""
+    import gradio as gr
+
+    return gr.themes.Default(
+        primary_hue="teal",
+        neutral_hue="slate",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )
+
+
+def _add_routes(application: Any, context: Context) -> None:
+    from fastapi import Response
+    from fastapi.responses import HTMLResponse, JSONResponse
+
+    @application.get("/live/{key}")
+    async def live(key: str, start: int = 0) -> Response:
+        """Frames of a render from ``start`` on; waits a moment for some."""
+        feed = context.feeds.get(key)
+        if feed is None:
+            return Response(status_code=404)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + HOLD_SECONDS
+        frames, over = feed.since(start)
+        while not frames and not over and loop.time() < until:
+            await asyncio.sleep(0.05)
+            frames, over = feed.since(start)
+        return JSONResponse({"frames": frames, "over": over}, headers={"Cache-Control": "no-store"})
+
+    @application.get("/report/{key}")
+    def report(key: str) -> Response:
+        """A report, which may run its own script and reach nothing else."""
+        path = context.reports.get(key)
+        if path is None:
+            return Response("This report is no longer here.", status_code=404)
+        return HTMLResponse(path.read_bytes(), headers={"Content-Security-Policy": REPORT_POLICY})
