@@ -36,9 +36,14 @@ class Windows:
 
 
 def draw_windows(
-    cache: FrameCache, batch: int, views: int, rng: np.random.Generator, disturbance: Disturbance | None = None
+    cache: FrameCache,
+    batch: int,
+    views: int,
+    rng: np.random.Generator,
+    disturbance: Disturbance | None = None,
+    per_clip: int = 1,
 ) -> Windows:
-    """``batch`` windows of ``views`` frames.
+    """``batch`` windows of ``views`` frames, ``per_clip`` after each other from one clip.
 
     From the cache's triplets where it has some: a window begins at a triplet's target, or as late as it still fits
     into the clip. Else clips in proportion to their length, sources anywhere in the clip.
@@ -48,7 +53,9 @@ def draw_windows(
     if not len(usable):
         raise InputError("views", f"got {views}, the longest clip has {lengths.max()} frames", "lower views")
     draw = _drawn_anywhere if cache.triplets is None else _drawn_triplets
-    chosen, start, source = draw(cache, usable, batch, views, rng)
+    if batch % per_clip:
+        raise InputError("per_clip", f"got {per_clip} for batches of {batch}", "give a divisor of the batch")
+    chosen, start, source = draw(cache, usable, batch, views, rng, per_clip)
     target = start[:, None] + np.arange(views)  # (B, V)
     truth = np.array(cache.keypoints[target.ravel()]).reshape(batch, views, 133, 3)
     keypoints = disturb(truth, rng, disturbance) if disturbance else truth
@@ -58,16 +65,20 @@ def draw_windows(
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]  # (B,) clip, first frame, source
 
 
-def _drawn_anywhere(cache: FrameCache, usable: np.ndarray, batch: int, views: int, rng: np.random.Generator) -> Drawn:
+def _drawn_anywhere(
+    cache: FrameCache, usable: np.ndarray, batch: int, views: int, rng: np.random.Generator, per_clip: int
+) -> Drawn:
     bounds = cache.bounds[usable]
     lengths = (bounds[:, 1] - bounds[:, 0]).astype(np.float64)
-    chosen = rng.choice(len(usable), batch, p=lengths / lengths.sum())
+    chosen = rng.choice(len(usable), batch // per_clip, p=lengths / lengths.sum()).repeat(per_clip)
     start = np.array([rng.integers(bounds[i, 0], bounds[i, 1] - views + 1) for i in chosen])
     source = np.array([rng.integers(*bounds[i]) for i in chosen])
     return usable[chosen], start, source
 
 
-def _drawn_triplets(cache: FrameCache, usable: np.ndarray, batch: int, views: int, rng: np.random.Generator) -> Drawn:
+def _drawn_triplets(
+    cache: FrameCache, usable: np.ndarray, batch: int, views: int, rng: np.random.Generator, per_clip: int
+) -> Drawn:
     triplets = cache.triplets
     assert triplets is not None
     clip = np.searchsorted(cache.bounds[:, 0], triplets[:, 1], "right") - 1
@@ -76,7 +87,10 @@ def _drawn_triplets(cache: FrameCache, usable: np.ndarray, batch: int, views: in
         triplets, clip = triplets[fits], clip[fits]
     if not len(triplets):
         raise InputError("triplets", f"none lies in a clip of {views} frames or more", "lower views")
-    chosen = rng.integers(len(triplets), size=batch)
+    chosen = rng.integers(len(triplets), size=batch // per_clip)
+    if per_clip > 1:  # any triplets of the clips that were drawn
+        own = [np.flatnonzero(clip == clip[first]) for first in chosen]
+        chosen = np.concatenate([rng.choice(triplets_of, per_clip) for triplets_of in own])
     start = np.minimum(triplets[chosen, 1], cache.bounds[clip[chosen], 1] - views)
     return clip[chosen], start, triplets[chosen, 0]
 

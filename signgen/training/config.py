@@ -55,6 +55,8 @@ class LossConfig:
         null_share: windows with every condition dropped; drop: share that loses each of pose, source and fusion.
         temperature: tau of InfoNCE (FPDM eq. 3, 6). source_enhanced: eq. 6 instead of eq. 3.
         mask_near: frames of one clip closer than this are no negatives of each other.
+        per_clip: triplets of a fusion batch that come from one clip. With many clips and 1, the person alone tells a
+            target from the others and the embedding learns no pose: they must differ in pose alone, too.
         student_steps: how many evaluations a frame the student is made for; each window draws one of these numbers, so
             one that is given twice is drawn twice as often.
         teacher: share of windows that learn from the guided teacher, 0 to 1; the others learn from the truth.
@@ -78,6 +80,7 @@ class LossConfig:
     temperature: float = 0.07
     source_enhanced: bool = True
     mask_near: int = 3
+    per_clip: int = 1
     student_steps: tuple[int, ...] = (1, 2, 4)
     teacher: float = 0.0
     teacher_steps: int = 4

@@ -52,7 +52,8 @@ class FusionTask(Task):
         return load_clip(start["clip"], self.config.allow_download, **settings).train()
 
     def loss(self, network: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        windows = draw_windows(self.cache, self.config.batch, 1, rng, self.config.disturbance)
+        config = self.config
+        windows = draw_windows(self.cache, config.batch, 1, rng, config.disturbance, config.loss.per_clip)
         target = windows.target[:, 0]
         embeddings = network(self.images(windows.source), self.poses(windows.keypoints[:, 0]), self.images(target))
         e_source, e_fusion, e_target = (e.float() for e in embeddings)
