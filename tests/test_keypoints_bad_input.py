@@ -361,8 +361,8 @@ def test_writing_refuses_before_it_touches_anything(tmp_path):
     (tmp_path / "dir.npz").mkdir()
     with pytest.raises(InputError, match="a folder"):
         write_keypoints(signer(1), tmp_path / "dir.npz")
-    with pytest.raises(InputError, match="unknown output format 'skels'"):
-        write_keypoints(signer(1), tmp_path / "a.npz", "skels")
+    with pytest.raises(InputError, match="unknown output format 'bvh'"):
+        write_keypoints(signer(1), tmp_path / "a.npz", "bvh")
     assert [path.name for path in tmp_path.iterdir()] == ["dir.npz"]
 
 

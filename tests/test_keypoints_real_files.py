@@ -111,3 +111,18 @@ def test_nothing_is_written_beside_the_samples(shared):
     before = sorted(Path(shared / "data/skels").iterdir())
     read_keypoints(shared / "data/skels/dev.skels", clip="1")
     assert sorted(Path(shared / "data/skels").iterdir()) == before
+
+
+def test_the_first_clip_of_several_is_taken_where_that_will_do(shared):
+    read = read_keypoints(shared / "data/skels/dev.skels", first=True)
+    assert read.keypoints.name == (shared / "data/skels/dev.files").read_text().split()[0]
+    assert "holds 5 clips" in read.warnings[0]
+    assert not read.placed
+
+
+def test_images_of_several_sizes_are_clips_of_their_own(shared):
+    path = shared / "data/wholebody133/mmpose_test_coco_wholebody.json"
+    read = read_keypoints(path, first=True)
+    assert (len(read.keypoints), read.keypoints.size) == (1, (640, 425))
+    assert "holds 4 clips" in read.warnings[0]
+    assert len(read_keypoints(path, clip="000000000785.jpg").keypoints) == 1

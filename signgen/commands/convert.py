@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from signgen.commands.common import Rate, Size, common_options, emit
+from signgen.errors import InputError
+
+PIPE = "-"
 
 
 @click.command()
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
 @click.option("--from", "from_format", metavar="FMT", help="Read as this format; found from the content otherwise.")
-@click.option("--to", "to_format", metavar="FMT", help="mmpose, pose or npz; follows from OUT's suffix otherwise.")
-@click.option("--clip", metavar="NAME", help="The clip to take from a file of several.")
+@click.option("--to", "to_format", metavar="FMT", help="Write this format; follows from OUT's suffix otherwise.")
+@click.option("--clip", metavar="NAME", help="The clip to take from a file of several [the first].")
 @click.option("--frame-size", type=Size(), help="Frame size in pixels, where the file does not say it.")
 @click.option("--fps", type=Rate(), help="Frames per second, where the file does not say it.")
 @common_options
@@ -22,25 +27,44 @@ def command(
     source: str, target: str, from_format: str | None, to_format: str | None, clip: str | None,
     frame_size: tuple[int, int] | None, fps: float | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Write the keypoints IN to OUT (.json MMPose, .pose, or .npz).
+    """Write the keypoints IN to OUT, and say what OUT's format has no room for.
 
-    Reads mmpose, mmpose-topdown, mmpose-0.x, openpose, rtmlib, coco-wholebody, pose, uni-sign, dwpose, mska, slrt,
-    nla-slr, skels, fpdm, npz and npy.
+    Reads and writes mmpose (.json), mmpose-topdown, mmpose-0.x, openpose (a folder), rtmlib, coco-wholebody, pose
+    (.pose), uni-sign, dwpose, mska, npz (.npz), slrt, nla-slr, npy (.npy), skels (.skels) and fpdm (a folder).
+    IN or OUT may be -, for standard input and output.
     """
-    from pathlib import Path
+    from signgen.keypoints import read_keypoints
+    from signgen.keypoints.formats import keypoint_bytes, write_format, write_keypoints
 
-    from signgen.errors import InputError
-    from signgen.keypoints import read_keypoints, write_keypoints
-
-    if Path(target).exists() and Path(source).exists() and Path(target).samefile(source):
-        raise InputError(target, "is the input", "write elsewhere: formats differ in what they have room for")
-    read = read_keypoints(source, format=from_format, clip=clip, frame_size=frame_size, fps=fps)
-    losses = write_keypoints(read.keypoints, target, to_format)
-    clip_read = read.keypoints
+    to_format = _checked(source, target, to_format, as_json)
+    written = write_format(target, to_format)
+    read = read_keypoints(source, format=from_format, clip=clip, frame_size=frame_size, fps=fps, first=True)
+    keypoints = read.keypoints
+    if target == PIPE:
+        content, losses = keypoint_bytes(keypoints, written)
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    else:
+        losses = write_keypoints(keypoints, target, written)
     result: dict[str, Any] = {
-        "input": source, "output": target, "format": read.format, "name": clip_read.name,
-        "frames": len(clip_read), "width": clip_read.width, "height": clip_read.height, "fps": clip_read.fps,
+        "input": source, "output": target, "format": read.format, "written": written, "name": keypoints.name,
+        "frames": len(keypoints), "width": keypoints.width, "height": keypoints.height, "fps": keypoints.fps,
         "losses": losses, "warnings": [*read.warnings, *losses],
     }  # fmt: skip
-    size = f"{clip_read.width}x{clip_read.height}"
-    emit(result, as_json, f"{target}: {len(clip_read)} frames, {size}, {clip_read.fps:g} fps")
+    text = f"{target}: {written}, {len(keypoints)} frames, {keypoints.width}x{keypoints.height}, {keypoints.fps:g} fps"
+    if target == PIPE:
+        for warning in result["warnings"]:
+            click.echo(f"warning: {warning}", err=True)
+    else:
+        emit(result, as_json, text)
+
+
+def _checked(source: str, target: str, to_format: str | None, as_json: bool) -> str | None:
+    """The format wanted, once input and output are known to fit together."""
+    if target == PIPE and as_json:
+        raise InputError("--json", "got with OUT -", "standard output carries the keypoints: leave out one of the two")
+    if target == PIPE and to_format is None:
+        raise InputError("--to", "got none with OUT -", "say which format to write, such as --to pose")
+    if target != PIPE and Path(target).exists() and Path(source).exists() and Path(target).samefile(source):
+        raise InputError(target, "is the input", "write elsewhere: formats differ in what they have room for")
+    return to_format

@@ -28,7 +28,7 @@ CHUNK_BYTES = 32_000_000  # pictures held in memory at a time
     help="Complete hands that the estimator lost, as render does [yes in style signgen].",
 )
 @click.option("--from", "from_format", metavar="FMT", help="Read as this format; found from the content otherwise.")
-@click.option("--clip", metavar="NAME", help="The clip to take from a file of several.")
+@click.option("--clip", metavar="NAME", help="The clip to take from a file of several [the first].")
 @click.option("--frame-size", type=Size(), help="Frame size in pixels, where the file does not say it.")
 @click.option("--fps", type=Rate(), help="Frames per second, where the file does not say it.")
 @common_options
@@ -37,7 +37,7 @@ def command(
     fill_hands: bool | None, from_format: str | None, clip: str | None, frame_size: tuple[int, int] | None,
     fps: float | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Draw the poses of KEYPOINTS as a video or as PNG frames."""
+    """Draw the poses of KEYPOINTS (a file, a folder, or - for standard input) as a video or as PNG frames."""
     from signgen.errors import InputError
     from signgen.keypoints import read_keypoints
     from signgen.rendering.driving import frame_range
@@ -45,7 +45,7 @@ def command(
 
     if stick is not None and style != "fpdm":
         raise InputError("--stick", f"got {stick} with style {style}", "only style fpdm has a stick width")
-    read = read_keypoints(keypoints, format=from_format, clip=clip, frame_size=frame_size, fps=fps)
+    read = read_keypoints(keypoints, format=from_format, clip=clip, frame_size=frame_size, fps=fps, first=True)
     poses, completed = read.keypoints, list[str]()
     if fill_hands or (fill_hands is None and style == "signgen"):  # style fpdm reproduces a reference, gaps and all
         poses, completed = poses.fill_missing()

@@ -45,6 +45,8 @@ def command(
 ) -> None:  # fmt: skip
     """Say what KEYPOINTS holds: format, frames, size, rate, missing parts, points outside of the frame.
 
+    KEYPOINTS is a file, a folder with a file for each frame, or - for standard input.
+
     A folder in PHOENIX14T's layout (DATASET) is looked at as a whole: its counts beside the known ones, and every clip
     with missing or damaged frames, without keypoints, with keypoints of another length, with infinite coordinates or
     with scores above 1: what is mended, and what is left out.
@@ -65,7 +67,7 @@ def command(
     from signgen.keypoints import read_keypoints
     from signgen.keypoints._summary import summary
 
-    result = summary(read_keypoints(path, format=from_format, clip=clip, frame_size=frame_size, fps=fps))
+    result = summary(read_keypoints(path, format=from_format, clip=clip, frame_size=frame_size, fps=fps, first=True))
     emit(result, as_json, _text(result))
 
 

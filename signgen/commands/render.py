@@ -37,7 +37,8 @@ class Guidance(click.ParamType):
 @click.option("--frame-size", type=Size(), help="Frame of the keypoints, where their file does not say.")
 @click.option("--size", type=Size(), help="Size of the output [the keypoints' frame].")
 @click.option("--fps", type=Rate(), help="Frames per second, where the file does not say.")
-@click.option("--clip", help="Which clip, of a file that holds several.")
+@click.option("--from", "format", metavar="FMT", help="Read KEYPOINTS as this format [found from the content].")
+@click.option("--clip", help="Which clip, of a file that holds several [the first].")
 @click.option("--frames", type=FrameRange(), help="Only frames A to B-1.")
 @click.option("--steps", type=int, help="Sampling steps [the model's].")
 @click.option("--guidance", type=Guidance(), help="Guidance weights [the model's].")
@@ -67,14 +68,14 @@ class Guidance(click.ParamType):
 @click.option("--original", type=click.Path(), help="The true video, shown in --compare too.")
 @common_options
 def command(as_json: bool, **options: Any) -> None:
-    """Render KEYPOINTS as video of the source person signing.
+    """Render KEYPOINTS (a file, a folder, or - for standard input) as video of the source person signing.
 
     The output has the frames, the size and the rate of the keypoints. OUT.json beside it says how it was made.
     """
     from signgen.rendering import render
 
     for name in ("keypoints", "source_keypoints", "original"):
-        if options[name] is not None:
+        if options[name] is not None and (name, options[name]) != ("keypoints", "-"):
             options[name] = existing_path(options[name])
     if options["original"] is not None and options["compare"] is None:
         raise InputError("--original", "is given without --compare", "add --compare OUT.mp4")

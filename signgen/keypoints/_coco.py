@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from signgen.keypoints._mmpose import listed
 from signgen.keypoints._raw import Person, RawClip, Request, follow_signer, pick_clip
 
 _KEYS = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
@@ -20,19 +21,21 @@ def is_coco(value: Any) -> bool:
 def read_coco(value: Any, request: Request) -> RawClip:
     """Images in the natural order of their file names; `--clip FILE_NAME` takes one of them.
 
-    Images of several sizes are not a clip, but are read so that they can be looked at: with a warning, in a frame
-    as large as the largest.
+    Images of several sizes are not a clip. Where the first of several clips will do, the first image with a person is
+    taken; otherwise they are read so that they can be looked at: with a warning, in a frame as large as the largest.
     """
-    images = sorted(value["images"], key=lambda image: natural(str(image.get("file_name", image["id"]))))
-    if request.clip is not None:
-        names = [str(image.get("file_name", image["id"])) for image in images]
-        images = [images[names.index(pick_clip(names, request))]]
+    images = sorted(value["images"], key=lambda image: natural(_name(image)))
     people: dict[Any, list[Person]] = {image["id"]: [] for image in images}
     for annotation in value["annotations"]:
         if annotation.get("image_id") in people:
             people[annotation["image_id"]].append(_person(annotation, request))
+    if request.clip is not None or (request.first and len(_sizes(images)) > 1):
+        with_people = [image for image in images if people[image["id"]]] or images
+        names = [_name(image) for image in (images if request.clip is not None else with_people)]
+        chosen = pick_clip(names, request)
+        images = [next(image for image in images if _name(image) == chosen)]
     clip = follow_signer([people[image["id"]] for image in images], request.path.stem, request)
-    sizes = Counter((int(image["width"]), int(image["height"])) for image in images if image.get("width"))
+    sizes = _sizes(images)
     if sizes:
         width, height = (max(sides) for sides in zip(*sizes, strict=True))
         clip.size = width, height
@@ -40,6 +43,15 @@ def read_coco(value: Any, request: Request) -> RawClip:
             found = f"{len(images)} images of {len(sizes)} sizes; the frame is {width}x{height}"
             clip.warnings.append(f"{found} (--clip FILE_NAME takes one image)")
     return clip
+
+
+def _name(image: dict) -> str:
+    return str(image.get("file_name", image["id"]))
+
+
+def _sizes(images: list[dict]) -> Counter[tuple[int, int]]:
+    """How many images have which width and height."""
+    return Counter((int(image["width"]), int(image["height"])) for image in images if image.get("width"))
 
 
 def _person(annotation: dict, request: Request) -> Person:
@@ -56,6 +68,29 @@ def _person(annotation: dict, request: Request) -> Person:
     box = annotation.get("bbox") or [0, 0, 0, 0]
     rank = annotation.get("score", float(box[2]) * float(box[3]))  # annotations have no score: the largest person
     return Person(xyv[:, :2], np.minimum(xyv[:, 2], 1), float(rank))
+
+
+def to_coco(xy: np.ndarray, confidence: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
+    """Images of one size, and a person for each frame that shows one; the third number of a point is its confidence."""
+    points = np.concatenate([xy, confidence[..., None]], axis=-1)  # (T,133,3)
+    images, annotations = [], []
+    for t in range(len(xy)):
+        images.append({"id": t, "file_name": f"{t + 1:06d}.png", "width": size[0], "height": size[1]})
+        seen = confidence[t] > 0
+        if not seen.any():
+            continue
+        low, high = xy[t, seen].min(0), xy[t, seen].max(0)
+        person = {"id": t, "image_id": t, "category_id": 1, "iscrowd": 0, "num_keypoints": int(seen[:17].sum()),
+                  "bbox": listed(np.concatenate([low, high - low]))}  # fmt: skip
+        start = 0
+        for key, count in _KEYS.items():
+            part = points[t, start : start + count]
+            person[key] = listed(part.ravel())
+            if key != "keypoints":
+                person[key.replace("_kpts", "_valid")] = bool(part[:, 2].any())
+            start += count
+        annotations.append(person)
+    return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
 
 
 def natural(text: str) -> list[tuple[int, int, str]]:

@@ -35,6 +35,7 @@ class ReadResult:
         warnings: what was assumed, changed or left out, each with figures.
         size_known: whether the file (or the caller) said the frame size; False if it is a guess.
         fps_known: the same for the rate.
+        placed: whether the file says where in the frame the signer stands and how large; False for `.skels`.
     """
 
     keypoints: Keypoints
@@ -43,6 +44,7 @@ class ReadResult:
     warnings: list[str]
     size_known: bool
     fps_known: bool
+    placed: bool = True
 
 
 def finish(raw: RawClip, name: str, subject: str, frame_size: tuple[int, int] | None, fps: float | None) -> ReadResult:
@@ -59,7 +61,10 @@ def finish(raw: RawClip, name: str, subject: str, frame_size: tuple[int, int] | 
         raise InputError(subject, "no usable keypoint in any frame", f"check the file ({'; '.join(warnings)})")
     if rate is None or assumed:
         warnings.append(_assumption(assumed, frame, rate, known_size=size is not None))
-    return ReadResult(keypoints, name, raw.people, [*raw.warnings, *warnings], size is not None, rate is not None)
+    return ReadResult(
+        keypoints, name, raw.people, [*raw.warnings, *warnings], size is not None, rate is not None,
+        placed=raw.unit != NECK_ORIGIN,
+    )  # fmt: skip
 
 
 def _assumption(assumed: str, frame: tuple[int, int], rate: float | None, *, known_size: bool) -> str:

@@ -19,6 +19,7 @@ from signgen.errors import InputError
 from signgen.keypoints import _pose
 from signgen.keypoints._coco import natural
 from signgen.keypoints._unpickle import LARGEST_CONTENT, LARGEST_FILE, Limited, guarded, load_pickle, load_torch_zip
+from signgen.keypoints.piped import NAME, Piped
 
 _LARGEST_TEXT = 512 << 20  # bytes; parsed JSON takes many times as much memory
 _KNOWN = (
@@ -38,10 +39,13 @@ class Content:
     value: Any
 
 
-def load(path: Path) -> Content:
+def load(path: Path | Piped) -> Content:
     """Read a file or a folder of frames. InputError if it is missing, unreadable, empty, too large or unknown."""
-    subject = str(path)
+    subject = NAME if isinstance(path, Piped) else str(path)
     try:
+        if isinstance(path, Piped):
+            path.content.seek(0)
+            return _load_stream(path.content, subject)
         if path.is_dir():
             return _load_folder(path)
         if not path.is_file():
@@ -66,7 +70,7 @@ def _load_stream(stream: BinaryIO, subject: str, *, gzipped: bool = False) -> Co
     if not head:
         raise InputError(subject, "an empty file", "write or download it again")
     if head.startswith(b"\x1f\x8b") and not gzipped:
-        with gzip.GzipFile(fileobj=stream) as unzipped:
+        with gzip.GzipFile(fileobj=stream, mode="rb") as unzipped:
             limited = Limited(unzipped, LARGEST_CONTENT, subject)  # type: ignore[arg-type]
             return _load_stream(io.BufferedReader(limited, 1 << 20), subject, gzipped=True)
     if head.startswith(b"\x93NUMPY"):

@@ -183,6 +183,30 @@ def to_inferencer(xy: np.ndarray, confidence: np.ndarray) -> list[dict[str, Any]
     return [{"frame_id": t, "instances": _to_instances(xy[t], confidence[t])} for t in range(len(xy))]
 
 
+def to_mmpose0(xy: np.ndarray, confidence: np.ndarray) -> list[list[dict[str, Any]]]:
+    """The layout of MMPose 0.x: frames of people, each a box with its score and points with theirs."""
+    frames = [_to_instances(*frame) for frame in zip(xy, confidence, strict=True)]
+    points = np.concatenate([xy, confidence[..., None]], axis=-1)
+    return [
+        [{"bbox": [*one["bbox"][0], one["bbox_score"]], "keypoints": listed(points[t])} for one in people]
+        for t, people in enumerate(frames)
+    ]
+
+
+def to_rtmlib(xy: np.ndarray, confidence: np.ndarray) -> list[dict[str, Any]]:
+    """RTMLib's layout: lists of people beside each other, for every frame."""
+    frames = [_to_instances(*frame) for frame in zip(xy, confidence, strict=True)]
+    return [
+        {
+            "frame": t,
+            "keypoints": [one["keypoints"] for one in people],
+            "scores": [one["keypoint_scores"] for one in people],
+            "bboxes": [one["bbox"][0] for one in people],
+        }
+        for t, people in enumerate(frames)
+    ]
+
+
 def _to_instances(xy: np.ndarray, confidence: np.ndarray) -> list[dict[str, Any]]:
     seen = confidence > 0
     if not seen.any():
@@ -191,15 +215,15 @@ def _to_instances(xy: np.ndarray, confidence: np.ndarray) -> list[dict[str, Any]
     corners = np.concatenate([xy[sure].min(0), xy[sure].max(0)])
     return [
         {
-            "keypoints": _listed(xy),
-            "keypoint_scores": _listed(confidence),
-            "bbox": [_listed(corners)],  # doubly nested, as MMPose writes it
+            "keypoints": listed(xy),
+            "keypoint_scores": listed(confidence),
+            "bbox": [listed(corners)],  # doubly nested, as MMPose writes it
             "bbox_score": round(float(confidence[sure].mean()), 6),
         }
     ]
 
 
-def _listed(values: np.ndarray) -> Any:
+def listed(values: np.ndarray) -> Any:
     """Lists of floats that read back as the same float32, in as few digits as that takes."""
     shortest = [float(str(number)) for number in values.astype(np.float32).ravel()]
     return np.array(shortest, dtype=np.float64).reshape(values.shape).tolist()

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from signgen.keypoints._mmpose import listed
 from signgen.keypoints._raw import Person, RawClip, Request, follow_signer
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
 # COCO body and foot point (position in the list) -> OpenPose body point.
 FROM_BODY_25 = (0, 16, 15, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11, 19, 20, 21, 22, 23, 24)
 FROM_BODY_18 = (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)
+_MIDDLES = {1: (2, 5), 8: (9, 12)}  # neck and mid-hip of BODY_25, between two others
 _BODIES = {25: FROM_BODY_25, 18: FROM_BODY_18}
 _PARTS = {"face_keypoints_2d": (FACE, (68, 70)), "hand_left_keypoints_2d": (LEFT_HAND, (21,)),
           "hand_right_keypoints_2d": (RIGHT_HAND, (21,))}  # fmt: skip
@@ -61,6 +63,29 @@ def _triples(someone: dict, key: str, counts: tuple[int, ...], request: Request)
     return flat.reshape(-1, 3)
 
 
+def to_openpose(xy: np.ndarray, confidence: np.ndarray) -> list[dict[str, Any]]:
+    """BODY_25, 70 face points and two hands for each frame; neck and mid-hip lie between shoulders and hips.
+
+    The pupils, which the 133 points do not have, are missing.
+    """
+    frames = []
+    for points in np.concatenate([xy, confidence[..., None]], axis=-1):
+        body = np.zeros((25, 3), np.float32)
+        body[list(FROM_BODY_25)] = points[: len(FROM_BODY_25)]
+        for joint, pair in _MIDDLES.items():
+            if (body[list(pair), 2] > 0).all():
+                body[joint] = body[list(pair)].mean(0)
+        parts = {
+            "pose_keypoints_2d": body,
+            "face_keypoints_2d": np.concatenate([points[FACE], np.zeros((2, 3), np.float32)]),
+            "hand_left_keypoints_2d": points[LEFT_HAND],
+            "hand_right_keypoints_2d": points[RIGHT_HAND],
+        }
+        one = {"person_id": [-1], **{key: listed(part.ravel()) for key, part in parts.items()}}
+        frames.append({"version": 1.3, "people": [one] if points[:, 2].any() else []})
+    return frames
+
+
 # --- DWPose ---------------------------------------------------------------------------------------------------
 def is_dwpose(value: Any) -> bool:
     """A list over frames of {"bodies": {...}, "hands", "faces", ...}; a single such frame counts as well."""
@@ -103,3 +128,34 @@ def _dwpose_people(frame: Any, request: Request) -> list[Person]:
 
 def _optional_scores(frame: dict, key: str, points: np.ndarray) -> np.ndarray:
     return np.asarray(frame.get(key, np.ones(points.shape[:2])), dtype=np.float64).reshape(points.shape[:2])
+
+
+def to_dwpose(xy: np.ndarray, confidence: np.ndarray) -> list[dict[str, Any]]:
+    """DWPose's frames from fractions of the frame (T,133,2) and confidence (T,133), float64; it has no feet."""
+    frames = []
+    for points, scores in zip(np.where(confidence[..., None] > 0, xy, -1.0), confidence, strict=True):
+        if not scores.any():
+            frames.append(_nobody())
+            continue
+        body, sure = np.full((18, 2), -1.0), np.zeros(18)
+        body[list(FROM_BODY_18)], sure[list(FROM_BODY_18)] = points[:17], scores[:17]
+        if (sure[[2, 5]] > 0).all():
+            body[1], sure[1] = body[[2, 5]].mean(0), sure[[2, 5]].mean()
+        hands = [points[LEFT_HAND], points[RIGHT_HAND]]
+        frames.append(
+            {
+                "bodies": {"candidate": body, "subset": np.where(sure > 0, np.arange(18.0), -1.0)[None],
+                           "score": sure[None]},
+                "hands": np.stack(hands), "hands_score": np.stack([scores[LEFT_HAND], scores[RIGHT_HAND]]),
+                "faces": points[FACE][None], "faces_score": scores[FACE][None],
+            }
+        )  # fmt: skip
+    return frames
+
+
+def _nobody() -> dict[str, Any]:
+    return {
+        "bodies": {"candidate": np.zeros((0, 2)), "subset": np.zeros((0, 18)), "score": np.zeros((0, 18))},
+        "hands": np.zeros((0, 21, 2)), "hands_score": np.zeros((0, 21)),
+        "faces": np.zeros((0, 68, 2)), "faces_score": np.zeros((0, 68)),
+    }  # fmt: skip

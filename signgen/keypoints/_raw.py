@@ -16,10 +16,16 @@ NECK_ORIGIN = "neck"  # unit of `.skels`: the neck is (0,0) and shoulders are ab
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for: a file or folder, and a clip inside of it where there are several."""
+    """What the user asked for: a file or folder, and a clip inside of it where there are several.
+
+    ``first``: the first of several clips will do where ``clip`` names none. ``notes`` collects what is said about the
+    choice.
+    """
 
     path: Path
     clip: str | None = None
+    first: bool = False
+    notes: list[str] = field(default_factory=list, compare=False)
 
     @property
     def subject(self) -> str:
@@ -177,13 +183,20 @@ def _crowd_warning(frames: Sequence[Sequence[Person]], chosen: Track, people: in
 
 # --- several clips --------------------------------------------------------------------------------------------
 def pick_clip(names: Sequence[str], request: Request) -> str:
-    """The clip that the user named (in full or by its last part), or the only one; InputError otherwise."""
+    """The clip that the user named (in full or by its last part), the only one, or the first if that will do.
+
+    Raises:
+        InputError: there is none, or nobody has said which of several.
+    """
     if not names:
         raise request.error("no clips", "give a file with at least one clip")
     if request.clip is None:
-        if len(names) == 1:
-            return names[0]
-        raise request.error(f"{len(names)} clips ({_some(names)})", "choose one with --clip NAME")
+        if len(names) > 1 and not request.first:
+            raise request.error(f"{len(names)} clips ({_some(names)})", "choose one with --clip NAME")
+        if len(names) > 1:
+            held = f"holds {len(names)} clips ({_some(names)})"
+            request.notes.append(f"{held}; this is the first (--clip chooses another)")
+        return names[0]
     matches = [name for name in names if name == request.clip]
     matches = matches or [name for name in names if name.rsplit("/", 1)[-1] == request.clip.rsplit("/", 1)[-1]]
     if len(matches) == 1:

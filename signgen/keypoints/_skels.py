@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from signgen.errors import InputError
 from signgen.keypoints._raw import NECK_ORIGIN, RawClip, Request, pick_clip, seen_where_placed
-from signgen.keypoints.skeleton import LEFT_HAND, NUM_JOINTS, RIGHT_HAND
+from signgen.keypoints.skeleton import LEFT_HAND, LEFT_SHOULDER, NUM_JOINTS, RIGHT_HAND, RIGHT_SHOULDER
+
+if TYPE_CHECKING:
+    from signgen.keypoints.sequence import Keypoints
 
 _JOINTS = 50
 _ROW = 3 * _JOINTS + 1  # x, y, z of each joint and a counter from 0 to 1
@@ -69,6 +74,29 @@ def _without_padding(rows: np.ndarray, request: Request) -> np.ndarray:
         raise request.error("only zeros", "the sequence is empty; choose another")
     rows = rows[: filled[-1] + 1]
     return rows[: int(np.nanargmax(np.nan_to_num(rows[:, -1]))) + 1]
+
+
+def to_skels(keypoints: Keypoints) -> bytes:
+    """One line: 50 joints and the counter for each frame, neck at the origin, shoulders 1 apart, divided by three.
+
+    The neck is the middle of the shoulders (between frames that show them where one does not). Depth is 0, and so is
+    a missing joint. InputError if no frame shows both shoulders.
+    """
+    shoulders = [LEFT_SHOULDER, RIGHT_SHOULDER]
+    both = (keypoints.confidence[:, shoulders] > 0).all(1)
+    if not both.any():
+        advice = "coordinates of .skels are measured by the shoulders; choose another format"
+        raise InputError(keypoints.name or "keypoints", "no frame shows both shoulders", advice)
+    pair = keypoints.xy[:, shoulders].astype(np.float64)
+    width = max(float(np.median(np.linalg.norm(pair[both, 0] - pair[both, 1], axis=-1))), 1e-3)
+    frames = np.arange(len(pair))
+    neck = np.stack([np.interp(frames, frames[both], pair[both, :, axis].mean(1)) for axis in (0, 1)], axis=-1)
+    local = (keypoints.xy - neck[:, None]) / (width * _SCALE)
+    joints = np.zeros((len(frames), _JOINTS, 3))
+    local = np.where(keypoints.confidence[..., None] > 0, local, 0)
+    joints[:, list(_JOINT_OF.values()), :2] = local[:, list(_JOINT_OF)]
+    rows = np.concatenate([joints.reshape(len(frames), -1), frames[:, None] / len(frames)], axis=1)
+    return (" ".join(f"{value:.8g}" for value in rows.ravel()) + "\n").encode()
 
 
 # --- FPDM -----------------------------------------------------------------------------------------------------

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import InputError, RunError
+from signgen.errors import InputError
 from signgen.keypoints import _arrays, _coco, _mmpose, _openpose, _pickles, _pose, _skels
 from signgen.keypoints._finish import ReadResult, finish
 from signgen.keypoints._header import with_header
 from signgen.keypoints._load import Content, load, readable
+from signgen.keypoints._placing import place_file, place_folder
 from signgen.keypoints._raw import RawClip, Request, pick_clip
+from signgen.keypoints._room import losses
+from signgen.keypoints._write import BY_SUFFIX, FOLDERS, WRITERS
+from signgen.keypoints.piped import NAME, Piped, is_standard_input, read_standard_input
 from signgen.keypoints.sequence import Keypoints
 
-__all__ = ["READ_FORMATS", "WRITE_FORMATS", "ReadResult", "read_keypoints", "write_keypoints"]
+__all__ = [
+    "READ_FORMATS", "WRITE_FORMATS", "ReadResult", "keypoint_bytes", "read_keypoints", "write_format",
+    "write_keypoints",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,30 +116,34 @@ _FALLBACK: dict[str, Callable[[Any, Request], RawClip]] = {
 
 # --- reading --------------------------------------------------------------------------------------------------
 def read_keypoints(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Piped,
     *,
     format: str | None = None,
     clip: str | None = None,
     frame_size: tuple[int, int] | None = None,
     fps: float | None = None,
+    first: bool = False,
 ) -> ReadResult:
     """Read one signer's points from a file, or from a folder of one file per frame.
 
     Args:
-        path: the file or folder.
+        path: the file or folder; ``-`` is standard input, which can be read once (see `piped.read_standard_input`).
         format: one of `READ_FORMATS`, to have it read as that; found from the content otherwise.
         clip: the clip to take from a file of several, by its full name or the last part of it.
         frame_size, fps: (width, height) in pixels and frames per second; they win over what the file says.
+        first: take the first of several clips where ``clip`` names none, with a warning.
 
     Raises:
         InputError: for anything that cannot be read, and nothing else.
     """
-    request = Request(readable(path), clip)
+    source = read_standard_input() if is_standard_input(path) else path
+    request = Request(Path(NAME) if isinstance(source, Piped) else readable(source), clip, first)
     if frame_size is not None or fps is not None:
         _check_overrides(frame_size, fps)
-    content = load(request.path)
+    content = load(source if isinstance(source, Piped) else request.path)
     name, reader = _find_reader(content, format, request)
     raw = _guard(lambda: reader(content.value, request), name, request)
+    raw.warnings[:0] = request.notes
     _check_clip(raw, name, request)
     return _guard(lambda: finish(raw, name, request.subject, frame_size, fps), name, request)
 
@@ -209,65 +217,43 @@ def _guard(action: Callable[[], Any], name: str, request: Request) -> Any:
 
 
 # --- writing --------------------------------------------------------------------------------------------------
-def _mmpose_bytes(keypoints: Keypoints) -> tuple[bytes, list[str]]:
-    frames = _mmpose.to_inferencer(keypoints.xy, keypoints.confidence)
-    losses = [
-        f"MMPose JSON has no room for the frame size ({keypoints.width}x{keypoints.height}) and the rate "
-        f"({keypoints.fps:g} fps): give --frame-size and --fps when it is read"
-    ]
-    return json.dumps(frames).encode(), losses
+WRITE_FORMATS = tuple(WRITERS)
 
 
-def _pose_bytes(keypoints: Keypoints) -> tuple[bytes, list[str]]:
-    losses = [f".pose has no room for the clip's name ({keypoints.name})"] if keypoints.name else []
-    return _pose.to_pose_bytes(keypoints), losses
-
-
-def _npz_bytes(keypoints: Keypoints) -> tuple[bytes, list[str]]:
-    buffer = io.BytesIO()
-    xyc = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], axis=-1)
-    np.savez_compressed(
-        buffer, keypoints=xyc, width=keypoints.width, height=keypoints.height, fps=keypoints.fps, name=keypoints.name
-    )
-    return buffer.getvalue(), []
-
-
-_WRITERS = {"mmpose": _mmpose_bytes, "pose": _pose_bytes, "npz": _npz_bytes}
-_BY_SUFFIX = {".json": "mmpose", ".pose": "pose", ".npz": "npz"}
-WRITE_FORMATS = tuple(_WRITERS)
+def write_format(path: str | os.PathLike[str], format: str | None = None) -> str:
+    """The format to write: as asked, or by the suffix (.json is MMPose inferencer JSON); InputError for none."""
+    suffix = readable(path).suffix.lower()
+    name = format or BY_SUFFIX.get(suffix)
+    if name in WRITERS:
+        return name
+    advice = f"end it in {', '.join(BY_SUFFIX)}, or choose with --to one of {', '.join(WRITE_FORMATS)}"
+    raise InputError(os.fspath(path), f"unknown output format {format or suffix or 'without a suffix'!r}", advice)
 
 
 def write_keypoints(keypoints: Keypoints, path: str | os.PathLike[str], format: str | None = None) -> list[str]:
-    """Write a file, whole or not at all, and return in words what the format has no room for.
+    """Write a file, or a folder of one file a frame, whole or not at all; say in words what the format has no room for.
 
-    The format is one of `WRITE_FORMATS`, or follows from the suffix (.json is MMPose inferencer JSON).
+    The format is one of `WRITE_FORMATS`, or follows from the suffix, see `write_format`. ``openpose`` and ``fpdm``
+    are folders.
+
+    Raises:
+        InputError: an unknown format, a place that cannot be written, or a clip that the format cannot hold.
+        RunError: the disk failed.
     """
-    target = readable(path)
-    name = format or _BY_SUFFIX.get(target.suffix.lower())
-    if name not in _WRITERS:
-        got = f"unknown output format {format or target.suffix or 'without a suffix'!r}"
-        advice = f"end it in .json, .pose or .npz, or choose one of {', '.join(WRITE_FORMATS)}"
-        raise InputError(str(target), got, advice)
-    data, losses = _WRITERS[name](keypoints)
-    _replace_file(target, data)
-    return losses
+    name, target = write_format(path, format), readable(path)
+    content = WRITERS[name](keypoints)
+    if isinstance(content, dict):
+        place_folder(target, content, FOLDERS[name])
+    else:
+        place_file(target, content)
+    return losses(keypoints, name, target.stem)
 
 
-def _replace_file(target: Path, data: bytes) -> None:
-    """Write beside the target, then rename: a reader sees the old file or the new one, never half of one."""
-    if target.is_dir():
-        raise InputError(str(target), "a folder", "give the name of a file to write")
-    if not target.parent.is_dir():
-        raise InputError(str(target.parent), "no such folder", "make the folder first")
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        got = f"cannot be written ({error.strerror})"
-        raise RunError(str(target), got, "check free space and permissions") from None
+def keypoint_bytes(keypoints: Keypoints, format: str, target: str = "") -> tuple[bytes, list[str]]:
+    """What `write_keypoints` would write to a file, for a pipe, and what is lost. InputError for formats of folders."""
+    name = write_format(target, format)
+    if name in FOLDERS:
+        raise InputError("--to", f"got {name} for a pipe", "it is a folder of one file a frame; give a folder's name")
+    content = WRITERS[name](keypoints)
+    assert isinstance(content, bytes)
+    return content, losses(keypoints, name, target)

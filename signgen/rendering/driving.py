@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from signgen.errors import InputError
-from signgen.keypoints import Keypoints, read_keypoints
+from signgen.keypoints import Keypoints, ReadResult, read_keypoints
+from signgen.keypoints.piped import is_standard_input, read_standard_input
 from signgen.rendering.settings import RenderSettings
 from signgen.sources import Source
+
+
+@dataclass(frozen=True)
+class Driving:
+    """A clip that is ready to be rendered.
+
+    Attributes:
+        clip: all of its frames.
+        warnings: what was assumed, filled in or changed.
+        placed: whether the input said where the signer stands and how large; False for neck-centred formats.
+    """
+
+    clip: Keypoints
+    warnings: list[str]
+    placed: bool = True
 
 
 def load_driving(
     keypoints: Keypoints | str | Path, source: Source, settings: RenderSettings
 ) -> tuple[Keypoints, list[str]]:
-    """The whole clip, with missing hands and gaps filled and smoothed as asked, and warnings.
+    """The clip and the warnings of `read_driving`."""
+    driving = read_driving(keypoints, source, settings)
+    return driving.clip, driving.warnings
+
+
+def read_driving(keypoints: Keypoints | str | Path, source: Source, settings: RenderSettings) -> Driving:
+    """The whole clip, with missing hands and gaps filled and smoothed as asked.
 
     Everything here looks at the whole clip, never at the frames asked for, so that a part of a clip comes out the
     same as in the whole.
     """
+    placed = True
     if isinstance(keypoints, Keypoints):
         clip, warnings = _declared(keypoints, settings), list[str]()
     else:
-        clip, warnings = _read(Path(keypoints), source, settings)
+        result = _read(keypoints, source, settings)
+        clip, warnings, placed = result.keypoints, list(result.warnings), result.placed
     if not clip.confidence.any():
         raise InputError(clip.name or "keypoints", f"nobody is found in any of {len(clip)} frames", "check the file")
     if settings.fill_hands:
@@ -36,7 +61,7 @@ def load_driving(
     clip, held = hold_missing(clip)
     if held:
         warnings.append(f"nobody is found in {held} of {len(clip)} frames: the last pose before is held there")
-    return clip, warnings
+    return Driving(clip, warnings, placed)
 
 
 def _declared(clip: Keypoints, settings: RenderSettings) -> Keypoints:
@@ -48,16 +73,21 @@ def _declared(clip: Keypoints, settings: RenderSettings) -> Keypoints:
     return Keypoints(clip.xy, clip.confidence, width=width, height=height, fps=fps, name=clip.name)
 
 
-def _read(path: Path, source: Source, settings: RenderSettings) -> tuple[Keypoints, list[str]]:
+def _read(path: str | Path, source: Source, settings: RenderSettings) -> ReadResult:
     """Reads the file; a size or rate that neither it nor the settings say is taken from a source video."""
-    result = read_keypoints(path, clip=settings.clip, frame_size=settings.frame_size, fps=settings.fps)
+    place = read_standard_input() if is_standard_input(path) else Path(path)
+
+    def read(size: tuple[int, int] | None, fps: float | None) -> ReadResult:
+        choice = {"format": settings.format, "clip": settings.clip}
+        return read_keypoints(place, **choice, frame_size=size, fps=fps, first=True)
+
+    result = read(settings.frame_size, settings.fps)
     size_open = settings.frame_size is None and not result.size_known
     fps_open = settings.fps is None and not result.fps_known
     if source.kind == "video" and (size_open or fps_open):
         size = source.size if size_open else settings.frame_size
-        fps = _video_fps(source) if fps_open else settings.fps
-        result = read_keypoints(path, clip=settings.clip, frame_size=size, fps=fps)
-    return result.keypoints, list(result.warnings)
+        return read(size, _video_fps(source) if fps_open else settings.fps)
+    return result
 
 
 def _video_fps(source: Source) -> float | None:

@@ -155,7 +155,7 @@ def choose_framing(
     if framing is None:
         framing = _whole(size, canvas, output, pixel_aspect)
         return framing, ["no usable shoulders in the keypoints: the whole frame was laid on the model's canvas"]
-    return framing, [*_wrong_scale(framing), *_hands_outside(framing.to_canvas(driving))]
+    return framing, [*_wrong_scale(framing), *_hands_outside(driving, framing)]
 
 
 def same_shape(a: Size, b: Size) -> bool:
@@ -217,13 +217,18 @@ def _wrong_scale(framing: Framing) -> list[str]:
     return []
 
 
-def _hands_outside(on_canvas: Keypoints) -> list[str]:
-    """A warning if hands leave the canvas, where nothing can be painted."""
-    seen = on_canvas.confidence[:, HANDS] > 0
-    xy = on_canvas.xy[:, HANDS]
-    outside = ((xy < 0) | (xy >= np.array([on_canvas.width, on_canvas.height]))).any(axis=-1) & seen
-    share = outside.sum() / max(int(seen.sum()), 1)
+def _hands_outside(driving: Keypoints, framing: Framing) -> list[str]:
+    """A warning if hands that the driving frame shows leave the canvas, where nothing can be painted."""
+    shown = (driving.confidence[:, HANDS] > 0) & _inside(driving)
+    on_canvas = framing.to_canvas(driving)
+    share = (shown & ~_inside(on_canvas)).sum() / max(int(shown.sum()), 1)
     if share <= HANDS_OUT:
         return []
     canvas = f"{on_canvas.width}x{on_canvas.height}"
     return [f"{share:.0%} of the hand points lie outside the model's {canvas} canvas and cannot be shown"]
+
+
+def _inside(keypoints: Keypoints) -> np.ndarray:
+    """bool (T, 42): hand points that lie in the frame."""
+    xy = keypoints.xy[:, HANDS]
+    return ((xy >= 0) & (xy < np.array([keypoints.width, keypoints.height]))).all(axis=-1)

@@ -85,7 +85,7 @@ class Plate:
         middle[:, : self.left] = _backdrop(_mean(visible[:, :BORDER], axis=1)[:, 0])[:, None]
         middle[:, self.right :] = _backdrop(_mean(visible[:, -BORDER:], axis=1)[:, 0])[:, None]
         out[: self.top] = _backdrop(_mean(middle[:BORDER], axis=0)[0])[None]
-        out[self.bottom :] = _floor(middle)
+        out[self.bottom :] = _below(middle, height - self.bottom, self.bottom - self.top)
         return out
 
     def _fade(self) -> np.ndarray:
@@ -97,18 +97,30 @@ class Plate:
         return (down[:, None] * across[None, :])[..., None]
 
 
-def _floor(picture: np.ndarray) -> np.ndarray:
-    """The row (1,W,3) that goes on below a picture (H,W,3): its last rows, but clothes where the person is.
+def _below(picture: np.ndarray, rows: int, painted: int) -> np.ndarray:
+    """What goes on below a picture (H,W,3): uint8 (rows,W,3), its last rows, but clothes where the person is.
 
     Hands often rest on the lower edge, and drawn out they would become pillars of skin. Where the last rows differ
-    from the backdrop at their ends, the middle colour of the lowest third is taken, which is cloth.
+    from the backdrop at their ends, the middle colour of the lowest third is taken, which is cloth. A figure that is
+    shown down to its feet would become a pillar of cloth: farther down than half of the height ``painted``, it fades
+    into the backdrop within as much again.
     """
     last = _mean(picture[-BORDER:], axis=0).astype(np.float32)
     ends = np.stack([last[:, 0], last[:, -1]], axis=1)  # (1,2,3)
     person = np.abs(last[:, :, None] - ends[:, None]).max(axis=-1).min(axis=-1) > UNLIKE_BACKDROP  # (1,W)
+    if not person.any():
+        return np.repeat(_bytes(last), rows, axis=0)
     cloth = np.median(picture[-(len(picture) // 3 + 1) :], axis=0)[None]
-    cloth = np.where(person[..., None], np.median(cloth[person], axis=0) if person.any() else cloth, last)
-    return np.rint(cloth).astype(np.uint8)
+    cloth = np.where(person[..., None], np.median(cloth[person], axis=0), last)
+    across = np.linspace(0, 1, last.shape[1], dtype=np.float32)[None, :, None]
+    backdrop = np.where(person[..., None], (1 - across) * ends[:, :1] + across * ends[:, 1:], last)
+    half = max(painted / 2, 1)
+    share = np.clip((np.arange(rows, dtype=np.float32) - half) / half, 0, 1)[:, None, None]
+    return _bytes(cloth + share * (backdrop - cloth))
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    return np.rint(values).astype(np.uint8)
 
 
 def _backdrop(line: np.ndarray) -> np.ndarray:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from signgen import lean
 from signgen.errors import InputError
+from signgen.keypoints.piped import is_standard_input
 from signgen.rendering.clip import Sampling, Sink, render_windows, stream
 from signgen.rendering.compare import CompareSheet, open_original
-from signgen.rendering.driving import frame_range, load_driving
+from signgen.rendering.driving import frame_range, read_driving
 from signgen.rendering.manifest import build_manifest, container_metadata, manifest_path, write_manifest
 from signgen.rendering.overlap import Behind
 from signgen.rendering.plate import Plate
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 FEW_STEPS = 4  # a model whose default is at most this predicts directly; others only get better with more steps
 VIDEO_SUFFIXES = (".mp4", ".webm")
+FITTED = "the keypoints have no place in the frame: they are fitted to the source person, as --align does"
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def render(
     grow with the clip.
 
     Args:
-        keypoints: what the person does, or the file that says it.
+        keypoints: what the person does, or the file that says it; ``-`` is standard input.
         source: who is to be shown: an image, a video (its first frame), a built-in signer's name; None: the default.
         model: ``"mini"``, a folder in diffusers' layout, or a loaded pipeline.
         output: ``.mp4``, ``.webm`` or a folder; None: the keypoint file's stem + ``.mp4`` in the current folder.
@@ -102,13 +104,18 @@ def render_with(
     """`render` with its options in one `RenderSettings`."""
     begun = time.monotonic()
     target = _output_path(keypoints, output)
-    paths = [Path(p) for p in (keypoints, source, original, source_keypoints) if isinstance(p, (str, Path))]
+    given = (keypoints, source, original, source_keypoints)
+    paths = [Path(p) for p in given if isinstance(p, (str, Path)) and not is_standard_input(p)]
     sheet = None if compare is None else _video_path(Path(compare), "--compare")
     manifest = manifest_path(target, paths)
     sheet_manifest = None if sheet is None else manifest_path(sheet, [*paths, manifest])
     _check_targets([path for path in (target, manifest, sheet, sheet_manifest) if path is not None], paths)
     person = source if isinstance(source, Source) else load_source(source, source_keypoints)
-    clip, warnings = load_driving(keypoints, person, settings)
+    driving = read_driving(keypoints, person, settings)
+    clip, warnings = driving.clip, driving.warnings
+    if not driving.placed and person.keypoints is not None:
+        settings = replace(settings, align=True)
+        warnings.append(FITTED)
     frames = frame_range(clip, settings.frames)
     pipeline = load_model(model, settings)
     sampling = _sampling(pipeline, settings)
@@ -261,6 +268,8 @@ def _configuration(
 def _output_path(keypoints: Keypoints | str | Path, output: str | Path | None) -> Path:
     """The output's path: given, or the keypoints' stem + .mp4 in the current folder."""
     if output is None:
+        if is_standard_input(keypoints):
+            raise InputError("--output", "got none for keypoints from standard input", "add -o OUT.mp4")
         name = Path(keypoints).stem if isinstance(keypoints, (str, Path)) else keypoints.name
         return Path(f"{Path(name).name or 'signgen'}.mp4")
     from signgen.video.writing import is_folder

@@ -22,6 +22,7 @@ class RenderSettings:
         frame_size: (W,H) of the frames the keypoints are given in, for formats that do not say.
         size: (W,H) of the output.
         fps: frames per second, for formats that do not say.
+        format: read the keypoints as this format; None: found from the content.
         clip: which clip of a file that holds several.
         frames: which frames of the clip to render.
         steps: sampling steps.
@@ -42,6 +43,7 @@ class RenderSettings:
     frame_size: tuple[int, int] | None = None
     size: tuple[int, int] | None = None
     fps: float | None = None
+    format: str | None = None
     clip: str | None = None
     frames: slice | None = None
     steps: int | None = None

@@ -1,0 +1,196 @@
+"""`signgen convert`: every format into every other, and what is said to be lost is what is lost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from keypoint_maker import signer
+
+from signgen.cli import main
+from signgen.errors import InputError
+from signgen.keypoints import READ_FORMATS, WRITE_FORMATS, Keypoints, read_keypoints, write_keypoints
+from signgen.keypoints._room import ROOMS
+from signgen.keypoints.formats import keypoint_bytes
+
+FRAMES = 6
+SUFFIX = {"npz": ".npz", "npy": ".npy", "pose": ".pose", "skels": ".skels", "openpose": "", "fpdm": ""}
+
+
+def clip() -> Keypoints:
+    """Everything that formats can lose: a name, an odd size and rate, graded confidences, feet, gaps, a lost hand."""
+    whole = signer(FRAMES)
+    confidence = np.tile(np.linspace(0.35, 0.95, 133, dtype=np.float32), (FRAMES, 1))
+    confidence[2] = 0  # nobody
+    confidence[3, 91:112] = 0
+    confidence[:, 14] = 0
+    return replace(whole, confidence=confidence, width=214, height=262, fps=30.0, name="test/a clip")
+
+
+def place(folder: Path, format: str) -> Path:
+    suffix = SUFFIX.get(format, ".json" if format in ("mmpose", "rtmlib", "coco-wholebody") else ".dat")
+    return folder / f"out{suffix}"
+
+
+def held(original: Keypoints, format: str) -> np.ndarray:
+    """bool (T,133): the points that the format says it has room for."""
+    chosen = np.zeros(133, bool)
+    chosen[list(ROOMS[format].joints)] = True
+    return (original.confidence > 0) & chosen
+
+
+def assert_same(original: Keypoints, again: Keypoints, *formats: str) -> None:
+    """All points that every one of the formats holds are where they were; all others are missing."""
+    kept = np.logical_and.reduce([held(original, format) for format in formats])
+    assert len(again) == len(original)
+    assert np.array_equal(again.confidence > 0, kept)
+    if all(ROOMS[format].placed for format in formats):
+        assert np.abs(again.xy - original.xy)[kept].max() < 2e-3
+    else:  # the same shape, elsewhere and in another size
+        a, b = (points - points[:, 5:7].mean(1, keepdims=True) for points in (original.xy, again.xy))
+        rest = [t for t in range(len(original)) if t != 2]
+        scale = np.linalg.norm(b[0, 5]) / np.linalg.norm(a[0, 5])
+        assert np.abs(scale * a - b)[rest][kept[rest]].max() < 0.01
+    if all(ROOMS[format].confidence for format in formats):
+        assert np.abs(again.confidence - original.confidence)[kept].max() < 1e-6
+    else:
+        assert set(np.unique(again.confidence)) <= {0, 1}
+
+
+def test_every_format_that_is_read_is_written() -> None:
+    assert set(WRITE_FORMATS) == set(READ_FORMATS) == set(ROOMS)
+
+
+@pytest.mark.parametrize("format", WRITE_FORMATS)
+def test_there_and_back(tmp_path: Path, format: str) -> None:
+    original, path = clip(), place(tmp_path, format)
+    said = write_keypoints(original, path, format)
+    told = {} if ROOMS[format].size else {"frame_size": original.size}
+    rate = {} if ROOMS[format].fps else {"fps": original.fps}
+    read = read_keypoints(path, **told, **rate)
+    assert read.format == format
+    assert_same(original, read.keypoints, format)
+    assert (read.keypoints.size, read.keypoints.fps) == (original.size, original.fps)
+    assert (read.keypoints.name == original.name) == (not any("name" in line for line in said))
+    for words, lost in (("frame size", told), ("rate", rate), ("confidences", not ROOMS[format].confidence)):
+        assert any(words in line for line in said) == bool(lost), (words, said)
+    points = int((~np.isin(np.arange(133), ROOMS[format].joints) & (original.confidence > 0).any(0)).sum())
+    assert any(f"{points} of 133 points" in line for line in said) == bool(points)
+    assert sorted(item.name for item in tmp_path.iterdir()) == [path.name]
+
+
+@pytest.mark.parametrize("second", WRITE_FORMATS)
+def test_every_pair_keeps_what_both_hold(tmp_path: Path, second: str) -> None:
+    """From each format to this one: what comes out is what both have room for, and nothing is invented."""
+    original = clip()
+    for first in WRITE_FORMATS:
+        (tmp_path / first).mkdir()
+        path, end = place(tmp_path / first, first), place(tmp_path / first, "npz").with_stem("end")
+        write_keypoints(original, path, first)
+        middle = read_keypoints(path, frame_size=original.size, fps=original.fps).keypoints
+        end = place(tmp_path / first, second).with_name("end" + place(tmp_path, second).suffix)
+        write_keypoints(middle, end, second)
+        again = read_keypoints(end, frame_size=original.size, fps=original.fps)
+        assert again.format == second
+        assert_same(original, again.keypoints, first, second)
+
+
+def test_a_format_that_has_room_for_everything_says_nothing(tmp_path: Path) -> None:
+    assert write_keypoints(clip(), tmp_path / "a.npz") == []
+    named = replace(clip(), name="a")
+    assert write_keypoints(named, tmp_path / "a.pose") == []
+    assert "name" in write_keypoints(clip(), tmp_path / "a.pose")[0]
+
+
+def test_feet_that_nobody_sees_are_no_loss(tmp_path: Path) -> None:
+    confidence = clip().confidence.copy()
+    confidence[:, 17:23] = 0
+    said = write_keypoints(replace(clip(), confidence=confidence), tmp_path / "a.pkl", "dwpose")
+    assert not any("points are left out" in line for line in said)
+
+
+def test_skels_need_shoulders(tmp_path: Path) -> None:
+    confidence = clip().confidence.copy()
+    confidence[:, 5] = 0
+    with pytest.raises(InputError, match="no frame shows both shoulders"):
+        write_keypoints(replace(clip(), confidence=confidence), tmp_path / "a.skels")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_replaced_only_if_it_holds_nothing_else(tmp_path: Path) -> None:
+    write_keypoints(clip(), tmp_path / "out", "openpose")
+    write_keypoints(clip()[:2], tmp_path / "out", "openpose")
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    (tmp_path / "out" / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match=r"holds other files, such as thesis\.tex"):
+        write_keypoints(clip(), tmp_path / "out", "openpose")
+    assert (tmp_path / "out" / "thesis.tex").read_text() == "years of work"
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="a folder of one file a frame"):
+        write_keypoints(clip(), tmp_path / "file", "fpdm")
+
+
+def test_openpose_has_neck_and_middle_of_the_hips(tmp_path: Path) -> None:
+    write_keypoints(clip(), tmp_path / "out", "openpose")
+    first = json.loads((tmp_path / "out" / "a clip_000000000000_keypoints.json").read_text())
+    body = np.reshape(first["people"][0]["pose_keypoints_2d"], (25, 3))
+    assert np.allclose(body[1, :2], clip().xy[0, 5:7].mean(0), atol=1e-4)
+    assert np.allclose(body[8, :2], clip().xy[0, 11:13].mean(0), atol=1e-4)
+    assert json.loads((tmp_path / "out" / "a clip_000000000002_keypoints.json").read_text())["people"] == []
+
+
+def test_bytes_for_a_pipe_are_the_files(tmp_path: Path) -> None:
+    content, said = keypoint_bytes(clip(), "pose")
+    assert said == [".pose has no room for the clip's name (test/a clip)"]
+    write_keypoints(clip(), tmp_path / "a.pose")
+    assert content == (tmp_path / "a.pose").read_bytes()
+
+
+# --- the command ----------------------------------------------------------------------------------------------
+def test_losses_are_on_standard_error_and_in_the_json(tmp_path: Path) -> None:
+    write_keypoints(clip(), tmp_path / "a.npz")
+    call = ["convert", str(tmp_path / "a.npz"), str(tmp_path / "b.pkl"), "--to", "dwpose", "--json"]
+    done = CliRunner().invoke(main, call)
+    assert done.exit_code == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["format"], result["written"]) == ("npz", "dwpose")
+    assert any("feet: 6 of 133 points" in line for line in result["losses"])
+    assert all(f"warning: {line}" in done.stderr for line in result["losses"])
+
+
+def test_the_first_of_several_clips_is_taken_and_said(tmp_path: Path) -> None:
+    both = [keypoint_bytes(part, "skels")[0] for part in (clip(), clip()[:2])]
+    (tmp_path / "dev.skels").write_bytes(b"".join(both))
+    done = CliRunner().invoke(main, ["convert", str(tmp_path / "dev.skels"), str(tmp_path / "b.npz")])
+    assert done.exit_code == 0, done.stderr
+    assert "holds 2 clips (0, 1); this is the first" in done.stderr
+    assert len(read_keypoints(tmp_path / "b.npz").keypoints) == FRAMES
+    with pytest.raises(InputError, match="choose one with --clip"):
+        read_keypoints(tmp_path / "dev.skels")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["out.bvh"], "unknown output format '.bvh'"),
+        (["out"], "without a suffix"),
+        (["out.pkl"], "mska"),
+        (["-"], "--to"),
+        (["-", "--to", "npz", "--json"], "leave out one"),
+        (["-", "--to", "openpose"], "a folder of one file a frame"),
+        (["absent/out.npz"], "make the folder first"),
+    ],
+)
+def test_bad_targets_are_one_line_and_nothing_is_written(tmp_path, monkeypatch, arguments, words) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_keypoints(clip(), "a.npz")
+    done = CliRunner().invoke(main, ["convert", "a.npz", *arguments])
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert [line[:7] for line in done.stderr.splitlines()] == ["error: "]
+    assert done.stdout == ""
+    assert [item.name for item in tmp_path.iterdir()] == ["a.npz"]
