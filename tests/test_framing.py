@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -181,3 +183,26 @@ def test_a_bent_arm_in_the_source_does_not_shorten_the_driving_arms():
     source = Source(np.zeros((260, 210, 3), np.uint8), with_arm(20), "anna", "signer")
     scene = build_scene(source, with_arm(60, 3), CANVAS, ASPECT, None, True)
     assert scene.driving.xy[0, 7, 1] - scene.driving.xy[0, 5, 1] == pytest.approx(60, abs=0.5)
+
+
+def test_hands_below_the_frame_are_no_hands_that_cannot_be_shown():
+    """A resting hand that the driving frame does not show either is worth no warning; one at its side is."""
+    clip = person((640, 480), 320, 240, 160, 90)
+    confidence = clip.confidence.copy()
+    confidence[:, 91:112] = 0.9
+    for place, warned in (((320, 700), False), ((600, 240), True), ((320, 300), False)):
+        xy = clip.xy.copy()
+        xy[:, 91:112] = place
+        notes = choose_framing(replace(clip, xy=xy, confidence=confidence), REFERENCE, CANVAS, (640, 480), ASPECT)[1]
+        assert any("cannot be shown" in note for note in notes) == warned, place
+
+
+def test_a_figure_far_above_the_lower_edge_is_no_pillar():
+    """Clothes go on for half of the painted height below it, and fade into the backdrop in as much again."""
+    canvas = np.full((260, 210, 3), 220, np.uint8)
+    canvas[60:, 70:140] = 30
+    framing = Framing((640, 1000), CANVAS, (640, 1000), 200, 0, 210, 260)
+    column = Plate(canvas, framing).compose(canvas)[:, 305, 0]
+    assert (column[300:380] == 30).all()
+    assert (np.diff(column[390:520].astype(int)) >= 0).all()
+    assert (column[530:] == 220).all()
