@@ -70,7 +70,7 @@ class AutoencoderTask(Task):
 
 
 def _go_on(autoencoder: FrameAutoencoder, folder: str) -> None:
-    """Starts from the whole of ``folder``. Latents keep their scale: what was trained on them finds them little moved."""
+    """Starts from the whole of ``folder``; latents keep their scale, so what was trained on them still fits."""
     _keep_latents(autoencoder, folder)
     autoencoder.encoder.requires_grad_(True)
 
