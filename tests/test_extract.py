@@ -1,0 +1,245 @@
+"""From footage to keypoint files: who is followed, which frames count, what is written, what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from extract_maker import SHOULDERS, STILL, Lights, encode, frame
+from PIL import Image
+
+from signgen.cli import main
+from signgen.errors import InputError
+from signgen.extract import EstimatorSettings, ExtractSettings, extract, run
+from signgen.extract.estimator import Estimator, whole_frame
+from signgen.extract.people import choose, find_people, signing_box, windows
+from signgen.keypoints import read_keypoints
+
+WIDE, HIGH = 960, 420
+ONE, OTHER = (200.0, 120.0), (740.0, 120.0)
+
+
+@pytest.fixture
+def lights(monkeypatch: pytest.MonkeyPatch) -> Lights:
+    """Every estimator that is asked for is this one."""
+    estimator = Lights()
+    monkeypatch.setattr(run, "load_estimator", lambda settings: estimator)
+    return estimator
+
+
+def folder(path: Path, frames: list[np.ndarray]) -> Path:
+    path.mkdir()
+    for number, image in enumerate(frames, 1):
+        Image.fromarray(image).save(path / f"images{number:04d}.png")
+    return path
+
+
+def moving(count: int = 7) -> list[np.ndarray]:
+    """One person who walks to the right, 3 pixels a frame."""
+    return [frame(260, 300, (90 + 3 * number, 100)) for number in range(count)]
+
+
+# ---- people ----------------------------------------------------------------------------------------------------------
+
+
+def test_two_people_are_told_apart_from_the_left() -> None:
+    people = find_people(Lights(), [frame(WIDE, HIGH, ONE, OTHER)] * 3)
+    assert [someone.seen for someone in people] == [3, 3]
+    assert [someone.shoulders for someone in people] == pytest.approx([SHOULDERS] * 2, rel=0.01)
+    for someone, (x, y) in zip(people, (ONE, OTHER), strict=True):
+        assert (someone.box[:2] < STILL.min(0) + [x, y]).all()
+        assert someone.box[0] < x - 1.5 * SHOULDERS
+        assert someone.box[2] > x + 1.5 * SHOULDERS
+        assert (signing_box(someone, WIDE, HIGH) == someone.box).all()
+
+
+def test_the_largest_is_taken_unless_another_is_named() -> None:
+    people = find_people(Lights(), [frame(WIDE, HIGH, ONE, OTHER)])
+    assert choose(people, 2, "x") is people[1]
+    assert choose(people, None, "x") in people
+    assert choose([], None, "x") is None
+    with pytest.raises(InputError, match="--person 3, 2 people found"):
+        choose(people, 3, "x")
+
+
+def test_someone_seen_once_in_five_frames_is_nobody() -> None:
+    empty, full = frame(WIDE, HIGH), frame(WIDE, HIGH, OTHER)
+    assert find_people(Lights(), [empty, empty, full, empty, empty]) == []
+    assert find_people(Lights(score=0.1), [full]) == []
+
+
+def test_strips_cover_a_wide_frame_and_a_narrow_one_needs_none() -> None:
+    assert len(windows(210, 260)) == 1
+    places = np.array(windows(1280, 720)[1:])
+    assert places[0, 0] == -0.5
+    assert places[-1, 2] == 1279.5
+    assert (places[1:, 0] <= places[:-1, 2] - 0.4 * 540).all()  # a person on an edge of one is inside of the next
+
+
+def test_a_person_who_fills_the_frame_is_looked_for_in_all_of_it() -> None:
+    people = find_people(Lights(), [frame(210, 260, (105, 100))])
+    assert (signing_box(people[0], 210, 260) == whole_frame(210, 260)).all()
+
+
+# ---- the files -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_written_is_mmposes_json_and_reads_back_with_size_and_rate(tmp_path: Path, lights: Lights) -> None:
+    clip = encode(tmp_path / "clip.mp4", moving(), crf="1")
+    seen: list[tuple[int, int]] = []
+    settings = ExtractSettings(batch=3)
+    result = extract(clip, tmp_path / "out.json", settings, lambda done, total: seen.append((done, total)))
+    frames = json.loads((tmp_path / "out.json").read_text())
+    assert [entry["frame_id"] for entry in frames] == list(range(7))
+    (instance,) = frames[0]["instances"]
+    assert np.shape(instance["keypoints"]) == (133, 2)
+    assert np.shape(instance["keypoint_scores"]) == (133,)
+    assert np.shape(instance["bbox"]) == (1, 4)
+    read = read_keypoints(tmp_path / "out.json")
+    assert (read.format, read.warnings, read.keypoints.size, read.keypoints.fps) == ("mmpose", [], (260, 300), 25)
+    assert np.diff(read.keypoints.xy[:, 0, 0]) == pytest.approx(3, abs=0.3)  # frame for frame
+    assert seen == [(0, 7), (3, 7), (6, 7), (7, 7)]
+    assert [(count, follows) for count, _, follows in lights.calls[-3:]] == [(3, False), (3, True), (1, True)]
+    header = json.loads((tmp_path / "out.json.header").read_text())
+    assert (header["estimator"], header["source"], header["reader"]) == ("lights", str(clip), result.reader)
+    assert result.missing == {"body": 0, "face": 0, "left_hand": 0, "right_hand": 0}
+    assert isinstance(lights, Estimator)
+
+
+def test_one_picture_is_a_clip_of_one_frame(tmp_path: Path, lights: Lights) -> None:
+    place = folder(tmp_path / "clip", moving(1))
+    extract(place / "images0001.png", tmp_path / "a.json")
+    read = read_keypoints(tmp_path / "a.json").keypoints
+    assert (len(read), read.size) == (1, (260, 300))
+
+
+@pytest.mark.parametrize("suffix", [".pose", ".npz"])
+def test_other_formats_hold_the_same(tmp_path: Path, lights: Lights, suffix: str) -> None:
+    place = folder(tmp_path / "clip", moving(3))
+    extract(place, tmp_path / "a.json", ExtractSettings(fps=30))
+    extract(place, tmp_path / f"b{suffix}", ExtractSettings(fps=30))
+    one, other = (read_keypoints(tmp_path / name).keypoints for name in ("a.json", f"b{suffix}"))
+    assert one.fps == other.fps == 30
+    assert other.xy == pytest.approx(one.xy, abs=1e-4)
+
+
+def test_a_failure_on_the_way_leaves_nothing(tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = folder(tmp_path / "clip", moving(5))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.json").write_text("before")
+    find = lights._find
+
+    def fail(image: np.ndarray, box: np.ndarray) -> np.ndarray:
+        if sum(count for count, _, _ in lights.calls) > 7:
+            raise OSError(28, "No space left on device", "x")
+        return find(image, box)
+
+    monkeypatch.setattr(lights, "_find", fail)
+    with pytest.raises(OSError, match="No space"):
+        extract(place, tmp_path / "out" / "a.json", ExtractSettings(batch=1))
+    assert [item.name for item in (tmp_path / "out").iterdir()] == ["a.json"]
+    assert (tmp_path / "out" / "a.json").read_text() == "before"
+
+
+def test_box_and_frames_say_where_and_when_to_look(tmp_path: Path, lights: Lights) -> None:
+    place = folder(tmp_path / "clip", moving(6))
+    box = (10.0, 20.0, 240.0, 280.0)
+    result = extract(place, tmp_path / "a.json", ExtractSettings(box=box, frames=slice(2, 5)))
+    assert len(lights.calls) == 1  # nobody is searched for
+    assert (lights.calls[0][1] == box).all()
+    assert result.people == []
+    read = read_keypoints(tmp_path / "a.json").keypoints
+    assert read.xy[:, 0, 0] == pytest.approx([95.5, 98.5, 101.5], abs=0.6)
+    assert json.loads((tmp_path / "a.json.header").read_text())["first_frame"] == 2
+
+
+def test_frames_without_anybody_are_counted_and_a_clip_without_anybody_is_refused(
+    tmp_path: Path, lights: Lights
+) -> None:
+    empty = frame(260, 300)
+    place = folder(tmp_path / "clip", [*moving(4), empty, *moving(5)[4:]])
+    result = extract(place, tmp_path / "a.json")
+    assert "nobody is found in 1 of 6 frames" in result.warnings
+    assert json.loads((tmp_path / "a.json").read_text())[4] == {"frame_id": 4, "instances": []}
+    nobody = folder(tmp_path / "nobody", [empty] * 2)
+    with pytest.raises(InputError, match="nobody is found in any of 2 frames"):
+        extract(nobody, tmp_path / "b.json")
+    assert not (tmp_path / "b.json").exists()
+
+
+# ---- the command -----------------------------------------------------------------------------------------------------
+
+
+def command(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, ["extract", *map(str, arguments)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_the_command_prints_one_object(tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = folder(tmp_path / "clip", [frame(WIDE, HIGH, ONE, OTHER)] * 2)
+    monkeypatch.chdir(tmp_path)
+    code, printed, said = command("clip", "--json", "--person", 2, "--fps", 50)
+    report = json.loads(printed)
+    assert code == 0
+    assert (report["output"], report["fps"], report["frames"], len(report["people"])) == ("clip.json", 50, 2, 2)
+    assert report["box"][0] > WIDE / 2
+    assert "extract: 2/2" in said
+    read = read_keypoints(tmp_path / "clip.json").keypoints
+    assert read.xy[0, 0] == pytest.approx(OTHER, abs=1)
+    code, _, said = command(place)
+    assert code == 0
+    assert "2 people; takes number" in said
+    assert "assumed 25 fps" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["absent.mp4"], "absent.mp4: no such file"),
+        (["clip", "-o", "a.txt"], "got suffix .txt"),
+        (["clip", "-o", "nowhere/a.json"], "there is no folder"),
+        (["clip", "--box", "1,2,3"], "--box: got '1,2,3'"),
+        (["clip", "--box", "0,0,9,9"], "at least 16 each way"),
+        (["clip", "--box", "0,0,99,nan"], "--box"),
+        (["clip", "--box", "0,0,99,99", "--person", "1"], "one of them says who is meant"),
+        (["clip", "--person", "4"], "--person 4, 1 person found"),
+        (["clip", "--frames", "1:9"], "--frames: got 1:9; the clip has frames 0 to 1"),
+        (["clip", "--frames", "2:"], "--frames"),
+    ],
+)
+def test_bad_input_is_one_line(
+    tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    folder(tmp_path / "clip", moving(2))
+    monkeypatch.chdir(tmp_path)
+    code, printed, said = command(*arguments)
+    assert (code, printed) == (2, "")
+    assert said.startswith("error: ")
+    assert words in said
+    assert said.count("\n") == 1
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["clip"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (EstimatorSettings("other"), "estimators are mmpose, rtmlib, mediapipe"),
+        (EstimatorSettings(weights="x.bin"), "does not say what it is for"),
+        (EstimatorSettings("mmpose"), "estimator mmpose: no weights given"),
+        (EstimatorSettings("rtmlib"), "estimator rtmlib: no weights given"),
+        (EstimatorSettings(weights="absent.pth"), "absent.pth: not found; estimator mmpose needs"),
+        (EstimatorSettings(weights="absent.onnx"), "absent.onnx: not found; estimator rtmlib needs"),
+        (EstimatorSettings("mediapipe", weights="x.task"), "it uses those of its wheel"),
+        (EstimatorSettings("mediapipe", engine="openvino"), "--engine: got openvino with mediapipe"),
+        (EstimatorSettings("rtmlib", config="x.py"), "--config: got x.py with rtmlib"),
+    ],
+)
+def test_an_estimator_that_cannot_be_had_is_named(settings: EstimatorSettings, words: str) -> None:
+    from signgen.extract.loading import load_estimator
+
+    with pytest.raises(InputError) as error:
+        load_estimator(settings)
+    assert words in str(error.value)

@@ -1,0 +1,87 @@
+"""Which frames are read, by whom, and when each is shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from extract_maker import encode, number_of, numbered
+
+from signgen.errors import InputError
+from signgen.extract.footage import Footage, open_footage, schedule
+
+
+def numbers(footage: Footage, start: int = 0, stop: int | None = None) -> list[int]:
+    return [number_of(image) for image in footage.read(start, stop)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"x264-params": "open-gop=1:keyint=5:min-keyint=5:bframes=2"},  # decord is wrong here, but only after a seek
+    ],
+)
+def test_decord_reads_every_frame_in_order(tmp_path: Path, options: dict[str, str]) -> None:
+    pytest.importorskip("decord", reason="decord has no wheel for this platform")
+    footage = open_footage(encode(tmp_path / "a.mp4", numbered(20), **options))
+    assert (footage.reader, footage.frames, footage.rate) == ("decord", 20, 25)
+    assert numbers(footage) == list(range(20))
+    assert numbers(footage, 7, 11) == [7, 8, 9, 10]
+    ours = replace(footage, reader="pyav")
+    assert all((a == b).all() for a, b in zip(footage.read(), ours.read(), strict=True))
+
+
+def test_av1_goes_to_pyav(tmp_path: Path) -> None:
+    footage = open_footage(encode(tmp_path / "a.mp4", numbered(6), codec="libsvtav1", preset="12"))
+    assert footage.reader == "pyav"
+    assert numbers(footage) == list(range(6))
+
+
+def test_hidden_frames_do_not_count(tmp_path: Path) -> None:
+    """An edit list that begins at the fourth frame, as `ffmpeg -ss -c copy` leaves it."""
+    path = encode(tmp_path / "a.mp4", numbered(8), bf="0")
+    cut = tmp_path / "cut.mp4"
+    import subprocess
+
+    import imageio_ffmpeg
+
+    tool = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-ss", "0.12", "-i", str(path), "-c", "copy", str(cut)]
+    subprocess.run(tool, check=True, timeout=60)
+    footage = open_footage(cut)
+    assert footage.reader == "pyav"
+    assert numbers(footage) == [3, 4, 5, 6, 7]
+    assert footage.times == pytest.approx(np.arange(5) / 25, abs=0.002)
+
+
+def test_a_constant_rate_takes_every_frame(tmp_path: Path) -> None:
+    plan = schedule(open_footage(encode(tmp_path / "a.mp4", numbered(9))))
+    assert (plan.numbers.tolist(), plan.fps, plan.warnings) == (list(range(9)), 25, [])
+
+
+def test_a_varying_rate_takes_the_frame_that_is_shown_at_each_tick(tmp_path: Path) -> None:
+    stamps = [0, 40, 80, 120, 320, 360, 400]  # the fourth frame stands for 200 ms
+    footage = open_footage(encode(tmp_path / "a.mp4", numbered(7), stamps=stamps, bf="0"))
+    assert footage.times == pytest.approx(np.array(stamps) / 1000, abs=0.002)
+    plan = schedule(footage)
+    assert plan.fps == 25
+    assert plan.numbers.tolist()[:11] == [0, 1, 2, 3, 3, 3, 3, 3, 4, 5, 6]
+    assert "varying rate" in plan.warnings[0]
+
+
+@pytest.mark.parametrize(("fps", "expected"), [(12.5, [0, 2, 4, 6]), (50, [0, 0, 1, 1, 2, 2, 3, 3])])
+def test_another_rate_keeps_the_speed_of_signing(tmp_path: Path, fps: float, expected: list[int]) -> None:
+    plan = schedule(open_footage(encode(tmp_path / "a.mp4", numbered(8))), fps)
+    assert plan.fps == fps
+    assert plan.numbers.tolist()[: len(expected)] == expected
+    assert len(plan.numbers) == round(8 * fps / 25)
+
+
+def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    (tmp_path / "empty").mkdir()
+    for name in ("a.mp4", "empty", "absent"):
+        with pytest.raises(InputError):
+            open_footage(tmp_path / name)
