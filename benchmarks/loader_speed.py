@@ -69,7 +69,7 @@ def make_data(folder: Path) -> Path:
 
 def measure(maker: BatchMaker, threads: int, seconds: float) -> dict[str, float]:
     """Samples a second, and milliseconds of CPU a sample, over about ``seconds`` after two batches to warm up."""
-    with Prefetch(maker, range(10**9), ahead=2 * threads, threads=threads) as batches:
+    with Prefetch(lambda step: maker(np.random.default_rng(step)), range(10**9), 2 * threads, threads) as batches:
         next(batches), next(batches)
         count, begun, cpu = 0, time.monotonic(), time.process_time()
         while time.monotonic() - begun < seconds or count < 4:

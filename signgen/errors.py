@@ -18,6 +18,10 @@ class SignGenError(Exception):
         self.subject, self.got, self.advice = str(subject), got, advice
         super().__init__(" ".join(f"{self.subject}: {got}; {advice}".split()))
 
+    def __reduce__(self) -> tuple[type[SignGenError], tuple[str, str, str]]:
+        """On its way between processes an exception of three parts would else be made anew from its one line."""
+        return type(self), (self.subject, self.got, self.advice)
+
 
 class InputError(SignGenError, ValueError):
     """Bad usage or bad input: the command line exits with code 2."""

@@ -210,8 +210,8 @@ def make_task(config: TrainConfig) -> DistillTask:
 def sight(task: DistillTask, views: int = 1) -> tuple[Inputs, int, Tensor]:
     """Inputs of 12 windows that are always the same, the views of a window, and noise."""
     rng = np.random.default_rng(3)
-    windows = draw_windows(task.cache, 12, views, rng)
-    inputs, views, _ = task.inputs(windows, task.denoiser.known_input, rng, seeded(rng, task.device))
+    drawn = task.batches.of(draw_windows(task.cache, 12, views, rng), rng)
+    inputs, views, _ = task.inputs(drawn, task.denoiser.known_input, seeded(rng, task.device))
     return inputs, views, torch.randn(inputs.latents.shape, generator=seeded(rng, task.device))
 
 
@@ -294,7 +294,8 @@ def test_the_student_walks_as_the_pipeline_renders(data: Path, starts: dict[str,
             torch.nn.init.normal_(module.proj_out.weight, std=4.0)
     rng = np.random.default_rng(1)
     windows = draw_windows(task.cache, 4, 3, rng)
-    inputs, views, bits = task.inputs(windows, task.denoiser.known_input, rng, seeded(rng, task.device))
+    drawn = task.batches.of(windows, rng)
+    inputs, views, bits = task.inputs(drawn, task.denoiser.known_input, seeded(rng, task.device))
     row = int(bits[:, 1].nonzero()[0])  # a window that is given a frame rendered before
     pipeline = SignGenPipeline(
         vae=FrameAutoencoder.from_pretrained(starts["autoencoder"]), denoiser=task.denoiser, scheduler=task.scheduler,
@@ -317,7 +318,7 @@ def test_the_student_walks_as_the_pipeline_renders(data: Path, starts: dict[str,
 def test_gradients_reach_every_weight_under_autocast(data: Path, starts: dict[str, str], tmp_path: Path) -> None:
     task = make_task(make_config(data, tmp_path / "x", "distill", start=starts, loss={"student_steps": [2]}, batch=4))
     with torch.autocast("cpu", torch.bfloat16):
-        loss, _ = task.loss(task.trainable, np.random.default_rng(1))
+        loss, _ = task.loss(task.trainable, task.draw(np.random.default_rng(1)))
     loss.backward()
     lacking = [name for name, weight in task.trainable.named_parameters() if weight.grad is None]
     assert not lacking

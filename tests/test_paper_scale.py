@@ -137,17 +137,18 @@ def test_the_ablation_takes_overrides_alone(
     size = changes.get("image_encoder_size", 28)
     config = preset("denoiser", data, tmp_path, given, model=model, image_encoder_size=size)
     task = DenoiserTask(config, FrameCache.open(cache_folder(data)), torch.device("cpu"), cache_folder(data))
-    windows = draw_windows(task.cache, 2, 1, np.random.default_rng(0))
-    inputs, _, _ = task.inputs(windows, None, np.random.default_rng(0), seeded(np.random.default_rng(0), task.device))
+    rng = np.random.default_rng(0)
+    drawn = task.batches.of(draw_windows(task.cache, 2, 1, rng), rng)
+    inputs, _, _ = task.inputs(drawn, None, seeded(rng, task.device))
     tokens = {"B1": (2, 17, 16), "B2": (2, 2, 12)}.get(name, (2, 5, 12))
     assert tuple(inputs.semantic.shape) == tokens
     assert (inputs.fusion is None) == (name in ("B1", "B2", "B3"))
     if inputs.fusion is not None:
         torch.testing.assert_close(inputs.fusion.norm(dim=-1), torch.ones(2))
     if name == "B4":  # the source alone: its embedding is the same whatever the pose
-        other = task.inputs.encoders.fused(task.images(windows.source), 1 - inputs.pose)
+        other = task.inputs.encoders.fused(task.placed(drawn.sources), 1 - inputs.pose)
         torch.testing.assert_close(other, inputs.fusion)
-    loss, _ = task.loss(task.trainable, np.random.default_rng(1))
+    loss, _ = task.loss(task.trainable, task.draw(np.random.default_rng(1)))
     loss.backward()
     trained = [parameter for parameter in task.trainable.parameters() if parameter.grad is not None]
     assert any(float(parameter.grad.abs().max()) > 0 for parameter in trained)
@@ -188,7 +189,7 @@ def test_conditions_are_dropped_for_whole_windows_and_known_views_are_not_scored
         return DenoiserTask._sampled(task, network, inputs, views, weights, rng, generator)
 
     task._sampled = lambda *given: weights_of(*given)
-    task.loss(task.trainable, np.random.default_rng(0))
+    task.loss(task.trainable, task.draw(np.random.default_rng(0)))
     scored, flags = seen[0]
     assert bool(flags.any())
     assert not bool(flags.all())

@@ -17,7 +17,7 @@ from signgen.data.batches import BatchMaker
 from signgen.data.cache import FrameCache, build_cache
 from signgen.data.disturbance import Disturbance
 from signgen.data.pairs import draw_windows
-from signgen.data.prefetch import Prefetch
+from signgen.data.prefetch import Prefetch, made_ahead
 from signgen.errors import InputError
 from signgen.models.canvas import fit_points
 from signgen.pose_image.strokes import draw_clip
@@ -46,6 +46,8 @@ def test_results_come_in_order_with_any_number_of_threads(ahead: int, threads: i
         assert list(results) == [step * step for step in range(20)]
     with Prefetch(lambda step: step, itertools.count(5), ahead, threads) as endless:
         assert list(itertools.islice(endless, 3)) == [5, 6, 7]
+    with made_ahead(lambda step: step, range(3), 0) as plain:
+        assert list(plain) == [0, 1, 2]
 
 
 def test_the_next_result_is_made_before_it_is_asked_for() -> None:
@@ -72,10 +74,11 @@ def test_a_failure_is_raised_in_its_turn() -> None:
 
 
 def test_a_batch_depends_on_seed_process_and_step_alone(cache: FrameCache) -> None:
-    maker = BatchMaker(cache, 3, 2, (80, 88), Disturbance(), seed=4, process=1)
-    with Prefetch(maker, range(6), 3, 2) as batches:
+    maker = BatchMaker(cache, 3, 2, (80, 88), Disturbance())
+    make = lambda step: maker(np.random.default_rng((4, 1, step, 0)))  # noqa: E731
+    with Prefetch(make, range(6), 3, 2) as batches:
         ahead = list(batches)[5]
-    again = maker(5)
+    again = make(5)
     rng = np.random.default_rng((4, 1, 5, 0))
     windows = draw_windows(cache, 3, 2, rng, Disturbance())
     for batch in (ahead, again):
@@ -86,7 +89,7 @@ def test_a_batch_depends_on_seed_process_and_step_alone(cache: FrameCache) -> No
         poses = draw_clip(points[..., :2], points[..., 2], (80, 88), (80, 88))
         assert np.array_equal(batch.poses.reshape(poses.shape), poses)
     assert again.rng.integers(1 << 40) == rng.integers(1 << 40) == ahead.rng.integers(1 << 40)
-    assert BatchMaker(cache, 3, targets=False)(0).targets is None
+    assert BatchMaker(cache, 3, targets=False)(rng).targets is None
 
 
 def test_the_benchmark_measures_each_way_of_loading(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,11 +20,12 @@ from signgen.cli import main
 from signgen.data.pairs import draw_windows
 from signgen.data.prepared import Index, open_prepared, shard_borders
 from signgen.data.preparing import Plan
+from signgen.data.processes import in_processes
 from signgen.data.protocol import Protocol, first_to_every, within_clip
 from signgen.data.shards import Part
 from signgen.errors import InputError, RunError
 from signgen.training.encoding import Encoders, sources_of
-from signgen.training.latents import latent_store
+from signgen.training.latents import latent_store, latents_name
 from signgen.training.preparing import Work, prepare
 from signgen.training.stages import cache_folder, open_data
 from signgen.training.tokens import token_key, token_store
@@ -295,11 +296,11 @@ def test_latents_and_tokens_are_those_of_training(root: Path, tmp_path: Path) ->
     def images(indices: np.ndarray) -> torch.Tensor:
         return encoders.on_canvas(cache.frames[indices])
 
-    stored = latent_store(cache, images, vae, folder)
+    stored = latent_store(cache, images, vae, folder, (64, 80))
     assert stored.shape == (19, 16, 10, 8)
-    fresh = latent_store(cache, images, vae, tmp_path)
+    fresh = latent_store(cache, images, vae, tmp_path, (64, 80))
     assert np.abs(stored[np.arange(19)] - fresh[np.arange(19)]).max() < 0.02  # other batches, bfloat16
-    store = token_store(cache, folder, token_key(encoders.image_encoder, 28, (64, 80)))
+    store = token_store(cache, folder, token_key(encoders.image_encoder, 28, (64, 80), SIZE))
     assert list(store) == sources_of(cache).tolist()
     frame = int(store.frames[3])
     assert np.array_equal(store[frame], encoders.tokens(cache.frames[np.array([frame])])[0])
@@ -307,6 +308,40 @@ def test_latents_and_tokens_are_those_of_training(root: Path, tmp_path: Path) ->
     absent = next(f for f in range(20) if f not in store)
     assert store.take(np.array([frame, absent])) is None
     assert token_store(cache, folder, "other") is None
+
+
+def test_canvases_of_one_size_that_show_frames_otherwise_have_other_names() -> None:
+    """210x260 is padded to 216x264, or scaled to a canvas of that very size."""
+    vae = torch.nn.Linear(2, 2)
+    padded, scaled, large = (latents_name(vae, canvas, (210, 260)) for canvas in (None, (216, 264), (416, 512)))
+    assert scaled == f"{padded}-216x264"
+    assert large == f"{padded}-416x512"
+    assert latents_name(vae, (216, 264), (216, 264)) == latents_name(vae, None, (216, 264)), "the same pictures"
+    keys = {token_key(vae, 28, canvas, (210, 260)) for canvas in (None, (216, 264), (416, 512))}
+    assert len(keys) == 3
+
+
+def _half(number: int) -> float:
+    if number == 3:
+        raise InputError("images0003.png", "is a damaged image", "unpack it again")
+    if number < 0:
+        os._exit(1)
+    return number / 2
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_a_process_refuses_arrives_in_its_turn_and_whole(jobs: int) -> None:
+    found = in_processes(_half, [1, 2, 3, 4], jobs)
+    assert [next(found), next(found)] == [0.5, 1.0]
+    with pytest.raises(InputError) as refused:
+        next(found)
+    assert (refused.value.subject, refused.value.advice) == ("images0003.png", "unpack it again")
+    assert refused.value.exit_code == 2
+
+
+def test_a_process_that_dies_is_one_line() -> None:
+    with pytest.raises(RunError, match="--jobs: a process died"):
+        list(in_processes(_half, [1, -1], 2))
 
 
 def test_a_stage_trains_from_a_prepared_folder(root: Path, tmp_path: Path) -> None:
@@ -325,3 +360,14 @@ def test_a_stage_trains_from_a_prepared_folder(root: Path, tmp_path: Path) -> No
     lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     assert len(lines) == 2
     assert all(np.isfinite(line["loss"]) for line in lines)
+    frame = frame_folder(root, "train", "c-3") / "images0005.png"  # no decoded frames: training reads it
+    whole = frame.read_bytes()
+    frame.write_bytes(whole[:-30])
+    more = configuration.build(TrainConfig, {**content, "steps": 60, "save_minutes": 0.0})
+    with pytest.raises(InputError, match=r"images0005.png: is a damaged image"):
+        run_stage(more, resume=True)
+    frame.write_bytes(whole)
+    done = run_stage(more, resume=True)
+    assert done["finished"]
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, 61)), "nothing is lost, nothing is done twice"

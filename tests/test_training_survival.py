@@ -91,6 +91,25 @@ def test_lines_between_checkpoints_are_those_of_a_run_without_stops(data: Path, 
     assert _same_weights(parts, whole)
 
 
+def test_batches_made_ahead_change_nothing(data: Path, tmp_path: Path) -> None:
+    def run(name: str, steps: int, resume: bool = False, **ahead: int) -> Path:
+        settings = fusion_config(data, tmp_path / name, steps=steps, optim={"accumulate": 2}, **ahead)
+        run_stage(settings, resume=resume)
+        return tmp_path / name
+
+    whole = run("whole", 5, prefetch=0)
+    ahead = run("ahead", 5, prefetch=6, loaders=3)
+    assert curve(ahead) == curve(whole)
+    assert len({loss for _, loss, _ in curve(whole)}) == 5, "each step sees other windows"
+    run("parts", 2, prefetch=6, loaders=3)  # two more steps were drawn than were made: they are drawn again
+    parts = run("parts", 5, resume=True, prefetch=1)
+    assert np.allclose(curve(parts)[2:], curve(whole)[2:], rtol=0, atol=2e-6)
+    assert _same_weights(parts, whole)
+    assert _same_weights(ahead, whole)
+    with pytest.raises(InputError, match="prefetch, loaders: got 2, 0"):
+        fusion_config(data, tmp_path, loaders=0)
+
+
 @pytest.mark.timeout(900)
 def test_sigterm_saves_and_exits_0(data: Path, tmp_path: Path) -> None:
     config, output = tmp_path / "config.yaml", tmp_path / "run"
@@ -195,8 +214,8 @@ def test_a_loss_that_is_no_number_ends_the_run_and_is_not_saved(
 
     real = FusionTask.loss
 
-    def loss(self: FusionTask, network: torch.nn.Module, rng: np.random.Generator) -> Any:
-        value, figures = real(self, network, rng)
+    def loss(self: FusionTask, network: torch.nn.Module, drawn: Any) -> Any:
+        value, figures = real(self, network, drawn)
         return value * (float("nan") if len(seen) == 2 else 1), figures | {"seen": float(seen.append(1) or 0)}
 
     seen: list[int] = []

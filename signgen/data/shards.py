@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from signgen.data.files import NpyWriter, whole_file
 from signgen.data.prepared import FRAMES, Index, png_rows, shard_file
-from signgen.errors import RunError, SignGenError
+from signgen.data.processes import in_processes
 
 CHUNK = 64  # frames in memory at once
 
@@ -62,54 +61,15 @@ def write_frames(
         InputError: a frame is damaged; RunError: the disk is full. Shards that are finished stay.
     """
     tasks = [(place, index, release, number) for number in left_to_do(place / FRAMES, index, part)]
-    for _, _, _, number in _each(_write_frame_shard, tasks, jobs):
-        advance(index.shards[number + 1] - index.shards[number])
+    for frames in in_processes(_write_frame_shard, tasks, jobs):
+        advance(frames)
 
 
-def _write_frame_shard(task: tuple[Path, Index, Path, int]) -> _Refusal | None:
+def _write_frame_shard(task: tuple[Path, Index, Path, int]) -> int:
+    """Writes one shard and returns how many frames it has."""
     place, index, release, number = task
     rows = png_rows(index, release, threads=1)
     start, stop = index.shards[number : number + 2]
     chunks = (rows[np.arange(at, min(at + CHUNK, stop))] for at in range(start, stop, CHUNK))
-    try:
-        write_shard(shard_file(place / FRAMES, number), chunks)
-    except SignGenError as error:
-        return _Refusal(type(error), error.subject, error.got, error.advice)
-    return None
-
-
-@dataclass(frozen=True)
-class _Refusal:
-    """A `SignGenError` on its way between processes, which would lose its parts."""
-
-    kind: type[SignGenError]
-    subject: str
-    got: str
-    advice: str
-
-
-def _each(action: Callable[[Any], _Refusal | None], tasks: Sequence[Any], jobs: int) -> Iterator[Any]:
-    """Does all ``tasks`` in up to ``jobs`` processes and yields each when it and those before it are done."""
-    if jobs == 1 or len(tasks) < 2:
-        for task in tasks:
-            _raise(action(task))
-            yield task
-        return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), multiprocessing.get_context("spawn"))
-    try:
-        for task, refusal in zip(tasks, pool.map(action, tasks), strict=True):
-            _raise(refusal)
-            yield task
-    except BrokenProcessPool:
-        raise RunError("--jobs", "a process died, perhaps of lack of memory", "try fewer --jobs") from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _raise(refusal: _Refusal | None) -> None:
-    if refusal:
-        raise refusal.kind(refusal.subject, refusal.got, refusal.advice)
+    write_shard(shard_file(place / FRAMES, number), chunks)
+    return stop - start

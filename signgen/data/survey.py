@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from signgen.data.examine import ClipState, FolderState, examine, look_at_frames
 from signgen.data.keypoint_source import KeypointSource
 from signgen.data.phoenix import RELEASE_COUNTS, Clip, PhoenixIndex, list_frames
 from signgen.data.png import png_size
-from signgen.errors import InputError, RunError
+from signgen.data.processes import in_processes
+from signgen.errors import InputError
 
 
 @dataclass
@@ -93,21 +95,8 @@ def examine_split(
 def _folders(
     clips: Sequence[Clip], size: tuple[int, int] | None, check: str, jobs: int
 ) -> Iterator[FolderState]:  # fmt: skip
-    if jobs == 1 or len(clips) < 2 or check == "names":
-        yield from (look_at_frames(clip, size, check) for clip in clips)
-        return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-    from itertools import repeat
-
-    pool = ProcessPoolExecutor(min(jobs, len(clips)), multiprocessing.get_context("spawn"))
-    try:
-        yield from pool.map(look_at_frames, clips, repeat(size), repeat(check), chunksize=8)
-    except BrokenProcessPool:
-        raise RunError("--jobs", "a process died, perhaps of lack of memory", "try fewer --jobs") from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    look = partial(look_at_frames, size=size, check=check)
+    return in_processes(look, clips, 1 if check == "names" else jobs, chunk=8)
 
 
 def survey(

@@ -52,6 +52,23 @@ def fitted_size(width: int, height: int, canvas: Sequence[int] | None = None) ->
     return canvas[0] - left - right, canvas[1] - top - bottom
 
 
+def canvas_size(width: int, height: int, canvas: Sequence[int] | None = None) -> tuple[int, int]:
+    """(W, H) of the canvas itself: ``canvas``, or the frame padded. 210x260 on None -> 216x264."""
+    left, right, top, bottom = fit_canvas(width, height, canvas).padding
+    inner = fitted_size(width, height, canvas)
+    return inner[0] + left + right, inner[1] + top + bottom
+
+
+def canvas_name(width: int, height: int, canvas: Sequence[int] | None = None) -> str:
+    """What tells pictures of frames on one canvas from those on another: "" where frames are only padded, else WxH.
+
+    210x260 on 416x512 -> "416x512"; on 216x264 -> "216x264", for frames are scaled to it; on None -> "".
+    """
+    inner, size = fitted_size(width, height, canvas), canvas_size(width, height, canvas)
+    only_padded = inner == (width, height) and size == canvas_size(width, height)
+    return "" if only_padded else f"{size[0]}x{size[1]}"
+
+
 def fit_frames(frames: Tensor, canvas: Sequence[int] | None = None) -> Tensor:
     """(N, C, H, W) in [-1, 1] -> (N, C, H', W') as `fit_canvas` says; bicubic, edges repeated."""
     height, width = frames.shape[-2:]

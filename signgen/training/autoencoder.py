@@ -36,10 +36,15 @@ class AutoencoderTask(Task):
             _keep_latents(self.trainable, config.start["encoder"])
         self.trainable.to(device, memory_format=torch.channels_last)
 
-    def loss(self, network: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Frames uint8 (B, H, W, 3), and (B, 2) left and top of a crop of each, on the canvas."""
         indices = rng.integers(len(self.cache.frames), size=self.config.batch)
         corners = crop_corners(self._centres(indices, rng), self.canvas, CROP, 8, rng)
-        images = crop_batch(self.images(indices), corners, CROP)
+        return self.cache.frames[indices], corners
+
+    def loss(self, network: nn.Module, drawn: tuple[np.ndarray, np.ndarray]) -> tuple[Tensor, dict[str, float]]:
+        frames, corners = drawn
+        images = crop_batch(self.placed(frames), corners, CROP)
         output = network(images, LATENT_NOISE)
         loss = sum(gradient_l1(_shrink(output, s), _shrink(images, s)) for s in (1, 2, 4)) / 3
         return loss, {"l1": float((output.detach() - images).abs().mean())}

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from signgen.data.disturbance import Disturbance
+from signgen.data.phoenix import SPLITS
 from signgen.errors import InputError
 from signgen.models.canvas import fit_canvas
 
 STAGES = ("autoencoder", "fusion", "denoiser", "video", "distill")
 STARTS = ("autoencoder", "encoder", "fusion", "denoiser", "vae", "unet", "clip", "image_encoder")
+MOST_AHEAD = 64  # batches in memory; a batch of 42 frames of 210x260 and their pose images takes 35 MB
 MOST_STEPS = 50  # of a student; a walk along its own estimates is made anew in each step of training
 
 
@@ -93,7 +95,8 @@ class TrainConfig:
 
     Attributes:
         stage: what trains: autoencoder, fusion, denoiser, video or distill.
-        data: a data set in PHOENIX14T's layout with ``keypoints/``; output: folder of the run.
+        data: a data set in PHOENIX14T's layout with ``keypoints/``, or what `signgen prepare` wrote; split: the part of
+            it that is trained on. output: folder of the run.
         model: settings of the stage's own network, passed to its constructor.
         start: what this stage builds on. Folders of earlier stages: autoencoder, fusion, denoiser. Base weights, each a
             folder or a hub id: vae (instead of autoencoder), unet, clip, image_encoder; see `signgen.base_weights`.
@@ -102,6 +105,8 @@ class TrainConfig:
         canvas: (W, H) that frames are scaled to, aspect kept, then padded; None: frames as they are, padded.
         image_encoder_size: side of the letter-boxed square that ``start.image_encoder`` reads.
         cache: folder for the decoded frames and their latents; beside the data where it is empty.
+        prefetch: batches that are made before they are needed; 0 makes each in its turn. loaders: threads that do so.
+            Neither changes what a step sees. Each batch that waits takes memory.
         views, known: frames of a window, and how many of its first frames may be given as already rendered.
         minutes: stop (and save) after this wall time; 0 means when ``steps`` are done.
         tensorboard: write the log for TensorBoard too.
@@ -111,6 +116,7 @@ class TrainConfig:
     data: str
     output: str
     steps: int
+    split: str = "train"
     cache: str = ""
     batch: int = 8
     views: int = 1
@@ -121,6 +127,8 @@ class TrainConfig:
     log_steps: int = 20
     sheet_steps: int = 500
     threads: int = 0
+    prefetch: int = 2
+    loaders: int = 1
     precision: str = "auto"
     canvas: tuple[int, ...] | None = None
     image_encoder_size: int = 518
@@ -135,9 +143,14 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
             raise InputError("stage", f"got {self.stage!r}", f"stages are {', '.join(STAGES)}")
+        if self.split not in SPLITS:
+            raise InputError("split", f"got {self.split!r}", f"splits are {', '.join(SPLITS)}")
         if self.steps < 1 or self.batch < 1 or self.views < 1:
             got = f"got {self.steps}, {self.batch}, {self.views}"
             raise InputError("steps, batch, views", got, "all must be 1 or more")
+        if not 0 <= self.prefetch <= MOST_AHEAD or not 1 <= self.loaders <= MOST_AHEAD:
+            allowed = f"the first is from 0, the second from 1 to {MOST_AHEAD}"
+            raise InputError("prefetch, loaders", f"got {self.prefetch}, {self.loaders}", allowed)
         if not 0 <= self.known < max(self.views, 2):
             raise InputError("known", f"got {self.known} of {self.views} views", "at least one view is to be generated")
         named = {name: where for name, where in self.start.items() if where is not None}

@@ -17,6 +17,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from signgen.base_weights import load_autoencoder, start_unet
+from signgen.data.batches import Batch, BatchMaker
 from signgen.data.cache import FrameCache
 from signgen.data.pairs import Windows, crop_centres, draw_windows, loss_weights
 from signgen.diffusion.losses import min_snr_weights
@@ -105,9 +106,13 @@ class DenoiserTask(Task):
         self.vae = load_autoencoder(start.get("vae") or start["autoencoder"], config.allow_download).to(device).eval()
         self.vae.requires_grad_(False).to(memory_format=torch.channels_last)
         self.scheduler = DDIMScheduler(**SCHEDULE)
-        latents = latent_store(cache, self.images, self.vae, folder)
-        encoders = frozen_encoders(config, cache, self.canvas, folder, device)
-        self.inputs = InputMaker(self, latents, encoders, config.known)
+        latents = latent_store(cache, self.images, self.vae, folder, config.canvas)
+        encoders = frozen_encoders(config, cache, folder, device)
+        self.batches = BatchMaker(
+            cache, config.batch, config.views, config.canvas, config.disturbance, targets=False, latents=latents,
+            tokens=encoders.known_tokens,
+        )  # fmt: skip
+        self.inputs = InputMaker(self, encoders, config.known)
         self.denoiser = self._denoiser().to(device, memory_format=torch.channels_last)
         encoders.serve(self.denoiser)
         self.denoiser.set_attention("math" if device.type == "cpu" else "sdpa")
@@ -137,28 +142,29 @@ class DenoiserTask(Task):
         """Evaluates 32 frames at the last timestep."""
         rng = np.random.default_rng(0)
         for _ in range(4):
-            windows = draw_windows(self.cache, 8, 1, rng)
-            inputs, views, _ = self.inputs(windows, denoiser.known_input, rng, seeded(rng, self.device))
+            drawn = self.batches.of(draw_windows(self.cache, 8, 1, rng), rng)
+            inputs, views, _ = self.inputs(drawn, denoiser.known_input, seeded(rng, self.device))
             last = torch.full((8,), self.scheduler.config.num_train_timesteps - 1, device=self.device)
             noise = torch.randn(inputs.latents.shape, generator=seeded(rng, self.device), device=self.device)
             with torch.no_grad():
                 DenoiserStep(denoiser)(inputs, noise, last, None, views)
 
-    def loss(self, network: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        windows = draw_windows(self.cache, self.config.batch, self.config.views, rng, self.config.disturbance)
-        total, figures = self._whole_loss(network, windows, rng)
+    def draw(self, rng: np.random.Generator) -> Batch:
+        return self.batches(rng)
+
+    def loss(self, network: nn.Module, drawn: Batch) -> tuple[Tensor, dict[str, float]]:
+        total, figures = self._whole_loss(network, drawn)
         if not self.config.loss.zooms:
             return total, figures
-        windows = draw_windows(self.cache, self.config.loss.zooms, 1, rng, self.config.disturbance)
-        zoomed, more = self._zoom_loss(network, windows, rng)
+        windows = draw_windows(self.cache, self.config.loss.zooms, 1, drawn.rng, self.config.disturbance)
+        zoomed, more = self._zoom_loss(network, self.batches.of(windows, drawn.rng))
         return total + zoomed, figures | {f"zoom_{name}": value for name, value in more.items()}
 
-    def _whole_loss(
-        self, network: nn.Module, windows: Windows, rng: np.random.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+    def _whole_loss(self, network: nn.Module, drawn: Batch) -> tuple[Tensor, dict[str, float]]:
         """The loss on whole frames, with a close look at parts of the decoded ones."""
+        windows, rng = drawn.windows, drawn.rng
         generator = seeded(rng, self.device)
-        inputs, views, bits = self.inputs(windows, self.denoiser.known_input, rng, generator)
+        inputs, views, bits = self.inputs(drawn, self.denoiser.known_input, generator)
         weights = self._weights(windows, views) * ~bits.flatten()[:, None, None]
         sampled = self._sampled(network, inputs, views, weights, rng, generator)
         if not self.config.loss.pixel:
@@ -168,13 +174,12 @@ class DenoiserTask(Task):
         figures = sampled.figures | {"pixel": float(pixel.detach())}
         return self.config.loss.latent * sampled.latent + self.config.loss.pixel * pixel, figures
 
-    def _zoom_loss(
-        self, network: nn.Module, windows: Windows, rng: np.random.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+    def _zoom_loss(self, network: nn.Module, drawn: Batch) -> tuple[Tensor, dict[str, float]]:
         """The loss on crops alone, which the network sees without the rest of the frame: several hands for the price
         of a frame. What lies near a crop's border lacks its surroundings and does not count."""
-        generator, loss = seeded(rng, self.device), self.config.loss
-        inputs, views, _ = self.inputs(windows, self.denoiser.known_input, rng, generator)
+        windows, rng, loss = drawn.windows, drawn.rng, self.config.loss
+        generator = seeded(rng, self.device)
+        inputs, views, _ = self.inputs(drawn, self.denoiser.known_input, generator)
         weights = self._weights(windows, views)
         centres = crop_centres(self.on_canvas(windows.truth[:, 0]), 1, rng)
         corners = crop_corners(centres, self.canvas, loss.zoom, CELL, rng)
@@ -276,10 +281,10 @@ class DenoiserTask(Task):
     def sheet(self) -> np.ndarray:
         """Rows: source, pose, truth, autoencoder, one step. Always the same frames, so that sheets compare."""
         rng = np.random.default_rng(7)
-        windows = draw_windows(self.cache, 8, 1, rng)
-        was = self.denoiser.training
+        drawn = self.batches.of(draw_windows(self.cache, 8, 1, rng), rng)
+        windows, was = drawn.windows, self.denoiser.training
         self.denoiser.eval()
-        inputs, _, _ = self.inputs(windows, self.denoiser.known_input, rng, seeded(rng, self.device))
+        inputs, _, _ = self.inputs(drawn, self.denoiser.known_input, seeded(rng, self.device))
         timesteps = torch.full((len(inputs.latents),), self.scheduler.config.num_train_timesteps - 1)
         noisy = torch.randn(inputs.latents.shape, generator=seeded(rng, self.device), device=self.device)
         timesteps = timesteps.to(self.device)

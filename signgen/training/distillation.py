@@ -175,8 +175,8 @@ class DistillTask(DenoiserTask):
     def sheet(self) -> np.ndarray:
         """As the denoiser's, and below it the same frames in more than one step, as many as the student is made for."""
         rng = np.random.default_rng(7)
-        windows = draw_windows(self.cache, 8, 1, rng)
-        inputs, _, _ = self.inputs(windows, self.denoiser.known_input, rng, seeded(rng, self.device))
+        drawn = self.batches.of(draw_windows(self.cache, 8, 1, rng), rng)
+        inputs, _, _ = self.inputs(drawn, self.denoiser.known_input, seeded(rng, self.device))
         noise = torch.randn(inputs.latents.shape, generator=seeded(rng, self.device), device=self.device)
         with self._looking():
             made = [self.render(inputs, 1, noise, count) for count in sorted(self.paths) if count > 1]

@@ -66,13 +66,16 @@ class FrozenEncoders:
             tokens = int(self.image.config.hidden_size)
         return tokens, None if own is None else own.projection_dim
 
-    def semantic(self, indices: np.ndarray, images: Tensor) -> Tensor | None:
-        """Tokens (B, L, D) of source frames ``indices`` (B,), whose pictures are ``images`` (B, 3, H, W)."""
+    def known_tokens(self, sources: np.ndarray) -> np.ndarray | None:
+        """Tokens float16 (B, L, D) of source frames (B,), where all of them were made before and are wanted."""
+        return self.stored.take(sources) if self.stored is not None and self.want_semantic else None
+
+    def semantic(self, images: Tensor, known: np.ndarray | None = None) -> Tensor | None:
+        """Tokens (B, L, D) of sources (B, 3, H, W), or ``known`` ones as `known_tokens` gives them."""
         if not self.want_semantic:
             return None
         if self.image is None:
             return None if self.fusion is None else self.fusion.tokens(images).float()
-        known = None if self.stored is None else self.stored.take(indices)
         if known is not None:
             return torch.from_numpy(known.astype(np.float32)).to(images.device)
         return semantic_tokens(self.image, images, self.size).float()
@@ -85,13 +88,11 @@ class FrozenEncoders:
         return self.fusion.fuse(e_source, pose * 2 - 1).float()
 
 
-def frozen_encoders(
-    config: TrainConfig, cache: FrameCache, canvas: tuple[int, int], folder: Path, device: torch.device
-) -> FrozenEncoders:
+def frozen_encoders(config: TrainConfig, cache: FrameCache, folder: Path, device: torch.device) -> FrozenEncoders:
     """The encoders that ``start`` names, in eval mode: FPDM's release leaves the combiner's dropout on by mistake.
 
     Args:
-        cache, canvas, folder: the frames, (W, H) of the canvas, and where tokens of them may lie.
+        cache, folder: the frames, and where tokens of them may lie.
     """
     fusion = image = stored = None
     if "fusion" in config.start:
@@ -100,7 +101,8 @@ def frozen_encoders(
         fusion = load_clip(config.start["clip"], config.allow_download, combine=False)
     if "image_encoder" in config.start:
         image = load_image_encoder(config.start["image_encoder"], config.allow_download)
-        stored = token_store(cache, folder, token_key(image, config.image_encoder_size, canvas))
+        key = token_key(image, config.image_encoder_size, config.canvas, cache.size)
+        stored = token_store(cache, folder, key)
     for encoder in (fusion, image):
         if encoder is not None:
             encoder.to(device).eval().requires_grad_(False)

@@ -16,7 +16,7 @@ from signgen.data.prefetch import Prefetch
 from signgen.data.prepared import Index, shard_file
 from signgen.data.shards import Part, left_to_do, write_shard
 from signgen.errors import InputError
-from signgen.models.canvas import fit_canvas, fit_frames, fitted_size
+from signgen.models.canvas import fit_frames
 from signgen.models.semantic import semantic_tokens
 from signgen.training.latents import encode, latents_name
 from signgen.training.tokens import SOURCES, shard_starts, token_folder, token_key
@@ -40,12 +40,6 @@ class Encoders:
     image_size: int = 518
     canvas: tuple[int, int] | None = None
 
-    def canvas_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(W, H) of the canvas of frames of ``size``."""
-        left, right, top, bottom = fit_canvas(*size, self.canvas).padding
-        width, height = fitted_size(*size, self.canvas)
-        return width + left + right, height + top + bottom
-
     def on_canvas(self, frames: np.ndarray) -> Tensor:
         """uint8 (n, H, W, 3) -> (n, 3, H', W') in [-1, 1] on the device, as training has them."""
         images = torch.from_numpy(frames).to(self.device).permute(0, 3, 1, 2).float().div(127.5).sub(1)
@@ -66,12 +60,12 @@ class Encoders:
     def latents_folder(self, place: Path, size: tuple[int, int]) -> Path:
         """Where latents of frames of ``size`` lie in a split folder."""
         assert self.vae is not None
-        return place / latents_name(self.vae, self.canvas_size(size), size)
+        return place / latents_name(self.vae, self.canvas, size)
 
     def tokens_folder(self, place: Path, size: tuple[int, int]) -> Path:
         """Where tokens lie in a split folder."""
         assert self.image_encoder is not None
-        return token_folder(place, token_key(self.image_encoder, self.image_size, self.canvas_size(size)))
+        return token_folder(place, token_key(self.image_encoder, self.image_size, self.canvas, size))
 
 
 def write_latents(

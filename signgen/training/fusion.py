@@ -9,14 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from signgen.base_weights import load_clip
+from signgen.data.batches import Batch, BatchMaker
 from signgen.data.cache import FrameCache
-from signgen.data.pairs import draw_windows
 from signgen.diffusion.losses import baseline_loss, source_enhanced_loss
 from signgen.errors import InputError
 from signgen.models.fusion import FusionModel
-from signgen.pose_image.strokes import draw_clip
 from signgen.training.config import TrainConfig
-from signgen.training.task import Task
+from signgen.training.task import Task, signed
 
 
 class Triplet(nn.Module):
@@ -39,6 +38,9 @@ class FusionTask(Task):
         super().__init__(config, cache, device)
         self.fusion = self._model().to(device)
         self.trainable = Triplet(self.fusion)
+        self.batches = BatchMaker(
+            cache, config.batch, 1, config.canvas, config.disturbance, per_clip=config.loss.per_clip
+        )
 
     def _model(self) -> FusionModel:
         """A new model; with CLIP's image encoder, or as an earlier run left it, where ``start`` says so."""
@@ -51,11 +53,14 @@ class FusionTask(Task):
             raise InputError("model.vision", "got it beside start.clip", "CLIP's folder says what its encoder is like")
         return load_clip(start["clip"], self.config.allow_download, **settings).train()
 
-    def loss(self, network: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        config = self.config
-        windows = draw_windows(self.cache, config.batch, 1, rng, config.disturbance, config.loss.per_clip)
-        target = windows.target[:, 0]
-        embeddings = network(self.images(windows.source), self.poses(windows.keypoints[:, 0]), self.images(target))
+    def draw(self, rng: np.random.Generator) -> Batch:
+        return self.batches(rng)
+
+    def loss(self, network: nn.Module, drawn: Batch) -> tuple[Tensor, dict[str, float]]:
+        assert drawn.targets is not None
+        windows, target = drawn.windows, drawn.windows.target[:, 0]
+        pose = signed(drawn.poses[:, 0], self.device)
+        embeddings = network(self.placed(drawn.sources), pose, self.placed(drawn.targets[:, 0]))
         e_source, e_fusion, e_target = (e.float() for e in embeddings)
         same_target = self._same_scene(windows.clip, target)
         if self.config.loss.source_enhanced:
@@ -70,12 +75,6 @@ class FusionTask(Task):
             nearest = nn.functional.normalize(e_target, dim=-1) @ e_fusion.T
             hits = (nearest.argmax(1) == torch.arange(len(nearest), device=nearest.device)).float().mean()
         return loss, {"recall_at_1": float(hits)}
-
-    def poses(self, keypoints: np.ndarray) -> Tensor:
-        """(N, 133, 3) in frame pixels -> pose images (N, 3, H, W) in [-1, 1] on the canvas."""
-        points = self.on_canvas(keypoints)
-        images = torch.from_numpy(draw_clip(points[..., :2], points[..., 2], self.canvas, self.canvas)).to(self.device)
-        return images.permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
     def _same_scene(self, clip: np.ndarray, frames: np.ndarray) -> Tensor:
         """(B, B) bool: pairs of frames of one clip so close in time that they show nearly the same."""

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from signgen.data.pairs import Windows
+from signgen.data.batches import Batch
 from signgen.models.conditions import ImageLevel
-from signgen.pose_image.strokes import draw_clip
 from signgen.training.encoders import FrozenEncoders
 from signgen.training.task import Task, crop_batch
 
@@ -34,39 +33,39 @@ class Inputs:
 
 
 class InputMaker:
-    """Makes `Inputs` from windows of a frame cache.
+    """Makes `Inputs` from batches.
 
     Args:
-        task: gives frames and places on the canvas.
-        latents: (frames, C, h, w) of the whole cache.
+        task: says what the canvas is like.
         encoders: frozen encoders of source and pose.
         known: how many frames of a window may be given as rendered before.
     """
 
-    def __init__(self, task: Task, latents: np.ndarray, encoders: FrozenEncoders, known: int) -> None:
-        self.task, self.latents, self.encoders, self.known = task, latents, encoders, known
+    def __init__(self, task: Task, encoders: FrozenEncoders, known: int) -> None:
+        self.task, self.encoders, self.known = task, encoders, known
 
     def __call__(
-        self, windows: Windows, known_input: ImageLevel | None, rng: np.random.Generator, generator: torch.Generator
+        self, drawn: Batch, known_input: ImageLevel | None, generator: torch.Generator
     ) -> tuple[Inputs, int, Tensor]:
         """Conditions of a batch, the number of views of a window (source included), which are known (B, views)."""
-        batch, length = windows.target.shape
-        latents = self._stored(windows.target.ravel()).reshape(batch, length, *self.latents.shape[1:])
-        source = self._stored(windows.source)
-        keypoints = windows.keypoints
+        assert drawn.latents is not None
+        assert drawn.source_latents is not None
+        batch, length = drawn.windows.target.shape
+        latents, source = self._floats(drawn.latents), self._floats(drawn.source_latents)
+        poses = drawn.poses
         if length > 1:  # the source is the window's first view; its own pose is not part of the driving signal
             latents = torch.cat((source[:, None], latents), 1)
-            keypoints = np.concatenate((np.zeros_like(keypoints[:, :1]), keypoints), 1)
+            poses = np.concatenate((np.zeros_like(poses[:, :1]), poses), 1)
         views = latents.shape[1]
-        bits = self._known_bits(batch, views, rng)
+        bits = self._known_bits(batch, views, drawn.rng)
         if known_input is None:  # a denoiser without image-level condition generates every view
             bits, known, flag = torch.zeros_like(bits), None, None
         else:
             known, flag = known_input.known_views(_roughen(latents, generator), bits, source)
-        pose = self.poses(keypoints.reshape(-1, *keypoints.shape[2:]))
+        pose = self._pictures(poses.reshape(-1, *poses.shape[2:]))
         with torch.no_grad():
-            images = self.task.images(windows.source)
-            semantic = self.encoders.semantic(windows.source, images)
+            images = self.task.placed(drawn.sources)
+            semantic = self.encoders.semantic(images, drawn.tokens)
             fusion = self.encoders.fused(images, pose)
         return Inputs(latents.flatten(0, 1), source, semantic, fusion, pose, known, flag), views, bits
 
@@ -82,14 +81,13 @@ class InputMaker:
         crop = torch.from_numpy(boxes).float().to(self.task.device)
         return replace(inputs, pose=crop_batch(inputs.pose, corners, side), crop=crop, **small)
 
-    def poses(self, keypoints: np.ndarray) -> Tensor:
-        """(N, 133, 3) in frame pixels -> pose images (N, 3, H, W) in [0, 1] on the canvas."""
-        points, canvas = self.task.on_canvas(keypoints), self.task.canvas
-        images = torch.from_numpy(draw_clip(points[..., :2], points[..., 2], canvas, canvas)).to(self.task.device)
-        return images.permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=torch.channels_last)
+    def _pictures(self, images: np.ndarray) -> Tensor:
+        """uint8 (N, H, W, 3) -> (N, 3, H, W) in [0, 1]."""
+        moved = torch.from_numpy(images).to(self.task.device).permute(0, 3, 1, 2)
+        return moved.float().div(255).contiguous(memory_format=torch.channels_last)
 
-    def _stored(self, indices: np.ndarray) -> Tensor:
-        return torch.from_numpy(self.latents[indices].astype(np.float32)).to(self.task.device)
+    def _floats(self, stored: np.ndarray) -> Tensor:
+        return torch.from_numpy(stored.astype(np.float32)).to(self.task.device)
 
     def _known_bits(self, batch: int, views: int, rng: np.random.Generator) -> Tensor:
         """(B, views): the source, and mostly also the frames that were rendered before."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from signgen.data.cache import FrameCache
 from signgen.data.files import NpyWriter, whole_file
 from signgen.data.prepared import INDEX, Index, shard_files
 from signgen.data.rows import Rows, ShardedRows
-from signgen.models.canvas import canvas_padding
+from signgen.models.canvas import canvas_name
 
 DECODING = ("decoder.", "post_quant_conv.")  # parts of an autoencoder that latents do not depend on
 
@@ -30,11 +30,9 @@ def weights_key(module: nn.Module) -> str:
     return digest.hexdigest()[:12]
 
 
-def latents_name(vae: nn.Module, canvas: tuple[int, int], size: tuple[int, int]) -> str:
-    """What latents of these weights on a ``canvas`` (W, H) are called; plainly, where frames are only padded to it."""
-    left, right, top, bottom = canvas_padding(*size)
-    padded = (size[0] + left + right, size[1] + top + bottom)
-    return f"latents-{weights_key(vae)}" + ("" if canvas == padded else f"-{canvas[0]}x{canvas[1]}")
+def latents_name(vae: nn.Module, canvas: Sequence[int] | None, size: tuple[int, int]) -> str:
+    """What latents of these weights are called, of frames of ``size`` on the ``canvas`` of a configuration."""
+    return "-".join(filter(None, ("latents", weights_key(vae), canvas_name(*size, canvas))))
 
 
 @torch.inference_mode()
@@ -50,6 +48,7 @@ def latent_store(
     images: Callable[[np.ndarray], Tensor],
     vae: nn.Module,
     folder: Path,
+    canvas: Sequence[int] | None = None,
     batch: int = 32,
 ) -> Rows:
     """float16 (N, C, h, w), memory-mapped: what `signgen prepare` made, else computed on first use and kept.
@@ -57,12 +56,12 @@ def latent_store(
     Args:
         images: indices (n,) -> frames on the canvas (n, 3, H, W) in [-1, 1].
         folder: where the store lies, beside the frame cache.
+        canvas: of the configuration, on which ``images`` are.
 
     Raises:
         InputError: `signgen prepare` has not made all shards yet. RunError: the store cannot be written.
     """
-    height, width = images(np.arange(1)).shape[-2:]
-    name = latents_name(vae, (width, height), cache.size)
+    name = latents_name(vae, canvas, cache.size)
     if (folder / name).is_dir():
         index = Index.load(folder / INDEX)
         return ShardedRows(shard_files(folder / name, index), index.shards)

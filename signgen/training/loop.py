@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from accelerate import Accelerator, DistributedType
 from torch import nn
 
 from signgen import config as configuration
+from signgen.data.prefetch import made_ahead
 from signgen.errors import InputError, RunError
 from signgen.training import checkpoints
 from signgen.training.averages import averaged, is_sharded, make_average
@@ -160,11 +161,28 @@ class Session:
 
     def run(self, stopped: Callable[[], bool], advance: Callable[[int], None]) -> None:
         """Steps until they are done, the time is up, or a signal asks for an end; saves on the way and at the end."""
+        with self._batches() as batches:
+            self._run(batches, stopped, advance)
+        checkpoints.save(self.training, self.output)
+        self.log.line(last=True)
+        self.log.close()
+
+    def _batches(self) -> AbstractContextManager[Iterator[Any]]:
+        """What is left to be seen, part after part of step after step, made ahead."""
+        config, parts, process = self.config, self.config.optim.accumulate, self.accelerator.process_index
+
+        def draw(number: int) -> Any:
+            return self.task.draw(np.random.default_rng((config.seed, process, *divmod(number, parts))))
+
+        left = range(self.state.step * parts, config.steps * parts)
+        return made_ahead(draw, left, config.prefetch, config.loaders)
+
+    def _run(self, batches: Iterator[Any], stopped: Callable[[], bool], advance: Callable[[int], None]) -> None:
         config, state = self.config, self.state
         begun, before = time.monotonic(), state.seconds
         saved, end = begun, False
         while state.step < config.steps and not end:
-            broken = self._step()
+            broken = self._step(batches)
             state.step += 1
             advance(1)
             now = time.monotonic()
@@ -182,21 +200,18 @@ class Session:
             if due:
                 checkpoints.save(self.training, self.output)
                 saved = time.monotonic()
-        checkpoints.save(self.training, self.output)
-        self.log.line(last=True)
-        self.log.close()
 
-    def _step(self) -> bool:
+    def _step(self, batches: Iterator[Any]) -> bool:
         """One step of the optimizer; says whether its loss or its gradient is no finite number."""
         optim, accelerator = self.config.optim, self.accelerator
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(optim, self.state.step, self.config.steps)
         losses, sums, norm = 0.0, dict[str, float](), None
-        for part in range(optim.accumulate):
-            seed = (self.config.seed, accelerator.process_index, self.state.step, part)
+        for _ in range(optim.accumulate):
+            drawn = next(batches)
             with accelerator.accumulate(self.network):
                 with accelerator.autocast():
-                    loss, figures = self.task.loss(self.network, np.random.default_rng(seed))
+                    loss, figures = self.task.loss(self.network, drawn)
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     norm = accelerator.clip_grad_norm_(list(self.network.parameters()), optim.clip)

@@ -26,7 +26,7 @@ def run_stage(
     check_starts(config)
     state = PartialState(cpu=not torch.cuda.is_available())
     with state.main_process_first():  # one process builds the cache, the others open it
-        cache = open_data(config.data, cache_folder(config.data, config.cache))
+        cache = open_data(config.data, _folder(config), config.split)
 
     def make(resolved: TrainConfig, device: torch.device) -> Task:
         with state.main_process_first():  # likewise the latents
@@ -48,19 +48,23 @@ def make_task(config: TrainConfig, cache: FrameCache, device: torch.device) -> T
     if config.stage == "distill":
         from signgen.training.distillation import DistillTask
 
-        return DistillTask(config, cache, device, cache_folder(config.data, config.cache))
+        return DistillTask(config, cache, device, _folder(config))
     from signgen.training.denoiser import DenoiserTask
 
-    return DenoiserTask(config, cache, device, cache_folder(config.data, config.cache))
+    return DenoiserTask(config, cache, device, _folder(config))
 
 
-def cache_folder(data: str | Path, chosen: str | Path = "") -> Path:
+def _folder(config: TrainConfig) -> Path:
+    return cache_folder(config.data, config.cache, config.split)
+
+
+def cache_folder(data: str | Path, chosen: str | Path = "", split: str = "train") -> Path:
     """Where the frame cache of a data set lies: in the ``chosen`` folder, else beside its release tree.
 
     What `signgen prepare` wrote is its own cache, one folder a split.
     """
     if is_prepared(data):
-        return Path(data) / "train"
+        return Path(data) / split
     return Path(chosen) if chosen else Path(data) / "cache"
 
 

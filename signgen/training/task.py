@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from signgen.data.cache import FrameCache
-from signgen.models.canvas import fit_canvas, fit_frames, fit_points, fitted_size
+from signgen.models.canvas import canvas_size, fit_frames, fit_points
 from signgen.training.config import TrainConfig
 
 
@@ -21,13 +22,17 @@ class Task(ABC):
 
     def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device) -> None:
         self.config, self.cache, self.device = config, cache, device
-        left, right, top, bottom = fit_canvas(*cache.size, config.canvas).padding
-        width, height = fitted_size(*cache.size, config.canvas)
-        self.canvas = (width + left + right, height + top + bottom)
+        self.canvas = canvas_size(*cache.size, config.canvas)
 
     @abstractmethod
-    def loss(self, network: nn.Module, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        """The loss of one step, and figures for the log. ``network`` is ``trainable``, wrapped for its devices."""
+    def draw(self, rng: np.random.Generator) -> Any:
+        """What one step looks at. It is made ahead, in another thread: without a device, and random by ``rng`` alone,
+        which goes on in `loss`."""
+
+    @abstractmethod
+    def loss(self, network: nn.Module, drawn: Any) -> tuple[Tensor, dict[str, float]]:
+        """The loss of what `draw` gave, and figures for the log. ``network`` is ``trainable``, wrapped for its
+        devices."""
 
     @abstractmethod
     def sheet(self) -> np.ndarray | None:
@@ -39,13 +44,21 @@ class Task(ABC):
 
     def images(self, indices: np.ndarray) -> Tensor:
         """Frames ``indices`` (N,) on the canvas: float32 (N, 3, H, W) in [-1, 1], channels last."""
-        frames = torch.from_numpy(self.cache.frames[np.asarray(indices)]).to(self.device)
-        frames = frames.permute(0, 3, 1, 2).float().div(127.5).sub(1)
-        return fit_frames(frames, self.config.canvas).contiguous(memory_format=torch.channels_last)
+        return self.placed(self.cache.frames[np.asarray(indices)])
+
+    def placed(self, frames: np.ndarray) -> Tensor:
+        """uint8 (N, H, W, 3) of the data set on the canvas: float32 (N, 3, H', W') in [-1, 1], channels last."""
+        images = signed(frames, self.device)
+        return fit_frames(images, self.config.canvas).contiguous(memory_format=torch.channels_last)
 
     def on_canvas(self, keypoints: np.ndarray) -> np.ndarray:
         """Keypoints (..., 133, 3) moved from the frame to the canvas."""
         return fit_points(keypoints, *self.cache.size, self.config.canvas)
+
+
+def signed(images: np.ndarray, device: torch.device) -> Tensor:
+    """uint8 (N, H, W, 3) -> float32 (N, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
 def seeded(rng: np.random.Generator, device: torch.device) -> torch.Generator:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +12,17 @@ from signgen.data.cache import FrameCache
 from signgen.data.prepared import AGAIN
 from signgen.data.rows import ShardedRows
 from signgen.errors import InputError
+from signgen.models.canvas import canvas_name
 from signgen.training.latents import weights_key
 
 SHARD_SOURCES = 64  # source frames of a shard
 SOURCES = "frames.npy"
 
 
-def token_key(encoder: nn.Module, size: int, canvas: tuple[int, int]) -> str:
-    """What tokens depend on: the encoder's weights, the side of its square, the ``canvas`` (W, H) of the frames."""
-    return f"{weights_key(encoder)}-{size}-{canvas[0]}x{canvas[1]}"
+def token_key(encoder: nn.Module, side: int, canvas: Sequence[int] | None, size: tuple[int, int]) -> str:
+    """What tokens depend on: the encoder's weights, the ``side`` of its square, how frames of ``size`` lie on the
+    ``canvas`` of a configuration."""
+    return "-".join(filter(None, (weights_key(encoder), str(side), canvas_name(*size, canvas))))
 
 
 def token_folder(folder: Path, key: str) -> Path:
