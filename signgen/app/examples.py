@@ -22,7 +22,7 @@ class Example:
 
 
 EXAMPLES = (
-    Example("Weather, four seconds", "weather.pose", "alma"),
+    Example("Weather", "weather.pose", "alma"),
     Example("Fog at the border", "fog.npz", "dara"),
-    Example("A house in the rain", "house.npz", "femi"),
+    Example("House in the rain", "house.npz", "femi"),
 )

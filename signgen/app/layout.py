@@ -76,14 +76,17 @@ def _step(title: str, words: str) -> None:
 
 
 def _movement(parts: Parts, limits: Limits) -> list[gr.Button]:
-    _step("1. What is signed", "Take an example, which is rendered at once, or your own keypoints.")
+    _step(
+        "1. What is signed",
+        "An example is rendered at once. Or drop your own keypoints: one file, or all files of a clip.",
+    )
     with gr.Row(elem_classes="sg-examples"):
         examples = [
-            gr.Button(example.title, size="md", min_width=140, elem_id=f"example-{number}")
+            gr.Button(example.title, size="md", min_width=100, elem_id=f"example-{number}")
             for number, example in enumerate(EXAMPLES)
         ]
     parts["files"] = gr.File(
-        label=f"Keypoint file, or all files of one clip (up to {limits.keypoint_bytes // MIB} MiB)",
+        label=f"Keypoint file (up to {limits.keypoint_bytes // MIB} MiB)",
         file_count="multiple", height=140, elem_id="keypoints",
     )  # fmt: skip
     with gr.Accordion("If the file does not say it", open=False):
@@ -100,8 +103,11 @@ def _signer(parts: Parts, limits: Limits) -> None:
     _step("2. Who signs it", "Drawn people who come with signgen, or a picture of yours.")
     parts["signer"] = _picker()
     with gr.Accordion("Use a picture of your own", open=False):
+        gr.HTML(
+            '<div class="sg-step"><p>One person, upper body, facing the camera; of a video, the first frame.</p></div>'
+        )
         parts["picture"] = gr.File(
-            label=f"Picture of one person, upper body (up to {limits.picture_bytes // MIB} MiB), or a video",
+            label=f"Picture (up to {limits.picture_bytes // MIB} MiB) or video",
             file_types=["image", "video"], height=120, elem_id="picture",
         )  # fmt: skip
         parts["picture_keypoints"] = gr.File(label="Keypoints of the picture", height=100, elem_id="picture-keypoints")
