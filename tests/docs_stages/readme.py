@@ -37,7 +37,10 @@ STAGE = Stage(
         ("--source signer.png --align", "--source signer.png --source-keypoints signer.json --align"),
     ),
     not_run=(
-        ("python tools/make_showcase.py", "renders 300 frames, which takes minutes; tests/test_showcase.py runs it small"),
+        (
+            "python tools/make_showcase.py",
+            "renders 300 frames, which takes minutes; tests/test_showcase.py runs it small",
+        ),
         ("python benchmarks/phoenix14t.py", "renders 24 clips with eight systems, which takes hours"),
         ("cd runs/synth-phoenix", "compares what the benchmark rendered"),
         ("signgen synthesize data/synthetic/train", "trains all stages, which takes days"),
