@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from signgen.errors import InputError
 from signgen.extract import EstimatorSettings, ExtractSettings, extract, run
 from signgen.extract.estimator import Estimator, whole_frame
 from signgen.extract.people import choose, find_people, signing_box, windows
+from signgen.extract.sniff import is_footage
 from signgen.keypoints import read_keypoints
 
 WIDE, HIGH = 960, 420
@@ -243,3 +246,58 @@ def test_an_estimator_that_cannot_be_had_is_named(settings: EstimatorSettings, w
     with pytest.raises(InputError) as error:
         load_estimator(settings)
     assert words in str(error.value)
+
+
+# ---- render VIDEO ----------------------------------------------------------------------------------------------------
+
+
+def test_footage_is_told_from_keypoints_by_its_content(tmp_path: Path, lights: Lights) -> None:
+    clip = encode(tmp_path / "clip.mp4", moving(2))
+    place = folder(tmp_path / "frames", moving(2))
+    (tmp_path / "named.json").write_bytes(clip.read_bytes())
+    for name in ("clip.mp4", "frames", "named.json"):
+        assert is_footage(tmp_path / name)
+    for suffix in ("json", "pose", "npz"):
+        extract(place, tmp_path / f"points.{suffix}")
+        assert not is_footage(tmp_path / f"points.{suffix}")
+    (place / "images0001.json").write_text("[]")
+    for path in (place, tmp_path, tmp_path / "absent"):
+        assert not is_footage(path)
+
+
+def test_render_takes_a_video_and_extracts_first(
+    tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from signgen import rendering
+
+    clip = encode(tmp_path / "clip.mp4", moving(3), crf="1")
+    given: dict[str, Any] = {}
+
+    class Result(SimpleNamespace):
+        def as_dict(self) -> dict[str, Any]:
+            return {"output": str(self.output), "warnings": self.warnings}
+
+    def render(**options: Any) -> Result:
+        given.update(options)
+        return Result(output=options["output"], frames=3, width=1, height=1, fps=25, seconds=1.0,
+                      frames_per_second=3.0, manifest="m", warnings=["w"])  # fmt: skip
+
+    monkeypatch.setattr(rendering, "render", render)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["render", "clip.mp4", "--estimator", "mediapipe", "--json"])
+    report = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert (report["output"], report["extracted"]["estimator"]) == ("clip_rendered.mp4", "lights")
+    assert report["warnings"] == ["w"]
+    assert (len(given["keypoints"]), given["keypoints"].fps, given["keypoints"].size) == (3, 25, (260, 300))
+    before = clip.read_bytes()
+    for arguments, words in (
+        (["clip.mp4", "-o", "clip.mp4"], "clip.mp4: is the input"),
+        (["clip.mp4", "--clip", "a"], "--clip: got a with a video"),
+        (["points.json", "--estimator", "mediapipe"], "--estimator: is given for keypoints"),
+    ):
+        (tmp_path / "points.json").write_text("[]")
+        failed = CliRunner().invoke(main, ["render", *arguments])
+        assert failed.exit_code == 2
+        assert words in failed.stderr
+    assert clip.read_bytes() == before

@@ -66,12 +66,21 @@ class Guidance(click.ParamType):
 @click.option("--compile", is_flag=True, help="Compile torch's networks (CUDA graphs on a GPU); for long clips.")
 @click.option("--compare", type=click.Path(), help="A second video: source | pose | generated side by side.")
 @click.option("--original", type=click.Path(), help="The true video, shown in --compare too.")
+@click.option(
+    "--estimator",
+    type=click.Choice(["auto", "mmpose", "rtmlib", "mediapipe"]),
+    help="For a video in KEYPOINTS' place: what finds its keypoints, see `signgen extract`.",
+)
+@click.option("--estimator-weights", type=click.Path(), help="The estimator's local file of weights.")
 @common_options
-def command(as_json: bool, **options: Any) -> None:
+def command(as_json: bool, estimator: str | None, estimator_weights: str | None, **options: Any) -> None:
     """Render KEYPOINTS (a file, a folder, or - for standard input) as video of the source person signing.
+
+    KEYPOINTS may be a video too, or a folder of its frames: its keypoints are extracted first.
 
     The output has the frames, the size and the rate of the keypoints. OUT.json beside it says how it was made.
     """
+    from signgen.extract.sniff import is_footage
     from signgen.rendering import render
 
     for name in ("keypoints", "source_keypoints", "original"):
@@ -79,10 +88,19 @@ def command(as_json: bool, **options: Any) -> None:
             options[name] = existing_path(options[name])
     if options["original"] is not None and options["compare"] is None:
         raise InputError("--original", "is given without --compare", "add --compare OUT.mp4")
+    found: dict[str, Any] = {}
+    if options["keypoints"] != "-" and is_footage(options["keypoints"]):
+        from signgen.commands.from_video import extract_first
+
+        found = extract_first(options, estimator, estimator_weights)
+    elif estimator or estimator_weights:
+        raise InputError("--estimator", "is given for keypoints", "it is for a video; leave it out")
     with progress_to("render") as report:
         result = render(**options, progress=report)
     text = (
         f"{result.output}: {result.frames} frames of {result.width}x{result.height} at {result.fps:g} fps"
         f" in {result.seconds:.1f} s ({result.frames_per_second:.1f} frames/s); {result.manifest}"
     )
-    emit(result.as_dict(), as_json, text)
+    shown = {**result.as_dict(), **found}
+    shown["warnings"] = [*found.get("warnings", []), *result.warnings]
+    emit(shown, as_json, text)
