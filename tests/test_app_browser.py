@@ -1,0 +1,293 @@
+"""The page in a real browser: files are uploaded, rendered, played, fetched and scored, doors are tried.
+
+Needs Gradio, playwright and a Chromium, whose path may be given as SIGNGEN_CHROMIUM.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from signgen.app.examples import EXAMPLES
+from signgen.video import VideoWriter, probe
+
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+PHONE = {"width": 390, "height": 844}
+PATIENCE = 120_000  # ms after which a test gives up
+PART = 9  # frames rendered
+PLAYER = "document.querySelector('.sg-player').dataset"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> Iterator[str]:
+    """A server of its own, on a free port."""
+    for package in ("gradio", "playwright"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    if _chromium() is None:
+        pytest.skip("no Chromium found: set SIGNGEN_CHROMIUM to the path of one")
+    folder = tmp_path_factory.mktemp("app")
+    command = [sys.executable, "-m", "signgen", "app", "--port", "0", "--json", "--max-frames", "200"]
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as server:
+        line = server.stdout.readline()
+        if not line:
+            pytest.fail(f"the server did not start: {server.stderr.read()}")
+        yield json.loads(line)["url"]
+        server.terminate()
+        _, errors = server.communicate(timeout=60)
+    assert server.returncode == 0
+    assert "Traceback" not in errors, errors
+    assert list(folder.glob("signgen-*")) == []  # uploads and results are gone
+
+
+def _chromium() -> str | None:
+    return os.environ.get("SIGNGEN_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@pytest.fixture(scope="module")
+def browser(address) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=_chromium(), args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@contextmanager
+def opened(browser: Any, address: str, **options: Any) -> Iterator[Any]:
+    """The page, which must have asked nobody but its server and must have complained about nothing."""
+    with browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}) as context:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        asked: list[str] = []
+        complaints: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address)
+        page.wait_for_selector(".sg-player")
+        yield page
+        assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+        assert complaints == []
+
+
+@pytest.fixture
+def page(browser, address) -> Iterator[Any]:
+    with opened(browser, address) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def sample(shared) -> Path:
+    return shared / "data" / "wholebody133" / "derived_phoenix14t_86f_mmpose_inferencer.json"
+
+
+def until(page: Any, condition: str) -> None:
+    page.wait_for_function(condition, timeout=PATIENCE)
+
+
+def colours(page: Any, canvas: str) -> int:
+    """How many different colours a canvas of the player shows."""
+    return page.evaluate(
+        """name => {
+            const canvas = document.querySelector(`.sg-player [data-sg="${name}"]`);
+            const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+            return new Set(new Uint32Array(data.buffer)).size;
+        }""",
+        canvas,
+    )
+
+
+def upload(page: Any, field: str, *paths: Path) -> None:
+    page.set_input_files(f"#{field} input[type=file]", [str(path) for path in paths])
+
+
+def fetched(page: Any, button: str, folder: Path) -> Path:
+    with page.expect_download() as waiting:
+        page.click(f"#{button}")
+    path = folder / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    return path
+
+
+def test_uploaded_file_is_shown_rendered_played_and_fetched(page, sample, tmp_path):
+    upload(page, "keypoints", sample)
+    until(page, f"{PLAYER}.state === 'skeleton'")
+    assert "86 frames" in page.inner_text("#render-status")
+    assert colours(page, "pose") > 20
+    until(page, f"Number({PLAYER}.frame) > 2")  # it moves
+    assert page.inner_text("[data-sg=hint]") == "Press Render"
+
+    page.click("text=Options")
+    page.get_by_label("Part", exact=True).fill(f"10:{10 + PART}")
+    page.get_by_label("Bela").check(force=True)
+    page.click("#render")
+    until(page, f"Number({PLAYER}.rendered) > 0 && Number({PLAYER}.frame) > 1")
+    assert colours(page, "video") > 200
+    page.wait_for_selector("#results video", state="visible")
+    assert page.evaluate(f"[{PLAYER}.rendered, {PLAYER}.state]") == [str(PART), "whole"]
+    assert "This video is generated." in page.inner_text("#render-status")
+
+    page.evaluate("document.querySelector('#video video').play()")
+    until(page, "document.querySelector('#video video').currentTime > 0.05")
+    assert page.evaluate("document.querySelector('#video video').videoWidth") == 210
+
+    video, compare = fetched(page, "get-video", tmp_path), fetched(page, "get-compare", tmp_path)
+    assert (probe(video).frames, probe(video).size) == (PART, (210, 260))
+    assert (probe(compare).frames, probe(compare).size) == (PART, (630, 260))
+    text = fetched(page, "get-manifest", tmp_path).read_text()
+    manifest = json.loads(text)
+    assert (manifest["generated"], manifest["source"], manifest["output"]) == (True, "bela", video.name)
+    assert manifest["configuration"]["frames"] == [10, 10 + PART]
+    assert "signgen-app-" not in text
+    with zipfile.ZipFile(fetched(page, "get-poses", tmp_path)) as poses:
+        assert poses.namelist() == [f"images{number:04d}.png" for number in range(1, PART + 1)]
+
+
+def test_example_is_rendered_by_one_click_and_stopped_by_another(page):
+    page.click("#example-1")
+    until(page, f"Number({PLAYER}.rendered) > 0")
+    assert page.locator(f"#signer input[value={EXAMPLES[1].signer}]").is_checked()
+    assert page.is_disabled("#render")
+    page.click("#stop")
+    until(page, f"{PLAYER}.state === 'part'")
+    until(page, "document.querySelector('#render-status').innerText.startsWith('Stopped')")
+    assert page.is_enabled("#render")
+    assert not page.is_visible("#stop")
+    assert not page.is_visible("#results")
+
+
+def test_page_is_used_by_keyboard(page):
+    page.focus("#signer input[value=alma]")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#signer input[value=bela]").is_checked()
+    page.focus("#example-2")
+    page.keyboard.press("Enter")
+    until(page, f"Number({PLAYER}.rendered) > 1")
+    page.focus("[data-sg=play]")
+    page.keyboard.press("Space")
+    assert page.inner_text("[data-sg=play]") == "Play"
+    before = page.evaluate(f"{PLAYER}.frame")
+    page.focus("[data-sg=seek]")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(f"{PLAYER}.frame") == "1", before
+    page.click("#stop")
+
+
+def test_everything_has_a_name_for_screen_readers(page):
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, textarea, canvas, iframe, video")]
+            .filter(one => one.checkVisibility())
+            .filter(one => !(one.innerText || one.ariaLabel || one.title || one.labels?.length || one.closest("label")))
+            .map(one => one.outerHTML.slice(0, 120))"""
+    )
+    assert nameless == []
+
+
+def test_bad_file_is_one_clear_line(page, tmp_path):
+    bad = tmp_path / "notes.json"
+    bad.write_text('{"hello": 1}')
+    upload(page, "keypoints", bad)
+    words = page.wait_for_selector("#render-status [role=alert]").inner_text()
+    assert words.startswith("notes.json: JSON that is not keypoints")
+    assert "/" not in words.split(";")[0]
+    page.click("#render")
+    until(page, "document.querySelector('#render-status').innerText.includes('nothing is chosen yet')")
+
+
+def test_two_videos_are_scored(page, tmp_path):
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 255, (4, 64, 64, 3), dtype=np.uint8).repeat(2, axis=0)
+    for name, change in (("made.mp4", 30), ("true.mp4", 0)):
+        with VideoWriter(tmp_path / name, (64, 64), 25) as writer:
+            for frame in frames:
+                writer.write(np.clip(frame.astype(int) + change, 0, 255).astype(np.uint8))
+    page.get_by_role("tab", name="Score").click()
+    upload(page, "generated", tmp_path / "made.mp4")
+    upload(page, "reference", tmp_path / "true.mp4")
+    until(page, "document.querySelectorAll('#generated a, #reference a').length >= 2")
+    page.click("#score")
+    page.wait_for_selector(".sg-scores", state="visible")
+    assert "SSIM wang" in page.inner_text(".sg-scores")
+    report = page.frame_locator(".sg-report")
+    report.locator("#stage[data-drawn]").wait_for()
+    assert fetched(page, "get-report", tmp_path).read_text().startswith("<!")
+
+
+def test_fits_a_phone(browser, address):
+    with opened(browser, address, viewport=PHONE, has_touch=True, is_mobile=True) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        small = page.evaluate(
+            """() => [...document.querySelectorAll("#example-0, #render, [data-sg=play], #signer label")]
+                .filter(one => one.getBoundingClientRect().height < 40).map(one => one.outerHTML.slice(0, 80))"""
+        )
+        assert small == []
+
+
+# --- the doors --------------------------------------------------------------------------------------------------------
+
+
+def ask(address: str, path: str, data: object = None, **headers: str) -> tuple[int, str]:
+    """Status and text of an answer."""
+    body = None if data is None else json.dumps(data).encode()
+    request = urllib.request.Request(address + path, body, {"Content-Type": "application/json", **headers})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode("utf-8", "replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode("utf-8", "replace")
+
+
+def test_no_file_of_the_machine_is_served(address, tmp_path):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("top secret")
+    for path in (
+        f"gradio_api/file={secret}",
+        f"gradio_api/file=../{secret}",
+        f"live/{secret}",
+        f"report/..%2f{secret}",
+    ):
+        status, text = ask(address, path)
+        assert status in (403, 404), path
+        assert "top secret" not in text
+
+
+def test_no_file_of_the_machine_is_read(address, tmp_path):
+    """A made-up request that names a file that nobody uploaded."""
+    secret = tmp_path / "secret.json"
+    secret.write_text('{"version": 1.3, "people": []}')
+    config = json.loads(ask(address, "config")[1])
+    files = next(one["id"] for one in config["components"] if one["props"].get("elem_id") == "keypoints")
+    number, inputs = next((one["id"], one["inputs"]) for one in config["dependencies"] if one["inputs"][:1] == [files])
+    named = {"path": str(secret), "orig_name": "secret.json", "meta": {"_type": "gradio.FileData"}}
+    call = {"data": [[named], *[None] * (len(inputs) - 1)], "fn_index": number, "session_hash": "made-up"}
+    status, text = ask(address, "gradio_api/queue/join", call)
+    if status == 200:
+        status, text = ask(address, "gradio_api/queue/data?session_hash=made-up")
+        assert '"success":false' in text.replace(" ", "") or "no file that was sent" in text
+    assert "openpose" not in text
+
+
+def test_another_name_for_this_machine_is_refused(address):
+    assert ask(address, "", Host="evil.example")[0] == 421
+    assert ask(address, "gradio_api/info", Host="evil.example:80")[0] == 421
