@@ -1,0 +1,138 @@
+"""An outside judge of a model: MediaPipe, trained on real people, looks for the hands that the model was told to paint.
+
+    python benchmarks/extract_judge.py --limit 4 --sheet judge.png       # needs the extra mediapipe
+
+Held-out clips of drawn signers are rendered from their own first frame. MediaPipe Holistic then reads the true frames
+and the rendered ones as `signgen extract` does, and its points are compared with the driving keypoints. What it misses
+on true frames is its own limit (small hands, drawn skin); what it misses on rendered ones beyond that is the model's.
+A hand counts where the knuckle of the driving middle finger is confident; one on the other hand's place is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from drawn_clips import CACHE, KINDS, generate, held_out_clips, spread
+from PIL import Image, ImageDraw
+
+from signgen.errors import SignGenError
+from signgen.extract import EstimatorSettings
+from signgen.extract.estimator import Estimator, whole_frame
+from signgen.extract.loading import load_estimator
+from signgen.keypoints import Keypoints, read_keypoints
+from signgen.keypoints.skeleton import CONFIDENT, LEFT_HAND, LIMB_COLORS, LIMBS, RIGHT_HAND
+from signgen.pipeline import SignGenPipeline
+from signgen.video import read_frames
+
+HANDS = ((LEFT_HAND, RIGHT_HAND), (RIGHT_HAND, LEFT_HAND))  # a hand, and the one that it may be taken for
+KNUCKLE = 9  # of a hand's 21 points: the middle finger's first joint
+ARMS = slice(5, 11)  # shoulders, elbows, wrists
+ROWS = ("true frames", "rendered")
+
+
+class Tally:
+    """Distances between what was read and what was driven, over clips."""
+
+    def __init__(self) -> None:
+        self.hands: list[float] = []  # mean pixels over the 21 points of each hand that was found
+        self.arms: list[float] = []
+        self.wanted = self.swapped = 0
+
+    def add(self, read: np.ndarray, keypoints: Keypoints) -> None:
+        """Points (T,133,3) as an estimator gives them, and the clip of T frames that drove."""
+        for hand, other in HANDS:
+            for t in np.flatnonzero(keypoints.confidence[:, hand.start + KNUCKLE] >= CONFIDENT):
+                self.wanted += 1
+                if not read[t, hand, 2].all():
+                    continue
+                self.hands.append(_distance(read[t, hand], keypoints.xy[t, hand]))
+                self.swapped += self.hands[-1] > _distance(read[t, hand], keypoints.xy[t, other])
+        sure = (read[:, ARMS, 2] >= CONFIDENT) & (keypoints.confidence[:, ARMS] >= CONFIDENT)
+        self.arms += np.linalg.norm(read[:, ARMS, :2] - keypoints.xy[:, ARMS], axis=-1)[sure].tolist()
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, and pixels with a digit too many; None where nothing was found."""
+        pixels = np.array(self.hands)
+        return {
+            "hands": self.wanted,
+            "found": round(len(pixels) / max(self.wanted, 1), 4),
+            "mean_px": round(float(pixels.mean()), 2) if len(pixels) else None,
+            "median_px": round(float(np.median(pixels)), 2) if len(pixels) else None,
+            "within_8_px": round(float((pixels <= 8).mean()), 4) if len(pixels) else None,
+            "nearer_to_the_other_hand": self.swapped,
+            "arms_px": round(float(np.mean(self.arms)), 2) if self.arms else None,
+        }
+
+
+def _distance(read: np.ndarray, place: np.ndarray) -> float:
+    return float(np.linalg.norm(read[:, :2] - place, axis=-1).mean())
+
+
+def looked_at(estimator: Estimator, frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The frames (T,H,W,3), and the points (T,133,3) that the estimator finds in them as a video."""
+    stack = np.stack(list(frames))
+    return stack, estimator.look(stack, whole_frame(stack.shape[2], stack.shape[1]), follows=False)
+
+
+def picture(frame: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """A frame with the points that were read from it, three times as large."""
+    image = Image.fromarray(frame).resize((frame.shape[1] * 3, frame.shape[0] * 3))
+    draw = ImageDraw.Draw(image)
+    for (a, b), color in zip(LIMBS, LIMB_COLORS, strict=True):
+        if min(points[a, 2], points[b, 2]) >= CONFIDENT:
+            draw.line([tuple((points[a, :2] + 0.5) * 3), tuple((points[b, :2] + 0.5) * 3)], fill=color, width=2)
+    return np.asarray(image)
+
+
+@click.command(help=__doc__)
+@click.option("--limit", default=4, show_default=True, type=click.IntRange(1), help="clips of each kind")
+@click.option("--most", default=60, show_default=True, type=click.IntRange(1), help="frames of a clip")
+@click.option("--of", default=12, show_default=True, type=click.IntRange(1), help="they are taken evenly from as many")
+@click.option("--cache", default=CACHE, type=click.Path(path_type=Path), show_default=True)
+@click.option("--model", default="mini", show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--json", "json_path", type=click.Path(path_type=Path))
+@click.option("--sheet", type=click.Path(path_type=Path), help="true and rendered frames with what was read")
+def main(
+    limit: int, most: int, of: int, cache: Path, model: str, seed: int, json_path: Path | None, sheet: Path | None
+) -> None:  # fmt: skip
+    estimator = load_estimator(EstimatorSettings("mediapipe"))
+    pipeline = SignGenPipeline.from_pretrained(model)
+    results: dict[str, Any] = {"model": model, "judge": estimator.signature, "seed": seed}
+    rows: list[np.ndarray] = []
+    for kind in KINDS:
+        tallies = {name: Tally() for name in ROWS}
+        for clip in spread(held_out_clips(kind, None, cache, of, seed), limit):
+            keypoints = read_keypoints(clip.keypoints).keypoints[:most]
+            true = np.stack(list(islice(read_frames(clip.folder), len(keypoints))))
+            made = {"true frames": true, "rendered": generate(pipeline, true[0], keypoints, seed=seed)}
+            pictures = []
+            for name, frames in made.items():
+                stack, read = looked_at(estimator, islice(frames, 1, None))  # the first is the source itself
+                tallies[name].add(read, keypoints[1:])
+                middle = len(stack) // 2
+                pictures.append(picture(stack[middle], read[middle]))
+            rows.append(np.concatenate(pictures, 1))
+            print(f"{kind} signers: {clip.name}", file=sys.stderr)
+        results[kind] = {name: tally.summary() for name, tally in tallies.items()}
+    print(json.dumps(results, indent=1))
+    if json_path:
+        json_path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if sheet:
+        half = (len(rows) + 1) // 2
+        rows += [np.zeros_like(rows[0])] * (2 * half - len(rows))
+        Image.fromarray(np.concatenate([np.concatenate(rows[:half]), np.concatenate(rows[half:])], 1)).save(sheet)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SignGenError as problem:
+        sys.exit(f"error: {problem}")
