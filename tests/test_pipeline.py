@@ -104,7 +104,7 @@ def test_equal_guidance_weights_need_no_middle_branch(pipeline, source):
 def test_a_saved_pipeline_is_the_same(pipeline, source, tmp_path):
     pipeline.save_pretrained(tmp_path / "model")
     files = {path.suffix for path in (tmp_path / "model").rglob("*") if path.is_file()}
-    assert files == {".json", ".safetensors"}
+    assert files == {".json", ".safetensors", ".md"}
     loaded = SignGenPipeline.from_pretrained(tmp_path / "model", dtype="float32", device="cpu")
     again = loaded(loaded.encode_source(picture()), poses(3), [0, 1, 2], num_inference_steps=2)
     assert apart(again.frames, pipeline(source, poses(3), [0, 1, 2], num_inference_steps=2).frames) <= 1

@@ -14,14 +14,17 @@ from torch import Tensor
 
 from signgen.diffusion.guidance import evaluations_per_step, guided
 from signgen.diffusion.noise import frame_noise, step_noise
-from signgen.diffusion.parametrisation import add_noise
 from signgen.diffusion.sampling import sample, schedule
 from signgen.errors import InputError
 from signgen.models import autoencoder, denoiser, fusion
 from signgen.models.canvas import canvas_padding, to_canvas
 from signgen.models.semantic import semantic_tokens
+from signgen.pipeline.callbacks import TENSORS, Interrupted, StepEnd, on_step_end, tensor_inputs
 from signgen.pipeline.engine import Engine, TorchEngine, pixels
 from signgen.pipeline.loading import choose_device, choose_dtype, model_folder, no_bars
+from signgen.pipeline.offload import bring
+from signgen.pipeline.schedulers import check_scheduler, meaning, noised
+from signgen.pipeline.tools import DiffusersTools
 from signgen.pipeline.window import SourceConditions, WindowConditions, WindowOutput
 
 COMPONENTS = (autoencoder, denoiser, fusion)  # diffusers loads classes only of modules that are imported already
@@ -29,7 +32,7 @@ _SOURCE = 2**62  # keys the noise of the source's view; no clip is that long
 _MODULES = ("vae", "denoiser", "fusion", "image_encoder")
 
 
-class SignGenPipeline(DiffusionPipeline):
+class SignGenPipeline(DiffusersTools, DiffusionPipeline):
     """Source conditions and pose images of a window in, frames out.
 
     Args:
@@ -48,6 +51,7 @@ class SignGenPipeline(DiffusionPipeline):
 
     model_cpu_offload_seq = "fusion->image_encoder->denoiser->vae"
     _optional_components = ["fusion", "image_encoder"]
+    _callback_tensor_inputs = list(TENSORS)
 
     def __init__(
         self,
@@ -76,6 +80,8 @@ class SignGenPipeline(DiffusionPipeline):
             guidance=list(guidance), window=window, overlap=overlap, image_encoder_size=image_encoder_size,
         )  # fmt: skip
         self.name = "unnamed"
+        self._interrupt, self._steps_done_of, self._weights = False, 0, tuple(guidance)
+        self._learned = meaning(scheduler)  # what another scheduler must agree with
         self.engine: Engine = TorchEngine(self)
         self._folder: Path | None = None
 
@@ -126,10 +132,6 @@ class SignGenPipeline(DiffusionPipeline):
         self.denoiser.set_attention("sdpa")
         self.set_progress_bar_config(disable=True)
         return self
-
-    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
-        """Writes the folder that `from_pretrained` reads; safetensors only."""
-        super().save_pretrained(str(save_directory), **{**kwargs, "safe_serialization": True})
 
     @property
     def folder(self) -> Path | None:
@@ -185,25 +187,29 @@ class SignGenPipeline(DiffusionPipeline):
             pose: uint8 (H', W', 3), of `canvas_size`: the source person's own pose; black if None. Only models with
                 ``source_pose`` look at it.
         """
+        self.forget()
         canvas = to_canvas(pixels(image[None], self.device).mul(2).sub(1)).to(self.dtype)  # (1, 3, H', W')
+        bring(self, "vae")
         latents = self.vae.encode(canvas).latent_dist.mode() * self.vae.config.scaling_factor  # (1, C, h, w)
+        encoder = self.denoiser.source_encoder
+        semantic = None if encoder.semantic is None else self._semantic(canvas)
+        bring(self, "fusion")
+        embedding = None if self.denoiser.config.fusion_dim is None else self.fusion.encode(canvas)
+        bring(self, "denoiser")
         own_pose = None
         if self.denoiser.config.source_pose:
             drawn = pixels(self._black(1) if pose is None else pose[None], self.device)
             own_pose = self.denoiser.encode_pose(drawn.to(self.dtype))
-        encoder = self.denoiser.source_encoder
-        tokens = self.denoiser.encode_source(
-            None if encoder.semantic is None else self._semantic(canvas),
-            None if encoder.patch is None else latents,
-            own_pose,
-        )  # (1, L, D)
-        embedding = None if self.denoiser.config.fusion_dim is None else self.fusion.encode(canvas)
+        patches = None if encoder.patch is None else latents
+        tokens = self.denoiser.encode_source(semantic, patches, own_pose)  # (1, L, D)
         return SourceConditions(latents.float(), tokens, embedding)
 
     def _semantic(self, canvas: Tensor) -> Tensor:
         """Semantic tokens (1, L, Ds) of the source on the canvas (1, 3, H', W') in [-1, 1]."""
         if self.image_encoder is None:
+            bring(self, "fusion")
             return self.fusion.tokens(canvas)
+        bring(self, "image_encoder")
         return semantic_tokens(self.image_encoder, canvas, self.config.image_encoder_size)
 
     # -- one window ------------------------------------------------------------------------------------------------
@@ -218,6 +224,8 @@ class SignGenPipeline(DiffusionPipeline):
         num_inference_steps: int | None = None,
         guidance_scale: Sequence[float] | None = None,
         seed: int = 0,
+        callback_on_step_end: StepEnd | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = TENSORS,
     ) -> WindowOutput:
         """Renders the new frames of one window.
 
@@ -229,12 +237,18 @@ class SignGenPipeline(DiffusionPipeline):
             num_inference_steps: sampling steps; None: the model's own.
             guidance_scale: w1, w2 of FPDM's eq. 12; None: the model's own.
             seed: of the noise.
+            callback_on_step_end: called as ``callback(pipeline, step, timestep, tensors)`` after each step; what it
+                returns for ``latents`` (V, C, h, w) is gone on with. It may set ``pipeline._interrupt``.
+            callback_on_step_end_tensor_inputs: the tensors it gets.
         """
         # 1. Check what came in.
         if len(poses) != len(known_latents) + len(frame_indices) or not len(frame_indices):
             got = f"{len(poses)} poses for {len(known_latents)} known and {len(frame_indices)} new frames"
             raise InputError("window", got, "give one pose per frame and at least one new frame")
-        w1, w2 = guidance_scale or self.config.guidance
+        check_scheduler(self.scheduler, self._learned)
+        wanted = tensor_inputs(callback_on_step_end, callback_on_step_end_tensor_inputs)
+        w1, w2 = self._weights = tuple(guidance_scale or self.config.guidance)
+        source = source.to(self.device, self.dtype)
         # 2. Conditions of all views.
         conditions = self.window_conditions(source, poses, known_latents)
         views = len(conditions.bits)
@@ -244,16 +258,25 @@ class SignGenPipeline(DiffusionPipeline):
         noise = frame_noise(seed, numbers, shape, device=self.device)  # (V, C, h, w)
         # 4. Sample.
         timesteps = schedule(self.scheduler, num_inference_steps or self.config.steps, self.device)
-        latents = sample(
-            self._denoise(conditions, noise, w1, w2),
-            noise,
-            self.scheduler,
-            timesteps,
-            noises=lambda step: step_noise(seed, numbers, step, shape, device=self.device),
-        )[-len(frame_indices) :]
+        self._interrupt, self._steps_done_of = False, len(timesteps)
+        after = on_step_end(self, callback_on_step_end, wanted, timesteps)
+        counted = _Counted(self._denoise(conditions, noise, w1, w2))
+        try:
+            latents = sample(
+                counted,
+                noise,
+                self.scheduler,
+                timesteps,
+                noises=lambda step: step_noise(seed, numbers, step, shape, device=self.device),
+                on_step=after,
+            )
+        except Interrupted as stopped:
+            latents = stopped.latents
+        latents = latents[-len(frame_indices) :]
         # 5. Decode the new frames.
         frames = self.decode(latents)
-        return WindowOutput(frames, latents, len(timesteps) * views * evaluations_per_step(w1, w2))
+        self.maybe_free_model_hooks()
+        return WindowOutput(frames, latents, counted.calls * views * evaluations_per_step(w1, w2))
 
     def window_conditions(
         self, source: SourceConditions, poses: np.ndarray, known_latents: Sequence[Tensor]
@@ -272,6 +295,7 @@ class SignGenPipeline(DiffusionPipeline):
         known = flag = None
         if self.denoiser.known_input is not None:
             known, flag = self.denoiser.known_input.known_views(clean[None], bits[None], source.latents)
+        bring(self, "denoiser", "fusion")
         features, fusion = self.engine.conditions(poses, source.embedding)
         return WindowConditions(features, source.tokens, fusion, known, flag, clean, bits.to(self.device))
 
@@ -280,18 +304,30 @@ class SignGenPipeline(DiffusionPipeline):
         bits = conditions.bits[:, None, None, None]
 
         def denoise(latents: Tensor, timestep: Tensor) -> Tensor:
-            noisy = torch.where(bits, add_noise(self.scheduler, conditions.clean, noise, timestep), latents)
+            noisy = torch.where(bits, noised(self.scheduler, conditions.clean, noise, timestep), latents)
             return guided(lambda name: self.engine.denoise(noisy, timestep, conditions.branch(name)), w1, w2)
 
         return denoise
 
     def decode(self, latents: Tensor) -> np.ndarray:
         """(N, C, h, w) -> uint8 (N, H, W, 3)."""
+        bring(self, "vae")
         return self.engine.frames(latents)
 
     def _black(self, count: int) -> np.ndarray:
         width, height = self.canvas_size
         return np.zeros((count, height, width, 3), np.uint8)
+
+
+class _Counted:
+    """A denoiser that counts how often it is called; some solvers call it more than once a step."""
+
+    def __init__(self, denoise: Any) -> None:
+        self.denoise, self.calls = denoise, 0
+
+    def __call__(self, latents: Tensor, timestep: Tensor) -> Tensor:
+        self.calls += 1
+        return self.denoise(latents, timestep)
 
 
 def _noise_indices(known: int, frame_indices: Sequence[int]) -> list[int]:

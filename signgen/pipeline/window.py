@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
@@ -22,6 +23,14 @@ class SourceConditions:
     latents: Tensor
     tokens: Tensor
     embedding: Tensor | None
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> SourceConditions:
+        """The same for a pipeline that was moved since.
+
+        The tokens keep their numbers, and stay the very same tensor where they can: what is kept for them stays valid.
+        """
+        embedding = None if self.embedding is None else self.embedding.to(device, dtype)
+        return SourceConditions(self.latents.to(device), self.tokens.to(device), embedding)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,107 @@
+"""What diffusers' users expect of any pipeline: moving, offloading, other attention, callbacks, saving, the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+
+from signgen.models.attention import ContextMemory
+from signgen.pipeline.card import put_card
+from signgen.pipeline.offload import target
+
+if TYPE_CHECKING:
+    from signgen.models.denoiser import Denoiser
+    from signgen.pipeline.engine import Engine
+
+_UPLOAD = ("repo_id", "private", "token", "commit_message", "create_pr")
+
+
+class DiffusersTools:
+    """Stands before diffusers' `DiffusionPipeline` among the bases of `SignGenPipeline`."""
+
+    denoiser: Denoiser
+    engine: Engine
+    _interrupt: bool
+    _steps_done_of: int
+    _weights: tuple[float, ...]
+
+    # -- where and in what it computes -----------------------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks compute; while offloaded that is not where they rest."""
+        return target(self) or super().device  # type: ignore[misc]
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """As diffusers' `to`, for device and dtype. What was kept of earlier computations is forgotten."""
+        moved = super().to(*args, **kwargs)  # type: ignore[misc]
+        moved.forget()
+        return moved
+
+    def forget(self) -> None:
+        """Drops keys and values kept for a source: to be called after the weights were changed in any way."""
+        memory = getattr(getattr(self, "engine", None), "memory", None)
+        if isinstance(memory, ContextMemory):
+            self.engine.memory = ContextMemory(memory.keep, memory.skip_empty)  # type: ignore[attr-defined]
+
+    def enable_xformers_memory_efficient_attention(self, attention_op: Any = None) -> None:
+        """The denoiser's attention through xformers. InputError where it is not installed."""
+        from signgen.pipeline.xformers import use_xformers
+
+        use_xformers(self.denoiser, attention_op)
+
+    def disable_xformers_memory_efficient_attention(self) -> None:
+        """Back to torch's own fused attention."""
+        self.denoiser.set_attention("sdpa")
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether a callback has set ``_interrupt``: sampling stops after the step, what is there is decoded."""
+        return self._interrupt
+
+    @property
+    def num_timesteps(self) -> int:
+        """Steps of the current or last call."""
+        return self._steps_done_of
+
+    @property
+    def guidance_scale(self) -> tuple[float, ...]:
+        """w1 and w2 of the current or last call."""
+        return self._weights
+
+    # -- saving ----------------------------------------------------------------------------------------------------
+
+    def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False, **kwargs: Any) -> None:
+        """Writes the folder that `from_pretrained` reads: safetensors only, with a model card (README.md).
+
+        Args:
+            push_to_hub: upload it as well; ``repo_id``, ``private``, ``token``, ``commit_message`` and ``create_pr``
+                are then those of `push_to_hub`.
+        """
+        upload = {key: kwargs.pop(key) for key in _UPLOAD if key in kwargs}
+        super().save_pretrained(str(save_directory), **{**kwargs, "safe_serialization": True})  # type: ignore[misc]
+        put_card(self, Path(save_directory))
+        if push_to_hub:
+            self._upload(Path(save_directory), **{"repo_id": Path(save_directory).name, **upload})
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> Any:
+        """Uploads the folder that `save_pretrained` writes, its card included, to a repository of the hub.
+
+        Args:
+            repo_id: ``user/name``.
+            **options: ``private``, ``token``, ``commit_message``, ``create_pr`` as diffusers has them; others are
+                given to `save_pretrained`.
+        """
+        upload = {key: options.pop(key) for key in _UPLOAD if key in options}
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder, **options)
+            return self._upload(Path(folder), repo_id, **upload)
+
+    def _upload(self, folder: Path, repo_id: str, private: bool | None = None, token: Any = None, **how: Any) -> Any:
+        from huggingface_hub import create_repo
+
+        repository = create_repo(repo_id, private=private, token=token, exist_ok=True).repo_id
+        return self._upload_folder(str(folder), repository, token=token, **how)
