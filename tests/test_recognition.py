@@ -17,9 +17,9 @@ from signgen.recognition.decoding import beam_search, best_path
 from signgen.recognition.frames import shrink, small_frames, stride_of
 from signgen.recognition.network import GlossNetwork, NetworkSize
 from signgen.recognition.recogniser import WEIGHTS
-from signgen.recognition.samples import Sample, Samples, spans_of
+from signgen.recognition.samples import Sample, Samples, drawn_by, spans_of
 from signgen.recognition.training import Schedule, Training
-from signgen.synthetic.dataset import Plan, draw_clip, pick_signers
+from signgen.synthetic.dataset import VERSION, Plan, draw_clip, pick_signers
 from signgen.synthetic.lexicon import glosses
 
 TINY = NetworkSize(32, 32, (8, 8, 8), 4, 16, 8)
@@ -224,3 +224,11 @@ def test_the_shipped_recogniser_reads_drawn_sentences_that_it_was_not_trained_on
     heard = [recogniser.recognise(image for image, _ in draw_clip(plan, index)) for index in clips]
     right, chance = word_error_rate(said, heard), word_error_rate([*said[1:], said[0]], heard)
     assert right.errors <= chance.errors - right.words / 3  # a third of the words more than in somebody else's sentence
+
+
+def test_only_an_invented_set_says_when_its_signs_begin(tmp_path: Path) -> None:
+    plan = {"seed": 3, "split": "train", "signers": ["s01"], "frames": [42, 42], "size": [210, 260], "version": VERSION}
+    for more, known in (({}, True), ({"motion": ["clip.pose"]}, False), ({"version": VERSION - 1}, False)):
+        (tmp_path / "synthetic.json").write_text(json.dumps({"splits": {"train": {"settings": plan | more}}}))
+        assert (drawn_by(tmp_path, "train") is not None) == known
+        assert drawn_by(tmp_path, "dev") is None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -110,10 +110,10 @@ def drawn_by(root: Path, split: str) -> Plan | None:
     if not path.is_file():
         return None
     settings = json.loads(path.read_text(encoding="utf-8"))["splits"].get(split, {}).get("settings", {})
-    if settings.pop("version", None) != VERSION:
-        return None
-    fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
-    return Plan(**fields)
+    if settings.pop("version", None) != VERSION or not set(settings) <= {field.name for field in fields(Plan)}:
+        return None  # drawn otherwise, or from files of motion, which do not say when a sign begins
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
+    return Plan(**values)
 
 
 def spans_of(plan: Plan, index: int, first: int) -> Spans:
