@@ -47,14 +47,16 @@ def address(tmp_path_factory) -> Iterator[str]:
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as server:
-        line = server.stdout.readline()
-        if not line:
-            pytest.fail(f"the server did not start: {server.stderr.read()}")
-        yield json.loads(line)["url"]
-        server.terminate()
-        _, errors = server.communicate(timeout=60)
+        try:
+            line = server.stdout.readline()
+            if not line:
+                pytest.fail(f"the server did not start: {server.stderr.read()}")
+            yield json.loads(line)["url"]
+        finally:
+            server.terminate()
+            _, errors = server.communicate(timeout=60)
     assert server.returncode == 0
-    assert "Traceback" not in errors, errors
+    assert f"signgen{os.sep}app{os.sep}" not in errors, errors  # no callback of ours failed
     assert list(folder.glob("signgen-*")) == []  # uploads and results are gone
 
 
@@ -282,10 +284,10 @@ def test_no_file_of_the_machine_is_read(address, tmp_path):
     named = {"path": str(secret), "orig_name": "secret.json", "meta": {"_type": "gradio.FileData"}}
     call = {"data": [[named], *[None] * (len(inputs) - 1)], "fn_index": number, "session_hash": "made-up"}
     status, text = ask(address, "gradio_api/queue/join", call)
-    if status == 200:
-        status, text = ask(address, "gradio_api/queue/data?session_hash=made-up")
-        assert '"success":false' in text.replace(" ", "") or "no file that was sent" in text
-    assert "openpose" not in text
+    if status == 200:  # the queue takes it, the call must fail before any callback sees the path
+        text = ask(address, "gradio_api/queue/data?session_hash=made-up")[1]
+        assert '"success":false' in text.replace(" ", "")
+    assert "keypoint" not in text
 
 
 def test_another_name_for_this_machine_is_refused(address):

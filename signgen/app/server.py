@@ -131,9 +131,10 @@ def build_application(context: Context, local: bool) -> Any:
 
     application = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     _add_routes(application, context)
+    page = build_page(context)
     gr.mount_gradio_app(
         application,
-        build_page(context),
+        page,
         path="/",
         footer_links=[],
         run_history=False,
@@ -147,6 +148,9 @@ def build_application(context: Context, local: bool) -> Any:
         css=asset("page.css"),
         favicon_path=str(Path(__file__).parent / "assets" / "icon.png"),
     )
+    # Gradio refuses paths that nobody uploaded only once its own launch() has run, which a mounted page never does:
+    # without this a made-up request has any file of the machine copied among the uploads and read.
+    page.has_launched = True
     return Doors(application, local)
 
 
