@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from importlib import metadata
 from pathlib import Path
@@ -75,6 +76,9 @@ def test_the_machine_is_described_and_what_is_needed_decides_the_exit_code(
     assert words.startswith("error: doctor: 1 missing")
     assert {"device", "dtype", "attention", "models"} <= set(result["machine"])
     assert "mini" in result["machine"]["models"]
+    assert ".mp4 libx264" in result["machine"]["encoders"]
+    assert "missing" not in result["machine"]["encoders"]
+    assert result["machine"]["clip"]["most_disk_mb"] == 164
     monkeypatch.setattr(metadata, "requires", lambda name: ["torch>=2"])
     code, result, words = _doctor()
     assert (code, result["missing"], words) == (0, 0, "")
@@ -111,6 +115,40 @@ def test_what_is_here_is_said_to_be_here(asks: None, no_cache: Path, tmp_path: P
     assert command.endswith(f"--local-dir {tmp_path / 'clip'}")
 
 
+def test_weights_are_told_by_the_hash_that_manifests_have(tmp_path: Path) -> None:
+    import shutil
+
+    from signgen.doctor import packaged_weights
+    from signgen.pipeline.loading import PACKAGED
+
+    shutil.copytree(PACKAGED / "mini", tmp_path / "mini")
+    (tmp_path / "empty").mkdir()
+    (found,) = packaged_weights(tmp_path)
+    assert found == next(part for part in packaged_weights() if part.name == "mini")
+    files = sorted((tmp_path / "mini").rglob("*.safetensors"))
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.relative_to(tmp_path / "mini").as_posix().encode() + path.read_bytes())
+    assert found.sha256 == digest.hexdigest()
+    assert found.megabytes == round(sum(path.stat().st_size for path in files) / 1e6, 1)
+    files[0].write_bytes(files[0].read_bytes()[:-1] + b"?")
+    assert packaged_weights(tmp_path)[0].sha256 != found.sha256
+
+
+def test_optional_packages_are_there_as_a_whole_or_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from signgen.doctor import optional
+
+    there = {"mmpose": "1.3.2", "mmengine": "0.10.7", "mmcv": "2.1.0", "openvino": "2026.4", "gradio": "6.31"}
+    monkeypatch.setattr(optional, "_version", there.get)
+    found = {package.name: package for package in optional.optional_packages()}
+    assert found["mmpose"].found == "1.3.2", "the full mmcv does for mmcv-lite"
+    assert found["gradio"].found == "6.31"
+    assert (found["openvino"].found, found["openvino"].missing) == (None, ("nncf",))
+    assert found["openvino"].command == 'pip install "signgen[cpu]"'
+    assert "--no-deps mediapipe==" in found["mediapipe"].command
+    assert {"rtmlib", "ray", "anny", "xformers", "tensorboard"} <= set(found)
+
+
 @pytest.mark.parametrize("arguments", [["--config", "nowhere.yaml"], ["--set", "steps=1"]])
 def test_bad_usage_is_one_line(arguments: list[str]) -> None:
     code, result, words = _doctor(*arguments)
@@ -122,6 +160,9 @@ def test_bad_usage_is_one_line(arguments: list[str]) -> None:
 def test_the_text_has_a_line_for_each_thing(asks: None, no_cache: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["doctor", "--config", str(PRESETS / "fusion.yaml"), "--set", f"data={tmp_path}"])
     assert "numpy: " in done.stdout
+    assert "optional             ray, for signgen augment on a cluster: " in done.stdout
+    assert "mini                 " in done.stdout
+    assert "frames of 210x260: 674 MB of memory" in done.stdout
     assert (
         "start.clip           CLIP ViT-L/14, openai/clip-vit-large-patch14: missing (1.7 GB); hf download"
         in done.stdout

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 GIGABYTE = 10**9
+CLIP_FRAMES, FRAME = 1000, (210, 260)  # a long clip of PHOENIX14T
+MEMORY_MB = 674  # peak of rendering 860 frames with mini on a CPU; 86 frames: 672 (benchmarks/render_speed.py)
+ENCODERS = {"libx264": ".mp4", "libvpx-vp9": ".webm"}  # what signgen writes with, and what it writes
 
 
 def describe_machine(folder: str | Path = ".") -> dict[str, Any]:
@@ -30,6 +33,8 @@ def describe_machine(folder: str | Path = ".") -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "memory_gb": _memory(),
         "disk_free_gb": round(shutil.disk_usage(folder).free / GIGABYTE, 1),
+        "encoders": _encoders(),
+        "clip": _clip(),
         "models": sorted(path.parent.name for path in PACKAGED.glob("*/model_index.json")),
         "hub_cache": _hub_cache(),
     }
@@ -67,7 +72,7 @@ def _device_memory(device: Any) -> float | None:
 
 
 def _attention(device: Any) -> str:
-    """What renders use; torch chooses among its kernels by shape and numbers."""
+    """What renders use; torch chooses its kernel by shape and numbers. xformers is used where it is asked for."""
     import torch
 
     if device.type != "cuda":
@@ -79,6 +84,28 @@ def _attention(device: Any) -> str:
     }
     names = ", ".join(name for name, on in kernels.items() if on) or "math"
     return f"torch scaled_dot_product_attention ({names})"
+
+
+def _encoders() -> str:
+    """The ffmpeg that writes videos, and which of the encoders that signgen asks for it has."""
+    import subprocess
+
+    import imageio_ffmpeg
+
+    try:
+        program = imageio_ffmpeg.get_ffmpeg_exe()
+        listed = subprocess.run([program, "-hide_banner", "-encoders"], capture_output=True, text=True, timeout=30)
+    except (RuntimeError, OSError, subprocess.TimeoutExpired):
+        return "no ffmpeg: only PNG frames can be written; pip install imageio-ffmpeg"
+    words = listed.stdout.split()
+    states = [f"{kind} {name}{'' if name in words else ' is missing'}" for name, kind in ENCODERS.items()]
+    return f"ffmpeg {imageio_ffmpeg.get_ffmpeg_version()}: {', '.join(states)}"
+
+
+def _clip() -> dict[str, int]:
+    """What a clip of a thousand frames takes to render: memory does not grow with its length."""
+    raw = CLIP_FRAMES * FRAME[0] * FRAME[1] * 3
+    return {"frames": CLIP_FRAMES, "memory_mb": MEMORY_MB, "most_disk_mb": round(raw / 10**6)}
 
 
 def _memory() -> float | None:
