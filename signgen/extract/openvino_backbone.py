@@ -31,9 +31,10 @@ class OpenVinoBackbone(nn.Module):
             raise missing_extra("openvino", "cpu")
         import openvino
 
-        example = torch.zeros(1, 3, *size)
-        with torch.inference_mode():
-            graph = openvino.convert_model(backbone.eval(), example_input=example, input=[-1, 3, *size])
+        backbone.eval()  # in a line of its own: mmpose's backbones return None here
+        with torch.no_grad():
+            graph = openvino.convert_model(backbone, example_input=(torch.zeros(1, 3, *size),))
+        graph.reshape([-1, 3, *size])
         settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
         settings["INFERENCE_NUM_THREADS"] = torch.get_num_threads()
         self._request = openvino.Core().compile_model(graph, "CPU", settings).create_infer_request()
