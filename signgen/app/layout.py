@@ -108,9 +108,9 @@ def _signer(parts: Parts, limits: Limits) -> None:
         )
         parts["picture"] = gr.File(
             label=f"Picture (up to {limits.picture_bytes // MIB} MiB) or video",
-            file_types=["image", "video"], height=120, elem_id="picture",
+            file_types=["image", "video"], height=150, elem_id="picture",
         )  # fmt: skip
-        parts["picture_keypoints"] = gr.File(label="Keypoints of the picture", height=100, elem_id="picture-keypoints")
+        parts["picture_keypoints"] = gr.File(label="Keypoints of the picture", height=140, elem_id="picture-keypoints")
         parts["picture_shown"] = gr.HTML("", apply_default_css=False)
 
 
@@ -139,7 +139,7 @@ def _options(parts: Parts) -> None:
             parts["smooth"] = gr.Number(label="Smooth, Hz", value=None, minimum=0, maximum=1000, min_width=120)
             parts["seed"] = gr.Number(label="Seed", value=0, minimum=0, precision=0, min_width=120)
         parts["original"] = gr.File(
-            label="Original video, to compare with", file_types=["video"], height=100, elem_id="original"
+            label="Original video, to compare with", file_types=["video"], height=140, elem_id="original"
         )
 
 
@@ -215,10 +215,10 @@ def _score_tab(context: Context) -> None:
     with gr.Row(equal_height=False):
         for name, label in (("generated", "Generated video"), ("reference", "True video")):
             parts[name] = gr.File(
-                label=f"{label} (up to {largest} MiB)", file_types=["video"], height=120, elem_id=name
+                label=f"{label} (up to {largest} MiB)", file_types=["video"], height=150, elem_id=name
             )
         parts["keypoints"] = gr.File(
-            label="Keypoints of the true video (for the hands)", height=120, elem_id="true-keypoints"
+            label="Keypoints of the true video (for the hands)", height=150, elem_id="true-keypoints"
         )
     with gr.Row():
         parts["lengths"] = gr.Checkbox(False, label="Lengths differ: compare the first frames")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
@@ -76,7 +77,17 @@ def _score(pair: Pair, ticket: Ticket, tell: Tell) -> Scored:
     )
     report = pair.folder / "report.html"
     tell(Working("Opening the videos"))
-    return Scored(evaluate_to_files(request, report=report, progress=progress), report)
+    result = evaluate_to_files(request, report=report, progress=progress)
+    name_files_only(report, [pair.generated, pair.reference, *([pair.keypoints] if pair.keypoints else [])])
+    return Scored(result, report)
+
+
+def name_files_only(report: Path, files: list[Path]) -> None:
+    """Takes the server's folders out of a report, so that it calls the files what their owner calls them."""
+    text = report.read_text(encoding="utf-8")
+    for folder in {file.parent for file in files}:
+        text = text.replace(f"{folder}{os.sep}", "")
+    report.write_text(text, encoding="utf-8")
 
 
 def score_table(result: EvaluationResult) -> str:
