@@ -188,8 +188,8 @@ def test_blocks_share_a_terminal(tmp_path: Path) -> None:
     [
         ("signgen render clip.json --nosuch", "--nosuch"),
         ("signgen nosuch", "no such command"),
-        ("X=1 signgen draw clip.json", "--output"),
-        ("torchrun --nproc-per-node 2 -m signgen train", "CONFIG"),
+        ("X=1 signgen draw clip.json", "output"),
+        ("torchrun --nproc-per-node 2 -m signgen train", "config"),
         ("true && signgen render a.json --frame-size huge", "huge"),
         ('pip install "signgen[nosuch]"', "nosuch"),
         ("python benchmarks/nosuch.py", "no such file"),
