@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -108,6 +109,22 @@ def test_batches_made_ahead_change_nothing(data: Path, tmp_path: Path) -> None:
     assert _same_weights(ahead, whole)
     with pytest.raises(InputError, match="prefetch, loaders: got 2, 0"):
         fusion_config(data, tmp_path, loaders=0)
+
+
+def test_resuming_another_configuration_is_told_or_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_stage(fusion_config(data, tmp_path / "run", steps=1))
+    run_stage(fusion_config(data, tmp_path / "run", steps=2, save_minutes=9.0, prefetch=0), resume=True)
+    assert "note: " not in capsys.readouterr().err, "neither changes what a step does"
+    run_stage(fusion_config(data, tmp_path / "run", steps=3, batch=3, optim={"lr": 5e-4}), resume=True)
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert "batch was 4, optim.lr was 0.001; the run goes on with the new settings" in told
+    other = dataclasses.replace(fusion_config(data, tmp_path / "run", steps=4, model={}), stage="autoencoder")
+    with pytest.raises(InputError, match="holds a run of the stage 'fusion', the configuration is one of 'autoenc"):
+        run_stage(other, resume=True)
+    with pytest.raises(InputError, match=r"model: unknown key 'visoin'; keys are vision, hidden, dropout"):
+        run_stage(fusion_config(data, tmp_path / "new", model={"visoin": 3}))
 
 
 @pytest.mark.timeout(900)

@@ -15,7 +15,7 @@ from signgen.errors import InputError
 from signgen.keypoints.skeleton import NOSE
 from signgen.models.autoencoder import FrameAutoencoder
 from signgen.training.config import TrainConfig
-from signgen.training.task import Task, crop_batch, crop_corners, gradient_l1, tile, to_uint8
+from signgen.training.task import Task, built, crop_batch, crop_corners, gradient_l1, tile, to_uint8
 
 CROP = 128
 LATENT_NOISE = 0.05  # the denoiser's predictions are off by more; the decoder must not amplify them
@@ -29,7 +29,7 @@ class AutoencoderTask(Task):
         if min(self.canvas) < CROP:
             got = f"frames of {cache.size[0]}x{cache.size[1]}"
             raise InputError(config.data, got, f"this stage trains on crops of {CROP} pixels: draw larger frames")
-        self.trainable = FrameAutoencoder(**config.model)
+        self.trainable = built(FrameAutoencoder, config.model)
         if "autoencoder" in config.start:
             _go_on(self.trainable, config.start["autoencoder"])
         elif "encoder" in config.start:

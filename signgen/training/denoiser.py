@@ -32,6 +32,7 @@ from signgen.training.inputs import CELL, InputMaker, Inputs
 from signgen.training.latents import latent_store
 from signgen.training.task import (
     Task,
+    built,
     crop_batch,
     crop_corners,
     gradient_l1,
@@ -135,7 +136,7 @@ class DenoiserTask(Task):
                 raise InputError("start", "got unet and denoiser", "a denoiser has its UNet already: give one of them")
             known = Denoiser.from_pretrained(start["denoiser"]).to(self.device)
             return grow(known, self.config.model, self._evaluate_some)
-        denoiser = Denoiser(**self.config.model)
+        denoiser = built(Denoiser, self.config.model)
         return start_unet(denoiser, start["unet"], self.config.allow_download) if "unet" in start else denoiser
 
     def _evaluate_some(self, denoiser: Denoiser) -> None:

@@ -15,7 +15,7 @@ from signgen.diffusion.losses import baseline_loss, source_enhanced_loss
 from signgen.errors import InputError
 from signgen.models.fusion import FusionModel
 from signgen.training.config import TrainConfig
-from signgen.training.task import Task, signed
+from signgen.training.task import Task, built, signed
 
 
 class Triplet(nn.Module):
@@ -48,7 +48,7 @@ class FusionTask(Task):
         if "fusion" in start:
             return FusionModel.from_pretrained(start["fusion"]).train()
         if "clip" not in start:
-            return FusionModel(**settings)
+            return built(FusionModel, settings)
         if "vision" in settings:
             raise InputError("model.vision", "got it beside start.clip", "CLIP's folder says what its encoder is like")
         return load_clip(start["clip"], self.config.allow_download, **settings).train()

@@ -34,6 +34,10 @@ def grow(known: Denoiser, changes: Mapping[str, Any], run: Callable[[Denoiser], 
     if not changes:
         return known
     settings = {key: value for key, value in known.config.items() if not key.startswith("_")}
+    unknown = sorted(set(changes) - set(settings))
+    if unknown:
+        advice = f"keys are {', '.join(settings)}"
+        raise InputError("model", f"unknown key {', '.join(map(repr, unknown))}", advice)
     grown = Denoiser(**{**settings, **changes})
     state = dict(known.state_dict())
     if grown.config.norms == "affine" and known.config.norms == "group":

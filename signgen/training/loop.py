@@ -30,7 +30,7 @@ from signgen.training.config import OptimConfig, TrainConfig
 from signgen.training.disk import writing
 from signgen.training.logbook import ADVICE, Logbook, note
 from signgen.training.results import export
-from signgen.training.resuming import load
+from signgen.training.resuming import CONFIG, check_same_run, load
 from signgen.training.task import Task
 
 
@@ -88,10 +88,11 @@ def train(
     """
     output = Path(config.output)
     checkpoints.check_output(output, resume)
+    changes = check_same_run(config, output) if resume else []
     with _stop_flag() as stopped:
         accelerator = make_accelerator(config)
         session = Session(config, accelerator, _make_task(config, accelerator, make_task))
-        session.begin()
+        session.begin(changes)
         advance(session.state.step)
         session.run(stopped, advance)
         export(session.training, session.task, config)
@@ -143,21 +144,21 @@ class Session:
         self.state = RunState()
         self.training = Training(accelerator, self.network, self.average, self.state)
 
-    def begin(self) -> None:
-        """Goes back to the newest checkpoint if there is one, and opens the log."""
+    def begin(self, changes: list[str]) -> None:
+        """Goes back to the newest checkpoint if there is one, and opens the log; ``changes`` are told to the user."""
         if self.accelerator.is_main_process:
             checkpoints.clean(self.output)
         self.accelerator.wait_for_everyone()
         known = checkpoints.whole_checkpoints(self.output)
         checkpoints.check_space(self.output, self.network, self.accelerator.num_processes)
         if known:
-            for text in load(self.training, known[-1]):
-                if self.accelerator.is_main_process:
-                    note(f"{known[-1].name}: {text}")
+            told = [*changes, *(f"{known[-1].name}: {text}" for text in load(self.training, known[-1]))]
+            for text in told if self.accelerator.is_main_process else ():
+                note(text)
         self.log = Logbook(self.config, self.state, self.accelerator)
         if self.accelerator.is_main_process:
-            with writing(self.output / "config.yaml", ADVICE):
-                configuration.save(self.config, self.output / "config.yaml")
+            with writing(self.output / CONFIG, ADVICE):
+                configuration.save(self.config, self.output / CONFIG)
 
     def run(self, stopped: Callable[[], bool], advance: Callable[[int], None]) -> None:
         """Steps until they are done, the time is up, or a signal asks for an end; saves on the way and at the end."""

@@ -7,17 +7,22 @@ import os
 import pickle
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from signgen import config as configuration
 from signgen.errors import InputError, RunError, SignGenError
 from signgen.training import averages
 from signgen.training.checkpoints import FAILED_WRITES, Training
+from signgen.training.config import TrainConfig
 
+CONFIG = "config.yaml"  # in the output folder: what the run was last begun or resumed with
+FREE = ("output", "cache", "steps", "minutes", "save_minutes", "log_steps", "sheet_steps", "threads", "prefetch",
+        "loaders", "tensorboard", "allow_download", "optim.checkpointing")  # fmt: skip
 FAILED_READS = (*FAILED_WRITES, ValueError, KeyError, EOFError, pickle.UnpicklingError)
 
 
@@ -52,6 +57,51 @@ def load(training: Training, folder: Path) -> list[str]:
     if before != accelerator.num_processes:
         return [f"saved by {before} processes, goes on with {accelerator.num_processes}: batches are others now"]
     return []
+
+
+def check_same_run(config: TrainConfig, output: Path) -> list[str]:
+    """What is otherwise than when the run was begun, in sentences; settings that change no step are left out.
+
+    Raises:
+        InputError: it is a run of another stage.
+    """
+    path = output / CONFIG
+    if not path.is_file():
+        return []
+    before, now = configuration.read_yaml(path), configuration.to_dict(config)
+    if before.get("stage") != config.stage:
+        got = f"holds a run of the stage {before.get('stage')!r}, the configuration is one of {config.stage!r}"
+        raise InputError(output, got, "name another output")
+    changed = [name for name, value in _flat(now) if name not in FREE and _get(before, name, value) != _plain(value)]
+    if not changed:
+        return []
+    words = ", ".join(f"{name} was {_get(before, name, None)!r}" for name in changed[:4])
+    more = f" and {len(changed) - 4} settings more" if len(changed) > 4 else ""
+    return [f"{path} was another: {words}{more}; the run goes on with the new settings"]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Names with dots and their values."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _get(settings: Mapping[str, Any], name: str, default: Any) -> Any:
+    """The value under a name with dots; a setting that the earlier version did not have was what it is now."""
+    value: Any = settings
+    for part in name.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return _plain(default)
+        value = value[part]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """As YAML gives it back."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _check_shards(record: dict[str, Any], training: Training, folder: Path) -> None:

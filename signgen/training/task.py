@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from signgen.data.cache import FrameCache
+from signgen.errors import InputError
 from signgen.models.canvas import canvas_size, fit_frames, fit_points
 from signgen.training.config import TrainConfig
+
+N = TypeVar("N", bound=nn.Module)
 
 
 class Task(ABC):
@@ -54,6 +59,15 @@ class Task(ABC):
     def on_canvas(self, keypoints: np.ndarray) -> np.ndarray:
         """Keypoints (..., 133, 3) moved from the frame to the canvas."""
         return fit_points(keypoints, *self.cache.size, self.config.canvas)
+
+
+def built(kind: type[N], settings: Mapping[str, Any]) -> N:
+    """A network of the configuration's ``model``; InputError for a setting that it has not."""
+    known = [name for name in inspect.signature(kind.__init__).parameters if name != "self"]
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise InputError("model", f"unknown key {', '.join(map(repr, unknown))}", f"keys are {', '.join(known)}")
+    return kind(**settings)
 
 
 def signed(images: np.ndarray, device: torch.device) -> Tensor:
