@@ -6,6 +6,7 @@ out images and decodes heat maps; OpenVINO, where it is asked for or installed, 
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -75,11 +76,13 @@ def load_mmpose(
     """
     path = weights_file(weights, "mmpose", WANTED, role="estimator")
     prepare()
-    root = Path(import_or_say("mmpose", INSTALL).__file__ or "").parent / ".mim"
-    apis = import_or_say("mmpose.apis", INSTALL)
-    place = find_config(root, path, config)
-    state = read_state(path, WANTED)
-    model = build(apis, place, device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # mmpose warns of operators and files that it does not need here
+        root = Path(import_or_say("mmpose", INSTALL).__file__ or "").parent / ".mim"
+        apis = import_or_say("mmpose.apis", INSTALL)
+        place = find_config(root, path, config)
+        state = read_state(path, WANTED)
+        model = build(apis, place, device)
     fill(model, state, path, WANTED)
     computed = choose_engine(model, engine, device, dtype)
     label = f"config:{place.stem},flip-test,{computed},weights:{fingerprint(path)}"
