@@ -234,7 +234,7 @@ def test_without_xformers_the_install_command_is_given(pipeline, monkeypatch):
 def test_the_folder_has_a_card_that_the_hub_reads(pipeline, tmp_path):
     pipeline.save_pretrained(tmp_path / "model")
     card = ModelCard.load(tmp_path / "model" / "README.md")
-    assert card.data.library_name == "signgen"
+    assert card.data.to_dict()["library_name"] == "signgen"
     assert "| denoiser | Denoiser |" in card.text
     (tmp_path / "model" / "README.md").write_text("written by hand")
     pipeline.save_pretrained(tmp_path / "model")
