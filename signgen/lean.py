@@ -12,11 +12,13 @@ program that imports signgen.
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
+from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -26,6 +28,7 @@ COMPILER = "torch._dynamo"
 LEFT_OUT = ("transformers", "scipy", "peft")
 _SCHEDULERS = ("DDIMScheduler", "DDPMScheduler")  # need none of what is left out
 _INDEX = "model_index.json"
+SPINS = "3000"  # some ten microseconds
 _allowed = False
 _PACKAGED = Path(__file__).parent / "weights"
 
@@ -57,9 +60,17 @@ class PutOff(ModuleType):
 
 
 def allow() -> None:
-    """Says that this process renders and does nothing else."""
+    """Says that this process is the command's own, before torch is imported.
+
+    Its threads then go to sleep soon where they wait for each other. By default OpenMP lets them spin for as long as
+    a time slice, which gains nothing here and costs a factor of three to ten as soon as any other work runs on the same
+    cores: a thread that spins takes the time of the one it waits for.
+    """
     global _allowed
     _allowed = True
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def start(model: str | Path) -> bool:
@@ -73,9 +84,10 @@ def start(model: str | Path) -> bool:
     """
     if not _allowed or {"diffusers", COMPILER} & set(sys.modules) or not only_own_parts(model):
         return False
-    import_module("torch")
-    with _kept_out():
-        import_module("signgen.pipeline")
+    with _uncollected():
+        import_module("torch")
+        with _kept_out():
+            import_module("signgen.pipeline")
     return True
 
 
@@ -99,14 +111,31 @@ def _own(library: Any, kind: Any) -> bool:
 
 
 @contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection: what is imported stays, and looking through it again and again takes a quarter."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()
+
+
+@contextmanager
 def _kept_out() -> Iterator[None]:
     """The compiler is put off for good, what is left out comes back when the block ends."""
     sys.modules[COMPILER] = PutOff()
     before = {name: sys.modules.get(name) for name in LEFT_OUT}
     sys.modules.update(dict.fromkeys(LEFT_OUT))  # type: ignore[arg-type]
+    # diffusers asks which distribution every installed module belongs to, and takes a name not listed for its own.
+    distributions = metadata.packages_distributions
+    metadata.packages_distributions = dict
     try:
         yield
     finally:
+        metadata.packages_distributions = distributions
         for name, module in before.items():
             if module is None:
                 del sys.modules[name]

@@ -106,7 +106,8 @@ class CrossViewAttention(nn.Module):
         self._check(items, views)
         tokens = self.norm(hidden).permute(0, 2, 3, 1)  # (B*V, H, W, C)
         tokens = tokens.reshape(items // views, views, height * width, channels).transpose(1, 2)  # (B, HW, V, C)
-        tokens = self.proj_in(tokens.reshape(-1, views, channels))  # (B*HW, V, C)
+        # Of one window this would stay a view, and a linear layer copies its weights for each position of one.
+        tokens = self.proj_in(tokens.reshape(-1, views, channels).contiguous())  # (B*HW, V, C)
         for block in self.blocks:
             tokens = block(tokens)  # (B*HW, V, C)
         tokens = self.proj_out(tokens).reshape(-1, height * width, views, channels).transpose(1, 2)  # (B, V, HW, C)

@@ -22,7 +22,7 @@ from signgen.models.semantic import semantic_tokens
 from signgen.pipeline.callbacks import TENSORS, Interrupted, StepEnd, on_step_end, tensor_inputs
 from signgen.pipeline.engine import Engine, TorchEngine, pixels
 from signgen.pipeline.loading import choose_device, choose_dtype, model_folder, no_bars
-from signgen.pipeline.offload import bring
+from signgen.pipeline.offload import bring, target
 from signgen.pipeline.schedulers import check_scheduler, meaning, noised
 from signgen.pipeline.tools import DiffusersTools
 from signgen.pipeline.window import SourceConditions, WindowConditions, WindowOutput
@@ -275,7 +275,8 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
         latents = latents[-len(frame_indices) :]
         # 5. Decode the new frames.
         frames = self.decode(latents)
-        self.maybe_free_model_hooks()
+        if target(self) is not None:  # otherwise diffusers would walk through all modules for nothing, every window
+            self.maybe_free_model_hooks()
         return WindowOutput(frames, latents, counted.calls * views * evaluations_per_step(w1, w2))
 
     def window_conditions(
