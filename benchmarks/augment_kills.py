@@ -1,6 +1,7 @@
 """An augmentation that is killed three times at random comes out as if it had never been.
 
-    python benchmarks/augment_kills.py [--clips 200] [--signers 2] [--jobs 2] [--kills 3] [--seed 0] [--work DIR]
+    python benchmarks/augment_kills.py [--clips 200] [--frames 42] [--signers 2] [--jobs 2] [--kills 3]
+                                         [--seed 0] [--work DIR]
 
 Draws a data set, augments it once without a stop, and once more into another folder, where the command gets SIGKILL at
 random moments, each before the work is done, and is given again each time. Then it compares: every PNG, every keypoint
@@ -15,7 +16,6 @@ import argparse
 import hashlib
 import json
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -23,13 +23,17 @@ import threading
 import time
 from pathlib import Path
 
+USUAL = {"clips": 200, "frames": 42, "signers": 2, "jobs": 2, "kills": 3, "seed": 0}
 BY_HOST = ("manifest/", "augment.json")  # say when, where and how fast
 
 
 def run(
-    out: Path, options: argparse.Namespace, dataset: Path, kill_after: float | None = None
+    out: Path, options: argparse.Namespace, dataset: Path, moment: tuple[int, float] | None = None
 ) -> tuple[float, int, bool]:
-    """Seconds, peak memory (MB) and whether it was killed: one command, with SIGKILL after ``kill_after`` seconds."""
+    """Seconds, peak memory (MB) and whether it was killed: one command, with SIGKILL at ``moment``.
+
+    A moment is (clips that are finished, seconds after that): however fast the machine is just then, work is left.
+    """
     command = [
         sys.executable, "-m", "signgen", "augment", str(dataset), str(out), "--signers", str(options.signers),
         "--copies", str(options.signers), "--vary", "all", "--jobs", str(options.jobs), "--layout", "phoenix14t",
@@ -39,18 +43,22 @@ def run(
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     watch = threading.Thread(target=watch_memory, args=(process, peak), daemon=True)
     watch.start()
-    if kill_after is None:
-        if process.wait() != 0:
-            raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}")
-    else:
-        try:
-            process.wait(kill_after)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            killed = True
+    if moment is not None:
+        while process.poll() is None and finished(out) < moment[0]:
+            time.sleep(0.05)
+        time.sleep(moment[1])
+        killed = process.poll() is None
+        process.kill()
+    code = process.wait()
+    if code != 0 and not killed:
+        raise SystemExit(f"{' '.join(command)}: exit code {code}")
     watch.join()
     return time.monotonic() - begun, peak[0], killed
+
+
+def finished(out: Path) -> int:
+    """Lines of the manifest."""
+    return sum(path.read_bytes().count(b"\n") for path in (out / "manifest").glob("part-*.jsonl"))
 
 
 def watch_memory(process: subprocess.Popen[bytes], peak: list[int]) -> None:
@@ -80,37 +88,40 @@ def records(out: Path) -> dict[str, dict[str, object]]:
     return {name: {k: v for k, v in record.items() if k != "seconds"} for name, record in read_records(out).items()}
 
 
-def draw(folder: Path, clips: int) -> Path:
+def draw(folder: Path, clips: int, frames: int) -> Path:
     """A drawn data set of short clips."""
     if not (folder / "synthetic.json").is_file():
-        arguments = ["--clips", str(clips), "--signers", "4", "--seed", "77", "--split", "train"]
+        arguments = ["--clips", str(clips), "--frames-per-clip", str(frames), "--signers", "4", "--seed", "77"]
         subprocess.run([sys.executable, "-m", "signgen", "synthesize", str(folder), *arguments], check=True)
     return folder
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("clips", 200), ("signers", 2), ("jobs", 2), ("kills", 3), ("seed", 0)):
+    for name, default in USUAL.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--work", type=Path, default=None)
     options = parser.parse_args()
     work = options.work or Path(tempfile.mkdtemp(prefix="signgen-kills-"))
     work.mkdir(parents=True, exist_ok=True)
-    whole, few = draw(work / "set", options.clips), draw(work / "few", max(options.clips // 10, 1))
+    whole = draw(work / "set", options.clips, options.frames)
+    few = draw(work / "few", max(options.clips // 10, 1), options.frames)
     memory_few = run(work / "few-out", options, few)[1]
     seconds, memory, _ = run(work / "whole", options, whole)
     chance = random.Random(options.seed)
-    share = 0.9 / max(options.kills, 1)  # of the whole time, so that the last kill still finds work
-    moments = [chance.uniform(0.2, 1.0) * share * seconds for _ in range(options.kills)]
-    kills = sum(run(work / "killed", options, whole, kill_after=moment)[2] for moment in moments)
+    clips = options.clips * options.signers
+    shares = sorted(chance.uniform(0.0, 0.95) for _ in range(options.kills))
+    moments = [(int(share * clips), chance.uniform(0, 2 * seconds / clips)) for share in shares]
+    kills = sum(run(work / "killed", options, whole, moment)[2] for moment in moments)
     run(work / "killed", options, whole)
     one, other = digests(work / "whole"), digests(work / "killed")
     differing = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
     same_records = records(work / "whole") == records(work / "killed")
     result = {
-        "clips": options.clips, "copies": options.signers, "jobs": options.jobs, "seconds": round(seconds, 1),
-        "kills": kills, "killed_after": [round(moment, 1) for moment in moments], "files": len(one),
-        "differing": differing[:20], "same_records": same_records, "peak_mb": memory, "peak_mb_of_a_tenth": memory_few,
+        "clips": options.clips, "frames": options.frames, "copies": options.signers, "jobs": options.jobs,
+        "seconds": round(seconds, 1), "kills": kills, "killed_when_done": [count for count, _ in moments],
+        "files": len(one), "differing": differing[:20], "same_records": same_records, "peak_mb": memory,
+        "peak_mb_of_a_tenth": memory_few,
     }  # fmt: skip
     print(json.dumps(result, indent=1))
     return 0 if not differing and same_records and kills == options.kills else 1
