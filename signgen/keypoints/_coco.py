@@ -26,15 +26,17 @@ def read_coco(value: Any, request: Request) -> RawClip:
     """
     images = sorted(value["images"], key=lambda image: natural(_name(image)))
     people: dict[Any, list[Person]] = {image["id"]: [] for image in images}
-    for annotation in value["annotations"]:
-        if annotation.get("image_id") in people:
-            people[annotation["image_id"]].append(_person(annotation, request))
+    annotations = [one for one in value["annotations"] if one.get("image_id") in people]
+    scored = all(isinstance(one.get("score"), (int, float)) for one in annotations)  # else the largest person is taken
+    for annotation in annotations:
+        people[annotation["image_id"]].append(_person(annotation, scored, request))
     if request.clip is not None or (request.first and len(_sizes(images)) > 1):
         with_people = [image for image in images if people[image["id"]]] or images
         names = [_name(image) for image in (images if request.clip is not None else with_people)]
         chosen = pick_clip(names, request)
         images = [next(image for image in images if _name(image) == chosen)]
-    clip = follow_signer([people[image["id"]] for image in images], request.path.stem, request)
+    followed = None if scored else "the largest"
+    clip = follow_signer([people[image["id"]] for image in images], request.path.stem, request, followed)
     sizes = _sizes(images)
     if sizes:
         width, height = (max(sides) for sides in zip(*sizes, strict=True))
@@ -54,7 +56,7 @@ def _sizes(images: list[dict]) -> Counter[tuple[int, int]]:
     return Counter((int(image["width"]), int(image["height"])) for image in images if image.get("width"))
 
 
-def _person(annotation: dict, request: Request) -> Person:
+def _person(annotation: dict, scored: bool, request: Request) -> Person:
     if "foot_kpts" not in annotation and "face_kpts" not in annotation:
         advice = "signgen needs COCO-WholeBody annotations (foot_kpts, face_kpts, lefthand_kpts, righthand_kpts)"
         raise request.error("COCO body keypoints only", advice)
@@ -66,7 +68,7 @@ def _person(annotation: dict, request: Request) -> Person:
         parts.append(flat.reshape(count, 3))
     xyv = np.concatenate(parts)
     box = annotation.get("bbox") or [0, 0, 0, 0]
-    rank = annotation.get("score", float(box[2]) * float(box[3]))  # annotations have no score: the largest person
+    rank = annotation["score"] if scored else float(box[2]) * float(box[3])
     return Person(xyv[:, :2], np.minimum(xyv[:, 2], 1), float(rank))
 
 

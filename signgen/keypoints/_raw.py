@@ -115,12 +115,14 @@ def _number(value: object, default: float) -> float:
 
 
 # --- several people -------------------------------------------------------------------------------------------
-def follow_signer(frames: Sequence[Sequence[Person]], name: str, request: Request) -> RawClip:
+def follow_signer(
+    frames: Sequence[Sequence[Person]], name: str, request: Request, followed: str | None = None
+) -> RawClip:
     """One person from frames of several: the track with the highest box scores (sum of their cubes).
 
     Tracks join each detection to the nearest place of a track, at most one and a half shoulder widths a frame away.
     The chosen track is completed with tracks that never share a frame with it (the person was lost and found).
-    A frame without the signer holds zeros.
+    A frame without the signer holds zeros. ``followed`` says in words who that is where ranks are no scores.
     """
     if not frames:
         raise request.error("no frames", "give a file with at least one frame")
@@ -131,7 +133,7 @@ def follow_signer(frames: Sequence[Sequence[Person]], name: str, request: Reques
     for t, someone in chosen.items():
         xy[t], scores[t] = someone.points, someone.scores
     people = max(len(frame) for frame in frames)
-    warnings = [_crowd_warning(frames, chosen, people)] if people > 1 else []
+    warnings = [_crowd_warning(frames, chosen, people, followed)] if people > 1 else []
     return RawClip(xy, scores, name, people=people, warnings=warnings)
 
 
@@ -172,12 +174,12 @@ def _signer(tracks: list[Track]) -> Track:
     return chosen
 
 
-def _crowd_warning(frames: Sequence[Sequence[Person]], chosen: Track, people: int) -> str:
+def _crowd_warning(frames: Sequence[Sequence[Person]], chosen: Track, people: int, followed: str | None = None) -> str:
     crowded = sum(len(frame) > 1 for frame in frames)
     mean = np.mean([someone.rank for someone in chosen.values()])
     lost = sum(t not in chosen and len(frame) > 0 for t, frame in enumerate(frames))
     crowd = f"up to {people} people in a frame ({crowded} of {len(frames)} frames)"
-    text = f"{crowd}; follows the one with mean score {mean:.2f}"
+    text = f"{crowd}; follows {followed or f'the one with mean score {mean:.2f}'}"
     return text + (f", not seen in {lost} frames that show others" if lost else "")
 
 
