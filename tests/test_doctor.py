@@ -18,15 +18,15 @@ from signgen.training.config import TrainConfig
 
 PRESETS = Path(__file__).resolve().parent.parent / "configs" / "phoenix14t"
 REQUIRES = ["torch>=2", "numpy>=99", 'nothing-of-that-name>=1; extra == "cpu"', 'pytest; extra == "test"',
-            'winonly; sys_platform == "nowhere"']  # fmt: skip
+            'winonly; sys_platform == "nowhere"', 'click<1; extra == "mediapipe"']  # fmt: skip
 
 
 @pytest.fixture
 def asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signgen that asks for five packages, four of them on this platform."""
+    """A signgen that asks for six packages, five of them on this platform."""
     known = metadata.requires
     monkeypatch.setattr(metadata, "requires", lambda name: REQUIRES if name == "signgen" else known(name))
-    monkeypatch.setattr("signgen.doctor.installed._extras", lambda name: ["cpu"])
+    monkeypatch.setattr("signgen.doctor.installed._extras", lambda name: ["cpu", "mediapipe"])
 
 
 @pytest.fixture
@@ -43,12 +43,21 @@ def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_packages_are_told_by_version_and_by_what_needs_them(asks: None) -> None:
     packages = {package.name: package for package in installed_packages()}
-    assert set(packages) - {"torchvision"} == {"torch", "numpy", "nothing-of-that-name"}
+    assert set(packages) - {"torchvision"} == {"torch", "numpy", "click", "nothing-of-that-name"}
     assert packages["torch"].fits
     assert not packages["numpy"].fits
     assert packages["numpy"].command == 'pip install "numpy>=99"'
     optional = packages["nothing-of-that-name"]
     assert (optional.found, optional.extra, optional.command) == (None, "cpu", 'pip install "signgen[cpu]"')
+
+
+def test_both_steps_of_an_install_line_are_printed(asks: None) -> None:
+    """Also where it is a need of the estimator that does not fit, not the estimator that lacks."""
+    lines = CliRunner().invoke(main, ["doctor"]).output.splitlines()
+    (line,) = [line for line in lines if line.startswith("optional, mediapipe")]
+    assert "click: " in line
+    assert "wanted <1" in line
+    assert line.endswith('pip install "signgen[mediapipe]" && pip install --no-deps mediapipe==0.10.21')
 
 
 def test_a_torchvision_for_another_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
+from signgen.doctor.commands import install_command
+
 TEST_EXTRAS = ("test", "dev")  # of no use to those who only run signgen
 
 
@@ -49,10 +51,7 @@ def _look_up(requirement: Requirement, distribution: str) -> Package | None:
     extra = "" if _holds(requirement, "") else extra
     found = _version(requirement.name)
     fits = found is not None and requirement.specifier.contains(found, prereleases=True)
-    if extra:
-        command = f'pip install "{distribution}[{extra}]"'
-    else:
-        command = f'pip install "{requirement.name}{requirement.specifier}"'
+    command = install_command(extra) if extra else f'pip install "{requirement.name}{requirement.specifier}"'
     return Package(requirement.name, str(requirement.specifier), found, extra, fits, command)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import metadata
 
-from signgen.metrics.hand_detectors.mediapipe_hands import INSTALL as MEDIAPIPE
-from signgen.metrics.hand_detectors.mmpose_imports import INSTALL as MMPOSE
-from signgen.metrics.hand_detectors.rtmlib_hands import INSTALL as RTMLIB
+from signgen.doctor.commands import install_command
 
 
 @dataclass(frozen=True)
@@ -31,15 +29,24 @@ class OptionalPackage:
 
 
 KNOWN = (
-    OptionalPackage("openvino", ("openvino", "nncf"), "faster rendering on CPUs", 'pip install "signgen[cpu]"'),
-    OptionalPackage("xformers", ("xformers",), "another attention on GPUs", 'pip install "signgen[xformers]"'),
-    OptionalPackage("mediapipe", ("mediapipe",), "keypoints from video (signgen extract), Hand PE", MEDIAPIPE),
-    OptionalPackage("mmpose", ("mmpose", "mmengine", "mmcv-lite"), "HRNet's keypoints from video, Hand PE", MMPOSE),
-    OptionalPackage("rtmlib", ("rtmlib", "onnxruntime"), "RTMW's keypoints from video, Hand PE", RTMLIB),
-    OptionalPackage("gradio", ("gradio",), "the page of signgen app", 'pip install "signgen[app]"'),
-    OptionalPackage("ray", ("ray",), "signgen augment on a cluster", 'pip install "signgen[ray]"'),
-    OptionalPackage("tensorboard", ("tensorboard",), "curves of signgen train", 'pip install "signgen[logs]"'),
-    OptionalPackage("anny", ("anny",), "new drawn signers (tools/bake_signers.py)", 'pip install "signgen[bake]"'),
+    OptionalPackage("openvino", ("openvino", "nncf"), "faster rendering on CPUs", install_command("cpu")),
+    OptionalPackage("xformers", ("xformers",), "another attention on GPUs", install_command("xformers")),
+    OptionalPackage(
+        "mediapipe", ("mediapipe",), "keypoints from video (signgen extract), Hand PE", install_command("mediapipe")
+    ),
+    OptionalPackage(
+        "mmpose",
+        ("mmpose", "mmengine", "mmcv-lite"),
+        "HRNet's keypoints from video, Hand PE",
+        install_command("mmpose"),
+    ),
+    OptionalPackage(
+        "rtmlib", ("rtmlib", "onnxruntime"), "RTMW's keypoints from video, Hand PE", install_command("rtmlib")
+    ),
+    OptionalPackage("gradio", ("gradio",), "the page of signgen app", install_command("app")),
+    OptionalPackage("ray", ("ray",), "signgen augment on a cluster", install_command("ray")),
+    OptionalPackage("tensorboard", ("tensorboard",), "curves of signgen train", install_command("logs")),
+    OptionalPackage("anny", ("anny",), "new drawn signers (tools/bake_signers.py)", install_command("bake")),
 )
 SAME = {"mmcv-lite": ("mmcv-lite", "mmcv"), "onnxruntime": ("onnxruntime", "onnxruntime-gpu")}  # either will do
 
