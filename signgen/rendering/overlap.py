@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -28,6 +29,17 @@ def ahead(tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
             waiting = following
         if waiting is not None:
             yield waiting.result()
+
+
+@contextmanager
+def loaded_meanwhile(work: Callable[[], object]) -> Iterator[None]:
+    """Calls ``work`` once in a thread beside the block, for what it loads; what it returns or raises is dropped."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="signgen-loading")
+    pool.submit(work)
+    try:
+        yield
+    finally:
+        pool.shutdown(wait=False)
 
 
 class Behind(Generic[T]):

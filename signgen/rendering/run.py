@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from signgen import lean
 from signgen.errors import InputError
 from signgen.keypoints.piped import is_standard_input
+from signgen.pose_image import draw_pose
 from signgen.rendering.clip import Sampling, Sink, render_windows, stream
 from signgen.rendering.compare import CompareSheet, open_original
 from signgen.rendering.driving import frame_range, read_driving
 from signgen.rendering.manifest import build_manifest, container_metadata, manifest_path, write_manifest
-from signgen.rendering.overlap import Behind
+from signgen.rendering.overlap import Behind, loaded_meanwhile
 from signgen.rendering.plate import Plate
 from signgen.rendering.scene import Scene, build_scene
 from signgen.rendering.settings import Progress, RenderResult, RenderSettings
@@ -117,7 +119,8 @@ def render_with(
         settings = replace(settings, align=True)
         warnings.append(FITTED)
     frames = frame_range(clip, settings.frames)
-    pipeline = load_model(model, settings)
+    with loaded_meanwhile(partial(draw_pose, clip[:1], size=(64, 64))):  # the compiled drawing takes a while to load
+        pipeline = load_model(model, settings)
     sampling = _sampling(pipeline, settings)
     scene = build_scene(person, clip, pipeline.frame_size, pipeline.config.pixel_aspect, settings.size, settings.align)
     scene.warnings[:0] = [*warnings, *_too_many_steps(pipeline, sampling)]
