@@ -39,6 +39,7 @@ from held_out_sheet import Picture, make_picture, write_sheet
 
 from signgen.data.phoenix import Clip
 from signgen.errors import SignGenError
+from signgen.export.choice import choose_engine
 from signgen.keypoints import Keypoints, read_keypoints
 from signgen.models.wrist_finder import load_wrist_finder
 from signgen.models.wrist_finder import report as wrist_finder_report
@@ -54,11 +55,13 @@ class Models:
     apart: SignGenPipeline | None = None
 
     @classmethod
-    def load(cls, model: str, apart: bool = True) -> Models:
+    def load(cls, model: str, apart: bool = True, export: Path | None = None) -> Models:
         """By name or folder; ``none`` is no model. One without cross-view attention cannot be taken apart."""
         if model == "none":
             return cls()
         whole = SignGenPipeline.from_pretrained(model)
+        if export is not None:
+            whole.engine = choose_engine(whole, "openvino", export)
         if not (apart and whole.couples_views):
             return cls(whole)
         return cls(whole, without_cross_view(SignGenPipeline.from_pretrained(model)))
@@ -142,6 +145,7 @@ def report(results: dict[str, Any]) -> str:
 @click.option("--cache", default=CACHE, type=click.Path(path_type=Path), show_default=True)
 @click.option("--limit", default=12, show_default=True, type=click.IntRange(1), help="clips of each kind")
 @click.option("--model", default="mini", show_default=True, help="name or folder; 'none': only copy the source")
+@click.option("--export", type=click.Path(exists=True, path_type=Path), help="the networks that `signgen export` wrote")
 @click.option("--steps", type=click.IntRange(1), help="sampling steps, default the model's own")
 @click.option("--apart/--no-apart", default=True, help="also measure frames made apart (costs as much as the model)")
 @click.option("--seed", default=0, show_default=True, help="of the clips that are drawn and of the model's noise")
@@ -149,10 +153,10 @@ def report(results: dict[str, Any]) -> str:
 @click.option("--sheet", type=click.Path(path_type=Path), help="write a picture: source, pose, truth, made")
 @click.option("--sheet-rows", default=4, show_default=True, type=click.IntRange(1), help="rows of each kind")
 def main(
-    known: Path | None, new: Path | None, cache: Path, limit: int, model: str, steps: int | None, apart: bool,
-    seed: int, json_path: Path | None, sheet: Path | None, sheet_rows: int,
+    known: Path | None, new: Path | None, cache: Path, limit: int, model: str, export: Path | None,
+    steps: int | None, apart: bool, seed: int, json_path: Path | None, sheet: Path | None, sheet_rows: int,
 ) -> None:  # fmt: skip
-    models = Models.load(model, apart)
+    models = Models.load(model, apart, export)
     folders = {"known": known, "new": new}
     results: dict[str, Any] = {"model": model, "steps": steps, "seed": seed, "wrist_finder": wrist_finder_report()}
     pictures: list[Picture] = []
