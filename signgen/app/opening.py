@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ class Clip:
         format: of the file.
         warnings: what was assumed while reading.
         signer: who is to show it if the user has not chosen; None: no preference.
+        placed: whether the file says where the signer stands; else the skeleton has to be fitted to somebody.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Clip:
     format: str
     warnings: tuple[str, ...] = ()
     signer: str | None = None
+    placed: bool = True
 
 
 def open_clip(
@@ -79,16 +81,17 @@ def open_clip(
 def open_example(path: Path, signer: str) -> Clip:
     """Reads one of the package's own clips."""
     clip = _read(path, Limits())
-    return Clip(clip.name, clip.keypoints, clip.format, clip.warnings, signer)
+    return replace(clip, signer=signer)
 
 
 def _read(path: Path, limits: Limits, clip: str = "", frame_size: str = "", fps: float | None = None) -> Clip:
     from signgen.keypoints import read_keypoints
 
-    result = read_keypoints(path, clip=clip.strip() or None, frame_size=parse_size(frame_size), fps=fps or None)
+    said = {"clip": clip.strip() or None, "frame_size": parse_size(frame_size), "fps": fps or None}
+    result = read_keypoints(path, **said, first=True)
     limits.check_size(path.name, result.keypoints.size)
     name = safe_name(Path(result.keypoints.name or path.stem).name)
-    return Clip(name, result.keypoints, result.format, tuple(result.warnings))
+    return Clip(name, result.keypoints, result.format, tuple(result.warnings), placed=result.placed)
 
 
 def parse_size(text: str) -> tuple[int, int] | None:
@@ -117,8 +120,6 @@ def open_picture(path: str | Path, keypoints: str | Path | None, workplace: Work
     Raises:
         InputError: too large, outside the workplace, no picture, or keypoints of something else.
     """
-    from dataclasses import replace
-
     from signgen.sources import VIDEO_SUFFIXES, load_source, with_keypoints
 
     file = workplace.accept(path)

@@ -13,7 +13,7 @@ from signgen.app.examples import EXAMPLES
 from signgen.app.feed import data_url
 from signgen.app.job import Ended, follow
 from signgen.app.opening import Clip, open_clip, open_example, open_picture, parse_part
-from signgen.app.rendering import Order, Rendered, check_align, render_job
+from signgen.app.rendering import Order, Rendered, render_job
 from signgen.app.skeleton import show
 from signgen.app.status import failure, happening, opened, rendered, say
 from signgen.errors import InputError, SignGenError
@@ -129,13 +129,12 @@ class RenderTab:
             raise InputError("keypoints", "nothing is chosen yet", "choose an example or drop a keypoint file")
         if picture is not None:
             source = open_picture(picture, picture_keypoints, workplace, limits)
-            align = align and source.keypoints is not None
         elif signer in builtin_names():  # a name from outside must never be taken for a path
             source = load_source(signer)
         else:
             raise InputError("signer", f"got {signer!r}", f"choose one of {', '.join(builtin_names())}")
         settings = RenderSettings(
-            align=check_align(align, source),
+            align=source.keypoints is not None and (align or not clip.placed),
             fill_hands=bool(fill_hands),
             smooth=smooth or None,
             frames=parse_part(part or ""),

@@ -15,9 +15,9 @@ from signgen.app.job import Tell, Working
 from signgen.app.limits import Limits
 from signgen.app.model import Model
 from signgen.app.opening import Clip
+from signgen.app.preview import Preview
 from signgen.app.turns import Ticket
 from signgen.app.watched import watched
-from signgen.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,8 +101,10 @@ def _render(order: Order, model: Model, feed: Feed, ticket: Ticket, tell: Tell) 
         ticket.check()
         tell(Working("Rendering", done, total))
 
+    preview = Preview(order.clip.keypoints, order.source, order.settings, pipeline)
+
     def show(frames: np.ndarray) -> None:
-        feed.add(frames)
+        feed.add(preview.frames(frames))
 
     with watched(pipeline, show, ticket.check):
         result = render_with(
@@ -150,11 +152,3 @@ def name_only(manifest: Path) -> None:
         if isinstance(content.get(key), str):
             content[key] = Path(content[key]).name
     manifest.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def check_align(align: bool, source: Source) -> bool:
-    """Whether to fit the skeleton to the source; `InputError` where that was asked for and cannot be done."""
-    if align and source.keypoints is None:
-        got = "nobody has said where it shows the person"
-        raise InputError(source.name, got, "give --source-keypoints, or switch --align off")
-    return align

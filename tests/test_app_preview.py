@@ -1,0 +1,95 @@
+"""The page's live frames are the video's frames: same shape, same place of the signer, same surroundings."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from signgen import SignGenPipeline
+from signgen.app.examples import EXAMPLES
+from signgen.app.feed import LARGEST_SIDE, Feed
+from signgen.app.limits import Limits
+from signgen.app.model import Model
+from signgen.app.opening import Clip, open_clip
+from signgen.app.preview import small
+from signgen.app.rendering import Order, Rendered, render_job
+from signgen.app.turns import Turns
+from signgen.app.workplace import Workplace
+from signgen.keypoints import Keypoints, read_keypoints
+from signgen.rendering import RenderSettings
+from signgen.sources import load_source
+from signgen.video import read_frames
+
+FRAMES = 5
+
+
+@pytest.fixture(scope="module")
+def driving() -> Keypoints:
+    return read_keypoints(EXAMPLES[0].path).keypoints[:FRAMES]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    """The packaged one: what an untrained one paints is noise, which no two ways of scaling treat alike."""
+    model = Model(lambda: SignGenPipeline.from_pretrained("mini"))
+    model.start()
+    return model
+
+
+def wide(keypoints: Keypoints) -> Keypoints:
+    """The signer at the left of a large, broad frame."""
+    return keypoints.scaled(3, 3).shifted(40, 60).with_size(1280, 900)
+
+
+def rendered(model: Model, clip: Keypoints, folder: Path, **settings: object) -> tuple[Rendered, np.ndarray]:
+    """What a render on the page gives, and the live frames (N,h,w,3) that it showed."""
+    feed, ticket = Feed(), Turns().enter("somebody")
+    order = Order(Clip("clip", clip, "npz"), load_source("alma"), RenderSettings(**settings), folder)
+    done = render_job(order, model, feed, Limits())(ticket, lambda event: None)
+    pictures, over = feed.since(0)
+    assert over
+    return done, np.stack([np.asarray(Image.open(BytesIO(base64.b64decode(p.split(",")[1])))) for p in pictures])
+
+
+@pytest.mark.parametrize("align", [False, True])
+@pytest.mark.parametrize("place", [lambda clip: clip, wide], ids=["same shape", "large and broad"])
+def test_live_frames_are_the_videos(model, driving, tmp_path, place, align):
+    clip = place(driving)
+    done, live = rendered(model, clip, tmp_path, align=align)
+    video = np.stack(list(read_frames(done.video)))
+    assert video.shape[2:0:-1] == clip.size
+    assert len(live) == len(video) == FRAMES
+    assert live.shape[2:0:-1] == small(clip.size)
+    scaled = np.stack([np.asarray(Image.fromarray(frame).resize(small(clip.size))) for frame in video])
+    assert np.abs(scaled.astype(int) - live).mean() < 4  # grey levels; two encoders are between them
+    turned = scaled[:, :, ::-1]
+    assert np.abs(turned.astype(int) - live).mean() > 8, "the comparison can tell where the signer stands"
+
+
+def test_a_part_shows_its_own_frames(model, driving, tmp_path):
+    done, live = rendered(model, driving, tmp_path, frames=slice(2, 4))
+    assert len(live) == done.result.frames == 2
+
+
+def test_sizes_of_previews():
+    assert small((210, 260)) == (210, 260)
+    assert small((1250, 1250)) == (LARGEST_SIDE, LARGEST_SIDE)
+    assert small((1920, 1080)) == (LARGEST_SIDE, LARGEST_SIDE * 9 // 16)
+    assert small((5000, 3)) == (LARGEST_SIDE, 1)
+
+
+def test_a_clip_without_a_place_says_so_and_the_first_of_several_is_taken(shared):
+    with Workplace() as place:
+        path = place.uploads / "dev.skels"
+        path.write_bytes((shared / "data" / "skels" / "dev.skels").read_bytes())
+        clip = open_clip([path], place, Limits())
+    assert not clip.placed
+    assert len(clip.keypoints) == 42
+    assert any("holds 5 clips" in warning for warning in clip.warnings)
+    assert replace(clip, signer="bela").placed is False
