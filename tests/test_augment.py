@@ -78,7 +78,7 @@ def test_every_record_says_how_its_clip_was_made(whole, stage):
         assert record["licence"] == plan["licence"]
         assert "CC BY-NC-SA 3.0" in record["licence"]
         assert record["generated"] is True
-        assert set(record["gate"]) == {"hand_pe_drive", "hands_not_found", "passed"}
+        assert {"hand_pe_drive", "hands_not_found", "passed"} <= set(record["gate"])
     tempos = {record["change"]["tempo"] for record in records.values()}
     assert len(tempos) == 6
     assert len({record["seed"] for record in records.values()}) == 6
@@ -247,6 +247,7 @@ def test_the_plan_reckons_the_whole_phoenix14t_before_anything_is_made(stage):
         (("--layout", "corrnet", "--media", "mp4"), "corrnet reads PNG files"),
         (("--shard", "3/2"), "--shard: got '3/2'"),
         (("--mirror", "2"), "--mirror: got 2"),
+        (("--window", "0"), "--window: got 0"),
     ],
 )
 def test_bad_options_are_one_line(stage, arguments, words):

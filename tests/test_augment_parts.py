@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_pipeline import FRAME, picture, signing
+from tiny_pipeline import picture, signing
 
-from signgen.augment.estimate import Extra, Rate, of_phoenix, words
-from signgen.augment.gate import STRIDE, Gate
+from signgen.augment.estimate import Extra, Rate, frames_of, of_phoenix, words
 from signgen.augment.jobs import choose_signer, plain_name, plan_jobs, share_of
 from signgen.augment.layouts.pickles import dump_dict, dump_list
 from signgen.augment.manifest import open_part, part_path, read_records
 from signgen.augment.variation import Variation
 from signgen.data.phoenix import RELEASE_COUNTS, Clip
 from signgen.errors import InputError
+from signgen.keypoints import write_keypoints
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, LEFT_WRIST, MIRROR, RIGHT_HAND, RIGHT_WRIST
 from signgen.sources import Source
 
@@ -207,48 +207,6 @@ def test_a_damaged_line_is_named(tmp_path):
         read_records(tmp_path)
 
 
-# --- the judge ------------------------------------------------------------------------------------------------
-class Eye:
-    """A detector that finds the hands where the first pixel says how far aside they are."""
-
-    signature, found_from = "eye", 0.5
-
-    def __init__(self, clip, score: float = 1.0) -> None:
-        self.clip, self.score, self.frames = clip, score, []
-
-    def detect(self, frames, boxes):
-        joints = np.full((len(frames), 2, 21, 3), np.nan, np.float32)
-        for n, frame in enumerate(frames):
-            at = int(frame[0, 0, 0])
-            self.frames.append(at)
-            for side, hand in enumerate((LEFT_HAND, RIGHT_HAND)):
-                joints[n, side, :, :2] = self.clip.xy[at, hand] + (float(frame[0, 0, 1]), 0)
-                joints[n, side, :, 2] = self.score
-        return joints
-
-
-def frames_of(count: int, aside: int):
-    for number in range(count):
-        frame = np.zeros((FRAME[1], FRAME[0], 3), np.uint8)
-        frame[0, 0] = number, aside, 0
-        yield frame
-
-
-def test_the_gate_measures_every_fifth_frame_against_the_drawn_joints():
-    clip = signing(83)
-    for aside, passed in ((3, True), (9, False)):
-        eye = Eye(clip)
-        verdict = Gate(eye, limit=6.0).judge(frames_of(83, aside), clip)
-        assert eye.frames == list(range(0, 83, STRIDE))
-        assert verdict["hand_pe_drive"] == pytest.approx(aside, abs=1e-3)
-        assert verdict["passed"] is passed
-    lost = Gate(Eye(clip, score=0.1), limit=6.0).judge(frames_of(83, 0), clip)
-    assert lost == {"hand_pe_drive": None, "hands_not_found": 1.0, "passed": False}
-    unseen = replace(clip, confidence=np.where(np.arange(133) < 91, clip.confidence, 0.1).astype(np.float32))
-    verdict = Gate(Eye(clip), limit=6.0).judge(frames_of(83, 30), unseen)
-    assert verdict["hand_pe_drive"] is None
-
-
 # --- files and figures ----------------------------------------------------------------------------------------
 def test_pickles_written_piece_by_piece_are_ordinary_ones():
     shared = ["the same list"]
@@ -265,6 +223,20 @@ def test_pickles_written_piece_by_piece_are_ordinary_ones():
     empty = io.BytesIO()
     dump_list([], empty)
     assert pickle.loads(empty.getvalue()) == []
+
+
+def test_frames_of_a_clip_without_pictures_are_its_keypoints(tmp_path):
+    points = tmp_path / "a.npz"
+    write_keypoints(signing(7), points)
+    clip = Clip("a", "train", "ann", (), "", tmp_path / "frames", points)
+    assert frames_of(clip) == 7
+    assert frames_of(replace(clip, keypoints=None)) == 0
+    points.write_bytes(b"nonsense")
+    assert frames_of(clip) == 0
+    (tmp_path / "frames").mkdir()
+    for number in (1, 2):
+        (tmp_path / "frames" / f"images{number:04d}.png").write_bytes(b"")
+    assert frames_of(clip) == 2
 
 
 def test_a_plan_divides_hours_by_workers():

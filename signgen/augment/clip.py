@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from signgen.augment.gate import Gate
+import numpy as np
+
+from signgen.augment.gate import Gate, certain_points
 from signgen.augment.jobs import Job
 from signgen.augment.manifest import DONE, LEFT_OUT
 from signgen.augment.settings import Settings
 from signgen.augment.store import Store, content_of
 from signgen.augment.variation import Change
+from signgen.data.phoenix import list_frames
 from signgen.errors import InputError, RunError
 from signgen.keypoints import Keypoints, write_keypoints
 from signgen.keypoints.clips import ClipFile, points_in_frame
@@ -23,6 +26,7 @@ from signgen.rendering.driving import load_driving
 from signgen.rendering.run import load_model
 from signgen.rendering.scene import build_scene
 from signgen.sources import Source
+from signgen.video import read_frames
 
 if TYPE_CHECKING:
     from signgen.pipeline import SignGenPipeline
@@ -60,11 +64,13 @@ class Fitted:
         driving: the varied keypoints in the source clip's frame.
         source: the signer's picture with this copy's framing.
         drawn: what is then rendered, in pixels of the new frames.
+        certain: bool (T,133), which of its points come from the clip and are not guesses for lost hands.
     """
 
     driving: Keypoints
     source: Source
     drawn: Keypoints
+    certain: np.ndarray
 
 
 class Maker:
@@ -117,7 +123,8 @@ class Maker:
         config = self.pipeline.config
         size = self.recipe.frame
         scene = build_scene(source, driving, self.pipeline.frame_size, config.pixel_aspect, size, align=True)
-        return Fitted(driving, source, replace(scene.framing.to_output(scene.driving), name=job.name))
+        drawn = replace(scene.framing.to_output(scene.driving), name=job.name)
+        return Fitted(driving, source, drawn, certain_points(clip, whole, change))
 
     def _write(self, job: Job, fitted: Fitted, seed: int, frames: slice | None) -> dict[str, Any]:
         """Renders into a folder of the worker's own; keypoints go to their place first, then the clip."""
@@ -133,7 +140,8 @@ class Maker:
                 inner = made / "1" if store.frames(job.split, job.name).name == "1" else made
                 self._render(fitted, seed, frames, inner)
                 size, digest = content_of(inner)
-                verdict = self._judge(inner, drawn)
+                verdict = self._judge(job, inner, fitted, frames)
+                store.link_inner(made)
                 if frames is None:
                     store.put(work, points, store.keypoints(job.name))
                     store.put(work, made, store.clip(job.split, job.name))
@@ -150,12 +158,26 @@ class Maker:
         result = render_with(settings, fitted.driving, fitted.source, self.pipeline, target)
         result.manifest.unlink()  # one line of ours says what it says
 
-    def _judge(self, clip: Path, drawn: Keypoints) -> dict[str, Any]:
+    def _judge(self, job: Job, clip: Path, fitted: Fitted, frames: slice | None) -> dict[str, Any]:
+        """The gate's verdict; a whole clip that fails is held against its source's own frames."""
         if self.gate is None:
             return {}
-        from signgen.video import read_frames
+        drawn = fitted.drawn
+        sure = replace(drawn, xy=np.where(fitted.certain[..., None], drawn.xy, 0),
+                       confidence=np.where(fitted.certain, drawn.confidence, 0))  # fmt: skip
+        verdict = self.gate.judge(read_frames(clip), sure if frames is None else sure[frames])
+        if not verdict["passed"] and frames is None:
+            verdict = self.gate.reconsider(verdict, self._judge_source(job))
+        return {"gate": verdict}
 
-        return {"gate": self.gate.judge(read_frames(clip), drawn)}
+    def _judge_source(self, job: Job) -> dict[str, Any] | None:
+        """The gate's verdict of the source clip's own frames; None where there are none that fit its keypoints."""
+        true = list_frames(job.frames).files
+        try:
+            points = read_clip(job, self.recipe.frame)
+            return self.gate.judge(read_frames(true[0].parent), points) if len(true) == len(points) else None
+        except InputError:  # a damaged frame of the source: nothing of the copy depends on it
+            return None
 
 
 def _within(frames: slice | None, count: int) -> slice | None:

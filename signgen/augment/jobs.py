@@ -25,6 +25,7 @@ class Job:
         copy: its number among the copies of that clip, from 1.
         signer: who signs it.
         keypoints: the source clip's keypoint file, or None where it has none.
+        frames: the folder where its frames are, if it has any.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Job:
     copy: int
     signer: str
     keypoints: Path | None
+    frames: Path
 
     def seed(self, seed: int) -> int:
         """Of this clip alone: below 2^63, the same whoever makes it and in which order."""
@@ -60,7 +62,7 @@ def plan_jobs(
                 name = f"{clip.name}__aug{highest.get(clip.name, 0) + copy:02d}"
                 name = plain_name(name) if plain else name
                 signer = choose_signer(clip, copy, signers, seed)
-                jobs.append(Job(name, clip.name, split, copy, signer, clip.keypoints))
+                jobs.append(Job(name, clip.name, split, copy, signer, clip.keypoints, clip.folder))
     _check_unique(job.name for job in jobs)
     return jobs
 
