@@ -8,6 +8,7 @@ import gzip
 import io
 import pickle
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -56,6 +57,17 @@ def test_phoenix14t_as_sign_language_loaders_read_it(stage):
             assert frames
             assert {size_of(frame) for frame in frames} == {FRAME}
             assert [Path(f).name for f in frames] == [f"images{n:04d}.png" for n in range(1, len(frames) + 1)]
+
+
+def test_a_data_set_without_frames_is_counted_by_its_keypoints(tmp_path):
+    blind = Stage(tmp_path)
+    shutil.rmtree(blind.dataset / RELEASE / "features")
+    settings = blind.settings(copies=2, layouts=("phoenix14t", "slrt"), gate=None)
+    result = blind.run("out", settings)
+    assert result["plan"]["left"]["frames"] == 2 * sum(CLIPS["train"].values())
+    [warning] = result["warnings"]
+    assert "5 clips of the data set have no frames" in warning
+    assert blind.run("out", settings, originals="none")["warnings"] == []
 
 
 # --- CorrNet --------------------------------------------------------------------------------------------------
@@ -128,6 +140,24 @@ def test_corrnet_files_have_the_fields_of_the_published_ones(stage, shared):
         assert [entry[0] for entry in table.values()] == list(range(1, len(table) + 1))
         assert list(table) == sorted(table)
         assert all(same_kind(a, b) for entry in table.values() for a, b in zip(entry, [1, 1], strict=True))
+
+
+def test_readers_of_both_trees_find_the_same_frames(stage):
+    """PHOENIX14T's readers look into the clip's folder, CorrNet's into ``1`` in it."""
+    out = made(stage, "phoenix14t", "corrnet")
+    info = np.load(out / "preprocess/phoenix2014-T/train_info.npy", allow_pickle=True).item()
+    assert info == prepared_by_corrnet(out, "train")
+    folders = out / RELEASE / "features/fullFrame-210x260px/train"
+    for number in range(len(info) - 1):
+        name = info[number]["fileid"]
+        direct = sorted(Path(file).name for file in glob.glob(f"{folders}/{name}/images*.png"))
+        assert direct == sorted(Path(file).name for file in glob.glob(f"{folders}/{name}/1/*.png"))
+        assert len(direct) == info[number]["num_frames"] > 0
+    again = stage.run("phoenix14t-corrnet", stage.settings(copies=1, gate=None, layouts=("phoenix14t", "corrnet")))
+    assert again["made"] == 0
+    settings = stage.settings(copies=1, gate=None, media="none", layouts=("mska",))
+    of_it = stage.run("copy-of-both", settings, dataset=out, originals="copy")  # such a set can be a source, too
+    assert of_it["done"] == 3
 
 
 # --- SLRT -----------------------------------------------------------------------------------------------------

@@ -19,8 +19,6 @@ from signgen.augment.jobs import Job
 from signgen.augment.workers import AHEAD, packed, unpacked
 from signgen.errors import InputError, RunError, missing_extra
 
-LOCAL = "local"
-
 
 class Worker:
     """What an actor does.
@@ -40,6 +38,16 @@ class Worker:
         return packed(self._maker, job)
 
 
+def import_ray() -> Any:
+    """Ray's module; InputError where it is not installed."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise missing_extra("ray", "ray") from None
+    return ray
+
+
 @contextmanager
 def connected(address: str) -> Iterator[Any]:
     """Ray's module while connected to ``address``, or to a cluster of this machine alone for ``local``.
@@ -47,16 +55,11 @@ def connected(address: str) -> Iterator[Any]:
     Raises:
         InputError: Ray is not installed, or nobody answers at the address.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError:
-        raise missing_extra("ray", "ray") from None
+    ray = import_ray()
     ours = not ray.is_initialized()
     if ours:
-        where: dict[str, Any] = {} if address == LOCAL else {"address": address}
-        try:
-            ray.init(**where, log_to_driver=False, logging_level="error", configure_logging=False)
+        try:  # "local" is Ray's own word, too: without an address it would join whatever cluster runs here
+            ray.init(address=address, log_to_driver=False, logging_level="error", configure_logging=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
             got = " ".join(str(error).split())[:160]
             raise InputError("--ray", f"{address} does not answer ({got})", "give a cluster's HOST:PORT") from None

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from signgen.data.disk_use import MARGIN, amount
-from signgen.data.phoenix import RELEASE_COUNTS
+from signgen.data.phoenix import RELEASE_COUNTS, Clip, list_frames
 from signgen.errors import InputError
+from signgen.keypoints.clips import ClipFile
 
 WORKERS = (1, 8, 64)
 
@@ -62,6 +63,18 @@ def of_phoenix(rate: Rate, splits: Sequence[str], copies: int, extra: Extra = Ex
     clips, frames = copies * sum(clips for clips, _ in counts), copies * sum(frames for _, frames in counts)
     whole = sum(frames for _, frames in RELEASE_COUNTS.values())
     return rate.plan(clips, frames, again=extra.frames(frames, whole))
+
+
+def frames_of(clip: Clip) -> int:
+    """Frames of a clip of the data set: its PNG files or, where it has none, its keypoints'; 0 if it has neither."""
+    found = len(list_frames(clip.folder).files)
+    if found or clip.keypoints is None:
+        return found
+    try:
+        file = ClipFile(clip.keypoints)
+        return len(file.raw(file.names[0]).xy)
+    except InputError:  # said when its turn comes, with the reason
+        return 0
 
 
 def check_free(out: Path, wanted: float) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from signgen.augment.jobs import Job, plain_name
 from signgen.augment.layouts import wants_originals, write_layouts
-from signgen.augment.layouts.entries import collect, failed_gate
+from signgen.augment.layouts.entries import Split, collect, failed_gate
 from signgen.augment.manifest import DONE, LEFT_OUT, count_lines
 from signgen.augment.originals import place_originals
 from signgen.augment.store import FRAMES, Store
@@ -27,8 +27,8 @@ def finish(
     frame: tuple[int, int],
     originals: str,
     leave_out: bool,
-) -> dict[str, list[str]]:
-    """Checks everything and writes the layouts' files; returns their names by layout.
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Checks everything and writes the layouts' files; returns their names by layout, and warnings.
 
     Args:
         index: the source data set; jobs: all clips that were to be made; records: of the manifest.
@@ -40,10 +40,26 @@ def finish(
     check(store, jobs, records, index)
     splits = collect(index, store, jobs, records, originals != "none", leave_out)
     if originals != "none" and wants_originals(layouts):
-        place_originals(store.out, splits, originals, store.nested)
+        place_originals(store, splits, originals)
     written = write_layouts(store.out, layouts, splits, frame)
     store.clear()
-    return written
+    return written, _gaps(splits, layouts)
+
+
+def _gaps(splits: Sequence[Split], layouts: Sequence[str]) -> list[str]:
+    """What readers of the layouts' files will miss: one line for each kind."""
+    entries, lines = [entry for split in splits for entry in split.entries], []
+    blind = [entry.name for entry in entries if entry.frames is None and not entry.generated]
+    if blind and set(layouts) - {"mska"}:
+        lines.append(f"{len(blind)} clips of the data set have no frames, such as {blind[0]}, and are in the lists all"
+                     " the same: --originals none leaves the data set's clips out")  # fmt: skip
+    bare = [entry.name for entry in entries if entry.keypoints is None]
+    holders = [layout for layout in ("slrt", "mska") if layout in layouts]
+    if bare and holders:
+        lines.append(
+            f"{len(bare)} clips have no keypoints, such as {bare[0]}: {' and '.join(holders)} has none of them"
+        )
+    return lines
 
 
 def check(store: Store, jobs: Sequence[Job], records: Records, index: PhoenixIndex) -> None:

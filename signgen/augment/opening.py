@@ -14,7 +14,7 @@ from signgen.augment.clip import FPS, Recipe, open_model, threads_restored, what
 from signgen.augment.licence import licence_of
 from signgen.augment.settings import Settings
 from signgen.augment.signers import fingerprint, load_signers
-from signgen.augment.store import Store
+from signgen.augment.store import store_of
 from signgen.data.files import locked, whole_file, write_text
 from signgen.data.keypoint_source import KeypointSource
 from signgen.data.phoenix import PhoenixIndex
@@ -85,7 +85,7 @@ def open_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> tuple[Rec
         torch.set_num_threads(settings.threads)
         pipeline = open_model(settings)
     recipe = Recipe(
-        store=Store(out.absolute(), settings.media, settings.nested),
+        store=store_of(out.absolute(), settings),
         settings=replace(settings, model=_absolute(settings.model)),
         sources=sources,
         frame=frame_size(index) or USUAL_FRAME,
@@ -107,7 +107,7 @@ def reopen_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> Recipe:
         raise InputError(out, f"has no {PLAN}", "let a share make its clips first")
     decides = before["decides"]
     computes = {name: decides[f"model_{name}"] for name in ("device", "dtype", "engine")}
-    store = Store(out.absolute(), settings.media, settings.nested)
+    store = store_of(out.absolute(), settings)
     frame = frame_size(index) or USUAL_FRAME
     weights = decides["weights_sha256"]
     return Recipe(store, settings, load_signers(settings.signers), frame, weights, computes, licence_of(index))

@@ -8,46 +8,57 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from signgen.augment.layouts.entries import Entry, Split
-from signgen.augment.store import FRAMES, KEYPOINTS
+from signgen.augment.store import FRAMES, KEYPOINTS, Store
 from signgen.errors import InputError, RunError
 
 MODES = ("link", "copy", "none")
 
 
-def place_originals(out: Path, splits: Sequence[Split], mode: str, nested: bool) -> None:
+def place_originals(store: Store, splits: Sequence[Split], mode: str) -> None:
     """Puts frames and keypoints of every original where readers of the new set look for them.
 
     Args:
-        out: the new set; splits: its clips; mode: ``link`` (symbolic links to the source's folders) or ``copy``.
-        nested: frames are to be in a folder ``1`` inside the clip's own.
+        store: of the new set; splits: its clips.
+        mode: ``link`` (symbolic links to the source's folders, or frames for readers of both kinds) or ``copy``.
     """
-    for entry in (entry for split in splits for entry in split.entries if not entry.generated):
-        if entry.frames is not None:
-            _place(_inner(entry.frames), _target(out, entry, nested), mode)
-        if entry.keypoints is not None:
-            _place(entry.keypoints, out / KEYPOINTS / f"{entry.name}{entry.keypoints.suffix}", mode)
+    with store.work("originals") as work:
+        for entry in (entry for split in splits for entry in split.entries if not entry.generated):
+            folder = store.out / FRAMES / entry.split / entry.name
+            if entry.frames is not None and store.flat:
+                _place_both(entry, folder, mode, store, work)
+            elif entry.frames is not None:
+                _place(_inner(entry.frames), folder / "1" if store.nested else folder, mode, work)
+            if entry.keypoints is not None:
+                name = f"{entry.name}{entry.keypoints.suffix}"
+                _place(entry.keypoints, store.out / KEYPOINTS / name, mode, work)
 
 
-def _target(out: Path, entry: Entry, nested: bool) -> Path:
-    folder = out / FRAMES / entry.split / entry.name
-    return folder / "1" if nested else folder
+def _place_both(entry: Entry, target: Path, mode: str, store: Store, work: Path) -> None:
+    """A folder of links to frames, or of their copies, that is its own folder ``1``."""
+    if os.path.lexists(target):
+        return
+    folder = work / entry.name
+    for file in entry.files():
+        _place(file, folder / file.name, mode, work)
+    store.link_inner(folder)
+    store.put(work, folder, target)
 
 
 def _inner(folder: Path) -> Path:
     return folder / "1" if (folder / "1").is_dir() else folder
 
 
-def _place(source: Path, target: Path, mode: str) -> None:
-    """One file or folder; what is there already stays."""
+def _place(source: Path, target: Path, mode: str, work: Path) -> None:
+    """One file or folder, made in ``work`` and then put in place; what is there already stays."""
     if os.path.lexists(target):
         return
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    partial = work / f"{target.name}.part"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if mode == "link":
             partial.symlink_to(source.absolute(), target_is_directory=source.is_dir())
         elif source.is_dir():
-            shutil.copytree(source, partial)
+            shutil.copytree(source, partial, ignore=shutil.ignore_patterns("1"))  # a link to the folder itself
         else:
             shutil.copy2(source, partial)
         os.replace(partial, target)

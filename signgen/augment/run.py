@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from signgen.augment.clip import Maker, Recipe, threads_restored
-from signgen.augment.estimate import Extra, Rate, check_free, of_phoenix, words
+from signgen.augment.estimate import Extra, Rate, check_free, frames_of, of_phoenix, words
 from signgen.augment.finishing import Records, finish, is_whole, summary
 from signgen.augment.jobs import Job, plan_jobs, share_of
 from signgen.augment.layouts import wants_originals
 from signgen.augment.manifest import DONE, open_part, read_records
 from signgen.augment.opening import agree_on_plan, make_folder, open_dataset, open_recipe, reopen_recipe
 from signgen.augment.settings import Settings
-from signgen.augment.store import Store
-from signgen.data.phoenix import PhoenixIndex, list_frames
+from signgen.augment.store import Store, store_of
+from signgen.data.phoenix import PhoenixIndex
 from signgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,6 +73,10 @@ def augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
         same command goes on.
     """
     begun = time.monotonic()
+    if task.ray is not None:
+        from signgen.augment.cluster import import_ray
+
+        import_ray()  # what is missing is to be said before anything is tried or written
     make_folder(task.out, Path(task.dataset))
     index = open_dataset(task.dataset, task.keypoints, task.out)
     settings = task.settings
@@ -92,12 +96,12 @@ def augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
         made = _make_share(task, index, recipe, jobs, loaded, say, progress)
     seconds = time.monotonic() - begun
     records = read_records(task.out)
-    written = _finish(task, index, recipe, jobs, records)
+    written, warnings = _finish(task, index, recipe, jobs, records)
     frames = made.get("frames", 0)
     return {
         "output": str(task.out), **summary(jobs, records, recipe.store), "written": written, "share": list(task.share),
         "made": frames, "seconds": round(seconds, 2), "frames_per_second": round(frames / max(seconds, 1e-9), 3),
-        "licence": recipe.licence, "weights_sha256": recipe.weights, "plan": made.get("plan", {}), "warnings": [],
+        "licence": recipe.licence, "weights_sha256": recipe.weights, "plan": made.get("plan", {}), "warnings": warnings,
     }  # fmt: skip
 
 
@@ -160,10 +164,10 @@ def _is_made(job: Job, records: Records, store: Store) -> bool:
 
 def _finish(
     task: Task, index: PhoenixIndex, recipe: Recipe, jobs: Sequence[Job], records: Records
-) -> dict[str, list[str]]:
+) -> tuple[dict[str, list[str]], list[str]]:
     """Writes the layouts' files where this call is the one to do so: it did all the work, or is asked to merge."""
     if task.share != (1, 1) and not task.merge:
-        return {}
+        return {}, []
     layouts = recipe.settings.layouts
     return finish(index, recipe.store, jobs, records, layouts, recipe.frame, task.originals, task.leave_out)
 
@@ -176,7 +180,7 @@ def _plan(
     """Frames, hours and disk of the jobs and of the whole PHOENIX14T, from finished clips or a short trial."""
     rate = Rate.of([dict(record) for record in records.values() if record["state"] == DONE])
     rate = rate or _trial(jobs, recipe, pipeline)
-    counts = {(clip.split, clip.name): len(list_frames(clip.folder).files) for clip in index}
+    counts = {(clip.split, clip.name): frames_of(clip) for clip in index}
     frames, settings = sum(counts[job.split, job.source] for job in jobs), recipe.settings
     extra = _extra(task)
     plan = {
@@ -201,7 +205,7 @@ def _trial(jobs: Sequence[Job], recipe: Recipe, pipeline: SignGenPipeline) -> Ra
     """A few frames of the first usable clip, made as a worker makes them and thrown away."""
     reason = "there is no clip"
     with tempfile.TemporaryDirectory(prefix="signgen-") as place, threads_restored():
-        trial = replace(recipe, store=Store(Path(place), recipe.settings.media, recipe.settings.nested))
+        trial = replace(recipe, store=store_of(Path(place), recipe.settings))
         maker = Maker(trial, pipeline)
         for job in jobs[:_TRIES]:
             record = maker.make(job, _WARM)
@@ -209,4 +213,5 @@ def _trial(jobs: Sequence[Job], recipe: Recipe, pipeline: SignGenPipeline) -> Ra
             if rate is not None:
                 return rate
             reason = record.get("reason", reason)
-    raise InputError(recipe.store.out, f"none of the first {_TRIES} clips can be made ({reason})", "mend the data set")
+    tried = min(_TRIES, len(jobs))
+    raise InputError(recipe.store.out, f"none of the first {tried} clips can be made ({reason})", "mend the data set")

@@ -13,6 +13,7 @@ from signgen.rendering import RenderSettings
 LAYOUTS = ("phoenix14t", "corrnet", "slrt", "mska")
 MEDIA = ("png", "mp4", "none")
 NEEDS_PNG = ("corrnet", "slrt")  # their loaders read numbered PNG files and nothing else
+WINDOWS = (2, 64)  # views
 MOST_COPIES = 99  # names end in two digits
 
 
@@ -61,6 +62,8 @@ class Settings:
             raise InputError("--signers", f"got {', '.join(self.signers)}", "name each signer once")
         _in_range("--copies", self.copies, 1, MOST_COPIES)
         _in_range("--threads", self.threads, 1, 256)
+        if self.window is not None:
+            _in_range("--window", self.window, *WINDOWS)
         if self.gate is not None:
             _in_range("--gate", self.gate, 0.1, 1000)
         for layout in self.layouts:
@@ -76,6 +79,11 @@ class Settings:
         """Whether frames lie in a folder ``1`` inside the clip's own, where CorrNet looks for them."""
         return "corrnet" in self.layouts
 
+    @property
+    def flat(self) -> bool:
+        """Whether they lie in the clip's own folder, where PHOENIX14T's readers look for them."""
+        return "corrnet" not in self.layouts or "phoenix14t" in self.layouts
+
     def render_settings(self, **more: Any) -> RenderSettings:
         """The render's part; InputError for values that no render takes."""
         names = ("steps", "guidance", "window", "overlap", "device", "dtype", "backend", "export")
@@ -89,7 +97,7 @@ class Settings:
         values["model"] = Path(self.model).name
         values["export"] = None if self.export is None else Path(self.export).name
         values["signers"] = [Path(signer).name for signer in self.signers]
-        values["nested"] = self.nested
+        values["nested"] = "both" if self.nested and self.flat else self.nested
         return values
 
 

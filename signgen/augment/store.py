@@ -1,6 +1,7 @@
 """Where a new clip's files lie, and how they get there whole.
 
     OUT/PHOENIX-2014-T-release-v3/PHOENIX-2014-T/features/fullFrame-210x260px/<split>/<clip>/[1/]images0001.png ...
+                                       both with and without 1/ where 1 is a link to the clip's own folder
     OUT/videos/<split>/<clip>.mp4      instead, with media mp4
     OUT/keypoints/<clip>.npz           what was rendered, in pixels of the frames
     OUT/augment.json, OUT/manifest/    how it was made
@@ -19,7 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from signgen.errors import RunError
+from signgen.augment.settings import Settings
+from signgen.errors import InputError, RunError
 
 RELEASE = Path("PHOENIX-2014-T-release-v3", "PHOENIX-2014-T")
 FRAMES = RELEASE / "features" / "fullFrame-210x260px"
@@ -35,12 +37,14 @@ class Store:
     Attributes:
         out: its folder.
         media: ``png``, ``mp4`` or ``none``.
-        nested: frames lie in a folder ``1`` inside the clip's own.
+        nested: frames are found in a folder ``1`` inside the clip's own.
+        flat: they are found in the clip's own folder as well.
     """
 
     out: Path
     media: str = "png"
     nested: bool = False
+    flat: bool = False
 
     def keypoints(self, name: str) -> Path:
         """The clip's keypoint file."""
@@ -55,7 +59,17 @@ class Store:
     def frames(self, split: str, name: str) -> Path:
         """What a reader of frames is given: the folder of PNG files, or the video."""
         place = self.clip(split, name)
-        return place / "1" if self.nested and self.media == "png" else place
+        return place / "1" if self.nested and not self.flat and self.media == "png" else place
+
+    def link_inner(self, folder: Path) -> None:
+        """Lets ``1`` lead to ``folder`` itself, where readers of both kinds are to find its frames."""
+        if not self.flat:
+            return
+        try:
+            (folder / "1").symlink_to(".", target_is_directory=True)
+        except OSError as error:
+            got = f"phoenix14t and corrnet in one folder need links, which cannot be made there ({error.strerror})"
+            raise InputError("--layout", got, "give one of them, or another disk") from None
 
     @contextmanager
     def work(self, name: str) -> Iterator[Path]:
@@ -84,6 +98,11 @@ class Store:
     def clear(self) -> None:
         """Removes what killed processes left unfinished. To be called when nobody is at work."""
         shutil.rmtree(self.out / _WORK, ignore_errors=True)
+
+
+def store_of(out: Path, settings: Settings) -> Store:
+    """The places of a set that is made with these settings."""
+    return Store(out, settings.media, settings.nested, settings.nested and settings.flat)
 
 
 def content_of(path: Path) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from signgen.augment.estimate import frames_of
 from signgen.augment.jobs import Job, plain_name
 from signgen.augment.manifest import DONE
 from signgen.augment.store import Store
@@ -105,10 +106,12 @@ def read_rows(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
 
 def _original(clip: Clip, row: dict[str, str], nested: bool) -> Entry:
     """A clip of the source data set, under a plain name where CorrNet is to read it."""
-    count = len(list_frames(clip.folder).files)
+    files = list_frames(clip.folder).files
     name = plain_name(clip.name) if nested else clip.name
     row = row if name == clip.name else {**row, "name": name, "video": f"{name}/1/*.png"}
-    return Entry(name, clip.split, row, clip.folder if count else None, count, clip.keypoints, False)
+    return Entry(
+        name, clip.split, row, clip.folder if files else None, len(files) or frames_of(clip), clip.keypoints, False
+    )
 
 
 def _copy(store: Store, job: Job, row: dict[str, str], record: Mapping[str, Any]) -> Entry:
