@@ -1,7 +1,7 @@
 """An augmentation that is killed three times at random comes out as if it had never been.
 
-    python benchmarks/augment_kills.py [--clips 200] [--frames 42] [--signers 2] [--jobs 2] [--kills 3]
-                                         [--seed 0] [--work DIR]
+    python benchmarks/augment_kills.py [--clips 200] [--frames 42] [--signers 2] [--copies 2] [--jobs 2]
+                                         [--kills 3] [--seed 0] [--work DIR]
 
 Draws a data set, augments it once without a stop, and once more into another folder, where the command gets SIGKILL at
 random moments, each before the work is done, and is given again each time. Then it compares: every PNG, every keypoint
@@ -23,7 +23,7 @@ import threading
 import time
 from pathlib import Path
 
-USUAL = {"clips": 200, "frames": 42, "signers": 2, "jobs": 2, "kills": 3, "seed": 0}
+USUAL = {"clips": 200, "frames": 42, "signers": 2, "copies": 2, "jobs": 2, "kills": 3, "seed": 0}
 BY_HOST = ("manifest/", "augment.json")  # say when, where and how fast
 
 
@@ -36,7 +36,7 @@ def run(
     """
     command = [
         sys.executable, "-m", "signgen", "augment", str(dataset), str(out), "--signers", str(options.signers),
-        "--copies", str(options.signers), "--vary", "all", "--jobs", str(options.jobs), "--layout", "phoenix14t",
+        "--copies", str(options.copies), "--vary", "all", "--jobs", str(options.jobs), "--layout", "phoenix14t",
         "--json",
     ]  # fmt: skip
     begun, peak, killed = time.monotonic(), [0], False
@@ -109,7 +109,7 @@ def main() -> int:
     memory_few = run(work / "few-out", options, few)[1]
     seconds, memory, _ = run(work / "whole", options, whole)
     chance = random.Random(options.seed)
-    clips = options.clips * options.signers
+    clips = options.clips * options.copies
     shares = sorted(chance.uniform(0.0, 0.95) for _ in range(options.kills))
     moments = [(int(share * clips), chance.uniform(0, 2 * seconds / clips)) for share in shares]
     kills = sum(run(work / "killed", options, whole, moment)[2] for moment in moments)
@@ -118,8 +118,9 @@ def main() -> int:
     differing = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
     same_records = records(work / "whole") == records(work / "killed")
     result = {
-        "clips": options.clips, "frames": options.frames, "copies": options.signers, "jobs": options.jobs,
-        "seconds": round(seconds, 1), "kills": kills, "killed_when_done": [count for count, _ in moments],
+        "clips": options.clips, "frames": options.frames, "signers": options.signers,
+        "copies": options.copies, "jobs": options.jobs, "seconds": round(seconds, 1), "kills": kills,
+        "killed_when_done": [count for count, _ in moments],
         "files": len(one), "differing": differing[:20], "same_records": same_records, "peak_mb": memory,
         "peak_mb_of_a_tenth": memory_few,
     }  # fmt: skip
