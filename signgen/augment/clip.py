@@ -128,25 +128,26 @@ class Maker:
 
     def _write(self, job: Job, fitted: Fitted, seed: int, frames: slice | None) -> dict[str, Any]:
         """Renders into a folder of the worker's own; keypoints go to their place first, then the clip."""
-        store, size, digest = self.recipe.store, 0, ""
+        store = self.recipe.store
         frames = _within(frames, len(fitted.drawn))
         drawn = fitted.drawn if frames is None else fitted.drawn[frames]
         verdict: dict[str, Any] = {}
         with store.work(job.name) as work:
             points = work / "keypoints.npz"
             write_keypoints(drawn, points)
+            size, digest = content_of(points)
             if store.media != "none":
                 made = work / store.clip(job.split, job.name).name
                 inner = made / "1" if store.frames(job.split, job.name).name == "1" else made
                 self._render(fitted, seed, frames, inner)
-                size, digest = content_of(inner)
+                more, digest = content_of(inner)
+                size += more
                 verdict = self._judge(job, inner, fitted, frames)
                 store.link_inner(made)
                 if frames is None:
                     store.put(work, points, store.keypoints(job.name))
                     store.put(work, made, store.clip(job.split, job.name))
             elif frames is None:
-                size, digest = content_of(points)
                 store.put(work, points, store.keypoints(job.name))
         return {"frames": len(drawn), "fps": drawn.fps, "bytes": size, "sha256": digest, **verdict}
 
@@ -181,11 +182,10 @@ class Maker:
 
 
 def _within(frames: slice | None, count: int) -> slice | None:
-    """As many of the frames as the clip has, from its start on where it ends before them."""
-    if frames is None:
-        return None
-    start = frames.start if frames.start < count else 0
-    return slice(start, min(frames.stop, count))
+    """The frames, or all that a clip has which ends before them: a few would cost what a whole clip does."""
+    if frames is None or frames.stop <= count:
+        return frames
+    return slice(0, min(frames.stop, count))
 
 
 def read_clip(job: Job, frame: tuple[int, int]) -> Keypoints:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PLAN = "augment.json"
 USUAL_FRAME = (210, 260)  # of PHOENIX14T, where a data set comes without frames
 _UNPACKED = ".source-keypoints"
+_SAID = {"nested": "layouts (corrnet's frames lie in folders of their own)", "variation": "--vary or --mirror"}
 
 
 def make_folder(out: Path, dataset: Path) -> None:
@@ -130,7 +131,7 @@ def agree_on_plan(index: PhoenixIndex, recipe: Recipe) -> None:
     if before is not None:
         changed = sorted(_differences(before.get("decides", {}), wanted["decides"]))
         if changed:
-            got = f"was begun with other {', '.join(changed)}"
+            got = f"was begun with other {', '.join(_SAID.get(name, name) for name in changed)}"
             raise InputError(recipe.store.out, got, "use the same to go on, or name another folder")
     try:
         write_text(path, json.dumps(wanted, indent=2, ensure_ascii=False) + "\n")

@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,11 +72,21 @@ def augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
         InputError: bad input, or the folder holds something else; RunError: a failure while running, after which the
         same command goes on.
     """
-    begun = time.monotonic()
     if task.ray is not None:
         from signgen.augment.cluster import import_ray
 
         import_ray()  # what is missing is to be said before anything is tried or written
+    ours = not task.out.exists()
+    try:
+        return _augment(task, say, progress)
+    finally:
+        if ours:  # a plan, or an error, leaves no empty folder behind
+            with suppress(OSError):
+                task.out.rmdir()
+
+
+def _augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
+    begun = time.monotonic()
     make_folder(task.out, Path(task.dataset))
     index = open_dataset(task.dataset, task.keypoints, task.out)
     settings = task.settings

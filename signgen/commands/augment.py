@@ -87,5 +87,8 @@ def _text(result: dict[str, Any]) -> str:
     if result["judged"]:
         share = f"{result['failed_gate']} of {result['judged']} clips ({result['failed_share']:.1%})"
         lines.append(f"hands: {share} do not match their keypoints and are marked")
+    if not result["written"]:
+        share = "/".join(map(str, result["share"]))
+        lines.append(f"share {share} is done; --merge instead of --shard, when all are, writes the layout's files")
     lines += [f"{layout}: {', '.join(files)}" for layout, files in result["written"].items()]
     return "\n".join([*lines, result["licence"]])
