@@ -95,6 +95,8 @@ CASES: dict[str, tuple[bytes, str]] = {
     "pickle of words": (pickle.dumps({"a": "b"}), "without keypoints"),
     "pickle of 21 joints": (pickle.dumps({"a": {"keypoints": np.ones((3, 21, 3))}}), "21 keypoints per person"),
     "text": (b"hello", "content of an unknown kind"),
+    "video": (b"\x00\x00\x00\x20ftypisom" + bytes(100), "a video, not keypoints; find them first: signgen extract"),
+    "other video": (b"\x1aE\xdf\xa3" + bytes(100), "a video, not keypoints"),
     "picture": (b"\x89PNG\r\n\x1a\n" + bytes(100), "content of an unknown kind"),
     "numbers": (b"1 2 3 4\n", "text that is not keypoints"),
     "18 rows": (b"1 2\n" * 18, "18 rows in a frame"),

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # first box of MP4 and QuickTime files
-_STARTS = (
-    b"\x1aE\xdf\xa3",
-    b"RIFF",
-    b"GIF8",
-    b"OggS",
-    b"FLV\x01",
-    b"\x00\x00\x01\xba",
-    b"\x00\x00\x01\xb3",
-    b"0&\xb2u",
-)
+from signgen.keypoints._video_head import HEAD, is_video
 
 
 def is_footage(path: str | Path) -> bool:
@@ -25,9 +15,7 @@ def is_footage(path: str | Path) -> bool:
     if not place.is_file():
         return False
     with place.open("rb") as stream:
-        head = stream.read(189)
-    is_transport = head[:1] == b"G" and head[188:189] == b"G"  # MPEG-TS: packets of 188 bytes begin with 0x47
-    return head[4:8] in _BOXES or head.startswith(_STARTS) or is_transport
+        return is_video(stream.read(HEAD))
 
 
 def _is_folder_of_images(folder: Path) -> bool:

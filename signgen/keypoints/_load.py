@@ -19,6 +19,7 @@ from signgen.errors import InputError
 from signgen.keypoints import _pose
 from signgen.keypoints._coco import natural
 from signgen.keypoints._unpickle import LARGEST_CONTENT, LARGEST_FILE, Limited, guarded, load_pickle, load_torch_zip
+from signgen.keypoints._video_head import is_video
 from signgen.keypoints.piped import NAME, Piped
 
 _LARGEST_TEXT = 512 << 20  # bytes; parsed JSON takes many times as much memory
@@ -81,6 +82,8 @@ def _load_stream(stream: BinaryIO, subject: str, *, gzipped: bool = False) -> Co
         return Content("object", load_pickle(stream, subject))
     if _pose.is_pose(head):
         return Content("pose", stream.read())
+    if is_video(head):
+        raise InputError(subject, "a video, not keypoints", "find them first: signgen extract VIDEO -o keypoints.json")
     text = stream.read(_LARGEST_TEXT + 1)
     if len(text) > _LARGEST_TEXT:
         raise InputError(subject, "more than 512 MiB of text", "split it, or convert it to npz or .pose")
