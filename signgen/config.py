@@ -1,14 +1,15 @@
 """Configurations: frozen dataclasses filled from YAML and from ``key=value`` settings.
 
-An unknown key is an error that names the keys that exist; values are checked against the annotated types.
+An unknown key is an error that names the one that was probably meant; values are checked against the annotated types.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,7 +38,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(path, f"is not YAML ({' '.join(str(error).split())[:120]})", "mend the file") from None
     if not isinstance(content, dict):
-        got = f"holds a {type(content).__name__}"
+        got = "is empty" if content is None else f"holds a {type(content).__name__}"
         raise InputError(path, got, "a configuration is a mapping of names to values")
     return content
 
@@ -67,15 +68,44 @@ def merge(content: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
 def build(cls: type[T], content: Mapping[str, Any], subject: str = "configuration") -> T:
     """An instance of the dataclass ``cls`` from ``content``; unknown or missing keys are an `InputError`."""
     hints = typing.get_type_hints(cls)
-    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    unknown = sorted(set(content) - set(names))
-    if unknown:
-        raise InputError(subject, f"unknown key {', '.join(map(repr, unknown))}", f"known keys are {', '.join(names)}")
-    values = {key: _convert(hints[key], value, f"{subject}: {key}") for key, value in content.items()}
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise InputError(subject, str(error).split("__init__() ")[-1], f"keys are {', '.join(names)}") from None
+    check_keys(subject, content, list(hints), _nested(hints))
+    missing = [name for name in _required(cls) if name not in content]
+    if missing:
+        raise InputError(subject, f"lacks {', '.join(missing)}", "see the presets in configs/ for an example")
+    return cls(**{key: _convert(hints[key], value, f"{subject}: {key}") for key, value in content.items()})
+
+
+def _required(cls: type) -> list[str]:
+    """Fields without a default."""
+    none = dataclasses.MISSING
+    return [field.name for field in dataclasses.fields(cls) if field.default is none and field.default_factory is none]
+
+
+def check_keys(subject: object, given: Iterable[Any], known: Sequence[str], elsewhere: Sequence[str] = ()) -> None:
+    """`InputError` for a key of ``given`` that is not ``known``, with the name that was probably meant.
+
+    Args:
+        elsewhere: names with dots that are settings, too, but of a group: ``optim.lr`` for someone who wrote ``lr``.
+    """
+    unknown = sorted({str(key) for key in given} - set(known))
+    if not unknown:
+        return
+    got = f"unknown key {', '.join(map(repr, unknown))}"
+    name, colon, _ = unknown[0].partition(":")
+    if colon and name in known:
+        raise InputError(subject, got, f"write a blank after the colon: {unknown[0].replace(':', ': ', 1)}")
+    initials = "".join(word[:1] for word in unknown[0].split("_"))  # lr for learning_rate
+    near = [path for path in elsewhere if path.rpartition(".")[2] == unknown[0]]
+    near += [name for name in known if name == initials]
+    near += difflib.get_close_matches(unknown[0], known, 1) or difflib.get_close_matches(unknown[0], elsewhere, 1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    raise InputError(subject, got, f"{meant}keys are {', '.join(known)}")
+
+
+def _nested(hints: Mapping[str, Any]) -> list[str]:
+    """Names with dots of the settings of groups."""
+    groups = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    return [f"{name}.{field.name}" for name, hint in groups.items() for field in dataclasses.fields(hint)]
 
 
 def _convert(hint: Any, value: Any, subject: str) -> Any:
@@ -97,7 +127,18 @@ def _convert(hint: Any, value: Any, subject: str) -> Any:
     wrong_bool = hint is int and isinstance(value, bool)
     if hint is Any or (isinstance(hint, type) and isinstance(value, hint) and not wrong_bool):
         return value
-    raise InputError(subject, f"got {value!r}", f"expected {getattr(hint, '__name__', hint)}")
+    raise InputError(subject, f"got {value!r}", f"expected {_words(hint)}")
+
+
+def _words(hint: Any) -> str:
+    """A type for people who write YAML."""
+    if dataclasses.is_dataclass(hint):
+        names = ", ".join(field.name for field in dataclasses.fields(hint))
+        return f"a group of settings, some of {names}"
+    if typing.get_origin(hint) is tuple:
+        return f"a list, such as [1, 2], each {_words(typing.get_args(hint)[0])}"
+    plain = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    return plain.get(hint, "a group of settings")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

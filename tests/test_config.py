@@ -42,11 +42,17 @@ def test_settings_reach_nested_keys_and_leave_the_input_alone() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"name": "a", "cuont": 1}, "unknown key 'cuont'; known keys are name, count"),
-        ({"name": "a", "count": "three"}, "got 'three'; expected int"),
-        ({"name": "a", "count": True}, "got True; expected int"),
-        ({"count": 1}, "name"),
-        ({"name": "a", "inner": {"rat": 1}}, "unknown key 'rat'"),
+        ({"name": "a", "cuont": 1}, "unknown key 'cuont'; did you mean count[?] keys are name, count"),
+        ({"name": "a", "zebra": 1}, "unknown key 'zebra'; keys are name, count"),
+        ({"name": "a", "rate": 1}, "unknown key 'rate'; did you mean inner.rate[?]"),
+        ({"name": "a", 1: 1}, "unknown key '1'; keys are"),
+        ({"name": "a", "count:3": None}, "unknown key 'count:3'; write a blank after the colon: count: 3"),
+        ({"name": "a", "count": "three"}, "count: got 'three'; expected a whole number"),
+        ({"name": "a", "count": True}, "got True; expected a whole number"),
+        ({"name": "a", "inner": {"sizes": "80x104"}}, r"got '80x104'; expected a list, such as \[1, 2\]"),
+        ({"name": "a", "inner": 3}, "inner: got 3; expected a group of settings, some of rate, sizes"),
+        ({"count": 1}, "configuration: lacks name; see the presets"),
+        ({"name": "a", "inner": {"rat": 1}}, "inner: unknown key 'rat'; did you mean rate[?]"),
     ],
 )
 def test_wrong_content_says_what_is_known(content: dict, words: str) -> None:
@@ -61,12 +67,33 @@ def test_wrong_settings(setting: str) -> None:
 
 
 def test_broken_files(tmp_path: Path) -> None:
-    for name, text, words in (("a.yaml", "a: [", "not YAML"), ("b.yaml", "- 1", "holds a list")):
+    broken = (("a.yaml", "a: [", "not YAML"), ("b.yaml", "- 1", "holds a list"), ("e.yaml", "", "is empty"))
+    for name, text, words in broken:
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match=words):
             config.read_yaml(tmp_path / name)
     with pytest.raises(InputError, match="no such configuration file"):
         config.read_yaml(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("optim.learning_rate=1", "unknown key 'learning_rate'; did you mean lr"),
+        ("lr=1", "did you mean optim.lr"),
+        ("optim.lr=-1", "optim.lr, optim.clip: got -1.0, 1.0; both must be above 0"),
+        ("optim.lr=.nan", "both must be above 0"),
+        ("optim.accumulate=0", "optim.accumulate: got 0; it must be 1 or more"),
+        ("optim.ema=2", "optim.decay, optim.ema"),
+        ("log_steps=0", "log_steps: got 0; it must be 1 or more"),
+        ("loss.drop=2", "loss.drop: got 2.0; it is a share"),
+        ("start.clpi=x", "start: unknown key 'clpi'; did you mean clip"),
+        ("data=null", "data: got None; expected text"),
+    ],
+)
+def test_a_training_that_cannot_be_is_refused(setting: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        config.load(TrainConfig, CONFIGS / "phoenix14t" / "fusion.yaml", [setting])
 
 
 def test_save_and_load_agree(tmp_path: Path) -> None:

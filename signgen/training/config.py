@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from signgen.config import check_keys
 from signgen.data.disturbance import Disturbance
 from signgen.data.phoenix import SPLITS
 from signgen.errors import InputError
@@ -35,6 +36,15 @@ class OptimConfig:
     clip: float = 1.0
     accumulate: int = 1
     checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        _check_least("optim", self, 0, "weight_decay", "warmup")
+        _check_least("optim", self, 1, "accumulate")
+        if not self.lr > 0 or not self.clip > 0:
+            raise InputError("optim.lr, optim.clip", f"got {self.lr}, {self.clip}", "both must be above 0")
+        if not 0 <= self.decay <= 1 or not 0 <= self.ema < 1:
+            advice = "shares: the first from 0 to 1, the second below 1"
+            raise InputError("optim.decay, optim.ema", f"got {self.decay}, {self.ema}", advice)
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,16 @@ class LossConfig:
     teacher: float = 0.0
     teacher_steps: int = 4
     guidance: tuple[float, ...] = (2.0, 2.0)
+
+    def __post_init__(self) -> None:
+        _check_least("loss", self, 0, "latent", "pixel", "structure", "min_snr", "mask_near", "zooms")
+        _check_least("loss", self, 1, "hand", "face", "crop", "crops", "zoom", "per_clip")
+        if not self.late > 0 or not self.temperature > 0:
+            got = f"got {self.late}, {self.temperature}"
+            raise InputError("loss.late, loss.temperature", got, "both must be above 0")
+        for name in ("last_step_share", "null_share", "drop"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"loss.{name}", f"got {getattr(self, name)}", "it is a share, from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -145,9 +165,8 @@ class TrainConfig:
             raise InputError("stage", f"got {self.stage!r}", f"stages are {', '.join(STAGES)}")
         if self.split not in SPLITS:
             raise InputError("split", f"got {self.split!r}", f"splits are {', '.join(SPLITS)}")
-        if self.steps < 1 or self.batch < 1 or self.views < 1:
-            got = f"got {self.steps}, {self.batch}, {self.views}"
-            raise InputError("steps, batch, views", got, "all must be 1 or more")
+        _check_least("", self, 1, "steps", "batch", "views", "log_steps")
+        _check_least("", self, 0, "seed", "minutes", "save_minutes", "sheet_steps", "threads")
         if not 0 <= self.prefetch <= MOST_AHEAD or not 1 <= self.loaders <= MOST_AHEAD:
             allowed = f"the first is from 0, the second from 1 to {MOST_AHEAD}"
             raise InputError("prefetch, loaders", f"got {self.prefetch}, {self.loaders}", allowed)
@@ -155,12 +174,7 @@ class TrainConfig:
             raise InputError("known", f"got {self.known} of {self.views} views", "at least one view is to be generated")
         named = {name: where for name, where in self.start.items() if where is not None}
         object.__setattr__(self, "start", named)  # null takes an entry out, so that an override can
-        unknown = sorted(set(self.start) - set(STARTS))
-        if unknown:
-            raise InputError("start", f"unknown key {', '.join(map(repr, unknown))}", f"keys are {', '.join(STARTS)}")
-        if self.loss.late <= 0 or self.loss.min_snr < 0:
-            got = f"got {self.loss.late}, {self.loss.min_snr}"
-            raise InputError("loss.late, loss.min_snr", got, "the first is above 0, the second 0 or more")
+        check_keys("start", self.start, STARTS)
         if self.image_encoder_size < 14:
             raise InputError("image_encoder_size", f"got {self.image_encoder_size}", "give pixels, 14 or more")
         if self.precision not in ("auto", "no", "bf16", "fp16"):
@@ -168,6 +182,14 @@ class TrainConfig:
         fit_canvas(1, 1, self.canvas)  # says what is wrong with the canvas
         if self.stage == "distill":
             _check_distillation(self.loss)
+
+
+def _check_least(group: str, settings: Any, least: int, *names: str) -> None:
+    """`InputError` for a setting of a group below ``least``; what is no number is below everything."""
+    for name in names:
+        value = getattr(settings, name)
+        if not value >= least:
+            raise InputError(f"{group}.{name}".strip("."), f"got {value}", f"it must be {least} or more")
 
 
 def _check_distillation(loss: LossConfig) -> None:
