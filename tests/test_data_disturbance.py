@@ -11,7 +11,7 @@ from signgen.data.disturbance import FACE_PARTS, INNER_LIPS, JAW, Disturbance, d
 from signgen.keypoints.skeleton import BODY, FACE, HEAD, LEFT_HAND, LEFT_WRIST, LOWER_BODY, RIGHT_HAND, RIGHT_WRIST
 
 SIDES = (LEFT_HAND, RIGHT_HAND)
-NOTHING = {field.name: 0.0 for field in fields(Disturbance)}
+NOTHING = {field.name: 0.0 for field in fields(Disturbance)} | {"share": 1.0}
 COUNT, FRAMES = 2000, 4
 
 
@@ -107,6 +107,29 @@ def test_a_finger_is_lost_as_a_whole_and_alone(windows: np.ndarray) -> None:
     assert np.array_equal(fingers.all(-1), fingers.any(-1))
     assert fingers.any(-1).sum(-1).max() == 1
     assert (fingers.any((1, 3)).sum(0) > 0.06 * COUNT).all(), "each of the five"
+
+
+def test_a_share_of_windows_is_left_as_it_is_but_for_the_legs(windows: np.ndarray) -> None:
+    how = Disturbance(share=0.4, drop_legs=1.0)
+    points = disturb(windows, np.random.default_rng(0), how)
+    assert not points[:, :, LOWER_BODY, 2].any(), "hips and legs are lost in all of them"
+    points[:, :, LOWER_BODY] = windows[:, :, LOWER_BODY]
+    assert (points != windows).any((1, 2, 3)).mean() == pytest.approx(0.4, abs=0.04)
+
+
+def test_what_an_estimator_has_not_found_stays_missing(windows: np.ndarray) -> None:
+    """Such points lie at (0, 0): a hand that is guessed there, or takes its shape from there, would be nonsense."""
+    points = windows[:500].copy()
+    points[:250, :, LEFT_HAND] = 0
+    points[250:, :2, LEFT_HAND] = 0  # found from the third frame on
+    guessed = _only(points, beyond_hands=1.0, beyond_body=1.0)
+    assert np.array_equal(guessed, points)
+    stale = _only(points, stale_hand=1.0)
+    assert not stale[:250, :, LEFT_HAND, 2].any()
+    seen = stale[..., LEFT_HAND, 2][..., 0] > 0
+    size = np.ptp(stale[:, :, LEFT_HAND, :2], axis=2).max(-1)
+    assert seen.any()
+    assert size[seen].min() > 5, "no hand has collapsed onto its root"
 
 
 def test_a_burst_shakes_one_finger(windows: np.ndarray) -> None:

@@ -27,6 +27,7 @@ ASTRAY = 6.0  # px, deviation of a hand that is found in the wrong place
 SURE = 0.92  # confidence of a point that drawn signers show plainly
 UNSURE = (0.1, 0.5)  # what is left of the confidence of points that are right and doubted
 STALE = (0.45, 0.6)  # what is left of the confidence of a hand whose shape is carried over from another frame
+CORNER = 2.0  # px; a point this near to the frame's corner is one whose place nobody knows
 CLOSE = 1.0  # distance of two hands, in lengths of a hand, below which an estimator may take one for the other
 
 
@@ -38,6 +39,7 @@ class Disturbance:
     hand of each window by itself.
 
     Attributes:
+        share: windows that get any fault. The others keep their keypoints as they are, but for ``drop_legs``.
         jitter: largest deviation of each coordinate, new in every frame. Some clips are cleaner than others: each
             window's own deviation is drawn evenly from 0 to this.
         drift: the same for an error that lasts, of which `KEPT` stays from frame to frame.
@@ -70,6 +72,7 @@ class Disturbance:
             each drawn by itself.
     """
 
+    share: float = 1.0
     jitter: float = 0.6
     drift: float = 0.5
     wrist_offset: float = 8.0
@@ -113,7 +116,23 @@ def disturb(keypoints: np.ndarray, rng: np.random.Generator, how: Disturbance) -
     _shake(points, rng, how)
     _doubt(points, rng, how)
     _lose(points, rng, how)
+    if how.share < 1:
+        _spare(points, keypoints, rng, how)
     return points
+
+
+def _spare(points: np.ndarray, before: np.ndarray, rng: np.random.Generator, how: Disturbance) -> None:
+    """Some windows as they were ``before``; where there are no legs to be drawn, these have none either."""
+    spared = rng.random(len(points)) >= how.share
+    legs = (rng.random((len(points), 1, 1)) >= how.drop_legs)[spared]
+    points[spared] = before[spared]
+    points[spared, :, LOWER_BODY, 2] *= legs
+
+
+def _placed(xy: np.ndarray) -> np.ndarray:
+    """(..., 2) -> (...): whether a place is known. Drawn signers have one for each point, estimators only for those
+    that they have found; the others lie at (0, 0)."""
+    return np.abs(xy).max(-1) > CORNER
 
 
 def _runs(rng: np.random.Generator, share: float, windows: int, frames: int, parts: int = 1) -> np.ndarray:
@@ -134,7 +153,8 @@ def _guess_beyond(points: np.ndarray, rng: np.random.Generator, how: Disturbance
         guessed = rng.random((len(points), 1, 1)) < share
         sureness = rng.uniform(*GUESSED, (len(points), 1, 1))
         confidence = points[:, :, part, 2]
-        points[:, :, part, 2] = np.where(guessed & (confidence == 0), sureness, confidence)
+        unseen = (confidence == 0) & _placed(points[:, :, part, :2])
+        points[:, :, part, 2] = np.where(guessed & unseen, sureness, confidence)
 
 
 def _move_hands(hands: np.ndarray, rng: np.random.Generator, how: Disturbance) -> None:
@@ -143,6 +163,7 @@ def _move_hands(hands: np.ndarray, rng: np.random.Generator, how: Disturbance) -
     xy, roots = hands[..., :2], hands[..., :1, :2].copy()
     stale = _runs(rng, how.stale_hand, windows, frames, 2)
     before = np.maximum(stale.argmax(1) - 1, 0)[:, None, :, None, None]  # the frame before the run, else its first
+    stale &= _placed(np.take_along_axis(roots[..., 0, :], before[..., 0, 0, None], 1))
     shape = xy - roots
     xy += stale[..., None, None] * (np.take_along_axis(shape, before, 1) - shape)
     hands[..., 2] *= np.where(stale, rng.uniform(*STALE, (windows, 1, 2)), 1)[..., None]
