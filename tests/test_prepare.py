@@ -144,6 +144,32 @@ def test_clips_without_keypoints_are_an_error_or_are_left_out_by_name(root: Path
     assert command(root, tmp_path / "out", "--skip", "none").exit_code == 2
 
 
+def test_without_any_keypoints_it_asks_where_they_are(tmp_path: Path) -> None:
+    done = command(make_release(tmp_path / "data"), tmp_path / "out")
+    assert done.exit_code == 2
+    assert "has no folder keypoints beside the release; say where they are: --keypoints" in done.stderr
+
+
+def test_fewer_pairs_than_were_asked_for_are_told(root: Path, tmp_path: Path) -> None:
+    done = command(root, tmp_path / "out", "--split", "train", "--sources", 1)
+    assert "16 pairs (all that there are; 100,000 were asked for)" in done.stdout
+    assert "asked for" not in command(root, tmp_path / "few", "--split", "train", "--triplets", 16).stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--device", "tpu"), "error: --device: got 'tpu'; give auto, cpu, cuda"),
+        (("--vae", "nowhere"), "error: --vae: nowhere"),
+        (("--image-encoder", "nowhere"), "error: --image-encoder: nowhere"),
+    ],
+)
+def test_wrong_options_are_named(root: Path, tmp_path: Path, options: tuple[str, ...], words: str) -> None:
+    done = command(root, tmp_path / "out", *options)
+    assert done.exit_code == 2
+    assert words in done.stderr.splitlines()[-1]
+
+
 def test_infinite_coordinates_are_mended_and_said(root: Path, tmp_path: Path) -> None:
     points = all_points("dev")["d-4"]
     points[1, 100, 0], points[2, 50, 2] = np.inf, 1.5
@@ -181,7 +207,7 @@ def test_too_small_a_disk_is_refused_before_anything_is_written(root: Path, tmp_
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     failed = command(root, tmp_path / "out")
     assert failed.exit_code == 2
-    assert "needs 0.3 MB, 0.0 MB are free" in failed.stderr
+    assert "needs 0.3 MB, 1.0 kB are free" in failed.stderr
     assert not (tmp_path / "out").exists()
     monkeypatch.undo()
     dry = command(root, tmp_path / "out", "--dry-run")

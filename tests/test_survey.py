@@ -92,6 +92,15 @@ def test_the_text_names_what_the_json_holds(root: Path) -> None:
     assert list(only["splits"]) == ["dev"]
 
 
+def test_one_clip_of_another_size_is_that_clips_fault(root: Path, tmp_path: Path) -> None:
+    """Also where it is the first of the data set."""
+    write_npz(root / "keypoints", {name: xyc for split in CLIPS for name, xyc in all_points(split).items()})
+    Image.new("RGB", (50, 64)).save(frame_folder(root, "train", "a-1") / "images0001.png")
+    result = report(root)
+    assert result["frame_size"] == list(SIZE)
+    assert result["splits"]["train"]["left_out"] == [["a-1", "images0001.png is 50x64, other frames 48x64"]]
+
+
 def test_damage_inside_of_a_frame_is_found_where_pixels_are_asked_for(root: Path) -> None:
     write_npz(root / "keypoints", {name: p for split in CLIPS for name, p in all_points(split).items()})
     path = frame_folder(root, "test", "f-6") / "images0003.png"

@@ -91,12 +91,20 @@ def _encoders(
 ) -> Callable[[], Encoders]:
     def load() -> Encoders:
         from signgen.base_weights import load_autoencoder, load_image_encoder
+        from signgen.errors import InputError
         from signgen.pipeline.loading import choose_device
         from signgen.training.encoding import Encoders
 
-        place = choose_device(device)
-        autoencoder = load_autoencoder(vae, download).to(place).eval() if vae else None
-        semantic = load_image_encoder(image_encoder, download).to(place) if image_encoder else None
+        try:
+            place = choose_device(device)
+        except RuntimeError as error:
+            raise InputError("--device", f"got {device!r}", "give auto, cpu, cuda, or one GPU as cuda:1") from error
+        try:
+            autoencoder = load_autoencoder(vae, download).to(place).eval() if vae else None
+            semantic = load_image_encoder(image_encoder, download).to(place) if image_encoder else None
+        except InputError as error:  # the same words as for a configuration, but an option was wrong
+            option = error.subject.replace("start.", "--", 1).replace("_", "-")
+            raise InputError(option, error.got, error.advice) from None
         return Encoders(place, autoencoder, semantic, size, canvas)
 
     return load
@@ -119,6 +127,8 @@ def _text(result: dict[str, Any]) -> str:
     for split, part in result["splits"].items():
         left = ", ".join(f"{count} shards of {name}" for name, count in part["shards_left"].items() if count)
         own = f" ({part['self_pairs']:,} of a frame with itself)" if part["self_pairs"] else ""
+        if part["pairs"] < part["pairs_wanted"]:
+            own = f" (all that there are; {part['pairs_wanted']:,} were asked for)"
         lines.append(
             f"{result['output']}/{split}: {part['clips']:,} clips, {part['frames']:,} frames, {part['pairs']:,} pairs"
             f"{own}, {len(part['left_out'])} clips left out; {left + ' left to others' if left else 'complete'}"

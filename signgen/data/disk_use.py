@@ -60,5 +60,6 @@ def check_free(out: Path, needs: Mapping[str, Mapping[str, int]]) -> int:
 
 
 def amount(size: int) -> str:
-    """Bytes in GB (1e9) or MB, for people."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
+    """Bytes in GB (1e9), MB or kB, for people."""
+    unit, name = (1e9, "GB") if size >= 1e9 else (1e6, "MB") if size >= 1e5 else (1e3, "kB")
+    return f"{size / unit:,.1f} {name}"

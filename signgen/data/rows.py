@@ -105,7 +105,12 @@ class PngRows:
         from signgen.video import read_image
 
         path = self.path(index)
-        frame = read_image(path)
+        try:
+            frame = read_image(path)
+        except InputError as error:
+            folder = path.parent.parent if path.parent.name == "1" else path.parent
+            advice = f"unpack that clip again, or prepare another folder with --skip {folder.name}"
+            raise InputError(path, error.got, advice) from None
         if frame.shape != self.shape[1:]:
             got = f"is {frame.shape[1]}x{frame.shape[0]}, other frames {self.size[0]}x{self.size[1]}"
             raise InputError(path, got, "unpack the release again")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from signgen.data.phoenix import RELEASE_COUNTS, Clip, PhoenixIndex, list_frames
 from signgen.data.png import png_size
 from signgen.data.processes import in_processes
 from signgen.errors import InputError
+
+SIZED_CLIPS = 25  # clips that are asked for the size of frames
 
 
 @dataclass
@@ -69,13 +73,13 @@ def chosen_splits(index: PhoenixIndex, wanted: Sequence[str]) -> tuple[str, ...]
 
 
 def frame_size(index: PhoenixIndex) -> tuple[int, int] | None:
-    """(width, height) of the first whole frame of the data set, or None where there is no frame."""
-    for clip in index:
-        sizes = (png_size(path) for path in list_frames(clip.folder).files[:1])
-        size = next(sizes, None)
-        if size:
-            return size
-    return None
+    """(width, height) of the data set's frames, or None where there is no whole frame.
+
+    That of most clips' first frames, of the first 25 that have one: a clip of another size is a fault of that clip.
+    """
+    firsts = (path for clip in index for path in list_frames(clip.folder).files[:1])
+    sizes = list(islice((size for path in firsts if (size := png_size(path))), SIZED_CLIPS))
+    return Counter(sizes).most_common(1)[0][0] if sizes else None
 
 
 def examine_split(

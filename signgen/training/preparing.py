@@ -101,6 +101,9 @@ def _planned(work: Work, index: PhoenixIndex, splits: tuple[str, ...], progress:
     opened: list[KeypointSource] = []
 
     def source() -> KeypointSource:
+        if not work.plan.places and not index.keypoints.is_dir():
+            got = "has no folder keypoints beside the release"
+            raise InputError(work.data, got, "say where they are: --keypoints FILE|FOLDER")
         if not opened:
             opened.append(keypoint_source(index, work.plan.places, splits))
         return opened[0]
@@ -141,6 +144,7 @@ def _filled(work: Work, release: PhoenixIndex, index: Index, encoders: Encoders,
     own = 0 if cache.triplets is None else int((cache.triplets[:, 0] == cache.triplets[:, 1]).sum())
     return {
         "clips": len(index.clips), "frames": index.frames, "pairs": pairs, "self_pairs": own,
+        "pairs_wanted": work.plan.triplets if index.split == "train" else pairs,
         "mended": [list(pair) for pair in index.mended], "left_out": [list(pair) for pair in index.left_out],
         "shards_left": left,
     }  # fmt: skip
