@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from skimage.metrics import structural_similarity
 
 from signgen import config as configuration
@@ -124,6 +125,49 @@ def test_missing_parts_are_named(data: Path, tmp_path: Path) -> None:
         run_stage(_config(tmp_path / "none", tmp_path / "x", "autoencoder"))
     with pytest.raises(InputError, match="stages are autoencoder"):
         _config(data, tmp_path, "nonsense")
+
+
+@pytest.mark.parametrize("damage", ["other", "gone", "cut", "shape", "missing", "settings"])
+def test_a_damaged_folder_of_an_earlier_stage_is_named(
+    data: Path, starts: dict[str, str], tmp_path: Path, damage: str
+) -> None:
+    folder = tmp_path / "fusion"
+    shutil.copytree(starts["autoencoder" if damage == "other" else "fusion"], folder)
+    path = folder / "diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    if damage == "gone":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif damage == "shape":
+        save_file({**weights, "combiner.output.weight": torch.zeros(1, 1)}, path)
+    elif damage == "missing":
+        save_file({name: value for name, value in weights.items() if name != "combiner.output.weight"}, path)
+    elif damage == "settings":
+        settings = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**settings, "dropout": "high"}))
+    words = {
+        "other": "start.fusion: .*fusion holds a FrameAutoencoder; give the folder of a FusionModel",
+        "gone": "safetensors: no such file", "cut": "safetensors: cannot be read",
+        "shape": r"safetensors: other shape combiner.output.weight \(1, 1\)",
+        "missing": "safetensors: missing combiner.output.weight", "settings": "config.json: makes no FusionModel",
+    }  # fmt: skip
+    config = _config(data, tmp_path / "x", "denoiser", start={**starts, "fusion": str(folder)}, model=TINY_DENOISER)
+    with pytest.raises(InputError, match=words[damage]):
+        run_stage(config)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"dropuot": 0.1}, "model: unknown key 'dropuot'; did you mean dropout"),
+        ({"dropout": 7}, "model: cannot be built .dropout probability"),
+        ({"dropout": "high"}, "model: cannot be built"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused(data: Path, tmp_path: Path, model: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        run_stage(_config(data, tmp_path / "x", "fusion", model={**TINY_FUSION, **model}))
 
 
 def test_windows_depend_on_the_seed_alone_and_stay_in_their_clip(data: Path) -> None:
@@ -274,9 +318,7 @@ def test_zoomed_items_train_and_a_new_decoder_keeps_the_latents(
     assert line["zoom_pixel"] > 0
     assert line["zoom_latent"] > 0
     smaller = {**TINY_VAE, "decoder_widths": [4, 8], "decoder_blocks": [0, 1]}
-    again = _config(
-        data, tmp_path / "decoder", "autoencoder", model=smaller, start={"encoder": starts["autoencoder"]}
-    )
+    again = _config(data, tmp_path / "decoder", "autoencoder", model=smaller, start={"encoder": starts["autoencoder"]})
     run_stage(again)
     old, new = (FrameAutoencoder.from_pretrained(f) for f in (starts["autoencoder"], tmp_path / "decoder/model/vae"))
     frames = torch.rand(1, 3, 64, 64) * 2 - 1

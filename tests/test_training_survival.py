@@ -27,7 +27,7 @@ from tiny_models import shake, tiny_denoiser, tiny_inputs
 from training_runs import curve, fusion_config, fusion_settings, lines, noise_cache
 
 from signgen.errors import InputError, RunError
-from signgen.training import averages, checkpoints, results
+from signgen.training import averages, checkpoints, results, stages
 from signgen.training.disk import reason
 from signgen.training.loop import recompute_activations
 from signgen.training.stages import run_stage
@@ -123,7 +123,9 @@ def test_resuming_another_configuration_is_told_or_refused(
     other = dataclasses.replace(fusion_config(data, tmp_path / "run", steps=4, model={}), stage="autoencoder")
     with pytest.raises(InputError, match="holds a run of the stage 'fusion', the configuration is one of 'autoenc"):
         run_stage(other, resume=True)
-    with pytest.raises(InputError, match=r"model: unknown key 'visoin'; keys are vision, hidden, dropout"):
+    with pytest.raises(
+        InputError, match=r"model: unknown key 'visoin'; did you mean vision[?] keys are"
+    ):
         run_stage(fusion_config(data, tmp_path / "new", model={"visoin": 3}))
 
 
@@ -220,8 +222,50 @@ def test_a_full_disk_is_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert reason(RuntimeError("I/O error: (os error 28)"), tmp_path) == "no space left on the disk"
     assert "denied" in reason(OSError(errno.EACCES, "Permission denied"), tmp_path)
     monkeypatch.setattr(checkpoints, "free_bytes", lambda folder: 1000)
-    with pytest.raises(InputError, match="0.0 MiB are free; a checkpoint takes"):
+    with pytest.raises(InputError, match="1 KiB are free; a checkpoint takes"):
         run_stage(fusion_config(data, tmp_path / "run"))
+
+
+def test_a_frame_that_cannot_be_read_ends_in_one_line_and_what_was_learned_stays(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from signgen.training.fusion import FusionTask
+
+    real = FusionTask.loss
+
+    def loss(self: FusionTask, *given: Any) -> Any:
+        if len(seen) == 3:
+            raise InputError("images0007.png", "is a damaged image", "unpack that clip again")
+        seen.append(1)
+        return real(self, *given)
+
+    seen: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(FusionTask, "loss", loss)
+        with pytest.raises(InputError, match=r"images0007.png: is a damaged image"):
+            run_stage(fusion_config(data, tmp_path / "run"))
+    assert [path.name for path in (tmp_path / "run/checkpoints").iterdir()] == ["step-00000003"]
+    run_stage(fusion_config(data, tmp_path / "run"), resume=True)
+    run_stage(fusion_config(data, tmp_path / "whole"))
+    assert np.allclose(curve(tmp_path / "run"), curve(tmp_path / "whole"), rtol=0, atol=2e-6)
+
+
+def test_a_full_disk_while_frames_are_decoded_is_one_line(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(stages, "build_cache", full)
+    with pytest.raises(RunError, match="no space left on the disk; free some space, or give another folder"):
+        run_stage(fusion_config(data, tmp_path / "run", cache=str(tmp_path / "elsewhere")))
+
+
+def test_lost_random_numbers_are_told(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_stage(fusion_config(data, tmp_path / "run", steps=1))
+    (tmp_path / "run/checkpoints/step-00000001/random_states_0.pkl").unlink()
+    run_stage(fusion_config(data, tmp_path / "run", steps=2), resume=True)
+    assert "step-00000001: lacks random_states_0.pkl" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_is_not_saved(
@@ -269,7 +313,7 @@ def test_without_tensorboard_one_line_says_how_to_get_it(
     run_stage(fusion_config(data, tmp_path / "run", steps=1, tensorboard=True))
     told = [line for line in capsys.readouterr().err.splitlines() if "tensorboard" in line]
     assert len(told) == 1
-    assert "pip install tensorboard" in told[0]
+    assert 'pip install "signgen[logs]"' in told[0]
 
 
 def test_recomputed_activations_give_the_same_gradients() -> None:

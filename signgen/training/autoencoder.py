@@ -15,6 +15,7 @@ from signgen.errors import InputError
 from signgen.keypoints.skeleton import NOSE
 from signgen.models.autoencoder import FrameAutoencoder
 from signgen.training.config import TrainConfig
+from signgen.training.starts import stage_network
 from signgen.training.task import Task, built, crop_batch, crop_corners, gradient_l1, tile, to_uint8
 
 CROP = 128
@@ -85,7 +86,7 @@ def _keep_latents(autoencoder: FrameAutoencoder, folder: str) -> None:
 
     The decoder comes from ``folder`` too where it has the same shape.
     """
-    known = FrameAutoencoder.from_pretrained(folder)
+    known = stage_network(FrameAutoencoder, folder)
     if _encoder(known) != _encoder(autoencoder):
         got = f"an encoder of widths, blocks, channels and fold {_encoder(known)}"
         raise InputError(folder, got, f"the configuration's model has {_encoder(autoencoder)}: both must be alike")

@@ -119,7 +119,8 @@ def check_space(output: Path, network: nn.Module, processes: int) -> None:
     needed = checkpoint_bytes(network) * (processes if averages.is_sharded(network) else 1)
     free = free_bytes(output)
     if free < needed:
-        advice = f"a checkpoint takes {gibibytes(needed)}, and {KEEP + 1} are there at a time: free as much or move it"
+        takes = f"a checkpoint takes {gibibytes(needed)}, and {KEEP + 1} are there at a time"
+        advice = f"{takes}: free as much, or name another output"
         raise InputError(output, f"{gibibytes(free)} are free", advice)
 
 

@@ -30,6 +30,7 @@ from signgen.training.encoders import frozen_encoders
 from signgen.training.growth import grow
 from signgen.training.inputs import CELL, InputMaker, Inputs
 from signgen.training.latents import latent_store
+from signgen.training.starts import stage_network
 from signgen.training.task import (
     Task,
     built,
@@ -134,7 +135,7 @@ class DenoiserTask(Task):
         if "denoiser" in start:
             if "unet" in start:
                 raise InputError("start", "got unet and denoiser", "a denoiser has its UNet already: give one of them")
-            known = Denoiser.from_pretrained(start["denoiser"]).to(self.device)
+            known = stage_network(Denoiser, start["denoiser"]).to(self.device)
             return grow(known, self.config.model, self._evaluate_some)
         denoiser = built(Denoiser, self.config.model)
         return start_unet(denoiser, start["unet"], self.config.allow_download) if "unet" in start else denoiser

@@ -42,8 +42,11 @@ def free_bytes(folder: Path) -> int:
 
 
 def gibibytes(count: float) -> str:
-    """``12.3 GiB``, or in MiB what is small."""
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+    """``12.3 GiB``, or in MiB or KiB what is small."""
+    for size, unit in ((2**30, "GiB"), (2**20, "MiB")):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 2**10:.0f} KiB"
 
 
 def flush(folder: Path) -> None:

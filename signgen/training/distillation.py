@@ -28,6 +28,7 @@ from signgen.models.denoiser import ConditionDrop, Denoiser
 from signgen.training.config import TrainConfig
 from signgen.training.denoiser import DenoiserStep, DenoiserTask, Sampled
 from signgen.training.inputs import Inputs
+from signgen.training.starts import stage_network
 from signgen.training.task import seeded, tile, to_uint8
 
 PER_WINDOW = ("source", "semantic")  # the other fields of `Inputs` are given for each item
@@ -64,7 +65,7 @@ class DistillTask(DenoiserTask):
 
     def _teacher(self) -> DenoiserStep:
         """The denoiser as it was when the stage began, also when the stage is resumed."""
-        teacher = Denoiser.from_pretrained(self.config.start["denoiser"]).to(self.device).eval().requires_grad_(False)
+        teacher = stage_network(Denoiser, self.config.start["denoiser"]).to(self.device).eval().requires_grad_(False)
         teacher.to(memory_format=torch.channels_last)
         teacher.set_attention("math" if self.device.type == "cpu" else "sdpa")
         return DenoiserStep(teacher)

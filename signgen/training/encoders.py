@@ -16,6 +16,7 @@ from signgen.models.denoiser import Denoiser
 from signgen.models.fusion import FusionModel
 from signgen.models.semantic import semantic_tokens
 from signgen.training.config import TrainConfig
+from signgen.training.starts import stage_network
 from signgen.training.tokens import TokenStore, token_key, token_store
 
 
@@ -96,7 +97,7 @@ def frozen_encoders(config: TrainConfig, cache: FrameCache, folder: Path, device
     """
     fusion = image = stored = None
     if "fusion" in config.start:
-        fusion = FusionModel.from_pretrained(config.start["fusion"])
+        fusion = stage_network(FusionModel, config.start["fusion"])
     elif "clip" in config.start:  # FPDM's ablation without a fusion model: B1's tokens, B4's embedding of the source
         fusion = load_clip(config.start["clip"], config.allow_download, combine=False)
     if "image_encoder" in config.start:

@@ -15,7 +15,8 @@ from signgen.diffusion.losses import baseline_loss, source_enhanced_loss
 from signgen.errors import InputError
 from signgen.models.fusion import FusionModel
 from signgen.training.config import TrainConfig
-from signgen.training.task import Task, built, signed
+from signgen.training.starts import stage_network
+from signgen.training.task import Task, built, model_settings, signed
 
 
 class Triplet(nn.Module):
@@ -46,12 +47,13 @@ class FusionTask(Task):
         """A new model; with CLIP's image encoder, or as an earlier run left it, where ``start`` says so."""
         start, settings = self.config.start, self.config.model
         if "fusion" in start:
-            return FusionModel.from_pretrained(start["fusion"]).train()
+            return stage_network(FusionModel, start["fusion"]).train()
         if "clip" not in start:
             return built(FusionModel, settings)
         if "vision" in settings:
             raise InputError("model.vision", "got it beside start.clip", "CLIP's folder says what its encoder is like")
-        return load_clip(start["clip"], self.config.allow_download, **settings).train()
+        with model_settings(settings, ("projection", "hidden", "dropout")):
+            return load_clip(start["clip"], self.config.allow_download, **settings).train()
 
     def draw(self, rng: np.random.Generator) -> Batch:
         return self.batches(rng)

@@ -11,6 +11,7 @@ from signgen.errors import InputError
 from signgen.models.denoiser import Denoiser
 from signgen.models.norms import mean_effect
 from signgen.models.reference import widened, wrapped_name
+from signgen.training.task import built
 
 FIRST_LAYER, LAST_LAYER = "unet.conv_in.weight", "unet.conv_out."
 WRAPPED = ".transformer."  # part of the names of what cross-view attention is put around
@@ -34,11 +35,7 @@ def grow(known: Denoiser, changes: Mapping[str, Any], run: Callable[[Denoiser], 
     if not changes:
         return known
     settings = {key: value for key, value in known.config.items() if not key.startswith("_")}
-    unknown = sorted(set(changes) - set(settings))
-    if unknown:
-        advice = f"keys are {', '.join(settings)}"
-        raise InputError("model", f"unknown key {', '.join(map(repr, unknown))}", advice)
-    grown = Denoiser(**{**settings, **changes})
+    grown = built(Denoiser, {**settings, **changes})
     state = dict(known.state_dict())
     if grown.config.norms == "affine" and known.config.norms == "group":
         state |= {f"unet.{name}": value for name, value in mean_effect(known.unet, lambda: run(known)).items()}

@@ -163,7 +163,12 @@ class Session:
     def run(self, stopped: Callable[[], bool], advance: Callable[[int], None]) -> None:
         """Steps until they are done, the time is up, or a signal asks for an end; saves on the way and at the end."""
         with self._batches() as batches:
-            self._run(batches, stopped, advance)
+            try:
+                self._run(batches, stopped, advance)
+            except InputError:  # a file of the data set that cannot be read; what was learned before is not lost
+                if self.accelerator.num_processes == 1 and self.state.step:
+                    checkpoints.save(self.training, self.output)
+                raise
         checkpoints.save(self.training, self.output)
         self.log.line(last=True)
         self.log.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils.constants import RNG_STATE_NAME
 
 from signgen import config as configuration
 from signgen.errors import InputError, RunError, SignGenError
@@ -56,7 +57,10 @@ def load(training: Training, folder: Path) -> list[str]:
     before = record.get("processes", accelerator.num_processes)
     if before != accelerator.num_processes:
         return [f"saved by {before} processes, goes on with {accelerator.num_processes}: batches are others now"]
-    return []
+    random = (
+        folder / f"{RNG_STATE_NAME}_{accelerator.process_index}.pkl"
+    )  # accelerate goes on without it and says nothing
+    return [] if random.is_file() else [f"lacks {random.name}: what is random in a network is another thing now"]
 
 
 def check_same_run(config: TrainConfig, output: Path) -> list[str]:

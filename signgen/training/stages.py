@@ -12,8 +12,9 @@ from accelerate import PartialState
 
 from signgen.data.cache import FrameCache, build_cache
 from signgen.data.prepared import is_prepared, open_prepared
-from signgen.errors import InputError
+from signgen.errors import InputError, RunError
 from signgen.training.config import TrainConfig
+from signgen.training.disk import reason
 from signgen.training.loop import train
 from signgen.training.starts import check_starts
 from signgen.training.task import Task
@@ -87,6 +88,9 @@ def open_data(data: str | Path, folder: Path, split: str = "train") -> FrameCach
         return build_cache(_clips(Path(data), split), folder)
     except PermissionError:
         raise InputError(folder, "cannot be written", "give a folder that can be: --set cache=FOLDER") from None
+    except OSError as error:
+        advice = "free some space, or give another folder: --set cache=FOLDER"
+        raise RunError(folder, reason(error, folder), advice) from error
 
 
 def _clip_names(root: Path, split: str) -> list[str] | None:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+from diffusers import ModelMixin
+from diffusers.utils import SAFETENSORS_WEIGHTS_NAME
 
 from signgen.base_weights import CATALOGUE, find, find_here
 from signgen.errors import InputError, SignGenError
-from signgen.models.weight_files import read_settings
+from signgen.models.weight_files import fill, read_settings, read_tensors
 from signgen.training.config import TrainConfig
 
+N = TypeVar("N", bound=ModelMixin)
+KINDS = {"fusion": "FusionModel", "denoiser": "Denoiser", "autoencoder": "FrameAutoencoder",
+         "encoder": "FrameAutoencoder"}  # fmt: skip
+AGAIN = "take the folder that the stage wrote"
 ALWAYS = {"distill": ("denoiser",)}  # what a stage cannot do without, beside what `required` adds
 
 
@@ -57,6 +65,7 @@ def check_starts(config: TrainConfig) -> None:
     """What the stage builds on must be there before anything is begun; base weights are fetched where allowed."""
     for start in starts(config):
         if start.here:
+            _check_kind(start)
             continue
         if start.base and start.where:
             find(CATALOGUE[start.name], start.where, config.allow_download)
@@ -65,6 +74,32 @@ def check_starts(config: TrainConfig) -> None:
         raise InputError(f"start.{start.name}", f"no trained {start.name} at {start.where or None!r}", advice)
     if "vae" in config.start and "autoencoder" in config.start:
         raise InputError("start", "got vae and autoencoder", "give one of them")
+
+
+def _check_kind(start: Start) -> None:
+    """An earlier stage's folder must be one of the stage that is asked for."""
+    wanted = KINDS.get(start.name)
+    got = read_settings(start.where).get("_class_name") if wanted else None
+    if got != wanted:
+        advice = f"give the folder of a {wanted}, such as model/{start.name} of a run"
+        raise InputError(f"start.{start.name}", f"{start.where} holds a {got}", advice)
+
+
+def stage_network(kind: type[N], folder: str | Path) -> N:
+    """The network that an earlier stage wrote into a folder, in eval mode, as ``kind.from_pretrained`` gives it.
+
+    Raises:
+        InputError: its weights are missing, damaged, or not those of its ``config.json``.
+    """
+    path = Path(folder) / SAFETENSORS_WEIGHTS_NAME
+    tensors = read_tensors(path)
+    settings = read_settings(folder)
+    try:
+        network = kind.from_config(settings)
+    except (TypeError, ValueError, LookupError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(Path(folder) / "config.json", f"makes no {kind.__name__} ({reason})", AGAIN) from error
+    return fill(network, tensors, path).eval()
 
 
 def _takes_fusion(config: TrainConfig) -> bool:

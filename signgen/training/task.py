@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from signgen.config import check_keys
 from signgen.data.cache import FrameCache
 from signgen.errors import InputError
 from signgen.models.canvas import canvas_size, fit_frames, fit_points
@@ -62,12 +64,23 @@ class Task(ABC):
 
 
 def built(kind: type[N], settings: Mapping[str, Any]) -> N:
-    """A network of the configuration's ``model``; InputError for a setting that it has not."""
+    """A network of the configuration's ``model``; InputError for a setting that it has not or cannot take."""
     known = [name for name in inspect.signature(kind.__init__).parameters if name != "self"]
-    unknown = sorted(set(settings) - set(known))
-    if unknown:
-        raise InputError("model", f"unknown key {', '.join(map(repr, unknown))}", f"keys are {', '.join(known)}")
-    return kind(**settings)
+    with model_settings(settings, known):
+        return kind(**settings)
+
+
+@contextmanager
+def model_settings(settings: Mapping[str, Any], known: Sequence[str]) -> Iterator[None]:
+    """Around the making of a network: InputError for a setting that is not ``known``, or that it cannot take."""
+    check_keys("model", settings, known)
+    try:
+        yield
+    except InputError:
+        raise
+    except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError("model", f"cannot be built ({reason})", "see the presets in configs/ for settings") from error
 
 
 def signed(images: np.ndarray, device: torch.device) -> Tensor:
