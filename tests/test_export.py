@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from tiny_pipeline import make_pipeline, picture, save_pipeline, signing
 
 from signgen.cli import main
 from signgen.errors import InputError
-from signgen.export import choice, command, places
+from signgen.export import choice, command, engine, places
 from signgen.export.choice import choose_engine
+from signgen.export.engine import OpenVinoEngine
 from signgen.export.graphs import Letterbox, examples, graphs
-from signgen.export.manifest import FILE, ExportManifest
+from signgen.export.manifest import COMPILED, FILE, ExportManifest
 from signgen.models.fusion import letterbox
 from signgen.pipeline import SignGenPipeline
 from signgen.pipeline.engine import TorchEngine
@@ -222,19 +224,21 @@ def test_an_export_of_other_weights_is_refused(exported):
 
 
 @needs_openvino
-def test_an_export_replaces_an_earlier_one_and_nothing_else(model, exported):
+def test_an_export_replaces_an_earlier_one_and_what_was_compiled_of_it(model, exported):
     before = (exported / FILE).stat().st_mtime_ns
+    OpenVinoEngine(SignGenPipeline.from_pretrained(model, device="cpu"), exported)
+    assert {path.name for path in exported.iterdir()} == command.FILES
     command.export(model, exported)
     assert (exported / FILE).stat().st_mtime_ns > before
-    assert {path.name for path in exported.iterdir()} == command.FILES
+    assert {path.name for path in exported.iterdir()} == command.FILES - {COMPILED}
     assert not [path for path in exported.parent.iterdir() if path.name.startswith(".signgen-")]
 
 
 @needs_openvino
 @pytest.mark.skipif(find_spec("nncf") is None, reason="NNCF is not installed: signgen[cpu]")
-def test_an_eight_bit_decoder_is_close_to_the_full_one(model, exported, tmp_path):
+def test_eight_bit_networks_are_close_to_the_full_ones(model, exported, tmp_path):
     command.export(model, tmp_path / "int8", int8=True)
-    assert ExportManifest.read(tmp_path / "int8").precision["decoder"] == "int8"
+    assert set(ExportManifest.read(tmp_path / "int8").precision.values()) == {"int8"}
     loaded = SignGenPipeline.from_pretrained(model, device="cpu", dtype="float32")
     source = loaded.encode_source(picture())
     frames = []
@@ -242,4 +246,26 @@ def test_an_eight_bit_decoder_is_close_to_the_full_one(model, exported, tmp_path
         loaded.engine = choose_engine(loaded, "openvino", folder)
         frames.append(loaded(source, np.zeros((3, 56, 48, 3), np.uint8), range(3)).frames.astype(int))
     assert 0 < np.abs(frames[0] - frames[1]).mean() < 6
-    assert "decoder int8" in loaded.engine.name
+    assert "denoiser int8" in loaded.engine.name
+
+
+@needs_openvino
+def test_what_was_compiled_may_be_damaged_or_not_writable(model, exported, tmp_path, monkeypatch):
+    loaded = SignGenPipeline.from_pretrained(model, device="cpu", dtype="float32")
+    source, poses = loaded.encode_source(picture()), np.zeros((3, 56, 48, 3), np.uint8)
+
+    def frames() -> np.ndarray:
+        loaded.engine = OpenVinoEngine(loaded, exported)
+        return loaded(source, poses, range(3)).frames
+
+    before = frames()
+    blobs = sorted((exported / COMPILED).iterdir())
+    assert len(blobs) >= 3
+    for blob, content in zip(blobs, (b"", b"no network", blobs[2].read_bytes()[:2000]), strict=False):
+        blob.chmod(0o600)
+        blob.write_bytes(content)
+    assert (frames() == before).all()
+    monkeypatch.setattr(engine.os, "access", lambda *_: False)
+    shutil.rmtree(exported / COMPILED)
+    assert (frames() == before).all()
+    assert not (exported / COMPILED).exists()

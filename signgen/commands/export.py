@@ -13,7 +13,7 @@ from signgen.commands.common import common_options, emit
 @click.command(short_help="Write a model's networks for faster renders on CPUs.")
 @click.argument("model", default="mini")
 @click.option("-o", "--output", type=click.Path(), help="Folder of the export [in the user's cache].")
-@click.option("--int8", is_flag=True, help="The decoder in eight bits: for CPUs without bfloat16 units.")
+@click.option("--int8", is_flag=True, help="In eight bits: faster still, nearly the same frames.")
 @common_options
 def command(as_json: bool, model: str, output: str | None, int8: bool) -> None:
     """Export MODEL (mini, or a model's folder) for OpenVINO.

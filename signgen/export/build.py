@@ -15,7 +15,7 @@ from signgen.export.calibration import record
 from signgen.export.graphs import NAMES, Inputs, examples, graphs
 from signgen.export.manifest import ExportManifest
 from signgen.export.places import has_openvino
-from signgen.export.quantise import QUANTISED, check_installed, quantised
+from signgen.export.quantise import check_installed, quantised
 
 if TYPE_CHECKING:
     from signgen.pipeline import SignGenPipeline
@@ -31,7 +31,7 @@ def export_pipeline(
     Args:
         pipeline: in float32, on the CPU.
         folder: where the files go.
-        int8: quantise what `signgen.export.quantise` names, by what the model sees when it renders.
+        int8: quantise the networks by what they see when the model renders.
         report: told each graph's name before it is converted.
 
     Raises:
@@ -54,7 +54,7 @@ def export_pipeline(
         if report is not None:
             report(name)
         converted = convert(module, inputs[name])
-        if int8 and name in QUANTISED:
+        if int8:
             converted, precision[name] = quantised(converted, samples[name]), "int8"
         openvino.save_model(converted, folder / f"{name}.xml", compress_to_fp16=True)
     shapes = {name: {key: _open(key, value) for key, value in inputs[name].items()} for name in NAMES}

@@ -11,10 +11,10 @@ from typing import Any
 
 from signgen.errors import InputError, missing_extra
 from signgen.export.graphs import NAMES
-from signgen.export.manifest import FILE
+from signgen.export.manifest import COMPILED, FILE
 from signgen.export.places import default_place, has_openvino
 
-FILES = {FILE, *(f"{name}{suffix}" for name in NAMES for suffix in (".xml", ".bin"))}
+FILES = {FILE, COMPILED, *(f"{name}{suffix}" for name in NAMES for suffix in (".xml", ".bin"))}
 
 
 def export(

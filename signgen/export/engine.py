@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from signgen.errors import InputError, missing_extra
 from signgen.export.graphs import NAMES
-from signgen.export.manifest import ExportManifest
+from signgen.export.manifest import COMPILED, ExportManifest
 from signgen.export.places import has_openvino
 
 if TYPE_CHECKING:
@@ -49,12 +50,14 @@ class OpenVinoEngine:
         version = openvino.__version__.split("-")[0]
         self.name = f"openvino {version} {HINTS[pipeline.dtype]}" + (f" ({parts})" if parts else "")
         core = openvino.Core()
+        if os.access(folder, os.W_OK):  # compiling anew would take a second or two of each start
+            core.set_property({"CACHE_DIR": str(Path(folder) / COMPILED)})
         settings = {"INFERENCE_PRECISION_HINT": HINTS[pipeline.dtype], "PERFORMANCE_HINT": "LATENCY"}
         settings["INFERENCE_NUM_THREADS"] = torch.get_num_threads()
         self._requests: dict[str, Any] = {}
         for name in NAMES:
-            model = core.read_model(Path(folder) / f"{name}.xml")
-            self._requests[name] = core.compile_model(model, "CPU", settings).create_infer_request()
+            compiled = core.compile_model(Path(folder) / f"{name}.xml", "CPU", settings)
+            self._requests[name] = compiled.create_infer_request()
 
     def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
         given = {"poses": poses} if embedding is None else {"poses": poses, "embedding": _array(embedding)}

@@ -10,6 +10,7 @@ from typing import Any
 from signgen.errors import InputError
 
 FILE = "export.json"
+COMPILED = "compiled"  # folder inside an export where OpenVINO keeps what it made of it for this processor
 KIND = "signgen export"
 FORMAT = 1  # of the graphs' inputs and outputs; what has another number is exported anew
 
