@@ -5,7 +5,8 @@
 Both run in this process with the model loaded, the same number of threads and the same keypoints: `render` fits each
 clip to the signer and writes PNG frames; a worker does that, judges the hands, hashes the files, writes the keypoints
 and the manifest's line. They take turns, clip by clip and round after round, so that other work on the machine troubles
-both alike; the ratio is the median of the rounds' quotients. Prints one JSON object.
+both alike; the ratio is the median of the rounds' quotients. ``ratio_of_cpu_seconds`` is the same of the process's own
+seconds, from which other work takes less away. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -57,25 +58,29 @@ def measure(place: Path, options: argparse.Namespace) -> dict[str, object]:
     torch.set_num_threads(options.threads)
     maker, source = Maker(recipe, pipeline), recipe.sources["alma"]
     jobs = plan_jobs(index, ("train",), ("alma",), 1, 0)
-    rounds = []
+    rounds, owns = [], []
     with open_part(out) as part:
         for number in range(options.rounds + 1):
-            seconds, frames = {"render": 0.0, "augment": 0.0}, 0
+            seconds, own, frames = {"render": 0.0, "augment": 0.0}, {"render": 0.0, "augment": 0.0}, 0
             for job in jobs:
-                begun = time.perf_counter()
+                begun = time.perf_counter(), time.process_time()
                 keypoints = read_clip(job, recipe.frame)
                 target = place / f"render-{number}-{job.name}"
                 frames += render(keypoints, source, pipeline, target, align=True, seed=1).frames
-                between = time.perf_counter()
+                between = time.perf_counter(), time.process_time()
                 part.append(maker.make(job))
-                seconds["render"] += between - begun
-                seconds["augment"] += time.perf_counter() - between
+                end = time.perf_counter(), time.process_time()
+                for spent, clock in ((seconds, 0), (own, 1)):
+                    spent["render"] += between[clock] - begun[clock]
+                    spent["augment"] += end[clock] - between[clock]
             if number:  # the first round warms both up
                 rounds.append({way: frames / spent for way, spent in seconds.items()})
+                owns.append(own["render"] / own["augment"])
     ratio = statistics.median(each["augment"] / each["render"] for each in rounds)
     speeds = {way: round(statistics.median(each[way] for each in rounds), 2) for way in ("render", "augment")}
     return {
-        "frames_per_second": speeds, "ratio": round(ratio, 3), "threads": options.threads, "gate": gate,
+        "frames_per_second": speeds, "ratio": round(ratio, 3),
+        "ratio_of_cpu_seconds": round(statistics.median(owns), 3), "threads": options.threads, "gate": gate,
         "computes": recipe.computes, "frames_per_round": frames,
         "rounds": [{way: round(value, 2) for way, value in each.items()} for each in rounds],
     }  # fmt: skip

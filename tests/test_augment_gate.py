@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_pipeline import FRAME, signing
 
-from signgen.augment.gate import STRIDE, Gate, certain_points, in_view
+from signgen.augment.gate import STRIDE, Gate, certain_points, in_view, looked_at
 from signgen.augment.variation import Variation
 from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
+from signgen.video import VideoWriter
 
 STILL = Variation().draw(1)  # changes nothing
 
@@ -37,7 +39,7 @@ class Eye:
 
 
 def pictures(count: int, aside: int):
-    for number in range(count):
+    for number in range(0, count, STRIDE):
         frame = np.zeros((FRAME[1], FRAME[0], 3), np.uint8)
         frame[0, 0] = number, aside, 0
         yield frame
@@ -56,6 +58,18 @@ def test_the_gate_measures_every_fifth_frame_against_the_drawn_joints():
     unseen = replace(clip, confidence=np.where(np.arange(133) < 91, clip.confidence, 0.1).astype(np.float32))
     verdict = Gate(Eye(clip), limit=6.0).judge(pictures(83, 30), unseen)
     assert verdict["hand_pe_drive"] is None
+
+
+def test_only_frames_that_are_looked_at_are_read(tmp_path):
+    frames = [np.full((32, 32, 3), number * 8, np.uint8) for number in range(12)]
+    for number, frame in enumerate(frames, 1):
+        Image.fromarray(frame).save(tmp_path / f"images{number:04d}.png")
+    (tmp_path / "images0002.png").write_bytes(b"damaged")
+    assert [int(frame[0, 0, 0]) for frame in looked_at(tmp_path)] == [0, 40, 80]
+    with VideoWriter(tmp_path / "clip.mp4", (32, 32), 25) as writer:
+        for frame in frames:
+            writer.write(frame)
+    assert [round(float(frame.mean()) / 8) for frame in looked_at(tmp_path / "clip.mp4")] == [0, 5, 10]
 
 
 def moved_hands(clip, by: tuple[float, float]):

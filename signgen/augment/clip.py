@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from signgen.augment.gate import Gate, certain_points
+from signgen.augment.gate import Gate, certain_points, looked_at
 from signgen.augment.jobs import Job
 from signgen.augment.manifest import DONE, LEFT_OUT
 from signgen.augment.settings import Settings
@@ -26,7 +26,6 @@ from signgen.rendering.driving import load_driving
 from signgen.rendering.run import load_model
 from signgen.rendering.scene import build_scene
 from signgen.sources import Source
-from signgen.video import read_frames
 
 if TYPE_CHECKING:
     from signgen.pipeline import SignGenPipeline
@@ -166,7 +165,7 @@ class Maker:
         drawn = fitted.drawn
         sure = replace(drawn, xy=np.where(fitted.certain[..., None], drawn.xy, 0),
                        confidence=np.where(fitted.certain, drawn.confidence, 0))  # fmt: skip
-        verdict = self.gate.judge(read_frames(clip), sure if frames is None else sure[frames])
+        verdict = self.gate.judge(looked_at(clip), sure if frames is None else sure[frames])
         if not verdict["passed"] and frames is None:
             verdict = self.gate.reconsider(verdict, self._judge_source(job))
         return {"gate": verdict}
@@ -176,8 +175,8 @@ class Maker:
         true = list_frames(job.frames).files
         try:
             points = read_clip(job, self.recipe.frame)
-            return self.gate.judge(read_frames(true[0].parent), points) if len(true) == len(points) else None
-        except InputError:  # a damaged frame of the source: nothing of the copy depends on it
+            return self.gate.judge(looked_at(true[0].parent), points) if len(true) == len(points) else None
+        except (InputError, ValueError):  # frames damaged, or of several sizes: nothing of the copy depends on them
             return None
 
 

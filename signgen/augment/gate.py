@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import CONFIDENT, LEFT_HAND, RIGHT_HAND
 from signgen.metrics.hand_detectors import HandDetector
 from signgen.metrics.hand_pe import hand_pe_drive, look
+from signgen.video import frame_files, read_frames, read_image
 
 STRIDE = 5  # every fifth frame is looked at: neighbours say the same, and the detector takes its time
 MOST_LOST = 0.5  # share of the hands that may stay unfound: smeared ones have no joints to measure
@@ -37,14 +39,14 @@ class Gate:
     limit: float
 
     def judge(self, frames: Iterable[np.ndarray], keypoints: Keypoints) -> dict[str, Any]:
-        """HandPE-drive over every fifth frame, and whether the clip passes.
+        """HandPE-drive over the frames of `looked_at`, and whether the clip passes.
 
         A clip fails above the limit, and where more than half of its hands are not found. Hands outside of the picture
         do not count. A clip whose keypoints show no sure hand cannot be judged: it passes, and ``hand_pe_drive`` is
         None.
         """
         total = joints = wanted = lost = 0.0
-        for at, chunk in _chunks(islice(frames, 0, None, STRIDE)):
+        for at, chunk in _chunks(frames):
             which = slice(at * STRIDE, (at + len(chunk)) * STRIDE, STRIDE)
             xy = keypoints.xy[which]
             confidence = in_view(xy, keypoints.confidence[which], keypoints.size)
@@ -70,6 +72,13 @@ class Gate:
         near = score <= max(self.limit, LENIENCE * reference)
         passed = near and verdict["hands_not_found"] <= MOST_LOST
         return {**verdict, "passed": passed, "source_hand_pe_drive": reference}
+
+
+def looked_at(clip: Path) -> Iterator[np.ndarray]:
+    """Every fifth frame (H,W,3) of a video, or of a folder, of which the others are not even read."""
+    if clip.is_dir():
+        return (read_image(path) for path in frame_files(clip)[::STRIDE])
+    return islice(read_frames(clip), 0, None, STRIDE)
 
 
 def certain_points(clip: Keypoints, whole: Keypoints, change: Change) -> np.ndarray:
