@@ -248,6 +248,7 @@ def test_the_plan_reckons_the_whole_phoenix14t_before_anything_is_made(stage):
         (("--shard", "3/2"), "--shard: got '3/2'"),
         (("--mirror", "2"), "--mirror: got 2"),
         (("--window", "0"), "--window: got 0"),
+        (("--signers", "a/ann.png,b/ann.png"), "each signer once, by a name of its own"),
     ],
 )
 def test_bad_options_are_one_line(stage, arguments, words):

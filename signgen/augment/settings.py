@@ -58,8 +58,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.signers:
             raise InputError("--signers", "names nobody", "give signers separated by commas, or how many")
-        if len(set(self.signers)) < len(self.signers):
-            raise InputError("--signers", f"got {', '.join(self.signers)}", "name each signer once")
+        if len({Path(signer).name for signer in self.signers}) < len(self.signers):  # the manifest has file names
+            raise InputError("--signers", f"got {', '.join(self.signers)}", "each signer once, by a name of its own")
         _in_range("--copies", self.copies, 1, MOST_COPIES)
         _in_range("--threads", self.threads, 1, 256)
         if self.window is not None:
