@@ -437,6 +437,7 @@ def test_words_name_fields_and_no_folder():
     error = InputError("/tmp/signgen-app-x/uploads/9f/clip.json", "no frame size", "give --frame-size and --fps")
     assert error_words(error) == "clip.json: no frame size; give “Frame size” and “Frames per second”"
     assert page_words("see --source-keypoints, not a--b") == "see “Keypoints of the picture”, not a--b"
+    assert page_words("give another; see `signgen convert --help` for the formats").endswith("lists the formats")
     assert "&lt;b&gt;" in notes(["<b>bold</b>"])
     assert notes([]) == ""
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from signgen.app.examples import EXAMPLES
 from signgen.video import VideoWriter, probe
@@ -34,8 +35,8 @@ PLAYER = "document.querySelector('.sg-player').dataset"
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory) -> Iterator[str]:
-    """A server of its own, on a free port."""
+def server(tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
+    """A server of its own, on a free port, perhaps still starting: the browser can start meanwhile."""
     for package in ("gradio", "playwright"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed")
@@ -48,10 +49,7 @@ def address(tmp_path_factory) -> Iterator[str]:
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as server:
         try:
-            line = server.stdout.readline()
-            if not line:
-                pytest.fail(f"the server did not start: {server.stderr.read()}")
-            yield json.loads(line)["url"]
+            yield server
         finally:
             server.terminate()
             _, errors = server.communicate(timeout=60)
@@ -65,7 +63,7 @@ def _chromium() -> str | None:
 
 
 @pytest.fixture(scope="module")
-def browser(address) -> Iterator[Any]:
+def browser(server) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as started:
@@ -74,27 +72,43 @@ def browser(address) -> Iterator[Any]:
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def address(server, browser) -> str:
+    """Where the page is, as soon as it is there."""
+    line = server.stdout.readline()
+    if not line:
+        pytest.fail(f"the server did not start: {server.stderr.read()}")
+    return json.loads(line)["url"]
+
+
+@pytest.fixture(scope="module")
+def desk(browser) -> Iterator[Any]:
+    """One user's browser; each test has a page of its own in it, and what is fetched stays in its cache."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        yield context
+
+
 @contextmanager
-def opened(browser: Any, address: str, **options: Any) -> Iterator[Any]:
+def opened(context: Any, address: str) -> Iterator[Any]:
     """The page, which must have asked nobody but its server and must have complained about nothing."""
-    with browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}) as context:
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        asked: list[str] = []
-        complaints: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(address)
-        page.wait_for_selector(".sg-player")
-        yield page
-        assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
-        assert complaints == []
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    asked: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector(".sg-player")
+    yield page
+    page.close()
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+    assert complaints == []
 
 
 @pytest.fixture
-def page(browser, address) -> Iterator[Any]:
-    with opened(browser, address) as page:
+def page(desk, address) -> Iterator[Any]:
+    with opened(desk, address) as page:
         yield page
 
 
@@ -217,6 +231,20 @@ def test_bad_file_is_one_clear_line(page, tmp_path):
     until(page, "document.querySelector('#render-status').innerText.includes('nothing is chosen yet')")
 
 
+def test_the_last_choice_of_a_signer_wins(page, tmp_path):
+    Image.fromarray(np.full((104, 84, 3), 90, np.uint8)).save(tmp_path / "me.png")
+    chosen = "document.querySelector('#signer input:checked')?.value"
+    assert page.evaluate(chosen) == "alma"
+    page.click("text=Use a picture of your own")
+    upload(page, "picture", tmp_path / "me.png")
+    assert "me.png is used" in page.wait_for_selector(".sg-picture").inner_text()
+    until(page, f"{chosen} === undefined")
+    page.get_by_label("Bela").check(force=True)
+    page.wait_for_selector(".sg-picture", state="detached")
+    assert page.evaluate(chosen) == "bela"
+    assert page.locator("#picture").get_by_text("me.png").count() == 0
+
+
 def test_two_videos_are_scored(page, tmp_path):
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 255, (4, 64, 64, 3), dtype=np.uint8).repeat(2, axis=0)
@@ -239,7 +267,8 @@ def test_two_videos_are_scored(page, tmp_path):
 
 
 def test_fits_a_phone(browser, address):
-    with opened(browser, address, viewport=PHONE, has_touch=True, is_mobile=True) as page:
+    phone = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
+    with phone as context, opened(context, address) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         small = page.evaluate(
             """() => [...document.querySelectorAll("#example-0, #render, [data-sg=play], #signer label")]

@@ -188,7 +188,8 @@ def _connect_render(page: gr.Blocks, tab: RenderTab, parts: Parts, examples: lis
         **quiet,
     }  # fmt: skip
     for number, button in enumerate(examples):
-        chosen = button.click(partial(tab.example, number), outputs=[*opened, parts["signer"], parts["files"]], **quiet)
+        outputs = [*opened, parts["signer"], parts["files"]]
+        chosen = button.click(partial(tab.example, number), [parts["picture"]], outputs, **quiet)
         chosen.then(**rendering)
     upload = {
         "fn": tab.upload,
@@ -198,8 +199,10 @@ def _connect_render(page: gr.Blocks, tab: RenderTab, parts: Parts, examples: lis
     }
     parts["files"].upload(**upload)
     parts["again"].click(**upload)
-    for name in ("picture", "picture_keypoints"):
-        parts[name].change(tab.picture, [parts["picture"], parts["picture_keypoints"]], parts["picture_shown"], **quiet)
+    picture = [parts[name] for name in ("picture", "picture_keypoints", "signer")]
+    for part in picture[:2]:
+        part.change(tab.picture, picture, [parts["picture_shown"], parts["signer"]], **quiet)
+    parts["signer"].change(tab.signer, parts["signer"], [*picture[:2], parts["picture_shown"]], **quiet)
     parts["start"].click(**rendering)
     parts["stop"].click(tab.stop, **quiet)
     page.unload(tab.stop)

@@ -72,8 +72,13 @@ class Model:
             self._done.set()
 
 
-def load_warm(choice: ModelChoice) -> SignGenPipeline:
-    """Loads the model and renders two frames with it, so that everything a first render would wait for is there."""
+def load_warm(choice: ModelChoice, place: Path) -> SignGenPipeline:
+    """Loads the model and renders two frames with it, so that everything a first render would wait for is there.
+
+    Args:
+        choice: which, and on what.
+        place: folder for the two frames; nothing is left there.
+    """
     from signgen.app.examples import EXAMPLES
     from signgen.rendering import RenderSettings, render_with
     from signgen.rendering.run import load_model
@@ -82,7 +87,7 @@ def load_warm(choice: ModelChoice) -> SignGenPipeline:
         frames=slice(0, WARM_FRAMES), device=choice.device, dtype=choice.dtype, backend=choice.backend
     )
     pipeline = load_model(choice.model, settings)
-    with tempfile.TemporaryDirectory(prefix="signgen-warm-") as folder:
+    with tempfile.TemporaryDirectory(prefix="warm-", dir=place) as folder:
         warm = RenderSettings(frames=slice(0, WARM_FRAMES))
         render_with(warm, EXAMPLES[0].path, model=pipeline, output=Path(folder) / "warm.mp4")
     return pipeline

@@ -32,11 +32,11 @@ class RenderTab:
     def __init__(self, context: Context, parts: dict[str, Any]) -> None:
         self._context, self._parts = context, parts
 
-    def example(self, number: int) -> Update:
-        """One of the package's own clips is chosen."""
-        example = EXAMPLES[number]
-        clip = open_example(example.path, example.signer)
-        return {**self._opened(clip), self._parts["signer"]: example.signer, self._parts["files"]: None}
+    def example(self, number: int, picture: str | None) -> Update:
+        """One of the package's own clips is chosen; an uploaded picture stays who signs it."""
+        example, parts = EXAMPLES[number], self._parts
+        signer = {} if picture is not None else {parts["signer"]: example.signer}
+        return {**self._opened(open_example(example.path, example.signer)), **signer, parts["files"]: None}
 
     def upload(self, paths: list[str] | None, name: str | None, frame_size: str | None, fps: float | None) -> Update:
         """Keypoint files were dropped, or what is said about them was changed."""
@@ -57,19 +57,28 @@ class RenderTab:
             parts["results"]: gr.update(visible=False),
         }
 
-    def picture(self, path: str | None, keypoints: str | None) -> str:
-        """A picture of a signer was dropped: shows it, or says why it cannot be used."""
+    def picture(self, path: str | None, keypoints: str | None, signer: str) -> Update:
+        """A picture of a signer was dropped, or taken away: shows it, or says why it cannot be used."""
+        from signgen.sources import builtin_names
+
+        shown, chosen = self._parts["picture_shown"], self._parts["signer"]
         if path is None:
-            return ""
+            return {shown: "", chosen: signer or builtin_names()[0]}
         try:
             source = open_picture(path, keypoints, self._context.workplace, self._context.limits)
         except SignGenError as error:
-            return failure(error)
+            return {shown: failure(error), chosen: ""}
         words = "is used instead of a built-in signer."
         if source.keypoints is None:
             words += " Nobody has said where the person stands: mid-frame is assumed, and the skeleton is not fitted."
         image = f'<img src="{data_url(source.image)}" alt="The uploaded picture">'
-        return f'<div class="sg-picture">{image}<p>{escape(source.name)} {words}</p></div>'
+        return {shown: f'<div class="sg-picture">{image}<p>{escape(source.name)} {words}</p></div>', chosen: ""}
+
+    def signer(self, name: str) -> Update:
+        """A built-in signer was chosen: a picture that was uploaded before is put away."""
+        if not name:  # the picture itself has taken the place
+            return {self._parts["picture_shown"]: gr.skip()}
+        return {self._parts[part]: None for part in ("picture", "picture_keypoints")}
 
     def stop(self, request: gr.Request) -> None:
         """The user does not want to wait any longer, or has left."""

@@ -97,9 +97,8 @@ def serve(settings: ServerSettings, ready: Callable[[str], None]) -> None:
     with Workplace(settings.limits.kept_seconds) as workplace, open_socket(settings.host, settings.port) as listening:
         lean.start(settings.choice.model)  # before there are threads: it hides modules for a moment
         model_folder(settings.choice.model)
-        context = Context(
-            workplace, Model(lambda: load_warm(settings.choice)), settings.limits, Turns(settings.limits.waiting)
-        )
+        model = Model(lambda: load_warm(settings.choice, workplace.root))
+        context = Context(workplace, model, settings.limits, Turns(settings.limits.waiting))
         context.model.start()
         application = build_application(context, settings.local)
         import uvicorn

@@ -24,6 +24,7 @@ FIELDS = {
     "--sizes": "“Sizes differ”",
     "--no-fill-hands": "“Complete lost hands”",
 }
+_ELSEWHERE = {"see `signgen convert --help` for the formats": "“If the file does not say it” lists the formats"}
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
@@ -35,7 +36,10 @@ def error_words(error: SignGenError) -> str:
 
 def page_words(text: str) -> str:
     """Plain text in which options are called what the page calls them."""
-    return _OPTION.sub(lambda found: FIELDS.get(found.group(), found.group()), " ".join(text.split()))
+    text = " ".join(text.split())
+    for there, here in _ELSEWHERE.items():
+        text = text.replace(there, here)
+    return _OPTION.sub(lambda found: FIELDS.get(found.group(), found.group()), text)
 
 
 def notes(warnings: list[str]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import click
 
 from signgen.commands.common import common_options, emit
@@ -61,3 +64,14 @@ def command(
         serve(settings, ready)
     except KeyboardInterrupt:  # the usual end of a server
         click.echo("stopped", err=True)
+    _end()
+
+
+def _end() -> None:
+    """Ends the process; everything is put away already.
+
+    The model's thread may be inside of torch, and an interpreter that is taken down around it takes seconds or aborts.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
