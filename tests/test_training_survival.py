@@ -123,9 +123,7 @@ def test_resuming_another_configuration_is_told_or_refused(
     other = dataclasses.replace(fusion_config(data, tmp_path / "run", steps=4, model={}), stage="autoencoder")
     with pytest.raises(InputError, match="holds a run of the stage 'fusion', the configuration is one of 'autoenc"):
         run_stage(other, resume=True)
-    with pytest.raises(
-        InputError, match=r"model: unknown key 'visoin'; did you mean vision[?] keys are"
-    ):
+    with pytest.raises(InputError, match=r"model: unknown key 'visoin'; did you mean vision[?] keys are"):
         run_stage(fusion_config(data, tmp_path / "new", model={"visoin": 3}))
 
 

@@ -99,7 +99,7 @@ def _build(
                 shape = shape or frame.shape
                 if frame.shape != shape:
                     raise InputError(name, f"a frame of {frame.shape[1]}x{frame.shape[0]}", "all must have one size")
-                file.write(np.ascontiguousarray(frame))
+                file.write(np.ascontiguousarray(frame).data)
                 count += 1
             if count != len(keypoints):
                 raise InputError(name, f"{count} frames but {len(keypoints)} rows of keypoints", "they must match")

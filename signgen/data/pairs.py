@@ -138,6 +138,6 @@ def loss_weights(
         spread = np.sqrt((((points - centre[:, None]) ** 2).sum(-1) * seen).sum(1) / count[:, 0])
         radius = np.maximum(1.6 * spread, 14.0)[:, None, None]
         distance = np.hypot(xs - centre[:, 0, None, None], ys - centre[:, 1, None, None])
-        bump = (peak - 1) * np.clip(1.5 - distance / radius, 0, 1) * seen.any(1)[:, None, None]
+        bump = (peak - 1) * np.clip(1.5 - distance / radius, 0, 1) * np.any(seen, axis=1)[:, None, None]
         weights = np.maximum(weights, 1 + bump)
     return weights

@@ -72,10 +72,12 @@ class Index:
 
     @classmethod
     def load(cls, path: Path) -> Index:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         clips = tuple(CachedClip(**clip) for clip in content.pop("clips"))
-        pairs = {name: tuple(map(tuple, content.pop(name))) for name in ("mended", "left_out")}
-        return cls(clips=clips, **pairs, **{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+        for name in ("mended", "left_out"):
+            content[name] = tuple(map(tuple, content[name]))
+        rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        return cls(clips=clips, **rest)
 
 
 def shard_borders(lengths: Sequence[int], most: int) -> tuple[int, ...]:

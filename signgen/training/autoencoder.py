@@ -30,12 +30,12 @@ class AutoencoderTask(Task):
         if min(self.canvas) < CROP:
             got = f"frames of {cache.size[0]}x{cache.size[1]}"
             raise InputError(config.data, got, f"this stage trains on crops of {CROP} pixels: draw larger frames")
-        self.trainable = built(FrameAutoencoder, config.model)
+        self.autoencoder = built(FrameAutoencoder, config.model)
         if "autoencoder" in config.start:
-            _go_on(self.trainable, config.start["autoencoder"])
+            _go_on(self.autoencoder, config.start["autoencoder"])
         elif "encoder" in config.start:
-            _keep_latents(self.trainable, config.start["encoder"])
-        self.trainable.to(device, memory_format=torch.channels_last)
+            _keep_latents(self.autoencoder, config.start["encoder"])
+        self.trainable = self.autoencoder.to(device, memory_format=torch.channels_last)
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Frames uint8 (B, H, W, 3), and (B, 2) left and top of a crop of each, on the canvas."""
@@ -47,7 +47,7 @@ class AutoencoderTask(Task):
         frames, corners = drawn
         images = crop_batch(self.placed(frames), corners, CROP)
         output = network(images, LATENT_NOISE)
-        loss = sum(gradient_l1(_shrink(output, s), _shrink(images, s)) for s in (1, 2, 4)) / 3
+        loss = sum((gradient_l1(_shrink(output, s), _shrink(images, s)) for s in (1, 2, 4)), images.new_zeros(())) / 3
         return loss, {"l1": float((output.detach() - images).abs().mean())}
 
     def _centres(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -72,7 +72,7 @@ class AutoencoderTask(Task):
         return tile([to_uint8(images), to_uint8(output)])
 
     def save(self, folder: Path) -> None:
-        self.trainable.save_pretrained(folder / "vae")
+        self.autoencoder.save_pretrained(folder / "vae")
 
 
 def _go_on(autoencoder: FrameAutoencoder, folder: str) -> None:

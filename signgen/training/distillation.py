@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -198,7 +199,8 @@ def _items(windows: np.ndarray, views: int, device: torch.device) -> Tensor:
 def _pick(inputs: Inputs, windows: np.ndarray, items: Tensor) -> Inputs:
     """The inputs of some windows alone."""
     chosen = torch.from_numpy(windows).to(items.device)
-    values = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
-    return Inputs(
-        **{n: None if v is None else v[chosen if n in PER_WINDOW else items] for n, v in values.items()},
-    )
+    values: dict[str, Any] = {}
+    for name in (field.name for field in fields(inputs)):
+        value = getattr(inputs, name)
+        values[name] = None if value is None else value[chosen if name in PER_WINDOW else items]
+    return Inputs(**values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +65,8 @@ class FrozenEncoders:
         own = None if self.fusion is None else self.fusion.encoder.settings
         tokens = None if own is None else own.hidden_size
         if self.image is not None:
-            tokens = int(self.image.config.hidden_size)
+            settings: Any = self.image.config
+            tokens = int(settings.hidden_size)
         return tokens, None if own is None else own.projection_dim
 
     def known_tokens(self, sources: np.ndarray) -> np.ndarray | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from signgen.data.cache import FrameCache
@@ -16,6 +17,7 @@ from signgen.data.prefetch import Prefetch
 from signgen.data.prepared import Index, shard_file
 from signgen.data.shards import Part, left_to_do, write_shard
 from signgen.errors import InputError
+from signgen.models.autoencoder import FrameAutoencoder
 from signgen.models.canvas import fit_frames
 from signgen.models.semantic import semantic_tokens
 from signgen.training.latents import encode, latents_name
@@ -35,10 +37,11 @@ class Encoders:
     """
 
     device: torch.device
-    vae: nn.Module | None = None
+    vae: FrameAutoencoder | AutoencoderKL | None = None
     image_encoder: nn.Module | None = None
     image_size: int = 518
     canvas: tuple[int, int] | None = None
+    _names: dict[tuple[str, tuple[int, int]], str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def on_canvas(self, frames: np.ndarray) -> Tensor:
         """uint8 (n, H, W, 3) -> (n, 3, H', W') in [-1, 1] on the device, as training has them."""
@@ -60,12 +63,16 @@ class Encoders:
     def latents_folder(self, place: Path, size: tuple[int, int]) -> Path:
         """Where latents of frames of ``size`` lie in a split folder."""
         assert self.vae is not None
-        return place / latents_name(self.vae, self.canvas, size)
+        if ("latents", size) not in self._names:  # the weights are hashed once
+            self._names["latents", size] = latents_name(self.vae, self.canvas, size)
+        return place / self._names["latents", size]
 
     def tokens_folder(self, place: Path, size: tuple[int, int]) -> Path:
         """Where tokens lie in a split folder."""
         assert self.image_encoder is not None
-        return token_folder(place, token_key(self.image_encoder, self.image_size, self.canvas, size))
+        if ("tokens", size) not in self._names:
+            self._names["tokens", size] = token_key(self.image_encoder, self.image_size, self.canvas, size)
+        return token_folder(place, self._names["tokens", size])
 
 
 def write_latents(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ class InputMaker:
         """What belongs to places of the frame, cut out there; ``corners`` (N, 2) left and top, ``side`` in pixels."""
         parts = ("latents", "known", "flag")
         given = {name: getattr(inputs, name) for name in parts}
-        small = {
+        small: dict[str, Any] = {
             name: None if value is None else crop_batch(value, corners // CELL, side // CELL)
             for name, value in given.items()
         }

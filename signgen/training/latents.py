@@ -8,19 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from signgen.data.cache import FrameCache
 from signgen.data.files import NpyWriter, whole_file
 from signgen.data.prepared import INDEX, Index, shard_files
 from signgen.data.rows import Rows, ShardedRows
+from signgen.models.autoencoder import FrameAutoencoder
 from signgen.models.canvas import canvas_name
 
 DECODING = ("decoder.", "post_quant_conv.")  # parts of an autoencoder that latents do not depend on
 
 
 def weights_key(module: nn.Module) -> str:
-    """Twelve hexadecimal digits that change with the weights that make latents."""
+    """Twelve hexadecimal digits that change with the weights that make latents or tokens.
+
+    Of the numbers themselves, without a decoder: the same for a folder and the hub, before and after a decoder is
+    trained anew. A pipeline's `weights_sha256` is of all files as they are, which says who made a video, and not this.
+    """
     digest = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
         if name.startswith(DECODING):
@@ -36,7 +42,7 @@ def latents_name(vae: nn.Module, canvas: Sequence[int] | None, size: tuple[int, 
 
 
 @torch.inference_mode()
-def encode(vae: nn.Module, frames: Tensor) -> np.ndarray:
+def encode(vae: FrameAutoencoder | AutoencoderKL, frames: Tensor) -> np.ndarray:
     """Frames on the canvas (n, 3, H, W) in [-1, 1] -> float16 latents (n, C, h, w), scaled for the denoiser."""
     with torch.autocast(frames.device.type, torch.bfloat16):
         latents = vae.encode(frames).latent_dist.mode() * vae.config.scaling_factor
@@ -46,7 +52,7 @@ def encode(vae: nn.Module, frames: Tensor) -> np.ndarray:
 def latent_store(
     cache: FrameCache,
     images: Callable[[np.ndarray], Tensor],
-    vae: nn.Module,
+    vae: FrameAutoencoder | AutoencoderKL,
     folder: Path,
     canvas: Sequence[int] | None = None,
     batch: int = 32,

@@ -120,7 +120,7 @@ def _make_task(
 
 def recompute_activations(network: nn.Module) -> None:
     """Gradient checkpointing: activations are computed again in the backward pass, which takes time for memory."""
-    able = [part for part in network.modules() if getattr(part, "_supports_gradient_checkpointing", False)]
+    able: list[Any] = [part for part in network.modules() if getattr(part, "_supports_gradient_checkpointing", False)]
     if not able:
         raise InputError("optim.checkpointing", "got true for a network that cannot", "set it to false for this stage")
     for part in able:

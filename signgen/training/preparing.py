@@ -66,7 +66,7 @@ def prepare(work: Work, say: Callable[[Needs, int], None], progress: Progress, d
     needs = disk_needs(work, index, splits, encoders)
     free = check_free(work.out, needs)
     say(needs, free)
-    report = {"output": str(work.out), "bytes": needs, "free_bytes": free, "splits": {}}
+    report: dict[str, Any] = {"output": str(work.out), "bytes": needs, "free_bytes": free, "splits": {}}
     if dry_run:
         return report
     found = _planned(work, index, splits, progress)
