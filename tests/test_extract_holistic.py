@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from signgen.extract import EstimatorSettings, ExtractSettings, extract
 from signgen.extract.holistic_points import POSE_LANDMARKS, from_holistic
 from signgen.extract.mediapipe_holistic import MediaPipeHolistic, cut
+from signgen.extract.native_words import kept_aside
 from signgen.keypoints import read_keypoints
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, LEFT_SHOULDER, NAMES, RIGHT_HAND, RIGHT_SHOULDER
 
@@ -94,11 +96,28 @@ def test_landmarks_are_mediapipes_own() -> None:
     assert [point.name for point in mediapipe.solutions.holistic.PoseLandmark] == list(POSE_LANDMARKS)
 
 
-def test_a_real_video(shared: Path, tmp_path: Path) -> None:
+def test_what_a_library_says_is_shown_only_if_it_fails(capfd: pytest.CaptureFixture) -> None:
+    with kept_aside():
+        os.write(2, b"native\n")
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"
+
+    def fail() -> None:
+        os.write(2, b"native\n")
+        raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"), kept_aside():
+        fail()
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "native\nafter\n"
+
+
+def test_a_real_video(shared: Path, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     pytest.importorskip("mediapipe", reason="the extra mediapipe is not installed")
     video = shared / "data" / "video" / "poseformat_test_video.mp4"
     settings = ExtractSettings(EstimatorSettings("mediapipe"), frames=slice(20, 40))
     found = extract(video, tmp_path / "a.json", settings)
+    assert capfd.readouterr().err == ""
     read = read_keypoints(tmp_path / "a.json")
     clip = read.keypoints
     assert (len(clip), clip.size, read.warnings) == (20, (540, 720), [])

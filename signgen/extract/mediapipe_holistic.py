@@ -9,6 +9,7 @@ import numpy as np
 from signgen.errors import InputError
 from signgen.extract.estimator import PADDING
 from signgen.extract.holistic_points import from_holistic
+from signgen.extract.native_words import kept_aside
 from signgen.metrics.hand_detectors.mediapipe_hands import INSTALL
 from signgen.metrics.hand_detectors.packages import import_or_say
 
@@ -31,14 +32,19 @@ class MediaPipeHolistic:
 
     def look(self, frames: np.ndarray, box: np.ndarray, *, follows: bool) -> np.ndarray:
         """See `Estimator.look`. Body points score their visibility, face and hands 1 where they are found."""
-        if not follows:
-            self.holistic.reset()
         left, top, right, bottom = cut(box, frames.shape[2], frames.shape[1])
-        crops = (np.ascontiguousarray(frame[top:bottom, left:right]) for frame in frames)
-        size = (right - left, bottom - top)
-        found = np.stack([from_holistic(self.holistic.process(crop), size) for crop in crops])
+        crops = [np.ascontiguousarray(frame[top:bottom, left:right]) for frame in frames]
+        first = [] if follows else [self._begin(crops[0])]
+        results = first + [self.holistic.process(crop) for crop in crops[len(first) :]]
+        found = np.stack([from_holistic(result, (right - left, bottom - top)) for result in results])
         found[..., :2] += np.where(found[..., 2:] > 0, [left, top], 0)
         return found
+
+    def _begin(self, crop: np.ndarray) -> Any:
+        """The first frame of somebody else. Its graph starts anew, and says a dozen things that mean nothing here."""
+        with kept_aside():
+            self.holistic.reset()
+            return self.holistic.process(crop)
 
 
 def cut(box: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:
@@ -59,8 +65,10 @@ def load_mediapipe() -> MediaPipeHolistic:
     if not hasattr(mediapipe, "solutions"):
         got = f"version {mediapipe.__version__} has no solutions"
         raise InputError("mediapipe", got, f"install it with: {INSTALL}")
-    holistic = mediapipe.solutions.holistic.Holistic(
-        static_image_mode=False, model_complexity=COMPLEXITY, smooth_landmarks=True,
-        min_detection_confidence=CONFIDENCE, min_tracking_confidence=CONFIDENCE,
-    )  # fmt: skip
+    with kept_aside():
+        holistic = mediapipe.solutions.holistic.Holistic(
+            static_image_mode=False, model_complexity=COMPLEXITY, smooth_landmarks=True,
+            min_detection_confidence=CONFIDENCE, min_tracking_confidence=CONFIDENCE,
+        )  # fmt: skip
+        holistic.process(np.zeros((64, 64, 3), np.uint8))  # waits for its threads, which have things to say
     return MediaPipeHolistic(holistic, mediapipe.__version__)
