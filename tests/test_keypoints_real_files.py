@@ -10,6 +10,7 @@ import pytest
 from signgen.errors import InputError
 from signgen.keypoints import read_keypoints
 from signgen.keypoints._load import load
+from signgen.rendering.framing import misfit, typical_stance
 
 WHOLE = "wholebody133/derived_phoenix14t_86f"
 # file -> format, frames, frame size, rate
@@ -118,6 +119,14 @@ def test_the_first_clip_of_several_is_taken_where_that_will_do(shared):
     assert read.keypoints.name == (shared / "data/skels/dev.files").read_text().split()[0]
     assert "holds 5 clips" in read.warnings[0]
     assert not read.placed
+
+
+@pytest.mark.parametrize("clip", range(5))
+def test_neck_centred_clips_stand_where_signers_stand(shared, clip):
+    """So that a file converted from one needs no --align, and no head is cut off."""
+    keypoints = read_keypoints(shared / "data/skels/dev.skels", clip=str(clip)).keypoints
+    assert misfit(keypoints, typical_stance(keypoints.size), keypoints.size) == []
+    assert keypoints.xy[:, 0, 1].min() > 30  # the nose; above it the forehead and hair need room
 
 
 def test_images_of_several_sizes_are_clips_of_their_own(shared):

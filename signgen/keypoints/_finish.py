@@ -20,8 +20,9 @@ DEFAULT_FPS = 25.0
 _FACE_RATIO = 1.2
 _SHAPES = {4 / 3: (640, 480), 16 / 9: (1280, 720)}  # shape of a frame -> a frame for fractional coordinates
 
-# Where a PHOENIX14T signer stands in 210x260: shoulder width, and the neck (the origin of `.skels`).
-_SHOULDERS, _NECK = 86.0, (108.0, 103.0)
+# Where PHOENIX14T's signers stand in 210x260 (medians of three clips): shoulder width, and the point midway between
+# the shoulders, which `.skels` calls neck and has as its origin.
+_SHOULDERS, _NECK = 86.0, (107.0, 125.0)
 
 
 @dataclass(frozen=True)
