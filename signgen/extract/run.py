@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +11,16 @@ import numpy as np
 
 from signgen import __version__
 from signgen.errors import InputError
-from signgen.extract.estimator import Estimator, whole_frame
-from signgen.extract.footage import Footage, Schedule, open_footage, schedule
+from signgen.extract.footage import Schedule, open_footage, schedule
 from signgen.extract.loading import EstimatorSettings, load_estimator
-from signgen.extract.people import Someone, choose, find_people, signing_box
+from signgen.extract.looking import Progress, look_at
+from signgen.extract.people import Someone
+from signgen.extract.region import Box, choose_region
 from signgen.keypoints import Keypoints, write_keypoints
 from signgen.keypoints._header import header_bytes, header_path
 from signgen.keypoints._summary import missing_parts
 from signgen.rendering.staging import Staging
-from signgen.video import read_frame
 
-Progress = Callable[[int, int], None]
-"""Called as ``progress(frames done, frames in all)``, and once with 0 before the first."""
-LOOKS = 5  # frames that are looked at to find the people
 BATCH = 8  # frames at a time
 SUFFIXES = (".json", ".pose", ".npz")
 
@@ -47,7 +42,7 @@ class ExtractSettings:
     fps: float | None = None
     frames: slice | None = None
     person: int | None = None
-    box: tuple[float, float, float, float] | None = None
+    box: Box | None = None
     batch: int = BATCH
 
 
@@ -134,8 +129,8 @@ def extract_keypoints(
     plan = schedule(footage, settings.fps)
     numbers = _wanted(plan, settings.frames)
     estimator = load_estimator(settings.estimator)
-    box, people, warnings = _where(footage, numbers, estimator, settings)
-    points = _look(footage, numbers, estimator, box, settings.batch, progress)
+    box, people, warnings = choose_region(footage, numbers, estimator, settings.box, settings.person)
+    points = look_at(footage, numbers, estimator, box, settings.batch, progress)
     name = footage.path.name if footage.path.is_dir() else footage.path.stem
     keypoints, mended = Keypoints.clean(
         points[..., :2], points[..., 2], footage.width, footage.height, plan.fps, name
@@ -171,66 +166,6 @@ def _wanted(plan: Schedule, frames: slice | None) -> np.ndarray:
         allowed = f"the clip has frames 0 to {len(plan.numbers) - 1}, write A:B with A < B <= {len(plan.numbers)}"
         raise InputError("--frames", f"got {frames.start or 0}:{stop}" if frames else "no frame", allowed)
     return numbers
-
-
-def _where(
-    footage: Footage, numbers: np.ndarray, estimator: Estimator, settings: ExtractSettings
-) -> tuple[np.ndarray, list[Someone], list[str]]:
-    """The box to look at in every frame, everybody who was found on the way, and warnings."""
-    if settings.box is not None:
-        if settings.person is not None:
-            raise InputError("--person", "got it with --box", "one of them says who is meant")
-        return _checked_box(settings.box, footage), [], []
-    chosen = np.unique(numbers[np.linspace(0, len(numbers) - 1, LOOKS).round().astype(int)])
-    people = find_people(estimator, (read_frame(footage.path, int(number)) for number in chosen))
-    someone = choose(people, settings.person, footage.path)
-    warnings = []
-    if someone is None:
-        warnings = [f"nobody is found for sure in {len(chosen)} of its frames; looks at the whole frame (--box)"]
-    elif len(people) > 1 and settings.person is None:
-        mine = next(number for number, other in enumerate(people, 1) if other is someone)
-        warnings = [f"{len(people)} people; takes number {mine} from the left, the largest (--person)"]
-    return signing_box(someone, footage.width, footage.height), people, warnings
-
-
-def _checked_box(box: tuple[float, float, float, float], footage: Footage) -> np.ndarray:
-    place = np.asarray(box, np.float64)
-    frame = whole_frame(footage.width, footage.height)
-    inside = np.concatenate([np.maximum(place[:2], frame[:2]), np.minimum(place[2:], frame[2:])])
-    if not (np.isfinite(place).all() and (inside[2:] - inside[:2] >= 16).all()):
-        allowed = f"give X0,Y0,X1,Y1 in pixels, at least 16 each way inside of {footage.width}x{footage.height}"
-        raise InputError("--box", f"got {','.join(f'{side:g}' for side in box)}", allowed)
-    return inside
-
-
-def _look(
-    footage: Footage, numbers: np.ndarray, estimator: Estimator, box: np.ndarray, batch: int, progress: Progress | None
-) -> np.ndarray:
-    """Points (N,133,3) at ``numbers``; a frame that stands at several of them is looked at once."""
-    needed, places = np.unique(numbers, return_inverse=True)
-    report = progress or (lambda done, total: None)
-    report(0, len(needed))
-    found: list[np.ndarray] = []
-    for frames in _batches(_only(footage, needed), batch):
-        found.append(estimator.look(frames, box, follows=bool(found)))
-        report(sum(map(len, found)), len(needed))
-    points = np.concatenate(found) if found else np.zeros((0, 133, 3), np.float32)
-    if len(points) != len(needed):
-        got = f"{len(points)} of {len(needed)} frames can be read"
-        raise InputError(footage.path, got, "encode the video again")
-    return points[places]
-
-
-def _only(footage: Footage, needed: np.ndarray) -> Iterator[np.ndarray]:
-    first, last = int(needed[0]), int(needed[-1])
-    wanted = set(needed.tolist())
-    frames = enumerate(footage.read(first, last + 1), first)
-    return (frame for number, frame in frames if number in wanted)
-
-
-def _batches(frames: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    while batch := list(islice(frames, size)):
-        yield np.stack(batch)
 
 
 def _lost(keypoints: Keypoints, source: str | Path) -> list[str]:
