@@ -170,6 +170,45 @@ def test_wrong_options_are_named(root: Path, tmp_path: Path, options: tuple[str,
     assert words in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("prepared.json", "cut"), ("train/protocol.npz", "cut"),
+        ("train/index.json", "cut"), ("train/index.json", "gone"),
+        ("train/keypoints.npy", "cut"), ("train/keypoints.npy", "gone"),
+        ("train/frames/00001.npy", "cut"), ("train/frames/00001.npy", "gone"),
+    ],
+)  # fmt: skip
+def test_what_is_damaged_is_named_and_made_anew(root: Path, tmp_path: Path, name: str, way: str) -> None:
+    """A disk or a copy to another machine may cut files off, though they were written whole."""
+    out = tmp_path / "out"
+    run(work(root, out, splits=("train",)))
+    before = contents(out)
+    path = out / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    if way == "gone":
+        path.unlink()
+    with pytest.raises(InputError, match=rf"{path.name}: is damaged|{path.name}: is not there|lacks 1 of|no split"):
+        open_prepared(out).frames[np.arange(19)]
+    run(work(root, out, splits=("train",)))
+    assert contents(out) == before
+
+
+def test_damaged_caches_of_training_are_named(root: Path, tmp_path: Path) -> None:
+    folder = cache_folder(root, tmp_path / "cache")
+    open_data(root, folder)
+    for name in ("cache.json", "keypoints.npy", "frames.u8"):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(InputError, match=f"{name}: is damaged .*; delete .*: the next training makes it anew"):
+            open_data(root, folder)
+        (folder / name).write_bytes(whole)
+    path = root / "keypoints" / "a-1.npz"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match="a-1.npz: is damaged"):
+        open_data(root, cache_folder(root, tmp_path / "other"))
+
+
 def test_infinite_coordinates_are_mended_and_said(root: Path, tmp_path: Path) -> None:
     points = all_points("dev")["d-4"]
     points[1, 100, 0], points[2, 50, 2] = np.inf, 1.5

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from signgen.data.opening import damaged, open_array, read_json
 from signgen.data.rows import Rows
 from signgen.errors import InputError
 
@@ -58,10 +59,15 @@ class FrameCache:
         folder = Path(folder)
         if not (folder / "cache.json").is_file():
             raise InputError(folder, "holds no frame cache", "build it first: signgen train does so from a data set")
-        content = json.loads((folder / "cache.json").read_text(encoding="utf-8"))
-        frames = np.memmap(folder / "frames.u8", np.uint8, "r", shape=tuple(content["shape"]))
+        anew = f"delete {folder}: the next training makes it anew"
+        content = read_json(folder / "cache.json", anew)
+        path = folder / "frames.u8"
+        try:
+            frames = np.memmap(path, np.uint8, "r", shape=tuple(content["shape"]))
+        except (OSError, ValueError) as error:
+            raise damaged(path, error, anew) from error
         clips = tuple(CachedClip(**clip) for clip in content["clips"])
-        return cls(frames, np.load(folder / "keypoints.npy", mmap_mode="r"), clips)
+        return cls(frames, open_array(folder / "keypoints.npy", len(frames), anew), clips)
 
 
 def build_cache(

@@ -18,16 +18,16 @@ POINTS_BYTES = 133 * 3 * 4  # of a frame's keypoints
 
 def frames_in(index: PhoenixIndex, split: str, out: Path) -> int:
     """Frames of a split: those that were found usable, or all that lie in its folders where nobody has looked yet."""
-    if (out / split / INDEX).is_file():
-        return Index.load(out / split / INDEX).frames
+    known = Index.find(out / split / INDEX)
+    if known is not None:
+        return known.frames
     return sum(len(list_frames(clip.folder).files) for clip in index.clips(split))
 
 
 def left_of(place: Path, folder: Path, frames: int) -> int:
     """Frames that the shards of ``folder``, in the split folder ``place``, still lack."""
-    if not (place / INDEX).is_file():
-        return frames
-    return rows_left(folder, Index.load(place / INDEX))
+    known = Index.find(place / INDEX)
+    return frames if known is None else rows_left(folder, known)
 
 
 def basic_needs(place: Path, frames: int, size: tuple[int, int], keep_frames: bool) -> dict[str, int]:

@@ -19,9 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from signgen.data.cache import CachedClip, FrameCache
+from signgen.data.opening import Damaged, damaged, open_array, read_json
 from signgen.data.protocol import Protocol
 from signgen.data.rows import PngRows, Rows, ShardedRows
 from signgen.errors import InputError
@@ -72,7 +71,23 @@ class Index:
 
     @classmethod
     def load(cls, path: Path) -> Index:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        """Raises `Damaged` where it is not there or not whole."""
+        content = read_json(path)
+        try:
+            return cls._of(content)
+        except (KeyError, TypeError, IndexError) as error:
+            raise damaged(path, error) from error
+
+    @classmethod
+    def find(cls, path: Path) -> Index | None:
+        """The index, or None where there is none that is whole."""
+        try:
+            return cls.load(path)
+        except Damaged:
+            return None
+
+    @classmethod
+    def _of(cls, content: dict[str, Any]) -> Index:
         clips = tuple(CachedClip(**clip) for clip in content.pop("clips"))
         for name in ("mended", "left_out"):
             content[name] = tuple(map(tuple, content[name]))
@@ -111,7 +126,7 @@ def is_prepared(folder: str | Path) -> bool:
 
 def read_mark(folder: Path) -> dict[str, Any]:
     """The content of ``prepared.json``; InputError for one of another version."""
-    content = json.loads((folder / MARK).read_text(encoding="utf-8"))
+    content = read_json(folder / MARK)
     if content.get("version") != VERSION:
         got = f"was prepared as version {content.get('version')}"
         raise InputError(folder, got, f"this signgen reads version {VERSION}: prepare it anew in another folder")
@@ -135,7 +150,7 @@ def open_prepared(folder: str | Path, split: str = "train", frames: bool = True)
         there = ", ".join(path.parent.name for path in sorted(folder.glob(f"*/{INDEX}"))) or "none"
         raise InputError(folder, f"holds no split {split!r}, only {there}", f"prepare it: --split {split}")
     index = Index.load(place / INDEX)
-    keypoints = np.load(place / KEYPOINTS, mmap_mode="r", allow_pickle=False)
+    keypoints = open_array(place / KEYPOINTS, index.frames)
     triplets = None
     if (place / PROTOCOL).is_file():
         triplets = Protocol.load(place / PROTOCOL).rows(index.starts)

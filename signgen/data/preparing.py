@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 from signgen.data.cache import CachedClip
 from signgen.data.files import NpyWriter, whole_file, write_text
 from signgen.data.keypoint_source import KeypointSource
+from signgen.data.opening import Damaged, is_whole
 from signgen.data.phoenix import PhoenixIndex
 from signgen.data.prepared import (
     INDEX,
@@ -57,7 +59,8 @@ class Plan:
 def mark_folder(out: Path, index: PhoenixIndex) -> None:
     """Makes ``out`` a prepared folder; InputError if it holds something else."""
     if is_prepared(out):
-        read_mark(out)
+        with suppress(Damaged):  # it is written anew
+            read_mark(out)
     elif out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
         raise InputError(out, "is not empty, and signgen prepare did not write it", "name another folder")
     write_text(out / MARK, json.dumps({"version": VERSION, "release": str(index.release.resolve())}) + "\n")
@@ -81,8 +84,8 @@ def plan_split(
         InputError: a clip cannot be used and was not to be skipped, or ``out`` was made from something else.
     """
     place = out / split
-    if (place / INDEX).is_file():
-        known = Index.load(place / INDEX)
+    known = Index.find(place / INDEX)
+    if known is not None and is_whole(place / KEYPOINTS, known.frames):
         _check_same(known, index, plan, place)
         advance(len(index.clips(split)))
         return known
@@ -125,10 +128,11 @@ def write_protocol(out: Path, index: Index, plan: Plan) -> Protocol | None:
     else:
         made = first_to_every(index.lengths)
     path = out / index.split / PROTOCOL
-    if not path.is_file():
+    try:
+        known = Protocol.load(path)
+    except Damaged:
         made.save(path)
         return made
-    known = Protocol.load(path)
     same = len(known) == len(made) and np.array_equal(known.target, made.target)
     if not (same and np.array_equal(known.source, made.source) and np.array_equal(known.clip, made.clip)):
         got = f"holds {len(known):,} pairs of seed {known.seed} ({known.rule})"

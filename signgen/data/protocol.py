@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from signgen.data.files import whole_file
+from signgen.data.opening import damaged
 from signgen.errors import InputError
 
 TRIPLETS = 100_000
@@ -63,11 +65,15 @@ class Protocol:
 
     @classmethod
     def load(cls, path: Path) -> Protocol:
-        with np.load(path, allow_pickle=False) as archive:
-            content: dict[str, Any] = {name: archive[name] for name in archive.files}
-        names = tuple(str(name) for name in content["clips"])
-        pairs = (content["clip"], content["source"], content["target"])
-        return cls(names, *pairs, str(content["rule"]), int(content["seed"]))
+        """Raises `Damaged` where it is not there or not whole."""
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                content: dict[str, Any] = {name: archive[name] for name in archive.files}
+            names = tuple(str(name) for name in content["clips"])
+            pairs = (content["clip"], content["source"], content["target"])
+            return cls(names, *pairs, str(content["rule"]), int(content["seed"]))
+        except (OSError, ValueError, EOFError, KeyError, TypeError, BadZipFile) as error:
+            raise damaged(path, error) from error
 
 
 def first_to_every(clips: dict[str, int]) -> Protocol:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from signgen.data.opening import open_array
 from signgen.data.phoenix import frame_name
 from signgen.errors import InputError
 
@@ -61,11 +62,8 @@ class ShardedRows:
 
     def _map(self, shard: int) -> np.ndarray:
         if shard not in self._maps:
-            mapped = np.load(self.files[shard], mmap_mode="r", allow_pickle=False)
-            if len(mapped) != self.starts[shard + 1] - self.starts[shard]:
-                advice = "delete it and give the signgen prepare command again"
-                raise InputError(self.files[shard], f"holds {len(mapped)} rows", advice)
-            self._maps[int(shard)] = mapped
+            rows = int(self.starts[shard + 1] - self.starts[shard])
+            self._maps[int(shard)] = open_array(self.files[shard], rows)
         return self._maps[int(shard)]
 
 

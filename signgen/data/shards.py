@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from signgen.data.files import NpyWriter, whole_file
+from signgen.data.opening import is_whole
 from signgen.data.prepared import FRAMES, Index, png_rows, shard_file
 from signgen.data.processes import in_processes
 
@@ -27,9 +29,9 @@ WHOLE = Part()
 
 
 def left_to_do(folder: Path, index: Index, part: Part = WHOLE) -> list[int]:
-    """Numbers of the shards of a folder that are not there yet and that are ``part``'s to make."""
-    numbers = range(part.number - 1, len(index.shards) - 1, part.count)
-    return [number for number in numbers if not shard_file(folder, number).is_file()]
+    """Numbers of the shards of a folder that are not there whole and that are ``part``'s to make."""
+    rows = [stop - start for start, stop in pairwise(index.shards)]
+    return [n for n in range(part.number - 1, len(rows), part.count) if not is_whole(shard_file(folder, n), rows[n])]
 
 
 def rows_left(folder: Path, index: Index, part: Part = WHOLE) -> int:

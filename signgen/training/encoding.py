@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from signgen.data.cache import FrameCache
 from signgen.data.files import NpyWriter, whole_file
+from signgen.data.opening import is_whole, open_array
 from signgen.data.prefetch import Prefetch
 from signgen.data.prepared import Index, shard_file
 from signgen.data.shards import Part, left_to_do, write_shard
@@ -115,7 +117,7 @@ def write_tokens(
 def _claim(path: Path, sources: np.ndarray) -> None:
     """Writes which frames the tokens are of; InputError if they are of others."""
     if path.is_file():
-        if not np.array_equal(np.load(path, allow_pickle=False), sources):
+        if not np.array_equal(open_array(path, advice="delete it and prepare again"), sources):
             raise InputError(path.parent, "holds tokens of other source frames", "delete it, or name another folder")
         return
     with whole_file(path) as temporary, NpyWriter(temporary, (), np.int64) as file:
@@ -124,8 +126,8 @@ def _claim(path: Path, sources: np.ndarray) -> None:
 
 def tokens_left(folder: Path, sources: int, part: Part) -> list[int]:
     """Numbers of this part's shards of tokens that are not there yet."""
-    numbers = range(part.number - 1, len(shard_starts(sources)) - 1, part.count)
-    return [number for number in numbers if not shard_file(folder, number).is_file()]
+    rows = [stop - start for start, stop in pairwise(shard_starts(sources))]
+    return [n for n in range(part.number - 1, len(rows), part.count) if not is_whole(shard_file(folder, n), rows[n])]
 
 
 def _write(path: Path, frames: np.ndarray, cache: FrameCache, encoder: Callable[[np.ndarray], np.ndarray]) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from signgen.data.cache import FrameCache
 from signgen.data.files import NpyWriter, whole_file
+from signgen.data.opening import open_array
 from signgen.data.prepared import INDEX, Index, shard_files
 from signgen.data.rows import Rows, ShardedRows
 from signgen.models.autoencoder import FrameAutoencoder
@@ -73,7 +74,7 @@ def latent_store(
         return ShardedRows(shard_files(folder / name, index), index.shards)
     path = folder / f"{name}.npy"
     if path.is_file():
-        known = np.load(path, mmap_mode="r")
+        known = open_array(path, advice="delete it: the next training makes it anew")
         if len(known) == len(cache.frames):  # else the cache was built anew from other clips
             return known
     count = len(cache.frames)

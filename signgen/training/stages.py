@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from accelerate import PartialState
 
 from signgen.data.cache import FrameCache, build_cache
+from signgen.data.opening import damaged
 from signgen.data.prepared import is_prepared, open_prepared
 from signgen.errors import InputError, RunError
 from signgen.training.config import TrainConfig
@@ -119,8 +121,11 @@ def _points(path: Path) -> np.ndarray:
     from signgen.keypoints import read_keypoints
 
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            if "keypoints" in archive and archive["keypoints"].shape[1:] == (133, 3):
-                return np.nan_to_num(archive["keypoints"].astype(np.float32), posinf=0, neginf=0)
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                if "keypoints" in archive and archive["keypoints"].shape[1:] == (133, 3):
+                    return np.nan_to_num(archive["keypoints"].astype(np.float32), posinf=0, neginf=0)
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            raise damaged(path, error, "write or copy it again") from error
     keypoints = read_keypoints(path).keypoints
     return np.concatenate((keypoints.xy, keypoints.confidence[..., None]), -1)

@@ -9,6 +9,7 @@ import numpy as np
 from torch import nn
 
 from signgen.data.cache import FrameCache
+from signgen.data.opening import open_array
 from signgen.data.prepared import AGAIN
 from signgen.data.rows import ShardedRows
 from signgen.errors import InputError
@@ -73,7 +74,7 @@ def token_store(cache: FrameCache, folder: Path, encoder_key: str) -> TokenStore
     place = token_folder(folder, encoder_key)
     if not (place / SOURCES).is_file():
         return None
-    frames = np.load(place / SOURCES, allow_pickle=False)
+    frames = np.array(open_array(place / SOURCES))
     if len(frames) and frames[-1] >= len(cache.frames):
         raise InputError(place, "belongs to other clips", "delete it and prepare anew")
     starts = shard_starts(len(frames))
