@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,10 @@ from tiny_pipeline import picture, signing
 
 from signgen import config as configuration
 from signgen.data.cache import FrameCache, build_cache
+from signgen.data.disturbance import Disturbance
 from signgen.data.pairs import draw_windows
 from signgen.errors import InputError
+from signgen.keypoints.skeleton import LOWER_BODY
 from signgen.models.denoiser import Denoiser
 from signgen.pipeline import SignGenPipeline
 from signgen.rendering import render
@@ -194,6 +198,21 @@ def test_conditions_are_dropped_for_whole_windows_and_known_views_are_not_scored
     assert bool(flags.any())
     assert not bool(flags.all())
     assert torch.equal(scored == 0, flags > 0)
+
+
+def test_sheets_show_poses_as_a_render_draws_them(data: Path, base: dict[str, str], runs: Path, tmp_path: Path) -> None:
+    """Training never shows legs here, so a sheet with legs would say nothing of renders."""
+    given = {**base, "clip": None, "unet": None, "fusion": str(runs / "fusion/model/fusion")}
+    start = {**given, "denoiser": str(runs / "denoiser/model/denoiser")}
+    config = preset("denoiser", data, tmp_path, start, model={})
+    task = DenoiserTask(config, FrameCache.open(cache_folder(data)), torch.device("cpu"), cache_folder(data))
+    drawn = draw_windows(task.cache, 8, 1, np.random.default_rng(7), task.undisturbed())
+    legs = np.zeros(133, bool)
+    legs[LOWER_BODY] = True
+    assert not drawn.keypoints[:, :, legs, 2].any()
+    assert np.array_equal(drawn.keypoints[:, :, ~legs], drawn.truth[:, :, ~legs])
+    drawing = dataclasses.replace(config, disturbance=Disturbance(drop_legs=0.3))
+    assert DenoiserTask.undisturbed(types.SimpleNamespace(config=drawing)) is None
 
 
 def test_what_does_not_fit_is_named(data: Path, base: dict[str, str], runs: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from signgen.base_weights import load_autoencoder, start_unet
 from signgen.data.batches import Batch, BatchMaker
 from signgen.data.cache import FrameCache
+from signgen.data.disturbance import Disturbance
 from signgen.data.pairs import Windows, crop_centres, draw_windows, loss_weights
 from signgen.diffusion.losses import min_snr_weights
 from signgen.diffusion.parametrisation import add_noise, denoised_from, target_for
@@ -279,11 +280,15 @@ class DenoiserTask(Task):
         """Latents (N, C, h, w) as the denoiser has them -> frames (N, 3, H, W), about [-1, 1]."""
         return self.vae.decode(latents / self.vae.config.scaling_factor).sample
 
+    def undisturbed(self) -> Disturbance | None:
+        """Keypoints as a render has them: as they are, but without legs where training never shows any."""
+        return Disturbance(share=0.0, drop_legs=1.0) if self.config.disturbance.drop_legs >= 1 else None
+
     @torch.no_grad()
     def sheet(self) -> np.ndarray:
         """Rows: source, pose, truth, autoencoder, one step. Always the same frames, so that sheets compare."""
         rng = np.random.default_rng(7)
-        drawn = self.batches.of(draw_windows(self.cache, 8, 1, rng), rng)
+        drawn = self.batches.of(draw_windows(self.cache, 8, 1, rng, self.undisturbed()), rng)
         windows, was = drawn.windows, self.denoiser.training
         self.denoiser.eval()
         inputs, _, _ = self.inputs(drawn, self.denoiser.known_input, seeded(rng, self.device))

@@ -177,7 +177,7 @@ class DistillTask(DenoiserTask):
     def sheet(self) -> np.ndarray:
         """As the denoiser's, and below it the same frames in more than one step, as many as the student is made for."""
         rng = np.random.default_rng(7)
-        drawn = self.batches.of(draw_windows(self.cache, 8, 1, rng), rng)
+        drawn = self.batches.of(draw_windows(self.cache, 8, 1, rng, self.undisturbed()), rng)
         inputs, _, _ = self.inputs(drawn, self.denoiser.known_input, seeded(rng, self.device))
         noise = torch.randn(inputs.latents.shape, generator=seeded(rng, self.device), device=self.device)
         with self._looking():
