@@ -102,6 +102,7 @@ def test_people_read_a_line_and_warnings_go_to_stderr(here, model):
         (["--guidance", "1,2,3"], "--guidance"),
         (["--guidance", "nan"], "--guidance"),
         (["--window", "1"], "--window"),
+        (["--window", "0"], "--window: got 0"),
         (["--overlap", "9"], "--overlap"),
         (["--seed", "-1"], "--seed"),
         (["--source", "nobody"], "no such signer"),

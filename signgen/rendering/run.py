@@ -226,7 +226,7 @@ def _folder(path: str | Path | None) -> Path | None:
 def _sampling(pipeline: SignGenPipeline, settings: RenderSettings) -> Sampling:
     """The settings of sampling, with the model's own where none were given."""
     config = pipeline.config
-    window = settings.window or config.window
+    window = config.window if settings.window is None else settings.window
     overlap = max(min(config.overlap, window - 2), 0) if settings.overlap is None else settings.overlap
     check_window(window, overlap)
     if not pipeline.couples_views:
