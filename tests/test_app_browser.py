@@ -220,7 +220,7 @@ def test_everything_has_a_name_for_screen_readers(page):
     assert nameless == []
 
 
-def test_bad_file_is_one_clear_line(page, tmp_path):
+def test_bad_file_is_one_clear_line_and_the_next_takes_its_place(page, tmp_path):
     bad = tmp_path / "notes.json"
     bad.write_text('{"hello": 1}')
     upload(page, "keypoints", bad)
@@ -229,6 +229,12 @@ def test_bad_file_is_one_clear_line(page, tmp_path):
     assert "/" not in words.split(";")[0]
     page.click("#render")
     until(page, "document.querySelector('#render-status').innerText.includes('nothing is chosen yet')")
+    for example in (EXAMPLES[0], EXAMPLES[1], EXAMPLES[0]):
+        upload(page, "keypoints", example.path)
+        words = f"{Path(example.file).stem}: "
+        until(page, f"document.querySelector('#render-status').innerText.startsWith({words!r})")
+        assert page.evaluate(f"{PLAYER}.state") == "skeleton"
+        until(page, "document.querySelectorAll('#keypoints a[download]').length === 1")
 
 
 def test_the_last_choice_of_a_signer_wins(page, tmp_path):

@@ -55,7 +55,8 @@ def build_page(context: Context) -> gr.Blocks:
 
 
 def _render_tab(page: gr.Blocks, context: Context) -> None:
-    parts: Parts = {"clip": gr.State(time_to_live=context.limits.kept_seconds)}
+    kept = context.limits.kept_seconds
+    parts: Parts = {"clip": gr.State(time_to_live=kept), "known": gr.State([], time_to_live=kept)}
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=320):
             examples = _movement(parts, context.limits)
@@ -193,8 +194,8 @@ def _connect_render(page: gr.Blocks, tab: RenderTab, parts: Parts, examples: lis
         chosen.then(**rendering)
     upload = {
         "fn": tab.upload,
-        "inputs": [parts[name] for name in ("files", "clip_name", "frame_size", "fps")],
-        "outputs": opened,
+        "inputs": [parts[name] for name in ("files", "clip_name", "frame_size", "fps", "known")],
+        "outputs": [*opened, parts["files"], parts["known"]],
         **quiet,
     }
     parts["files"].upload(**upload)

@@ -38,15 +38,29 @@ class RenderTab:
         signer = {} if picture is not None else {parts["signer"]: example.signer}
         return {**self._opened(open_example(example.path, example.signer)), **signer, parts["files"]: None}
 
-    def upload(self, paths: list[str] | None, name: str | None, frame_size: str | None, fps: float | None) -> Update:
-        """Keypoint files were dropped, or what is said about them was changed."""
+    def upload(
+        self,
+        paths: list[str] | None,
+        name: str | None,
+        frame_size: str | None,
+        fps: float | None,
+        known: list[str] | None,
+    ) -> Update:
+        """Keypoint files were dropped, or what is said about them was changed.
+
+        The page adds what is dropped to what is there: files that are not ``known`` take the place of those.
+        """
+        parts = self._parts
         if not paths:
-            return {self._parts["clip"]: gr.skip()}
+            return {parts["clip"]: gr.skip()}
+        new = [path for path in paths if path not in (known or [])]
+        chosen = list(dict.fromkeys(new or paths))
+        given = {parts["known"]: chosen, **({parts["files"]: chosen} if chosen != paths else {})}
         try:
-            clip = open_clip(paths, self._context.workplace, self._context.limits, name or "", frame_size or "", fps)
+            clip = open_clip(chosen, self._context.workplace, self._context.limits, name or "", frame_size or "", fps)
         except SignGenError as error:
-            return {self._parts["clip"]: None, self._parts["status"]: failure(error), self._parts["player"]: ""}
-        return self._opened(clip)
+            return {**given, parts["clip"]: None, parts["status"]: failure(error), parts["player"]: ""}
+        return {**given, **self._opened(clip)}
 
     def _opened(self, clip: Clip) -> Update:
         parts = self._parts
