@@ -20,8 +20,8 @@ from signgen.commands.common import Size, common_options, emit, is_whole, progre
               help="Frames of a clip, or the range they are drawn from.")
 @click.option("--size", type=Size(), default="210x260", show_default=True, help="Frame size in pixels.")
 @click.option("--motion", "files", multiple=True, metavar="FILE",
-              help="Replay the motion of keypoints in any format instead of inventing it; may be repeated. FILE#CLIP is one "
-              "clip of a file of several.")
+              help="Replay the motion of keypoints in any format instead of inventing it; may be repeated. FILE#CLIP "
+              "is one clip of a file of several.")
 @click.option("--motion-glosses", "glosses", multiple=True, metavar="TEXT",
               help="What is signed in a --motion file, glosses separated by spaces; as often as --motion, same order.")
 @click.option("--jobs", type=click.IntRange(1), default=None, help="Processes; all cores by default.")

@@ -1,4 +1,4 @@
-"""Hands and faces that an estimator lost for some frames, or never found, completed so that they can be drawn.
+"""Hands, faces and elbows that an estimator lost for some frames, or never found, completed so that they can be drawn.
 
 A lost hand goes on with its arm: the shape that it had before the gap moves and turns with the forearm, and becomes
 the shape that it has after the gap. Detections of a few frames that lie far from there are not believed.
@@ -13,6 +13,7 @@ import numpy as np
 
 from signgen.keypoints import _filters
 from signgen.keypoints._carry import Carrier, angles, around, as_complex, bridge, carry, runs, steady
+from signgen.keypoints._elbows import fill_elbows
 from signgen.keypoints._relaxed import relaxed_hand
 from signgen.keypoints.skeleton import (
     FACE,
@@ -63,7 +64,7 @@ HEAD = Part("face", FACE, NOSE, (RIGHT_EYE, LEFT_EYE))
 
 
 def fill_missing(clip: Keypoints) -> tuple[Keypoints, list[str]]:
-    """Completes hands, and a face that is lost for some frames.
+    """Completes hands, elbows between a shoulder and a wrist, and a face that is lost for some frames.
 
     Where a part is found nothing changes, save that brief detections in unlikely places are replaced and single
     missing points are filled. A part is completed in frames that know the joint it hangs on, in the frame or close to
@@ -74,6 +75,8 @@ def fill_missing(clip: Keypoints) -> tuple[Keypoints, list[str]]:
         The completed clip, and at most one line that says what was done.
     """
     xy, confidence = clip.xy.copy(), clip.confidence.copy()
+    elbows = fill_elbows(clip, xy, confidence)
+    clip = replace(clip, xy=xy.copy(), confidence=confidence.copy())  # hands turn with forearms
     completed, doubted = {}, {}
     for part in (LEFT, RIGHT, HEAD):
         state = _read(clip, part)
@@ -82,7 +85,7 @@ def fill_missing(clip: Keypoints) -> tuple[Keypoints, list[str]]:
         state, completed[part.name] = _complete(clip, part, state)
         xy[:, part.points] = np.stack([state.points.real, state.points.imag], -1)
         confidence[:, part.points] = state.confidence
-    return replace(clip, xy=xy, confidence=confidence), _words(len(clip), completed, doubted)
+    return replace(clip, xy=xy, confidence=confidence), _words(len(clip), completed | {"an elbow": elbows}, doubted)
 
 
 def _words(frames: int, completed: dict[str, int], doubted: dict[str, int]) -> list[str]:

@@ -24,7 +24,7 @@ from signgen.pipeline.engine import Engine, TorchEngine, pixels
 from signgen.pipeline.loading import choose_device, choose_dtype, model_folder, no_bars
 from signgen.pipeline.offload import bring, target
 from signgen.pipeline.schedulers import check_scheduler, meaning, noised
-from signgen.pipeline.tools import DiffusersTools
+from signgen.pipeline.tools import DiffusersTools, settled
 from signgen.pipeline.window import SourceConditions, WindowConditions, WindowOutput
 
 COMPONENTS = (autoencoder, denoiser, fusion)  # diffusers loads classes only of modules that are imported already
@@ -178,6 +178,7 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
 
     # -- the source ------------------------------------------------------------------------------------------------
 
+    @settled
     @torch.inference_mode()
     def encode_source(self, image: np.ndarray, pose: np.ndarray | None = None) -> SourceConditions:
         """What depends on the source alone.
@@ -214,6 +215,7 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
 
     # -- one window ------------------------------------------------------------------------------------------------
 
+    @settled
     @torch.inference_mode()
     def __call__(
         self,

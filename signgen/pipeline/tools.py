@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import torch
 
@@ -16,7 +18,24 @@ if TYPE_CHECKING:
     from signgen.models.denoiser import Denoiser
     from signgen.pipeline.engine import Engine
 
+Result = TypeVar("Result")
 _UPLOAD = ("repo_id", "private", "token", "commit_message", "create_pr")
+
+
+def settled(method: Callable[..., Result]) -> Callable[..., Result]:
+    """A method during which the pipeline stays where it is: diffusers walks through all modules to tell where."""
+
+    @wraps(method)
+    def called(self: DiffusersTools, *args: Any, **kwargs: Any) -> Result:
+        if self._place is not None:  # called by another one
+            return method(self, *args, **kwargs)
+        self._place = self.device, self.dtype
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self._place = None
+
+    return called
 
 
 class DiffusersTools:
@@ -27,16 +46,23 @@ class DiffusersTools:
     _interrupt: bool
     _steps_done_of: int
     _weights: tuple[float, ...]
+    _place: tuple[torch.device, torch.dtype] | None = None  # while a `settled` method runs
 
     # -- where and in what it computes -----------------------------------------------------------------------------
 
     @property
     def device(self) -> torch.device:
         """Where the networks compute; while offloaded that is not where they rest."""
-        return target(self) or super().device  # type: ignore[misc]
+        return self._place[0] if self._place else target(self) or super().device  # type: ignore[misc]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the networks compute in."""
+        return self._place[1] if self._place else super().dtype  # type: ignore[misc]
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """As diffusers' `to`, for device and dtype. What was kept of earlier computations is forgotten."""
+        self._place = None
         moved = super().to(*args, **kwargs)  # type: ignore[misc]
         moved.forget()
         return moved
