@@ -41,11 +41,24 @@ def test_shoulders_and_nose_meet_the_sources(size):
     assert not warnings
 
 
-def test_stretch_is_bounded():
-    driving = person((640, 480), 320, 240, 40, 150)  # someone seen from the side
+@pytest.mark.parametrize(
+    ("width", "head", "stretch", "kept"),
+    [(40, 150, 1.4, "head"), (150, 25, 0.7, "width")],  # someone seen from the side; someone bent forwards
+)
+def test_stretch_is_bounded_and_what_is_not_foreshortened_says_the_scale(width, head, stretch, kept):
+    driving = person((640, 480), 320, 240, width, head)
     framing, _ = choose_framing(driving, REFERENCE, CANVAS, (640, 480), ASPECT)
-    stretch = (CANVAS[0] / framing.width) / (CANVAS[1] / framing.height)
-    assert stretch == pytest.approx(1.4, rel=0.02)
+    assert (CANVAS[0] / framing.width) / (CANVAS[1] / framing.height) == pytest.approx(stretch, rel=0.02)
+    found = find_stance(framing.to_canvas(driving))
+    assert getattr(found, kept) == pytest.approx(getattr(REFERENCE, kept), rel=0.02)
+
+
+def test_tilted_shoulders_are_as_wide_as_level_ones():
+    level = person((640, 480), 320, 240, 160, 100)
+    xy = level.xy.copy()
+    turned = (xy[:, 5:7] - xy[:, 5:7].mean(1, keepdims=True)) @ np.array([[0.8, 0.6], [-0.6, 0.8]], np.float32)
+    xy[:, 5:7] = turned + xy[:, 5:7].mean(1, keepdims=True)
+    assert find_stance(replace(level, xy=xy)).width == pytest.approx(find_stance(level).width, rel=1e-3)
 
 
 @pytest.mark.parametrize("factor", [1, 2])
@@ -71,6 +84,9 @@ def test_a_misfit_is_warned_about_with_its_figures():
     driving = person(CANVAS, 150, 122, 117, 56)
     _, warnings = choose_framing(driving, REFERENCE, CANVAS, CANVAS, ASPECT)
     assert warnings == ["shoulders are 1.30 x as wide as the source's and 0.47 shoulder widths off: try --align"]
+    _, unknown = choose_framing(driving, REFERENCE, CANVAS, CANVAS, ASPECT, known=False)
+    assert "a usual signer's" in unknown[0]
+    assert unknown[0].endswith("give --source-keypoints and --align")
 
 
 def test_without_shoulders_the_whole_frame_is_used():

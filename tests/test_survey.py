@@ -12,6 +12,7 @@ from PIL import Image
 from release_maker import CLIPS, SIZE, all_points, frame_folder, make_release, write_mska, write_npz, write_slrt
 
 from signgen.cli import main
+from signgen.commands import inspect
 from signgen.data.keypoint_source import KeypointSource
 from signgen.errors import InputError
 from signgen.keypoints.clips import ClipFile
@@ -81,6 +82,7 @@ def test_the_text_names_what_the_json_holds(root: Path) -> None:
     done = CliRunner().invoke(main, ["inspect", str(root), "--jobs", "1"], catch_exceptions=False)
     assert "dev d-4: left out: has no keypoints" in done.stdout
     assert "train a-1/notes.txt: ignored" in done.stdout
+    assert "keypoints: one file a clip" in done.stdout
     assert "train: 3 clips (PHOENIX14T has 7,096), 19 frames (827,354), 3 signers" in done.stdout
     for wrong in (
         ["inspect", str(root), "--fps", "25"],
@@ -161,3 +163,15 @@ def test_points_of_a_larger_frame_are_scaled(root: Path) -> None:
     write_npz(root / "keypoints", {"d-4": double}, (128, 128))
     found = report(root, "--split", "dev")["splits"]["dev"]
     assert found["left_out"] == [["d-4", "keypoints: its frame is 128x128, the video's 48x64"]]
+
+
+def test_a_reason_that_many_clips_share_is_said_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspect, "MANY", 2)
+    done = CliRunner().invoke(main, ["inspect", str(root), "--jobs", "1"], catch_exceptions=False)
+    lines = [line for line in done.stdout.splitlines() if "has no keypoints" in line]
+    assert lines == [
+        "train: 3 clips: left out: has no keypoints: a-1, b-2, c-3 ... (all with --json)",
+        "dev d-4: left out: has no keypoints",
+        *(f"test {name}: left out: has no keypoints" for name in ("e-5", "f-6")),
+    ]
+    assert "keypoints: none that fit" in done.stdout

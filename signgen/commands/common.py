@@ -170,9 +170,13 @@ def _bar(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
         task, rate = bars.add_task(label, total=total, rate=""), _Rate()
 
         def advance(n: int = 1) -> None:
-            bars.update(task, advance=n, rate=f"{rate.after(n):.1f}/s")
+            now = rate.after(n)
+            bars.update(task, advance=n, rate=f"{now:.1f}/s" if now else "")
 
         yield advance
+
+
+SHORTEST = 0.2  # seconds from which a rate says something
 
 
 class _Rate:
@@ -188,7 +192,8 @@ class _Rate:
             self.begun = time.monotonic()
             return 0.0
         self.done += n
-        return self.done / max(time.monotonic() - self.begun, 1e-6)
+        seconds = time.monotonic() - self.begun
+        return self.done / seconds if seconds >= SHORTEST else 0.0
 
 
 class _PlainLines:
@@ -205,7 +210,8 @@ class _PlainLines:
             return
         self.last = now
         left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate else ""
-        click.echo(f"{self.label}: {self.done}/{self.total or '?'} ({rate:.1f}/s{left})", err=True)
+        speed = f" ({rate:.1f}/s{left})" if rate else ""
+        click.echo(f"{self.label}: {self.done}/{self.total or '?'}{speed}", err=True)
 
 
 def existing_path(path: str) -> Path:

@@ -9,6 +9,8 @@ import click
 
 from signgen.commands.common import Rate, Size, common_options, emit, progress
 
+MANY = 20  # clips of one reason that are named one by one
+
 
 @click.command()
 @click.argument("path", metavar="KEYPOINTS|DATASET")
@@ -85,16 +87,17 @@ def _survey(
 
 
 def _survey_text(result: dict[str, Any]) -> str:
-    """Every clip with something to say, then the table of counts."""
+    """Every clip with something to say, then the table of counts; a reason that many clips share is said once."""
     lines = []
     for split, part in result["splits"].items():
-        for state, words in (("left out", part["left_out"]), ("mended", part["mended"])):
-            lines += [f"{split} {name}: {state}: {what}" for name, what in words]
-        lines += [f"{split} {name}: ignored: no frame" for name in part["stray_files"]]
-        lines += [f"{split} {name}: ignored: a folder without a line in the corpus file"
-                  for name in part["folders_without_row"]]  # fmt: skip
+        words = [(name, f"left out: {what}") for name, what in part["left_out"]]
+        words += [(name, f"mended: {what}") for name, what in part["mended"]]
+        words += [(name, "ignored: no frame") for name in part["stray_files"]]
+        words += [(name, "ignored: a folder without a line in the corpus file") for name in part["folders_without_row"]]
+        lines += _by_clip(split, words)
     size = "x".join(map(str, result["frame_size"])) if result["frame_size"] else "no"
-    formats = ", ".join(result["keypoint_formats"]) or "one file a clip"
+    usable = any(part["usable_clips"] for part in result["splits"].values())
+    formats = ", ".join(result["keypoint_formats"]) or ("one file a clip" if usable else "none that fit")
     lines.append(f"{result['dataset']}: {size} frames; keypoints: {formats}, "
                  f"{result['keypoints_of_no_clip']} of no clip here")  # fmt: skip
     for split, part in result["splits"].items():
@@ -106,6 +109,19 @@ def _survey_text(result: dict[str, Any]) -> str:
             f"{len({name for name, _ in part['mended']}):,} mended"
         )
     return "\n".join(lines)
+
+
+def _by_clip(split: str, words: list[tuple[str, str]]) -> list[str]:
+    """A line for each clip and what is said of it, in their order; for more than `MANY` of a kind one line for all."""
+    alike: dict[str, list[str]] = {}
+    for name, what in words:
+        alike.setdefault(what, []).append(name)
+    lines: dict[str, None] = {}  # in order, each once
+    for name, what in words:
+        names = alike[what]
+        together = f"{split}: {len(names):,} clips: {what}: {', '.join(names[:3])} ... (all with --json)"
+        lines[f"{split} {name}: {what}" if len(names) <= MANY else together] = None
+    return list(lines)
 
 
 def _text(result: dict[str, Any]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,18 @@ _INDEX = "model_index.json"
 
 @contextmanager
 def no_bars() -> Iterator[None]:
-    """Without diffusers' bars: a command shows its own progress, and loading takes a moment only."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    """Without diffusers' and transformers' bars: a command shows its own progress, and loading takes a moment only."""
+    places: list[Any] = [logging]
+    if sys.modules.get("transformers") is not None:  # a model of signgen's own parts does without
+        places.append(import_module("transformers.utils.logging"))
+    shown = [place for place in places if place.is_progress_bar_enabled()]
+    for place in shown:
+        place.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
-            logging.enable_progress_bar()
+        for place in shown:
+            place.enable_progress_bar()
 
 
 def model_folder(model: str | Path) -> Path:

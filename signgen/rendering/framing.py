@@ -42,7 +42,7 @@ class Stance:
 
     Attributes:
         x, y: the point midway between the shoulders.
-        width: horizontal distance of the shoulders.
+        width: distance of the shoulders.
         head: height of the nose above the shoulders, or None if no nose was seen.
     """
 
@@ -72,7 +72,7 @@ def find_stance(keypoints: Keypoints) -> Stance | None:
         return None
     shoulders = keypoints.xy[both][:, SHOULDERS]
     x, y = np.median(shoulders.mean(axis=1), axis=0)
-    width = float(np.median(np.abs(shoulders[:, 0, 0] - shoulders[:, 1, 0])))
+    width = float(np.median(np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=-1)))
     if width < NARROW:
         return None
     nose = both & sure[:, NOSE]
@@ -133,7 +133,7 @@ def _affine(keypoints: Keypoints, scale: tuple[float, float], shift: tuple[float
 
 
 def choose_framing(
-    driving: Keypoints, reference: Stance, canvas: Size, output: Size, pixel_aspect: float
+    driving: Keypoints, reference: Stance, canvas: Size, output: Size, pixel_aspect: float, known: bool = True
 ) -> tuple[Framing, list[str]]:
     """Lays the canvas over the output so that the driving person stands where the source person does.
 
@@ -143,13 +143,14 @@ def choose_framing(
         canvas: (W,H) of the model's frames.
         output: (W,H) of the frames to be written.
         pixel_aspect: shown width / true width of things on the canvas (.81 for squeezed broadcast frames).
+        known: whether ``reference`` is what the source's keypoints say, or only where signers usually stand.
 
     Returns:
         The framing, and warnings about what will not look right.
     """
     size = (driving.width, driving.height)
     if same_shape(size, canvas):
-        return Framing(size, canvas, output, 0, 0, *output), misfit(driving, reference, canvas)
+        return Framing(size, canvas, output, 0, 0, *output), misfit(driving, reference, canvas, known)
     stance = find_stance(driving)
     framing = None if stance is None else fitted(size, stance, reference, canvas, output, pixel_aspect)
     if framing is None:
@@ -182,8 +183,10 @@ def _scales(stance: Stance, reference: Stance, pixel_aspect: float) -> tuple[flo
     sx = reference.width / stance.width
     if stance.head is None or reference.head is None:
         return sx, sx / pixel_aspect
-    stretch = sx / (reference.head / stance.head)
-    return sx, sx / min(max(stretch, STRETCH[0]), STRETCH[1])
+    sy = reference.head / stance.head
+    if sx > sy * STRETCH[1]:  # shoulders this narrow are turned away: the head says how large the person is
+        return sy * STRETCH[1], sy
+    return sx, min(sy, sx / STRETCH[0])  # a nose this low is bent forwards: the shoulders say it
 
 
 def _whole(driving: Size, canvas: Size, output: Size, pixel_aspect: float) -> Framing:
@@ -193,7 +196,7 @@ def _whole(driving: Size, canvas: Size, output: Size, pixel_aspect: float) -> Fr
     return Framing(driving, canvas, output, (output[0] - width) // 2, 0, width, height)
 
 
-def misfit(driving: Keypoints, reference: Stance, canvas: Size) -> list[str]:
+def misfit(driving: Keypoints, reference: Stance, canvas: Size, known: bool = True) -> list[str]:
     """A warning with figures where the driving person is not about as large, or not about where, the source is."""
     stance = find_stance(driving)
     if stance is None:
@@ -203,7 +206,9 @@ def misfit(driving: Keypoints, reference: Stance, canvas: Size) -> list[str]:
     aside = math.hypot(stance.x - reference.x, stance.y - reference.y) / reference.width
     if abs(math.log(ratio)) <= math.log1p(WIDTH_MISFIT) and aside <= PLACE_MISFIT:
         return []
-    return [f"shoulders are {ratio:.2f} x as wide as the source's and {aside:.2f} shoulder widths off: try --align"]
+    whose = "the source's" if known else "a usual signer's"
+    advice = "try --align" if known else "give --source-keypoints and --align"
+    return [f"shoulders are {ratio:.2f} x as wide as {whose} and {aside:.2f} shoulder widths off: {advice}"]
 
 
 def _wrong_scale(framing: Framing) -> list[str]:

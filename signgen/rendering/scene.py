@@ -63,7 +63,7 @@ def build_scene(
     output = output or (driving.width, driving.height)
     image, person, lifted, warnings = place_source(source, canvas, pixel_aspect)
     reference = (find_stance(person) if person is not None else None) or typical_stance(canvas)
-    framing, notes = choose_framing(driving, reference, canvas, output, pixel_aspect)
+    framing, notes = choose_framing(driving, reference, canvas, output, pixel_aspect, known=person is not None)
     surroundings = None
     if not framing.identity and _in_place(source, driving):
         framing, notes = replace(lifted.onto(output), driving=source.size), []
