@@ -17,8 +17,8 @@ What the columns mean, all for the command's default output, an mp4:
 * with start: frames over the seconds of the whole process.
 
 Ways: `bfloat16` and `float32` run torch; `openvino-bfloat16`, `openvino-float32` run the export that `signgen export`
-left in the cache; `int8` runs the one in the folder of --int8 (made by `signgen export --int8 -o FOLDER`) in float32,
-as on a CPU without bfloat16 units.
+left in the cache; `int8` and `int8-bfloat16` run the one in the folder of --int8 (made by `signgen export --int8 -o
+FOLDER`), what is not in eight bits in float32 (as on a CPU without bfloat16 units) or in bfloat16.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ WAYS = {
     "openvino-bfloat16": {"dtype": "bfloat16", "backend": "openvino"},
     "openvino-float32": {"dtype": "float32", "backend": "openvino"},
     "int8": {"dtype": "float32", "backend": "openvino"},
+    "int8-bfloat16": {"dtype": "bfloat16", "backend": "openvino"},
 }
 
 
@@ -85,7 +86,7 @@ def child(begun: float, clip: Path, way: str, arguments: argparse.Namespace) -> 
     from signgen.video import VideoWriter
 
     options: dict[str, Any] = {**WAYS[way], "steps": arguments.steps, "device": "cpu"}
-    if way == "int8":
+    if "int8" in way:
         options["export"] = arguments.int8
     first: list[float] = []
     write = VideoWriter.write
@@ -174,7 +175,7 @@ def main() -> None:
         child(float(begun), Path(clip), way, arguments)
         return
     ways = arguments.ways.split(",")
-    if set(ways) - set(WAYS) or ("int8" in ways and not arguments.int8):
+    if set(ways) - set(WAYS) or (any("int8" in way for way in ways) and not arguments.int8):
         parser.error(f"--ways are {', '.join(WAYS)}; int8 needs --int8 FOLDER")
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as folder:
