@@ -30,7 +30,7 @@ LEFT_OUT = ("transformers", "scipy", "peft")
 _SCHEDULERS = ("DDIMScheduler", "DDPMScheduler")  # need none of what is left out
 _INDEX = "model_index.json"
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-SPINS = "3000"  # some ten microseconds
+SPINS = "10000"  # some two tenths of a millisecond; fewer cost an idle machine more than they gain a busy one
 _allowed = False
 _PACKAGED = Path(__file__).parent / "weights"
 
@@ -65,8 +65,8 @@ def allow() -> None:
     """Says that this process is the command's own, before torch is imported.
 
     Its threads then go to sleep soon where they wait for each other. By default OpenMP lets them spin for as long as
-    a time slice, which gains nothing here and costs a factor of three to ten as soon as any other work runs on the same
-    cores: a thread that spins takes the time of the one it waits for.
+    a time slice, which gains a twentieth on an idle machine and makes a render two to ten times slower as soon as any
+    other work runs on the same cores: a thread that spins takes the time of the one it waits for.
     """
     global _allowed
     _allowed = True
@@ -79,7 +79,7 @@ def allow() -> None:
 def _keep_memory() -> None:
     """Lets glibc keep the memory of large tensors for the next ones, instead of giving it back and asking again.
 
-    Each time it asks, the system clears every page of it anew: an eighth of a render's processor time.
+    Each time it asks, the system clears every page of it anew: a twentieth of a render's processor time.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -95,3 +95,25 @@ def test_what_cannot_be_told_is_loaded_the_usual_way(tmp_path):
     assert not lean.only_own_parts(tmp_path)
     assert not lean.only_own_parts(tmp_path / "absent")
     assert lean.only_own_parts("mini")
+
+
+@pytest.mark.parametrize("theirs", [{}, {"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "77"}])
+def test_threads_of_the_command_wait_patiently_unless_the_user_says_otherwise(theirs, monkeypatch):
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in theirs.items():
+        monkeypatch.setenv(name, value)
+    code = """
+import gc, importlib.metadata as metadata, json, os
+from signgen import cli, lean
+before = metadata.packages_distributions
+lean.allow()
+assert lean.start("mini")
+assert metadata.packages_distributions is before and gc.isenabled()
+print(json.dumps({name: os.environ.get(name) for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}))
+"""
+    found = json.loads(run(code))
+    if "OMP_WAIT_POLICY" in theirs:
+        assert found == {"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": None}
+    else:
+        assert found == {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": theirs.get("GOMP_SPINCOUNT", lean.SPINS)}

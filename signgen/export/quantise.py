@@ -36,7 +36,7 @@ def quantised(model: Any, samples: list[dict[str, np.ndarray]]) -> Any:
 def _is_edge(node: Any) -> bool:
     """Whether a layer reads or writes latents, pictures or embeddings: eight bits of those are seen as flicker.
 
-    These layers are few and narrow; in full they cost a twelfth of the time that all others gain.
+    These layers are few and narrow; in full they take back a fifth of what all others gain.
     """
     name, kind = node.get_friendly_name(), node.get_type_name()
     if kind == "MatMul":
