@@ -51,6 +51,11 @@ class Stance:
     width: float
     head: float | None
 
+    def zoomed_out(self, zoom: float, canvas: Size) -> Stance:
+        """The same stance on a canvas that shows ``zoom`` times as much to both sides and above."""
+        x, y = canvas[0] / 2 + (self.x - canvas[0] / 2) / zoom, canvas[1] - (canvas[1] - self.y) / zoom
+        return Stance(x, y, self.width / zoom, None if self.head is None else self.head / zoom)
+
     def scaled(self, sx: float, sy: float) -> Stance:
         """The same stance in a frame resized by ``sx``, ``sy``."""
         return Stance(self.x * sx, self.y * sy, self.width * sx, None if self.head is None else self.head * sy)
@@ -111,6 +116,12 @@ class Framing:
         x, y, width, height = self.x * sx, self.y * sy, self.width * sx, self.height * sy
         sides = max(round(width), 1), max(round(height), 1)
         return Framing(self.driving, self.canvas, output, round(x), round(y), *sides)
+
+    def zoomed_out(self, zoom: float) -> Framing:
+        """A canvas ``zoom`` times as large, with the same lower edge: a body may not end above it."""
+        width, height = round(self.width * zoom), round(self.height * zoom)
+        x, y = self.x - (width - self.width) // 2, self.y + self.height - height
+        return Framing(self.driving, self.canvas, self.output, x, y, width, height)
 
     def to_canvas(self, keypoints: Keypoints) -> Keypoints:
         """Keypoints of the driving frame in canvas pixels."""
@@ -222,14 +233,18 @@ def _wrong_scale(framing: Framing) -> list[str]:
     return []
 
 
-def _hands_outside(driving: Keypoints, framing: Framing) -> list[str]:
-    """A warning if hands that the driving frame shows leave the canvas, where nothing can be painted."""
+def hands_outside(driving: Keypoints, framing: Framing) -> float:
+    """Share of the hand points shown in the driving frame that leave the canvas, where nothing can be painted."""
     shown = (driving.confidence[:, HANDS] > 0) & _inside(driving)
-    on_canvas = framing.to_canvas(driving)
-    share = (shown & ~_inside(on_canvas)).sum() / max(int(shown.sum()), 1)
+    return float((shown & ~_inside(framing.to_canvas(driving))).sum() / max(int(shown.sum()), 1))
+
+
+def _hands_outside(driving: Keypoints, framing: Framing) -> list[str]:
+    """A warning if more than a few do."""
+    share = hands_outside(driving, framing)
     if share <= HANDS_OUT:
         return []
-    canvas = f"{on_canvas.width}x{on_canvas.height}"
+    canvas = f"{framing.canvas[0]}x{framing.canvas[1]}"
     return [f"{share:.0%} of the hand points lie outside the model's {canvas} canvas and cannot be shown"]
 
 

@@ -9,11 +9,14 @@ import numpy as np
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints
 from signgen.rendering.framing import (
+    HANDS_OUT,
     Framing,
     Size,
+    Stance,
     choose_framing,
     find_stance,
     fitted,
+    hands_outside,
     misfit,
     same_shape,
     typical_stance,
@@ -21,6 +24,7 @@ from signgen.rendering.framing import (
 from signgen.rendering.plate import lift, resized
 from signgen.sources import Source
 
+ZOOMS = (1.08, 1.16, 1.25, 1.35)  # tried for wide signing; beyond, people get smaller than models have learned
 ARMS = [7, 8, 9, 10, *range(91, 133)]  # elbows, wrists, hands
 
 
@@ -61,13 +65,15 @@ def build_scene(
     if align and source.keypoints is None:
         raise InputError("--align", f"nobody has said where {source.name} shows the person", "add --source-keypoints")
     output = output or (driving.width, driving.height)
-    image, person, lifted, warnings = place_source(source, canvas, pixel_aspect)
-    reference = (find_stance(person) if person is not None else None) or typical_stance(canvas)
-    framing, notes = choose_framing(driving, reference, canvas, output, pixel_aspect, known=person is not None)
-    surroundings = None
-    if not framing.identity and _in_place(source, driving):
-        framing, notes = replace(lifted.onto(output), driving=source.size), []
-        surroundings = resized(source.image, output)
+    whole = _laid(source, driving, canvas, pixel_aspect, output)
+    laid, outside = whole, 0.0 if same_shape((driving.width, driving.height), canvas) else _outside(driving, whole)
+    for zoom in ZOOMS:
+        if outside <= HANDS_OUT:
+            break
+        wider = _laid(source, driving, canvas, pixel_aspect, output, zoom)
+        if _outside(driving, wider) < outside:
+            laid, outside = wider, _outside(driving, wider)
+    person, reference, framing, notes = laid.person, laid.reference, laid.framing, laid.notes
     on_canvas = framing.to_canvas(driving)
     if align and person is not None:
         on_canvas, report = on_canvas.align(_trunk(person))
@@ -75,7 +81,41 @@ def build_scene(
     if person is not None and find_stance(person) is not None and find_stance(on_canvas) is not None:
         on_canvas, completed = on_canvas.complete_from(person)
         notes = [*notes, *completed]
-    return Scene(image, person, on_canvas, framing, surroundings, [*warnings, *notes])
+    return Scene(laid.image, person, on_canvas, framing, laid.surroundings, [*laid.warnings, *notes])
+
+
+@dataclass(frozen=True)
+class _Laid:
+    """Source and driving frame on one canvas; see `Scene`."""
+
+    image: np.ndarray
+    person: Keypoints | None
+    reference: Stance
+    framing: Framing
+    surroundings: np.ndarray | None
+    warnings: list[str]
+    notes: list[str]
+
+
+def _laid(
+    source: Source, driving: Keypoints, canvas: Size, pixel_aspect: float, output: Size, zoom: float = 1.0
+) -> _Laid:
+    """The source on a canvas that shows ``zoom`` times as much as usual, and where that lies in the output."""
+    image, person, lifted, warnings = place_source(source, canvas, pixel_aspect, zoom)
+    found = find_stance(person) if person is not None else None
+    reference = found or typical_stance(canvas).zoomed_out(zoom, canvas)
+    framing, notes = choose_framing(driving, reference, canvas, output, pixel_aspect, known=person is not None)
+    surroundings = None
+    if not framing.identity and _in_place(source, driving):
+        framing, notes = replace(lifted.onto(output), driving=source.size), []
+        surroundings = resized(source.image, output)
+    if zoom > 1:
+        notes = [f"wide signing: the person is painted {1 / zoom:.2f} x as large, so that the hands have room", *notes]
+    return _Laid(image, person, reference, framing, surroundings, warnings, notes)
+
+
+def _outside(driving: Keypoints, laid: _Laid) -> float:
+    return hands_outside(driving, laid.framing)
 
 
 def _trunk(person: Keypoints) -> Keypoints:
@@ -94,9 +134,11 @@ def _in_place(source: Source, driving: Keypoints) -> bool:
 
 
 def place_source(
-    source: Source, canvas: Size, pixel_aspect: float
+    source: Source, canvas: Size, pixel_aspect: float, zoom: float = 1.0
 ) -> tuple[np.ndarray, Keypoints | None, Framing, list[str]]:
     """The source as a canvas: resized if it has the canvas's shape, else cut out around the person.
+
+    ``zoom``: how many times as much the canvas shows; beyond the picture its border is repeated.
 
     Returns:
         uint8 (H,W,3) of the canvas's size, the person's keypoints on it or None, which part of the source was taken,
@@ -111,6 +153,7 @@ def place_source(
             f"{source.name} is {source.size[0]}x{source.size[1]}: {framing.width}x{framing.height} pixels of it from"
             f" ({framing.x}, {framing.y}) on are used, the model paints {canvas[0]}x{canvas[1]}"
         )
+    framing = framing.zoomed_out(zoom) if zoom > 1 else framing
     person = None if source.keypoints is None else framing.to_canvas(source.keypoints)
     return lift(source.image, framing), person, framing, warnings
 
