@@ -139,3 +139,10 @@ def test_the_manifest_never_overwrites_somebody_elses_file(tmp_path):
 def test_settings_out_of_range_are_refused(options):
     with pytest.raises(InputError):
         RenderSettings(**options)
+
+
+@pytest.mark.parametrize("frames", [(3, 7), range(3, 7), slice(0, 4, 2), "3:7"])
+def test_frames_that_are_no_plain_slice_are_refused(frames):
+    with pytest.raises(InputError, match=r"frames: got .* slice\(3, 7\)"):
+        frame_range(clip([True] * 8), frames)
+    assert frame_range(clip([True] * 8), slice(3, None)) == range(3, 8)

@@ -120,6 +120,8 @@ def frame_range(clip: Keypoints, frames: slice | None) -> range:
     """The frames asked for as indices into the clip; `InputError` where they are none or beyond its end."""
     if frames is None:
         return range(len(clip))
+    if not isinstance(frames, slice) or frames.step not in (None, 1):
+        raise InputError("frames", f"got {frames!r}", "give a slice without a step, such as slice(3, 7)")
     start, stop = frames.start or 0, len(clip) if frames.stop is None else frames.stop
     if not 0 <= start < stop <= len(clip):
         allowed = f"the clip has frames 0 to {len(clip) - 1}, write A:B with 0 <= A < B <= {len(clip)}"
