@@ -11,6 +11,9 @@ import numpy as np
 
 from signgen.keypoints import _filters
 
+FOUND = 0.15  # confidence below which a point is as good as missing: it is hardly drawn
+USABLE = 0.2  # confidence from which a joint may say where something else must be
+SURENESS = 0.6  # of the confidence of what a point is completed from
 SHORT = 0.4  # of a limb's usual length in the picture
 STEADY = 5.0  # Hz, cut-off for the joint that carries a part: it is found frame by frame, with jitter
 CALM = 3.0  # Hz, the same for the direction of the limb

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from signgen.errors import InputError
-from signgen.keypoints._carry import around, as_complex
+from signgen.keypoints._carry import FOUND, SURENESS, USABLE, around, as_complex
 from signgen.keypoints._proportions import measure
 from signgen.keypoints.skeleton import (
     LEFT_ELBOW,
@@ -24,9 +24,6 @@ from signgen.keypoints.skeleton import (
 if TYPE_CHECKING:
     from signgen.keypoints.sequence import Keypoints
 
-FOUND = 0.15  # confidence below which an elbow is lost
-USABLE = 0.2  # and from which a shoulder and a wrist say where it must be
-SURENESS = 0.6  # of the less sure of the two
 UPPER_ARM, FOREARM = 1.0, 0.83  # lengths over the width of the shoulders, for want of an arm to measure
 EASE = 0.25  # seconds in which the place where an elbow was seen becomes the one where it must be
 ARMS = ((LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST), (RIGHT_SHOULDER, RIGHT_ELBOW, RIGHT_WRIST))

@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from signgen.keypoints import _filters
-from signgen.keypoints._carry import Carrier, angles, around, as_complex, bridge, carry, runs, steady
+from signgen.keypoints._carry import (
+    FOUND,
+    SURENESS,
+    USABLE,
+    Carrier,
+    angles,
+    around,
+    as_complex,
+    bridge,
+    carry,
+    runs,
+    steady,
+)
 from signgen.keypoints._elbows import fill_elbows
 from signgen.keypoints._relaxed import relaxed_hand
 from signgen.keypoints.skeleton import (
@@ -34,9 +46,7 @@ if TYPE_CHECKING:
 FOLLOW = (0.6, 1.0)  # share of the forearm's turn that a hand makes, at once and after a second: the wrist gives way
 FARTHEST_BEND = 1.0  # radians between forearm and hand that a completed hand may show, unless a detection shows more
 MIDDLE_KNUCKLE = 9  # of a hand's 21 points
-FOUND = 0.15  # confidence below which a point is as good as missing: it is hardly drawn
 ENOUGH = 0.5  # share of a part's points that must be found for the part to be there
-USABLE = 0.2  # confidence from which a wrist, an elbow or a nose may carry a part
 MARGIN = 0.08  # of the frame's longer side: the hand of a wrist this far outside may still show
 BRIDGE = 0.25  # seconds for which a part goes on though the joint that carries it is lost
 SPARSE = 0.25  # seconds for which a single point of a part that is there is filled
@@ -44,8 +54,7 @@ BRIEF = 0.12  # seconds; a detection that lasts no longer is checked against whe
 NEAR = 4.0  # seconds before and after within which it is compared with others
 FAR = 0.9  # of a hand's reach from its middle: a brief detection farther than this from there is not believed
 SIZES = (0.4, 2.2)  # nor one that is so much smaller or larger than the hand usually is
-SURENESS = 0.6  # of the confidence of what a part is completed from, within
-SURE = (0.35, 0.55)  # these: drawn well, and yet less than what was seen
+SURE = (0.35, 0.55)  # bounds of what `SURENESS` leaves: drawn well, and yet less than what was seen
 
 
 @dataclass(frozen=True)

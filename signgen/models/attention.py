@@ -87,9 +87,13 @@ class SharedContextProcessor:
         views = len(queries) // len(keys)
         if views > 1:
             keys, values = (part.repeat_interleave(views, dim=0) for part in (keys, values))  # (N, H, M, d)
-        seen = functional.scaled_dot_product_attention(queries, keys, values, scale=attn.scale)  # (N, H, L, d)
+        seen = self.attend(queries, keys, values, attn.scale)  # (N, H, L, d)
         mixed = attn.to_out[0](seen.transpose(1, 2).flatten(2))  # (N, L, D)
         return attn.to_out[1](mixed) / attn.rescale_output_factor
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+        """Queries (N, H, L, d), keys and values (N, H, M, d) -> (N, H, L, d): torch's fused kernel."""
+        return functional.scaled_dot_product_attention(queries, keys, values, scale=scale)
 
 
 def _of_nothing(attn: Attention, hidden: Tensor) -> Tensor:

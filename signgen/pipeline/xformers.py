@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
 from signgen.errors import InputError
-from signgen.models.attention import ContextMemory, SharedContextProcessor, _keys_values, _of_nothing
+from signgen.models.attention import SharedContextProcessor
 
 
 def xformers_attention() -> Callable[..., Tensor]:
@@ -32,34 +31,13 @@ class XFormersContextProcessor(SharedContextProcessor):
 
     def __init__(self, operator: Any = None) -> None:
         self.operator = operator
-        self.attend = xformers_attention()
+        self._kernel = xformers_attention()
 
-    def __call__(
-        self,
-        attn: Attention,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        temb: Tensor | None = None,
-        memory: ContextMemory | None = None,
-        **others: Any,
-    ) -> Tensor:
-        """Queries (N, L, D) and a context (B, M, Dc), each of whose items serves N / B queries; (N, L, D)."""
-        if hidden_states.dim() != 3 or attention_mask is not None:
-            raise InputError("attention", f"{hidden_states.dim()} axes, mask {attention_mask is not None}",
-                             "this processor takes sequences (N, L, D) without a mask")  # fmt: skip
-        if encoder_hidden_states is not None and not encoder_hidden_states.shape[1]:
-            return _of_nothing(attn, hidden_states)
-        if encoder_hidden_states is None or memory is None:
-            keys, values = _keys_values(attn, hidden_states if encoder_hidden_states is None else encoder_hidden_states)
-        else:
-            keys, values = memory.keys_values(attn, encoder_hidden_states)  # (B, H, M, d)
-        queries = attn.to_q(hidden_states).unflatten(-1, (attn.heads, -1))  # (N, L, H, d), xformers' own order
-        views = len(queries) // len(keys)
-        keys, values = (part.repeat_interleave(views, dim=0).transpose(1, 2) for part in (keys, values))  # (N, M, H, d)
-        seen = self.attend(queries, keys, values, op=self.operator, scale=attn.scale)  # (N, L, H, d)
-        mixed = attn.to_out[0](seen.flatten(2).to(hidden_states.dtype))  # (N, L, D)
-        return attn.to_out[1](mixed) / attn.rescale_output_factor
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+        """As `SharedContextProcessor.attend`; xformers' own order is (N, L, H, d)."""
+        queries, keys, values = (part.transpose(1, 2) for part in (queries, keys, values))
+        seen = self._kernel(queries, keys, values, op=self.operator, scale=scale)  # (N, L, H, d)
+        return seen.to(queries.dtype).transpose(1, 2)
 
 
 def use_xformers(denoiser: torch.nn.Module, operator: Any = None) -> None:

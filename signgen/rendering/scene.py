@@ -65,14 +65,15 @@ def build_scene(
     if align and source.keypoints is None:
         raise InputError("--align", f"nobody has said where {source.name} shows the person", "add --source-keypoints")
     output = output or (driving.width, driving.height)
-    whole = _laid(source, driving, canvas, pixel_aspect, output)
-    laid, outside = whole, 0.0 if same_shape((driving.width, driving.height), canvas) else _outside(driving, whole)
+    laid = _laid(source, driving, canvas, pixel_aspect, output)
+    taken_as_it_is = same_shape((driving.width, driving.height), canvas)
+    outside = 0.0 if taken_as_it_is else hands_outside(driving, laid.framing)
     for zoom in ZOOMS:
         if outside <= HANDS_OUT:
             break
         wider = _laid(source, driving, canvas, pixel_aspect, output, zoom)
-        if _outside(driving, wider) < outside:
-            laid, outside = wider, _outside(driving, wider)
+        if (share := hands_outside(driving, wider.framing)) < outside:
+            laid, outside = wider, share
     person, reference, framing, notes = laid.person, laid.reference, laid.framing, laid.notes
     on_canvas = framing.to_canvas(driving)
     if align and person is not None:
@@ -112,10 +113,6 @@ def _laid(
     if zoom > 1:
         notes = [f"wide signing: the person is painted {1 / zoom:.2f} x as large, so that the hands have room", *notes]
     return _Laid(image, person, reference, framing, surroundings, warnings, notes)
-
-
-def _outside(driving: Keypoints, laid: _Laid) -> float:
-    return hands_outside(driving, laid.framing)
 
 
 def _trunk(person: Keypoints) -> Keypoints:
