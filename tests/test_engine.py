@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from diffusers import DiffusionPipeline
 from tiny_pipeline import make_pipeline, picture
 
 from signgen.pipeline.engine import TorchEngine
@@ -29,6 +30,44 @@ def test_the_engine_in_place_computes():
     pipeline.engine = Grey(pipeline)
     assert np.ptp(before) > 20
     assert (window(pipeline) == 128).all()
+
+
+@pytest.mark.parametrize(("left", "wanted"), [(None, 3), (1, 1), (8, 3)])
+def test_torch_takes_the_threads_that_the_engine_leaves_it(left: int | None, wanted: int):
+    pipeline, seen = make_pipeline(), []
+
+    class Watched(TorchEngine):
+        def frames(self, latents: torch.Tensor) -> np.ndarray:
+            seen.append(torch.get_num_threads())
+            return super().frames(latents)
+
+    pipeline.engine = Watched(pipeline)
+    pipeline.engine.threads = left
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        window(pipeline)
+        assert torch.get_num_threads() == 3, "it has its threads again"
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [wanted]
+
+
+def test_a_pipeline_is_asked_once_where_it_is(monkeypatch):
+    """diffusers walks through all modules to answer; what moves the pipeline in between is noticed."""
+    pipeline, asked = make_pipeline(), []
+    known = DiffusionPipeline.device.fget
+    monkeypatch.setattr(DiffusionPipeline, "device", property(lambda self: (asked.append(1), known(self))[1]))
+    with pipeline.settling():
+        window(pipeline)
+        window(pipeline)
+        assert len(asked) == 1
+        pipeline.to(torch.float64)
+        assert (pipeline.dtype, pipeline.device.type) == (torch.float64, "cpu")
+    assert len(asked) > 1
+    del asked[:]
+    window(pipeline)
+    assert asked, "afterwards it may be anywhere"
 
 
 def test_a_module_that_is_exchanged_is_the_one_that_runs():

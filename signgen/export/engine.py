@@ -46,6 +46,7 @@ class OpenVinoEngine:
         import openvino
 
         self.pipeline, self._inputs = pipeline, manifest.inputs
+        self.threads: int | None = 1  # OpenVINO's own wait on the other cores
         parts = ", ".join(f"{name} {kind}" for name, kind in manifest.precision.items() if kind == "int8")
         version = openvino.__version__.split("-")[0]
         self.name = f"openvino {version} {HINTS[pipeline.dtype]}" + (f" ({parts})" if parts else "")

@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """The three computations of a window. ``name`` is what the manifest of a render says."""
+    """The three computations of a window.
+
+    Attributes:
+        name: what the manifest of a render says.
+        threads: how many torch may take for what lies between these computations; None: as many as it has.
+    """
 
     name: str
+    threads: int | None
 
     def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Pose images uint8 (V, H', W', 3) and the source's embedding (1, De) -> pose features (V, C0, h, w) and
@@ -45,6 +51,7 @@ class TorchEngine:
             compiled anew, which takes a minute or more on a CPU.
 
     Attributes:
+        threads: None, for torch's threads are the engine's own.
         memory: keeps keys and values of the source's tokens for a whole clip; None with torch.compile, which would
             take what is kept for a constant.
     """
@@ -52,6 +59,7 @@ class TorchEngine:
     def __init__(self, pipeline: SignGenPipeline, compiled: bool = False) -> None:
         self.pipeline = pipeline
         self.name = "torch, compiled" if compiled else "torch"
+        self.threads: int | None = None
         self.compiled = compiled
         self.memory = None if compiled else ContextMemory()
         self._fast: dict[str, Callable[..., Any]] = {}

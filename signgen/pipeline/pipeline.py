@@ -24,7 +24,7 @@ from signgen.pipeline.engine import Engine, TorchEngine, pixels
 from signgen.pipeline.loading import choose_device, choose_dtype, model_folder, no_bars
 from signgen.pipeline.offload import bring, target
 from signgen.pipeline.schedulers import check_scheduler, meaning, noised
-from signgen.pipeline.tools import DiffusersTools, settled
+from signgen.pipeline.tools import DiffusersTools, between_networks, settled
 from signgen.pipeline.window import SourceConditions, WindowConditions, WindowOutput
 
 COMPONENTS = (autoencoder, denoiser, fusion)  # diffusers loads classes only of modules that are imported already
@@ -216,6 +216,7 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
     # -- one window ------------------------------------------------------------------------------------------------
 
     @settled
+    @between_networks
     @torch.inference_mode()
     def __call__(
         self,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,13 +28,27 @@ def settled(method: Callable[..., Result]) -> Callable[..., Result]:
 
     @wraps(method)
     def called(self: DiffusersTools, *args: Any, **kwargs: Any) -> Result:
-        if self._place is not None:  # called by another one
+        with self.settling():
             return method(self, *args, **kwargs)
-        self._place = self.device, self.dtype
+
+    return called
+
+
+def between_networks(method: Callable[..., Result]) -> Callable[..., Result]:
+    """A method in which torch takes as many threads as the engine leaves it.
+
+    Another engine's threads go on waiting for work on their cores for a while. A second thread of torch must first get
+    one of these back, which takes longer than the small sums between two networks do.
+    """
+
+    @wraps(method)
+    def called(self: DiffusersTools, *args: Any, **kwargs: Any) -> Result:
+        before = torch.get_num_threads()
+        torch.set_num_threads(min(before, self.engine.threads or before))
         try:
             return method(self, *args, **kwargs)
         finally:
-            self._place = None
+            torch.set_num_threads(before)
 
     return called
 
@@ -49,6 +64,18 @@ class DiffusersTools:
     _place: tuple[torch.device, torch.dtype] | None = None  # while a `settled` method runs
 
     # -- where and in what it computes -----------------------------------------------------------------------------
+
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """While it lasts, the pipeline is taken to stay where it is: asking diffusers takes milliseconds each time."""
+        if self._place is not None:  # within another one
+            yield
+            return
+        self._place = self.device, self.dtype
+        try:
+            yield
+        finally:
+            self._place = None
 
     @property
     def device(self) -> torch.device:

@@ -68,20 +68,21 @@ def render_windows(
     source = pipeline.encode_source(scene.image, person)
     kept: deque[Tensor] = deque(maxlen=max(sampling.overlap, 1))
     windows = plan_windows(len(frames), sampling.window, sampling.overlap)
-    for window, poses in ahead(partial(_drawn, pipeline, scene, frames, window) for window in windows):
-        known = list(kept)[len(kept) - len(window.known) :] if window.known else []
-        indices = frames[window.new.start : window.new.stop]
-        output = pipeline(
-            source,
-            poses,
-            frame_indices=list(indices),
-            known_latents=known,
-            num_inference_steps=sampling.steps,
-            guidance_scale=sampling.guidance,
-            seed=sampling.seed,
-        )
-        kept.extend(output.latents)
-        yield RenderedWindow(indices, output.frames, output.evaluations)
+    with pipeline.settling():
+        for window, poses in ahead(partial(_drawn, pipeline, scene, frames, window) for window in windows):
+            known = list(kept)[len(kept) - len(window.known) :] if window.known else []
+            indices = frames[window.new.start : window.new.stop]
+            output = pipeline(
+                source,
+                poses,
+                frame_indices=list(indices),
+                known_latents=known,
+                num_inference_steps=sampling.steps,
+                guidance_scale=sampling.guidance,
+                seed=sampling.seed,
+            )
+            kept.extend(output.latents)
+            yield RenderedWindow(indices, output.frames, output.evaluations)
 
 
 def _drawn(pipeline: SignGenPipeline, scene: Scene, frames: range, window: Window) -> tuple[Window, np.ndarray]:
