@@ -60,8 +60,10 @@ class BatchMaker:
     latents: Rows | None = None
     tokens: Callable[[np.ndarray], np.ndarray | None] | None = None
 
-    def __call__(self, rng: np.random.Generator) -> Batch:
-        return self.of(draw_windows(self.cache, self.batch, self.views, rng, self.disturbance, self.per_clip), rng)
+    def __call__(self, rng: np.random.Generator, views: int | None = None) -> Batch:
+        """``views``: of this batch, where they are others than usual."""
+        views = views or self.views
+        return self.of(draw_windows(self.cache, self.batch, views, rng, self.disturbance, self.per_clip), rng)
 
     def of(self, windows: Windows, rng: np.random.Generator) -> Batch:
         """The batch of given windows."""

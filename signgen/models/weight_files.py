@@ -15,15 +15,15 @@ MAX_CONFIG_BYTES = 1 << 20
 LISTED = 8  # names shown in an error
 
 
-def read_settings(folder: str | Path) -> dict[str, Any]:
-    """``config.json`` of a model's folder in the layout of diffusers and transformers.
+def read_settings(folder: str | Path, name: str = "config.json") -> dict[str, Any]:
+    """``config.json``, or another such file, of a model's folder in the layout of diffusers and transformers.
 
     Raises:
         InputError: it is missing, too large, or no JSON object.
     """
-    path = Path(folder) / "config.json"
+    path = Path(folder) / name
     if not path.is_file():
-        raise InputError(folder, "holds no config.json", "give a model's folder in the layout of the hub")
+        raise InputError(folder, f"holds no {name}", "give a model's folder in the layout of the hub")
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise InputError(path, "is larger than 1 MiB", "a model's configuration is a page of text")
     try:

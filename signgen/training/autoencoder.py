@@ -37,7 +37,7 @@ class AutoencoderTask(Task):
             _keep_latents(self.autoencoder, config.start["encoder"])
         self.trainable = self.autoencoder.to(device, memory_format=torch.channels_last)
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, rng: np.random.Generator, step: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Frames uint8 (B, H, W, 3), and (B, 2) left and top of a crop of each, on the canvas."""
         indices = rng.integers(len(self.cache.frames), size=self.config.batch)
         corners = crop_corners(self._centres(indices, rng), self.canvas, CROP, 8, rng)

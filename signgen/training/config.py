@@ -13,21 +13,25 @@ from signgen.models.canvas import fit_canvas
 
 STAGES = ("autoencoder", "fusion", "denoiser", "video", "distill")
 STARTS = ("autoencoder", "encoder", "fusion", "denoiser", "vae", "unet", "clip", "image_encoder")
+OPTIMIZERS = ("adamw", "muon")
+PREDICTIONS = ("v_prediction", "sample")  # what means something at a zero terminal SNR
 MOST_AHEAD = 64  # batches in memory; a batch of 42 frames of 210x260 and their pose images takes 35 MB
 MOST_STEPS = 50  # of a student; a walk along its own estimates is made anew in each step of training
 
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """AdamW with warm-up, a plateau, and a linear decay over the last ``decay`` share of the steps.
+    """AdamW or Muon with warm-up, a plateau, and a linear decay over the last ``decay`` share of the steps.
 
     A plateau instead of a cosine, so that a run can be extended from any checkpoint without changing its past.
 
     Attributes:
+        kind: ``adamw``, or ``muon`` for kernels with AdamW for the rest; see `signgen.training.optimizers`.
         checkpointing: activations are computed again in the backward pass instead of kept: less memory, a third more
             work.
     """
 
+    kind: str = "adamw"
     lr: float = 6e-4
     weight_decay: float = 0.01
     warmup: int = 100
@@ -38,6 +42,8 @@ class OptimConfig:
     checkpointing: bool = False
 
     def __post_init__(self) -> None:
+        if self.kind not in OPTIMIZERS:
+            raise InputError("optim.kind", f"got {self.kind!r}", f"it is one of {', '.join(OPTIMIZERS)}")
         _check_least("optim", self, 0, "weight_decay", "warmup")
         _check_least("optim", self, 1, "accumulate")
         if not self.lr > 0 or not self.clip > 0:
@@ -128,6 +134,10 @@ class TrainConfig:
         prefetch: batches that are made before they are needed; 0 makes each in its turn. loaders: threads that do so.
             Neither changes what a step sees. Each batch that waits takes memory.
         views, known: frames of a window, and how many of its first frames may be given as already rendered.
+        views_in_turn: frames of a window in one step after the other, again and again, instead of ``views`` in all:
+            short windows show many clips, and a render's windows should not be longer than the longest of training.
+        prediction: what the denoiser is asked for: ``v_prediction`` or ``sample``, the clean latents. A small student
+            of few steps does better with these: v asks it to copy the noise of its input, too.
         minutes: stop (and save) after this wall time; 0 means when ``steps`` are done.
         tensorboard: write the log for TensorBoard too.
     """
@@ -141,6 +151,8 @@ class TrainConfig:
     batch: int = 8
     views: int = 1
     known: int = 1
+    views_in_turn: tuple[int, ...] = ()
+    prediction: str = "v_prediction"
     seed: int = 0
     minutes: float = 0.0
     save_minutes: float = 5.0
@@ -170,8 +182,13 @@ class TrainConfig:
         if not 0 <= self.prefetch <= MOST_AHEAD or not 1 <= self.loaders <= MOST_AHEAD:
             allowed = f"the first is from 0, the second from 1 to {MOST_AHEAD}"
             raise InputError("prefetch, loaders", f"got {self.prefetch}, {self.loaders}", allowed)
-        if not 0 <= self.known < max(self.views, 2):
-            raise InputError("known", f"got {self.known} of {self.views} views", "at least one view is to be generated")
+        if not all(count >= 1 for count in self.views_in_turn):
+            raise InputError("views_in_turn", f"got {list(self.views_in_turn)}", "each must be 1 or more")
+        fewest = min(self.views_in_turn, default=self.views)
+        if not 0 <= self.known < max(fewest, 2):
+            raise InputError("known", f"got {self.known} of {fewest} views", "at least one view is to be generated")
+        if self.prediction not in PREDICTIONS:
+            raise InputError("prediction", f"got {self.prediction!r}", f"it is one of {', '.join(PREDICTIONS)}")
         named = {name: where for name, where in self.start.items() if where is not None}
         object.__setattr__(self, "start", named)  # null takes an entry out, so that an override can
         check_keys("start", self.start, STARTS)
@@ -182,6 +199,10 @@ class TrainConfig:
         fit_canvas(1, 1, self.canvas)  # says what is wrong with the canvas
         if self.stage == "distill":
             _check_distillation(self.loss)
+
+    def views_of(self, step: int) -> int:
+        """Frames of a window in a step, the same in all processes, so that none waits for another."""
+        return self.views_in_turn[step % len(self.views_in_turn)] if self.views_in_turn else self.views
 
 
 def _check_least(group: str, settings: Any, least: int, *names: str) -> None:

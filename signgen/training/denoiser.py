@@ -28,10 +28,10 @@ from signgen.models.canvas import fitted_size
 from signgen.models.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
 from signgen.training.config import TrainConfig
 from signgen.training.encoders import frozen_encoders
-from signgen.training.growth import grow
+from signgen.training.growth import grow, restated
 from signgen.training.inputs import CELL, InputMaker, Inputs
 from signgen.training.latents import latent_store
-from signgen.training.starts import stage_network
+from signgen.training.starts import stage_network, stage_prediction
 from signgen.training.task import (
     Task,
     built,
@@ -108,7 +108,7 @@ class DenoiserTask(Task):
         start = config.start
         self.vae = load_autoencoder(start.get("vae") or start["autoencoder"], config.allow_download).to(device).eval()
         self.vae.requires_grad_(False).to(memory_format=torch.channels_last)
-        self.scheduler = DDIMScheduler(**SCHEDULE)
+        self.scheduler = DDIMScheduler(**SCHEDULE | {"prediction_type": config.prediction})
         latents = latent_store(cache, self.images, self.vae, folder, config.canvas)
         encoders = frozen_encoders(config, cache, folder, device)
         self.batches = BatchMaker(
@@ -137,7 +137,8 @@ class DenoiserTask(Task):
             if "unet" in start:
                 raise InputError("start", "got unet and denoiser", "a denoiser has its UNet already: give one of them")
             known = stage_network(Denoiser, start["denoiser"]).to(self.device)
-            return grow(known, self.config.model, self._evaluate_some)
+            grown = grow(known, self.config.model, self._evaluate_some)
+            return restated(grown, stage_prediction(start["denoiser"]), self.config.prediction)
         denoiser = built(Denoiser, self.config.model)
         return start_unet(denoiser, start["unet"], self.config.allow_download) if "unet" in start else denoiser
 
@@ -152,8 +153,8 @@ class DenoiserTask(Task):
             with torch.no_grad():
                 DenoiserStep(denoiser)(inputs, noise, last, None, views)
 
-    def draw(self, rng: np.random.Generator) -> Batch:
-        return self.batches(rng)
+    def draw(self, rng: np.random.Generator, step: int = 0) -> Batch:
+        return self.batches(rng, self.config.views_of(step))
 
     def loss(self, network: nn.Module, drawn: Batch) -> tuple[Tensor, dict[str, float]]:
         total, figures = self._whole_loss(network, drawn)

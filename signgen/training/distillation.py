@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from signgen.data.cache import FrameCache
@@ -27,9 +28,9 @@ from signgen.diffusion.guidance import guided
 from signgen.diffusion.parametrisation import add_noise, denoised_from
 from signgen.models.denoiser import ConditionDrop, Denoiser
 from signgen.training.config import TrainConfig
-from signgen.training.denoiser import DenoiserStep, DenoiserTask, Sampled
+from signgen.training.denoiser import SCHEDULE, DenoiserStep, DenoiserTask, Sampled
 from signgen.training.inputs import Inputs
-from signgen.training.starts import stage_network
+from signgen.training.starts import stage_network, stage_prediction
 from signgen.training.task import seeded, tile, to_uint8
 
 PER_WINDOW = ("source", "semantic")  # the other fields of `Inputs` are given for each item
@@ -63,6 +64,8 @@ class DistillTask(DenoiserTask):
         super().__init__(config, cache, device, folder)
         self.paths = {count: student_steps(self.scheduler, count) for count in config.loss.student_steps}
         self.teacher = self._teacher() if config.loss.teacher else None
+        asked = {"prediction_type": stage_prediction(config.start["denoiser"])}  # the teacher's, whatever the student's
+        self.taught = DDIMScheduler(**SCHEDULE | asked)
 
     def _teacher(self) -> DenoiserStep:
         """The denoiser as it was when the stage began, also when the stage is resumed."""
@@ -161,7 +164,7 @@ class DistillTask(DenoiserTask):
             return guided(lambda name: self._branch(name, part, seen, current, views), *self.config.loss.guidance)
 
         target, steps = inputs.latents.clone(), self.config.loss.teacher_steps
-        target[items] = teacher_target(self.scheduler, predict, noisy[items], now[items], after[items], steps)
+        target[items] = teacher_target(self.taught, predict, noisy[items], now[items], after[items], steps)
         return target
 
     def _branch(self, name: str, inputs: Inputs, noisy: Tensor, timesteps: Tensor, views: int) -> Tensor:

@@ -55,7 +55,7 @@ class FusionTask(Task):
         with model_settings(settings, ("projection", "hidden", "dropout")):
             return load_clip(start["clip"], self.config.allow_download, **settings).train()
 
-    def draw(self, rng: np.random.Generator) -> Batch:
+    def draw(self, rng: np.random.Generator, step: int = 0) -> Batch:
         return self.batches(rng)
 
     def loss(self, network: nn.Module, drawn: Batch) -> tuple[Tensor, dict[str, float]]:

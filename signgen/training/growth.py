@@ -1,4 +1,4 @@
-"""A denoiser that takes over what an earlier one has learned, though its settings differ."""
+"""A denoiser that takes over what an earlier one has learned, though its settings, or what it predicts, differ."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 
 from signgen.errors import InputError
 from signgen.models.denoiser import Denoiser
+from signgen.models.detail import FOLD
 from signgen.models.norms import mean_effect
 from signgen.models.reference import widened, wrapped_name
 from signgen.training.task import built
@@ -57,3 +58,27 @@ def grow(known: Denoiser, changes: Mapping[str, Any], run: Callable[[Denoiser], 
         own[name] = value
     grown.load_state_dict(own)
     return grown
+
+
+def restated(denoiser: Denoiser, was: str, now: str) -> Denoiser:
+    """The denoiser, which has learned to predict ``was``, as a start for one that predicts ``now``: v or x0.
+
+    v = a e - s x0. At the last timestep of a zero terminal SNR a = 0 and s = 1, so x0 = -v exactly and one step renders
+    what it did. At other timesteps -v is but a start.
+
+    Raises:
+        InputError: an earlier stage predicted something else than these two.
+    """
+    if was == now:
+        return denoiser
+    if {was, now} != {"v_prediction", "sample"}:
+        raise InputError("start.denoiser", f"it predicts {was}", f"take one that predicts {now}")
+    with torch.no_grad():
+        head, channels = denoiser.detail_head, denoiser.config.channels
+        for tensor in denoiser.unet.conv_out.parameters():
+            tensor[:channels].neg_()
+        if head is not None:  # it reads the prediction, so that this must be as it was for it, and adds to it
+            head.join.weight[:, : channels // FOLD**2].neg_()
+            for tensor in head.out.parameters():
+                tensor.neg_()
+    return denoiser

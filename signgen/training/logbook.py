@@ -57,7 +57,8 @@ class Logbook:
 
     def _write(self, means: dict[str, float]) -> None:
         state, config = self.state, self.config
-        samples = config.batch * config.views * config.optim.accumulate * self.accelerator.num_processes
+        views = sum(map(config.views_of, range(state.step))) / max(state.step, 1)
+        samples = config.batch * views * config.optim.accumulate * self.accelerator.num_processes
         done = state.step - self.first
         left = (config.steps - state.step) * (time.monotonic() - self.begun) / max(done, 1)
         line = {

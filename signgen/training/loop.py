@@ -29,6 +29,7 @@ from signgen.training.checkpoints import RunState, Training, agree
 from signgen.training.config import OptimConfig, TrainConfig
 from signgen.training.disk import writing
 from signgen.training.logbook import ADVICE, Logbook, note
+from signgen.training.optimizers import check_whole, make_optimizer
 from signgen.training.results import export
 from signgen.training.resuming import CONFIG, check_same_run, load
 from signgen.training.task import Task
@@ -134,11 +135,8 @@ class Session:
         self.config, self.accelerator, self.task = config, accelerator, task
         self.output = Path(config.output)
         self.parameters = sum(parameter.numel() for parameter in task.trainable.parameters())
-        optimizer = torch.optim.AdamW(
-            [p for p in task.trainable.parameters() if p.requires_grad],
-            lr=config.optim.lr,
-            weight_decay=config.optim.weight_decay,
-        )
+        check_whole(config.optim, accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED))
+        optimizer = make_optimizer(task.trainable, config.optim)
         self.network, self.optimizer = accelerator.prepare(task.trainable, optimizer)
         self.average = make_average(self.network, config.optim.ema)
         self.state = RunState()
@@ -178,7 +176,8 @@ class Session:
         config, parts, process = self.config, self.config.optim.accumulate, self.accelerator.process_index
 
         def draw(number: int) -> Any:
-            return self.task.draw(np.random.default_rng((config.seed, process, *divmod(number, parts))))
+            step, part = divmod(number, parts)
+            return self.task.draw(np.random.default_rng((config.seed, process, step, part)), step)
 
         left = range(self.state.step * parts, config.steps * parts)
         return made_ahead(draw, left, config.prefetch, config.loaders)

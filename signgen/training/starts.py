@@ -102,6 +102,14 @@ def stage_network(kind: type[N], folder: str | Path) -> N:
     return fill(network, tensors, path).eval()
 
 
+def stage_prediction(folder: str | Path) -> str:
+    """What the denoiser in a folder predicts, by the scheduler beside it; v where there is none."""
+    scheduler = Path(folder).parent / "scheduler"
+    if not (scheduler / "scheduler_config.json").is_file():
+        return "v_prediction"
+    return str(read_settings(scheduler, "scheduler_config.json").get("prediction_type", "epsilon"))
+
+
 def _takes_fusion(config: TrainConfig) -> bool:
     """Whether the denoiser takes a fusion embedding: by ``model``, or as the one that it starts from does."""
     if "fusion_dim" in config.model:

@@ -32,9 +32,9 @@ class Task(ABC):
         self.canvas = canvas_size(*cache.size, config.canvas)
 
     @abstractmethod
-    def draw(self, rng: np.random.Generator) -> Any:
+    def draw(self, rng: np.random.Generator, step: int = 0) -> Any:
         """What one step looks at. It is made ahead, in another thread: without a device, and random by ``rng`` alone,
-        which goes on in `loss`."""
+        which goes on in `loss`. ``rng`` differs from process to process, ``step`` does not."""
 
     @abstractmethod
     def loss(self, network: nn.Module, drawn: Any) -> tuple[Tensor, dict[str, float]]:
