@@ -18,8 +18,9 @@ from signgen.errors import InputError
 from signgen.export import choice, command, engine, places
 from signgen.export.choice import choose_engine
 from signgen.export.engine import OpenVinoEngine
-from signgen.export.graphs import Letterbox, examples, graphs
+from signgen.export.graphs import PRESENT, Letterbox, examples, graphs
 from signgen.export.manifest import COMPILED, FILE, ExportManifest
+from signgen.models.cross_view import CrossViewAttention
 from signgen.models.fusion import letterbox
 from signgen.pipeline import SignGenPipeline
 from signgen.pipeline.engine import TorchEngine
@@ -85,6 +86,24 @@ def test_the_graphs_compute_what_the_torch_engine_computes(pipeline):
     torch.testing.assert_close(found, engine.denoise(given["noisy"], given["timestep"], rest), atol=1e-4, rtol=1e-4)
     frames = modules["decoder"](given["noisy"]).numpy()
     assert np.abs(frames.astype(int) - engine.frames(given["noisy"])).max() <= 1
+
+
+@torch.inference_mode()
+def test_views_that_fill_a_window_up_change_nothing_for_the_others():
+    pipeline, generator = make_pipeline(), torch.Generator().manual_seed(1)
+    for module in pipeline.denoiser.modules():
+        if isinstance(module, CrossViewAttention):  # starts at zero: no view would see another
+            torch.nn.init.normal_(module.proj_out.weight, std=4.0, generator=generator)
+    graph, inputs = graphs(pipeline)["denoiser"], examples(pipeline, 5)["denoiser"]
+    given = {
+        name: value if name in ("timestep", "tokens", PRESENT) else torch.randn(value.shape, generator=generator)
+        for name, value in inputs.items()
+    }
+    alone = {name: value if name in ("timestep", "tokens") else value[:3] for name, value in given.items()}
+    expected = graph(*alone.values())  # (3, C, h, w)
+    filled = graph(*{**given, PRESENT: torch.tensor([1.0, 1, 1, 0, 0])}.values())[:3]
+    torch.testing.assert_close(filled, expected, atol=1e-5, rtol=1e-5)
+    assert float((graph(*given.values())[:3] - expected).abs().max()) > 0.01, "views that are there are seen"
 
 
 def test_models_without_fusion_or_known_views_have_no_such_inputs():
@@ -188,7 +207,7 @@ def test_frames_are_those_of_torch_in_windows_of_any_length(model, exported, gui
     loaded = SignGenPipeline.from_pretrained(model, device="cpu", dtype="float32")
     source = loaded.encode_source(picture())
     rng = np.random.default_rng(3)
-    for views in (1, 3, 7):
+    for views in (1, 3, 10):  # the last is longer than the model's own windows
         poses = rng.integers(0, 255, (views, 56, 48, 3), dtype=np.uint8)
         frames = {}
         for name in ("torch", "openvino"):

@@ -21,9 +21,10 @@ from typing import Any
 import click
 import torch
 
-from signgen.base_weights import load_autoencoder, load_clip, load_image_encoder, no_bars
+from signgen.base_weights import load_autoencoder, load_clip, load_image_encoder
 from signgen.commands.common import report
 from signgen.errors import InputError, SignGenError
+from signgen.models.progress_bars import no_bars
 
 PARTS = ("vae", "fusion", "denoiser", "scheduler")
 SHARED = {"lower_body": False}  # of runs that were trained before they said so themselves: signers end above the hips

@@ -22,10 +22,11 @@ import click
 import torch
 from torch import Tensor
 
-from signgen.base_weights import load_image_encoder, no_bars
+from signgen.base_weights import load_image_encoder
 from signgen.commands.common import Size, report
 from signgen.errors import InputError, RunError, SignGenError
 from signgen.models import reference
+from signgen.models.progress_bars import no_bars
 from signgen.models.weight_files import some
 
 DTYPES = ("float32", "bfloat16", "float16")

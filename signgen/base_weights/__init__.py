@@ -4,7 +4,7 @@ They come from a local folder or from a hub id. Nothing is fetched unless the ca
 """
 
 from signgen.base_weights.catalogue import CATALOGUE, BaseWeights
-from signgen.base_weights.loading import load_autoencoder, load_clip, load_image_encoder, no_bars, start_unet
+from signgen.base_weights.loading import load_autoencoder, load_clip, load_image_encoder, start_unet
 from signgen.base_weights.places import find, find_here
 
 __all__ = [
@@ -15,6 +15,5 @@ __all__ = [
     "load_autoencoder",
     "load_clip",
     "load_image_encoder",
-    "no_bars",
     "start_unet",
 ]

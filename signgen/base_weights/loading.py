@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from diffusers import AutoencoderKL
@@ -15,26 +14,13 @@ from signgen.errors import InputError
 from signgen.models.autoencoder import FrameAutoencoder
 from signgen.models.denoiser import Denoiser
 from signgen.models.fusion import FusionModel
+from signgen.models.progress_bars import no_bars
 from signgen.models.reference import load_unet, load_vae
 from signgen.models.weight_files import read_settings, read_tensors
 
 # What decides a UNet's numbers and cannot be told from the shapes of its tensors.
 UNET_SETTINGS = ("down_block_types", "up_block_types", "attention_head_dim", "norm_num_groups", "use_linear_projection",
                  "act_fn", "norm_eps", "flip_sin_to_cos", "freq_shift")  # fmt: skip
-
-
-@contextmanager
-def no_bars() -> Iterator[None]:
-    """Without transformers' bars: a command shows its own progress."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def load_autoencoder(where: str, allow_download: bool = False) -> FrameAutoencoder | AutoencoderKL:

@@ -13,7 +13,7 @@ from signgen import __version__
 from signgen.errors import InputError, RunError, missing_extra
 from signgen.export.calibration import record
 from signgen.export.graphs import NAMES, Inputs, examples, graphs
-from signgen.export.manifest import ExportManifest
+from signgen.export.manifest import OPEN, ExportManifest
 from signgen.export.places import has_openvino
 from signgen.export.quantise import check_installed, quantised
 
@@ -55,7 +55,8 @@ def export_pipeline(
             report(name)
         converted = convert(module, inputs[name])
         if int8:
-            converted, precision[name] = quantised(converted, samples[name]), "int8"
+            edges = name == "conditions"  # it reads drawings, which are of eight bits as they come
+            converted, precision[name] = quantised(converted, samples[name], edges), "int8"
         openvino.save_model(converted, folder / f"{name}.xml", compress_to_fp16=True)
     shapes = {name: {key: _open(key, value) for key, value in inputs[name].items()} for name in NAMES}
     manifest = ExportManifest(
@@ -92,6 +93,6 @@ def convert(module: torch.nn.Module, inputs: Inputs) -> Any:
 
 
 def _open(name: str, value: torch.Tensor) -> list[int]:
-    """An input's shape with -1 for the number of views; what belongs to the source comes once a clip."""
+    """An input's shape with `OPEN` for the number of views; what belongs to the source comes once a clip."""
     shape = list(value.shape)
-    return shape if name in ("tokens", "embedding", "timestep") else [-1, *shape[1:]]
+    return shape if name in ("tokens", "embedding", "timestep") else [OPEN, *shape[1:]]

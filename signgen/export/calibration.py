@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from signgen.export.graphs import NAMES, condition_names
+from signgen.export.graphs import NAMES, PRESENT, input_names
 from signgen.keypoints import read_keypoints
 from signgen.rendering.clip import Sampling, render_windows
 from signgen.rendering.scene import build_scene
@@ -34,6 +34,7 @@ class Recorder:
     denoiser_inputs: tuple[str, ...]
     seen: dict[str, list[Sample]] = field(default_factory=lambda: {name: [] for name in NAMES})
     name: str = "recorder"
+    threads: int | None = None
 
     def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
         given = {"poses": poses} | ({} if embedding is None else {"embedding": _array(embedding)})
@@ -41,9 +42,11 @@ class Recorder:
         return self.engine.conditions(poses, embedding)
 
     def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Tensor | None]) -> Tensor:
-        conditions = {name: given.get(name) for name in self.denoiser_inputs}
+        conditions = {name: given.get(name) for name in self.denoiser_inputs if name != PRESENT}
         if all(value is not None for value in conditions.values()):  # a null branch is not what is common
             arrays = {name: _array(value) for name, value in conditions.items() if value is not None}
+            if PRESENT in self.denoiser_inputs:
+                arrays[PRESENT] = np.ones(len(noisy), np.float32)
             self.seen["denoiser"].append({"noisy": _array(noisy), "timestep": np.asarray(int(timestep)), **arrays})
         return self.engine.denoise(noisy, timestep, given)
 
@@ -55,7 +58,7 @@ class Recorder:
 def record(pipeline: SignGenPipeline) -> dict[str, list[Sample]]:
     """Inputs of each graph while each built-in signer signs another part of the example clip."""
     clip = read_keypoints(EXAMPLE).keypoints
-    recorder = Recorder(pipeline.engine, condition_names(pipeline))
+    recorder = Recorder(pipeline.engine, input_names(pipeline))
     pipeline.engine, before = recorder, pipeline.engine
     config = pipeline.config
     sampling = Sampling(config.steps, tuple(config.guidance), VIEWS, min(config.overlap, VIEWS - 2), 0)

@@ -1,6 +1,7 @@
 """The three computations of a window as plain modules, tensors in and tensors out, ready to be traced.
 
-The batch is one window: all its views see each other, so the number of views is nowhere a constant of the graph.
+The batch is one window: all its views see each other. Their number is nowhere a constant of the graph; who runs it for
+one length alone fills shorter windows up.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from signgen.pipeline import SignGenPipeline
 
 NAMES = ("conditions", "denoiser", "decoder")
+PRESENT = "present"  # (V,), 0 for views that only fill a window up
 Inputs = dict[str, Tensor]
 
 
@@ -67,7 +69,7 @@ def _resizing(before: int, after: int) -> Tensor:
 
 
 class DenoiserGraph(nn.Module):
-    """Latents (V, C, h, w), a timestep, and the conditions in ``names``, in their order -> prediction (V, C, h, w)."""
+    """Latents (V, C, h, w), a timestep, and the inputs in ``names``, in their order -> prediction (V, C, h, w)."""
 
     def __init__(self, pipeline: SignGenPipeline, names: tuple[str, ...]) -> None:
         super().__init__()
@@ -94,14 +96,17 @@ class DecoderGraph(nn.Module):
         return (grey + 0.5).to(torch.uint8).permute(0, 2, 3, 1)  # rounded: all are positive
 
 
-def condition_names(pipeline: SignGenPipeline) -> tuple[str, ...]:
-    """The conditions that the denoiser of this pipeline takes, in the order of `DenoiserGraph`."""
+def input_names(pipeline: SignGenPipeline) -> tuple[str, ...]:
+    """What the denoiser of this pipeline takes beside latents and timestep, in the order of `DenoiserGraph`.
+
+    Its conditions, and where views see each other which of them are there.
+    """
     names = ["pose_features", "tokens"]
     if pipeline.denoiser.config.fusion_dim is not None:
         names.append("fusion")
     if pipeline.denoiser.known_input is not None:
         names += ["known", "flag"]
-    return tuple(names)
+    return (*names, PRESENT) if pipeline.couples_views else tuple(names)
 
 
 @torch.inference_mode()
@@ -120,12 +125,13 @@ def examples(pipeline: SignGenPipeline, views: int) -> dict[str, Inputs]:
         "fusion": None if fusion is None else fusion.float(),
         "known": latents,
         "flag": torch.zeros_like(latents[:, :1]),
+        PRESENT: torch.ones(views),
     }
     conditions = {"poses": torch.from_numpy(poses)}
     if source.embedding is not None:
         conditions["embedding"] = source.embedding.float()
     denoiser = {"noisy": latents, "timestep": torch.tensor(999)}
-    denoiser |= {name: everything[name] for name in condition_names(pipeline)}
+    denoiser |= {name: everything[name] for name in input_names(pipeline)}
     return {"conditions": conditions, "denoiser": denoiser, "decoder": {"latents": latents}}
 
 
@@ -133,6 +139,6 @@ def graphs(pipeline: SignGenPipeline) -> dict[str, nn.Module]:
     """The three modules by name, float32, on the CPU."""
     return {
         "conditions": ConditionsGraph(pipeline).eval(),
-        "denoiser": DenoiserGraph(pipeline, condition_names(pipeline)).eval(),
+        "denoiser": DenoiserGraph(pipeline, input_names(pipeline)).eval(),
         "decoder": DecoderGraph(pipeline).eval(),
     }

@@ -12,7 +12,8 @@ from signgen.errors import InputError
 FILE = "export.json"
 COMPILED = "compiled"  # folder inside an export where OpenVINO keeps what it made of it for this processor
 KIND = "signgen export"
-FORMAT = 1  # of the graphs' inputs and outputs; what has another number is exported anew
+OPEN = -1  # the side of a shape that is the number of views or frames
+FORMAT = 2  # of the graphs' inputs and outputs; what has another number is exported anew
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class ExportManifest:
         weights_sha256: of the model's weights, `SignGenPipeline.weights_sha256`.
         model: its name when it was exported.
         frame_size, canvas_size: (W, H).
-        inputs: by graph, by input: its shape, -1 for the number of views or frames.
+        inputs: by graph, by input: its shape, `OPEN` for the number of views or frames.
         precision: by graph: ``float16`` (stored so, computed in what the CPU is best at) or ``int8``.
         versions: of signgen, torch, openvino.
         format: see `FORMAT`.

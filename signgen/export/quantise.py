@@ -21,14 +21,19 @@ def check_installed() -> None:
         raise missing_extra("nncf", "cpu")
 
 
-def quantised(model: Any, samples: list[dict[str, np.ndarray]]) -> Any:
-    """An OpenVINO model in eight bits, with the ranges of activations that ``samples`` of its inputs show."""
+def quantised(model: Any, samples: list[dict[str, np.ndarray]], edges: bool = False) -> Any:
+    """An OpenVINO model in eight bits, with the ranges of activations that ``samples`` of its inputs show.
+
+    Args:
+        edges: in eight bits where it begins and ends, too.
+    """
     check_installed()
     import nncf
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
     preset = nncf.QuantizationPreset.MIXED  # activations on both sides of zero: SiLU's are not symmetric
-    kept = nncf.IgnoredScope(names=[node.get_friendly_name() for node in model.get_ops() if _is_edge(node)])
+    names = [] if edges else [node.get_friendly_name() for node in model.get_ops() if _is_edge(node)]
+    kept = nncf.IgnoredScope(names=names)
     with redirect_stdout(sys.stderr):  # its bars; standard output belongs to --json
         return nncf.quantize(model, nncf.Dataset(samples), subset_size=len(samples), preset=preset, ignored_scope=kept)
 

@@ -59,7 +59,8 @@ class SharedContextProcessor:
     """diffusers' fused attention processor for sequences, with a context of fewer items than there are queries.
 
     Queries (N, L, D) and a context (B, M, Dc), N = B * V with the views of a window in succession: each item of the
-    context serves V queries. Without a context the sequence looks at itself.
+    context serves V queries. Without a context the sequence looks at itself, through a mask (N, L or 1, L) if there is
+    one.
     """
 
     def __call__(
@@ -72,9 +73,10 @@ class SharedContextProcessor:
         memory: ContextMemory | None = None,
         **others: Any,
     ) -> Tensor:
-        if hidden_states.dim() != 3 or attention_mask is not None:
-            raise InputError("attention", f"{hidden_states.dim()} axes, mask {attention_mask is not None}",
-                             "this processor takes sequences (N, L, D) without a mask")  # fmt: skip
+        masked = attention_mask is not None
+        if hidden_states.dim() != 3 or (masked and encoder_hidden_states is not None):
+            raise InputError("attention", f"{hidden_states.dim()} axes, mask {masked}",
+                             "give sequences (N, L, D), with a mask only if they look at themselves")  # fmt: skip
         if encoder_hidden_states is None:
             keys, values = _keys_values(attn, hidden_states)  # (N, H, L, d)
         elif not encoder_hidden_states.shape[1]:
@@ -87,13 +89,14 @@ class SharedContextProcessor:
         views = len(queries) // len(keys)
         if views > 1:
             keys, values = (part.repeat_interleave(views, dim=0) for part in (keys, values))  # (N, H, M, d)
-        seen = self.attend(queries, keys, values, attn.scale)  # (N, H, L, d)
+        mask = attention_mask[:, None] if attention_mask is not None else None  # (N, 1, L or 1, M)
+        seen = self.attend(queries, keys, values, attn.scale, mask)  # (N, H, L, d)
         mixed = attn.to_out[0](seen.transpose(1, 2).flatten(2))  # (N, L, D)
         return attn.to_out[1](mixed) / attn.rescale_output_factor
 
-    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
         """Queries (N, H, L, d), keys and values (N, H, M, d) -> (N, H, L, d): torch's fused kernel."""
-        return functional.scaled_dot_product_attention(queries, keys, values, scale=scale)
+        return functional.scaled_dot_product_attention(queries, keys, values, mask, scale=scale)
 
 
 def _of_nothing(attn: Attention, hidden: Tensor) -> Tensor:

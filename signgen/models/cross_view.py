@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from signgen.errors import InputError
 
+ABSENT = 1e4  # e^-10000 is 0 in every kind of number, and bfloat16 and float16 both hold the exponent
+
 
 def view_positions(length: int, dim: int) -> Tensor:
     """Sinusoidal positions (length, dim) float32: sines on even channels, cosines on odd ones."""
@@ -47,17 +49,17 @@ class ViewBlock(nn.Module):
         self.positions: Tensor | None
         self.register_buffer("positions", view_positions(max_views, dim) if max_views else None, persistent=False)
 
-    def attend(self, tokens: Tensor, layer: int = 0) -> Tensor:
-        """One attention sub-layer alone, no norm, no residual: (B*L, V, D) -> (B*L, V, D)."""
+    def attend(self, tokens: Tensor, layer: int = 0, mask: Tensor | None = None) -> Tensor:
+        """One attention sub-layer alone, no norm, no residual: (B*L, V, D), mask (B*L, 1, V) -> (B*L, V, D)."""
         if self.positions is not None:
             # The positions enter queries, keys and values alike.
             tokens = tokens + self.positions[: tokens.shape[1]].to(tokens.dtype)  # (B*L, V, D)
-        return self.attentions[layer](tokens)  # (B*L, V, D)
+        return self.attentions[layer](tokens, attention_mask=mask)  # (B*L, V, D)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(B*L, V, D) -> (B*L, V, D)."""
+    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B*L, V, D), mask (B*L, 1, V) that is added to the attention's logits -> (B*L, V, D)."""
         for layer, norm in enumerate(self.norms):
-            tokens = tokens + self.attend(norm(tokens), layer)  # (B*L, V, D)
+            tokens = tokens + self.attend(norm(tokens), layer, mask)  # (B*L, V, D)
         if self.ff is None or self.ff_norm is None:
             return tokens
         return tokens + self.ff(self.ff_norm(tokens))  # (B*L, V, D)
@@ -100,16 +102,20 @@ class CrossViewAttention(nn.Module):
         nn.init.zeros_(self.proj_out.weight)
         nn.init.zeros_(self.proj_out.bias)
 
-    def forward(self, hidden: Tensor, views: int) -> Tensor:
-        """(B*V, C, H, W) with the views of a window in succession -> the same shape, residual included."""
+    def forward(self, hidden: Tensor, views: int, present: Tensor | None = None) -> Tensor:
+        """(B*V, C, H, W) with the views of a window in succession -> the same shape, residual included.
+
+        ``present``: (V,), 0 for a view that only fills the window up: the others do not see it.
+        """
         items, channels, height, width = hidden.shape
         self._check(items, views)
         tokens = self.norm(hidden).permute(0, 2, 3, 1)  # (B*V, H, W, C)
         tokens = tokens.reshape(items // views, views, height * width, channels).transpose(1, 2)  # (B, HW, V, C)
         # Of one window this would stay a view, and a linear layer copies its weights for each position of one.
         tokens = self.proj_in(tokens.reshape(-1, views, channels).contiguous())  # (B*HW, V, C)
+        mask = None if present is None else _unseen(present, tokens)  # (B*HW, 1, V)
         for block in self.blocks:
-            tokens = block(tokens)  # (B*HW, V, C)
+            tokens = block(tokens, mask)  # (B*HW, V, C)
         tokens = self.proj_out(tokens).reshape(-1, height * width, views, channels).transpose(1, 2)  # (B, V, HW, C)
         return hidden + tokens.reshape(items, height, width, channels).permute(0, 3, 1, 2)  # (B*V, C, H, W)
 
@@ -122,11 +128,17 @@ class CrossViewAttention(nn.Module):
             )
 
 
+def _unseen(present: Tensor, tokens: Tensor) -> Tensor:
+    """(V,) and tokens (N, V, C) -> what is added to logits, (N, 1, V): so little for absent views that nothing is left
+    of them."""
+    return ((present.to(tokens.dtype) - 1) * ABSENT).expand(len(tokens), 1, -1)
+
+
 class CrossViewTransformer(nn.Module):
     """A UNet's cross-attention block followed by cross-view attention; same call and return as the block alone.
 
-    ``views`` travels in ``cross_attention_kwargs`` and ends here: attention processors never see it. Where
-    ``cross_view`` is None this only takes ``views`` out.
+    ``views`` and ``present`` travel in ``cross_attention_kwargs`` and end here: attention processors never see them.
+    Where ``cross_view`` is None this only takes them out.
     """
 
     def __init__(self, transformer: nn.Module, cross_view: CrossViewAttention | None) -> None:
@@ -143,7 +155,7 @@ class CrossViewTransformer(nn.Module):
     ) -> Transformer2DModelOutput | tuple[Tensor]:
         """(B*V, C, H, W) -> (B*V, C, H, W) as diffusers' ``Transformer2DModelOutput``, or a tuple of one."""
         rest = dict(cross_attention_kwargs or {})
-        views = rest.pop("views", 1)
+        views, present = rest.pop("views", 1), rest.pop("present", None)
         hidden = self.transformer(
             hidden_states,
             encoder_hidden_states=encoder_hidden_states,
@@ -152,5 +164,5 @@ class CrossViewTransformer(nn.Module):
             **others,
         )[0]  # (B*V, C, H, W)
         if self.cross_view is not None:
-            hidden = self.cross_view(hidden, views)  # (B*V, C, H, W)
+            hidden = self.cross_view(hidden, views, present)  # (B*V, C, H, W)
         return Transformer2DModelOutput(sample=hidden) if return_dict else (hidden,)

@@ -216,6 +216,7 @@ class Denoiser(ModelMixin, ConfigMixin):
         known: Tensor | None = None,
         flag: Tensor | None = None,
         views: int = 1,
+        present: Tensor | None = None,
         drop: ConditionDrop | None = None,
         memory: ContextMemory | None = None,
     ) -> Tensor:
@@ -231,6 +232,8 @@ class Denoiser(ModelMixin, ConfigMixin):
             fusion: (N or B, fusion_dim) fusion embeddings.
             known, flag: (N, C, h, w) and (N, 1, h, w) from ``known_input.known_views``; image-level models only.
             views: V, the views that see each other.
+            present: (V,), 0 for views that only fill the windows up to a length: what comes out for the others is
+                what it is without them. None: all are there.
             drop: conditions to zero per sample.
             memory: what the attention to the tokens keeps from call to call; fused attention only.
 
@@ -254,7 +257,7 @@ class Denoiser(ModelMixin, ConfigMixin):
             timesteps,
             encoder_hidden_states=empty if tokens is None else self._context(tokens, count),
             class_labels=self._class_input(fusion, noisy),
-            cross_attention_kwargs=self._travelling(views, memory),
+            cross_attention_kwargs=self._travelling(views, present, memory),
             return_dict=False,
         )[0]  # (N, C [+ features], h, w)
         return output if self.detail_head is None else self.detail_head(output, fine)  # (N, C, h, w)
@@ -276,9 +279,11 @@ class Denoiser(ModelMixin, ConfigMixin):
     def _shares_context(self) -> bool:
         return all(isinstance(attention.processor, SharedContextProcessor) for attention in self._attentions)
 
-    def _travelling(self, views: int, memory: ContextMemory | None) -> dict[str, Any] | None:
+    def _travelling(self, views: int, present: Tensor | None, memory: ContextMemory | None) -> dict[str, Any] | None:
         """What diffusers hands through the UNet to its cross-attention blocks and their processors."""
         given: dict[str, Any] = {} if self.config.cross_view is None else {"views": views}
+        if given and present is not None:
+            given["present"] = present
         return (given if memory is None else {**given, "memory": memory}) or None
 
     def _first_input(

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.utils import logging
 
 from signgen.errors import InputError
 
@@ -19,22 +14,6 @@ PACKAGED = Path(__file__).parent.parent / "weights"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _LIBRARIES = ("signgen", "diffusers", "transformers")  # whose classes a model folder may name
 _INDEX = "model_index.json"
-
-
-@contextmanager
-def no_bars() -> Iterator[None]:
-    """Without diffusers' and transformers' bars: a command shows its own progress, and loading takes a moment only."""
-    places: list[Any] = [logging]
-    if sys.modules.get("transformers") is not None:  # a model of signgen's own parts does without
-        places.append(import_module("transformers.utils.logging"))
-    shown = [place for place in places if place.is_progress_bar_enabled()]
-    for place in shown:
-        place.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for place in shown:
-            place.enable_progress_bar()
 
 
 def model_folder(model: str | Path) -> Path:

@@ -18,10 +18,11 @@ from signgen.diffusion.sampling import sample, schedule
 from signgen.errors import InputError
 from signgen.models import autoencoder, denoiser, fusion
 from signgen.models.canvas import canvas_padding, to_canvas
+from signgen.models.progress_bars import no_bars
 from signgen.models.semantic import semantic_tokens
 from signgen.pipeline.callbacks import TENSORS, Interrupted, StepEnd, on_step_end, tensor_inputs
 from signgen.pipeline.engine import Engine, TorchEngine, pixels
-from signgen.pipeline.loading import choose_device, choose_dtype, model_folder, no_bars
+from signgen.pipeline.loading import choose_device, choose_dtype, model_folder
 from signgen.pipeline.offload import bring, target
 from signgen.pipeline.schedulers import check_scheduler, meaning, noised
 from signgen.pipeline.tools import DiffusersTools, between_networks, settled

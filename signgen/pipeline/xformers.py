@@ -33,8 +33,10 @@ class XFormersContextProcessor(SharedContextProcessor):
         self.operator = operator
         self._kernel = xformers_attention()
 
-    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
         """As `SharedContextProcessor.attend`; xformers' own order is (N, L, H, d)."""
+        if mask is not None:  # its kernels want masks whole and aligned
+            return super().attend(queries, keys, values, scale, mask)
         queries, keys, values = (part.transpose(1, 2) for part in (queries, keys, values))
         seen = self._kernel(queries, keys, values, op=self.operator, scale=scale)  # (N, L, H, d)
         return seen.to(queries.dtype).transpose(1, 2)
