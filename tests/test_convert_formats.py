@@ -162,6 +162,45 @@ def test_losses_are_on_standard_error_and_in_the_json(tmp_path: Path) -> None:
     assert all(f"warning: {line}" in done.stderr for line in result["losses"])
 
 
+HEADED = [name for name in WRITE_FORMATS if name not in ("npz", "pose", "openpose", "fpdm")]
+
+
+@pytest.mark.parametrize("name", HEADED)
+def test_size_and_rate_go_into_a_header_where_a_format_has_no_room_for_them(tmp_path: Path, name: str) -> None:
+    write_keypoints(clip(), tmp_path / "a.npz")
+    target = tmp_path / "b.dat"
+    done = CliRunner().invoke(main, ["convert", str(tmp_path / "a.npz"), str(target), "--to", name, "--json"])
+    assert done.exit_code == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["header"] == str(target) + ".header"
+    assert not any("--frame-size" in line or "--fps" in line for line in result["losses"])
+    read = read_keypoints(target, format=name)
+    assert (read.keypoints.size, read.keypoints.fps) == (clip().size, clip().fps)
+    assert (read.size_known, read.fps_known) == (True, True)
+
+
+def test_what_was_assumed_is_not_written_down_as_known(tmp_path: Path) -> None:
+    write_keypoints(clip(), tmp_path / "a.json")
+    done = CliRunner().invoke(main, ["convert", str(tmp_path / "a.json"), str(tmp_path / "b.npy"), "--json"])
+    assert done.exit_code == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["header"] is None
+    assert any("give --frame-size and --fps" in line for line in result["losses"])
+    assert not (tmp_path / "b.npy.header").exists()
+
+
+def test_a_header_of_an_earlier_file_does_not_stay_beside_a_new_one(tmp_path: Path) -> None:
+    """Both have as many frames, so the old header would be believed."""
+    write_keypoints(clip(), tmp_path / "a.json", header=True)
+    assert read_keypoints(tmp_path / "a.json").size_known
+    write_keypoints(clip(), tmp_path / "a.json")
+    assert not read_keypoints(tmp_path / "a.json").size_known
+    other = tmp_path / "b.json.header"
+    other.write_text("a letter")
+    write_keypoints(clip(), tmp_path / "b.json")
+    assert other.read_text() == "a letter"
+
+
 def test_the_first_of_several_clips_is_taken_and_said(tmp_path: Path) -> None:
     both = [keypoint_bytes(part, "skels")[0] for part in (clip(), clip()[:2])]
     (tmp_path / "dev.skels").write_bytes(b"".join(both))

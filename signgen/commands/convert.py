@@ -27,29 +27,36 @@ def command(
     source: str, target: str, from_format: str | None, to_format: str | None, clip: str | None,
     frame_size: tuple[int, int] | None, fps: float | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Write the keypoints IN to OUT, and say what OUT's format has no room for.
+    """Write the keypoints IN to OUT, and say what is lost.
+
+    Frame size and rate go into a header beside OUT (clip.json.header) where its format has no room for them and IN, or
+    an option, says both; signgen reads them from there.
 
     Reads and writes mmpose (.json), mmpose-topdown, mmpose-0.x, openpose (a folder), rtmlib, coco-wholebody, pose
     (.pose), uni-sign, dwpose, mska, npz (.npz), slrt, nla-slr, npy (.npy), skels (.skels) and fpdm (a folder).
     IN or OUT may be -, for standard input and output.
     """
     from signgen.keypoints import read_keypoints
-    from signgen.keypoints.formats import keypoint_bytes, write_format, write_keypoints
+    from signgen.keypoints._header import header_path
+    from signgen.keypoints.formats import keypoint_bytes, leaves_open, write_format, write_keypoints
 
     to_format = _checked(source, target, to_format, as_json)
     written = write_format(target, to_format)
     read = read_keypoints(source, format=from_format, clip=clip, frame_size=frame_size, fps=fps, first=True)
     keypoints = read.keypoints
+    header = None
     if target == PIPE:
         content, losses = keypoint_bytes(keypoints, written)
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
     else:
-        losses = write_keypoints(keypoints, target, written)
+        known = read.size_known and read.fps_known  # what was assumed is not written down as if it were known
+        losses = write_keypoints(keypoints, target, written, header=known)
+        header = str(header_path(target)) if known and leaves_open(written) else None
     result: dict[str, Any] = {
         "input": source, "output": target, "format": read.format, "written": written, "name": keypoints.name,
         "frames": len(keypoints), "width": keypoints.width, "height": keypoints.height, "fps": keypoints.fps,
-        "losses": losses, "warnings": [*read.warnings, *losses],
+        "header": header, "losses": losses, "warnings": [*read.warnings, *losses],
     }  # fmt: skip
     text = f"{target}: {written}, {len(keypoints)} frames, {keypoints.width}x{keypoints.height}, {keypoints.fps:g} fps"
     if target == PIPE:

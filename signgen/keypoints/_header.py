@@ -1,4 +1,4 @@
-"""The header file beside a keypoint file: frame size and rate, for which MMPose's JSON has no room.
+"""The header file beside a keypoint file: frame size and rate, for which MMPose's JSON and most others have no room.
 
 ``clip.json`` has it as ``clip.json.header``. Its suffix is not ``.json``, so that no reader of a folder of JSON files
 takes it for a clip or a frame. It is a JSON object: ``{"signgen_header": 1, "frames", "width", "height", "fps", ...}``.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,14 @@ def _complete(clip: RawClip, path: Path) -> None:
         return
     clip.size = clip.size or (header["width"], header["height"])
     clip.fps = clip.fps or header["fps"]
+
+
+def forget_header(keypoints: str | Path) -> None:
+    """Removes the header beside a keypoint file that was written anew, if it is one; other files stay."""
+    place = header_path(keypoints)
+    with suppress(InputError, OSError):
+        _read(place)
+        place.unlink()
 
 
 def _read(place: Path) -> dict[str, Any]:

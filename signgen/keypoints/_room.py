@@ -64,14 +64,15 @@ ROOMS = {
 }
 
 
-def losses(keypoints: Keypoints, format: str, stem: str) -> list[str]:
+def losses(keypoints: Keypoints, format: str, stem: str, header: bool = False) -> list[str]:
     """One line for each thing of this clip that the format has no room for.
 
     Args:
         stem: the name, without suffix, of the file or folder that is written.
+        header: whether a header beside it holds frame size and rate.
     """
     room = ROOMS[format]
-    said = [_frame(keypoints, room), _name(keypoints.name, room, stem), _points(keypoints, room)]
+    said = ["" if header else _frame(keypoints, room), _name(keypoints.name, room, stem), _points(keypoints, room)]
     if not room.confidence and ((keypoints.confidence > 0) & (keypoints.confidence < 1)).any():
         said.append(f"{room.label} has no room for confidences: a point is there or is missing")
     if not room.placed:

@@ -14,11 +14,11 @@ import numpy as np
 from signgen.errors import InputError
 from signgen.keypoints import _arrays, _coco, _mmpose, _openpose, _pickles, _pose, _skels
 from signgen.keypoints._finish import ReadResult, finish
-from signgen.keypoints._header import with_header
+from signgen.keypoints._header import forget_header, header_bytes, header_path, with_header
 from signgen.keypoints._load import Content, load, readable
 from signgen.keypoints._placing import place_file, place_folder
 from signgen.keypoints._raw import RawClip, Request, pick_clip
-from signgen.keypoints._room import losses
+from signgen.keypoints._room import ROOMS, losses
 from signgen.keypoints._write import BY_SUFFIX, FOLDERS, WRITERS
 from signgen.keypoints.piped import NAME, Piped, is_standard_input, read_standard_input
 from signgen.keypoints.sequence import Keypoints
@@ -230,11 +230,17 @@ def write_format(path: str | os.PathLike[str], format: str | None = None) -> str
     raise InputError(os.fspath(path), f"unknown output format {format or suffix or 'without a suffix'!r}", advice)
 
 
-def write_keypoints(keypoints: Keypoints, path: str | os.PathLike[str], format: str | None = None) -> list[str]:
-    """Write a file, or a folder of one file a frame, whole or not at all; say in words what the format has no room for.
+def write_keypoints(
+    keypoints: Keypoints, path: str | os.PathLike[str], format: str | None = None, header: bool = False
+) -> list[str]:
+    """Write a file, or a folder of one file a frame, whole or not at all; say in words what is lost.
 
     The format is one of `WRITE_FORMATS`, or follows from the suffix, see `write_format`. ``openpose`` and ``fpdm``
     are folders.
+
+    Args:
+        header: put frame size and rate into a header beside a file that has no room for both, see `header_path`.
+            A header that an earlier file has left there is never left standing: it would be read with this one.
 
     Raises:
         InputError: an unknown format, a place that cannot be written, or a clip that the format cannot hold.
@@ -244,9 +250,19 @@ def write_keypoints(keypoints: Keypoints, path: str | os.PathLike[str], format: 
     content = WRITERS[name](keypoints)
     if isinstance(content, dict):
         place_folder(target, content, FOLDERS[name])
+        return losses(keypoints, name, target.stem)
+    place_file(target, content)
+    header = header and leaves_open(name)
+    if header:
+        place_file(header_path(target), header_bytes(keypoints, {}))
     else:
-        place_file(target, content)
-    return losses(keypoints, name, target.stem)
+        forget_header(target)
+    return losses(keypoints, name, target.stem, header)
+
+
+def leaves_open(format: str) -> bool:
+    """Whether files of a format do not say frame size and rate both, so that a header beside them can."""
+    return format not in FOLDERS and not (ROOMS[format].size and ROOMS[format].fps)
 
 
 def keypoint_bytes(keypoints: Keypoints, format: str, target: str = "") -> tuple[bytes, list[str]]:
