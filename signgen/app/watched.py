@@ -26,7 +26,7 @@ class Watched:
 
     def __init__(self, engine: Engine, show: Callable[[np.ndarray], None], check: Callable[[], None]) -> None:
         self.engine, self._show, self._check = engine, show, check
-        self.name = engine.name
+        self.name, self.threads = engine.name, engine.threads
 
     def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
         self._check()
