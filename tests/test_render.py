@@ -6,11 +6,13 @@ import json
 
 import numpy as np
 import pytest
+from diffusers import DDIMScheduler
 from PIL import Image
 from tiny_pipeline import FRAME, make_pipeline, picture, signing
 
 from signgen.errors import InputError, RunError
 from signgen.keypoints import Keypoints, write_keypoints
+from signgen.pipeline.schedulers import meaning
 from signgen.rendering import RenderSettings, render, render_with
 from signgen.rendering.clip import Sampling, Sink, render_windows, stream
 from signgen.rendering.plate import Plate
@@ -197,6 +199,11 @@ def test_more_steps_than_a_few_step_model_was_made_for(source, tmp_path, made_fo
     pipeline.register_to_config(steps=made_for)
     result = render(signing(1), source, pipeline, tmp_path / "out", steps=steps)
     assert any("grain" in warning for warning in result.warnings) == warned
+    pipeline.register_modules(scheduler=DDIMScheduler.from_config(pipeline.scheduler.config, prediction_type="sample"))
+    pipeline._learned = meaning(pipeline.scheduler)
+    result = render(signing(1), source, pipeline, tmp_path / "clean", steps=steps)
+    assert any("change next to nothing" in warning for warning in result.warnings) == warned
+    assert not any("grain" in warning for warning in result.warnings)
 
 
 def test_an_original_that_is_too_short_is_refused(pipeline, source, tmp_path):

@@ -238,12 +238,20 @@ def _sampling(pipeline: SignGenPipeline, settings: RenderSettings) -> Sampling:
 
 
 def _too_many_steps(pipeline: SignGenPipeline, sampling: Sampling) -> list[str]:
-    """A warning where a few-step model is asked for more than it was made for: it then adds grain that flickers."""
+    """A warning where a few-step model is asked for more than it was made for.
+
+    One of v then adds grain that flickers; one of clean latents, which does not stand on its input's noise, only takes
+    its time.
+    """
+    from signgen.diffusion.parametrisation import prediction_type
+
     made_for = pipeline.config.steps
     if sampling.steps <= made_for or made_for > FEW_STEPS:
         return []
     steps = "1 step" if made_for == 1 else f"{made_for} steps"
-    return [f"{pipeline.name} is made for {steps}, {sampling.steps} were asked for: expect grain that flickers"]
+    clean = prediction_type(pipeline.scheduler) == "sample"
+    effect = "more take their time and change next to nothing" if clean else "expect grain that flickers"
+    return [f"{pipeline.name} is made for {steps}, {sampling.steps} were asked for: {effect}"]
 
 
 def _configuration(
