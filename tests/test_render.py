@@ -202,7 +202,7 @@ def test_more_steps_than_a_few_step_model_was_made_for(source, tmp_path, made_fo
     pipeline.register_modules(scheduler=DDIMScheduler.from_config(pipeline.scheduler.config, prediction_type="sample"))
     pipeline._learned = meaning(pipeline.scheduler)
     result = render(signing(1), source, pipeline, tmp_path / "clean", steps=steps)
-    assert any("change next to nothing" in warning for warning in result.warnings) == warned
+    assert any("gain nothing" in warning for warning in result.warnings) == warned
     assert not any("grain" in warning for warning in result.warnings)
 
 

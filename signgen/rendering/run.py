@@ -250,7 +250,7 @@ def _too_many_steps(pipeline: SignGenPipeline, sampling: Sampling) -> list[str]:
         return []
     steps = "1 step" if made_for == 1 else f"{made_for} steps"
     clean = prediction_type(pipeline.scheduler) == "sample"
-    effect = "more take their time and change next to nothing" if clean else "expect grain that flickers"
+    effect = "more take their time and gain nothing" if clean else "expect grain that flickers"
     return [f"{pipeline.name} is made for {steps}, {sampling.steps} were asked for: {effect}"]
 
 
