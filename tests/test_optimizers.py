@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from training_runs import curve, fusion_config, noise_cache
 
 from signgen.errors import InputError
 from signgen.training.config import OptimConfig
 from signgen.training.optimizers import KernelMuon, check_whole, make_optimizer
 from signgen.training.stages import run_stage
-from tests.training_runs import curve, fusion_config, noise_cache
 
 LR, DECAY = 1e-2, 0.1
 
@@ -131,6 +131,15 @@ def test_a_run_with_muon_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
     assert curve(tmp_path / "parts") == curve(tmp_path / "whole")
     run_stage(fusion_config(data, tmp_path / "adamw"))
     assert curve(tmp_path / "adamw")[-1] != curve(tmp_path / "whole")[-1]
+
+
+@pytest.mark.parametrize(("before", "after"), [("adamw", "muon"), ("muon", "adamw")])
+def test_a_run_does_not_go_on_with_another_optimizer(tmp_path: Path, before: str, after: str) -> None:
+    data = noise_cache(tmp_path / "data")
+    run_stage(fusion_config(data, tmp_path / "run", optim={"kind": before}, steps=2))
+    with pytest.raises(InputError, match=f"optim.kind: got {after}, the run in .* is one of {before}; set it to"):
+        run_stage(fusion_config(data, tmp_path / "run", optim={"kind": after}, steps=3), resume=True)
+    assert len(curve(tmp_path / "run")) == 2
 
 
 def test_kinds_that_do_not_exist_and_shards_are_refused() -> None:

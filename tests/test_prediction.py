@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from training_runs import VISION, lines, noise_cache
 
 from signgen import config as configuration
 from signgen.data.cache import FrameCache
@@ -22,7 +23,6 @@ from signgen.training.distillation import DistillTask
 from signgen.training.growth import restated
 from signgen.training.stages import cache_folder, run_stage
 from signgen.training.starts import stage_prediction
-from tests.training_runs import VISION, lines, noise_cache
 
 VAE = {"widths": [8, 8], "encoder_blocks": [1, 1], "decoder_blocks": [1, 1]}
 DENOISER = {

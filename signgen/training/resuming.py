@@ -67,7 +67,7 @@ def check_same_run(config: TrainConfig, output: Path) -> list[str]:
     """What is otherwise than when the run was begun, in sentences; settings that change no step are left out.
 
     Raises:
-        InputError: it is a run of another stage.
+        InputError: it is a run of another stage, or of another optimizer, whose state is of no use to this one.
     """
     path = output / CONFIG
     if not path.is_file():
@@ -76,6 +76,10 @@ def check_same_run(config: TrainConfig, output: Path) -> list[str]:
     if before.get("stage") != config.stage:
         got = f"holds a run of the stage {before.get('stage')!r}, the configuration is one of {config.stage!r}"
         raise InputError(output, got, "name another output")
+    kind = (before.get("optim") or {}).get("kind", "adamw")  # runs that do not say it are older than the choice
+    if kind != config.optim.kind:
+        got = f"got {config.optim.kind}, the run in {output} is one of {kind}"
+        raise InputError("optim.kind", got, f"set it to {kind}, or begin another run with start from this one's model")
     changed = [name for name, value in _flat(now) if name not in FREE and _get(before, name, value) != _plain(value)]
     if not changed:
         return []
