@@ -43,8 +43,10 @@ def between_networks(method: Callable[..., Result]) -> Callable[..., Result]:
 
     @wraps(method)
     def called(self: DiffusersTools, *args: Any, **kwargs: Any) -> Result:
-        before = torch.get_num_threads()
-        torch.set_num_threads(min(before, self.engine.threads or before))
+        before, left = torch.get_num_threads(), self.engine.threads
+        if left is None or left >= before:
+            return method(self, *args, **kwargs)
+        torch.set_num_threads(left)
         try:
             return method(self, *args, **kwargs)
         finally:
