@@ -202,7 +202,17 @@ class TrainConfig:
 
     def views_of(self, step: int) -> int:
         """Frames of a window in a step, the same in all processes, so that none waits for another."""
-        return self.views_in_turn[step % len(self.views_in_turn)] if self.views_in_turn else self.views
+        turn = self._turn()
+        return turn[step % len(turn)]
+
+    def views_before(self, step: int) -> int:
+        """Frames of one window of each step before ``step``, all together."""
+        turn = self._turn()
+        rounds, rest = divmod(step, len(turn))
+        return rounds * sum(turn) + sum(turn[:rest])
+
+    def _turn(self) -> tuple[int, ...]:
+        return tuple(self.views_in_turn) or (self.views,)
 
 
 def _check_least(group: str, settings: Any, least: int, *names: str) -> None:

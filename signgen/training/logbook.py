@@ -57,14 +57,13 @@ class Logbook:
 
     def _write(self, means: dict[str, float]) -> None:
         state, config = self.state, self.config
-        views = sum(map(config.views_of, range(state.step))) / max(state.step, 1)
-        samples = config.batch * views * config.optim.accumulate * self.accelerator.num_processes
+        windows = config.batch * config.optim.accumulate * self.accelerator.num_processes  # of a step
         done = state.step - self.first
         left = (config.steps - state.step) * (time.monotonic() - self.begun) / max(done, 1)
         line = {
             "step": state.step,
             "seconds": round(state.seconds, 1),
-            "frames_per_second": round(samples * state.step / max(state.seconds, 1e-6), 2),
+            "frames_per_second": round(windows * config.views_before(state.step) / max(state.seconds, 1e-6), 2),
             "seconds_left": round(left, 1),
             **{name: round(value, 6) for name, value in means.items()},
         }
