@@ -235,7 +235,7 @@ def test_labels_say_which_shape_is_held() -> None:
 
 def test_hands_outside_of_the_picture_are_not_visible() -> None:
     points = np.full((1, 133, 3), 50.0)
-    points[:, 91:97, 1] = 100.0   # 6 of the left hand's points lie below a picture of 100 rows
+    points[:, 91:97, 1] = 100.0  # 6 of the left hand's points lie below a picture of 100 rows
     points[:, 112:117, 0] = -1.0  # 5 of the right hand's beside it
     assert visible_hands(points, (80, 100)).tolist() == [[False, True]]
 

@@ -14,20 +14,52 @@ from signgen.commands.common import Size, common_options, emit, is_whole, progre
 @click.option("--clips", type=int, default=None, help="How many clips; one a file with --motion.")
 @click.option("--signers", default="12", show_default=True, help="A number, or names separated by commas.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random.")
-@click.option("--split", type=click.Choice(["train", "dev", "test"]), default="train", show_default=True,
-              help="Splits share no sentence; test shares no signer with the others.")
-@click.option("--frames-per-clip", "frames", default="42", show_default=True, metavar="N|A:B",
-              help="Frames of a clip, or the range they are drawn from.")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "dev", "test"]),
+    default="train",
+    show_default=True,
+    help="Splits share no sentence; test shares no signer with the others.",
+)
+@click.option(
+    "--frames-per-clip",
+    "frames",
+    default="42",
+    show_default=True,
+    metavar="N|A:B",
+    help="Frames of a clip, or the range they are drawn from.",
+)
 @click.option("--size", type=Size(), default="210x260", show_default=True, help="Frame size in pixels.")
-@click.option("--motion", "files", multiple=True, metavar="FILE",
-              help="Replay the motion of keypoints in any format instead of inventing it; may be repeated. FILE#CLIP "
-              "is one clip of a file of several.")
-@click.option("--motion-glosses", "glosses", multiple=True, metavar="TEXT",
-              help="What is signed in a --motion file, glosses separated by spaces; as often as --motion, same order.")
+@click.option(
+    "--motion",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="Replay the motion of keypoints in any format instead of inventing it; may be repeated. FILE#CLIP "
+    "is one clip of a file of several.",
+)
+@click.option(
+    "--motion-glosses",
+    "glosses",
+    multiple=True,
+    metavar="TEXT",
+    help="What is signed in a --motion file, glosses separated by spaces; as often as --motion, same order.",
+)
 @click.option("--jobs", type=click.IntRange(1), default=None, help="Processes; all cores by default.")
 @common_options
-def command(out_dir: str, clips: int | None, signers: str, seed: int, split: str, frames: str, size: tuple[int, int],
-            files: tuple[str, ...], glosses: tuple[str, ...], jobs: int | None, as_json: bool) -> None:
+def command(
+    out_dir: str,
+    clips: int | None,
+    signers: str,
+    seed: int,
+    split: str,
+    frames: str,
+    size: tuple[int, int],
+    files: tuple[str, ...],
+    glosses: tuple[str, ...],
+    jobs: int | None,
+    as_json: bool,
+) -> None:
     """Write clips of drawn signers, with exact keypoints and glosses, into OUT_DIR.
 
     People and signs are invented; with --motion the people are, and the movements are those of your files: their
@@ -49,8 +81,10 @@ def command(out_dir: str, clips: int | None, signers: str, seed: int, split: str
         plan = Plan(*settings)
     with progress(clips, "clips") as advance:
         result = write_dataset(out_dir, plan, clips, jobs or os.cpu_count() or 1, advance)
-    text = (f"{result['output']}: {result['clips']} clips of split {split}, {result['frames']} frames, "
-            f"{result['written']} clips new, {result['frames_per_second']} frames/s")
+    text = (
+        f"{result['output']}: {result['clips']} clips of split {split}, {result['frames']} frames, "
+        f"{result['written']} clips new, {result['frames_per_second']} frames/s"
+    )
     emit(result, as_json, text)
 
 

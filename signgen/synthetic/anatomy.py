@@ -2,6 +2,7 @@
 
 Everything is measured on the signer's own rest mesh, so signs land on every body.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -19,11 +20,19 @@ _SKIN = slice(0, 13380)
 
 HEAD_PLACES = ("forehead", "temple", "eye", "cheek", "ear", "nose", "mouth", "chin")
 CHEST_PLACES = ("space", "chest", "shoulder", "far_shoulder", "belly", "thigh", "clasp")
-HAND_PLACES = ("other_hand", "other_palm", "other_back", "other_top", "other_tip", "other_finger", "other_wrist",
-               "other_forearm")
+HAND_PLACES = (
+    "other_hand",
+    "other_palm",
+    "other_back",
+    "other_top",
+    "other_tip",
+    "other_finger",
+    "other_wrist",
+    "other_forearm",
+)
 PLACES = (*HEAD_PLACES, *CHEST_PLACES, *HAND_PLACES)
-FINGER_RADIUS = 0.010        # metres, of a finger tip
-CLOTH = 0.018                # thickness of cloth over the skin
+FINGER_RADIUS = 0.010  # metres, of a finger tip
+CLOTH = 0.018  # thickness of cloth over the skin
 _SLICES = 24
 
 
@@ -64,12 +73,19 @@ class Anatomy:
         return {
             "forehead": np.array([-0.02, front + 0.004, eye[2] + 0.055]),
             "temple": np.array([ear[0] * 0.93, 0.55 * front + 0.45 * ear[1], eye[2] + 0.02]),
-            "eye": np.array([eye[0] * 1.3, front - 0.005, eye[2]]), "ear": ear + (-0.006, 0.0, 0.0),
+            "eye": np.array([eye[0] * 1.3, front - 0.005, eye[2]]),
+            "ear": ear + (-0.006, 0.0, 0.0),
             "cheek": np.array([eye[0] * 1.55, 0.65 * front + 0.35 * ear[1], nose[2] - 0.005]),
-            "nose": nose, "mouth": mouth, "chin": chin + (0.0, -0.004, -0.004), "space": origin,
-            "chest": at(-0.02, origin[2] - 0.12), "shoulder": at(-0.11, origin[2] - 0.04) + (0, 0.03, 0),
-            "far_shoulder": at(0.10, origin[2] - 0.05) + (0, 0.03, 0), "belly": at(0.0, origin[2] - 0.3),
-            "thigh": origin + np.array([-0.42, -0.17, -0.80]) * length, "clasp": at(0.0, low) + (-0.06, -0.07, 0),
+            "nose": nose,
+            "mouth": mouth,
+            "chin": chin + (0.0, -0.004, -0.004),
+            "space": origin,
+            "chest": at(-0.02, origin[2] - 0.12),
+            "shoulder": at(-0.11, origin[2] - 0.04) + (0, 0.03, 0),
+            "far_shoulder": at(0.10, origin[2] - 0.05) + (0, 0.03, 0),
+            "belly": at(0.0, origin[2] - 0.3),
+            "thigh": origin + np.array([-0.42, -0.17, -0.80]) * length,
+            "clasp": at(0.0, low) + (-0.06, -0.07, 0),
         }
 
     def _torso(self, body: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -116,7 +132,7 @@ class Anatomy:
         worst = np.argmax(depth, -1)
         rows = np.arange(len(points))
         gradient = local[rows, worst] / grown[worst] ** 2
-        gradient[:, 1] = np.minimum(gradient[:, 1], 0.0) - 4.0   # hands leave the face to the front
+        gradient[:, 1] = np.minimum(gradient[:, 1], 0.0) - 4.0  # hands leave the face to the front
         push = normalise(gradient * (1.0, 1.0, 0.4)) * depth[rows, worst][:, None]
         return rotate(head.rotation, push)
 

@@ -3,6 +3,7 @@
 Hands and forearms are sets of spheres. Where they enter something, the wrist is moved by the depth of the deepest one;
 the corrections are smoothed over time and the step is repeated, so hands glide along instead of jumping.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -60,8 +61,9 @@ def _out_of_body(anatomy: Anatomy, spheres: np.ndarray, chest: Joint, head: Join
     spread = Joint(np.repeat(chest.rotation, p, 0), np.repeat(chest.head, p, 0))
     local = anatomy.poser.to_chest(spread, hand.reshape(-1, 3)).reshape(n, p, 3)
     forward = rotate(chest.rotation, anatomy.out_of_torso(local, radii))
-    return np.where(np.linalg.norm(forward, axis=-1, keepdims=True) > np.linalg.norm(push, axis=-1, keepdims=True),
-                    forward, push)
+    return np.where(
+        np.linalg.norm(forward, axis=-1, keepdims=True) > np.linalg.norm(push, axis=-1, keepdims=True), forward, push
+    )
 
 
 def _apart(right: np.ndarray, left: np.ndarray) -> np.ndarray:

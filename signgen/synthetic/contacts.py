@@ -42,41 +42,124 @@ class Contact:
 
 _FISTS = ("fist", "A", "T", "E", "N", "M", "I", "Y", "X", "thumb")
 CONTACTS: dict[str, Contact] = {
-    "tip_on_palm": Contact(("flat", "five", "B"), ("in_up", "front_up"), "other_palm",
-                           ("index", "X", "hookV", "V", "U", "pinch", "flatO", "bent", "K", "Q"),
-                           ("fall_down", "front_down", "rise_down"), "index", slide=(0.06, 0.14, 0.0)),
-    "fist_on_palm": Contact(("flat", "B", "cup"), ("in_up", "front_up"), "other_palm", _FISTS,
-                            ("front_side", "in_self"), "edge"),
-    "palm_on_palm": Contact(("flat", "cup", "B"), ("in_up", "front_up"), "other_palm",
-                            ("flat", "cup", "halfbent", "B", "four"), ("in_down", "front_down"), "palm",
-                            slide=(0.1, 0.1, 0.0)),
-    "palm_on_back": Contact(("flat", "fist", "A", "cup", "five"), ("in_down", "front_down"), "other_back",
-                            ("flat", "cup", "claw", "five", "bent"), ("in_down", "front_down"), "palm",
-                            slide=(0.08, 0.0, 0.0)),
-    "palms_together": Contact(("flat", "five", "B", "bent", "claw", "C"), ("up_side", "front_side", "rise_self"),
-                              "other_palm", ("flat",), ("up_side", "front_side", "rise_self"), "palm",
-                              away=(0.22, 0.02, 0.0), same=True),
-    "fist_on_fist": Contact(_FISTS, ("front_side", "in_self"), "other_top", _FISTS, ("front_side", "in_self"), "edge",
-                            same=True),
-    "fist_in_hand": Contact(("C", "cup", "flat", "softfive"), ("front_side", "up_side"), "other_palm", _FISTS,
-                            ("in_down", "in_self"), "knuckle", away=(0.2, 0.03, 0.02)),
-    "tips_together": Contact(("flatO", "five", "claw", "index", "U", "beak", "O", "bent"), ("in_self", "rise_self"),
-                             "other_tip", ("five",), ("in_self", "rise_self"), "index", away=(0.18, 0.04, 0.03),
-                             same=True),
-    "fingers_cross": Contact(("index", "U", "R", "two"), ("rise_out", "rise_self"), "other_finger",
-                             ("index", "U", "R", "H"), ("in_down", "in_self"), "finger", away=(0.12, 0.14, 0.06)),
-    "fork": Contact(("index", "flat", "B", "U"), ("in_self", "in_down"), "other_finger", ("V", "three", "K", "hookV"),
-                    ("front_down", "fall_down"), "fork", away=(0.03, 0.06, 0.2)),
-    "hooks": Contact(("X", "hookV", "pincer", "F", "pinch"), ("in_up", "in_self"), "other_tip", ("X",),
-                     ("in_down",), "index", away=(0.12, 0.06, 0.06), same=True),
-    "wrists_cross": Contact(("fist", "A", "flat", "five", "L", "ILY", "horns", "N"), ("rise_self", "rise_out"),
-                            "other_wrist", ("fist",), ("rise_self", "rise_out"), "wrist", away=(0.2, 0.1, 0.03),
-                            same=True),
-    "on_forearm": Contact(("fist", "flat", "A", "relax"), ("in_down", "in_self"), "other_forearm",
-                          ("flat", "fist", "index", "V", "U", "T", "bent", "W"), ("in_down", "rise_down"), "middle",
-                          slide=(0.12, 0.0, 0.0)),
-    "stacked": Contact(("flat", "B", "bent", "fist", "E"), ("in_self",), "other_back",
-                       ("flat", "five", "fist", "B"), ("in_self",), "palm", away=(0.14, 0.12, 0.0)),
+    "tip_on_palm": Contact(
+        ("flat", "five", "B"),
+        ("in_up", "front_up"),
+        "other_palm",
+        ("index", "X", "hookV", "V", "U", "pinch", "flatO", "bent", "K", "Q"),
+        ("fall_down", "front_down", "rise_down"),
+        "index",
+        slide=(0.06, 0.14, 0.0),
+    ),
+    "fist_on_palm": Contact(
+        ("flat", "B", "cup"), ("in_up", "front_up"), "other_palm", _FISTS, ("front_side", "in_self"), "edge"
+    ),
+    "palm_on_palm": Contact(
+        ("flat", "cup", "B"),
+        ("in_up", "front_up"),
+        "other_palm",
+        ("flat", "cup", "halfbent", "B", "four"),
+        ("in_down", "front_down"),
+        "palm",
+        slide=(0.1, 0.1, 0.0),
+    ),
+    "palm_on_back": Contact(
+        ("flat", "fist", "A", "cup", "five"),
+        ("in_down", "front_down"),
+        "other_back",
+        ("flat", "cup", "claw", "five", "bent"),
+        ("in_down", "front_down"),
+        "palm",
+        slide=(0.08, 0.0, 0.0),
+    ),
+    "palms_together": Contact(
+        ("flat", "five", "B", "bent", "claw", "C"),
+        ("up_side", "front_side", "rise_self"),
+        "other_palm",
+        ("flat",),
+        ("up_side", "front_side", "rise_self"),
+        "palm",
+        away=(0.22, 0.02, 0.0),
+        same=True,
+    ),
+    "fist_on_fist": Contact(
+        _FISTS, ("front_side", "in_self"), "other_top", _FISTS, ("front_side", "in_self"), "edge", same=True
+    ),
+    "fist_in_hand": Contact(
+        ("C", "cup", "flat", "softfive"),
+        ("front_side", "up_side"),
+        "other_palm",
+        _FISTS,
+        ("in_down", "in_self"),
+        "knuckle",
+        away=(0.2, 0.03, 0.02),
+    ),
+    "tips_together": Contact(
+        ("flatO", "five", "claw", "index", "U", "beak", "O", "bent"),
+        ("in_self", "rise_self"),
+        "other_tip",
+        ("five",),
+        ("in_self", "rise_self"),
+        "index",
+        away=(0.18, 0.04, 0.03),
+        same=True,
+    ),
+    "fingers_cross": Contact(
+        ("index", "U", "R", "two"),
+        ("rise_out", "rise_self"),
+        "other_finger",
+        ("index", "U", "R", "H"),
+        ("in_down", "in_self"),
+        "finger",
+        away=(0.12, 0.14, 0.06),
+    ),
+    "fork": Contact(
+        ("index", "flat", "B", "U"),
+        ("in_self", "in_down"),
+        "other_finger",
+        ("V", "three", "K", "hookV"),
+        ("front_down", "fall_down"),
+        "fork",
+        away=(0.03, 0.06, 0.2),
+    ),
+    "hooks": Contact(
+        ("X", "hookV", "pincer", "F", "pinch"),
+        ("in_up", "in_self"),
+        "other_tip",
+        ("X",),
+        ("in_down",),
+        "index",
+        away=(0.12, 0.06, 0.06),
+        same=True,
+    ),
+    "wrists_cross": Contact(
+        ("fist", "A", "flat", "five", "L", "ILY", "horns", "N"),
+        ("rise_self", "rise_out"),
+        "other_wrist",
+        ("fist",),
+        ("rise_self", "rise_out"),
+        "wrist",
+        away=(0.2, 0.1, 0.03),
+        same=True,
+    ),
+    "on_forearm": Contact(
+        ("fist", "flat", "A", "relax"),
+        ("in_down", "in_self"),
+        "other_forearm",
+        ("flat", "fist", "index", "V", "U", "T", "bent", "W"),
+        ("in_down", "rise_down"),
+        "middle",
+        slide=(0.12, 0.0, 0.0),
+    ),
+    "stacked": Contact(
+        ("flat", "B", "bent", "fist", "E"),
+        ("in_self",),
+        "other_back",
+        ("flat", "five", "fist", "B"),
+        ("in_self",),
+        "palm",
+        away=(0.14, 0.12, 0.0),
+    ),
 }
 _CROSSED = ("wrists_cross", "fingers_cross")
 
@@ -85,8 +168,9 @@ def _pick(rng: np.random.Generator, items: Sequence):
     return items[int(rng.integers(len(items)))]
 
 
-def _key(rng: np.random.Generator, place: str, turn: str, shape: str, part: str, offset: Triple,
-         size: float) -> HandKey:
+def _key(
+    rng: np.random.Generator, place: str, turn: str, shape: str, part: str, offset: Triple, size: float
+) -> HandKey:
     def noisy(triple: Triple, spread: float) -> Triple:
         out, front, up = (float(v + e) for v, e in zip(triple, rng.normal(0, spread, 3), strict=True))
         return out, front, up

@@ -11,6 +11,7 @@ A clip depends on (seed, split, its number, signers, frames, size) alone, so any
 files and a stopped run goes on where it was. Sentences of train, dev and test never coincide (`score.sentence_split`);
 signers of test are never in train or dev.
 """
+
 from __future__ import annotations
 
 import json
@@ -33,16 +34,20 @@ if TYPE_CHECKING:
     from signgen.synthetic.anatomy import Anatomy
     from signgen.synthetic.movement import Movement
 
-VERSION = 4   # of the drawn content: bump it whenever the same seed gives other clips
+VERSION = 4  # of the drawn content: bump it whenever the same seed gives other clips
 RELEASE = Path("PHOENIX-2014-T-release-v3", "PHOENIX-2014-T")
 FRAMES_FOLDER = RELEASE / "features" / "fullFrame-210x260px"
 ANNOTATIONS = RELEASE / "annotations" / "manual"
 HEADER = "name|video|start|end|speaker|orth|translation"
-STATEMENT = ("All pictures, movements and words of this data set are computer-generated. The people do not exist, the "
-             "signs are invented and belong to no sign language.")
-REPLAYED = ("All pictures of this data set are computer-generated and the people in them do not exist. Movements of "
-            "splits that list motion files are taken from those files: their licence, and the consent of whom they "
-            "show, are the duty of whoever made this data set. All other movements and words are invented.")
+STATEMENT = (
+    "All pictures, movements and words of this data set are computer-generated. The people do not exist, the "
+    "signs are invented and belong to no sign language."
+)
+REPLAYED = (
+    "All pictures of this data set are computer-generated and the people in them do not exist. Movements of "
+    "splits that list motion files are taken from those files: their licence, and the consent of whom they "
+    "show, are the duty of whoever made this data set. All other movements and words are invented."
+)
 MIN_FRAMES, MAX_FRAMES = 8, 400
 
 
@@ -130,6 +135,7 @@ def pick_signers(wanted: str, split: str) -> tuple[str, ...]:
 
 # ---- one clip --------------------------------------------------------------------------------------------------------
 
+
 @lru_cache(maxsize=8)
 def anatomy_of(signer: str) -> Anatomy:
     """Places of a signer; the last few are kept."""
@@ -194,15 +200,24 @@ def _write_keypoints(path: Path, keypoints: np.ndarray, size: tuple[int, int], s
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     with open(partial, "wb") as file:
-        np.savez_compressed(file, keypoints=keypoints, width=np.int64(size[0]), height=np.int64(size[1]),
-                            fps=np.float64(FPS), hand_shapes=shapes, shapes=np.array(shape_names()))
+        np.savez_compressed(
+            file,
+            keypoints=keypoints,
+            width=np.int64(size[0]),
+            height=np.int64(size[1]),
+            fps=np.float64(FPS),
+            hand_shapes=shapes,
+            shapes=np.array(shape_names()),
+        )
     os.replace(partial, path)
 
 
 # ---- a whole split ---------------------------------------------------------------------------------------------------
 
-def write_dataset(out: Path | str, plan: Plan, clips: int, jobs: int = 1,
-                  advance: Callable[[int], None] = lambda n: None) -> dict[str, Any]:
+
+def write_dataset(
+    out: Path | str, plan: Plan, clips: int, jobs: int = 1, advance: Callable[[int], None] = lambda n: None
+) -> dict[str, Any]:
     """Writes `clips` clips of one split and then its corpus file.
 
     Args:
@@ -234,13 +249,21 @@ def write_dataset(out: Path | str, plan: Plan, clips: int, jobs: int = 1,
     write_corpus(out, plan, clips)
     counts = {"clips": clips, "frames": sum(plan.length(i) for i in range(clips)), "signers": len(plan.signers)}
     _write_json(out, plan, counts)
-    return {"output": str(out), "split": plan.split, **counts, "written": len(missing), "kept": clips - len(missing),
-            "seconds": round(seconds, 2), "frames_per_second": round(frames / max(seconds, 1e-9), 2), "warnings": []}
+    return {
+        "output": str(out),
+        "split": plan.split,
+        **counts,
+        "written": len(missing),
+        "kept": clips - len(missing),
+        "seconds": round(seconds, 2),
+        "frames_per_second": round(frames / max(seconds, 1e-9), 2),
+        "warnings": [],
+    }
 
 
 def _run(out: Path, plan: Plan, indices: Sequence[int], jobs: int, advance: Callable[[int], None]) -> int:
     """Writes clips in one or several processes; returns the number of frames."""
-    by_signer = sorted(indices, key=lambda i: (plan.signer(i), i))   # a signer takes a while to build
+    by_signer = sorted(indices, key=lambda i: (plan.signer(i), i))  # a signer takes a while to build
     frames = 0
     try:
         with closing(_finished_clips(out, plan, by_signer, jobs)) as finished:
@@ -310,7 +333,7 @@ def write_corpus(out: Path, plan: Plan, clips: int) -> Path:
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
-    return {"version": VERSION, **json.loads(json.dumps(asdict(plan)))}   # tuples become lists, as when read back
+    return {"version": VERSION, **json.loads(json.dumps(asdict(plan)))}  # tuples become lists, as when read back
 
 
 def _read_json(out: Path) -> dict[str, Any]:
@@ -330,8 +353,11 @@ def _check_same(out: Path, plan: Plan) -> None:
     before = there.get("settings", {})
     changed = [key for key in wanted if before.get(key) != wanted[key]]
     if changed:
-        raise InputError(out, f"holds split {plan.split} made otherwise ({', '.join(changed)})",
-                         "use the same settings to go on, or another folder")
+        raise InputError(
+            out,
+            f"holds split {plan.split} made otherwise ({', '.join(changed)})",
+            "use the same settings to go on, or another folder",
+        )
 
 
 def _write_json(out: Path, plan: Plan, counts: dict[str, int] | None) -> None:

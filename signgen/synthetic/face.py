@@ -3,6 +3,7 @@
 All functions are deterministic in the generator they get and return weights over time, sampled at arbitrary
 instants (frames, 25 a second).
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -25,11 +26,44 @@ VISEMES: dict[str, dict[str, float]] = {
     "s": {"jawOpen": 0.05, "mouthStretch": 0.3, "mouthSmile": 0.1},
     "sch": {"jawOpen": 0.1, "mouthFunnel": 0.5, "mouthPucker": 0.2},
 }
-_LETTERS = {**{v: v for v in "aeiou"}, "y": "i", "m": "m", "b": "m", "p": "m", "f": "f", "v": "f", "w": "f", "l": "l",
-            "n": "l", "d": "l", "t": "l", "r": "open", "h": "open", "g": "open", "k": "open", "c": "open", "s": "s",
-            "z": "s", "x": "s", "j": "i", "q": "u"}
-_PAIRED = ("mouthStretch", "mouthSmile", "mouthPress", "mouthUpperUp", "browDown", "browOuterUp", "eyeSquint",
-           "eyeWide", "cheekSquint", "eyeBlink", "mouthFrown", "mouthDimple")
+_LETTERS = {
+    **{v: v for v in "aeiou"},
+    "y": "i",
+    "m": "m",
+    "b": "m",
+    "p": "m",
+    "f": "f",
+    "v": "f",
+    "w": "f",
+    "l": "l",
+    "n": "l",
+    "d": "l",
+    "t": "l",
+    "r": "open",
+    "h": "open",
+    "g": "open",
+    "k": "open",
+    "c": "open",
+    "s": "s",
+    "z": "s",
+    "x": "s",
+    "j": "i",
+    "q": "u",
+}
+_PAIRED = (
+    "mouthStretch",
+    "mouthSmile",
+    "mouthPress",
+    "mouthUpperUp",
+    "browDown",
+    "browOuterUp",
+    "eyeSquint",
+    "eyeWide",
+    "cheekSquint",
+    "eyeBlink",
+    "mouthFrown",
+    "mouthDimple",
+)
 _BLINK_FRAMES = 5.5
 
 
@@ -100,7 +134,7 @@ class FaceTrack:
         out = np.zeros(times.shape)
         for start in self._blinks:
             phase = np.clip((times - start) / _BLINK_FRAMES, 0, 1)
-            out = np.maximum(out, np.clip(1.35 * np.sin(np.pi * phase ** 0.8), 0, 1))
+            out = np.maximum(out, np.clip(1.35 * np.sin(np.pi * phase**0.8), 0, 1))
         return out
 
     def _as_actions(self, tracks: dict[str, np.ndarray], count: int) -> list[dict[str, float]]:
@@ -113,8 +147,9 @@ class FaceTrack:
                 sided[name] = track
         if "jawOpen" in sided:
             sided["jawOpen"] = np.minimum(sided["jawOpen"], 0.45)
-        return [{name: float(min(track[i], 1.0)) for name, track in sided.items() if track[i] > 0.01}
-                for i in range(count)]
+        return [
+            {name: float(min(track[i], 1.0)) for name, track in sided.items() if track[i] > 0.01} for i in range(count)
+        ]
 
 
 def _add(tracks: dict[str, np.ndarray], name: str, values: np.ndarray) -> None:
@@ -136,8 +171,13 @@ def _add_brows(tracks: dict[str, np.ndarray], expression: Expression, times: np.
 def _mood(rng: np.random.Generator) -> dict[str, float]:
     """A constant expression of the clip: calm, friendly, serious or tense."""
     calm = {"jawOpen": float(rng.uniform(0, 0.05)), "eyeBlink": float(rng.uniform(0, 0.12))}
-    extra = ({}, {}, {"mouthSmile": 0.3, "cheekSquint": 0.15}, {"mouthFrown": 0.25, "browDown": 0.2},
-             {"browInnerUp": 0.25})[int(rng.integers(5))]
+    extra = (
+        {},
+        {},
+        {"mouthSmile": 0.3, "cheekSquint": 0.15},
+        {"mouthFrown": 0.25, "browDown": 0.2},
+        {"browInnerUp": 0.25},
+    )[int(rng.integers(5))]
     return {**calm, **extra}
 
 

@@ -9,6 +9,7 @@ a straight finger is about -12, -7, -5):
 
 Vectors may be mixed linearly: half way between two shapes is a plausible hand.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -27,7 +28,7 @@ LIMITS = np.array([_MCP, _PIP, _DIP] * 4 + [_SPREAD] * 4 + list(_THUMB_RANGES), 
 
 _STRAIGHT = (-10, -6, -4)
 _FOLDED = (80, 98, 62)
-_CLOSED = (-11, 0, 6, 9)     # spread that lays straight fingers side by side
+_CLOSED = (-11, 0, 6, 9)  # spread that lays straight fingers side by side
 _OPEN = (8, 2, -5, -10)
 
 # name: (index, middle, ring, pinky, spread, thumb)

@@ -11,9 +11,9 @@ from signgen.synthetic.score import Score
 NONE = -1
 HAND_POINTS = {"L": slice(91, 112), "R": slice(112, 133)}
 _IDLE_PLACES = ("thigh", "clasp")
-_SHARE, _SLACK, _FARTHEST = 0.15, 0.8, 6.0   # of the way between two shapes; degrees, mean over the 20 angles
-_HELD = 4.5                                  # degrees around a shape that stays: fluttering fingers, small unrest
-_LEAST_POINTS = 16                           # of a hand's 21 that must lie within the picture
+_SHARE, _SLACK, _FARTHEST = 0.15, 0.8, 6.0  # of the way between two shapes; degrees, mean over the 20 angles
+_HELD = 4.5  # degrees around a shape that stays: fluttering fingers, small unrest
+_LEAST_POINTS = 16  # of a hand's 21 that must lie within the picture
 
 
 def held_shapes(score: Score, fingers: dict[str, np.ndarray], times: np.ndarray) -> np.ndarray:
@@ -35,8 +35,8 @@ def held_shapes(score: Score, fingers: dict[str, np.ndarray], times: np.ndarray)
         keys = [cue.hand if side == score.dominant else cue.other for cue in score.cues]
         shape = np.array([number[key.shape] for key in keys])
         idle = np.array([key.place in _IDLE_PLACES for key in keys])
-        ends = np.stack([gap, gap + 1])                                                   # (2, N) keys
-        far = np.abs(table[None] - fingers[side][:, None]).mean(-1)                       # (N, shapes)
+        ends = np.stack([gap, gap + 1])  # (2, N) keys
+        far = np.abs(table[None] - fingers[side][:, None]).mean(-1)  # (N, shapes)
         distance = np.take_along_axis(far, shape[ends].T, 1).T
         rows = np.arange(len(times))
         key = ends[np.argmin(distance, 0), rows]

@@ -3,6 +3,7 @@
 Between two keys a hand moves on a minimum-jerk profile (Flash and Hogan 1985, x = 10 s^3 - 15 s^4 + 6 s^5) over most
 of the interval and holds for the rest.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from signgen.synthetic.posture import SIDES, ArmTrack, Posture
 from signgen.synthetic.rotations import normalise
 from signgen.synthetic.score import Mark, Score
 
-_SMOOTHING = 1.3              # grid samples, rounds off the corners of the key frames
+_SMOOTHING = 1.3  # grid samples, rounds off the corners of the key frames
 
 
 def minimum_jerk(s: np.ndarray) -> np.ndarray:
@@ -36,9 +37,9 @@ class Sway:
     """Slow irregular movement: a sum of three sines per channel; angles in degrees around `base` (C,)."""
 
     base: np.ndarray
-    size: np.ndarray    # (3, C)
-    rate: np.ndarray    # (3, C) radians a frame
-    phase: np.ndarray   # (3, C)
+    size: np.ndarray  # (3, C)
+    rate: np.ndarray  # (3, C) radians a frame
+    phase: np.ndarray  # (3, C)
 
     @classmethod
     def draw(cls, rng: np.random.Generator, base: Sequence[float], size: Sequence[float]) -> Sway:
@@ -46,8 +47,12 @@ class Sway:
         c = len(base)
         periods = rng.uniform([[60], [30], [16]], [[120], [60], [30]], (3, c))
         weight = np.array([[1.0], [0.6], [0.25]]) * np.asarray(size)
-        return cls(rng.normal(0, base), weight * rng.uniform(0.5, 1.3, (3, c)), 2 * np.pi / periods,
-                   rng.uniform(0, 2 * np.pi, (3, c)))
+        return cls(
+            rng.normal(0, base),
+            weight * rng.uniform(0.5, 1.3, (3, c)),
+            2 * np.pi / periods,
+            rng.uniform(0, 2 * np.pi, (3, c)),
+        )
 
     def at(self, times: np.ndarray) -> np.ndarray:
         """(N,) frames -> (N, C)."""
@@ -69,8 +74,9 @@ class Performance(Movement):
         self._head = Sway.draw(rng, (3.0, 6.0, 2.5), (2.0, 2.6, 1.6))
         self._gaze = Sway.draw(rng, (2.0, 3.0), (1.5, 2.0))
         self._gaze_down = rng.random(len(score.marks)) < 0.12
-        self._face = FaceTrack([Expression(m.sign.gloss, m.start, m.end, m.sign.brows) for m in score.marks],
-                               score.frames, rng)
+        self._face = FaceTrack(
+            [Expression(m.sign.gloss, m.start, m.end, m.sign.brows) for m in score.marks], score.frames, rng
+        )
         self._tremor = rng.uniform(0, 2 * np.pi, 12)
         self._phases = rng.uniform(0, 2 * np.pi, (len(score.marks), 5))
         self._finger_lead = float(rng.uniform(0.75, 1.0))
@@ -133,11 +139,12 @@ class Performance(Movement):
     def _finish(self, side: str, track: ArmTrack) -> ArmTrack:
         """Rounds the corners and adds a living hand's small unrest."""
         shift = 0 if side == "R" else 6
-        unrest = np.sin(self._grid[:, None] * (0.31, 0.23, 0.27, 0.37, 0.29, 0.41) + self._tremor[shift:shift + 6])
+        unrest = np.sin(self._grid[:, None] * (0.31, 0.23, 0.27, 0.37, 0.29, 0.41) + self._tremor[shift : shift + 6])
         wrist = smooth(track.wrist, _SMOOTHING) + 0.0025 * unrest[:, :3]
         hand = smooth(track.hand, _SMOOTHING) + 2.0 * unrest[:, 3:]
-        return ArmTrack(wrist, smooth(track.pole, 3 * _SMOOTHING), limit_hand(hand),
-                        clamp_angles(smooth(track.fingers, _SMOOTHING)))
+        return ArmTrack(
+            wrist, smooth(track.pole, 3 * _SMOOTHING), limit_hand(hand), clamp_angles(smooth(track.fingers, _SMOOTHING))
+        )
 
     def hand_shapes(self) -> np.ndarray:
         """The hand shape held in each frame: int16 (T, 2), left and right, -1 for none; see `labels.held_shapes`."""

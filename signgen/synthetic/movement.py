@@ -12,11 +12,11 @@ from signgen.synthetic.posing import Poser
 from signgen.synthetic.posture import SIDES, ArmTrack, Pose, Posture
 from signgen.synthetic.rotations import rotate
 
-GRID = 4                      # channel samples per frame
-SHUTTER = 0.55                # of a frame's time
-TRAVEL_PER_SUBFRAME = 0.006   # metres
+GRID = 4  # channel samples per frame
+SHUTTER = 0.55  # of a frame's time
+TRAVEL_PER_SUBFRAME = 0.006  # metres
 MAX_SUBFRAMES = 6
-CHEAP_SUBFRAMES = 4           # the figure draws four coarse sub-frames faster than two fine ones
+CHEAP_SUBFRAMES = 4  # the figure draws four coarse sub-frames faster than two fine ones
 
 
 class Channel(Protocol):
@@ -36,10 +36,10 @@ class Movement:
 
     anatomy: Anatomy
     frames: int
-    _grid: np.ndarray       # instants (M,) of the posture's samples, frames
+    _grid: np.ndarray  # instants (M,) of the posture's samples, frames
     _posture: Posture
-    _face: Channel          # facial actions
-    _stance: Channel        # (N, 3) metres by which the whole body is moved
+    _face: Channel  # facial actions
+    _stance: Channel  # (N, 3) metres by which the whole body is moved
 
     @property
     def poser(self) -> Poser:
@@ -61,13 +61,14 @@ class Movement:
         """One list of poses per frame: 1 to 6 sub-frames of the open shutter, more for faster hands."""
         frames = np.arange(self.frames, dtype=float)
         counts = self._subframes(frames)
-        times = np.concatenate([frame + SHUTTER * ((np.arange(n) + 0.5) / n - 0.5)
-                                for frame, n in zip(frames, counts, strict=True)])
+        times = np.concatenate(
+            [frame + SHUTTER * ((np.arange(n) + 0.5) / n - 0.5) for frame, n in zip(frames, counts, strict=True)]
+        )
         rotations, faces = self.poser.rotations(self.posture_at(times)), self._face.at(times)
         stance = self._stance.at(times)
         poses = [Pose(*parts) for parts in zip(rotations, faces, stance, strict=True)]
         ends = np.cumsum(counts)
-        return [poses[end - n:end] for end, n in zip(ends, counts, strict=True)]
+        return [poses[end - n : end] for end, n in zip(ends, counts, strict=True)]
 
     def _subframes(self, frames: np.ndarray) -> np.ndarray:
         """Sub-frames per frame (T,) so that no wrist or finger tip jumps far between two of them."""

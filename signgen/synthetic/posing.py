@@ -3,6 +3,7 @@
 All instants of a clip are solved together, so a pose costs a fraction of a millisecond. Axes, units and the chest
 frame are those of `posture`.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -26,9 +27,9 @@ from signgen.synthetic.rotations import (
 
 SPINE = ("spine04", "spine03", "spine02", "spine01")
 NECK = ("neck01", "neck02", "neck03", "head")
-MAX_TWIST = 90.0                 # of the forearm, degrees
-MAX_FLEX, MAX_DEVIATION = 62.0, 32.0   # of the wrist, half axes of an ellipse, degrees
-FOREARM_SHARE = 0.6              # of the twist goes to the forearm's second bone, the rest to the wrist
+MAX_TWIST = 90.0  # of the forearm, degrees
+MAX_FLEX, MAX_DEVIATION = 62.0, 32.0  # of the wrist, half axes of an ellipse, degrees
+FOREARM_SHARE = 0.6  # of the twist goes to the forearm's second bone, the rest to the wrist
 __all__ = ["ArmTrack", "Joint", "Pose", "Poser", "Posture", "limit_hand"]
 _X, _Y, _Z = np.eye(3)
 
@@ -61,13 +62,13 @@ class _ArmRest:
     shoulder: np.ndarray
     upper: np.ndarray
     lower: np.ndarray
-    hand_frame: np.ndarray      # columns forward, palm, forward x palm
+    hand_frame: np.ndarray  # columns forward, palm, forward x palm
     flex_axis: np.ndarray
     deviation_axis: np.ndarray
-    joints: np.ndarray          # (5, 4, 3) thumb..pinky: three joints and the tip, relative to the wrist
-    axes: np.ndarray            # (5, 3, 3) flexion axis of each joint
+    joints: np.ndarray  # (5, 4, 3) thumb..pinky: three joints and the tip, relative to the wrist
+    axes: np.ndarray  # (5, 3, 3) flexion axis of each joint
     spread_axis: np.ndarray
-    thumb_axes: np.ndarray      # (4, 3): opposition, abduction, MCP, IP
+    thumb_axes: np.ndarray  # (4, 3): opposition, abduction, MCP, IP
 
 
 class Poser:
@@ -80,8 +81,9 @@ class Poser:
         eyes: rest direction of the cornea from the eyeball's centre per side, (3,).
     """
 
-    def __init__(self, heads: np.ndarray, labels: Iterable[str], tips: dict[str, np.ndarray],
-                 eyes: dict[str, np.ndarray]) -> None:
+    def __init__(
+        self, heads: np.ndarray, labels: Iterable[str], tips: dict[str, np.ndarray], eyes: dict[str, np.ndarray]
+    ) -> None:
         self.heads = np.asarray(heads, float)
         self.index = {str(name): i for i, name in enumerate(labels)}
         self.origin = (self._at("upperarm01.L") + self._at("upperarm01.R")) / 2
@@ -94,7 +96,7 @@ class Poser:
     def from_signer(cls, signer) -> Poser:
         """A poser for a signer with `heads`, `bone_labels` and `rest_body` (indexed like the base mesh)."""
         body = np.asarray(signer.rest_body, float)
-        tips = {s: np.stack([body[i:i + 8].mean(0) for i in _TIP_STARTS[s]]) for s in SIDES}
+        tips = {s: np.stack([body[i : i + 8].mean(0) for i in _TIP_STARTS[s]]) for s in SIDES}
         balls = {s: body[_EYEBALL[s]] for s in SIDES}
         eyes = {s: body[_CORNEA[s]] - (balls[s].max(0) + balls[s].min(0)) / 2 for s in SIDES}
         return cls(signer.heads, signer.bone_labels, tips, eyes)
@@ -107,17 +109,29 @@ class Poser:
         sign = 1.0 if side == "R" else -1.0
         wrist, elbow = self._at(f"wrist.{side}"), self._at(f"lowerarm01.{side}")
         shoulder = self._at(f"upperarm01.{side}")
-        joints = np.stack([np.stack([*(self._at(f"finger{f}-{k}.{side}") for k in (1, 2, 3)), tips[f - 1]]) - wrist
-                           for f in range(1, 6)])
+        joints = np.stack(
+            [
+                np.stack([*(self._at(f"finger{f}-{k}.{side}") for k in (1, 2, 3)), tips[f - 1]]) - wrist
+                for f in range(1, 6)
+            ]
+        )
         palm = normalise(sign * np.cross(joints[1, 0], joints[4, 0]))
         deviation = normalise(palm - np.dot(palm, normalise(wrist - elbow)) * normalise(wrist - elbow))
         directions = normalise(np.diff(joints, axis=1))
         return _ArmRest(
-            sign=sign, clavicle=shoulder - self._at(f"clavicle.{side}"),
-            shoulder=self._at(f"clavicle.{side}") - self._at("spine01"), upper=elbow - shoulder, lower=wrist - elbow,
-            hand_frame=direction_frame(joints[2, 0], palm), flex_axis=np.cross(normalise(wrist - elbow), deviation),
-            deviation_axis=-sign * deviation, joints=joints, axes=normalise(np.cross(directions, palm)),
-            spread_axis=-sign * palm, thumb_axes=_thumb_axes(joints, directions[0], palm))
+            sign=sign,
+            clavicle=shoulder - self._at(f"clavicle.{side}"),
+            shoulder=self._at(f"clavicle.{side}") - self._at("spine01"),
+            upper=elbow - shoulder,
+            lower=wrist - elbow,
+            hand_frame=direction_frame(joints[2, 0], palm),
+            flex_axis=np.cross(normalise(wrist - elbow), deviation),
+            deviation_axis=-sign * deviation,
+            joints=joints,
+            axes=normalise(np.cross(directions, palm)),
+            spread_axis=-sign * palm,
+            thumb_axes=_thumb_axes(joints, directions[0], palm),
+        )
 
     # ---- trunk and head ------------------------------------------------------------------------------------------
     def _chain(self, bones: tuple[str, ...], parent: Joint, start: np.ndarray, step: np.ndarray) -> list[Joint]:
@@ -160,7 +174,7 @@ class Poser:
         rest = self.rest[side]
         clavicle = _clavicle(rest, wrist)
         around = chest.rotation @ clavicle
-        shoulder = (chest.head + rotate(chest.rotation, rest.shoulder) + rotate(around, rest.clavicle))
+        shoulder = chest.head + rotate(chest.rotation, rest.shoulder) + rotate(around, rest.clavicle)
         a, b = np.linalg.norm(rest.upper), np.linalg.norm(rest.lower)
         span = self.to_world(chest, wrist) - shoulder
         distance = np.linalg.norm(span, axis=-1)
@@ -174,8 +188,16 @@ class Poser:
         rest_normal, normal = np.cross(rest.upper, rest.lower), np.cross(upper, lower)
         lower_world = direction_frame(lower, normal) @ direction_frame(rest.lower, rest_normal).T
         upper_world = direction_frame(upper, normal) @ direction_frame(rest.upper, rest_normal).T
-        return ArmSolution(clavicle, around, upper_world, lower_world, lower_world, shoulder + upper,
-                           shoulder + upper + lower, distance / (a + b))
+        return ArmSolution(
+            clavicle,
+            around,
+            upper_world,
+            lower_world,
+            lower_world,
+            shoulder + upper,
+            shoulder + upper + lower,
+            distance / (a + b),
+        )
 
     def turn_hand(self, side: str, arm: ArmSolution, hand: np.ndarray) -> ArmSolution:
         """Adds forearm twist and wrist bend (N, 3), degrees, to a reached arm."""
@@ -276,8 +298,16 @@ def limit_hand(hand: np.ndarray) -> np.ndarray:
 def _thumb_axes(joints: np.ndarray, directions: np.ndarray, palm: np.ndarray) -> np.ndarray:
     lateral = normalise(joints[4, 0] - joints[1, 0])
     bend = lateral + 0.35 * palm
-    return normalise(np.stack([np.cross(directions[0], lateral), np.cross(directions[0], palm),
-                               np.cross(directions[1], bend), np.cross(directions[2], bend)]))
+    return normalise(
+        np.stack(
+            [
+                np.cross(directions[0], lateral),
+                np.cross(directions[0], palm),
+                np.cross(directions[1], bend),
+                np.cross(directions[2], bend),
+            ]
+        )
+    )
 
 
 def _trunk_step(torso: np.ndarray) -> np.ndarray:

@@ -24,10 +24,10 @@ from signgen.synthetic.replay_view import SHOULDERS, View, continued, onto_signe
 from signgen.synthetic.rotations import rotate
 from signgen.synthetic.signer import Signer
 
-_HAND = {"L": (7, 9, slice(91, 112)), "R": (8, 10, slice(112, 133))}   # elbow, wrist, hand
+_HAND = {"L": (7, 9, slice(91, 112)), "R": (8, 10, slice(112, 133))}  # elbow, wrist, hand
 _ROUNDS = 3
-_EASE = (0.25, 1.0, 0.25)     # hands leave the body towards the camera, which the picture hardly shows
-_LEAN_LIMIT, _LEAN_SHARE, _STANCE = 10.0, 0.7, 1.5      # degrees; share of the shoulders' slope; frames of smoothing
+_EASE = (0.25, 1.0, 0.25)  # hands leave the body towards the camera, which the picture hardly shows
+_LEAN_LIMIT, _LEAN_SHARE, _STANCE = 10.0, 0.7, 1.5  # degrees; share of the shoulders' slope; frames of smoothing
 
 
 class _Track:
@@ -60,8 +60,9 @@ class Replay(Movement):
         InputError: no frame shows both shoulders, or there are fewer than 2 frames.
     """
 
-    def __init__(self, anatomy: Anatomy, signer: Signer, camera: Camera, keypoints: Keypoints,
-                 rng: np.random.Generator) -> None:
+    def __init__(
+        self, anatomy: Anatomy, signer: Signer, camera: Camera, keypoints: Keypoints, rng: np.random.Generator
+    ) -> None:
         self.anatomy, self.view = anatomy, View(camera, signer.head_top)
         self.points, self.seen = onto_signer(keypoints, signer, self.view)
         self.frames = len(self.points)
@@ -73,7 +74,7 @@ class Replay(Movement):
         chest = self.poser.chest(torso)
         head = head_angles(signer, chest, self.view, self.points, self.seen)
         girdle = {side: np.broadcast_to(np.eye(3), chest.rotation.shape) for side in SIDES}
-        for _ in range(_ROUNDS):   # the shoulders lift with the hands, so the body's place depends on them
+        for _ in range(_ROUNDS):  # the shoulders lift with the hands, so the body's place depends on them
             shift = self._shift(signer, chest, girdle)
             places = {side: self._reach(signer, side, chest, shift) for side in SIDES}
             girdle = {side: self.poser.reach_arm(side, chest, *places[side]).clavicle for side in SIDES}
@@ -99,7 +100,7 @@ class Replay(Movement):
         """Metres (T, 3) by which the body is moved so that the middle of its shoulder points is the driver's."""
         posed = []
         for side, name in (("L", "left_shoulder"), ("R", "right_shoulder")):
-            collar = self.poser.rest[side].shoulder      # from the chest bone to the collar bone's end
+            collar = self.poser.rest[side].shoulder  # from the chest bone to the collar bone's end
             root = signer.heads[signer.bone_labels.index(f"clavicle.{side}")]
             posed.append(chest.head + rotate(chest.rotation, collar + rotate(girdle[side], signer.joints[name] - root)))
         middle = self.view.turned(np.stack(posed, 1)).mean(1)

@@ -17,12 +17,12 @@ from signgen.synthetic.posture import Joint
 from signgen.synthetic.replay_view import View, continued
 from signgen.synthetic.rotations import normalise, rotate, transpose
 
-_SIGNS = np.array([(-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)])   # elbow, wrist: -1 towards the camera
-_STILL = 0.03                 # metres of depth a frame that cost as much as an unlikely pose
-_SMOOTHING = 1.2              # frames
-_USUAL_REACH = (0.12, 0.27)    # metres of a hand before the shoulders: of a low one, of a raised one
-_USUAL_ELBOW = (-0.03, 0.06)   # and of its elbow
-_LOW, _HIGH = -0.45, -0.15     # metres over the shoulders
+_SIGNS = np.array([(-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)])  # elbow, wrist: -1 towards the camera
+_STILL = 0.03  # metres of depth a frame that cost as much as an unlikely pose
+_SMOOTHING = 1.2  # frames
+_USUAL_REACH = (0.12, 0.27)  # metres of a hand before the shoulders: of a low one, of a raised one
+_USUAL_ELBOW = (-0.03, 0.06)  # and of its elbow
+_LOW, _HIGH = -0.45, -0.15  # metres over the shoulders
 _ROUNDS = 3
 
 
@@ -38,8 +38,9 @@ class ArmTargets:
     beside: np.ndarray
 
 
-def fit_arm(poser: Poser, side: str, chest: Joint, shift: np.ndarray, view: View,
-            targets: ArmTargets) -> tuple[np.ndarray, np.ndarray]:
+def fit_arm(
+    poser: Poser, side: str, chest: Joint, shift: np.ndarray, view: View, targets: ArmTargets
+) -> tuple[np.ndarray, np.ndarray]:
     """Wrist and elbow direction of one arm.
 
     Args:
@@ -104,8 +105,9 @@ def _bone(start: np.ndarray, pixels: np.ndarray, length: float, sign: np.ndarray
     return view.at_depth(pixels, depth)
 
 
-def _choose(start: np.ndarray, elbow: np.ndarray, wrist: np.ndarray, upper: float, lower: float,
-            view: View) -> tuple[np.ndarray, np.ndarray]:
+def _choose(
+    start: np.ndarray, elbow: np.ndarray, wrist: np.ndarray, upper: float, lower: float, view: View
+) -> tuple[np.ndarray, np.ndarray]:
     """The likeliest elbows and wrists (T, 3) in view axes."""
     count = len(start)
     elbows = np.stack([_bone(start, elbow, upper, np.full(count, s), view) for s in _SIGNS[:, 0]], 1)
@@ -115,9 +117,12 @@ def _choose(start: np.ndarray, elbow: np.ndarray, wrist: np.ndarray, upper: floa
     usual_reach = _USUAL_REACH[0] + (_USUAL_REACH[1] - _USUAL_REACH[0]) * raised
     behind_elbow = elbows[..., 1] - start[:, None, 1]
     before = start[:, None, 1] - wrists[..., 1]
-    cost = (((behind_elbow + usual_elbow) / 0.1) ** 2
-            + (np.maximum(0.08 - before, 0) / 0.05) ** 2 + ((before - usual_reach) / 0.2) ** 2
-            + (np.maximum(wrists[..., 1] - elbows[..., 1], 0) / 0.1) ** 2)
+    cost = (
+        ((behind_elbow + usual_elbow) / 0.1) ** 2
+        + (np.maximum(0.08 - before, 0) / 0.05) ** 2
+        + ((before - usual_reach) / 0.2) ** 2
+        + (np.maximum(wrists[..., 1] - elbows[..., 1], 0) / 0.1) ** 2
+    )
     depths = np.stack([elbows[..., 1], wrists[..., 1]], -1)
     change = np.abs(depths[1:, None, :, :] - depths[:-1, :, None, :]).sum(-1) / _STILL
     path = likeliest(cost, np.minimum(change, 8.0))

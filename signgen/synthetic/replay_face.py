@@ -14,8 +14,8 @@ from signgen.synthetic.signer import Signer
 FACE = slice(23, 91)
 # Points of the face that hardly move with its expression: jaw below the ears, nose, corners of the eyes.
 _STIFF = np.array([23, 24, 25, 37, 38, 39, *range(50, 59), 59, 62, 65, 68])
-_HEAD_LIMITS = (28.0, 45.0, 25.0)          # nod, turn, tilt in degrees
-_NOD_KEPT = 0.5                            # of a clip's mean nod: the rest is how a face is built
+_HEAD_LIMITS = (28.0, 45.0, 25.0)  # nod, turn, tilt in degrees
+_NOD_KEPT = 0.5  # of a clip's mean nod: the rest is how a face is built
 _OPEN, _WIDTH = ((84, 90), (85, 89), (86, 88)), (71, 77)
 _BROWS = ((42, 59), (43, 60), (47, 67), (48, 68), (44, 61), (46, 66))
 _LIDS = ((60, 64), (61, 63), (66, 70), (67, 69))
@@ -40,7 +40,7 @@ def head_angles(signer: Signer, chest: Joint, view: View, points: np.ndarray, se
     flat = flat - (weight[..., None] * flat).sum(1, keepdims=True)
     centred = rest[None] - (weight[..., None] * rest).sum(1, keepdims=True)
     left = np.einsum("tp,tpi,tpj->tij", weight, centred, centred) + 1e-9 * np.eye(3)
-    rows = np.einsum("tp,tpi,tpj->tij", weight, flat, centred) @ np.linalg.inv(left)   # (T, 2, 3): columns, up
+    rows = np.einsum("tp,tpi,tpj->tij", weight, flat, centred) @ np.linalg.inv(left)  # (T, 2, 3): columns, up
     frames = np.stack([_frame(*row) for row in rows])
     frames = np.einsum("ij,tjk->tik", view.back(np.eye(3)).T, frames)
     vector = to_vector(transpose(chest.rotation) @ frames)
@@ -85,15 +85,24 @@ class ReplayedFace:
         if not known.any():
             return
         measured = _measures(points * (1.0 / view.camera.squeeze, 1.0))
-        usual = np.array([*np.quantile(measured[known, 0], [0.1]), *np.median(measured[known, 1:3], 0),
-                          *np.quantile(measured[known, 3], [0.75])])
+        usual = np.array(
+            [
+                *np.quantile(measured[known, 0], [0.1]),
+                *np.median(measured[known, 1:3], 0),
+                *np.quantile(measured[known, 3], [0.75]),
+            ]
+        )
         change = smooth(continued(measured - usual, known), _SMOOTHING)
         gain = lambda face: _measures(_rest_points(signer, face)[:, [0, 2]] * (1.0, -1.0))  # noqa: E731
         rest = gain({})
         paired = lambda name, size=1.0: {f"{name}{side}": size for side in ("Left", "Right")}  # noqa: E731
         raised = {"browInnerUp": 0.8, **paired("browOuterUp", 0.7)}
-        for column, faces in ((0, ({"jawOpen": 1.0},)), (1, (paired("mouthStretch"), {"mouthPucker": 1.0})),
-                              (2, (raised, paired("browDown"))), (3, (paired("eyeBlink"),))):
+        for column, faces in (
+            (0, ({"jawOpen": 1.0},)),
+            (1, (paired("mouthStretch"), {"mouthPucker": 1.0})),
+            (2, (raised, paired("browDown"))),
+            (3, (paired("eyeBlink"),)),
+        ):
             for face in faces:
                 moved = (gain(face) - rest)[column]
                 amount = np.clip(change[:, column] / moved if abs(moved) > 1e-4 else 0.0 * change[:, column], 0.0, 1.0)

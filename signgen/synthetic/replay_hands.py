@@ -18,20 +18,20 @@ from signgen.synthetic.posing import Poser, limit_hand
 from signgen.synthetic.replay_arms import likeliest
 from signgen.synthetic.replay_view import View, continued
 
-_TURNS, _BENDS = (-100.0, -50.0, 0.0, 50.0, 100.0), (-25.0, 25.0)   # degrees: first guesses of twist and flexion
-_LOOSE, _SHAPE_WEIGHT = 6.0, 0.45        # degrees added to the table's spread; weight of the prior against 1 pixel
+_TURNS, _BENDS = (-100.0, -50.0, 0.0, 50.0, 100.0), (-25.0, 25.0)  # degrees: first guesses of twist and flexion
+_LOOSE, _SHAPE_WEIGHT = 6.0, 0.45  # degrees added to the table's spread; weight of the prior against 1 pixel
 _BEND_SPREAD, _BEND_WEIGHT = (90.0, 35.0, 18.0), 0.5
-_ROBUST = 2.5                            # pixels from where on an error counts linearly
+_ROBUST = 2.5  # pixels from where on an error counts linearly
 _ROUNDS, _REFINED, _PASSES = 9, 4, 2
-_DRAWN_TO = 0.06                         # weight a degree of the neighbours in time
+_DRAWN_TO = 0.06  # weight a degree of the neighbours in time
 _FREEDOM = 1.35
-_STEP = 0.5                              # degrees, of the numeric derivative
+_STEP = 0.5  # degrees, of the numeric derivative
 _LEAST_POINTS = 8
 _SIZES = (0.75, 1.35)
-_SPANS = ((0, 5), (0, 9), (0, 13), (0, 17), (5, 17), (0, 9, 10, 11, 12), (0, 5, 6, 7, 8))   # chains of hand points
+_SPANS = ((0, 5), (0, 9), (0, 13), (0, 17), (5, 17), (0, 9, 10, 11, 12), (0, 5, 6, 7, 8))  # chains of hand points
 # Columns of the finger angles that may be changed together since they move different fingers.
 _GROUPS = [[0, 3, 6, 9, 16], [1, 4, 7, 10, 17], [2, 5, 8, 11, 18], [12, 13, 14, 15, 19]]
-_FINGER_OF = np.array([1] * 3 + [2] * 3 + [3] * 3 + [4] * 3 + [1, 2, 3, 4] + [0] * 4)   # row of `hand_points`
+_FINGER_OF = np.array([1] * 3 + [2] * 3 + [3] * 3 + [4] * 3 + [1, 2, 3, 4] + [0] * 4)  # row of `hand_points`
 
 
 @lru_cache(maxsize=1)
@@ -47,7 +47,7 @@ class _Hand:
 
     def __init__(self, poser: Poser, side: str, view: View) -> None:
         self.poser, self.side = poser, side
-        axes = view.turned(np.eye(3)).T                     # columns: world axes in the view
+        axes = view.turned(np.eye(3)).T  # columns: world axes in the view
         self.to_pixels = np.stack([axes[0], -axes[2]]) * view.scale[:, None]
 
     def _turned(self, hand: np.ndarray, lower: np.ndarray, near: np.ndarray) -> np.ndarray:
@@ -79,8 +79,16 @@ class _Hand:
         return base.reshape(len(q), 40), out.reshape(len(q), 40, 23)
 
 
-def _solve(hand: _Hand, q: np.ndarray, lower: np.ndarray, near: np.ndarray, seen: np.ndarray, weight: np.ndarray,
-           rounds: int, drawn: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def _solve(
+    hand: _Hand,
+    q: np.ndarray,
+    lower: np.ndarray,
+    near: np.ndarray,
+    seen: np.ndarray,
+    weight: np.ndarray,
+    rounds: int,
+    drawn: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Damped Gauss-Newton steps of N fits; returns channels (N, 23) and costs (N,)."""
     mean, precision = _prior()
     prior, centre = np.zeros((23, 23)), np.concatenate([np.zeros(3), mean])
@@ -119,8 +127,9 @@ def _limited(q: np.ndarray) -> np.ndarray:
     return np.concatenate([_FREEDOM * limit_hand(q[:, :3] / _FREEDOM), clamp_angles(q[:, 3:])], -1)
 
 
-def fit_hand(poser: Poser, side: str, lower: np.ndarray, near: np.ndarray, view: View, points: np.ndarray,
-             seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fit_hand(
+    poser: Poser, side: str, lower: np.ndarray, near: np.ndarray, view: View, points: np.ndarray, seen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Wrist angles and finger angles of one hand over a clip.
 
     Args:
@@ -145,8 +154,9 @@ def fit_hand(poser: Poser, side: str, lower: np.ndarray, near: np.ndarray, view:
     spread = lambda a: np.repeat(a, k, 0)  # noqa: E731 - one row per frame and first guess
     rows = np.repeat(known, k)
     q, cost = np.tile(starts, (count, 1)), np.zeros(count * k)
-    q[rows], cost[rows] = _solve(hand, q[rows], spread(lower)[rows], spread(near)[rows], spread(target)[rows],
-                                 spread(weight)[rows], _ROUNDS)
+    q[rows], cost[rows] = _solve(
+        hand, q[rows], spread(lower)[rows], spread(near)[rows], spread(target)[rows], spread(weight)[rows], _ROUNDS
+    )
     q, cost = q.reshape(count, k, 23), cost.reshape(count, k)
     jump = np.abs(q[1:, None] - q[:-1, :, None]) * np.array([2.0, 2.0, 2.0] + [1.0] * 20)
     change = np.where((known[1:] & known[:-1])[:, None, None], np.minimum(jump.mean(-1) * 2.0, 60.0), 0.0)
@@ -154,15 +164,17 @@ def fit_hand(poser: Poser, side: str, lower: np.ndarray, near: np.ndarray, view:
     path = continued(path, known)
     for _ in range(_PASSES):
         drawn = smooth(path, 1.0)
-        path[known], _ = _solve(hand, drawn[known], lower[known], near[known], target[known], weight[known], _REFINED,
-                                drawn[known])
+        path[known], _ = _solve(
+            hand, drawn[known], lower[known], near[known], target[known], weight[known], _REFINED, drawn[known]
+        )
         path = continued(path, known)
     path = _limited(smooth(path, 0.6))
     return path[:, :3], path[:, 3:]
 
 
-def scaled_hand(poser: Poser, side: str, near: np.ndarray, view: View, points: np.ndarray,
-                seen: np.ndarray) -> np.ndarray:
+def scaled_hand(
+    poser: Poser, side: str, near: np.ndarray, view: View, points: np.ndarray, seen: np.ndarray
+) -> np.ndarray:
     """The driver's hand (T, 21, 2) at the size of the signer's, about the wrist."""
     return points[:, :1] + _size_factor(poser, side, near, view, points, seen & seen[:, :1]) * (points - points[:, :1])
 

@@ -13,10 +13,10 @@ from signgen.synthetic.landmarks import keypoints_3d
 from signgen.synthetic.score import FPS
 from signgen.synthetic.signer import Signer
 
-LEAST = 0.2                   # confidence below which a point counts as missing
-SHOULDERS, EYE_CORNERS, EYES = (5, 6), (59, 68), (1, 2)   # EYE_CORNERS: outer corners among the 68 face points
+LEAST = 0.2  # confidence below which a point counts as missing
+SHOULDERS, EYE_CORNERS, EYES = (5, 6), (59, 68), (1, 2)  # EYE_CORNERS: outer corners among the 68 face points
 _SQUEEZE_BOUNDS = (0.85, 1.5)  # vertical over horizontal scale: 1.23 leads from square pixels to the studio's
-_CUT = 8.0                     # Hz, above which estimators' noise outweighs hands
+_CUT = 8.0  # Hz, above which estimators' noise outweighs hands
 
 
 @dataclass(frozen=True)

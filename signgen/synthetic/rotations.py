@@ -1,4 +1,5 @@
 """Rotations of many frames at once, in numpy: every function takes leading batch axes (...,)."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -60,12 +61,15 @@ def quaternion(rotation: np.ndarray) -> np.ndarray:
     xx, yy, zz = r[..., 0, 0], r[..., 1, 1], r[..., 2, 2]
     wx, wy, wz = r[..., 2, 1] - r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0], r[..., 1, 0] - r[..., 0, 1]
     xy, xz, yz = r[..., 0, 1] + r[..., 1, 0], r[..., 0, 2] + r[..., 2, 0], r[..., 1, 2] + r[..., 2, 1]
-    rows = np.stack([
-        np.stack([1 + xx + yy + zz, wx, wy, wz], -1),
-        np.stack([wx, 1 + xx - yy - zz, xy, xz], -1),
-        np.stack([wy, xy, 1 - xx + yy - zz, yz], -1),
-        np.stack([wz, xz, yz, 1 - xx - yy + zz], -1),
-    ], -2)
+    rows = np.stack(
+        [
+            np.stack([1 + xx + yy + zz, wx, wy, wz], -1),
+            np.stack([wx, 1 + xx - yy - zz, xy, xz], -1),
+            np.stack([wy, xy, 1 - xx + yy - zz, yz], -1),
+            np.stack([wz, xz, yz, 1 - xx - yy + zz], -1),
+        ],
+        -2,
+    )
     best = np.argmax(np.linalg.norm(rows, axis=-1), -1)
     q = np.take_along_axis(rows, best[..., None, None], -2)[..., 0, :]
     q = q / np.linalg.norm(q, axis=-1, keepdims=True)

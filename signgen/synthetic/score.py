@@ -2,6 +2,7 @@
 
 Times are frames at 25 a second, counted from the clip's first frame; a score reaches a little beyond both ends.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -22,12 +23,19 @@ _SHARES = {"train": range(80), "dev": range(80, 90), "test": range(90, 100)}
 _FRAMES_PER_SIGN = (11.0, 21.0)
 _TRIES, _PACE_SPREAD = 24, 0.2
 MIN_SIGNS, MAX_SIGNS = 3, 9
-_SHORT, _FEWEST = 36, 2          # clips of fewer frames than this have room for two signs only
-_LONG_HOLDS, _SHORTENED = 0.15, 0.7   # shares of signs that end with a long hold, that lose a repeated stroke
+_SHORT, _FEWEST = 36, 2  # clips of fewer frames than this have room for two signs only
+_LONG_HOLDS, _SHORTENED = 0.15, 0.7  # shares of signs that end with a long hold, that lose a repeated stroke
 # Roughly where places are, (out, front, up) in arm lengths, to give long ways enough time.
-_ABOUT = {"space": (0.0, 0.6, 0.0), "chest": (0.0, 0.35, -0.15), "shoulder": (0.2, 0.3, 0.0),
-          "far_shoulder": (-0.2, 0.3, 0.0), "belly": (0.0, 0.4, -0.5), "thigh": (0.42, 0.17, -0.8),
-          "clasp": (0.0, 0.4, -0.7), **dict.fromkeys(HAND_PLACES, (0.05, 0.55, -0.25))}
+_ABOUT = {
+    "space": (0.0, 0.6, 0.0),
+    "chest": (0.0, 0.35, -0.15),
+    "shoulder": (0.2, 0.3, 0.0),
+    "far_shoulder": (-0.2, 0.3, 0.0),
+    "belly": (0.0, 0.4, -0.5),
+    "thigh": (0.42, 0.17, -0.8),
+    "clasp": (0.0, 0.4, -0.7),
+    **dict.fromkeys(HAND_PLACES, (0.05, 0.55, -0.25)),
+}
 _FACE = (0.15, 0.3, 0.3)
 _SPACE_MIDDLE = (0.18, 0.0, -0.22)
 _FRAMES_PER_ARM = 10.5
@@ -181,8 +189,9 @@ class _Habit:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> _Habit:
-        return cls(float(np.exp(rng.normal(-0.14, 0.12))), float(rng.uniform(0.8, 1.25)),
-                   rng.normal(0, (0.02, 0.03, 0.05)))
+        return cls(
+            float(np.exp(rng.normal(-0.14, 0.12))), float(rng.uniform(0.8, 1.25)), rng.normal(0, (0.02, 0.03, 0.05))
+        )
 
 
 def _vary(rng: np.random.Generator, base: Sign, habit: _Habit) -> Sign:
@@ -200,8 +209,10 @@ def _vary(rng: np.random.Generator, base: Sign, habit: _Habit) -> Sign:
         return replace(key, fingers=tuple(fingers), palm=tuple(palm))
 
     strokes = base.beats[:-2] if rng.random() < _SHORTENED and _repeats(base) else base.beats
-    beats = tuple(replace(beat, hand=moved(beat.hand), other=beat.other and moved(beat.other),
-                          frames=beat.frames * pace) for beat in strokes)
+    beats = tuple(
+        replace(beat, hand=moved(beat.hand), other=beat.other and moved(beat.other), frames=beat.frames * pace)
+        for beat in strokes
+    )
     return replace(base, beats=beats)
 
 
@@ -214,5 +225,9 @@ def _fit(cues: list[Cue], marks: list[Mark], first: float, stop: float, frames: 
     """Stretches time so that `first`..`stop` becomes 0..frames."""
     scale = frames / (stop - first)
     new = lambda t: (t - first) * scale  # noqa: E731
-    return Score(tuple(replace(cue, time=new(cue.time)) for cue in cues),
-                 tuple(replace(mark, start=new(mark.start), end=new(mark.end)) for mark in marks), frames, dominant)
+    return Score(
+        tuple(replace(cue, time=new(cue.time)) for cue in cues),
+        tuple(replace(mark, start=new(mark.start), end=new(mark.end)) for mark in marks),
+        frames,
+        dominant,
+    )

@@ -35,7 +35,7 @@ ORIENTATIONS: dict[str, tuple[Triple, Triple]] = {
 }
 
 
-_WIDEST, _ACROSS, _LOWEST, _FARTHEST = 0.5, -0.32, -0.6, 0.2   # how far hands go in space: the frame is narrow
+_WIDEST, _ACROSS, _LOWEST, _FARTHEST = 0.5, -0.32, -0.6, 0.2  # how far hands go in space: the frame is narrow
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class HandKey:
         out, front, up = (a + b for a, b in zip(self.offset, offset, strict=True))
         if self.place == "space":
             out, up = min(max(out, _ACROSS), _WIDEST), max(up, _LOWEST)
-            front = min(front, _FARTHEST + 0.6 * min(out, 0.0))   # a hand across the body reaches less far
+            front = min(front, _FARTHEST + 0.6 * min(out, 0.0))  # a hand across the body reaches less far
         return replace(self, offset=(out, front, up))
 
     def turned(self, orientation: str) -> HandKey:

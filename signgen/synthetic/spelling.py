@@ -10,11 +10,27 @@ import numpy as np
 
 from signgen.synthetic.signs import ORIENTATIONS, Beat, HandKey, Triple
 
-SPELLED = ("ULM", "HARZ", "SYLT", "BONN", "KIEL", "WESER", "QUITO", "XANTEN", "DOVER", "FJORD", "MAINZ", "GERA",
-           "PADUA", "ELBE", "VEGA", "TEMPO")
+SPELLED = (
+    "ULM",
+    "HARZ",
+    "SYLT",
+    "BONN",
+    "KIEL",
+    "WESER",
+    "QUITO",
+    "XANTEN",
+    "DOVER",
+    "FJORD",
+    "MAINZ",
+    "GERA",
+    "PADUA",
+    "ELBE",
+    "VEGA",
+    "TEMPO",
+)
 _SHAPES = {"J": "I", "S": "fist", "Z": "index"}
 _TURNS = {"G": "front_side", "H": "front_side", "P": "rise_down", "Q": "front_down"}
-_DRAWN: dict[str, Triple] = {"J": (-0.05, 0.0, -0.06), "Z": (-0.08, 0.02, -0.06)}   # letters that a movement ends
+_DRAWN: dict[str, Triple] = {"J": (-0.05, 0.0, -0.06), "Z": (-0.08, 0.02, -0.06)}  # letters that a movement ends
 _FRAMES, _HELD_FLOW, _STEP = 4.4, 0.62, 0.016
 
 
