@@ -38,12 +38,12 @@ import numpy as np
 from ablation_table import MEASURES, Row, document
 from drawn_clips import CACHE, KINDS, generate, held_out_clips, pieces
 
-from signgen.data.phoenix import Clip
+from signgen.dataset.phoenix import Clip
 from signgen.errors import InputError, SignGenError
 from signgen.keypoints import read_keypoints
-from signgen.metrics import SSIM, TOF, HandSSIM, MotionRatio, WristDistance
-from signgen.models.wrist_finder import load_wrist_finder
-from signgen.pipeline import SignGenPipeline
+from signgen.model import SignGenPipeline
+from signgen.model.networks.wrist_finder import load_wrist_finder
+from signgen.scoring.metrics import SSIM, TOF, HandSSIM, MotionRatio, WristDistance
 from signgen.video import read_frames
 
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from signgen.evaluation.comparison import compare
-from signgen.evaluation.intervals import quotients
-from signgen.evaluation.scores import METRICS, Difference
+from signgen.scoring.comparison import compare, quotients
+from signgen.scoring.scores import METRICS, Difference
 
 MEASURES = ("ssim_wang", "hand_ssim", "wrist_px", "tof", "motion_ratio")
 

@@ -83,7 +83,7 @@ def digests(out: Path) -> dict[str, str]:
 
 def records(out: Path) -> dict[str, dict[str, object]]:
     """Manifest records without what may differ."""
-    from signgen.augment.manifest import read_records
+    from signgen.augmentation.store import read_records
 
     return {name: {k: v for k, v in record.items() if k != "seconds"} for name, record in read_records(out).items()}
 

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import torch
 
-from signgen.augment.clip import Maker, read_clip
-from signgen.augment.jobs import plan_jobs
-from signgen.augment.manifest import open_part
-from signgen.augment.opening import open_recipe
-from signgen.augment.settings import Settings
-from signgen.augment.variation import Variation
-from signgen.data.phoenix import PhoenixIndex
+from signgen.augmentation.clip import Maker, read_clip
+from signgen.augmentation.jobs import plan_jobs
+from signgen.augmentation.opening import open_recipe
+from signgen.augmentation.settings import Settings
+from signgen.augmentation.store import open_part
+from signgen.augmentation.variation import Variation
+from signgen.dataset.phoenix import PhoenixIndex
 from signgen.rendering import render
 from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
 

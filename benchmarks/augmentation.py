@@ -4,11 +4,11 @@
 
 Draws a small language of --glosses signs: --clips training clips by --speakers signers, and --test-clips of other
 sentences by the twelve held-out signers. `signgen augment` signs each training clip again --copies times, by built-in
-signers, with everything varied. Then the CTC recogniser (signgen.recognition) is trained from scratch on --shares per
-cent of the true clips, alone and with their copies, once a seed: equally many steps, the same clips of a seed in both,
-and in both the recogniser's own random changes of pace, place, mirror and light. It learns as on recorded data, without
-knowing when a sign begins. The test signers are in neither the clips to learn from, nor the copies, nor what the
-renderer was trained on.
+signers, with everything varied. Then the CTC recogniser (signgen.scoring.recogniser) is trained from scratch on
+--shares per cent of the true clips, alone and with their copies, once a seed: equally many steps, the same clips of a
+seed in both, and in both the recogniser's own random changes of pace, place, mirror and light. It learns as on
+recorded data, without knowing when a sign begins. The test signers are in neither the clips to learn from, nor the
+copies, nor what the renderer was trained on.
 
 Prints a Markdown table. What is finished is kept in --work, trainings to the last half minute: the same command goes on
 with a run that was stopped at any moment.
@@ -27,16 +27,16 @@ from augmentation_data import SmallLanguage, make_clips
 from augmentation_runs import Run, score_all
 from augmentation_table import as_data, markdown, picture, row_of
 
-from signgen.augment.settings import Settings
-from signgen.augment.signers import pick_signers as built_in
-from signgen.augment.variation import Variation
+from signgen.augmentation.opening import pick_signers as built_in
+from signgen.augmentation.settings import Settings
+from signgen.augmentation.variation import Variation
 from signgen.commands.common import is_whole, progress
-from signgen.data.files import write_text
+from signgen.dataset.files import write_text
 from signgen.errors import InputError, SignGenError
-from signgen.recognition.network import NetworkSize
-from signgen.recognition.training import Schedule
+from signgen.scoring.recogniser.network import NetworkSize
+from signgen.scoring.recogniser.training import Schedule
 from signgen.synthetic.dataset import pick_signers
-from signgen.synthetic.lexicon import glosses as lexicon
+from signgen.synthetic.motion.lexicon import glosses as lexicon
 
 HELPS = {"signs": 0.0}  # of `Schedule`: when a sign is made is known of drawn clips alone, so it must not help here
 

@@ -21,15 +21,15 @@ from typing import Any
 
 import numpy as np
 
-from signgen.augment.run import Task, augment
-from signgen.augment.settings import Settings
-from signgen.augment.signers import load_signers
-from signgen.data.phoenix import PhoenixIndex
-from signgen.recognition.frames import small_frames
-from signgen.recognition.network import NetworkSize
-from signgen.recognition.samples import Sample, Samples, cache_dataset
+from signgen.augmentation.opening import load_signers
+from signgen.augmentation.run import Task, augment
+from signgen.augmentation.settings import Settings
+from signgen.dataset.phoenix import PhoenixIndex
+from signgen.scoring.recogniser.network import NetworkSize
+from signgen.scoring.recogniser.recogniser import small_frames
+from signgen.scoring.recogniser.samples import Sample, Samples, cache_dataset
 from signgen.synthetic.dataset import VERSION, Plan, write_dataset
-from signgen.synthetic.score import FPS, Score, compose
+from signgen.synthetic.motion.score import FPS, Score, compose
 from signgen.video import read_frames
 
 Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]

@@ -17,11 +17,11 @@ import torch
 from augmentation_data import Clips
 from torch import nn
 
-from signgen.data.files import write_text
-from signgen.recognition import Recogniser, word_errors
-from signgen.recognition.frames import RATE
-from signgen.recognition.network import NetworkSize
-from signgen.recognition.training import Schedule, Training
+from signgen.dataset.files import write_text
+from signgen.scoring.recogniser import Recogniser, word_errors
+from signgen.scoring.recogniser.network import NetworkSize
+from signgen.scoring.recogniser.recogniser import RATE
+from signgen.scoring.recogniser.training import Schedule, Training
 
 _clips: Clips | None = None  # of a worker process
 

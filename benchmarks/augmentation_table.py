@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.evaluation.intervals import DRAWS, percentile_interval
+from signgen.scoring.comparison import DRAWS, percentile_interval
 
 ARMS = ("true clips alone", "with copies")
 _COLOURS = ("#5f6b7a", "#c2410c")

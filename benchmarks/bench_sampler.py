@@ -40,7 +40,7 @@ from sampler_table import document, machine, peak_of
 from sampler_ways import PARTS, WAYS, Cost, Sampler, Watch, Way
 
 from signgen.errors import InputError, SignGenError
-from signgen.pipeline import choose_device, choose_dtype
+from signgen.model import choose_device, choose_dtype
 
 SOURCE_NOISE = 40
 

@@ -18,17 +18,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from signgen.data.phoenix import Clip, PhoenixIndex
+from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints
-from signgen.models.canvas import from_canvas, to_canvas
-from signgen.models.cross_view import CrossViewTransformer
-from signgen.pipeline import SignGenPipeline
+from signgen.model import SignGenPipeline
+from signgen.model.networks.canvas import from_canvas, to_canvas
+from signgen.model.networks.cross_view import CrossViewTransformer
 from signgen.rendering import render
-from signgen.rendering.clip import draw_canvas
-from signgen.sources import Source
+from signgen.rendering.sample_windows import draw_canvas
+from signgen.rendering.source import Source
+from signgen.synthetic.body.signer import HELD_OUT, signer_names
 from signgen.synthetic.dataset import VERSION, Plan, write_dataset
-from signgen.synthetic.signers import HELD_OUT, signer_names
 from signgen.video import read_frames
 
 CACHE = Path("~/.cache/signgen/held_out")

@@ -27,10 +27,10 @@ import numpy as np
 
 from signgen.errors import InputError, SignGenError
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND
-from signgen.metrics.hand_detectors.mediapipe_hands import INSTALL
-from signgen.metrics.hand_detectors.packages import import_or_say
+from signgen.scoring.metrics.hand_detectors.interface import import_or_say
+from signgen.scoring.metrics.hand_detectors.mediapipe_hands import INSTALL
+from signgen.synthetic.body.signer import HELD_OUT, signer_names
 from signgen.synthetic.dataset import Plan, draw_clip
-from signgen.synthetic.signers import HELD_OUT, signer_names
 
 GOAL = 0.9
 SIZE, SQUARE = (210, 260), 520

@@ -23,12 +23,12 @@ from drawn_clips import CACHE, KINDS, generate, held_out_clips, spread
 from PIL import Image, ImageDraw
 
 from signgen.errors import SignGenError
-from signgen.extract import EstimatorSettings
-from signgen.extract.estimator import Estimator, whole_frame
-from signgen.extract.loading import load_estimator
+from signgen.extraction import EstimatorSettings
+from signgen.extraction.estimator import Estimator, whole_frame
+from signgen.extraction.loading import load_estimator
 from signgen.keypoints import Keypoints, read_keypoints
 from signgen.keypoints.skeleton import CONFIDENT, LEFT_HAND, LIMB_COLORS, LIMBS, RIGHT_HAND
-from signgen.pipeline import SignGenPipeline
+from signgen.model import SignGenPipeline
 from signgen.video import read_frames
 
 HANDS = ((LEFT_HAND, RIGHT_HAND), (RIGHT_HAND, LEFT_HAND))  # a hand, and the one that it may be taken for

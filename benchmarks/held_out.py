@@ -37,13 +37,13 @@ from drawn_clips import (
 from held_out_scores import APART, CEILING, COPY, MODEL, Scores, gap_closed, table, tof_ratio
 from held_out_sheet import Picture, make_picture, write_sheet
 
-from signgen.data.phoenix import Clip
+from signgen.dataset.phoenix import Clip
 from signgen.errors import SignGenError
-from signgen.export.choice import choose_engine
 from signgen.keypoints import Keypoints, read_keypoints
-from signgen.models.wrist_finder import load_wrist_finder
-from signgen.models.wrist_finder import report as wrist_finder_report
-from signgen.pipeline import SignGenPipeline
+from signgen.model import SignGenPipeline
+from signgen.model.networks.wrist_finder import load_wrist_finder
+from signgen.model.networks.wrist_finder import report as wrist_finder_report
+from signgen.model.openvino.choice import choose_engine
 from signgen.video import read_frames
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from signgen.keypoints import Keypoints
-from signgen.metrics import PSNR, SSIM, TOF, HandSSIM, MotionRatio, StillFlicker, WristDistance
+from signgen.scoring.metrics import PSNR, SSIM, TOF, HandSSIM, MotionRatio, StillFlicker, WristDistance
 
 COPY, CEILING, MODEL = "copy of the source", "autoencoder", "model"
 APART = "frames apart"  # the model without cross-view attention, each frame with noise of its own

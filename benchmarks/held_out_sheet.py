@@ -10,8 +10,8 @@ from held_out_scores import CEILING, MODEL
 
 from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import CONFIDENT
-from signgen.metrics.hands import CROP, KNUCKLES, hand_crop
 from signgen.pose_image import draw_pose
+from signgen.scoring.metrics.hands import CROP, KNUCKLES, hand_crop
 
 
 @dataclass

@@ -24,12 +24,12 @@ from drawn_clips import CACHE, KINDS, generate, held_out_clips, pieces, reconstr
 from legibility_scores import CEILING, MODEL, TRUE, Judges, Tally, kept, read_hands, worst_shapes
 from legibility_sheet import HandSheet
 
-from signgen.data.phoenix import Clip
+from signgen.dataset.phoenix import Clip
 from signgen.errors import InputError, SignGenError
 from signgen.keypoints import Keypoints, read_keypoints
-from signgen.metrics.hand_detectors import NAMES, load_hand_detector
-from signgen.metrics.handshapes import load_handshape_classifier, read_shape_labels
-from signgen.pipeline import SignGenPipeline
+from signgen.model import SignGenPipeline
+from signgen.scoring.metrics.hand_detectors import NAMES, load_hand_detector
+from signgen.scoring.metrics.handshapes import load_handshape_classifier, read_shape_labels
 from signgen.video import read_frames
 
 GOALS = {"within_3_px": 0.8, "kept": 0.9}

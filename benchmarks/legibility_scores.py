@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from signgen.evaluation.intervals import percentile_interval, quotients, resample
 from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import CONFIDENT
-from signgen.metrics.hand_detectors import HandDetector, found, hand_boxes
-from signgen.metrics.hand_detectors.boxes import HANDS
-from signgen.metrics.handshapes import HandshapeClassifier
+from signgen.scoring.comparison import percentile_interval, quotients, resample
+from signgen.scoring.metrics.hand_detectors import HandDetector, found, hand_boxes
+from signgen.scoring.metrics.hand_detectors.interface import HANDS
+from signgen.scoring.metrics.handshapes import HandshapeClassifier
 
 NEAR = 3.0  # pixels, mean over the joints of a hand
 TRUE, CEILING, MODEL = "true frames", "autoencoder", "model"

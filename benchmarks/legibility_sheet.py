@@ -9,7 +9,7 @@ import numpy as np
 from legibility_scores import NEAR, Reading
 
 from signgen.keypoints import Keypoints
-from signgen.metrics.hands import CROP, KNUCKLES, hand_crop
+from signgen.scoring.metrics.hands import CROP, KNUCKLES, hand_crop
 
 EVERY = 13  # labelled hands from one that is shown to the next: no two of a hold
 COLUMNS, SCALE, LINE = 14, 2, 12  # hands in a row, enlargement, pixels of a line of words

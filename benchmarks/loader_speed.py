@@ -24,14 +24,12 @@ import torch
 from PIL import Image
 
 from signgen.commands.common import Size
-from signgen.data.batches import BatchMaker
-from signgen.data.cache import FrameCache
-from signgen.data.disturbance import Disturbance
-from signgen.data.prefetch import Prefetch
-from signgen.data.prepared import FRAMES, open_prepared
-from signgen.data.preparing import Plan
-from signgen.training.encoding import Encoders
-from signgen.training.preparing import Work, prepare
+from signgen.dataset.batches import BatchMaker, Prefetch
+from signgen.dataset.cache import FrameCache
+from signgen.dataset.disturbance import Disturbance
+from signgen.dataset.prepared import FRAMES, open_prepared
+from signgen.dataset.preparing import Plan
+from signgen.training.preparing import Encoders, Work, prepare
 
 CLIPS, FRAMES_A_CLIP = 8, 48
 
@@ -39,7 +37,7 @@ CLIPS, FRAMES_A_CLIP = 8, 48
 def make_data(folder: Path) -> Path:
     """A prepared data set of a built-in signer, moved about under film grain: its PNG files are of real size."""
     from signgen.keypoints import read_keypoints
-    from signgen.sources import load_source
+    from signgen.rendering.source import load_source
 
     package = Path(__file__).resolve().parent.parent / "signgen"
     motion = read_keypoints(package / "assets" / "examples" / "weather.pose").keypoints.resized(210, 260)

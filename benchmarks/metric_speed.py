@@ -34,11 +34,11 @@ def made_up_clip(frames: int, width: int, height: int, seed: int = 0) -> Clip:
 
 def weightless() -> dict[str, Work]:
     """Everything that needs neither a detector nor weights."""
-    from signgen import metrics
-    from signgen.metrics.flow import tof
-    from signgen.metrics.hands import hand_ssim
-    from signgen.metrics.image import WANG, WIN51, mae, psnr, ssim
-    from signgen.metrics.steps import measure_steps
+    from signgen.scoring import metrics
+    from signgen.scoring.metrics.flow import tof
+    from signgen.scoring.metrics.hands import hand_ssim
+    from signgen.scoring.metrics.image import WANG, WIN51, mae, psnr, ssim
+    from signgen.scoring.metrics.temporal import measure_steps
 
     background = metrics.BackgroundDeviation()
     return {
@@ -57,10 +57,8 @@ def networks() -> dict[str, Work]:
     """LPIPS and FID's features, whose cost does not depend on the weights: here they are random."""
     import torch
 
-    from signgen.metrics.alexnet import LPIPSNetwork
-    from signgen.metrics.fid import InceptionOfFrames
-    from signgen.metrics.inception import InceptionFeatures
-    from signgen.metrics.lpips import lpips
+    from signgen.scoring.metrics.fid import InceptionFeatures, InceptionOfFrames
+    from signgen.scoring.metrics.lpips import LPIPSNetwork, lpips
 
     alexnet, inception = LPIPSNetwork().eval(), InceptionOfFrames(InceptionFeatures()).eval()
 

@@ -27,7 +27,7 @@ from phoenix14t_systems import SOURCES, Models, SourceFrames, System, clips_sha2
 from phoenix14t_table import document
 from synth_phoenix import frozen_test
 
-from signgen.data.phoenix import Clip, PhoenixIndex
+from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import InputError, SignGenError
 from signgen.video import frame_files
 

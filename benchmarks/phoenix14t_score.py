@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import signgen
-from signgen.data.phoenix import Clip
+from signgen.dataset.phoenix import Clip
 from signgen.errors import InputError
-from signgen.evaluation.measures import MeasureOptions
-from signgen.evaluation.pairing import Rules
-from signgen.evaluation.run import Request, evaluate
+from signgen.scoring.measures import MeasureOptions
+from signgen.scoring.pairing import Rules
+from signgen.scoring.run import Request, evaluate
 
 
 def evaluate_system(

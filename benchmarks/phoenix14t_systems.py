@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from drawn_clips import CHUNK, pieces, reconstruct, without_cross_view
 
-from signgen.data.phoenix import Clip
+from signgen.dataset.phoenix import Clip
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints, read_keypoints
-from signgen.pipeline import SignGenPipeline
+from signgen.model import SignGenPipeline
 from signgen.rendering import render
-from signgen.sources import Source
+from signgen.rendering.source import Source
 from signgen.video import VideoWriter, read_frames, read_image
 
 SOURCES = ("first", "middle", "least-similar")

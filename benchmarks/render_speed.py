@@ -78,9 +78,9 @@ def write_clip(folder: Path, times: int) -> Path:
 
 def child(begun: float, clip: Path, way: str, arguments: argparse.Namespace) -> None:
     """Renders once as the command does and prints what it took as JSON."""
-    from signgen import lean
+    from signgen import quick_start
 
-    lean.allow()
+    quick_start.allow()
     from signgen.rendering.run import load_model, render
     from signgen.rendering.settings import RenderSettings
     from signgen.video import VideoWriter

@@ -32,14 +32,14 @@ import numpy as np
 import torch
 from drawn_clips import CACHE, CHUNK, KINDS, held_out_clips
 
-from signgen.data.phoenix import Clip
+from signgen.dataset.phoenix import Clip
 from signgen.errors import InputError, SignGenError
-from signgen.evaluation.intervals import bootstrap_intervals, quotients
 from signgen.keypoints import read_keypoints
-from signgen.metrics.retrieval import MEASURES, chance, ranks, sums
-from signgen.models.canvas import fit_frames, fit_points
-from signgen.models.fusion import FusionModel
+from signgen.model.networks.canvas import fit_frames, fit_points
+from signgen.model.networks.fusion import FusionModel
 from signgen.pose_image.strokes import draw_clip
+from signgen.scoring.comparison import bootstrap_intervals, quotients
+from signgen.scoring.metrics.retrieval import MEASURES, chance, ranks, sums
 from signgen.video import read_frames
 
 HEADS = ("R@1", "R@3", "R@5", "mean rank")

@@ -12,9 +12,9 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 from transformers import Dinov2Config, Dinov2Model
 
-from signgen.models.denoiser import Denoiser
-from signgen.models.fusion import FusionModel
-from signgen.pipeline import SignGenPipeline
+from signgen.model import SignGenPipeline
+from signgen.model.networks.denoiser import Denoiser
+from signgen.model.networks.fusion import FusionModel
 
 SD_SCHEDULE = {  # of Stable Diffusion 2.1, as published
     "num_train_timesteps": 1000, "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,

@@ -15,12 +15,12 @@ from sampler_model import SD_SCHEDULE, Model
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from signgen.diffusion.guidance import guided
-from signgen.diffusion.noise import frame_noise, step_noise
-from signgen.diffusion.sampling import sample, schedule
-from signgen.models.attention import ContextMemory
-from signgen.pipeline import SourceConditions, WindowConditions
-from signgen.pipeline.engine import TorchEngine
+from signgen.model import SourceConditions, WindowConditions
+from signgen.model.diffusion.guidance import guided
+from signgen.model.diffusion.noise import frame_noise, step_noise
+from signgen.model.diffusion.sampling import sample, schedule
+from signgen.model.engine import TorchEngine
+from signgen.model.networks.attention import ContextMemory
 from signgen.pose_image.strokes import draw_clip
 
 WEIGHT = 2.0  # FPDM: w1 = w2 = 2

@@ -20,7 +20,7 @@ from typing import Any
 import click
 import numpy as np
 
-from signgen.data.phoenix import Clip, PhoenixIndex
+from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import InputError, SignGenError
 from signgen.keypoints import read_keypoints
 from signgen.synthetic.dataset import VERSION, Plan, write_dataset

@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from signgen import config as configuration
-from signgen.models.denoiser import Denoiser
-from signgen.models.fusion import FusionModel
+from signgen.model.networks.denoiser import Denoiser
+from signgen.model.networks.fusion import FusionModel
 from signgen.training.config import TrainConfig
 
 PRESETS = Path(__file__).resolve().parent.parent / "configs" / "phoenix14t"

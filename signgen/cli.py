@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from signgen import __version__, lean
+from signgen import __version__, quick_start
 from signgen.errors import SignGenError
 
 # Command -> one line for `signgen --help`. The command itself is `signgen.commands.<name>.command`.
@@ -43,7 +43,7 @@ class LazyGroup(click.Group):
     def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> Any:
         """Without ``args`` this is the program itself, which may arrange its process to start quickly."""
         if args is None:
-            lean.allow()
+            quick_start.allow()
         return super().main(args, *rest, **more)
 
     def invoke(self, ctx: click.Context) -> object:

@@ -14,9 +14,9 @@ from release_maker import frame_folder, picture
 from tiny_pipeline import FRAME, save_pipeline, signing
 from tiny_pipeline import picture as portrait
 
-from signgen.augment.run import Task, augment
-from signgen.augment.settings import Settings
-from signgen.augment.variation import Variation
+from signgen.augmentation.run import Task, augment
+from signgen.augmentation.settings import Settings
+from signgen.augmentation.variation import Variation
 from signgen.keypoints import Keypoints, write_keypoints
 
 RELEASE = "PHOENIX-2014-T-release-v3/PHOENIX-2014-T"
@@ -105,7 +105,7 @@ def digests(out: Path) -> dict[str, str]:
 
 def record_contents(out: Path) -> dict[str, dict[str, Any]]:
     """Manifest records without the seconds that they took."""
-    from signgen.augment.manifest import read_records
+    from signgen.augmentation.store import read_records
 
     return {
         name: {k: v for k, v in record.items() if k != "seconds"} for name, record in sorted(read_records(out).items())

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 PRELOADED = (
-    "signgen.pipeline", "signgen.rendering", "signgen.evaluation", "signgen.synthetic.dataset",
+    "signgen.model.pipeline", "signgen.rendering", "signgen.scoring", "signgen.synthetic.dataset",
     "signgen.training.stages", "signgen.pose_image",
 )  # fmt: skip
 CLIENT = """

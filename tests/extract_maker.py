@@ -1,4 +1,4 @@
-"""Footage and estimators for tests of `signgen.extract`: people are squares of light, found by a small fake."""
+"""Footage and estimators for tests of `signgen.extraction`: people are squares of light, found by a small fake."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import av
 import keypoint_maker
 import numpy as np
 
-from signgen.extract.estimator import PADDING
+from signgen.extraction.estimator import PADDING
 from signgen.keypoints.skeleton import LEFT_SHOULDER, RIGHT_SHOULDER
 
 LIGHT = 12  # pixels along the side of the square that is a person

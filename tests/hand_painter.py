@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.metrics.hand_detectors.interface import detect_each
+from signgen.scoring.metrics.hand_detectors.interface import detect_each
 
 WIDTH, HEIGHT = 210, 260
 LEFT, RIGHT = (150, 120), (60, 140)  # centres of the hands, whole pixels

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from signgen.evaluation.report import HandCrop, ReportClip
-from signgen.evaluation.scores import Against, ClipScore, Difference, EvaluationResult
+from signgen.scoring.report import HandCrop, ReportClip
+from signgen.scoring.scores import Against, ClipScore, Difference, EvaluationResult
 
 FRAMES, WIDTH, HEIGHT = 24, 48, 64
 STEP, OFFSET = 9, 12  # levels from one frame to the next, and between true and generated

@@ -14,24 +14,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from signgen.app.context import Reports
-from signgen.app.doors import HEADERS, Doors, host_name
+from signgen.app.context import MIB, Limits, Reports, Workplace, safe_name
 from signgen.app.examples import EXAMPLES
 from signgen.app.feed import Feeds, data_url
-from signgen.app.job import Ended, Waiting, Working, follow
-from signgen.app.limits import MIB, Limits
+from signgen.app.job import CalledOff, Ended, Turns, Waiting, Working, follow
 from signgen.app.model import Model
 from signgen.app.opening import open_clip, open_example, open_picture, parse_part, parse_size
+from signgen.app.render_tab import MISSING, PER_PIXEL, packed, show, strokes
 from signgen.app.rendering import name_only
-from signgen.app.skeleton import MISSING, PER_PIXEL, packed, show, strokes
-from signgen.app.status import failure, happening, opened
-from signgen.app.turns import CalledOff, Turns
-from signgen.app.words import error_words, notes, page_words
-from signgen.app.workplace import Workplace, safe_name
+from signgen.app.server import HEADERS, Doors, host_name
+from signgen.app.status import error_words, failure, happening, notes, opened, page_words
 from signgen.cli import COMMANDS, main
 from signgen.errors import InputError, RunError
 from signgen.keypoints import Keypoints, write_keypoints
-from signgen.sources import builtin_names
+from signgen.rendering.source import builtin_names
 
 PATIENCE = 20.0  # seconds after which a test gives up waiting for another thread
 
@@ -360,7 +356,7 @@ def test_model_is_waited_for_and_its_error_reaches_everybody():
 def test_watched_engine_shows_and_stops(tmp_path):
     from tiny_pipeline import make_pipeline
 
-    from signgen.app.watched import watched
+    from signgen.app.feed import watched
     from signgen.rendering import render
 
     pipeline = make_pipeline()

@@ -12,18 +12,16 @@ import pytest
 from PIL import Image
 
 from signgen import SignGenPipeline
+from signgen.app.context import Limits, Workplace
 from signgen.app.examples import EXAMPLES
-from signgen.app.feed import LARGEST_SIDE, Feed
-from signgen.app.limits import Limits
+from signgen.app.feed import LARGEST_SIDE, Feed, small
+from signgen.app.job import Turns
 from signgen.app.model import Model
 from signgen.app.opening import Clip, open_clip
-from signgen.app.preview import small
 from signgen.app.rendering import Order, Rendered, render_job
-from signgen.app.turns import Turns
-from signgen.app.workplace import Workplace
 from signgen.keypoints import Keypoints, read_keypoints
 from signgen.rendering import RenderSettings
-from signgen.sources import load_source
+from signgen.rendering.source import load_source
 from signgen.video import read_frames
 
 FRAMES = 5

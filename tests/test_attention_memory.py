@@ -7,8 +7,8 @@ import torch
 from tiny_models import shake, tiny_denoiser, tiny_inputs
 from tiny_pipeline import make_pipeline, picture
 
-from signgen.models.attention import ContextMemory
-from signgen.models.denoiser import Denoiser
+from signgen.model.networks.attention import ContextMemory
+from signgen.model.networks.denoiser import Denoiser
 
 CROSS_VIEW = {"heads": 4, "groups": 8, "attentions": 1, "ff_mult": 0}
 

@@ -16,10 +16,10 @@ from augment_maker import CLIPS, FRAME, HEADER, ORTH, RELEASE, TRANSLATION, Stag
 from click.testing import CliRunner
 from PIL import Image
 
-from signgen.augment import run as running
-from signgen.augment.manifest import part_path
+from signgen.augmentation import run as running
+from signgen.augmentation.store import part_path
 from signgen.cli import main
-from signgen.data.phoenix import RELEASE_COUNTS, PhoenixIndex
+from signgen.dataset.phoenix import RELEASE_COUNTS, PhoenixIndex
 from signgen.errors import InputError
 from signgen.keypoints import read_keypoints
 from signgen.rendering import render
@@ -91,7 +91,7 @@ def test_a_copy_without_variation_is_what_render_makes(stage, tmp_path):
     stage.run("plain", settings)
     name = "c,3"
     record = record_contents(stage.root / "plain")[f"{name}__aug01"]
-    from signgen.augment.signers import load_signers
+    from signgen.augmentation.opening import load_signers
 
     source = load_signers(settings.signers)[settings.signers[0]]
     keypoints = stage.dataset / "keypoints" / f"{name}.npz"

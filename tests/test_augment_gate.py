@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 from tiny_pipeline import FRAME, signing
 
-from signgen.augment.gate import STRIDE, Gate, certain_points, in_view, looked_at
-from signgen.augment.variation import Variation
+from signgen.augmentation.gate import STRIDE, Gate, certain_points, in_view, looked_at
+from signgen.augmentation.variation import Variation
+from signgen.keypoints.repair.missing import fill_missing
 from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
 from signgen.video import VideoWriter
 
@@ -112,7 +113,7 @@ def test_guesses_for_lost_hands_are_not_what_the_clip_says():
     xy, confidence = clip.xy.copy(), clip.confidence.copy()
     xy[20:, RIGHT_HAND] = confidence[20:, RIGHT_HAND] = 0
     lost = replace(clip, xy=xy, confidence=confidence)
-    whole, said = lost.fill_missing()
+    whole, said = fill_missing(lost)
     assert said
     assert (whole.confidence[20:, RIGHT_HAND] > 0).any()
     for tempo, count in ((1.0, 40), (0.85, 47)):

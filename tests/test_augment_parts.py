@@ -12,16 +12,25 @@ import numpy as np
 import pytest
 from tiny_pipeline import picture, signing
 
-from signgen.augment.estimate import Extra, Rate, frames_of, of_phoenix, words
-from signgen.augment.jobs import choose_signer, plain_name, plan_jobs, share_of
-from signgen.augment.layouts.pickles import dump_dict, dump_list
-from signgen.augment.manifest import open_part, part_path, read_records
-from signgen.augment.variation import Variation
-from signgen.data.phoenix import RELEASE_COUNTS, Clip
+from signgen.augmentation.jobs import (
+    Extra,
+    Rate,
+    choose_signer,
+    frames_of,
+    of_phoenix,
+    plain_name,
+    plan_jobs,
+    share_of,
+    words,
+)
+from signgen.augmentation.layouts.slrt import dump_dict, dump_list
+from signgen.augmentation.store import open_part, part_path, read_records
+from signgen.augmentation.variation import Variation
+from signgen.dataset.phoenix import RELEASE_COUNTS, Clip
 from signgen.errors import InputError
 from signgen.keypoints import write_keypoints
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, LEFT_WRIST, MIRROR, RIGHT_HAND, RIGHT_WRIST
-from signgen.sources import Source
+from signgen.rendering.source import Source
 
 STILL = Variation().draw(1)  # changes nothing
 

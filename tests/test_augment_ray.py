@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from augment_maker import Stage, digests, no_progress, record_contents
 
-from signgen.augment.run import Task, augment
+from signgen.augmentation.run import Task, augment
 from signgen.errors import RunError
 
 pytest.importorskip("ray", reason='Ray is not installed: pip install "signgen[ray]"')

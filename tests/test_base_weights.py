@@ -12,7 +12,10 @@ from safetensors.torch import load_file, save_file
 from tiny_base_weights import CLIP, DENOISER, to_hub_cache, write_base_weights
 from transformers import CLIPConfig, CLIPModel
 
-from signgen.base_weights import (
+from signgen.errors import InputError, RunError
+from signgen.model.networks.denoiser import Denoiser
+from signgen.model.networks.fusion import semantic_tokens
+from signgen.model.published_weights import (
     CATALOGUE,
     find,
     find_here,
@@ -21,9 +24,6 @@ from signgen.base_weights import (
     load_image_encoder,
     start_unet,
 )
-from signgen.errors import InputError, RunError
-from signgen.models.denoiser import Denoiser
-from signgen.models.semantic import semantic_tokens
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from training_runs import fusion_config, noise_cache
 
-from signgen.data.cache import FrameCache
-from signgen.data.pairs import draw_windows
+from signgen.dataset.cache import FrameCache
+from signgen.dataset.pairs import draw_windows
 from signgen.errors import InputError
 from signgen.training.stages import cache_folder, run_stage
 

@@ -17,11 +17,11 @@ from tiny_pipeline import VISION, make_pipeline, picture, signing
 
 from signgen import config as configuration
 from signgen.errors import InputError
-from signgen.models.denoiser import Denoiser
-from signgen.models.fusion import FusionModel
-from signgen.models.wrist_finder import WristFinder
+from signgen.model.networks.denoiser import Denoiser
+from signgen.model.networks.fusion import FusionModel
+from signgen.model.networks.wrist_finder import WristFinder
 from signgen.training.config import TrainConfig
-from signgen.training.growth import grow
+from signgen.training.starts import grow
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "configs/mini"

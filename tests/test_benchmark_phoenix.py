@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 from tiny_pipeline import make_pipeline, signing
 
-from signgen.data.phoenix import PhoenixIndex
+from signgen.dataset.phoenix import PhoenixIndex
 from signgen.errors import InputError
 from signgen.video import read_frames
 
@@ -127,7 +127,7 @@ def test_parts_are_switched_off(bench: ModuleType, systems: ModuleType, data: Pa
 
 
 def test_null_fusion_is_what_guidance_evaluates(bench: ModuleType, systems: ModuleType) -> None:
-    from signgen.diffusion.guidance import branch_weights
+    from signgen.model.diffusion.guidance import branch_weights
 
     pipeline = systems.Models("mini").get()
     options = systems.part_options(systems.System("mini-1-nofusion", 1, "nofusion"), pipeline)

@@ -16,8 +16,8 @@ from PIL import Image
 from training_runs import VISION
 
 from signgen.errors import InputError
-from signgen.metrics.retrieval import chance, ranks, sums
-from signgen.models.fusion import FusionModel
+from signgen.model.networks.fusion import FusionModel
+from signgen.scoring.metrics.retrieval import chance, ranks, sums
 
 ROOT = Path(__file__).resolve().parent.parent
 

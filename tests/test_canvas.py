@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from signgen.errors import InputError
-from signgen.models.canvas import canvas_padding, fit_canvas, fit_frames, fit_points, fitted_size, to_canvas
+from signgen.model.networks.canvas import canvas_padding, fit_canvas, fit_frames, fit_points, fitted_size, to_canvas
 
 
 def test_phoenix_frames_on_the_papers_canvas() -> None:

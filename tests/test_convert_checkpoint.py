@@ -19,11 +19,11 @@ from tiny_pipeline import picture, signing
 from torch import Tensor
 from transformers import Dinov2Config, Dinov2Model
 
-from signgen.models.denoiser import Denoiser
-from signgen.models.fusion import FusionModel
-from signgen.pipeline import SignGenPipeline
+from signgen.model import SignGenPipeline
+from signgen.model.networks.denoiser import Denoiser
+from signgen.model.networks.fusion import FusionModel
 from signgen.rendering import render
-from signgen.sources import Source
+from signgen.rendering.source import Source
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 import convert_checkpoint

@@ -14,8 +14,8 @@ from keypoint_maker import signer
 from signgen.cli import main
 from signgen.errors import InputError
 from signgen.keypoints import READ_FORMATS, WRITE_FORMATS, Keypoints, read_keypoints, write_keypoints
-from signgen.keypoints._room import ROOMS
-from signgen.keypoints.formats import keypoint_bytes
+from signgen.keypoints.formats.capabilities import ROOMS
+from signgen.keypoints.formats.registry import keypoint_bytes
 
 FRAMES = 6
 SUFFIX = {"npz": ".npz", "npy": ".npy", "pose": ".pose", "skels": ".skels", "openpose": "", "fpdm": ""}

@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from signgen.data.disturbance import FACE_PARTS, INNER_LIPS, JAW, Disturbance, disturb
+from signgen.dataset.disturbance import FACE_PARTS, INNER_LIPS, JAW, Disturbance, disturb
 from signgen.keypoints.skeleton import BODY, FACE, HEAD, LEFT_HAND, LEFT_WRIST, LOWER_BODY, RIGHT_HAND, RIGHT_WRIST
 
 SIDES = (LEFT_HAND, RIGHT_HAND)

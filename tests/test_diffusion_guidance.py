@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from signgen.diffusion.guidance import BRANCHES, evaluations_per_step, guided
+from signgen.model.diffusion.guidance import BRANCHES, evaluations_per_step, guided
 
 PAIRS = {(2, 2): 2, (1, 1): 1, (0, 0): 1, (1.5, 3.0): 3, (2, 0): 2, (1, 3): 2, (1, 0): 1, (0, 2): 3, (0.3, 0.3): 2}
 

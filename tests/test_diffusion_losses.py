@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from signgen.diffusion import losses
+from signgen.model.diffusion import losses
 
 
 def test_masked_pairs_do_not_count_and_the_diagonal_stays() -> None:

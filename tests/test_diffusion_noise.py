@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from signgen.diffusion.noise import frame_noise, step_noise
+from signgen.model.diffusion.noise import frame_noise, step_noise
 
 SHAPE = (4, 5, 6)
 NUMBERS = [0.0599110350, 0.0155596342, -1.4314630032, 1.6707168818]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
-from signgen.diffusion import parametrisation as p
 from signgen.errors import InputError
+from signgen.model.diffusion import parametrisation as p
 
 ZERO_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 STEPS = torch.tensor([3, 400, 900])

@@ -14,10 +14,10 @@ from diffusers import (
 )
 from torch import Tensor
 
-from signgen.diffusion import sampling
-from signgen.diffusion.noise import frame_noise, step_noise
-from signgen.diffusion.parametrisation import signal_and_noise
 from signgen.errors import InputError
+from signgen.model.diffusion import sampling
+from signgen.model.diffusion.noise import frame_noise, step_noise
+from signgen.model.diffusion.parametrisation import signal_and_noise
 
 SHAPE = (2, 3, 4)
 ZERO_SNR = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing",

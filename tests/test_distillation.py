@@ -16,14 +16,14 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from signgen import config as configuration
-from signgen.data.cache import FrameCache, build_cache
-from signgen.data.pairs import draw_windows
-from signgen.diffusion.distillation import END, ddim_move, landing_target, student_steps, teacher_target
-from signgen.diffusion.guidance import guided
-from signgen.diffusion.parametrisation import add_noise, denoised_from, signal_and_noise
-from signgen.diffusion.sampling import sample, schedule
+from signgen.dataset.cache import FrameCache, build_cache
+from signgen.dataset.pairs import draw_windows
 from signgen.errors import InputError
-from signgen.models.cross_view import CrossViewAttention
+from signgen.model.diffusion.distillation import END, ddim_move, landing_target, student_steps, teacher_target
+from signgen.model.diffusion.guidance import guided
+from signgen.model.diffusion.parametrisation import add_noise, denoised_from, signal_and_noise
+from signgen.model.diffusion.sampling import sample, schedule
+from signgen.model.networks.cross_view import CrossViewAttention
 from signgen.training.config import TrainConfig
 from signgen.training.denoiser import SCHEDULE
 from signgen.training.distillation import DistillTask
@@ -282,10 +282,10 @@ def test_a_stopped_run_goes_on_as_if_never_stopped(data: Path, starts: dict[str,
 
 
 def test_the_student_walks_as_the_pipeline_renders(data: Path, starts: dict[str, str], tmp_path: Path) -> None:
-    from signgen.diffusion.noise import frame_noise
-    from signgen.models.autoencoder import FrameAutoencoder
-    from signgen.models.fusion import FusionModel
-    from signgen.pipeline import SignGenPipeline
+    from signgen.model import SignGenPipeline
+    from signgen.model.diffusion.noise import frame_noise
+    from signgen.model.networks.autoencoder import FrameAutoencoder
+    from signgen.model.networks.fusion import FusionModel
 
     config = make_config(data, tmp_path / "x", "distill", start=starts, loss=STUDENT, views=3)
     task = make_task(config)

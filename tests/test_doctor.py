@@ -26,7 +26,7 @@ def asks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A signgen that asks for six packages, five of them on this platform."""
     known = metadata.requires
     monkeypatch.setattr(metadata, "requires", lambda name: REQUIRES if name == "signgen" else known(name))
-    monkeypatch.setattr("signgen.doctor.installed._extras", lambda name: ["cpu", "mediapipe"])
+    monkeypatch.setattr("signgen.doctor.optional._extras", lambda name: ["cpu", "mediapipe"])
 
 
 @pytest.fixture
@@ -61,15 +61,15 @@ def test_both_steps_of_an_install_line_are_printed(asks: None) -> None:
 
 
 def test_a_torchvision_for_another_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from signgen.doctor import installed
+    from signgen.doctor import optional
 
-    monkeypatch.setattr(installed, "_version", {"torch": "2.13.0+cpu", "torchvision": "0.28.0"}.get)
+    monkeypatch.setattr(optional, "_version", {"torch": "2.13.0+cpu", "torchvision": "0.28.0"}.get)
     monkeypatch.setattr(metadata, "requires", lambda name: ["numpy", "torch==2.12.0"])
-    (harm,) = installed._harmful()
+    (harm,) = optional._harmful()
     assert not harm.fits
     assert harm.command == "pip uninstall torchvision"
     monkeypatch.setattr(metadata, "requires", lambda name: ["torch==2.13.0"])
-    assert installed._harmful() == []
+    assert optional._harmful() == []
 
 
 def _doctor(*arguments: str) -> tuple[int, dict, str]:
@@ -128,7 +128,7 @@ def test_weights_are_told_by_the_hash_that_manifests_have(tmp_path: Path) -> Non
     import shutil
 
     from signgen.doctor import packaged_weights
-    from signgen.pipeline.loading import PACKAGED
+    from signgen.model.loading import PACKAGED
 
     shutil.copytree(PACKAGED / "mini", tmp_path / "mini")
     (tmp_path / "empty").mkdir()

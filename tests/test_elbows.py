@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 from tiny_pipeline import signing
 
-from signgen.keypoints.skeleton import (
-    LEFT_ELBOW,
-    LEFT_SHOULDER,
-    LEFT_WRIST,
-    RIGHT_ELBOW,
-    RIGHT_SHOULDER,
-    RIGHT_WRIST,
-)
+from signgen.keypoints.repair.missing import fill_missing
+from signgen.keypoints.skeleton import LEFT_ELBOW, LEFT_SHOULDER, LEFT_WRIST, RIGHT_ELBOW, RIGHT_SHOULDER, RIGHT_WRIST
 
 FRAMES = 24
 
@@ -50,7 +44,7 @@ def lengths(clip, shoulder: int, elbow: int, wrist: int) -> np.ndarray:
 )
 def test_a_lost_elbow_is_where_the_arm_has_its_lengths_and_where_it_was(arm, side):
     truth = person({})
-    completed, words = person({arm[1]: slice(6, 18)}).fill_missing()
+    completed, words = fill_missing(person({arm[1]: slice(6, 18)}))
     assert np.abs(lengths(completed, *arm) - [[80], [70]]).max() < 4
     assert np.linalg.norm(completed.xy[:, arm[1]] - truth.xy[:, arm[1]], axis=-1).max() < 4
     assert (completed.confidence[6:18, arm[1]] > 0.3).all()
@@ -61,7 +55,7 @@ def test_a_lost_elbow_is_where_the_arm_has_its_lengths_and_where_it_was(arm, sid
 
 def test_an_elbow_that_was_never_found_is_guessed_from_the_shoulders_width():
     everything = slice(None)
-    completed, _ = person({LEFT_ELBOW: everything, RIGHT_ELBOW: everything}).fill_missing()
+    completed, _ = fill_missing(person({LEFT_ELBOW: everything, RIGHT_ELBOW: everything}))
     for shoulder, elbow, wrist in ((LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST), (RIGHT_SHOULDER, RIGHT_ELBOW, RIGHT_WRIST)):
         upper, forearm = lengths(completed, shoulder, elbow, wrist)
         assert (upper > 60).all()
@@ -73,7 +67,7 @@ def test_an_elbow_that_was_never_found_is_guessed_from_the_shoulders_width():
 
 @pytest.mark.parametrize("joint", [LEFT_SHOULDER, LEFT_WRIST])
 def test_without_a_shoulder_or_a_wrist_nothing_is_invented(joint):
-    completed, _ = person({LEFT_ELBOW: slice(None), joint: slice(None)}).fill_missing()
+    completed, _ = fill_missing(person({LEFT_ELBOW: slice(None), joint: slice(None)}))
     assert (completed.confidence[:, LEFT_ELBOW] == 0).all()
 
 
@@ -81,7 +75,7 @@ def test_an_arm_stretched_beyond_its_length_is_straight():
     clip = person({LEFT_ELBOW: slice(10, 14)})
     xy = clip.xy.copy()
     xy[10:14, LEFT_WRIST] = xy[10:14, LEFT_SHOULDER] + (0, 400)
-    completed, _ = replace(clip, xy=xy, width=210, height=700).fill_missing()
+    completed, _ = fill_missing(replace(clip, xy=xy, width=210, height=700))
     shoulder, elbow, wrist = (completed.xy[12, j].astype(float) for j in (LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST))
     along = (elbow - shoulder) @ (wrist - shoulder) / 400
     assert 180 < along < 240
@@ -90,6 +84,6 @@ def test_an_arm_stretched_beyond_its_length_is_straight():
 
 def test_a_found_elbow_stays_where_it_is():
     clip = person({})
-    completed, words = clip.fill_missing()
+    completed, words = fill_missing(clip)
     assert words == []
     assert (completed.xy == clip.xy).all()

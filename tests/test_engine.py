@@ -10,7 +10,7 @@ import torch
 from diffusers import DiffusionPipeline
 from tiny_pipeline import make_pipeline, picture
 
-from signgen.pipeline.engine import TorchEngine
+from signgen.model.engine import TorchEngine
 
 
 def window(pipeline, views: int = 3) -> np.ndarray:

@@ -15,10 +15,10 @@ from click.testing import CliRunner, Result
 from clip_maker import SIZE, clip, noisy, save, save_keypoints
 
 from signgen.cli import main
-from signgen.evaluation.run import Request, evaluate, processes
-from signgen.evaluation.scores import METRICS, ON_REQUEST, EvaluationResult
-from signgen.evaluation.scoring import frames_at_a_time
-from signgen.metrics import PSNR, SSIM, TOF, BackgroundDeviation, HandSSIM, MotionRatio, StillFlicker
+from signgen.scoring.metrics import PSNR, SSIM, TOF, BackgroundDeviation, HandSSIM, MotionRatio, StillFlicker
+from signgen.scoring.run import Request, evaluate, processes
+from signgen.scoring.scores import METRICS, ON_REQUEST, EvaluationResult
+from signgen.scoring.scoring import frames_at_a_time
 from signgen.video import VideoWriter
 
 CONTRACT = {
@@ -238,7 +238,7 @@ def test_large_frames_come_fewer_at_a_time(clips: Path, monkeypatch: pytest.Monk
     assert [frames_at_a_time(size) for size in ((210, 260), (512, 512), (1920, 1080), (7680, 4320))] == [16, 16, 2, 1]
     paths = clips / "good", clips / "true", "--limit", "1"
     whole = scores(*paths)
-    monkeypatch.setattr("signgen.evaluation.scoring.PIXELS", 1)
+    monkeypatch.setattr("signgen.scoring.scoring.PIXELS", 1)
     assert scores(*paths) == whole
 
 
@@ -334,7 +334,7 @@ def test_outputs_are_checked_before_anything_is_measured(clips: Path, tmp_path: 
 def test_a_report_without_a_folder_is_refused_before_anything_is_measured(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("signgen.evaluation.outputs.run", lambda *_: pytest.fail("measured first"))
+    monkeypatch.setattr("signgen.scoring.run.run", lambda *_: pytest.fail("measured first"))
     assert_refused(call(clips / "good", clips / "true", "--report", tmp_path / "no" / "r.html"), "there is no folder")
 
 

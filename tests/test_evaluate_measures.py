@@ -15,8 +15,8 @@ from clip_maker import clip, noisy, save
 from test_evaluate_pairing import data_set
 
 from signgen.cli import main
-from signgen.evaluation import MeasureOptions, Request, evaluate
-from signgen.metrics import FID
+from signgen.scoring import MeasureOptions, Request, evaluate
+from signgen.scoring.metrics import FID
 
 
 def colours(images: Any) -> Any:
@@ -37,7 +37,7 @@ def pairs(tmp_path: Path) -> Path:
 
 
 def test_fid_is_that_of_all_frames_together(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("signgen.metrics.fid.FID", lambda weights: FID(features=colours, name="colours"))
+    monkeypatch.setattr("signgen.scoring.metrics.fid.FID", lambda weights: FID(features=colours, name="colours"))
     options = MeasureOptions(fid_weights="given")
     result = evaluate(Request(pairs / "made", pairs / "true", measure=options, against=pairs / "true"))
     whole = FID(features=colours)
@@ -72,7 +72,7 @@ def test_a_recogniser_hears_both_videos(tmp_path: Path, monkeypatch: pytest.Monk
                 file.unlink()
             folder.rmdir()
             save(np.full((3, 80, 72, 3), level, np.uint8), folder)
-    monkeypatch.setattr("signgen.recognition.recogniser.Recogniser.load", lambda folder=None: ByBrightness())
+    monkeypatch.setattr("signgen.scoring.recogniser.recogniser.Recogniser.load", lambda folder=None: ByBrightness())
     done = CliRunner().invoke(main, ["evaluate", str(made), str(true), "--json", "--recogniser"])
     assert done.exit_code == 0, done.stderr
     result = json.loads(done.stdout)
@@ -89,7 +89,7 @@ def test_a_broken_hand_detector_of_our_own_costs_hand_pe_alone(tmp_path: Path, m
     def refuse(*arguments: object) -> None:
         raise InputError("weights.safetensors", "not found", "install signgen again")
 
-    monkeypatch.setattr("signgen.metrics.hand_detectors.load_hand_detector", refuse)
+    monkeypatch.setattr("signgen.scoring.metrics.hand_detectors.load_hand_detector", refuse)
     true = data_set(tmp_path / "true", "x y")
     result = evaluate(Request(true, true))
     assert "weights.safetensors: not found" in result.not_computed["hand_pe"]

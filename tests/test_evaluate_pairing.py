@@ -9,9 +9,9 @@ import pytest
 from clip_maker import SIZE, clip, save, save_keypoints
 
 from signgen.errors import InputError
-from signgen.evaluation.clips import find_clips
-from signgen.evaluation.pairing import Rules, make_plan
-from signgen.evaluation.scoring import generated_frames, read_pair_keypoints
+from signgen.scoring.clips import find_clips
+from signgen.scoring.pairing import Rules, make_plan
+from signgen.scoring.scoring import generated_frames, read_pair_keypoints
 from signgen.video import VideoWriter
 
 COMMON = Rules("common", "common", "resize")

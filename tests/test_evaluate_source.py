@@ -10,12 +10,11 @@ import pytest
 from clip_maker import clip, save
 from PIL import Image
 
-from signgen.evaluation.clips import VideoClip
-from signgen.evaluation.pairing import Pair
-from signgen.evaluation.report_clips import report_clip
-from signgen.evaluation.source_picture import source_picture
 from signgen.rendering.manifest import build_manifest
-from signgen.sources import builtin_names, load_source
+from signgen.rendering.source import builtin_names, load_source
+from signgen.scoring.clips import VideoClip
+from signgen.scoring.pairing import Pair
+from signgen.scoring.worst import report_clip, source_picture
 
 
 def _manifest(path: Path, source: str) -> None:

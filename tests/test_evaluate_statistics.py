@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from signgen.evaluation.comparison import FLIPS, compare, permutation_p
-from signgen.evaluation.intervals import bootstrap_intervals, percentile_interval, resample
+from signgen.scoring.comparison import FLIPS, bootstrap_intervals, compare, percentile_interval, permutation_p, resample
 
 
 def table(values: np.ndarray, weights: np.ndarray | float = 1.0) -> np.ndarray:

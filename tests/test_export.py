@@ -15,17 +15,18 @@ from tiny_pipeline import make_pipeline, picture, save_pipeline, signing
 
 from signgen.cli import main
 from signgen.errors import InputError
-from signgen.export import choice, command, engine, places
-from signgen.export.choice import choose_engine
-from signgen.export.engine import OpenVinoEngine
-from signgen.export.graphs import PRESENT, Letterbox, examples, graphs
-from signgen.export.manifest import COMPILED, FILE, ExportManifest
-from signgen.models.cross_view import CrossViewAttention
-from signgen.models.fusion import letterbox
-from signgen.pipeline import SignGenPipeline
-from signgen.pipeline.engine import TorchEngine
+from signgen.export import command
+from signgen.model import SignGenPipeline
+from signgen.model.engine import TorchEngine
+from signgen.model.networks.cross_view import CrossViewAttention
+from signgen.model.networks.fusion import letterbox
+from signgen.model.openvino import choice, engine, places
+from signgen.model.openvino.choice import choose_engine
+from signgen.model.openvino.engine import OpenVinoEngine
+from signgen.model.openvino.graphs import PRESENT, Letterbox, examples, graphs
+from signgen.model.openvino.manifest import COMPILED, FILE, ExportManifest
 from signgen.rendering import render
-from signgen.sources import Source
+from signgen.rendering.source import Source
 
 needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed: signgen[cpu]")
 

@@ -15,11 +15,11 @@ from PIL import Image
 
 from signgen.cli import main
 from signgen.errors import InputError
-from signgen.extract import EstimatorSettings, ExtractSettings, extract, run
-from signgen.extract.estimator import Estimator, whole_frame
-from signgen.extract.people import choose, find_people, signing_box, windows
-from signgen.extract.sniff import is_footage
+from signgen.extraction import EstimatorSettings, ExtractSettings, extract, run
+from signgen.extraction.estimator import Estimator, whole_frame
+from signgen.extraction.people import choose, find_people, signing_box, windows
 from signgen.keypoints import read_keypoints
+from signgen.video.sniff import is_footage
 
 WIDE, HIGH = 960, 420
 ONE, OTHER = (200.0, 120.0), (740.0, 120.0)
@@ -241,7 +241,7 @@ def test_bad_input_is_one_line(
     ],
 )
 def test_an_estimator_that_cannot_be_had_is_named(settings: EstimatorSettings, words: str) -> None:
-    from signgen.extract.loading import load_estimator
+    from signgen.extraction.loading import load_estimator
 
     with pytest.raises(InputError) as error:
         load_estimator(settings)

@@ -10,7 +10,7 @@ import pytest
 from extract_maker import encode, number_of, numbered
 
 from signgen.errors import InputError
-from signgen.extract.footage import Footage, open_footage, schedule
+from signgen.extraction.footage import Footage, open_footage, schedule
 
 
 def numbers(footage: Footage, start: int = 0, stop: int | None = None) -> list[int]:

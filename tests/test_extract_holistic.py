@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from signgen.extract import EstimatorSettings, ExtractSettings, extract
-from signgen.extract.holistic_points import POSE_LANDMARKS, from_holistic
-from signgen.extract.mediapipe_holistic import MediaPipeHolistic, cut
-from signgen.extract.native_words import kept_aside
+from signgen.extraction import EstimatorSettings, ExtractSettings, extract
+from signgen.extraction.mediapipe_holistic import POSE_LANDMARKS, MediaPipeHolistic, cut, from_holistic, kept_aside
 from signgen.keypoints import read_keypoints
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, LEFT_SHOULDER, NAMES, RIGHT_HAND, RIGHT_SHOULDER
 

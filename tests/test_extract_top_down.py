@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from signgen.errors import InputError
-from signgen.extract.estimator import Estimator, whole_frame
-from signgen.extract.mmpose_wholebody import MMPoseWholeBody, find_config
-from signgen.extract.rtmlib_wholebody import RTMLibWholeBody, load_rtmlib
+from signgen.extraction.estimator import Estimator, whole_frame
+from signgen.extraction.mmpose_wholebody import MMPoseWholeBody, find_config
+from signgen.extraction.rtmlib_wholebody import RTMLibWholeBody, load_rtmlib
 from signgen.keypoints.skeleton import MIRROR, NAMES
 
 DARK = "hrnet_w48_coco_wholebody_384x288_dark-f5726563_20200918.pth"
@@ -82,7 +82,7 @@ def test_the_wheel_says_which_configuration_a_checkpoint_has(tmp_path: Path) -> 
 @pytest.fixture(scope="module")
 def mmpose() -> Any:
     """mmpose's ``apis``, imported as signgen imports it."""
-    from signgen.metrics.hand_detectors.mmpose_imports import prepare
+    from signgen.scoring.metrics.hand_detectors.mmpose_hands import prepare
 
     if not prepare_or_none():
         pytest.skip("the extra mmpose is not installed")
@@ -103,7 +103,7 @@ def hrnet(mmpose: Any) -> Any:
     """HRNet-W48 DARK as the wheel describes it, with random weights."""
     from mmpose import __file__ as file
 
-    from signgen.extract.mmpose_wholebody import build
+    from signgen.extraction.mmpose_wholebody import build
 
     torch.manual_seed(0)
     return build(mmpose, find_config(Path(file).parent / ".mim", Path(DARK), None))
@@ -116,7 +116,7 @@ def test_hrnet_of_the_wheel_has_our_points_in_our_order(hrnet: Any) -> None:
 
 def test_hrnet_gives_133_points_a_frame_in_the_frames_pixels(hrnet: Any) -> None:
     """Each heat map is made to peak where its channel says: the points must come back there, in order."""
-    from signgen.extract.mmpose_wholebody import from_model
+    from signgen.extraction.mmpose_wholebody import from_model
 
     width, height = 270, 360  # of the shape of the network's input
     head, wanted = (
@@ -147,7 +147,7 @@ def test_hrnet_gives_133_points_a_frame_in_the_frames_pixels(hrnet: Any) -> None
 
 
 def test_a_batch_gives_what_single_frames_give(hrnet: Any) -> None:
-    from signgen.extract.mmpose_wholebody import from_model
+    from signgen.extraction.mmpose_wholebody import from_model
 
     frames = np.random.default_rng(0).integers(0, 255, (2, 64, 48, 3), dtype=np.uint8)
     estimator, box = from_model(hrnet, "x"), whole_frame(48, 64)
@@ -158,7 +158,7 @@ def test_a_batch_gives_what_single_frames_give(hrnet: Any) -> None:
 
 def test_openvino_computes_the_same_features(hrnet: Any) -> None:
     pytest.importorskip("openvino", reason="OpenVINO is not installed")
-    from signgen.extract.openvino_backbone import OpenVinoBackbone
+    from signgen.extraction.mmpose_wholebody import OpenVinoBackbone
 
     images = torch.from_numpy(np.random.default_rng(1).normal(size=(2, 3, 384, 288)).astype(np.float32))
     with torch.inference_mode():

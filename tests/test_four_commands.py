@@ -12,8 +12,8 @@ from tiny_base_weights import DENOISER, write_base_weights
 
 from signgen import config as configuration
 from signgen.cli import main
-from signgen.data.prepared import INDEX, Index
-from signgen.models.denoiser import Denoiser
+from signgen.dataset.prepared import INDEX, Index
+from signgen.model.networks.denoiser import Denoiser
 
 PRESETS = Path(__file__).resolve().parent.parent / "configs" / "phoenix14t"
 CANVAS = "80x104"  # 210x260 becomes 80x99 with five rows of padding

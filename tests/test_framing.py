@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from signgen.keypoints import Keypoints
+from signgen.rendering.compositing import Plate, lift
 from signgen.rendering.framing import Framing, choose_framing, find_stance, typical_stance
-from signgen.rendering.plate import Plate, lift
 from signgen.rendering.scene import build_scene, place_source
-from signgen.sources import Source
+from signgen.rendering.source import Source
 
 CANVAS = (210, 260)
 ASPECT = 0.81

@@ -21,10 +21,10 @@ from torch.nn import functional as F
 from transformers import Dinov2Config, Dinov2Model
 
 from signgen import config as configuration
-from signgen.diffusion.parametrisation import add_noise, target_for
-from signgen.models.denoiser import Denoiser, draw_condition_dropout
-from signgen.models.fusion import FusionModel
-from signgen.pipeline import SignGenPipeline
+from signgen.model import SignGenPipeline
+from signgen.model.diffusion.parametrisation import add_noise, target_for
+from signgen.model.networks.denoiser import Denoiser, draw_condition_dropout
+from signgen.model.networks.fusion import FusionModel
 from signgen.training.config import TrainConfig
 from signgen.training.denoiser import SCHEDULE, DenoiserStep
 from signgen.training.inputs import Inputs

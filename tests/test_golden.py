@@ -12,10 +12,10 @@ import torch
 from golden_set import DTYPES, Golden, suffixed, to_canvas, to_views
 from torch import Tensor
 
-from signgen.diffusion import guidance, losses, parametrisation, sampling
-from signgen.models import reference
-from signgen.models.conditions import ImageLevel, PoseEncoder, SourceEncoder, blacken_unknown
-from signgen.models.denoiser import Denoiser
+from signgen.model.diffusion import guidance, losses, parametrisation, sampling
+from signgen.model.networks import reference
+from signgen.model.networks.conditions import ImageLevel, PoseEncoder, SourceEncoder, blacken_unknown
+from signgen.model.networks.denoiser import Denoiser
 
 TRAJECTORIES = ("ddpm", "ddim_eta0", "ddim_eta1", "ddpm_unequal")
 CASES = ("full", "null", "nofusion", "pertime", "odd")

@@ -13,11 +13,17 @@ import torch
 from hand_painter import HEIGHT, LEFT, RIGHT, WIDTH, keypoints, painted
 
 from signgen.errors import InputError
-from signgen.metrics.hand_detectors import HandDetector, found, hand_boxes, load_hand_detector
-from signgen.metrics.hand_detectors.mediapipe_hands import CROP, MediaPipeHands
-from signgen.metrics.hand_detectors.mmpose_hands import MMPoseHands, config_name, fill, read_state
-from signgen.metrics.hand_detectors.mmpose_imports import Placeholder, prepare
-from signgen.metrics.hand_detectors.rtmlib_hands import RTMLibHands
+from signgen.scoring.metrics.hand_detectors import HandDetector, found, hand_boxes, load_hand_detector
+from signgen.scoring.metrics.hand_detectors.mediapipe_hands import CROP, MediaPipeHands
+from signgen.scoring.metrics.hand_detectors.mmpose_hands import (
+    MMPoseHands,
+    Placeholder,
+    config_name,
+    fill,
+    prepare,
+    read_state,
+)
+from signgen.scoring.metrics.hand_detectors.rtmlib_hands import RTMLibHands
 
 BOXES = hand_boxes(*keypoints(), WIDTH, HEIGHT)
 CENTRES = np.array([LEFT, RIGHT])

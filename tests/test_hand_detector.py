@@ -11,12 +11,20 @@ import torch
 
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import MIRROR
-from signgen.metrics.hand_detectors import HandDetector, found, hand_boxes, load_hand_detector, report
-from signgen.metrics.hand_detectors.accuracy import blurred, boxes_without_hands, measure
-from signgen.metrics.hand_detectors.builtin import WEIGHTS, SignGenHands
-from signgen.metrics.hand_detectors.network import CELLS, CROP, HandNetwork, peaks
-from signgen.metrics.hand_detectors.place import Places
-from signgen.metrics.hand_pe import HandPE, HandPEDrive
+from signgen.scoring.metrics.hand_detectors import HandDetector, found, hand_boxes, load_hand_detector, report
+from signgen.scoring.metrics.hand_detectors.builtin import (
+    CELLS,
+    CROP,
+    WEIGHTS,
+    HandNetwork,
+    SignGenHands,
+    blurred,
+    boxes_without_hands,
+    measure,
+    peaks,
+)
+from signgen.scoring.metrics.hand_detectors.interface import Places
+from signgen.scoring.metrics.hand_pe import HandPE, HandPEDrive
 from signgen.synthetic.dataset import Plan, draw_clip, pick_signers
 
 WIDTH, HEIGHT = 210, 260

@@ -5,8 +5,8 @@ import pytest
 from hand_painter import HEIGHT, LEFT, RIGHT, WIDTH, Spotter, keypoints, painted
 
 from signgen.errors import InputError
-from signgen.metrics.hand_detectors import hand_boxes
-from signgen.metrics.hand_pe import HandPE, HandPEDrive, hand_pe, hand_pe_drive, look
+from signgen.scoring.metrics.hand_detectors import hand_boxes
+from signgen.scoring.metrics.hand_pe import HandPE, HandPEDrive, hand_pe, hand_pe_drive, look
 
 
 def moved(by: tuple[int, int]) -> np.ndarray:

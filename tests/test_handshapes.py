@@ -13,13 +13,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from signgen.data.cache import build_cache
+from signgen.dataset.cache import build_cache
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LEFT_HAND, MIRROR, RIGHT_HAND
-from signgen.metrics.hand_detectors import hand_boxes
-from signgen.metrics.handshapes import load_handshape_classifier, read_shape_labels, report, shape_names_in
-from signgen.metrics.handshapes.classifier import WEIGHTS, HandshapeClassifier
-from signgen.metrics.handshapes.network import CROP, HandshapeNetwork
+from signgen.scoring.metrics.hand_detectors import hand_boxes
+from signgen.scoring.metrics.handshapes import load_handshape_classifier, read_shape_labels, report, shape_names_in
+from signgen.scoring.metrics.handshapes.classifier import WEIGHTS, HandshapeClassifier
+from signgen.scoring.metrics.handshapes.network import CROP, HandshapeNetwork
 from signgen.synthetic.dataset import Plan, write_dataset
 
 SIZE = (120, 140)
@@ -72,7 +72,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(tool: ModuleType, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from signgen.data.cache import FrameCache
+    from signgen.dataset.cache import FrameCache
 
     torch.set_num_threads(1)
     samples = tool.LabelledHands(FrameCache.open(dataset / "cache"), dataset / "keypoints")

@@ -15,7 +15,7 @@ from PIL import Image
 from tiny_pipeline import make_pipeline, picture, signing
 
 from signgen.errors import InputError
-from signgen.models.wrist_finder import WristFinder
+from signgen.model.networks.wrist_finder import WristFinder
 
 FRAMES, SIZE = 9, (210, 260)
 
@@ -140,7 +140,7 @@ def test_goals_are_read_from_the_results(scoring: ModuleType) -> None:
 
 
 def test_signers_are_spread_and_the_folder_names_what_was_drawn(drawn: ModuleType) -> None:
-    from signgen.synthetic.signers import HELD_OUT, signer_names
+    from signgen.synthetic.body.signer import HELD_OUT, signer_names
 
     plans = {kind: drawn.held_out_plan(kind, 4, 0) for kind in ("known", "new")}
     assert plans["known"].signers[0] == signer_names()[0]

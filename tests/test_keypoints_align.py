@@ -8,6 +8,7 @@ from keypoint_maker import signer
 
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints
+from signgen.keypoints.repair.align import align_to, complete_from, misfit
 
 
 def without(keypoints: Keypoints, *parts: slice) -> Keypoints:
@@ -23,17 +24,17 @@ def length(keypoints: Keypoints, a: int, b: int) -> np.ndarray:
 
 def test_aligning_to_oneself_changes_nothing():
     keypoints = signer(16)
-    aligned, report = keypoints.align(keypoints)
+    aligned, report = align_to(keypoints, keypoints)
     assert np.abs(aligned.xy - keypoints.xy).max() < 1e-3
     assert report.shift == (0, 0)
     assert report.warnings == []
-    assert float(keypoints.misfit(keypoints)) == 0
+    assert float(misfit(keypoints, keypoints)) == 0
 
 
 def test_aligning_undoes_a_similarity():
     keypoints = signer(16)
     far = keypoints.scaled(1.7, 1.7).shifted(30, -20)
-    aligned, report = far.align(keypoints)
+    aligned, report = align_to(far, keypoints)
     assert report.shoulders == pytest.approx(1 / 1.7, rel=1e-3)
     seen = keypoints.confidence > 0
     assert np.abs(aligned.xy - keypoints.xy)[seen].max() < 0.05
@@ -46,7 +47,7 @@ def test_lengths_follow_the_reference_and_directions_the_driving_signer():
         for joints in ([elbow, wrist], list(range(hand.start, hand.stop))):
             xy[:, joints] += move[:, None]
     reference = Keypoints(xy, driving.confidence, 210, 260, 25)
-    aligned, report = driving.align(reference)
+    aligned, report = align_to(driving, reference)
     assert report.upper_arm == pytest.approx(1.2, rel=1e-3)
     assert report.forearm == pytest.approx(1.0, rel=1e-3)
     assert np.allclose(length(aligned, 5, 7), 1.2 * length(driving, 5, 7), rtol=1e-3)
@@ -61,17 +62,17 @@ def test_the_face_moves_as_one_piece():
     nose = xy[:, :1].copy()
     head = [*range(5), *range(23, 91)]
     xy[:, head] = nose + 1.3 * (xy[:, head] - nose) + [3, -5]
-    aligned, report = driving.align(Keypoints(xy, driving.confidence, 210, 260, 25))
+    aligned, report = align_to(driving, Keypoints(xy, driving.confidence, 210, 260, 25))
     assert report.head == pytest.approx(1.3, rel=1e-3)
     assert np.abs(aligned.xy[:, head] - xy[:, head]).max() < 0.05
 
 
 def test_missing_parts_stay_missing_and_missing_heads_are_no_error():
     driving = without(signer(16), slice(1, 5), slice(11, 133))  # what little a reduced format shows
-    aligned, _ = driving.align(signer(16).scaled(1.5, 1.5))
+    aligned, _ = align_to(driving, signer(16).scaled(1.5, 1.5))
     assert np.array_equal(aligned.confidence, driving.confidence)
     assert (aligned.xy[aligned.confidence == 0] == 0).all()
-    assert driving.misfit(signer(16)).head_size_ratio is None
+    assert misfit(driving, signer(16)).head_size_ratio is None
 
 
 def test_lost_shoulders_are_bridged_over_time():
@@ -79,19 +80,19 @@ def test_lost_shoulders_are_bridged_over_time():
     confidence = keypoints.confidence.copy()
     confidence[6:9, 5:7] = 0
     gap = Keypoints(keypoints.xy, confidence, 210, 260, 25)
-    aligned, _ = gap.align(keypoints)
+    aligned, _ = align_to(gap, keypoints)
     seen = confidence > 0
     assert np.abs(aligned.xy - keypoints.xy)[seen].max() < 0.05
 
 
 def test_misfit_measures_in_shoulder_widths():
     keypoints = signer(16)
-    misfit = keypoints.shifted(44, 0).misfit(keypoints)
-    assert misfit.shoulder_offset == pytest.approx(0.5, abs=1e-3)
-    assert misfit.shoulder_width_ratio == pytest.approx(1)
+    apart = misfit(keypoints.shifted(44, 0), keypoints)
+    assert apart.shoulder_offset == pytest.approx(0.5, abs=1e-3)
+    assert apart.shoulder_width_ratio == pytest.approx(1)
     wide = keypoints.scaled(1.5, 1.5)
-    assert wide.misfit(keypoints).shoulder_width_ratio == pytest.approx(1.5, rel=1e-4)
-    assert wide.misfit(keypoints).head_size_ratio == pytest.approx(1.5, rel=1e-4)
+    assert misfit(wide, keypoints).shoulder_width_ratio == pytest.approx(1.5, rel=1e-4)
+    assert misfit(wide, keypoints).head_size_ratio == pytest.approx(1.5, rel=1e-4)
 
 
 def test_impossible_proportions_are_held_and_reported():
@@ -99,21 +100,21 @@ def test_impossible_proportions_are_held_and_reported():
     xy = driving.xy.copy()
     for hand in (slice(91, 112), slice(112, 133)):
         xy[:, hand] = xy[:, hand.start : hand.start + 1] + 0.1 * (xy[:, hand] - xy[:, hand.start : hand.start + 1])
-    _, report = driving.align(Keypoints(xy, driving.confidence, 210, 260, 25))
+    _, report = align_to(driving, Keypoints(xy, driving.confidence, 210, 260, 25))
     assert report.hand == pytest.approx(0.75)
     assert "hands would be scaled 0.10 times" in report.warnings[0]
 
 
 def test_no_shoulders_is_an_input_error():
     with pytest.raises(InputError, match="no frame shows both shoulders"):
-        without(signer(4), slice(5, 7)).align(signer(4))
+        align_to(without(signer(4), slice(5, 7)), signer(4))
 
 
 def test_complete_fills_only_what_no_frame_shows():
     full = signer(16)
     nose_bridge, hips = slice(50, 54), slice(11, 13)
     part = without(full.scaled(1.4, 1.4).shifted(9, 3), nose_bridge, hips)
-    done, warnings = part.complete_from(full)
+    done, warnings = complete_from(part, full)
     wanted = full.scaled(1.4, 1.4).shifted(9, 3)
     assert np.abs(done.xy[:, nose_bridge] - wanted.xy[:, nose_bridge]).max() < 0.05
     assert np.abs(done.xy[:, hips] - wanted.xy[:, hips]).max() < 0.05
@@ -121,7 +122,7 @@ def test_complete_fills_only_what_no_frame_shows():
     seen = part.confidence > 0
     assert np.array_equal(done.xy[seen], part.xy[seen])
     assert len(warnings) == 2
-    assert full.complete_from(full)[1] == []
+    assert complete_from(full, full)[1] == []
 
 
 def test_an_unsure_shoulder_is_better_than_none():
@@ -129,5 +130,5 @@ def test_an_unsure_shoulder_is_better_than_none():
     confidence = reference.confidence.copy()
     confidence[:, 5] = 0.2
     unsure = Keypoints(reference.xy, confidence, *reference.size, reference.fps)
-    aligned, _ = reference.align(unsure)
+    aligned, _ = align_to(reference, unsure)
     assert np.abs(aligned.xy - reference.xy).max() < 1e-3

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from keypoint_maker import points, signer
 
 from signgen.errors import InputError, RunError
-from signgen.keypoints import _load, read_keypoints, write_keypoints
+from signgen.keypoints import read_keypoints, write_keypoints
+from signgen.keypoints.formats import content
 
 XYC = np.concatenate([points(3), np.full((3, 133, 1), 0.9)], axis=-1)
 
@@ -273,7 +274,7 @@ def _legacy(kind: str, count: int) -> bytes:
 
 def test_the_hand_made_tensor_is_read(tmp_path):
     (tmp_path / "a").write_bytes(tensor("FloatStorage", (2, 2, 3), (6, 3, 1)))
-    assert _load.load(tmp_path / "a").value["clip"]["keypoint"].shape == (2, 2, 3)
+    assert content.load(tmp_path / "a").value["clip"]["keypoint"].shape == (2, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -301,14 +302,14 @@ def test_crafted_opcodes(tmp_path):
 
 
 def test_decompression_is_limited(tmp_path, monkeypatch):
-    monkeypatch.setattr(_load, "LARGEST_CONTENT", 1 << 16)
+    monkeypatch.setattr(content, "LARGEST_CONTENT", 1 << 16)
     assert "decompresses to more than" in fails(tmp_path / "a", gzip.compress(pickle.dumps({"a": bytes(1 << 20)})))
     stream = io.BytesIO()
     np.savez_compressed(stream, keypoints=np.zeros((100, 133, 3)))
     assert "decompresses to more than" in fails(tmp_path / "b", stream.getvalue())
-    monkeypatch.setattr(_load, "_LARGEST_TEXT", 100)
+    monkeypatch.setattr(content, "_LARGEST_TEXT", 100)
     assert "more than 512 MiB of text" in fails(tmp_path / "t", b"1 2\n" * 100)
-    monkeypatch.setattr(_load, "LARGEST_FILE", 100)
+    monkeypatch.setattr(content, "LARGEST_FILE", 100)
     assert "files up to 2 GiB are read" in fails(tmp_path / "c", bytes(200))
 
 

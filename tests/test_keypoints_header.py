@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signgen.data.keypoint_source import KeypointSource
+from signgen.dataset.keypoint_source import KeypointSource
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
-from signgen.keypoints._header import header_bytes, header_path
+from signgen.keypoints.formats.header import header_bytes, header_path
 
 
 def clip(frames: int = 4) -> Keypoints:

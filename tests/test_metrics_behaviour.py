@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from signgen.metrics import (
+from signgen.scoring.metrics import (
     MAE,
     PSNR,
     SSIM,

@@ -14,9 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from signgen.errors import InputError
-from signgen.metrics import FID
-from signgen.metrics.fid import InceptionOfFrames
-from signgen.metrics.inception import InceptionFeatures
+from signgen.scoring.metrics import FID
+from signgen.scoring.metrics.fid import InceptionFeatures, InceptionOfFrames
 
 RNG = np.random.default_rng(5)
 

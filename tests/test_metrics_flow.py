@@ -9,8 +9,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from signgen.errors import InputError
-from signgen.metrics import TOF
-from signgen.metrics.flow import Farneback, optical_flow, tof
+from signgen.scoring.metrics import TOF
+from signgen.scoring.metrics.flow import Farneback, optical_flow, tof
 
 HEIGHT, WIDTH, EDGE = 120, 110, 16
 RNG = np.random.default_rng(3)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from signgen.metrics import hands, image, temporal
+from signgen.scoring.metrics import hands, image, temporal
 
 FLAVOURS = {
     "ssim_win51": image.WIN51,

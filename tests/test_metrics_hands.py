@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from signgen.errors import InputError
-from signgen.metrics import HandSSIM, hands
+from signgen.scoring.metrics import HandSSIM, hands
 
 RNG = np.random.default_rng(1)
 TRUE = RNG.integers(0, 256, (2, 90, 100, 3), dtype=np.uint8)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from signgen.errors import InputError
-from signgen.metrics import MAE, PSNR, SSIM, SSIMDefinition, image
+from signgen.scoring.metrics import MAE, PSNR, SSIM, SSIMDefinition, image
 
 RNG = np.random.default_rng(0)
 TRUE = RNG.integers(0, 256, (3, 64, 70, 3), dtype=np.uint8)

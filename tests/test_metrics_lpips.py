@@ -14,8 +14,8 @@ from torch import nn
 from torchmetrics.functional.image import lpips as other
 
 from signgen.errors import InputError
-from signgen.metrics import LPIPS
-from signgen.metrics.lpips import load_lpips, lpips, public_heads
+from signgen.scoring.metrics import LPIPS
+from signgen.scoring.metrics.lpips import load_lpips, lpips, public_heads
 
 RNG = np.random.default_rng(4)
 TRUE = np.rint(255 * RNG.uniform(size=(9, 48, 40, 3))).astype(np.uint8)

@@ -5,8 +5,8 @@ import pytest
 from torchmetrics import MetricCollection
 
 from signgen.errors import InputError
-from signgen.metrics import BackgroundDeviation, Flicker, MotionRatio, StillFlicker, TemporalDifferenceError
-from signgen.metrics.steps import STEADY, background_deviation, measure_steps
+from signgen.scoring.metrics import BackgroundDeviation, Flicker, MotionRatio, StillFlicker, TemporalDifferenceError
+from signgen.scoring.metrics.temporal import STEADY, background_deviation, measure_steps
 
 RNG = np.random.default_rng(2)
 STEPS = (Flicker, MotionRatio, StillFlicker, TemporalDifferenceError)

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from signgen.errors import InputError
-from signgen.metrics import WristDistance
-from signgen.models.wrist_finder import (
+from signgen.model.networks.wrist_finder import (
     MIRRORED,
     POINTS,
     WristFinder,
@@ -19,6 +18,7 @@ from signgen.models.wrist_finder import (
     to_cells,
     to_pixels,
 )
+from signgen.scoring.metrics import WristDistance
 
 
 class Painted(WristFinder):

@@ -10,10 +10,10 @@ import pytest
 
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints
-from signgen.metrics import HandSSIM
-from signgen.pipeline import SignGenPipeline
+from signgen.model import SignGenPipeline
 from signgen.rendering import render
-from signgen.sources import Source, builtin_names, load_source
+from signgen.rendering.source import Source, builtin_names, load_source
+from signgen.scoring.metrics import HandSSIM
 
 MINI = Path(__file__).resolve().parent.parent / "signgen" / "weights" / "mini"
 EXAMPLE = Path(__file__).resolve().parent.parent / "signgen" / "assets" / "examples" / "weather.pose"

@@ -12,12 +12,13 @@ from click.testing import CliRunner
 
 from signgen.cli import main
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
+from signgen.keypoints.repair.missing import fill_missing
 from signgen.keypoints.skeleton import FACE, LEFT_ELBOW, LEFT_HAND, LEFT_WRIST, NOSE, RIGHT_HAND, RIGHT_WRIST
 from signgen.pose_image import draw_pose
 from signgen.pose_image.strokes import FADE_FROM
 from signgen.rendering.driving import load_driving
 from signgen.rendering.settings import RenderSettings
-from signgen.sources import load_source
+from signgen.rendering.source import load_source
 from signgen.video import read_frame
 
 FRAMES, FPS = 100, 25.0
@@ -100,7 +101,7 @@ def _steps(clip: Keypoints, joints: slice | int) -> np.ndarray:
 # --- where nothing is missing -----------------------------------------------------------------------------------
 def test_a_complete_clip_stays_as_it_is() -> None:
     clip = _signing(0)
-    completed, words = clip.fill_missing()
+    completed, words = fill_missing(clip)
     assert completed == clip
     assert words == []
 
@@ -109,7 +110,7 @@ def test_only_what_is_missing_changes() -> None:
     clip = _signing(1)
     lost = _frames((20, 31), (60, 75))
     given = _without(clip, RIGHT_HAND, lost)
-    completed, words = given.fill_missing()
+    completed, words = fill_missing(given)
     unchanged = np.delete(np.arange(133), np.r_[RIGHT_HAND])
     assert np.array_equal(completed.xy[:, unchanged], given.xy[:, unchanged])
     assert np.array_equal(completed.confidence[:, unchanged], given.confidence[:, unchanged])
@@ -122,7 +123,7 @@ def test_completed_points_are_drawn_and_less_sure_than_seen_ones() -> None:
     for sureness in (0.9, 0.45):
         clip = _signing(2)
         clip = replace(clip, confidence=clip.confidence / 0.9 * sureness)
-        completed, _ = _without(clip, LEFT_HAND, _frames((30, 50))).fill_missing()
+        completed, _ = fill_missing(_without(clip, LEFT_HAND, _frames((30, 50))))
         confidence = completed.confidence[30:50, LEFT_HAND]
         assert (confidence > FADE_FROM + 0.2).all()
         assert (confidence < sureness).all()
@@ -140,7 +141,7 @@ def test_nearer_to_the_truth_than_straight_lines_and_than_the_last_shape(length:
             last = np.maximum.accumulate(np.where(lost, -1, np.arange(FRAMES)))
             held = replace(given, xy=given.xy[last], confidence=given.confidence[last])
             for name, guess in (
-                ("carried", given.fill_missing()[0]),
+                ("carried", fill_missing(given)[0]),
                 ("lines", given.fill_gaps(length)),
                 ("held", held),
             ):
@@ -159,7 +160,7 @@ def test_hands_lost_every_now_and_then_neither_flicker_nor_jump(seed: int) -> No
     for hand, _ in HANDS:
         change = rng.random(FRAMES) < 0.25  # about half of the frames, in runs of four
         given = _without(given, hand, np.logical_xor.accumulate(change))
-    completed, _ = given.fill_missing()
+    completed, _ = fill_missing(given)
     for hand, _ in HANDS:
         assert (given.confidence[:, hand] == 0).any()
         assert (completed.confidence[:, hand] > FADE_FROM).all(), "in every frame"
@@ -170,7 +171,7 @@ def test_hands_lost_every_now_and_then_neither_flicker_nor_jump(seed: int) -> No
 
 def test_before_the_first_and_after_the_last_detection_the_nearest_shape_is_held() -> None:
     clip = _signing(3)
-    completed, _ = _without(clip, LEFT_HAND, _frames((0, 20), (80, 100))).fill_missing()
+    completed, _ = fill_missing(_without(clip, LEFT_HAND, _frames((0, 20), (80, 100))))
     assert (completed.confidence[:, LEFT_HAND] > 0).all()
     hand = completed.xy[:, LEFT_HAND]
     apart = np.linalg.norm(hand[:, :, None] - hand[:, None], axis=-1)
@@ -189,14 +190,14 @@ def test_a_held_hand_turns_with_its_forearm_and_bends_no_farther_than_a_wrist_do
     xy[:, LEFT_WRIST] = np.stack([wrist.real, wrist.imag], -1)
     hand = wrist[:, None] + 7 * forearm[:, None] + _fingers(np.full(FRAMES, 0.2))  # keeps its direction
     xy[:, LEFT_HAND] = np.stack([hand.real, hand.imag], -1)
-    completed, _ = _without(replace(clip, xy=xy), LEFT_HAND, _frames((21, FRAMES))).fill_missing()
+    completed, _ = fill_missing(_without(replace(clip, xy=xy), LEFT_HAND, _frames((21, FRAMES))))
     along = completed.xy[:, LEFT_HAND.start + 9] - completed.xy[:, LEFT_HAND.start]
     turned = np.unwrap(np.arctan2(along[:, 1], along[:, 0]))
     assert turned[44] > 0.5 * angle[44], "60 degrees of turn"
     assert turned[-1] > 0.9 * angle[-1], "after a second as a whole"
     assert np.abs(np.diff(turned)).max() < np.radians(8)
 
-    bent = _without(replace(clip, xy=xy), LEFT_HAND, _frames((51, FRAMES))).fill_missing()[0]  # by 75 degrees
+    bent = fill_missing(_without(replace(clip, xy=xy), LEFT_HAND, _frames((51, FRAMES))))[0]  # by 75 degrees
     along = bent.xy[:, LEFT_HAND.start + 9] - bent.xy[:, LEFT_HAND.start]
     bend = np.degrees(np.abs(np.angle((along[:, 0] + 1j * along[:, 1]) / forearm)))
     assert bend[51] == pytest.approx(bend[50], abs=4), "what was seen is believed"
@@ -206,7 +207,7 @@ def test_a_held_hand_turns_with_its_forearm_and_bends_no_farther_than_a_wrist_do
 def test_a_mirrored_clip_is_completed_as_the_mirror_of_the_clip() -> None:
     clip = _without(_signing(4), RIGHT_HAND, np.ones(FRAMES, bool))
     clip = _without(clip, LEFT_HAND, _frames((0, 9), (30, 44)))
-    mirrored, flipped = clip.mirror().fill_missing()[0], clip.fill_missing()[0].mirror()
+    mirrored, flipped = fill_missing(clip.mirror())[0], fill_missing(clip)[0].mirror()
     assert np.abs(mirrored.xy - flipped.xy).max() < 0.01
     assert np.array_equal(mirrored.confidence, flipped.confidence)
 
@@ -214,8 +215,8 @@ def test_a_mirrored_clip_is_completed_as_the_mirror_of_the_clip() -> None:
 def test_the_size_of_the_picture_makes_no_difference() -> None:
     clip = _without(_signing(5), RIGHT_HAND, _frames((0, 9), (30, 44)))
     clip = _without(clip, LEFT_HAND, np.ones(FRAMES, bool))
-    large = clip.resized(630, 780).fill_missing()[0]
-    assert np.abs(large.xy - clip.fill_missing()[0].resized(630, 780).xy).max() < 0.02
+    large = fill_missing(clip.resized(630, 780))[0]
+    assert np.abs(large.xy - fill_missing(clip)[0].resized(630, 780).xy).max() < 0.02
 
 
 # --- what is not believed ---------------------------------------------------------------------------------------
@@ -230,8 +231,8 @@ def test_a_brief_detection_in_an_unlikely_place_is_replaced(wrong: str) -> None:
         "huge": root + 3 * (xy[40:42, LEFT_HAND] - root),
         "tiny": root + 0.2 * (xy[40:42, LEFT_HAND] - root),
     }[wrong]
-    completed, words = replace(given, xy=xy).fill_missing()
-    expected = _without(clip, LEFT_HAND, _frames((30, 55))).fill_missing()[0]
+    completed, words = fill_missing(replace(given, xy=xy))
+    expected = fill_missing(_without(clip, LEFT_HAND, _frames((30, 55))))[0]
     assert completed == expected
     assert "unlikely detections: left hand in 2" in words[0]
 
@@ -240,12 +241,12 @@ def test_a_clip_of_a_few_frames_that_shows_the_hand_in_all_is_believed() -> None
     clip = _signing(6)[:3]
     xy = clip.xy + np.array([70, 0]) * (np.arange(133) >= LEFT_HAND.start)[:, None]
     odd = replace(clip, xy=xy)
-    assert odd.fill_missing() == (odd, [])
+    assert fill_missing(odd) == (odd, [])
 
 
 def test_a_brief_detection_in_a_likely_place_is_kept() -> None:
     clip = _signing(6)
-    completed, words = _without(clip, LEFT_HAND, _frames((30, 40), (42, 55))).fill_missing()
+    completed, words = fill_missing(_without(clip, LEFT_HAND, _frames((30, 40), (42, 55))))
     assert np.array_equal(completed.xy[40:42, LEFT_HAND], clip.xy[40:42, LEFT_HAND])
     assert "unlikely" not in words[0]
 
@@ -255,7 +256,7 @@ def test_without_a_wrist_a_hand_goes_on_for_a_moment_only() -> None:
     clip = _signing(7)
     short, long = _frames((20, 25)), _frames((50, 80))
     given = _without(_without(clip, LEFT_HAND, short | long), LEFT_WRIST, short | long)
-    completed, _ = given.fill_missing()
+    completed, _ = fill_missing(given)
     assert (completed.confidence[short, LEFT_HAND] > 0).all()
     assert _error(completed, clip, LEFT_HAND, short) < 8
     assert not completed.confidence[long, LEFT_HAND].any()
@@ -267,17 +268,17 @@ def test_beyond_the_frame_nothing_is_invented() -> None:
     lost = _frames((40, 70))
     xy = np.where(lost[:, None, None], low.xy, clip.xy)
     given = _without(replace(clip, xy=xy), LEFT_HAND, lost)
-    assert not given.fill_missing()[0].confidence[lost, LEFT_HAND].any()
+    assert not fill_missing(given)[0].confidence[lost, LEFT_HAND].any()
 
 
 def test_frames_without_anybody_stay_empty() -> None:
     given = _without(_signing(9), slice(None), _frames((40, 43)))
-    assert not given.fill_missing()[0].confidence[40:43].any()
+    assert not fill_missing(given)[0].confidence[40:43].any()
 
 
 def test_a_hand_never_found_hangs_along_its_forearm() -> None:
     clip = _signing(10)
-    completed, words = _without(clip, LEFT_HAND, np.ones(FRAMES, bool)).fill_missing()
+    completed, words = fill_missing(_without(clip, LEFT_HAND, np.ones(FRAMES, bool)))
     assert "left hand in 100 of 100 frames" in words[0]
     assert (completed.confidence[:, LEFT_HAND] > FADE_FROM).all()
     hand, wrist = completed.xy[:, LEFT_HAND], completed.xy[:, LEFT_WRIST]
@@ -294,29 +295,29 @@ def test_a_hand_never_found_hangs_along_its_forearm() -> None:
 def test_single_points_of_a_hand_that_is_there_are_filled() -> None:
     clip = _signing(11)
     tip, lost = LEFT_HAND.start + 8, _frames((30, 34))
-    completed, words = _without(clip, tip, lost).fill_missing()
+    completed, words = fill_missing(_without(clip, tip, lost))
     assert (completed.confidence[lost, tip] > FADE_FROM).all()
     assert np.linalg.norm(completed.xy[lost, tip] - clip.xy[lost, tip], axis=-1).max() < 5
     assert words == []
-    long = _without(clip, tip, _frames((30, 60))).fill_missing()[0]
+    long = fill_missing(_without(clip, tip, _frames((30, 60))))[0]
     assert not long.confidence[30:60, tip].any(), "a finger that is hidden for a second"
 
 
 def test_a_face_lost_for_some_frames_moves_with_the_head() -> None:
     clip, lost = _signing(12), _frames((30, 42))
-    completed, words = _without(clip, FACE, lost).fill_missing()
+    completed, words = fill_missing(_without(clip, FACE, lost))
     assert words == ["missing parts were completed: face in 12 of 100 frames"]
     assert _error(completed, clip, FACE, lost) < 1.5
-    unknown = _without(_without(clip, FACE, lost), NOSE, lost).fill_missing()[0]
+    unknown = fill_missing(_without(_without(clip, FACE, lost), NOSE, lost))[0]
     assert not unknown.confidence[lost, FACE].any()
-    never = _without(clip, FACE, np.ones(FRAMES, bool)).fill_missing()[0]
+    never = fill_missing(_without(clip, FACE, np.ones(FRAMES, bool)))[0]
     assert not never.confidence[:, FACE].any()
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_clips_of_a_few_frames(frames: int) -> None:
     given = _without(_signing(13), LEFT_HAND, np.ones(FRAMES, bool))[:frames]
-    completed, _ = given.fill_missing()
+    completed, _ = fill_missing(given)
     assert (completed.confidence[:, LEFT_HAND] > 0).all()
 
 
@@ -325,7 +326,7 @@ def test_render_completes_hands_unless_told_not_to() -> None:
     given = _without(_signing(14), LEFT_HAND, _frames((20, 50)))
     source = load_source()
     clip, warnings = load_driving(given, source, RenderSettings())
-    assert clip == given.fill_missing()[0]
+    assert clip == fill_missing(given)[0]
     assert warnings == ["missing parts were completed: left hand in 30 of 100 frames"]
     clip, warnings = load_driving(given, source, RenderSettings(fill_hands=False))
     assert clip == given
@@ -348,14 +349,14 @@ def test_draw_shows_what_render_uses(tmp_path: Path, options: list[str], complet
     done = CliRunner().invoke(main, list(map(str, arguments)))
     assert done.exit_code == 0, done.output
     assert any("left hand in 30" in line for line in json.loads(done.stdout)["warnings"]) == completed
-    poses = given.fill_missing()[0] if completed else given
+    poses = fill_missing(given)[0] if completed else given
     wanted = draw_pose(poses, style="fpdm" if "fpdm" in options else "signgen", start=30, stop=31)
     assert np.array_equal(read_frame(tmp_path / "out", 0), wanted[0])
 
 
 def test_real_clip_that_misses_a_hand_in_half_of_its_frames(shared: Path) -> None:
     clip = read_keypoints(shared / "data/pose/phoenix14t_25October_2010_Monday_tagesschau-17.pose").keypoints
-    completed, _ = clip.fill_missing()
+    completed, _ = fill_missing(clip)
     for hand, _ in HANDS:
         before, after = (c.confidence[:, hand.start + 9] > FADE_FROM for c in (clip, completed))
         assert before.mean() < 0.5

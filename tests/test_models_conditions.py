@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from signgen.errors import InputError
-from signgen.models import conditions
-from signgen.models.conditions import ImageLevel, PoseEncoder, SourceEncoder
+from signgen.model.networks import conditions
+from signgen.model.networks.conditions import ImageLevel, PoseEncoder, SourceEncoder
 
 
 @pytest.mark.parametrize("form", [

@@ -8,7 +8,7 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from tiny_models import shake
 
 from signgen.errors import InputError
-from signgen.models.cross_view import CrossViewAttention, CrossViewTransformer, view_positions
+from signgen.model.networks.cross_view import CrossViewAttention, CrossViewTransformer, view_positions
 
 
 def make(**changes: object) -> CrossViewAttention:

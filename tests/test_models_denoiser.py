@@ -11,7 +11,7 @@ from tiny_models import CHANNELS, CROSS_VIEW, FUSION_DIM, TOKEN_DIM, shake, tiny
 from torch import Tensor
 
 from signgen.errors import InputError
-from signgen.models.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
+from signgen.model.networks.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 

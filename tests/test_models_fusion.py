@@ -9,7 +9,7 @@ import torch
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from signgen.errors import InputError
-from signgen.models.fusion import Combiner, FusionModel, letterbox
+from signgen.model.networks.fusion import Combiner, FusionModel, letterbox
 
 VISION = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2,
           "image_size": 32, "patch_size": 8, "projection_dim": 12}  # fmt: skip

@@ -8,9 +8,9 @@ from tiny_models import CROSS_VIEW, TINY, shake, tiny_denoiser, tiny_inputs
 from torch import nn
 
 from signgen.errors import InputError
-from signgen.models.denoiser import Denoiser
-from signgen.models.norms import ChannelAffine, mean_effect, use_affine_norms
-from signgen.training.growth import grow
+from signgen.model.networks.denoiser import Denoiser
+from signgen.model.networks.norms import ChannelAffine, mean_effect, use_affine_norms
+from signgen.training.starts import grow
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 FINE_POSE = {**TINY["pose"], "fine": 4}

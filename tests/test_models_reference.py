@@ -10,11 +10,11 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from signgen.errors import InputError
-from signgen.models import reference
-from signgen.models.conditions import PatchTokens, PoseEncoder
-from signgen.models.cross_view import CrossViewAttention
-from signgen.models.denoiser import Denoiser
-from signgen.models.fusion import FusionModel
+from signgen.model.networks import reference
+from signgen.model.networks.conditions import PatchTokens, PoseEncoder
+from signgen.model.networks.cross_view import CrossViewAttention
+from signgen.model.networks.denoiser import Denoiser
+from signgen.model.networks.fusion import FusionModel
 
 VISION = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
           "image_size": 32, "patch_size": 8, "projection_dim": 12}  # fmt: skip

@@ -10,7 +10,7 @@ import torch
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from signgen.errors import InputError
-from signgen.models.vision import ImageTower, VisionSettings
+from signgen.model.networks.vision import ImageTower, VisionSettings
 
 SMALL = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3, "num_attention_heads": 4,
          "image_size": 32, "patch_size": 8, "projection_dim": 12}  # fmt: skip
@@ -44,6 +44,6 @@ def test_settings_that_cannot_be_built_are_refused(wrong: dict[str, object]) -> 
 
 
 def test_it_needs_no_transformers() -> None:
-    code = "import sys, signgen.models.vision; assert not {'transformers', 'diffusers'} & set(sys.modules)"
+    code = "import sys, signgen.model.networks.vision; assert not {'transformers', 'diffusers'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from signgen.rendering.overlap import Behind, ahead
+from signgen.rendering.background_threads import Behind, ahead
 
 
 def test_results_come_in_order():

@@ -17,19 +17,19 @@ from tiny_base_weights import DENOISER, write_base_weights
 from tiny_pipeline import picture, signing
 
 from signgen import config as configuration
-from signgen.data.cache import FrameCache, build_cache
-from signgen.data.disturbance import Disturbance
-from signgen.data.pairs import draw_windows
+from signgen.dataset.cache import FrameCache, build_cache
+from signgen.dataset.disturbance import Disturbance
+from signgen.dataset.pairs import draw_windows
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LOWER_BODY
-from signgen.models.denoiser import Denoiser
-from signgen.pipeline import SignGenPipeline
+from signgen.model import SignGenPipeline
+from signgen.model.networks.denoiser import Denoiser
 from signgen.rendering import render
-from signgen.sources import Source
+from signgen.rendering.source import Source
 from signgen.training.config import TrainConfig
 from signgen.training.denoiser import DenoiserTask
-from signgen.training.growth import grow
 from signgen.training.stages import cache_folder, run_stage
+from signgen.training.starts import grow
 from signgen.training.task import seeded
 from signgen.video import read_frames
 

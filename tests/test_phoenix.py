@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from signgen.data.phoenix import PhoenixIndex
+from signgen.dataset.phoenix import PhoenixIndex
 from signgen.errors import InputError
 
 HEADER = "name|video|start|end|speaker|orth|translation"

@@ -12,7 +12,7 @@ import torch
 from tiny_pipeline import FRAME, make_pipeline, picture, save_pipeline
 
 from signgen.errors import InputError
-from signgen.pipeline import SignGenPipeline, choose_device, choose_dtype
+from signgen.model import SignGenPipeline, choose_device, choose_dtype
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +110,15 @@ def test_a_saved_pipeline_is_the_same(pipeline, source, tmp_path):
     assert apart(again.frames, pipeline(source, poses(3), [0, 1, 2], num_inference_steps=2).frames) <= 1
     assert loaded.frame_size == FRAME
     assert loaded.config.window == pipeline.config.window
+
+
+def test_a_model_saved_by_signgen_0_1_still_loads(pipeline, tmp_path):
+    pipeline.save_pretrained(tmp_path / "old")
+    index = tmp_path / "old" / "model_index.json"
+    saved, weights = index.read_text(), SignGenPipeline.from_pretrained(tmp_path / "old").weights_sha256()
+    assert saved.count("signgen.model.networks.") == 3
+    index.write_text(saved.replace("signgen.model.networks.", "signgen.models."))
+    assert SignGenPipeline.from_pretrained(tmp_path / "old").weights_sha256() == weights
 
 
 def test_a_new_process_can_load_it(tmp_path):

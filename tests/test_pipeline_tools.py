@@ -15,8 +15,8 @@ from huggingface_hub import ModelCard
 from tiny_pipeline import make_pipeline, picture, save_pipeline
 
 from signgen.errors import InputError
-from signgen.pipeline import SignGenPipeline
-from signgen.pipeline.schedulers import noised
+from signgen.model import SignGenPipeline
+from signgen.model.schedulers import noised
 
 SOLVERS = ("DDPMScheduler", "DPMSolverMultistepScheduler", "UniPCMultistepScheduler", "EulerDiscreteScheduler")
 
@@ -281,7 +281,7 @@ def test_diffusers_own_class_loads_it_with_a_line_of_code(tmp_path, monkeypatch)
     monkeypatch.setattr("diffusers.utils.dynamic_modules_utils.HF_MODULES_CACHE", str(tmp_path / "cache"))
     folder = save_pipeline(tmp_path / "model")
     (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "pipeline.py").write_text("from signgen.pipeline import SignGenPipeline\n")
+    (tmp_path / "code" / "pipeline.py").write_text("from signgen.model import SignGenPipeline\n")
     code = str(tmp_path / "code" / "pipeline.py")
     loaded = diffusers.DiffusionPipeline.from_pretrained(str(folder), custom_pipeline=code, trust_remote_code=True)
     assert isinstance(loaded, SignGenPipeline)

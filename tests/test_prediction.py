@@ -13,16 +13,15 @@ from torch import Tensor
 from training_runs import VISION, lines, noise_cache
 
 from signgen import config as configuration
-from signgen.data.cache import FrameCache
-from signgen.diffusion.parametrisation import denoised_from
+from signgen.dataset.cache import FrameCache
 from signgen.errors import InputError
-from signgen.models.denoiser import Denoiser
+from signgen.model.diffusion.parametrisation import denoised_from
+from signgen.model.networks.denoiser import Denoiser
 from signgen.training.config import TrainConfig
 from signgen.training.denoiser import DenoiserTask
 from signgen.training.distillation import DistillTask
-from signgen.training.growth import restated
 from signgen.training.stages import cache_folder, run_stage
-from signgen.training.starts import stage_prediction
+from signgen.training.starts import restated, stage_prediction
 
 VAE = {"widths": [8, 8], "encoder_blocks": [1, 1], "decoder_blocks": [1, 1]}
 DENOISER = {

@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from signgen.data.batches import BatchMaker
-from signgen.data.cache import FrameCache, build_cache
-from signgen.data.disturbance import Disturbance
-from signgen.data.pairs import draw_windows
-from signgen.data.prefetch import Prefetch, made_ahead
+from signgen.dataset.batches import BatchMaker, Prefetch, made_ahead
+from signgen.dataset.cache import FrameCache, build_cache
+from signgen.dataset.disturbance import Disturbance
+from signgen.dataset.pairs import draw_windows
 from signgen.errors import InputError
-from signgen.models.canvas import fit_points
+from signgen.model.networks.canvas import fit_points
 from signgen.pose_image.strokes import draw_clip
 
 

@@ -17,18 +17,15 @@ from click.testing import CliRunner, Result
 from release_maker import CLIPS, SIZE, all_points, frame_folder, make_release, picture, write_mska, write_npz
 
 from signgen.cli import main
-from signgen.data.pairs import draw_windows
-from signgen.data.prepared import Index, open_prepared, shard_borders
-from signgen.data.preparing import Plan
-from signgen.data.processes import in_processes
-from signgen.data.protocol import Protocol, first_to_every, within_clip
-from signgen.data.shards import Part
+from signgen.dataset.pairs import draw_windows
+from signgen.dataset.prepared import Index, open_prepared, shard_borders
+from signgen.dataset.preparing import Plan
+from signgen.dataset.processes import Part, in_processes
+from signgen.dataset.protocol import Protocol, first_to_every, within_clip
 from signgen.errors import InputError, RunError
-from signgen.training.encoding import Encoders, sources_of
-from signgen.training.latents import latent_store, latents_name
-from signgen.training.preparing import Work, prepare
+from signgen.training.encoders import latent_store, latents_name, token_key, token_store
+from signgen.training.preparing import Encoders, Work, prepare, sources_of
 from signgen.training.stages import cache_folder, open_data
-from signgen.training.tokens import token_key, token_store
 
 LENGTHS = {f"clip{i}": 5 + 7 * i for i in range(12)}
 
@@ -344,7 +341,7 @@ class Vision(torch.nn.Module):
 
 
 def test_latents_and_tokens_are_those_of_training(root: Path, tmp_path: Path) -> None:
-    from signgen.models.autoencoder import FrameAutoencoder
+    from signgen.model.networks.autoencoder import FrameAutoencoder
 
     torch.manual_seed(0)
     vae = FrameAutoencoder(widths=[8, 8], encoder_blocks=[1, 1], decoder_blocks=[1, 1]).eval()

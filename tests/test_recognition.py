@@ -11,16 +11,13 @@ import pytest
 import torch
 
 from signgen.errors import InputError
-from signgen.recognition import Recogniser, score_clip, summarise, word_error_rate, word_errors
-from signgen.recognition.augment import retimed, sign_at
-from signgen.recognition.decoding import beam_search, best_path
-from signgen.recognition.frames import shrink, small_frames, stride_of
-from signgen.recognition.network import GlossNetwork, NetworkSize
-from signgen.recognition.recogniser import WEIGHTS
-from signgen.recognition.samples import Sample, Samples, drawn_by, spans_of
-from signgen.recognition.training import Schedule, Training
+from signgen.scoring.recogniser import Recogniser, score_clip, summarise, word_error_rate, word_errors
+from signgen.scoring.recogniser.network import GlossNetwork, NetworkSize
+from signgen.scoring.recogniser.recogniser import WEIGHTS, beam_search, best_path, shrink, small_frames, stride_of
+from signgen.scoring.recogniser.samples import Sample, Samples, drawn_by, retimed, sign_at, spans_of
+from signgen.scoring.recogniser.training import Schedule, Training
 from signgen.synthetic.dataset import VERSION, Plan, draw_clip, pick_signers
-from signgen.synthetic.lexicon import glosses
+from signgen.synthetic.motion.lexicon import glosses
 
 TINY = NetworkSize(32, 32, (8, 8, 8), 4, 16, 8)
 
@@ -206,7 +203,8 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> N
 
 
 def test_training_learns_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("signgen.recognition.augment.MIRRORED", 0.0)  # here left and right are what tells words apart
+    # Here left and right are what tells the words apart.
+    monkeypatch.setattr("signgen.scoring.recogniser.samples.MIRRORED", 0.0)
     network = _trained(tmp_path, [], 160).network
     recogniser, held_out = Recogniser(network, ("A", "B")), _squares(12).items[8:]
     errors = word_error_rate(

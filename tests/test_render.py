@@ -12,12 +12,12 @@ from tiny_pipeline import FRAME, make_pipeline, picture, signing
 
 from signgen.errors import InputError, RunError
 from signgen.keypoints import Keypoints, write_keypoints
-from signgen.pipeline.schedulers import meaning
+from signgen.model.schedulers import meaning
 from signgen.rendering import RenderSettings, render, render_with
-from signgen.rendering.clip import Sampling, Sink, render_windows, stream
-from signgen.rendering.plate import Plate
+from signgen.rendering.compositing import Plate
+from signgen.rendering.sample_windows import Sampling, Sink, render_windows, stream
 from signgen.rendering.scene import build_scene
-from signgen.sources import Source
+from signgen.rendering.source import Source
 from signgen.video import VideoWriter, probe, read_frames
 
 

@@ -16,12 +16,12 @@ from PIL import Image
 from report_maker import FRAMES, HOSTILE, SIGNATURE, flat, level, make_clip, make_result, scores
 
 from signgen.errors import InputError
-from signgen.evaluation.report import HandCrop, Limits, write_report
-from signgen.evaluation.report.embedding import embed, span
-from signgen.evaluation.report.gallery import APART, worst_frame, worst_frames, worst_hands
-from signgen.evaluation.report.labels import DIRECTIONS, label, shown
-from signgen.evaluation.report.summary import clip_orders
-from signgen.evaluation.scores import METRICS
+from signgen.scoring.report import HandCrop, Limits, write_report
+from signgen.scoring.report.embedding import embed, span
+from signgen.scoring.report.gallery import APART, worst_frame, worst_frames, worst_hands
+from signgen.scoring.report.labels import DIRECTIONS, label, shown
+from signgen.scoring.report.summary import clip_orders
+from signgen.scoring.scores import METRICS
 
 
 class Page(HTMLParser):

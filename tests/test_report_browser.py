@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from report_maker import FRAMES, HOSTILE, OFFSET, level, make_clip, make_result
 
-from signgen.evaluation.report import Limits, write_report
+from signgen.scoring.report import Limits, write_report
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

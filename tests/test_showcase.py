@@ -17,7 +17,7 @@ from signgen.errors import InputError
 from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
 from signgen.rendering.framing import find_stance
-from signgen.sources import load_source
+from signgen.rendering.source import load_source
 from signgen.video import probe, read_frames
 
 CREDIT = "Keypoints: made up for a test."

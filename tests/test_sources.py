@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from tiny_pipeline import picture, signing
 
-from signgen import sources
 from signgen.errors import InputError
 from signgen.keypoints import write_keypoints
-from signgen.sources import builtin_names, load_source
+from signgen.rendering import source
+from signgen.rendering.source import builtin_names, load_source
 from signgen.video import VideoWriter
 
 
@@ -24,7 +24,7 @@ def signers(tmp_path, monkeypatch):
     for name in ("ben", "anna"):
         Image.fromarray(picture()).save(folder / f"{name}.png")
         np.savez(folder / f"{name}.npz", keypoints=points)
-    monkeypatch.setattr(sources, "SIGNERS", folder)
+    monkeypatch.setattr(source, "SIGNERS", folder)
     return folder
 
 
@@ -80,7 +80,7 @@ def test_an_unknown_name_lists_the_signers(signers):
 
 
 def test_without_signers_an_image_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "SIGNERS", tmp_path)
+    monkeypatch.setattr(source, "SIGNERS", tmp_path)
     with pytest.raises(InputError, match="no built-in signers"):
         load_source()
 

@@ -13,9 +13,9 @@ from release_maker import CLIPS, SIZE, all_points, frame_folder, make_release, w
 
 from signgen.cli import main
 from signgen.commands import inspect
-from signgen.data.keypoint_source import KeypointSource
+from signgen.dataset.keypoint_source import KeypointSource
 from signgen.errors import InputError
-from signgen.keypoints.clips import ClipFile
+from signgen.keypoints.formats.many_clips import ClipFile
 
 
 def report(root: Path, *options: object) -> dict:

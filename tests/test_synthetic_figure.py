@@ -9,17 +9,24 @@ import pytest
 
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
-from signgen.synthetic.body import BONES, bone_index, forward_kinematics, load_shape, skin, template, vertex_normals
-from signgen.synthetic.camera import Camera
-from signgen.synthetic.complexion import beard_growth
-from signgen.synthetic.figure import Figure, RestPose, rest_pose
-from signgen.synthetic.folds import crease, squeeze
-from signgen.synthetic.glasses import glasses_patch
-from signgen.synthetic.looks import BEARDS, MENS_HAIR, NECKLINES, WOMENS_HAIR, draw_look
-from signgen.synthetic.mesh import HAIR, hanging, plain_patch, refined
-from signgen.synthetic.raster import FAR, cast
-from signgen.synthetic.signer import dress
-from signgen.synthetic.signers import HELD_OUT, load_signer, signer_names
+from signgen.synthetic.body.body import (
+    BONES,
+    bone_index,
+    forward_kinematics,
+    load_shape,
+    skin,
+    template,
+    vertex_normals,
+)
+from signgen.synthetic.body.mesh import HAIR, hanging, plain_patch, refined
+from signgen.synthetic.body.signer import HELD_OUT, dress, load_signer, signer_names
+from signgen.synthetic.dress.complexion import beard_growth
+from signgen.synthetic.dress.folds import crease, squeeze
+from signgen.synthetic.dress.glasses import glasses_patch
+from signgen.synthetic.dress.looks import BEARDS, MENS_HAIR, NECKLINES, WOMENS_HAIR, draw_look
+from signgen.synthetic.picture.camera import Camera
+from signgen.synthetic.picture.figure import Figure, RestPose, rest_pose
+from signgen.synthetic.picture.raster import FAR, cast
 
 SIZE = (105, 130)
 

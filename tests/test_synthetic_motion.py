@@ -10,26 +10,25 @@ import pytest
 from click.testing import CliRunner
 
 from signgen.cli import main
-from signgen.data.phoenix import PhoenixIndex
+from signgen.dataset.phoenix import PhoenixIndex
 from signgen.errors import InputError
-from signgen.synthetic import collisions
-from signgen.synthetic.anatomy import Anatomy
-from signgen.synthetic.body import BONES, bone_index, forward_kinematics
-from signgen.synthetic.contacts import CONTACTS
+from signgen.synthetic.body.anatomy import Anatomy
+from signgen.synthetic.body.body import BONES, bone_index, forward_kinematics
+from signgen.synthetic.body.rotations import quaternion, rotate, rotation_vector, to_vector, twist_angle
+from signgen.synthetic.body.signer import HELD_OUT, load_signer, signer_names
 from signgen.synthetic.dataset import Plan, draw_clip, pick_signers, write_clip, write_dataset
-from signgen.synthetic.face import Expression, FaceTrack, spell
-from signgen.synthetic.handshapes import HANDSHAPES, LIMITS, shape_angles, shape_names
 from signgen.synthetic.labels import held_shapes, visible_hands
-from signgen.synthetic.lexicon import glosses, sign
-from signgen.synthetic.motion import Performance, minimum_jerk
-from signgen.synthetic.placement import IDLE
-from signgen.synthetic.posing import Poser, limit_hand
-from signgen.synthetic.posture import SIDES, ArmTrack, Posture
-from signgen.synthetic.rotations import quaternion, rotate, rotation_vector, to_vector, twist_angle
-from signgen.synthetic.score import SPLITS, Cue, Mark, Score, compose, sentence_split, wanted_glosses
-from signgen.synthetic.signers import HELD_OUT, load_signer, signer_names
-from signgen.synthetic.signs import Beat
-from signgen.synthetic.spelling import SPELLED, letter_shape, spelled_beats
+from signgen.synthetic.motion import collisions
+from signgen.synthetic.motion.contacts import CONTACTS
+from signgen.synthetic.motion.face import Expression, FaceTrack, spell
+from signgen.synthetic.motion.handshapes import HANDSHAPES, LIMITS, shape_angles, shape_names
+from signgen.synthetic.motion.lexicon import SPELLED, glosses, letter_shape, sign, spelled_beats
+from signgen.synthetic.motion.motion import Performance, minimum_jerk
+from signgen.synthetic.motion.placement import IDLE
+from signgen.synthetic.motion.posing import Poser, limit_hand
+from signgen.synthetic.motion.posture import SIDES, ArmTrack, Posture
+from signgen.synthetic.motion.score import SPLITS, Cue, Mark, Score, compose, sentence_split, wanted_glosses
+from signgen.synthetic.motion.signs import Beat
 
 SMALL = {"frames": (8, 8), "size": (64, 80)}
 
@@ -311,7 +310,7 @@ def test_faces_speak_and_blink() -> None:
     assert max(face.get("mouthFunnel", 0) for face in faces[5:35]) > 0.4
     assert max(face.get("eyeBlinkLeft", 0) for face in faces) > 0.95
     assert faces[20].get("browInnerUp", 0) > faces[60].get("browInnerUp", 0) + 0.5
-    from signgen.synthetic.body import template
+    from signgen.synthetic.body.body import template
 
     assert {name for face in faces for name in face} <= set(template().action_names)
 

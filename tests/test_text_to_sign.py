@@ -16,7 +16,7 @@ from signgen.rendering.driving import read_driving
 from signgen.rendering.run import FITTED
 from signgen.rendering.scene import Scene, build_scene
 from signgen.rendering.settings import RenderSettings
-from signgen.sources import load_source
+from signgen.rendering.source import load_source
 
 CANVAS = (210, 260)
 SHOULDERS, FACE, NOSE_AND_EYES = [5, 6], slice(23, 91), [0, 1, 2]

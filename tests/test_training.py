@@ -13,15 +13,15 @@ from safetensors.torch import load_file, save_file
 from skimage.metrics import structural_similarity
 
 from signgen import config as configuration
-from signgen.data.cache import FrameCache, build_cache
-from signgen.data.disturbance import Disturbance
-from signgen.data.pairs import crop_centres, draw_windows, loss_weights
+from signgen.dataset.cache import FrameCache, build_cache
+from signgen.dataset.disturbance import Disturbance
+from signgen.dataset.pairs import crop_centres, draw_windows, loss_weights
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LEFT_KNUCKLE, NOSE, RIGHT_KNUCKLE
-from signgen.models.autoencoder import FrameAutoencoder
-from signgen.models.canvas import canvas_padding, from_canvas, to_canvas
+from signgen.model.networks.autoencoder import FrameAutoencoder
+from signgen.model.networks.canvas import canvas_padding, from_canvas, to_canvas
 from signgen.training.config import OptimConfig, TrainConfig
-from signgen.training.latents import weights_key
+from signgen.training.encoders import weights_key
 from signgen.training.loop import learning_rate
 from signgen.training.stages import cache_folder, run_stage
 from signgen.training.task import structural_loss

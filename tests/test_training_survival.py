@@ -27,8 +27,8 @@ from tiny_models import shake, tiny_denoiser, tiny_inputs
 from training_runs import curve, fusion_config, fusion_settings, lines, noise_cache
 
 from signgen.errors import InputError, RunError
-from signgen.training import averages, checkpoints, results, stages
-from signgen.training.disk import reason
+from signgen.files import reason
+from signgen.training import checkpoints, optimizers, stages
 from signgen.training.loop import recompute_activations
 from signgen.training.stages import run_stage
 
@@ -354,25 +354,25 @@ def test_shards_are_averaged_saved_and_exported(tmp_path: Path) -> None:
 
     network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
     fully_shard(network, mesh=init_device_mesh("cpu", (1,)))
-    assert averages.is_sharded(network)
-    average = averages.make_average(network, 0.5)
+    assert optimizers.is_sharded(network)
+    average = optimizers.make_average(network, 0.5)
     begun = [value.full_tensor().clone() for value in average.shadow_params]
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
     network(torch.ones(1, 3)).sum().backward()
     optimizer.step()
     average.step(network.parameters())
     own = [parameter.full_tensor().clone() for parameter in network.parameters()]
-    path = averages.file_of(tmp_path, sharded=True, process=0)
-    averages.save_average(average, path)
-    other = averages.make_average(network, 0.5)
-    averages.load_average(other, path, averages.scalars(average))
+    path = optimizers.file_of(tmp_path, sharded=True, process=0)
+    optimizers.save_average(average, path)
+    other = optimizers.make_average(network, 0.5)
+    optimizers.load_average(other, path, optimizers.scalars(average))
     assert other.optimization_step == 1
-    with averages.averaged(network, other):
+    with optimizers.averaged(network, other):
         now = [parameter.full_tensor().clone() for parameter in network.parameters()]
         keep = lambda folder: torch.save(network.state_dict(), folder / "w")  # noqa: E731
         task = types.SimpleNamespace(trainable=network, save=keep)
         whole = {name: parameter.full_tensor() for name, parameter in network.named_parameters()}
-        results._write(task, whole, tmp_path, {"step": 1})
+        checkpoints._write(task, whole, tmp_path, {"step": 1})
     kept = torch.load(tmp_path / "model/w", weights_only=True)
     wanted = [value.full_tensor() for value in average.shadow_params]
     assert all(torch.equal(value, other) for value, other in zip(now, wanted, strict=True))

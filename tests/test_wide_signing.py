@@ -10,7 +10,7 @@ from test_framing import person
 
 from signgen.rendering.framing import HANDS_OUT, find_stance, hands_outside
 from signgen.rendering.scene import ZOOMS, build_scene
-from signgen.sources import load_source
+from signgen.rendering.source import load_source
 
 CANVAS, SIZE, ASPECT = (216, 264), (1280, 720), 0.81
 SHOULDERS = 180.0  # pixels

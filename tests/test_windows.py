@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from signgen.errors import InputError
+from signgen.files import Staging
 from signgen.keypoints import Keypoints
 from signgen.rendering.driving import frame_range, hold_missing
 from signgen.rendering.manifest import build_manifest, manifest_path, write_manifest
 from signgen.rendering.settings import RenderSettings
-from signgen.rendering.staging import Staging
 from signgen.rendering.windows import plan_windows
 
 

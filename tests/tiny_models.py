@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from signgen.models.denoiser import Denoiser
+from signgen.model.networks.denoiser import Denoiser
 
 CHANNELS, TOKEN_DIM, FUSION_DIM = 4, 16, 6
 TINY: dict[str, Any] = {

@@ -9,10 +9,10 @@ import torch
 from diffusers import DDIMScheduler
 
 from signgen.keypoints import Keypoints
-from signgen.models.autoencoder import FrameAutoencoder
-from signgen.models.denoiser import Denoiser
-from signgen.models.fusion import FusionModel
-from signgen.pipeline import SignGenPipeline
+from signgen.model import SignGenPipeline
+from signgen.model.networks.autoencoder import FrameAutoencoder
+from signgen.model.networks.denoiser import Denoiser
+from signgen.model.networks.fusion import FusionModel
 
 FRAME = (42, 52)  # canvas 48x56, latents 6x7
 

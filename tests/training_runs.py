@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from signgen import config as configuration
-from signgen.data.cache import build_cache
+from signgen.dataset.cache import build_cache
 from signgen.training.config import TrainConfig
 from signgen.training.stages import cache_folder
 

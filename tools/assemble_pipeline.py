@@ -21,10 +21,10 @@ from typing import Any
 import click
 import torch
 
-from signgen.base_weights import load_autoencoder, load_clip, load_image_encoder
 from signgen.commands.common import report
 from signgen.errors import InputError, SignGenError
-from signgen.models.progress_bars import no_bars
+from signgen.model.networks.weight_files import no_bars
+from signgen.model.published_weights import load_autoencoder, load_clip, load_image_encoder
 
 PARTS = ("vae", "fusion", "denoiser", "scheduler")
 SHARED = {"lower_body": False}  # of runs that were trained before they said so themselves: signers end above the hips
@@ -90,9 +90,9 @@ def build(runs: tuple[Path, ...], dtype: torch.dtype = torch.float16, **sampling
     """The pipeline of the newest parts; ``sampling`` are its defaults (steps, window, overlap, guidance)."""
     from diffusers import DDIMScheduler
 
-    from signgen.models.denoiser import Denoiser
-    from signgen.models.fusion import FusionModel
-    from signgen.pipeline import SignGenPipeline
+    from signgen.model import SignGenPipeline
+    from signgen.model.networks.denoiser import Denoiser
+    from signgen.model.networks.fusion import FusionModel
 
     folders = {part: run / "model" / part for run in runs for part in PARTS if (run / "model" / part).is_dir()}
     missing = [part for part in ("denoiser", "scheduler") if part not in folders]

@@ -22,12 +22,11 @@ import click
 import torch
 from torch import Tensor
 
-from signgen.base_weights import load_image_encoder
 from signgen.commands.common import Size, report
 from signgen.errors import InputError, RunError, SignGenError
-from signgen.models import reference
-from signgen.models.progress_bars import no_bars
-from signgen.models.weight_files import some
+from signgen.model.networks import reference
+from signgen.model.networks.weight_files import no_bars, some
+from signgen.model.published_weights import load_image_encoder
 
 DTYPES = ("float32", "bfloat16", "float16")
 # SD 2.1's, with which FPDM trains and samples.
@@ -175,7 +174,7 @@ def save_pipeline(parts: dict[str, Any], settings: dict[str, Any], folder: Path)
     """The folder that `signgen render --model` reads; FPDM's sampler and drawing style."""
     from diffusers import DDPMScheduler
 
-    from signgen.pipeline import SignGenPipeline
+    from signgen.model import SignGenPipeline
 
     pipeline = SignGenPipeline(**parts, scheduler=DDPMScheduler(**SCHEDULE), pose_style="fpdm", **settings)
     with no_bars():

@@ -25,12 +25,12 @@ from PIL import Image, ImageDraw, ImageFont
 from signgen.errors import InputError, SignGenError
 from signgen.keypoints import Keypoints, read_keypoints
 from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
-from signgen.pipeline import SignGenPipeline
+from signgen.model import SignGenPipeline
 from signgen.pose_image import draw_pose
 from signgen.rendering import render
 from signgen.rendering.framing import choose_framing, find_stance, typical_stance
 from signgen.rendering.manifest import container_metadata
-from signgen.sources import Source, load_source
+from signgen.rendering.source import Source, load_source
 from signgen.video import VideoWriter, read_frames
 
 FPS = 25.0

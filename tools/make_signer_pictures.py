@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from signgen.data.phoenix import Clip, PhoenixIndex
+from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import InputError
 from signgen.rendering.framing import typical_stance
 

@@ -23,15 +23,20 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from signgen.data.cache import FrameCache
-from signgen.data.phoenix import PhoenixIndex
+from signgen.dataset.cache import FrameCache
+from signgen.dataset.phoenix import PhoenixIndex
 from signgen.keypoints import read_keypoints
-from signgen.metrics.hand_detectors.accuracy import measure
-from signgen.metrics.hand_detectors.boxes import HANDS, RULE, hand_boxes
-from signgen.metrics.hand_detectors.builtin import FOUND, WEIGHTS, load_builtin, to_images
-from signgen.metrics.hand_detectors.interface import LEFT
-from signgen.metrics.hand_detectors.network import CELLS, CROP, HandNetwork
-from signgen.metrics.hand_detectors.place import Places
+from signgen.scoring.metrics.hand_detectors.builtin import (
+    CELLS,
+    CROP,
+    FOUND,
+    WEIGHTS,
+    HandNetwork,
+    load_builtin,
+    measure,
+    to_images,
+)
+from signgen.scoring.metrics.hand_detectors.interface import HANDS, LEFT, RULE, Places, hand_boxes
 from signgen.video import read_image
 
 SPREAD = 1.0  # cells: deviation of the target map

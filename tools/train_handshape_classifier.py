@@ -23,18 +23,20 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from signgen.data.cache import FrameCache
-from signgen.data.phoenix import PhoenixIndex
+from signgen.dataset.cache import FrameCache
+from signgen.dataset.phoenix import PhoenixIndex
 from signgen.errors import InputError
 from signgen.keypoints import read_keypoints
-from signgen.metrics.hand_detectors.accuracy import blurred
-from signgen.metrics.hand_detectors.boxes import RULE, hand_boxes
-from signgen.metrics.hand_detectors.builtin import to_images
-from signgen.metrics.hand_detectors.interface import LEFT
-from signgen.metrics.hand_detectors.place import Places
-from signgen.metrics.handshapes import HandshapeClassifier, load_handshape_classifier, read_shape_labels, shape_names_in
-from signgen.metrics.handshapes.classifier import WEIGHTS
-from signgen.metrics.handshapes.network import CROP, HandshapeNetwork
+from signgen.scoring.metrics.hand_detectors.builtin import blurred, to_images
+from signgen.scoring.metrics.hand_detectors.interface import LEFT, RULE, Places, hand_boxes
+from signgen.scoring.metrics.handshapes import (
+    HandshapeClassifier,
+    load_handshape_classifier,
+    read_shape_labels,
+    shape_names_in,
+)
+from signgen.scoring.metrics.handshapes.classifier import WEIGHTS
+from signgen.scoring.metrics.handshapes.network import CROP, HandshapeNetwork
 from signgen.video import read_image
 
 TURN, SHIFT, ZOOM = 0.3, 0.08, (0.87, 1.15)  # radians, share of the box, factors: random change of a training box

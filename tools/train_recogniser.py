@@ -19,13 +19,13 @@ import click
 import numpy as np
 import torch
 
-from signgen.data.phoenix import Clip, PhoenixIndex
+from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import InputError, SignGenError
-from signgen.recognition import Recogniser, WordErrors, word_errors
-from signgen.recognition.network import NetworkSize
-from signgen.recognition.recogniser import WEIGHTS
-from signgen.recognition.samples import Samples, cache_dataset, cache_drawn
-from signgen.recognition.training import Schedule, Training
+from signgen.scoring.recogniser import Recogniser, WordErrors, word_errors
+from signgen.scoring.recogniser.network import NetworkSize
+from signgen.scoring.recogniser.recogniser import WEIGHTS
+from signgen.scoring.recogniser.samples import Samples, cache_dataset, cache_drawn
+from signgen.scoring.recogniser.training import Schedule, Training
 from signgen.synthetic.dataset import Plan, pick_signers
 from signgen.video import read_frames
 

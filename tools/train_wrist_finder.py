@@ -22,11 +22,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from signgen.data.phoenix import PhoenixIndex
+from signgen.dataset.phoenix import PhoenixIndex
 from signgen.keypoints import read_keypoints
-from signgen.metrics.wrists import FOUND, VISIBLE
-from signgen.models.canvas import canvas_padding, to_canvas
-from signgen.models.wrist_finder import MIRRORED, POINTS, WEIGHTS, WristFinder, peaks, to_cells
+from signgen.model.networks.canvas import canvas_padding, to_canvas
+from signgen.model.networks.wrist_finder import MIRRORED, POINTS, WEIGHTS, WristFinder, peaks, to_cells
+from signgen.scoring.metrics.wrists import FOUND, VISIBLE
 from signgen.video import read_image
 
 WEIGHT = (1.0, 1.0, 0.3, 0.3, 0.5, 0.5)  # of wrists, elbows and knuckles in the loss

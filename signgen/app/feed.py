@@ -7,8 +7,64 @@ import io
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from signgen.keypoints import Keypoints
+    from signgen.model import SignGenPipeline
+    from signgen.model.engine import Engine
+    from signgen.rendering import RenderSettings
+    from signgen.rendering.source import Source
+
+# An engine that shows what it paints and stops when it is told to.
+
+
+class Watched:
+    """Another engine's computations, in between which ``check`` may raise.
+
+    Args:
+        engine: what computes.
+        show: given the frames of each window, uint8 (N,H,W,3) of the model's canvas.
+        check: called before each computation.
+    """
+
+    def __init__(self, engine: Engine, show: Callable[[np.ndarray], None], check: Callable[[], None]) -> None:
+        self.engine, self._show, self._check = engine, show, check
+        self.name, self.threads = engine.name, engine.threads
+
+    def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        self._check()
+        return self.engine.conditions(poses, embedding)
+
+    def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Tensor | None]) -> Tensor:
+        self._check()
+        return self.engine.denoise(noisy, timestep, given)
+
+    def frames(self, latents: Tensor) -> np.ndarray:
+        self._check()
+        frames = self.engine.frames(latents)
+        self._show(frames)
+        return frames
+
+
+@contextmanager
+def watched(
+    pipeline: SignGenPipeline, show: Callable[[np.ndarray], None], check: Callable[[], None]
+) -> Iterator[SignGenPipeline]:
+    """The pipeline with its engine watched inside the block; only one job may use it meanwhile."""
+    before = pipeline.engine
+    pipeline.engine = Watched(before, show, check)
+    try:
+        yield pipeline
+    finally:
+        pipeline.engine = before
+
 
 LARGEST_SIDE = 400  # px; a preview, the video itself is whole
 QUALITY = 82
@@ -77,3 +133,39 @@ def data_url(frame: np.ndarray, largest: int = LARGEST_SIDE) -> str:
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+# What the video will show, small, from what the model paints.
+
+
+class Preview:
+    """The frames of one render as `signgen.rendering` lays them into the output, at the size of a preview.
+
+    Args:
+        keypoints, source, settings: of the render.
+        pipeline: the model that paints.
+    """
+
+    def __init__(
+        self, keypoints: Keypoints, source: Source, settings: RenderSettings, pipeline: SignGenPipeline
+    ) -> None:
+        from signgen.rendering.compositing import Plate, resized
+        from signgen.rendering.driving import read_driving
+        from signgen.rendering.scene import build_scene
+
+        clip = read_driving(keypoints, source, settings).clip
+        aspect = pipeline.config.pixel_aspect
+        scene = build_scene(source, clip, pipeline.frame_size, aspect, settings.size, settings.align)
+        size = small(scene.framing.output)
+        around = None if scene.surroundings is None else resized(scene.surroundings, size)
+        self._plate = Plate(scene.image, scene.framing.onto(size), around)
+
+    def frames(self, painted: np.ndarray) -> np.ndarray:
+        """uint8 (N,H,W,3) of the model's canvas -> uint8 (N,h,w,3) as the video will have it."""
+        return np.stack([self._plate.compose(frame) for frame in painted])
+
+
+def small(size: tuple[int, int], largest: int = LARGEST_SIDE) -> tuple[int, int]:
+    """(W,H) with the same shape and no side above ``largest``."""
+    scale = min(1.0, largest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

@@ -10,13 +10,11 @@ from typing import Any
 
 import gradio as gr
 
-from signgen.app.context import Context
+from signgen.app.context import MIB, Context, Limits
 from signgen.app.examples import EXAMPLES
 from signgen.app.feed import data_url
-from signgen.app.limits import MIB, Limits
-from signgen.app.render_tab import RenderTab
+from signgen.app.render_tab import RenderTab, strokes
 from signgen.app.score_tab import ScoreTab
-from signgen.app.skeleton import strokes
 
 ASSETS = Path(__file__).parent / "assets"
 TITLE = "signgen: keypoints to sign-language video"
@@ -116,7 +114,7 @@ def _signer(parts: Parts, limits: Limits) -> None:
 
 
 def _picker() -> gr.HTML:
-    from signgen.sources import builtin_names, load_source
+    from signgen.rendering.source import builtin_names, load_source
 
     rows = "".join(
         f'<label><input type="radio" name="signer" value="{escape(name)}">'

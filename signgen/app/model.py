@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from signgen.errors import RunError, SignGenError
 
 if TYPE_CHECKING:
-    from signgen.pipeline import SignGenPipeline
+    from signgen.model import SignGenPipeline
 
 WARM_FRAMES = 2
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from signgen.app.limits import Limits
-from signgen.app.workplace import Workplace, safe_name
+from signgen.app.context import Limits, Workplace, safe_name
 from signgen.errors import InputError
 
 if TYPE_CHECKING:
     from signgen.keypoints import Keypoints
-    from signgen.sources import Source
+    from signgen.rendering.source import Source
 
 _SIZE = re.compile(r"\s*(\d{1,5})\s*[x×X, ]\s*(\d{1,5})\s*")
 _PART = re.compile(r"\s*(\d{0,9})\s*:\s*(\d{0,9})\s*")
@@ -120,7 +119,7 @@ def open_picture(path: str | Path, keypoints: str | Path | None, workplace: Work
     Raises:
         InputError: too large, outside the workplace, no picture, or keypoints of something else.
     """
-    from signgen.sources import VIDEO_SUFFIXES, load_source, with_keypoints
+    from signgen.rendering.source import VIDEO_SUFFIXES, load_source, with_keypoints
 
     file = workplace.accept(path)
     is_video = file.suffix.lower() in VIDEO_SUFFIXES

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+import numpy as np
 
 from signgen.app.context import Context
 from signgen.app.examples import EXAMPLES
@@ -14,9 +17,61 @@ from signgen.app.feed import data_url
 from signgen.app.job import Ended, follow
 from signgen.app.opening import Clip, open_clip, open_example, open_picture, parse_part
 from signgen.app.rendering import Order, Rendered, render_job
-from signgen.app.skeleton import show
 from signgen.app.status import failure, happening, opened, rendered, say
 from signgen.errors import InputError, SignGenError
+
+if TYPE_CHECKING:
+    from signgen.keypoints import Keypoints
+
+# Keypoints for the browser, which draws them itself: small, at once, and sharp on every screen.
+
+
+PER_PIXEL = 4  # units of a coordinate
+MISSING = -32768
+_FARTHEST = 32000
+
+
+def packed(keypoints: Keypoints) -> str:
+    """x and y of all points as base64 of little-endian int16 (T,133,2), quarter pixels, `MISSING` where not seen."""
+    points = np.clip(np.rint(keypoints.xy * PER_PIXEL), -_FARTHEST, _FARTHEST).astype("<i2")
+    points[keypoints.confidence <= 0] = MISSING
+    return base64.b64encode(points.tobytes()).decode("ascii")
+
+
+def strokes() -> list[list[Any]]:
+    """What to draw, in order: [point, point, colour as #rrggbb, width for a frame of 260 rows]."""
+    from signgen.keypoints.skeleton import FINGERS, LIMB_GROUPS
+    from signgen.pose_image.palette import FINGER_WIDTH, GROUPS, LEFT_FINGERS, RIGHT_FINGERS, WRIST_LINKS
+
+    drawn: list[list[Any]] = []
+    for name, (colour, width) in GROUPS.items():
+        pairs = (*LIMB_GROUPS[name], *WRIST_LINKS.get(name, ()))
+        drawn += [[a, b, _hex(colour), width] for a, b in pairs]
+    for side, colours in (("left", LEFT_FINGERS), ("right", RIGHT_FINGERS)):
+        for finger, colour in zip(FINGERS, colours, strict=True):
+            drawn += [[a, b, _hex(colour), FINGER_WIDTH] for a, b in LIMB_GROUPS[f"{side}_{finger}"]]
+    return drawn
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def show(keypoints: Keypoints, title: str, live: str | None = None) -> str:
+    """What the page's player is told, as JSON.
+
+    Args:
+        keypoints: the frames to be shown.
+        title: name of the clip.
+        live: key of the feed that will have the rendered frames.
+    """
+    width, height = keypoints.size
+    content = {
+        "title": title, "frames": len(keypoints), "width": width, "height": height, "fps": keypoints.fps,
+        "points": packed(keypoints), "live": live,
+    }  # fmt: skip
+    return json.dumps(content)
+
 
 Update = dict[Any, Any]
 
@@ -73,7 +128,7 @@ class RenderTab:
 
     def picture(self, path: str | None, keypoints: str | None, signer: str) -> Update:
         """A picture of a signer was dropped, or taken away: shows it, or says why it cannot be used."""
-        from signgen.sources import builtin_names
+        from signgen.rendering.source import builtin_names
 
         shown, chosen = self._parts["picture_shown"], self._parts["signer"]
         if path is None:
@@ -145,7 +200,7 @@ class RenderTab:
     ) -> Order:  # fmt: skip
         """The checked request."""
         from signgen.rendering import RenderSettings
-        from signgen.sources import builtin_names, load_source
+        from signgen.rendering.source import builtin_names, load_source
 
         workplace, limits = self._context.workplace, self._context.limits
         if clip is None:

@@ -10,20 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from signgen.app.feed import Feed
-from signgen.app.job import Tell, Working
-from signgen.app.limits import Limits
+from signgen.app.context import Limits
+from signgen.app.feed import Feed, Preview, watched
+from signgen.app.job import Tell, Ticket, Working
 from signgen.app.model import Model
 from signgen.app.opening import Clip
-from signgen.app.preview import Preview
-from signgen.app.turns import Ticket
-from signgen.app.watched import watched
+from signgen.keypoints.repair.missing import fill_missing
 
 if TYPE_CHECKING:
     import numpy as np
 
     from signgen.rendering import RenderResult, RenderSettings
-    from signgen.sources import Source
+    from signgen.rendering.source import Source
 
 _PATHS = ("output", "manifest", "compare")  # of a result and its manifest
 
@@ -135,7 +133,7 @@ def write_pose_images(path: Path, order: Order, style: str, check: Callable[[], 
 
     driving = order.clip.keypoints
     if order.settings.fill_hands:
-        driving, _ = driving.fill_missing()
+        driving, _ = fill_missing(driving)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for number, index in enumerate(order.frames(), 1):
             check()

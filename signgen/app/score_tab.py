@@ -10,8 +10,7 @@ import gradio as gr
 from signgen.app.context import Context
 from signgen.app.job import Ended, follow
 from signgen.app.scoring import Pair, Scored, score_job, score_table
-from signgen.app.status import failure, happening, say
-from signgen.app.words import notes
+from signgen.app.status import failure, happening, notes, say
 from signgen.errors import InputError, SignGenError
 
 Update = dict[Any, Any]

@@ -9,12 +9,11 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from signgen.app.job import Tell, Working
-from signgen.app.limits import Limits
-from signgen.app.turns import Ticket
+from signgen.app.context import Limits
+from signgen.app.job import Tell, Ticket, Working
 
 if TYPE_CHECKING:
-    from signgen.evaluation import EvaluationResult
+    from signgen.scoring import EvaluationResult
 
 _BETTER = {"higher": "higher is better", "lower": "lower is better", "1": "nearer to 1 is better", "-": ""}
 
@@ -26,7 +25,7 @@ class Pair:
     Attributes:
         generated, reference: the videos.
         keypoints: of the reference, or None: then nothing about hands is measured.
-        lengths, sizes: what to do with those that differ, see `signgen.evaluation.Rules`.
+        lengths, sizes: what to do with those that differ, see `signgen.scoring.Rules`.
         folder: where the report goes.
     """
 
@@ -65,8 +64,8 @@ def score_job(pair: Pair, limits: Limits) -> Callable[[Ticket, Tell], Scored]:
 
 
 def _score(pair: Pair, ticket: Ticket, tell: Tell) -> Scored:
-    from signgen.evaluation import Request, Rules
-    from signgen.evaluation.outputs import evaluate_to_files
+    from signgen.scoring import Request, Rules
+    from signgen.scoring.run import evaluate_to_files
 
     def progress(done: int, total: int) -> None:
         ticket.check()
@@ -92,8 +91,8 @@ def name_files_only(report: Path, files: list[Path]) -> None:
 
 def score_table(result: EvaluationResult) -> str:
     """The metrics as an HTML table, and below it what was not computed and why."""
-    from signgen.app.words import page_words
-    from signgen.evaluation.scores import METRICS
+    from signgen.app.status import page_words
+    from signgen.scoring.scores import METRICS
 
     rows = []
     for name, value in result.metrics.items():

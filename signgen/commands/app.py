@@ -40,7 +40,7 @@ def command(
 
     Only this machine can open it, unless --host says otherwise; there is no password then. Nothing is sent anywhere.
     """
-    from signgen.app.limits import MIB, Limits
+    from signgen.app.context import MIB, Limits
     from signgen.app.model import ModelChoice
     from signgen.app.server import ServerSettings, serve
 

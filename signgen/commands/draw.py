@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from signgen.commands.common import FrameRange, Rate, Size, common_options, emit
+from signgen.keypoints.repair.missing import fill_missing
 
 if TYPE_CHECKING:
     from signgen.keypoints import Keypoints
@@ -48,7 +49,7 @@ def command(
     read = read_keypoints(keypoints, format=from_format, clip=clip, frame_size=frame_size, fps=fps, first=True)
     poses, completed = read.keypoints, list[str]()
     if fill_hands or (fill_hands is None and style == "signgen"):  # style fpdm reproduces a reference, gaps and all
-        poses, completed = poses.fill_missing()
+        poses, completed = fill_missing(poses)
     chosen = frame_range(poses, frames)
     poses = poses[chosen.start : chosen.stop]
     writer = VideoWriter(output, size or poses.size, poses.fps, {"title": f"Pose images of {poses.name}"})

@@ -81,8 +81,8 @@ def command(as_json: bool, csv_file: str | None, report: str | None, report_clip
     Several clips are matched by name and get 95 % intervals over clips. What does not fit is an error that lists it,
     unless --names, --lengths or --sizes says what to do. Hands that cannot be scored are counted.
     """
-    from signgen.evaluation.outputs import evaluate_to_files
-    from signgen.evaluation.table import as_text
+    from signgen.scoring.run import evaluate_to_files
+    from signgen.scoring.table import as_text
 
     with progress_to("frames") as advance:
         result = evaluate_to_files(_request(options), csv_file, report, report_clips, advance)
@@ -91,7 +91,7 @@ def command(as_json: bool, csv_file: str | None, report: str | None, report_clip
 
 
 def _request(options: dict[str, Any]) -> Any:
-    from signgen.evaluation import MeasureOptions, Request, Rules
+    from signgen.scoring import MeasureOptions, Request, Rules
 
     recogniser = options["recogniser"]
     return Request(

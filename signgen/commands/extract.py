@@ -68,7 +68,7 @@ def command(source: str, output: str | None, as_json: bool, **options: Any) -> N
     OUT.json.header beside them holds frame size and rate, so that no other command has to be told. Nothing is
     downloaded: mmpose and rtmlib take a local file of weights, MediaPipe brings its own.
     """
-    from signgen.extract import EstimatorSettings, ExtractSettings, extract
+    from signgen.extraction import EstimatorSettings, ExtractSettings, extract
 
     kinds = ("weights", "config", "device", "engine", "dtype")
     estimator = EstimatorSettings(options.pop("estimator"), **{kind: options.pop(kind) for kind in kinds})

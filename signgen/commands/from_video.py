@@ -22,9 +22,9 @@ def extract_first(options: dict[str, Any], estimator: str | None, weights: str |
         What to report beside the render: how the keypoints were found.
 
     Raises:
-        InputError: as `signgen.extract.extract`; options that only keypoint files have; an output that is the input.
+        InputError: as `signgen.extraction.extract`; options that only keypoint files have; an output that is the input.
     """
-    from signgen.extract import EstimatorSettings, ExtractSettings, extract_keypoints
+    from signgen.extraction import EstimatorSettings, ExtractSettings, extract_keypoints
 
     video = Path(options["keypoints"])
     for name, option in MEANINGLESS.items():

@@ -53,7 +53,7 @@ def command(
     with missing or damaged frames, without keypoints, with keypoints of another length, with infinite coordinates or
     with scores above 1: what is mended, and what is left out.
     """
-    from signgen.data.phoenix import is_release
+    from signgen.dataset.phoenix import is_release
     from signgen.errors import InputError
 
     of_clip, of_dataset = any((from_format, clip, frame_size, fps)), any((places, splits))
@@ -67,7 +67,7 @@ def command(
         emit(result, as_json, _survey_text(result))
         return
     from signgen.keypoints import read_keypoints
-    from signgen.keypoints._summary import summary
+    from signgen.keypoints.summary import summary
 
     result = summary(read_keypoints(path, format=from_format, clip=clip, frame_size=frame_size, fps=fps, first=True))
     emit(result, as_json, _text(result))
@@ -76,8 +76,8 @@ def command(
 def _survey(
     path: str, places: tuple[str, ...], wanted: tuple[str, ...], check: str, jobs: int
 ) -> dict[str, Any]:  # fmt: skip
-    from signgen.data.phoenix import PhoenixIndex
-    from signgen.data.survey import chosen_splits, keypoint_source, survey
+    from signgen.dataset.phoenix import PhoenixIndex
+    from signgen.dataset.survey import chosen_splits, keypoint_source, survey
 
     index = PhoenixIndex(path)
     splits = chosen_splits(index, wanted)

@@ -80,8 +80,8 @@ def command(as_json: bool, estimator: str | None, estimator_weights: str | None,
 
     The output has the frames, the size and the rate of the keypoints. OUT.json beside it says how it was made.
     """
-    from signgen.extract.sniff import is_footage
     from signgen.rendering import render
+    from signgen.video.sniff import is_footage
 
     for name in ("keypoints", "source_keypoints", "original"):
         if options[name] is not None and (name, options[name]) != ("keypoints", "-"):

@@ -70,7 +70,7 @@ def command(
 
     settings = (seed, split, pick_signers(signers, split), frame_range(frames), size)
     if files:
-        from signgen.synthetic.replay_data import ReplayPlan, motions
+        from signgen.synthetic.replay.observed import ReplayPlan, motions
 
         plan: Plan = ReplayPlan(*settings, motions(files, glosses))
         clips = len(files) if clips is None else clips

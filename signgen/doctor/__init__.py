@@ -1,10 +1,7 @@
 """What this installation and this machine have, what a training needs, and how to get what is missing."""
 
-from signgen.doctor.installed import Package, installed_packages
-from signgen.doctor.machine import describe_machine
-from signgen.doctor.needs import Need, needs_of
-from signgen.doctor.optional import OptionalPackage, optional_packages
-from signgen.doctor.weights import Weights, packaged_weights
+from signgen.doctor.machine import Need, Weights, describe_machine, needs_of, packaged_weights
+from signgen.doctor.optional import OptionalPackage, Package, installed_packages, optional_packages
 
 __all__ = [
     "Need",

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from signgen.export.graphs import NAMES, PRESENT, input_names
 from signgen.keypoints import read_keypoints
-from signgen.rendering.clip import Sampling, render_windows
+from signgen.model.openvino.graphs import NAMES, PRESENT, input_names
+from signgen.rendering.sample_windows import Sampling, render_windows
 from signgen.rendering.scene import build_scene
-from signgen.sources import load_source
+from signgen.rendering.source import load_source
 
 if TYPE_CHECKING:
-    from signgen.pipeline import SignGenPipeline
-    from signgen.pipeline.engine import Engine
+    from signgen.model import SignGenPipeline
+    from signgen.model.engine import Engine
 
 EXAMPLE = Path(__file__).parent.parent / "assets" / "examples" / "weather.pose"
 SIGNERS = ("alma", "bela", "cora", "dara", "emil", "femi", "gwen", "hana")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from signgen.errors import InputError, missing_extra
-from signgen.export.graphs import NAMES
-from signgen.export.manifest import COMPILED, FILE
-from signgen.export.places import default_place, has_openvino
+from signgen.model.openvino.graphs import NAMES
+from signgen.model.openvino.manifest import COMPILED, FILE
+from signgen.model.openvino.places import default_place, has_openvino
 
 FILES = {FILE, COMPILED, *(f"{name}{suffix}" for name in NAMES for suffix in (".xml", ".bin"))}
 
@@ -39,7 +39,7 @@ def export(
     if not has_openvino():
         raise missing_extra("openvino", "cpu")
     from signgen.export.build import export_pipeline
-    from signgen.pipeline import SignGenPipeline
+    from signgen.model import SignGenPipeline
 
     if output is not None:
         _check_replaceable(output)

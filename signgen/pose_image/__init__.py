@@ -13,7 +13,7 @@ import numpy as np
 from signgen.errors import InputError
 
 if TYPE_CHECKING:
-    from signgen.keypoints.sequence import Keypoints
+    from signgen.keypoints.clip import Keypoints
 
 STYLES = ("signgen", "fpdm")
 

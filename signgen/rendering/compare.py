@@ -9,8 +9,8 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints
+from signgen.rendering.compositing import resized
 from signgen.rendering.framing import Framing
-from signgen.rendering.plate import resized
 
 
 class CompareSheet:

@@ -9,9 +9,10 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints, ReadResult, read_keypoints
-from signgen.keypoints.piped import is_standard_input, read_standard_input
+from signgen.keypoints.formats.stdin import is_standard_input, read_standard_input
+from signgen.keypoints.repair.missing import fill_missing
 from signgen.rendering.settings import RenderSettings
-from signgen.sources import Source
+from signgen.rendering.source import Source
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def read_driving(keypoints: Keypoints | str | Path, source: Source, settings: Re
     if not clip.confidence.any():
         raise InputError(clip.name or "keypoints", f"nobody is found in any of {len(clip)} frames", "check the file")
     if settings.fill_hands:
-        clip, completed = clip.fill_missing()
+        clip, completed = fill_missing(clip)
         warnings += completed
     if settings.fill_gaps:
         clip = clip.fill_gaps(settings.fill_gaps)

@@ -9,25 +9,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from signgen import lean
+from signgen import quick_start
 from signgen.errors import InputError
-from signgen.keypoints.piped import is_standard_input
+from signgen.files import Staging
+from signgen.keypoints.formats.stdin import is_standard_input
 from signgen.pose_image import draw_pose
-from signgen.rendering.clip import Sampling, Sink, render_windows, stream
+from signgen.rendering.background_threads import Behind, loaded_meanwhile
 from signgen.rendering.compare import CompareSheet, open_original
+from signgen.rendering.compositing import Plate
 from signgen.rendering.driving import frame_range, read_driving
 from signgen.rendering.manifest import build_manifest, container_metadata, manifest_path, write_manifest
-from signgen.rendering.overlap import Behind, loaded_meanwhile
-from signgen.rendering.plate import Plate
+from signgen.rendering.sample_windows import Sampling, Sink, render_windows, stream
 from signgen.rendering.scene import Scene, build_scene
 from signgen.rendering.settings import Progress, RenderResult, RenderSettings
-from signgen.rendering.staging import Staging
+from signgen.rendering.source import Source, load_source
 from signgen.rendering.windows import check_window
-from signgen.sources import Source, load_source
 
 if TYPE_CHECKING:
     from signgen.keypoints import Keypoints
-    from signgen.pipeline import SignGenPipeline
+    from signgen.model import SignGenPipeline
 
 FEW_STEPS = 4  # a model whose default is at most this predicts directly; others only get better with more steps
 VIDEO_SUFFIXES = (".mp4", ".webm")
@@ -205,9 +205,9 @@ def _result(job: _Job, evaluations: int, seconds: float) -> RenderResult:
 def load_model(model: SignGenPipeline | str | Path, settings: RenderSettings) -> SignGenPipeline:
     """The model on the device, in the numbers and with the engine of the settings, ready for `render_with`."""
     if isinstance(model, (str, Path)) and not settings.compile:
-        lean.start(model)
-    from signgen.export.choice import choose_engine
-    from signgen.pipeline import SignGenPipeline
+        quick_start.start(model)
+    from signgen.model import SignGenPipeline
+    from signgen.model.openvino.choice import choose_engine
 
     choice = {"backend": settings.backend, "export": _folder(settings.export), "compiled": settings.compile}
     if isinstance(model, SignGenPipeline):  # it keeps the engine it has, unless another one is asked for
@@ -243,7 +243,7 @@ def _too_many_steps(pipeline: SignGenPipeline, sampling: Sampling) -> list[str]:
     One of v then adds grain that flickers; one of clean latents, which does not stand on its input's noise, only takes
     its time.
     """
-    from signgen.diffusion.parametrisation import prediction_type
+    from signgen.model.diffusion.parametrisation import prediction_type
 
     made_for = pipeline.config.steps
     if sampling.steps <= made_for or made_for > FEW_STEPS:

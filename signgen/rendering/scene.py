@@ -8,6 +8,8 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints
+from signgen.keypoints.repair.align import align_to, complete_from
+from signgen.rendering.compositing import lift, resized
 from signgen.rendering.framing import (
     HANDS_OUT,
     Framing,
@@ -21,8 +23,7 @@ from signgen.rendering.framing import (
     same_shape,
     typical_stance,
 )
-from signgen.rendering.plate import lift, resized
-from signgen.sources import Source
+from signgen.rendering.source import Source
 
 ZOOMS = (1.08, 1.16, 1.25, 1.35)  # tried for wide signing; beyond, people get smaller than models have learned
 ARMS = [7, 8, 9, 10, *range(91, 133)]  # elbows, wrists, hands
@@ -77,10 +78,10 @@ def build_scene(
     person, reference, framing, notes = laid.person, laid.reference, laid.framing, laid.notes
     on_canvas = framing.to_canvas(driving)
     if align and person is not None:
-        on_canvas, report = on_canvas.align(_trunk(person))
+        on_canvas, report = align_to(on_canvas, _trunk(person))
         notes = [*report.warnings, *misfit(on_canvas, reference, canvas)]
     if person is not None and find_stance(person) is not None and find_stance(on_canvas) is not None:
-        on_canvas, completed = on_canvas.complete_from(person)
+        on_canvas, completed = complete_from(on_canvas, person)
         notes = [*notes, *completed]
     return Scene(laid.image, person, on_canvas, framing, laid.surroundings, [*laid.warnings, *notes])
 

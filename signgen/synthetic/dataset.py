@@ -28,11 +28,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from signgen.errors import InputError, RunError
-from signgen.synthetic.score import FPS, SPLITS, Score, compose, wanted_glosses
+from signgen.synthetic.motion.score import FPS, SPLITS, Score, compose, wanted_glosses
 
 if TYPE_CHECKING:
-    from signgen.synthetic.anatomy import Anatomy
-    from signgen.synthetic.movement import Movement
+    from signgen.synthetic.body.anatomy import Anatomy
+    from signgen.synthetic.motion.movement import Movement
 
 VERSION = 4  # of the drawn content: bump it whenever the same seed gives other clips
 RELEASE = Path("PHOENIX-2014-T-release-v3", "PHOENIX-2014-T")
@@ -98,7 +98,7 @@ class Plan:
 
     def perform(self, index: int) -> Movement:
         """The movement of clip `index`."""
-        from signgen.synthetic.motion import Performance
+        from signgen.synthetic.motion.motion import Performance
 
         return Performance(anatomy_of(self.signer(index)), self.score(index), self.streams(index)[1])
 
@@ -118,7 +118,7 @@ def pick_signers(wanted: str, split: str) -> tuple[str, ...]:
 
     Train and dev take signers for training, test takes held-out ones, so no signer of test is ever trained on.
     """
-    from signgen.synthetic.signers import HELD_OUT, signer_names
+    from signgen.synthetic.body.signer import HELD_OUT, signer_names
 
     pool = list(HELD_OUT) if split == "test" else signer_names()
     if wanted.strip().isdecimal():
@@ -139,9 +139,9 @@ def pick_signers(wanted: str, split: str) -> tuple[str, ...]:
 @lru_cache(maxsize=8)
 def anatomy_of(signer: str) -> Anatomy:
     """Places of a signer; the last few are kept."""
-    from signgen.synthetic.anatomy import Anatomy
-    from signgen.synthetic.posing import Poser
-    from signgen.synthetic.signers import load_signer
+    from signgen.synthetic.body.anatomy import Anatomy
+    from signgen.synthetic.body.signer import load_signer
+    from signgen.synthetic.motion.posing import Poser
 
     loaded = load_signer(signer)
     return Anatomy(Poser.from_signer(loaded), loaded.rest_body)
@@ -154,8 +154,8 @@ def draw_clip(plan: Plan, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]
 
 def draw_movement(plan: Plan, index: int, movement: Movement) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Frames of one clip as `draw_clip`, from its movement."""
-    from signgen.synthetic.figure import Figure
-    from signgen.synthetic.signers import load_signer
+    from signgen.synthetic.body.signer import load_signer
+    from signgen.synthetic.picture.figure import Figure
 
     # No grain: nobody can predict it, so it would only lower every score by the same unknown amount.
     figure = Figure(load_signer(plan.signer(index)), size=plan.size, seed=plan.camera_seed(index))
@@ -193,8 +193,8 @@ def write_clip(out: Path, plan: Plan, index: int) -> int:
 
 
 def _write_keypoints(path: Path, keypoints: np.ndarray, size: tuple[int, int], shapes: np.ndarray) -> None:
-    from signgen.synthetic.handshapes import shape_names
     from signgen.synthetic.labels import NONE, visible_hands
+    from signgen.synthetic.motion.handshapes import shape_names
 
     shapes = np.where(visible_hands(keypoints, size), shapes, NONE).astype(np.int16)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from signgen.synthetic.handshapes import HANDSHAPES, shape_names
-from signgen.synthetic.posture import SIDES
-from signgen.synthetic.score import Score
+from signgen.synthetic.motion.handshapes import HANDSHAPES, shape_names
+from signgen.synthetic.motion.posture import SIDES
+from signgen.synthetic.motion.score import Score
 
 NONE = -1
 HAND_POINTS = {"L": slice(91, 112), "R": slice(112, 133)}

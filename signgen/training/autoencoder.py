@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from signgen.data.cache import FrameCache
-from signgen.data.pairs import hand_centres
+from signgen.dataset.cache import FrameCache
+from signgen.dataset.pairs import hand_centres
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import NOSE
-from signgen.models.autoencoder import FrameAutoencoder
+from signgen.model.networks.autoencoder import FrameAutoencoder
 from signgen.training.config import TrainConfig
 from signgen.training.starts import stage_network
 from signgen.training.task import Task, built, crop_batch, crop_corners, gradient_l1, tile, to_uint8

@@ -24,9 +24,13 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.distributed.checkpoint.api import CheckpointException
 
+from signgen import config as configuration
 from signgen.errors import InputError, RunError
-from signgen.training import averages
-from signgen.training.disk import flush, free_bytes, gibibytes, reason
+from signgen.files import flush, free_bytes, gibibytes, reason, replace_folder
+from signgen.training import optimizers
+from signgen.training.config import TrainConfig
+from signgen.training.optimizers import averaged, is_sharded
+from signgen.training.task import Task
 
 KEEP = 2  # checkpoints kept: the newest, and one before it in case the newest is damaged by the disk
 WRAPPED = "module."  # what DistributedDataParallel puts before each name
@@ -116,7 +120,7 @@ def check_output(output: Path, resume: bool) -> None:
 
 def check_space(output: Path, network: nn.Module, processes: int) -> None:
     """A checkpoint must fit onto the disk before hours of training depend on it."""
-    needed = checkpoint_bytes(network) * (processes if averages.is_sharded(network) else 1)
+    needed = checkpoint_bytes(network) * (processes if optimizers.is_sharded(network) else 1)
     free = free_bytes(output)
     if free < needed:
         takes = f"a checkpoint takes {gibibytes(needed)}, and {KEEP + 1} are there at a time"
@@ -126,7 +130,7 @@ def check_space(output: Path, network: nn.Module, processes: int) -> None:
 
 def checkpoint_bytes(network: nn.Module) -> int:
     """About how large a checkpoint is, of one process's share of the weights."""
-    held = (averages.local_part(parameter) for parameter in network.parameters())
+    held = (optimizers.local_part(parameter) for parameter in network.parameters())
     return COPIES * sum(value.numel() * 4 for value in held)
 
 
@@ -179,10 +183,10 @@ def save(training: Training, output: Path) -> None:
 def _save_own(training: Training, sums: dict[str, float], folder: Path) -> None:
     """What is ours beside accelerate's files."""
     accelerator, state = training.accelerator, training.state
-    sharded = averages.is_sharded(training.network)
+    sharded = optimizers.is_sharded(training.network)
     if sharded or accelerator.is_main_process:
-        path = averages.file_of(folder, sharded, accelerator.process_index)
-        averages.save_average(training.average, path)
+        path = optimizers.file_of(folder, sharded, accelerator.process_index)
+        optimizers.save_average(training.average, path)
     if accelerator.is_main_process:
         content = {
             "step": state.step,
@@ -191,7 +195,7 @@ def _save_own(training: Training, sums: dict[str, float], folder: Path) -> None:
             "sums": sums,
             "processes": accelerator.num_processes,
             "sharded": sharded,
-            "ema": averages.scalars(training.average),
+            "ema": optimizers.scalars(training.average),
         }
         (folder / "run.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -209,3 +213,61 @@ def _rotate(output: Path) -> None:
         going = old.with_suffix(".tmp")
         os.replace(old, going)
         shutil.rmtree(going, ignore_errors=True)
+
+
+# The folder ``model`` of a run: the trained parts with their averaged weights, and how they came about.
+
+
+def export(training: Training, task: Task, config: TrainConfig) -> None:
+    """Writes ``<output>/model``, whole or not at all. All processes call it, for the weights may be in shards.
+
+    Raises:
+        RunError: it cannot be written; the checkpoint that was saved before is there.
+    """
+    accelerator, output = training.accelerator, Path(config.output)
+    failure: BaseException | None = None
+    with averaged(training.network, training.average):
+        whole = accelerator.get_state_dict(training.network) if is_sharded(training.network) else None
+        if accelerator.is_main_process:
+            try:
+                _write(task, whole, output, _record(training, config))
+            except FAILED_WRITES as error:
+                failure = error
+    said = "" if failure is None else reason(failure, output)
+    if accelerator.is_main_process:
+        shutil.rmtree(output / "model.tmp", ignore_errors=True)
+    if agree(accelerator, failure is not None)[0]:
+        advice = "the run itself is saved: free some space, then --resume writes the model"
+        raise RunError(output / "model", said or "another process cannot write it", advice) from failure
+
+
+def _record(training: Training, config: TrainConfig) -> dict[str, Any]:
+    state = training.state
+    processes = training.accelerator.num_processes
+    done = {"step": state.step, "seconds": state.seconds, "processes": processes}
+    return {**done, "config": configuration.to_dict(config)}
+
+
+def _write(task: Task, whole: dict[str, Any] | None, output: Path, record: dict[str, Any]) -> None:
+    temporary = output / "model.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    if whole is None:
+        task.save(temporary)
+    else:
+        weights = {f"trainable.{name}": value for name, value in whole.items()}
+        torch.func.functional_call(_Saving(task), weights, (temporary,))
+    (temporary / "training.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
+    flush(temporary)
+    replace_folder(temporary, output / "model")
+
+
+class _Saving(nn.Module):
+    """Saving as a forward pass, so that whole weights can stand in for shards while it runs."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.trainable, self.task = task.trainable, task
+
+    def forward(self, folder: Path) -> None:
+        self.task.save(folder)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from signgen.config import check_keys
-from signgen.data.disturbance import Disturbance
-from signgen.data.phoenix import SPLITS
+from signgen.dataset.disturbance import Disturbance
+from signgen.dataset.phoenix import SPLITS
 from signgen.errors import InputError
-from signgen.models.canvas import fit_canvas
+from signgen.model.networks.canvas import fit_canvas
 
 STAGES = ("autoencoder", "fusion", "denoiser", "video", "distill")
 STARTS = ("autoencoder", "encoder", "fusion", "denoiser", "vae", "unet", "clip", "image_encoder")
@@ -125,8 +125,8 @@ class TrainConfig:
             it that is trained on. output: folder of the run.
         model: settings of the stage's own network, passed to its constructor.
         start: what this stage builds on. Folders of earlier stages: autoencoder, fusion, denoiser. Base weights, each a
-            folder or a hub id: vae (instead of autoencoder), unet, clip, image_encoder; see `signgen.base_weights`.
-            null takes an entry out.
+            folder or a hub id: vae (instead of autoencoder), unet, clip, image_encoder; see
+            `signgen.model.published_weights`. null takes an entry out.
         allow_download: base weights that are not on this machine may be fetched from the hub.
         canvas: (W, H) that frames are scaled to, aspect kept, then padded; None: frames as they are, padded.
         image_encoder_size: side of the letter-boxed square that ``start.image_encoder`` reads.

@@ -16,22 +16,20 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from signgen.base_weights import load_autoencoder, start_unet
-from signgen.data.batches import Batch, BatchMaker
-from signgen.data.cache import FrameCache
-from signgen.data.disturbance import Disturbance
-from signgen.data.pairs import Windows, crop_centres, draw_windows, loss_weights
-from signgen.diffusion.losses import min_snr_weights
-from signgen.diffusion.parametrisation import add_noise, denoised_from, target_for
+from signgen.dataset.batches import Batch, BatchMaker
+from signgen.dataset.cache import FrameCache
+from signgen.dataset.disturbance import Disturbance
+from signgen.dataset.pairs import Windows, crop_centres, draw_windows, loss_weights
 from signgen.errors import InputError
-from signgen.models.canvas import fitted_size
-from signgen.models.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
+from signgen.model.diffusion.losses import min_snr_weights
+from signgen.model.diffusion.parametrisation import add_noise, denoised_from, target_for
+from signgen.model.networks.canvas import fitted_size
+from signgen.model.networks.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
+from signgen.model.published_weights import load_autoencoder, start_unet
 from signgen.training.config import TrainConfig
-from signgen.training.encoders import frozen_encoders
-from signgen.training.growth import grow, restated
+from signgen.training.encoders import frozen_encoders, latent_store
 from signgen.training.inputs import CELL, InputMaker, Inputs
-from signgen.training.latents import latent_store
-from signgen.training.starts import stage_network, stage_prediction
+from signgen.training.starts import grow, restated, stage_network, stage_prediction
 from signgen.training.task import (
     Task,
     built,

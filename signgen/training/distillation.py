@@ -4,8 +4,9 @@ The earlier stages noise the truth. A sampler never sees that: from its second e
 estimated before, and errors that training did not show it grow into grain that changes with every frame. Here the
 student first walks along its own estimates, over the very timesteps of rendering, and then learns one evaluation from
 where it stands. The target is the truth, or for a share of windows (``loss.teacher``) what a guided teacher makes of
-the same noise in finer steps; see `signgen.diffusion.distillation`. On drawn people, whose pictures follow from pose
-and source, the truth is the better target; a data set with blur and misplaced keypoints is smoothed by the teacher.
+the same noise in finer steps; see `signgen.model.diffusion.distillation`. On drawn people, whose pictures follow
+from pose and source, the truth is the better target; a data set with blur and misplaced
+keypoints is smoothed by the teacher.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from signgen.data.cache import FrameCache
-from signgen.data.pairs import draw_windows
-from signgen.diffusion.distillation import ddim_move, student_steps, teacher_target
-from signgen.diffusion.guidance import guided
-from signgen.diffusion.parametrisation import add_noise, denoised_from
-from signgen.models.denoiser import ConditionDrop, Denoiser
+from signgen.dataset.cache import FrameCache
+from signgen.dataset.pairs import draw_windows
+from signgen.model.diffusion.distillation import ddim_move, student_steps, teacher_target
+from signgen.model.diffusion.guidance import guided
+from signgen.model.diffusion.parametrisation import add_noise, denoised_from
+from signgen.model.networks.denoiser import ConditionDrop, Denoiser
 from signgen.training.config import TrainConfig
 from signgen.training.denoiser import SCHEDULE, DenoiserStep, DenoiserTask, Sampled
 from signgen.training.inputs import Inputs

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from signgen.base_weights import load_clip
-from signgen.data.batches import Batch, BatchMaker
-from signgen.data.cache import FrameCache
-from signgen.diffusion.losses import baseline_loss, source_enhanced_loss
+from signgen.dataset.batches import Batch, BatchMaker
+from signgen.dataset.cache import FrameCache
 from signgen.errors import InputError
-from signgen.models.fusion import FusionModel
+from signgen.model.diffusion.losses import baseline_loss, source_enhanced_loss
+from signgen.model.networks.fusion import FusionModel
+from signgen.model.published_weights import load_clip
 from signgen.training.config import TrainConfig
 from signgen.training.starts import stage_network
 from signgen.training.task import Task, built, model_settings, signed

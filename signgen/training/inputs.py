@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from signgen.data.batches import Batch
-from signgen.models.conditions import ImageLevel
+from signgen.dataset.batches import Batch
+from signgen.model.networks.conditions import ImageLevel
 from signgen.training.encoders import FrozenEncoders
 from signgen.training.task import Task, crop_batch
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from signgen.files import writing
 from signgen.training.checkpoints import RunState, total
 from signgen.training.config import TrainConfig
-from signgen.training.disk import writing
 
 ABSENT = 'tensorboard is not installed: figures go to log.jsonl alone; pip install "signgen[logs]"'
 ADVICE = "free some space, then go on with --resume"

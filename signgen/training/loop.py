@@ -21,16 +21,14 @@ from accelerate import Accelerator, DistributedType
 from torch import nn
 
 from signgen import config as configuration
-from signgen.data.prefetch import made_ahead
+from signgen.dataset.batches import made_ahead
 from signgen.errors import InputError, RunError
+from signgen.files import writing
 from signgen.training import checkpoints
-from signgen.training.averages import averaged, is_sharded, make_average
-from signgen.training.checkpoints import RunState, Training, agree
+from signgen.training.checkpoints import RunState, Training, agree, export
 from signgen.training.config import OptimConfig, TrainConfig
-from signgen.training.disk import writing
 from signgen.training.logbook import ADVICE, Logbook, note
-from signgen.training.optimizers import check_whole, make_optimizer
-from signgen.training.results import export
+from signgen.training.optimizers import averaged, check_whole, is_sharded, make_average, make_optimizer
 from signgen.training.resuming import CONFIG, check_same_run, load
 from signgen.training.task import Task
 

@@ -17,7 +17,7 @@ from accelerate.utils.constants import RNG_STATE_NAME
 
 from signgen import config as configuration
 from signgen.errors import InputError, RunError, SignGenError
-from signgen.training import averages
+from signgen.training import optimizers
 from signgen.training.checkpoints import FAILED_WRITES, Training
 from signgen.training.config import TrainConfig
 
@@ -40,8 +40,8 @@ def load(training: Training, folder: Path) -> list[str]:
         if own.is_file():
             record = json.loads(own.read_text(encoding="utf-8"))
             _check_shards(record, training, folder)
-            path = averages.file_of(folder, record["sharded"], accelerator.process_index)
-            averages.load_average(training.average, path, record["ema"])  # first: it tells another network's sizes
+            path = optimizers.file_of(folder, record["sharded"], accelerator.process_index)
+            optimizers.load_average(training.average, path, record["ema"])  # first: it tells another network's sizes
             accelerator.load_state(str(folder))
         else:
             record = _load_earlier(training, folder)
@@ -113,7 +113,7 @@ def _plain(value: Any) -> Any:
 
 
 def _check_shards(record: dict[str, Any], training: Training, folder: Path) -> None:
-    sharded, processes = averages.is_sharded(training.network), training.accelerator.num_processes
+    sharded, processes = optimizers.is_sharded(training.network), training.accelerator.num_processes
     if record["sharded"] == sharded and (not sharded or record["processes"] == processes):
         return
     kinds = {True: f"shards of {record['processes']} processes", False: "whole weights"}
@@ -128,7 +128,7 @@ def _load_earlier(training: Training, folder: Path) -> dict[str, Any]:
     """
     names = ("custom_checkpoint_0.pkl", "custom_checkpoint_1.pkl")
     average, run = (torch.load(folder / name, map_location="cpu", weights_only=True) for name in names)
-    averages.restore(training.average, average)
+    optimizers.restore(training.average, average)
     with _without(folder, names) as view:
         training.accelerator.load_state(str(view))
     return {**run, "logged": run["step"], "sums": {}}

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from accelerate import PartialState
 
-from signgen.data.cache import FrameCache, build_cache
-from signgen.data.opening import damaged
-from signgen.data.prepared import is_prepared, open_prepared
+from signgen.dataset.cache import FrameCache, build_cache
+from signgen.dataset.opening import damaged
+from signgen.dataset.prepared import is_prepared, open_prepared
 from signgen.errors import InputError, RunError
+from signgen.files import reason
 from signgen.training.config import TrainConfig
-from signgen.training.disk import reason
 from signgen.training.loop import train
 from signgen.training.starts import check_starts
 from signgen.training.task import Task
@@ -97,7 +97,7 @@ def open_data(data: str | Path, folder: Path, split: str = "train") -> FrameCach
 
 def _clip_names(root: Path, split: str) -> list[str] | None:
     """Names of the data set's clips, or None where only its cache is there, as on a machine lent for training."""
-    from signgen.data.phoenix import PhoenixIndex
+    from signgen.dataset.phoenix import PhoenixIndex
 
     try:
         return [clip.name for clip in PhoenixIndex(root).clips(split)]
@@ -107,7 +107,7 @@ def _clip_names(root: Path, split: str) -> list[str] | None:
 
 def _clips(root: Path, split: str) -> Iterator[tuple[str, str, Iterator[np.ndarray], np.ndarray]]:
     """(name, speaker, frames, keypoints (T, 133, 3)) of every clip of a split."""
-    from signgen.data.phoenix import PhoenixIndex
+    from signgen.dataset.phoenix import PhoenixIndex
     from signgen.video import read_image
 
     for clip in PhoenixIndex(root).clips(split):

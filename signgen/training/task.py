@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from signgen.config import check_keys
-from signgen.data.cache import FrameCache
+from signgen.dataset.cache import FrameCache
 from signgen.errors import InputError
-from signgen.models.canvas import canvas_size, fit_frames, fit_points
+from signgen.model.networks.canvas import canvas_size, fit_frames, fit_points
 from signgen.training.config import TrainConfig
 
 N = TypeVar("N", bound=nn.Module)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from docs_stage import Stage, drawn_clips
 
-from signgen.data.phoenix import PhoenixIndex
+from signgen.dataset.phoenix import PhoenixIndex
 
 
 def prepare(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from docs_stage import Stage, keypoint_file, video_file
 
-from signgen.sources import load_source
+from signgen.rendering.source import load_source
 from signgen.video import frame_files, probe, read_image
 
 

@@ -1,0 +1,213 @@
+"""From finished shares to a data set: nothing missing, nothing doubled, the layouts' files, a summary."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from signgen.augmentation.jobs import Job, plain_name
+from signgen.augmentation.layouts import wants_originals, write_layouts
+from signgen.augmentation.layouts.entries import Entry, Split, collect, failed_gate
+from signgen.augmentation.store import DONE, FRAMES, KEYPOINTS, LEFT_OUT, Store, count_lines
+from signgen.dataset.phoenix import PhoenixIndex, list_frames
+from signgen.errors import InputError, RunError
+
+# The licence of a data set, which its copies inherit: they show what its signers signed.
+
+
+OF_PHOENIX = (
+    "Motion, glosses and translations are those of RWTH-PHOENIX-Weather 2014 T, CC BY-NC-SA 3.0: for research, not for "
+    "commercial use, and copies are shared under the same licence."
+)
+_NOTES = (("augment.json", "licence"), ("synthetic.json", "statement"))
+
+
+def licence_of(index: PhoenixIndex) -> str:
+    """What the data set says of itself, in augment.json or synthetic.json, else PHOENIX14T's licence."""
+    for folder in (index.root, index.release, index.release.parent.parent):
+        for name, key in _NOTES:
+            said = _read(folder / name, key)
+            if said:
+                return said
+    return OF_PHOENIX
+
+
+def _read(path: Path, key: str) -> str:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8")).get(key)
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return said if isinstance(said, str) else ""
+
+
+# The clips of the source data set in the new one: linked, or copied on request.
+
+
+MODES = ("link", "copy", "none")
+
+
+def place_originals(store: Store, splits: Sequence[Split], mode: str) -> None:
+    """Puts frames and keypoints of every original where readers of the new set look for them.
+
+    Args:
+        store: of the new set; splits: its clips.
+        mode: ``link`` (symbolic links to the source's folders, or frames for readers of both kinds) or ``copy``.
+    """
+    with store.work("originals") as work:
+        for entry in (entry for split in splits for entry in split.entries if not entry.generated):
+            folder = store.out / FRAMES / entry.split / entry.name
+            if entry.frames is not None and store.flat:
+                _place_both(entry, folder, mode, store, work)
+            elif entry.frames is not None:
+                _place(_inner(entry.frames), folder / "1" if store.nested else folder, mode, work)
+            if entry.keypoints is not None:
+                name = f"{entry.name}{entry.keypoints.suffix}"
+                _place(entry.keypoints, store.out / KEYPOINTS / name, mode, work)
+
+
+def _place_both(entry: Entry, target: Path, mode: str, store: Store, work: Path) -> None:
+    """A folder of links to frames, or of their copies, that is its own folder ``1``."""
+    if os.path.lexists(target):
+        return
+    folder = work / entry.name
+    for file in entry.files():
+        _place(file, folder / file.name, mode, work)
+    store.link_inner(folder)
+    store.put(work, folder, target)
+
+
+def _inner(folder: Path) -> Path:
+    return folder / "1" if (folder / "1").is_dir() else folder
+
+
+def _place(source: Path, target: Path, mode: str, work: Path) -> None:
+    """One file or folder, made in ``work`` and then put in place; what is there already stays."""
+    if os.path.lexists(target):
+        return
+    partial = work / f"{target.name}.part"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if mode == "link":
+            partial.symlink_to(source.absolute(), target_is_directory=source.is_dir())
+        elif source.is_dir():
+            shutil.copytree(source, partial, ignore=shutil.ignore_patterns("1"))  # a link to the folder itself
+        else:
+            shutil.copy2(source, partial)
+        os.replace(partial, target)
+    except OSError as error:
+        if mode == "link" and os.name != "posix":
+            got = f"links cannot be made ({error.strerror})"
+            raise InputError("--originals", got, "use --originals copy") from None
+        raise RunError(target, f"cannot be written ({error.strerror})", "see to space and permissions") from None
+
+
+Records = Mapping[str, Mapping[str, Any]]
+
+
+def finish(
+    index: PhoenixIndex,
+    store: Store,
+    jobs: Sequence[Job],
+    records: Records,
+    layouts: Sequence[str],
+    frame: tuple[int, int],
+    originals: str,
+    leave_out: bool,
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Checks everything and writes the layouts' files; returns their names by layout, and warnings.
+
+    Args:
+        index: the source data set; jobs: all clips that were to be made; records: of the manifest.
+        originals: ``link``, ``copy`` or ``none``; leave_out: clips that failed the gate are not in the set.
+
+    Raises:
+        InputError: a clip is missing, or one lies there that nobody planned.
+    """
+    check(store, jobs, records, index)
+    splits = collect(index, store, jobs, records, originals != "none", leave_out)
+    if originals != "none" and wants_originals(layouts):
+        place_originals(store, splits, originals)
+    written = write_layouts(store.out, layouts, splits, frame)
+    store.clear()
+    return written, _gaps(splits, layouts)
+
+
+def _gaps(splits: Sequence[Split], layouts: Sequence[str]) -> list[str]:
+    """What readers of the layouts' files will miss: one line for each kind."""
+    entries, lines = [entry for split in splits for entry in split.entries], []
+    blind = [entry.name for entry in entries if entry.frames is None and not entry.generated]
+    if blind and set(layouts) - {"mska"}:
+        lines.append(f"{len(blind)} clips of the data set have no frames, such as {blind[0]}, and are in the lists all"
+                     " the same: --originals none leaves the data set's clips out")  # fmt: skip
+    bare = [entry.name for entry in entries if entry.keypoints is None]
+    holders = [layout for layout in ("slrt", "mska") if layout in layouts]
+    if bare and holders:
+        lines.append(
+            f"{len(bare)} clips have no keypoints, such as {bare[0]}: {' and '.join(holders)} has none of them"
+        )
+    return lines
+
+
+def check(store: Store, jobs: Sequence[Job], records: Records, index: PhoenixIndex) -> None:
+    """InputError unless every job has its record and its files, and no other clip is there."""
+    missing = [job.name for job in jobs if job.name not in records]
+    if missing:
+        got = f"lacks {len(missing)} of {len(jobs)} clips, such as {missing[0]}"
+        raise InputError(store.out, got, "give the command again for the share that was not finished")
+    torn = [job.name for job in jobs if not is_whole(store, job, records[job.name])]
+    if torn:
+        got = f"{len(torn)} clips have lost files since they were made, such as {torn[0]}"
+        raise InputError(store.out, got, "give the command again: they are made anew")
+    planned = {job.name for job in jobs}
+    strange = sorted(records.keys() - planned) or sorted(_folders(store) - planned - _originals(index))
+    if strange:
+        got = f"holds {len(strange)} clips that are not of this plan, such as {strange[0]}"
+        raise InputError(store.out, got, "use the signers, copies and splits that they were made with")
+
+
+def _originals(index: PhoenixIndex) -> set[str]:
+    """Names that the data set's own clips may have in the tree."""
+    return {name for clip in index for name in (clip.name, plain_name(clip.name))}
+
+
+def is_whole(store: Store, job: Job, record: Mapping[str, Any]) -> bool:
+    """Whether the files that a record speaks of are there."""
+    if record["state"] == LEFT_OUT:
+        return True
+    if not store.keypoints(job.name).is_file():
+        return False
+    if store.media == "mp4":
+        return store.clip(job.split, job.name).is_file()
+    if store.media == "none":
+        return True
+    listing = list_frames(store.clip(job.split, job.name))
+    return len(listing.files) == record["frames"] and not listing.missing
+
+
+def _folders(store: Store) -> set[str]:
+    """Names of all clips in the tree of frames, hidden ones aside."""
+    places: list[Path] = [place for place in (store.out / FRAMES).glob("*") if place.is_dir()]
+    return {item.name for place in places for item in place.iterdir() if not item.name.startswith(".")}
+
+
+def summary(jobs: Sequence[Job], records: Records, store: Store) -> dict[str, Any]:
+    """Counts over the clips that have a record, with the share of those that failed the gate."""
+    known = [records[job.name] for job in jobs if job.name in records]
+    done = [record for record in known if record["state"] == DONE]
+    judged = [record for record in done if record.get("gate")]
+    failed = [record for record in judged if failed_gate(record)]
+    return {
+        "clips": len(jobs),
+        "done": len(done),
+        "left_out": [[record["clip"], record["reason"]] for record in known if record["state"] == LEFT_OUT],
+        "frames": sum(record["frames"] for record in done),
+        "bytes": sum(record["bytes"] for record in done),
+        "judged": len(judged),
+        "failed_gate": len(failed),
+        "failed_share": round(len(failed) / len(judged), 4) if judged else None,
+        "made_twice": count_lines(store.out) - len(records),
+    }

@@ -1,0 +1,157 @@
+"""The clips of the finished data set, originals first and new ones after them, never in between."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen.augmentation.jobs import Job, frames_of, plain_name
+from signgen.augmentation.store import ANNOTATIONS, DONE, Store
+from signgen.dataset.files import write_text
+from signgen.dataset.phoenix import Clip, PhoenixIndex, list_frames
+from signgen.keypoints.formats.many_clips import ClipFile, points_in_frame
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A clip of the finished set.
+
+    Attributes:
+        name, split: of the clip; row: its line of the corpus file by column.
+        frames: the folder of its PNG files, or None where it has none; count: frames.
+        keypoints: its keypoint file, or None; generated: whether it is new.
+    """
+
+    name: str
+    split: str
+    row: dict[str, str]
+    frames: Path | None
+    count: int
+    keypoints: Path | None
+    generated: bool
+
+    @property
+    def speaker(self) -> str:
+        return self.row["speaker"]
+
+    @property
+    def glosses(self) -> str:
+        return self.row["orth"]
+
+    @property
+    def translation(self) -> str:
+        return self.row["translation"]
+
+    def files(self) -> tuple[Path, ...]:
+        """Its PNG files in order."""
+        return () if self.frames is None else list_frames(self.frames).files
+
+
+@dataclass(frozen=True)
+class Split:
+    """The clips of a split, and the columns of its corpus file."""
+
+    name: str
+    columns: tuple[str, ...]
+    entries: tuple[Entry, ...]
+
+
+def collect(
+    index: PhoenixIndex,
+    store: Store,
+    jobs: Sequence[Job],
+    records: Mapping[str, Mapping[str, Any]],
+    originals: bool,
+    leave_out: bool,
+) -> list[Split]:
+    """All splits of the data set with their new clips.
+
+    Args:
+        index: the source data set; store: where new clips are; jobs: in the order in which clips are appended.
+        records: of the manifest; originals: whether they are to be in the set.
+        leave_out: whether new clips that failed the gate are not.
+    """
+    found = []
+    for split in index.splits:
+        columns, rows = read_rows(index.release / "annotations" / "manual" / f"PHOENIX-2014-T.{split}.corpus.csv")
+        by_name = {row["name"]: row for row in rows}
+        clips = {clip.name: clip for clip in index.clips(split)}
+        old = [_original(clips[row["name"]], row, store.nested) for row in rows] if originals else []
+        new = [
+            _copy(store, job, by_name[job.source], records[job.name])
+            for job in jobs
+            if job.split == split and records[job.name]["state"] == DONE
+            and not (leave_out and failed_gate(records[job.name]))
+        ]  # fmt: skip
+        if originals or any(job.split == split for job in jobs):  # a list may be empty, never one of an earlier run
+            found.append(Split(split, columns, (*old, *new)))
+    return found
+
+
+def failed_gate(record: Mapping[str, Any]) -> bool:
+    """Whether a clip was judged and did not pass."""
+    return not record.get("gate", {}).get("passed", True)
+
+
+def read_rows(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
+    """Columns and rows of a corpus file that `PhoenixIndex` has read, every column as it is there."""
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    reader = csv.reader(lines, delimiter="|", quoting=csv.QUOTE_NONE)
+    columns = tuple(next(reader))
+    return columns, [dict(zip(columns, fields, strict=True)) for fields in reader if fields]
+
+
+def _original(clip: Clip, row: dict[str, str], nested: bool) -> Entry:
+    """A clip of the source data set, under a plain name where CorrNet is to read it."""
+    files = list_frames(clip.folder).files
+    name = plain_name(clip.name) if nested else clip.name
+    row = row if name == clip.name else {**row, "name": name, "video": f"{name}/1/*.png"}
+    return Entry(
+        name, clip.split, row, clip.folder if files else None, len(files) or frames_of(clip), clip.keypoints, False
+    )
+
+
+def _copy(store: Store, job: Job, row: dict[str, str], record: Mapping[str, Any]) -> Entry:
+    video = f"{job.name}.mp4" if store.media == "mp4" else f"{job.name}/1/*.png"
+    frames = store.frames(job.split, job.name) if store.media == "png" else None
+    return Entry(
+        job.name, job.split, {**row, "name": job.name, "video": video}, frames, record["frames"],
+        store.keypoints(job.name), True,
+    )  # fmt: skip
+
+
+# Keypoints of a finished clip as recognisers take them: pixels of the frames.
+
+
+def points_of(entry: Entry, frame: tuple[int, int]) -> np.ndarray | None:
+    """float32 (T,133,3) x, y, confidence in pixels of ``frame``; None where the clip has no keypoints."""
+    if entry.keypoints is None:
+        return None
+    file = ClipFile(Path(entry.keypoints))
+    names = [name for name in file.names if name.rsplit("/", 1)[-1] == entry.name] or list(file.names)
+    return points_in_frame(file.raw(names[0]), frame, entry.name)[0]
+
+
+# PHOENIX14T's own layout: the corpus files; the frames lie in their folders already.
+
+
+def write(out: Path, splits: Sequence[Split], frame: tuple[int, int]) -> list[Path]:
+    """The corpus file of each split: ``|`` between columns and no quoting, as the release's."""
+    return [corpus(out, split, [split_row(split, entry.row) for entry in split.entries]) for split in splits]
+
+
+def split_row(split: Split, row: dict[str, str]) -> str:
+    """A line of the corpus file in the order of its columns."""
+    return "|".join(row[column] for column in split.columns)
+
+
+def corpus(out: Path, split: Split, lines: Sequence[str]) -> Path:
+    """Writes a corpus file of these lines and returns its path."""
+    path = out / ANNOTATIONS / f"PHOENIX-2014-T.{split.name}.corpus.csv"
+    write_text(path, "\n".join(["|".join(split.columns), *lines]) + "\n")
+    return path

@@ -1,0 +1,225 @@
+"""An augmentation from its arguments to a finished data set."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from signgen.augmentation.clip import Maker, Recipe, threads_restored
+from signgen.augmentation.finishing import Records, finish, is_whole, summary
+from signgen.augmentation.jobs import Extra, Job, Rate, check_free, frames_of, of_phoenix, plan_jobs, share_of, words
+from signgen.augmentation.layouts import wants_originals
+from signgen.augmentation.opening import agree_on_plan, make_folder, open_dataset, open_recipe, reopen_recipe
+from signgen.augmentation.settings import Settings
+from signgen.augmentation.store import DONE, Store, open_part, read_records, store_of
+from signgen.dataset.phoenix import PhoenixIndex
+from signgen.errors import InputError
+
+if TYPE_CHECKING:
+    from signgen.model import SignGenPipeline
+
+Say = Callable[[str], None]
+Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
+_WARM, _MEASURED = slice(0, 8), slice(8, 32)  # frames of the trial that the plan is reckoned from
+_TRIES = 5  # clips that a trial may find unusable
+
+
+@dataclass(frozen=True)
+class Task:
+    """Arguments of `augment`.
+
+    Attributes:
+        dataset: in PHOENIX14T's layout; out: folder of the new set; settings: what is made.
+        keypoints: files or folders of keypoints; none: beside the data set.
+        share: (I, N), the share of the work that is this call's.
+        jobs: worker processes on this machine, 0: as many as its cores allow, or one on a GPU.
+        ray: a cluster's address or ``local``, to work there instead.
+        originals: ``link``, ``copy`` or ``none``; leave_out: clips that failed the gate are not in the layouts' files.
+        merge: make nothing, check and finish; dry_run: say what it would take, and end.
+    """
+
+    dataset: str | Path
+    out: Path
+    settings: Settings
+    keypoints: tuple[str, ...] = ()
+    share: tuple[int, int] = (1, 1)
+    jobs: int = 0
+    ray: str | None = None
+    originals: str = "link"
+    leave_out: bool = False
+    merge: bool = False
+    dry_run: bool = False
+
+
+def augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
+    """Makes the clips that are not there yet and, when all are, the files of the layouts.
+
+    Args:
+        task: what; say: told the plan, line by line; progress: ``progress(total, label)`` gives ``advance(n)``.
+
+    Returns:
+        Plain data: output, clips, done, left_out, failed_gate, written ...
+
+    Raises:
+        InputError: bad input, or the folder holds something else; RunError: a failure while running, after which the
+        same command goes on.
+    """
+    if task.ray is not None:
+        from signgen.augmentation.cluster import import_ray
+
+        import_ray()  # what is missing is to be said before anything is tried or written
+    ours = not task.out.exists()
+    try:
+        return _augment(task, say, progress)
+    finally:
+        if ours:  # a plan, or an error, leaves no empty folder behind
+            with suppress(OSError):
+                task.out.rmdir()
+
+
+def _augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
+    begun = time.monotonic()
+    make_folder(task.out, Path(task.dataset))
+    index = open_dataset(task.dataset, task.keypoints, task.out)
+    settings = task.settings
+    jobs = plan_jobs(index, settings.splits, settings.signers, settings.copies, settings.seed, settings.nested)
+    made: dict[str, Any] = {}
+    if task.merge:
+        recipe = reopen_recipe(index, task.out, settings)
+        agree_on_plan(index, recipe)
+    else:
+        recipe, *loaded = open_recipe(index, task.out, settings)
+        if task.dry_run:
+            return {
+                "output": str(task.out),
+                "plan": _plan(task, index, jobs, read_records(task.out), recipe, loaded[0], say),
+            }
+        agree_on_plan(index, recipe)
+        made = _make_share(task, index, recipe, jobs, loaded, say, progress)
+    seconds = time.monotonic() - begun
+    records = read_records(task.out)
+    written, warnings = _finish(task, index, recipe, jobs, records)
+    frames = made.get("frames", 0)
+    return {
+        "output": str(task.out), **summary(jobs, records, recipe.store), "written": written, "share": list(task.share),
+        "made": frames, "seconds": round(seconds, 2), "frames_per_second": round(frames / max(seconds, 1e-9), 3),
+        "licence": recipe.licence, "weights_sha256": recipe.weights, "plan": made.get("plan", {}), "warnings": warnings,
+    }  # fmt: skip
+
+
+def _make_share(
+    task: Task, index: PhoenixIndex, recipe: Recipe, jobs: Sequence[Job], loaded: list[SignGenPipeline], say: Say,
+    progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """Makes what this call's share lacks; returns the plan and how many frames were made.
+
+    ``loaded`` holds the model, and is emptied where others load their own: two at a time would not fit everywhere.
+    """
+    plan, frames = dict[str, Any](), 0
+    with open_part(task.out, *task.share) as part:
+        records = read_records(task.out)
+        left = [job for job in share_of(jobs, *task.share) if not _is_made(job, records, recipe.store)]
+        if left:
+            plan = _plan(task, index, left, records, recipe, loaded[0], say)
+            check_free(task.out, plan["left"]["bytes"])
+        if _workers(task, recipe, len(left)) != 1:
+            loaded.clear()
+        with progress(len(left), "clips") as advance, closing(_made(task, recipe, left, loaded)) as finished:
+            advance(0)
+            for record in finished:
+                part.append(record)
+                frames += record.get("frames", 0)
+                advance(1)
+    return {"plan": plan, "frames": frames}
+
+
+def _workers(task: Task, recipe: Recipe, jobs: int) -> int:
+    """How many processes work; 0 where a cluster does."""
+    if task.ray is not None:
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usual = cores // recipe.settings.threads if recipe.computes["device"] == "cpu" else 1
+    return max(1, min(task.jobs or usual, jobs))
+
+
+def _made(
+    task: Task, recipe: Recipe, jobs: Sequence[Job], loaded: Sequence[SignGenPipeline]
+) -> Iterator[dict[str, Any]]:
+    """The records of the jobs as they are finished, by the workers that were asked for."""
+    from signgen.augmentation.workers import make_here, make_in_processes
+
+    if not jobs:
+        return
+    if task.ray is not None:
+        from signgen.augmentation.cluster import make_on_cluster
+
+        yield from make_on_cluster(recipe, jobs, task.ray)
+    elif (workers := _workers(task, recipe, len(jobs))) > 1:
+        yield from make_in_processes(recipe, jobs, workers)
+    else:
+        yield from make_here(recipe, jobs, loaded[0])
+
+
+def _is_made(job: Job, records: Records, store: Store) -> bool:
+    return job.name in records and is_whole(store, job, records[job.name])
+
+
+def _finish(
+    task: Task, index: PhoenixIndex, recipe: Recipe, jobs: Sequence[Job], records: Records
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Writes the layouts' files where this call is the one to do so: it did all the work, or is asked to merge."""
+    if task.share != (1, 1) and not task.merge:
+        return {}, []
+    layouts = recipe.settings.layouts
+    return finish(index, recipe.store, jobs, records, layouts, recipe.frame, task.originals, task.leave_out)
+
+
+# --- the plan -------------------------------------------------------------------------------------------------
+def _plan(
+    task: Task, index: PhoenixIndex, jobs: Sequence[Job], records: Records, recipe: Recipe, pipeline: SignGenPipeline,
+    say: Say,
+) -> dict[str, Any]:  # fmt: skip
+    """Frames, hours and disk of the jobs and of the whole PHOENIX14T, from finished clips or a short trial."""
+    rate = Rate.of([dict(record) for record in records.values() if record["state"] == DONE])
+    rate = rate or _trial(jobs, recipe, pipeline)
+    counts = {(clip.split, clip.name): frames_of(clip) for clip in index}
+    frames, settings = sum(counts[job.split, job.source] for job in jobs), recipe.settings
+    extra = _extra(task)
+    plan = {
+        "seconds_per_frame": round(rate.seconds, 4),
+        "bytes_per_frame": round(rate.bytes),
+        "left": rate.plan(len(jobs), frames, again=extra.frames(frames, sum(counts.values()))),
+        "phoenix14t": of_phoenix(rate, settings.splits, settings.copies, extra),
+    }
+    say(words("to be made", plan["left"]))
+    say(words("the whole PHOENIX14T", plan["phoenix14t"]))
+    return plan
+
+
+def _extra(task: Task) -> Extra:
+    """What this call writes beside clips: a share writes no layout's files, whoever merges does."""
+    layouts, whole = task.settings.layouts, task.share == (1, 1)
+    copied = whole and task.originals == "copy" and wants_originals(layouts)
+    return Extra(whole and "slrt" in layouts, task.originals != "none", copied)
+
+
+def _trial(jobs: Sequence[Job], recipe: Recipe, pipeline: SignGenPipeline) -> Rate:
+    """A few frames of the first usable clip, made as a worker makes them and thrown away."""
+    reason = "there is no clip"
+    with tempfile.TemporaryDirectory(prefix="signgen-") as place, threads_restored():
+        trial = replace(recipe, store=store_of(Path(place), recipe.settings))
+        maker = Maker(trial, pipeline)
+        for job in jobs[:_TRIES]:
+            record = maker.make(job, _WARM)
+            rate = Rate.of([maker.make(job, _MEASURED)]) if record["state"] == DONE else None
+            if rate is not None:
+                return rate
+            reason = record.get("reason", reason)
+    tried = min(_TRIES, len(jobs))
+    raise InputError(recipe.store.out, f"none of the first {tried} clips can be made ({reason})", "mend the data set")

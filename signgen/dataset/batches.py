@@ -1,0 +1,153 @@
+"""All of a training step that needs no device: windows, decoded frames, pose images, what was encoded before."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from signgen.dataset.cache import FrameCache
+from signgen.dataset.disturbance import Disturbance
+from signgen.dataset.pairs import Windows, draw_windows
+from signgen.dataset.rows import Rows
+from signgen.model.networks.canvas import canvas_size, fit_points
+from signgen.pose_image.strokes import draw_clip
+
+# Batches made ahead of their use, so that a device does not wait for files.
+
+
+T = TypeVar("T")
+
+
+def made_ahead(
+    make: Callable[[int], T], steps: Iterable[int], ahead: int, threads: int = 1
+) -> AbstractContextManager[Iterator[T]]:
+    """`Prefetch`, or with ``ahead`` 0 the same results each made when it is asked for."""
+    return Prefetch(make, steps, ahead, threads) if ahead else nullcontext(map(make, steps))
+
+
+class Prefetch(Generic[T]):
+    """``make(step)`` for each of ``steps``, in their order, the next ones made by threads meanwhile.
+
+    What comes out depends on ``make`` and ``steps`` alone, so a batch that is drawn from (seed, step) is the same with
+    any number of threads, and a run that is resumed at a step goes on with the same ones. Threads suffice where the
+    work gives up Python's lock, as copies of arrays, PNG decoding and the pose images do.
+
+    Args:
+        make: called in another thread; what it raises is raised where its result is asked for.
+        steps: any iterable, an endless one as well.
+        ahead: how many results are made before they are asked for; each stays in memory.
+        threads: how many are made at the same time.
+    """
+
+    def __init__(self, make: Callable[[int], T], steps: Iterable[int], ahead: int = 2, threads: int = 1) -> None:
+        if ahead < 1 or threads < 1:
+            raise ValueError(f"ahead {ahead} and threads {threads} must be 1 or more")
+        self._make, self._steps = make, iter(steps)
+        self._pool = ThreadPoolExecutor(threads, "prefetch")
+        self._waiting: deque[Future[T]] = deque()
+        for _ in range(ahead):
+            self._submit()
+
+    def __enter__(self) -> Prefetch[T]:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        if not self._waiting:
+            raise StopIteration
+        first = self._waiting.popleft()
+        self._submit()
+        return first.result()
+
+    def close(self) -> None:
+        """Drops what was not asked for and ends the threads."""
+        self._waiting.clear()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _submit(self) -> None:
+        for step in self._steps:
+            self._waiting.append(self._pool.submit(self._make, step))
+            return
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step looks at.
+
+    Attributes:
+        windows: which frames, and their keypoints.
+        sources: uint8 (B, H, W, 3), frames as the data set has them.
+        targets: uint8 (B, V, H, W, 3), likewise, or None where latents stand for them.
+        poses: uint8 (B, V, H', W', 3) on the canvas.
+        source_latents, latents: float16 (B, C, h, w) and (B, V, C, h, w) of sources and targets, or None.
+        tokens: float16 (B, L, D) of the sources, or None where they were not all made before.
+        rng: the step's generator after the windows were drawn, for everything else that is random in it.
+    """
+
+    windows: Windows
+    sources: np.ndarray
+    targets: np.ndarray | None
+    poses: np.ndarray
+    source_latents: np.ndarray | None
+    latents: np.ndarray | None
+    tokens: np.ndarray | None
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class BatchMaker:
+    """A generator -> `Batch`. What is random in it comes from the generator alone, so any thread may make it.
+
+    Attributes:
+        batch, views: windows, and frames of each. canvas: (W, H) or None, see `signgen.model.networks.canvas`.
+        targets: whether the frames of the windows are wanted. per_clip: windows of a batch that are of one clip.
+        latents: of all frames, (N, C, h, w), where they are wanted.
+        tokens: sources (B,) -> (B, L, D) or None, where they are wanted.
+    """
+
+    cache: FrameCache
+    batch: int
+    views: int = 1
+    canvas: Sequence[int] | None = None
+    disturbance: Disturbance | None = None
+    targets: bool = True
+    per_clip: int = 1
+    latents: Rows | None = None
+    tokens: Callable[[np.ndarray], np.ndarray | None] | None = None
+
+    def __call__(self, rng: np.random.Generator, views: int | None = None) -> Batch:
+        """``views``: of this batch, where they are others than usual."""
+        views = views or self.views
+        return self.of(draw_windows(self.cache, self.batch, views, rng, self.disturbance, self.per_clip), rng)
+
+    def of(self, windows: Windows, rng: np.random.Generator) -> Batch:
+        """The batch of given windows."""
+        stored = self.latents
+        return Batch(
+            windows,
+            self.cache.frames[windows.source],
+            self.cache.frames[windows.target] if self.targets else None,
+            self._poses(windows.keypoints),
+            None if stored is None else stored[windows.source],
+            None if stored is None else stored[windows.target],
+            None if self.tokens is None else self.tokens(windows.source),
+            rng,
+        )
+
+    def _poses(self, keypoints: np.ndarray) -> np.ndarray:
+        width, height = self.cache.size
+        size = canvas_size(width, height, self.canvas)
+        points = fit_points(keypoints.reshape(-1, 133, 3), width, height, self.canvas)
+        images = draw_clip(points[..., :2], points[..., 2], size, size)
+        return images.reshape(*keypoints.shape[:2], *images.shape[1:])

@@ -1,0 +1,122 @@
+"""A data set as one flat array of frames beside its keypoints, for training that reads frames at random.
+
+Decoding PNG files would take most of a training step on a laptop; a memory-mapped array costs nothing to open,
+and the operating system keeps in memory what is read often.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from signgen.dataset.opening import damaged, open_array, read_json
+from signgen.dataset.rows import Rows
+from signgen.errors import InputError
+
+
+@dataclass(frozen=True)
+class CachedClip:
+    """Frames ``start`` to ``stop - 1`` of the cache are the clip ``name``, signed by ``speaker``."""
+
+    name: str
+    speaker: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class FrameCache:
+    """Frames uint8 (N, H, W, 3), keypoints float32 (N, 133, 3) as x, y, confidence in pixels, and the clips.
+
+    ``triplets`` (M, 2), where there are some, are the pairs (source, target) of frames that training draws from.
+    """
+
+    frames: Rows
+    keypoints: np.ndarray
+    clips: tuple[CachedClip, ...]
+    triplets: np.ndarray | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.frames.shape[2], self.frames.shape[1]
+
+    @cached_property
+    def bounds(self) -> np.ndarray:
+        """(clips, 2) start and stop of each clip."""
+        return np.array([(clip.start, clip.stop) for clip in self.clips], np.int64).reshape(-1, 2)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> FrameCache:
+        """Maps a cache that `build_cache` wrote."""
+        folder = Path(folder)
+        if not (folder / "cache.json").is_file():
+            raise InputError(folder, "holds no frame cache", "build it first: signgen train does so from a data set")
+        anew = f"delete {folder}: the next training makes it anew"
+        content = read_json(folder / "cache.json", anew)
+        path = folder / "frames.u8"
+        try:
+            frames = np.memmap(path, np.uint8, "r", shape=tuple(content["shape"]))
+        except (OSError, ValueError) as error:
+            raise damaged(path, error, anew) from error
+        clips = tuple(CachedClip(**clip) for clip in content["clips"])
+        return cls(frames, open_array(folder / "keypoints.npy", len(frames), anew), clips)
+
+
+def build_cache(
+    clips: Iterable[tuple[str, str, Iterable[np.ndarray], np.ndarray]],
+    folder: str | Path,
+    advance: Callable[[int], None] = lambda n: None,
+) -> FrameCache:
+    """Writes ``folder`` from (name, speaker, frames uint8 (H, W, 3), keypoints (T, 133, 3)) and opens it.
+
+    ``cache.json`` is written last: a folder without it is an unfinished cache and is written anew.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return _build(clips, folder, advance)
+    except BaseException:
+        for name in ("frames.u8", "keypoints.npy", "cache.json.tmp"):
+            (folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # not empty: latents of an earlier one
+            folder.rmdir()
+        raise
+
+
+def _build(
+    clips: Iterable[tuple[str, str, Iterable[np.ndarray], np.ndarray]], folder: Path, advance: Callable[[int], None]
+) -> FrameCache:
+    index: list[CachedClip] = []
+    points: list[np.ndarray] = []
+    shape: tuple[int, int, int] | None = None
+    with open(folder / "frames.u8", "wb") as file:
+        for name, speaker, frames, keypoints in clips:
+            start = index[-1].stop if index else 0
+            count = 0
+            for frame in frames:
+                shape = shape or frame.shape
+                if frame.shape != shape:
+                    raise InputError(name, f"a frame of {frame.shape[1]}x{frame.shape[0]}", "all must have one size")
+                file.write(np.ascontiguousarray(frame).data)
+                count += 1
+            if count != len(keypoints):
+                raise InputError(name, f"{count} frames but {len(keypoints)} rows of keypoints", "they must match")
+            index.append(CachedClip(name, speaker, start, start + count))
+            points.append(np.asarray(keypoints, np.float32))
+            advance(1)
+    if not index or shape is None:
+        raise InputError(folder, "the data set has no clip", "see signgen synthesize")
+    np.save(folder / "keypoints.npy", np.concatenate(points))
+    content = {"shape": [index[-1].stop, *shape], "clips": [asdict(clip) for clip in index]}
+    temporary = folder / "cache.json.tmp"
+    temporary.write_text(json.dumps(content), encoding="utf-8")
+    os.replace(temporary, folder / "cache.json")
+    return FrameCache.open(folder)

@@ -1,0 +1,172 @@
+"""A prepared data set: what `signgen prepare` writes, and how training opens it.
+
+    OUT/prepared.json                  marks the folder; where the data set's frames are
+    OUT/<split>/index.json             clips in order, their frames, what was mended and left out, where shards begin
+    OUT/<split>/keypoints.npy          float32 (N, 133, 3) x, y in pixels, confidence in [0, 1]
+    OUT/<split>/protocol.npz           pairs of frames, see `signgen.dataset.protocol`
+    OUT/<split>/frames/00000.npy ...   uint8 (n, H, W, 3), where frames are kept decoded
+    OUT/<split>/latents-<key>/...      float16 (n, C, h, w), see `signgen.training.encoders`
+    OUT/<split>/tokens-<key>/...       float16 (n, L, D) of source frames
+
+Shards hold whole clips and all have the same borders. A shard is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from signgen.dataset.cache import CachedClip, FrameCache
+from signgen.dataset.opening import Damaged, damaged, open_array, read_json
+from signgen.dataset.protocol import Protocol
+from signgen.dataset.rows import PngRows, Rows, ShardedRows
+from signgen.errors import InputError
+
+MARK, INDEX, KEYPOINTS, PROTOCOL, FRAMES = "prepared.json", "index.json", "keypoints.npy", "protocol.npz", "frames"
+VERSION = 1
+AGAIN = "give the same signgen prepare command again: it goes on where it stopped"
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a split holds.
+
+    Attributes:
+        split: its name; size: (width, height) of the frames in pixels.
+        clips: in the corpus file's order, without those that were left out.
+        folders: where each clip's frames are, relative to the release.
+        shards: first frame of each shard, and the number of all frames at the end.
+        keypoints: names of the files and folders that the keypoints came from.
+        mended, left_out: (clip, words) of what was changed and of what is not in here.
+    """
+
+    split: str
+    size: tuple[int, int]
+    clips: tuple[CachedClip, ...]
+    folders: tuple[str, ...]
+    shards: tuple[int, ...]
+    keypoints: tuple[str, ...]
+    mended: tuple[tuple[str, str], ...]
+    left_out: tuple[tuple[str, str], ...]
+
+    @property
+    def frames(self) -> int:
+        return self.shards[-1]
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Clip -> number of its frames."""
+        return {clip.name: clip.stop - clip.start for clip in self.clips}
+
+    @property
+    def starts(self) -> dict[str, int]:
+        """Clip -> its first frame."""
+        return {clip.name: clip.start for clip in self.clips}
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def load(cls, path: Path) -> Index:
+        """Raises `Damaged` where it is not there or not whole."""
+        content = read_json(path)
+        try:
+            return cls._of(content)
+        except (KeyError, TypeError, IndexError) as error:
+            raise damaged(path, error) from error
+
+    @classmethod
+    def find(cls, path: Path) -> Index | None:
+        """The index, or None where there is none that is whole."""
+        try:
+            return cls.load(path)
+        except Damaged:
+            return None
+
+    @classmethod
+    def _of(cls, content: dict[str, Any]) -> Index:
+        clips = tuple(CachedClip(**clip) for clip in content.pop("clips"))
+        for name in ("mended", "left_out"):
+            content[name] = tuple(map(tuple, content[name]))
+        rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        return cls(clips=clips, **rest)
+
+
+def shard_borders(lengths: Sequence[int], most: int) -> tuple[int, ...]:
+    """First frames of shards of whole clips with at most ``most`` frames (or one clip), and the end of the last."""
+    borders, end = [0], 0
+    for length in lengths:
+        if end > borders[-1] and end + length - borders[-1] > most:
+            borders.append(end)
+        end += length
+    return (*borders, end) if end > borders[-1] else tuple(borders)
+
+
+def shard_file(folder: Path, number: int) -> Path:
+    """Place of a shard in its folder."""
+    return folder / f"{number:05d}.npy"
+
+
+def shard_files(folder: Path, index: Index) -> list[Path]:
+    """All shards of a folder of ``index``; InputError where some are not there yet."""
+    files = [shard_file(folder, number) for number in range(len(index.shards) - 1)]
+    absent = [path for path in files if not path.is_file()]
+    if absent:
+        raise InputError(folder, f"lacks {len(absent)} of {len(files)} shards", AGAIN)
+    return files
+
+
+def is_prepared(folder: str | Path) -> bool:
+    """Whether `signgen prepare` wrote the folder."""
+    return (Path(folder) / MARK).is_file()
+
+
+def read_mark(folder: Path) -> dict[str, Any]:
+    """The content of ``prepared.json``; InputError for one of another version."""
+    content = read_json(folder / MARK)
+    if content.get("version") != VERSION:
+        got = f"was prepared as version {content.get('version')}"
+        raise InputError(folder, got, f"this signgen reads version {VERSION}: prepare it anew in another folder")
+    return content
+
+
+def open_prepared(folder: str | Path, split: str = "train", frames: bool = True) -> FrameCache:
+    """A split as a `FrameCache`: decoded frames where they are kept, else the data set's PNG files as they are needed.
+
+    Args:
+        folder: that `signgen prepare` wrote; split: which part of it.
+        frames: False reads PNG files even where decoded frames are kept.
+
+    Raises:
+        InputError: the split is not there, or its preparation did not end.
+    """
+    folder = Path(folder)
+    mark = read_mark(folder)
+    place = folder / split
+    if not (place / INDEX).is_file():
+        there = ", ".join(path.parent.name for path in sorted(folder.glob(f"*/{INDEX}"))) or "none"
+        raise InputError(folder, f"holds no split {split!r}, only {there}", f"prepare it: --split {split}")
+    index = Index.load(place / INDEX)
+    keypoints = open_array(place / KEYPOINTS, index.frames)
+    triplets = None
+    if (place / PROTOCOL).is_file():
+        triplets = Protocol.load(place / PROTOCOL).rows(index.starts)
+    decoded = frames and (place / FRAMES).is_dir()
+    rows: Rows
+    if decoded:
+        rows = ShardedRows(shard_files(place / FRAMES, index), index.shards)
+    else:
+        rows = png_rows(index, Path(mark["release"]))
+    return FrameCache(rows, keypoints, index.clips, triplets)
+
+
+def png_rows(index: Index, release: Path, threads: int = 0) -> PngRows:
+    """The frames of a split as the data set has them; ``threads`` decode, see `PngRows`."""
+    if not release.is_dir():
+        advice = "mount it there, or prepare again with its new place"
+        raise InputError(release, "the data set that was prepared is not there any more", advice)
+    starts = [clip.start for clip in index.clips]
+    return PngRows([release / name for name in index.folders], [*starts, index.frames], index.size, threads)

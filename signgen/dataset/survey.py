@@ -1,0 +1,203 @@
+"""A whole data set looked at: its counts beside the known ones, and the state of every clip."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen.dataset.keypoint_source import KeypointSource
+from signgen.dataset.opening import broken_frame, png_size
+from signgen.dataset.phoenix import RELEASE_COUNTS, Clip, FrameListing, PhoenixIndex, frame_name, list_frames
+from signgen.dataset.processes import in_processes
+from signgen.errors import InputError
+from signgen.keypoints.formats.many_clips import Mended, points_in_frame
+
+# One clip looked at closely: can it be used, what was mended, and why not if not. Nothing is left out silently.
+
+
+@dataclass(frozen=True)
+class ClipState:
+    """What was found of one clip.
+
+    Attributes:
+        clip: as in the corpus file.
+        frames: frame files in its folder.
+        stray: names of other files there, which are ignored.
+        points: float32 (T, 133, 3) x, y in pixels of the frames, confidence; None where the clip is left out.
+        mended: what was changed in the points, in words; changes: the same, counted.
+        left_out: why the clip cannot be used, or an empty text.
+    """
+
+    clip: Clip
+    frames: int
+    stray: tuple[str, ...]
+    points: np.ndarray | None
+    mended: tuple[str, ...] = ()
+    changes: Mended = Mended()
+    left_out: str = ""
+
+
+@dataclass(frozen=True)
+class FolderState:
+    """What was found in a clip's folder: frame files, names of others, and why the frames cannot be used, if so."""
+
+    frames: int
+    stray: tuple[str, ...]
+    fault: str
+
+
+def look_at_frames(clip: Clip, size: tuple[int, int] | None, check: str) -> FolderState:
+    """A clip's folder; ``size`` (width, height) all frames must have, ``check`` as in `png.broken_frame`."""
+    listing = list_frames(clip.folder)
+    return FolderState(len(listing.files), listing.stray, _fault(listing, size, check))
+
+
+def examine(clip: Clip, folder: FolderState, source: KeypointSource, size: tuple[int, int] | None) -> ClipState:
+    """The state of a clip whose folder has been looked at; ``size`` (width, height) of the data set's frames."""
+    found = clip, folder.frames, folder.stray
+    if folder.fault or size is None:
+        return ClipState(*found, None, left_out=folder.fault or "has no frames")
+    if clip.name not in source:
+        return ClipState(*found, None, left_out="has no keypoints")
+    try:
+        points, changes = points_in_frame(source.raw(clip.name, clip.split), size, clip.name)
+    except InputError as error:
+        return ClipState(*found, None, left_out=f"keypoints: {error.got}")
+    if len(points) != folder.frames:
+        return ClipState(*found, None, left_out=f"{folder.frames} frames but {len(points)} frames of keypoints")
+    if not points[..., 2].any():
+        return ClipState(*found, None, left_out="keypoints: no confident point in any frame")
+    mended = changes.words()
+    others = source.others(clip.name, clip.split)
+    if others:
+        mended.append(f"{others + 1} entries of keypoints: the first is taken")
+    return ClipState(*found, points, tuple(mended), changes)
+
+
+def _fault(listing: FrameListing, size: tuple[int, int] | None, check: str) -> str:
+    if not listing.files:
+        return "has no frames"
+    if listing.missing:
+        numbers = ", ".join(map(str, listing.missing[:5])) + (", ..." if len(listing.missing) > 5 else "")
+        return f"lacks frame {numbers} ({len(listing.missing)} of {len(listing.files) + len(listing.missing)})"
+    if any(path.name != frame_name(number) for number, path in enumerate(listing.files, 1)):
+        return f"frames named unlike {frame_name(1)}"
+    return broken_frame(listing.files, size, check) or ""
+
+
+SIZED_CLIPS = 25  # clips that are asked for the size of frames
+
+
+@dataclass
+class SplitSurvey:
+    """A split in numbers. ``mended`` and ``left_out`` hold one pair (clip, words) for each thing found."""
+
+    clips: int = 0
+    frames: int = 0
+    usable_clips: int = 0
+    usable_frames: int = 0
+    speakers: set[str] = field(default_factory=set)
+    stray: list[str] = field(default_factory=list)
+    without_row: tuple[str, ...] = ()
+    mended: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, state: ClipState) -> None:
+        self.clips += 1
+        self.frames += state.frames
+        self.speakers.add(state.clip.speaker)
+        self.stray += [f"{state.clip.name}/{name}" for name in state.stray]
+        self.mended += [(state.clip.name, words) for words in state.mended]
+        if state.left_out:
+            self.left_out.append((state.clip.name, state.left_out))
+        else:
+            self.usable_clips += 1
+            self.usable_frames += state.frames
+
+    def to_dict(self, split: str) -> dict[str, Any]:
+        """As plain data, with PHOENIX14T's own counts beside."""
+        known = dict(zip(("clips", "frames"), RELEASE_COUNTS[split], strict=True))
+        pairs = {name: [list(pair) for pair in getattr(self, name)] for name in ("mended", "left_out")}
+        return {
+            "clips": self.clips, "frames": self.frames, "phoenix14t": known, "usable_clips": self.usable_clips,
+            "usable_frames": self.usable_frames, "speakers": sorted(self.speakers), "stray_files": self.stray,
+            "folders_without_row": list(self.without_row), **pairs,
+        }  # fmt: skip
+
+
+def keypoint_source(index: PhoenixIndex, places: Sequence[str | Path], splits: Sequence[str]) -> KeypointSource:
+    """Keypoints from ``places``, or from the folder ``keypoints`` beside the release where none is given."""
+    names = [clip.name for split in splits for clip in index.clips(split)]
+    beside = [index.keypoints] if index.keypoints.is_dir() else []
+    return KeypointSource(places or beside, names)
+
+
+def chosen_splits(index: PhoenixIndex, wanted: Sequence[str]) -> tuple[str, ...]:
+    """``wanted`` in the usual order, or all splits that are there; InputError for one that is not."""
+    absent = [split for split in wanted if split not in index.splits]
+    if absent:
+        raise InputError(index.release, f"has no split {absent[0]!r}", "it has " + (", ".join(index.splits) or "none"))
+    return tuple(split for split in index.splits if not wanted or split in wanted)
+
+
+def frame_size(index: PhoenixIndex) -> tuple[int, int] | None:
+    """(width, height) of the data set's frames, or None where there is no whole frame.
+
+    That of most clips' first frames, of the first 25 that have one: a clip of another size is a fault of that clip.
+    """
+    firsts = (path for clip in index for path in list_frames(clip.folder).files[:1])
+    sizes = list(islice((size for path in firsts if (size := png_size(path))), SIZED_CLIPS))
+    return Counter(sizes).most_common(1)[0][0] if sizes else None
+
+
+def examine_split(
+    clips: Sequence[Clip],
+    source: KeypointSource,
+    size: tuple[int, int] | None,
+    check: str,
+    jobs: int = 1,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Iterator[ClipState]:
+    """The state of each clip in turn; frames are looked at by ``jobs`` processes."""
+    for clip, folder in zip(clips, _folders(clips, size, check, jobs), strict=True):
+        yield examine(clip, folder, source, size)
+        advance(1)
+
+
+def _folders(
+    clips: Sequence[Clip], size: tuple[int, int] | None, check: str, jobs: int
+) -> Iterator[FolderState]:  # fmt: skip
+    look = partial(look_at_frames, size=size, check=check)
+    return in_processes(look, clips, 1 if check == "names" else jobs, chunk=8)
+
+
+def survey(
+    index: PhoenixIndex,
+    splits: Sequence[str],
+    source: KeypointSource,
+    check: str,
+    jobs: int = 1,
+    advance: Callable[[int], None] = lambda n: None,
+) -> dict[str, Any]:
+    """The report of `signgen inspect DATASET` as plain data."""
+    size = frame_size(index)
+    found = {}
+    for split in splits:
+        found[split] = SplitSurvey(without_row=index.folders_without_row(split))
+        for state in examine_split(index.clips(split), source, size, check, jobs, advance):
+            found[split].add(state)
+    return {
+        "dataset": str(index.release),
+        "frame_size": list(size) if size else None,
+        "check": check,
+        "keypoint_formats": list(source.formats),
+        "keypoints_of_no_clip": source.unmatched,
+        "splits": {split: part.to_dict(split) for split, part in found.items()},
+    }

@@ -1,0 +1,115 @@
+"""Plain arrays: npy, npz, and arrays inside of pickles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from signgen.errors import InputError
+from signgen.keypoints.formats.raw import Person, RawClip, Request, follow_signer, seen_where_placed, wrong_count
+from signgen.keypoints.skeleton import NUM_JOINTS
+
+_SHAPES = "give (T,133,3), (T,133,2), (T,P,133,3) or (T,134,3) with the frame size in row 0"
+_POINT_KEYS = ("keypoints", "keypoint", "poses", "pose", "arr_0", "xy", "data")
+_SCORE_KEYS = ("scores", "keypoint_scores", "confidence", "score")
+
+
+def is_points(value: Any) -> bool:
+    """An array of numbers that could be points: its last two sides are 133 or 134 and 2 or 3."""
+    return (
+        isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and value.ndim in (2, 3, 4)
+        and value.shape[-2] in (NUM_JOINTS, NUM_JOINTS + 1) and value.shape[-1] in (2, 3)
+    )  # fmt: skip
+
+
+def read_array(value: np.ndarray, request: Request, scores: np.ndarray | None = None) -> RawClip:
+    """Points (T,133,2|3), (T,134,3) with the frame size in row 0, (T,P,133,2|3), or one frame (133,2|3)."""
+    value = np.asarray(value)
+    if value.dtype.kind not in "fiu":
+        raise request.error(f"an array of type {value.dtype}", "give an array of numbers")
+    if value.ndim not in (2, 3, 4) or value.shape[-1] not in (2, 3):
+        raise request.error(f"an array of shape {value.shape}", _SHAPES)
+    if value.shape[-2] not in (NUM_JOINTS, NUM_JOINTS + 1):
+        raise wrong_count(value.shape[-2], request)
+    value = value[None] if value.ndim == 2 else value
+    points, size = _without_size_row(value.astype(np.float64), request)
+    given = _scores(points, scores, request)
+    if not len(points):
+        raise request.error("no frames", "give at least one frame")
+    clip = _people(points, given, request) if points.ndim == 4 else RawClip(points[..., :2], given, request.path.stem)
+    clip.size = size
+    return clip
+
+
+def _without_size_row(points: np.ndarray, request: Request) -> tuple[np.ndarray, tuple[int, int] | None]:
+    if points.shape[-2] == NUM_JOINTS:
+        return points, None
+    sizes = np.unique(points[..., 0, :2].reshape(-1, 2), axis=0)
+    if len(sizes) != 1:
+        raise request.error(f"{len(sizes)} different frame sizes in row 0", "give one size for all frames of a clip")
+    if not (np.isfinite(sizes).all() and (sizes >= 1).all() and (sizes <= 1e5).all()):
+        raise request.error(f"row 0 of 134 holds {sizes[0].tolist()} instead of width and height", _SHAPES)
+    width, height = (int(round(side)) for side in sizes[0])
+    return points[..., 1:, :], (width, height)
+
+
+def _scores(points: np.ndarray, scores: np.ndarray | None, request: Request) -> np.ndarray:
+    if scores is None:
+        return points[..., 2] if points.shape[-1] == 3 else seen_where_placed(points)
+    scores = np.asarray(scores, dtype=np.float64)
+    scores = scores[..., 0] if scores.shape == (*points.shape[:-1], 1) else scores
+    if scores.shape != points.shape[:-1]:
+        raise request.error(f"scores of shape {scores.shape} for points of shape {points.shape}", "give one per point")
+    return scores
+
+
+def _people(points: np.ndarray, scores: np.ndarray, request: Request) -> RawClip:
+    """(T,P,133,D): people whose scores are all zero in a frame are not there."""
+    frames = [
+        [Person(xy[:, :2], s, float(np.nan_to_num(s).mean())) for xy, s in zip(*frame, strict=True) if (s > 0).any()]
+        for frame in zip(points, scores, strict=True)
+    ]
+    return follow_signer(frames, request.path.stem, request)
+
+
+def is_point_table(value: Any) -> bool:
+    """A mapping with an array of points below one of the usual names (an npz, a pickled dict)."""
+    return isinstance(value, Mapping) and any(is_points(value.get(key)) for key in _POINT_KEYS)
+
+
+def read_table(value: Mapping[str, Any], request: Request) -> RawClip:
+    """Points, and scores, width, height, fps and name where they are given."""
+    key = next((key for key in _POINT_KEYS if isinstance(value.get(key), np.ndarray)), None)
+    if key is None:
+        raise request.error(f"arrays named {', '.join(map(str, value)) or 'nothing'}", "name the points 'keypoints'")
+    scores = None
+    if value[key].shape[-1:] == (2,):
+        scores = next((np.asarray(value[name]) for name in _SCORE_KEYS if name in value), None)
+    clip = read_array(value[key], request, scores)
+    clip.size = _size(value, request) or clip.size
+    clip.fps = _single(value, "fps", request)
+    clip.name = str(np.ravel(value["name"])[0]) if np.size(value.get("name", ())) == 1 else clip.name
+    return clip
+
+
+def _size(value: Mapping[str, Any], request: Request) -> tuple[int, int] | None:
+    width, height = (_single(value, side, request) for side in ("width", "height"))
+    if width is None or height is None:
+        return None
+    if not all(side.is_integer() and side > 0 for side in (width, height)):
+        raise InputError(request.subject, f"frame size {width}x{height}", "give whole pixels above 0")
+    return int(width), int(height)
+
+
+def _single(value: Mapping[str, Any], key: str, request: Request) -> float | None:
+    if key not in value:
+        return None
+    try:
+        number = float(np.asarray(value[key], dtype=np.float64).reshape(()))
+    except (TypeError, ValueError):
+        raise request.error(f"{key} that is not one number", f"give one {key} for the clip") from None
+    if not np.isfinite(number):
+        raise request.error(f"{key} {number}", f"give a finite {key}")
+    return number

@@ -1,0 +1,224 @@
+"""From a path to content of a known kind, by looking inside: a name says nothing about a file here."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import lzma
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from signgen.errors import InputError
+from signgen.keypoints.formats import pose
+from signgen.keypoints.formats.coco import natural
+from signgen.keypoints.formats.safe_pickle import (
+    LARGEST_CONTENT,
+    LARGEST_FILE,
+    Limited,
+    guarded,
+    load_pickle,
+    load_torch_zip,
+)
+from signgen.keypoints.formats.stdin import NAME, Piped
+from signgen.video.sniff import is_video
+
+_LARGEST_TEXT = 512 << 20  # bytes; parsed JSON takes many times as much memory
+_KNOWN = (
+    "signgen reads MMPose, OpenPose, RTMLib and COCO-WholeBody JSON, .pose, pickles of MSKA, SLRT, NLA-SLR, Uni-Sign "
+    "and DWPose, .skels, npz and npy"
+)
+
+
+@dataclass(frozen=True)
+class Content:
+    """kind: json, object (unpickled), array, table (npz), pose (bytes), text, json_folder or text_folder.
+
+    A folder's value is a list of (path, content of the file).
+    """
+
+    kind: str
+    value: Any
+
+
+def load(path: Path | Piped) -> Content:
+    """Read a file or a folder of frames. InputError if it is missing, unreadable, empty, too large or unknown."""
+    subject = NAME if isinstance(path, Piped) else str(path)
+    try:
+        if isinstance(path, Piped):
+            path.content.seek(0)
+            return _load_stream(path.content, subject)
+        if path.is_dir():
+            return _load_folder(path)
+        if not path.is_file():
+            raise InputError(subject, "no such file or folder", "check the path")
+        if path.stat().st_size > LARGEST_FILE:
+            raise InputError(subject, f"{path.stat().st_size / 2**30:.1f} GiB", "split it; files up to 2 GiB are read")
+        with path.open("rb") as stream:
+            return _load_stream(stream, subject)
+    except InputError:
+        raise
+    except (zlib.error, gzip.BadGzipFile, EOFError) as error:
+        raise InputError(subject, f"a damaged gzip file ({error})", "download or write it again") from None
+    except MemoryError:
+        raise InputError(subject, "more than fits into memory", "split it into smaller files") from None
+    except OSError as error:
+        got = f"cannot be read ({error.strerror or error})"
+        raise InputError(subject, got, "check the path and the permissions") from None
+
+
+def _load_stream(stream: BinaryIO, subject: str, *, gzipped: bool = False) -> Content:
+    head = _peek(stream)
+    if not head:
+        raise InputError(subject, "an empty file", "write or download it again")
+    if head.startswith(b"\x1f\x8b") and not gzipped:
+        with gzip.GzipFile(fileobj=stream, mode="rb") as unzipped:
+            limited = Limited(unzipped, LARGEST_CONTENT, subject)  # type: ignore[arg-type]
+            return _load_stream(io.BufferedReader(limited, 1 << 20), subject, gzipped=True)
+    if head.startswith(b"\x93NUMPY"):
+        return _load_npy(stream, subject)
+    if head.startswith(b"PK\x03\x04"):
+        return _load_zip(io.BytesIO(stream.read()), subject)
+    if _is_pickle(head):
+        return Content("object", load_pickle(stream, subject))
+    if pose.is_pose(head):
+        return Content("pose", stream.read())
+    if is_video(head):
+        raise InputError(subject, "a video, not keypoints", "find them first: signgen extract VIDEO -o keypoints.json")
+    text = stream.read(_LARGEST_TEXT + 1)
+    if len(text) > _LARGEST_TEXT:
+        raise InputError(subject, "more than 512 MiB of text", "split it, or convert it to npz or .pose")
+    return _load_text(text, subject)
+
+
+def _peek(stream: BinaryIO) -> bytes:
+    if isinstance(stream, io.BufferedReader):
+        return stream.peek(64)[:64]
+    head = stream.read(64)
+    stream.seek(0)
+    return head
+
+
+def _is_pickle(head: bytes) -> bool:
+    """Protocol 2 and later say so; the older ones begin with an empty container or a mark."""
+    if head[:1] == b"\x80":
+        return 2 <= head[1] <= 5 if len(head) > 1 else False
+    return head[:3] in (b"(dp", b"(lp") or head[:2] in (b"}q", b"]q") or head[:6] == b"cnumpy"
+
+
+def _load_text(data: bytes, subject: str) -> Content:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(subject, "content of an unknown kind", _KNOWN) from None
+    start = text.lstrip()[:1]
+    if start in ("{", "["):
+        return Content("json", _parse_json(text, subject))
+    if not start:
+        raise InputError(subject, "an empty file", "write or download it again")
+    if start in "+-.0123456789nNiI":
+        return Content("text", text)
+    raise InputError(subject, "content of an unknown kind", _KNOWN)
+
+
+def _parse_json(text: str, subject: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        got = f"damaged JSON ({str(error)[:100]})"
+        raise InputError(subject, got, "the file may be cut; write or download it again") from None
+
+
+# --- numpy and torch ------------------------------------------------------------------------------------------
+def _load_npy(stream: BinaryIO, subject: str) -> Content:
+    """An array of numbers, or a single pickled object, which the restricted unpickler reads."""
+
+    def read() -> Content:
+        version = np.lib.format.read_magic(stream)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = header(stream)
+        if dtype.hasobject:
+            value = load_pickle(stream, subject)
+            return Content("object", value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value)
+        data = stream.read(LARGEST_CONTENT)
+        count = int(np.prod(shape, dtype=object))
+        if len(data) != count * dtype.itemsize:
+            raise ValueError("its data do not fit its shape")
+        array = np.frombuffer(data, dtype, count).reshape(shape, order="F" if fortran else "C")
+        return Content("array", array)
+
+    try:
+        return read()
+    except InputError:
+        raise
+    except Exception as error:  # numpy's header parser raises what it likes on damaged text
+        raise InputError(subject, f"a damaged npy file ({str(error)[:100]})", "write or download it again") from None
+
+
+def _load_zip(stream: io.BytesIO, subject: str) -> Content:
+    """An npz, or a torch file (which has a data.pkl)."""
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            if sum(item.file_size for item in archive.infolist()) > LARGEST_CONTENT:
+                raise InputError(subject, "decompresses to more than 4 GiB", "split it into files of fewer clips")
+            names = archive.namelist()
+            if any(name.endswith("data.pkl") for name in names):
+                return Content("object", load_torch_zip(archive, subject))
+            arrays = [name for name in names if name.endswith(".npy")]
+            if not arrays:
+                raise InputError(subject, "a zip archive without arrays", "unpack it and give a file of it")
+            members = {name.removesuffix(".npy"): _member(archive, name, subject) for name in arrays}
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, NotImplementedError, OSError,
+            RuntimeError) as error:  # fmt: skip
+        if isinstance(error, InputError):
+            raise
+        raise InputError(subject, f"a damaged npz file ({str(error)[:100]})", "write or download it again") from None
+    return Content("table", members)
+
+
+def _member(archive: zipfile.ZipFile, name: str, subject: str) -> Any:
+    with archive.open(name) as member:
+        stream = io.BytesIO(Limited(member, LARGEST_CONTENT, subject).readall())  # type: ignore[arg-type]
+    if not stream.getbuffer()[:6] == b"\x93NUMPY":
+        raise InputError(subject, f"a member {name} that is not an array", "write it with numpy.savez")
+    return _load_npy(stream, subject).value
+
+
+# --- folders --------------------------------------------------------------------------------------------------
+def _load_folder(path: Path) -> Content:
+    """All JSON files of a folder, or else all text files, in natural order."""
+    files = [item for item in path.iterdir() if item.is_file() and not item.name.startswith(".")]
+    for suffix, kind in ((".json", "json_folder"), (".txt", "text_folder")):
+        chosen = sorted((item for item in files if item.suffix == suffix), key=lambda item: natural(item.name))
+        if chosen:
+            return Content(kind, [(item, _load_frame(item)) for item in chosen])
+    raise InputError(str(path), _describe(path, files), "give a folder of one JSON or text file per frame, or a file")
+
+
+def _load_frame(path: Path) -> Any:
+    if path.stat().st_size > LARGEST_FILE >> 4:
+        raise InputError(str(path), "more than 128 MiB for one frame", "check the folder")
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(str(path), "content that is not text", "check the folder") from None
+    return _parse_json(text, str(path)) if path.suffix == ".json" else text
+
+
+def _describe(path: Path, files: list[Path]) -> str:
+    if files:
+        return f"a folder of {len(files)} files without keypoints per frame (such as {sorted(files)[0].name})"
+    folders = sorted(item.name for item in path.iterdir() if item.is_dir())
+    return f"a folder of {len(folders)} folders (such as {folders[0]})" if folders else "an empty folder"
+
+
+def readable(path: str | os.PathLike[str]) -> Path:
+    """The path, or InputError for one that no file system takes (an embedded zero, say)."""
+    return guarded(lambda: Path(os.fsdecode(path)), repr(path))

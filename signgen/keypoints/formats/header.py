@@ -1,0 +1,82 @@
+"""The header file beside a keypoint file: frame size and rate, for which MMPose's JSON and most others have no room.
+
+``clip.json`` has it as ``clip.json.header``. Its suffix is not ``.json``, so that no reader of a folder of JSON files
+takes it for a clip or a frame. It is a JSON object: ``{"signgen_header": 1, "frames", "width", "height", "fps", ...}``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from signgen.errors import InputError
+from signgen.keypoints.clip import Keypoints
+from signgen.keypoints.formats.raw import RawClip, Request
+
+MARK, VERSION = "signgen_header", 1
+_LARGEST = 16 << 20  # bytes; a header with a number for each of a million frames is smaller
+_ADVICE = "remove it, and give --frame-size and --fps"
+
+
+def header_path(keypoints: str | Path) -> Path:
+    """Where the header of a keypoint file is."""
+    path = Path(keypoints)
+    return path.with_name(f"{path.name}.header")
+
+
+def header_bytes(keypoints: Keypoints, more: dict[str, Any]) -> bytes:
+    """The content of a header: length, size and rate of the clip, then ``more``."""
+    known = {MARK: VERSION, "frames": len(keypoints), "width": keypoints.width, "height": keypoints.height}
+    return (json.dumps({**known, "fps": keypoints.fps, **more}, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def with_header(read: Callable[[Any, Request], RawClip]) -> Callable[[Any, Request], RawClip]:
+    """A reader that takes from the header what the file itself leaves open."""
+
+    def reading(value: Any, request: Request) -> RawClip:
+        clip = read(value, request)
+        if clip.size is None or clip.fps is None:
+            _complete(clip, request.path)
+        return clip
+
+    return reading
+
+
+def _complete(clip: RawClip, path: Path) -> None:
+    """Size and rate from the header, if there is one of a clip of this length. InputError if it is damaged."""
+    place = header_path(path)
+    if path.is_dir() or not place.is_file():
+        return
+    header = _read(place)
+    if header["frames"] != len(clip.xy):
+        clip.warnings.append(f"{place.name} is of {header['frames']} frames, this file has {len(clip.xy)}; not used")
+        return
+    clip.size = clip.size or (header["width"], header["height"])
+    clip.fps = clip.fps or header["fps"]
+
+
+def forget_header(keypoints: str | Path) -> None:
+    """Removes the header beside a keypoint file that was written anew, if it is one; other files stay."""
+    place = header_path(keypoints)
+    with suppress(InputError, OSError):
+        _read(place)
+        place.unlink()
+
+
+def _read(place: Path) -> dict[str, Any]:
+    if place.stat().st_size > _LARGEST:
+        raise InputError(place, "more than 16 MiB, too much for a header", _ADVICE)
+    try:
+        header = json.loads(place.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(place, f"a damaged header ({str(error)[:100]})", _ADVICE) from None
+    if not isinstance(header, dict) or header.get(MARK) != VERSION:
+        raise InputError(place, "no header of a keypoint file that this signgen knows", _ADVICE)
+    for key, kinds in (("frames", int), ("width", int), ("height", int), ("fps", (int, float))):
+        value = header.get(key)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < 1e9:
+            raise InputError(place, f"a header with {key} {str(value)[:40]}", _ADVICE)
+    return header

@@ -1,0 +1,121 @@
+"""Files of many clips, read once: pickles of MSKA, SLRT and NLA-SLR; every other format as a file of one clip.
+
+`read_keypoints` reads a file anew for each clip, which is right for one clip and takes weeks for PHOENIX14T's 8,257.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from signgen.errors import InputError
+from signgen.keypoints.clip import FARTHEST
+from signgen.keypoints.formats import pickles
+from signgen.keypoints.formats.content import load, readable
+from signgen.keypoints.formats.raw import RawClip, Request
+from signgen.keypoints.formats.registry import _find_reader, _guard
+from signgen.keypoints.formats.units import _in_pixels
+
+_OF_MANY = ("mska", "slrt", "nla-slr")
+_SAME_SHAPE = 0.01  # relative difference of two aspect ratios that still counts as the same
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What was changed in a clip's points, counted.
+
+    Attributes:
+        infinite: points with a coordinate or score that is not finite; they count as missing.
+        far: points more than 100,000 pixels away; likewise.
+        above_one: scores above 1, clipped to 1; highest: the highest of them.
+        scaled_from: frame size (width, height) that the file gives where it is not the video's, or None.
+    """
+
+    infinite: int = 0
+    far: int = 0
+    above_one: int = 0
+    highest: float = 0.0
+    scaled_from: tuple[int, int] | None = None
+
+    def words(self) -> list[str]:
+        """One phrase for each change."""
+        said = []
+        if self.infinite:
+            said.append(f"{self.infinite} points with infinite coordinates: count as missing")
+        if self.far:
+            said.append(f"{self.far} points more than {FARTHEST:.0f} pixels away: count as missing")
+        if self.above_one:
+            said.append(f"{self.above_one} scores above 1 (up to {self.highest:.3g}): clipped to 1")
+        if self.scaled_from:
+            said.append(f"points of a {self.scaled_from[0]}x{self.scaled_from[1]} frame: scaled to the video's")
+        return said
+
+
+class ClipFile:
+    """A keypoint file in memory, with all of its clips.
+
+    Args:
+        path: a file, or a folder of one file a frame, in any format that `read_keypoints` reads.
+
+    Attributes:
+        format: its format's name. names: the clips' names as the file has them, such as ``train/<clip>``.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._request = Request(readable(path))
+        content = load(self._request.path)
+        self.format, self._reader = _find_reader(content, None, self._request)
+        self._value = content.value
+        self._many: Mapping[str, Any] | None = None
+        if self.format in _OF_MANY:
+            self._many = pickles._entries(self._value)
+        self.names = tuple(self._many) if self._many is not None else (self._request.path.stem,)
+
+    def raw(self, name: str) -> RawClip:
+        """The points of one of ``names`` as they are in the file. InputError if they are no 133 points a frame."""
+        if self._many is None:
+            return _guard(lambda: self._reader(self._value, self._request), self.format, self._request)
+        entry = self._many[name]
+        request = Request(self._request.path, name)
+        return _guard(lambda: pickles._read_entry(entry, request), self.format, request)
+
+
+def points_in_frame(raw: RawClip, frame: tuple[int, int], subject: str) -> tuple[np.ndarray, Mended]:
+    """float32 (T, 133, 3) x, y in pixels of ``frame`` (width, height) and confidence in [0, 1], and what was mended.
+
+    A point at (0, 0) is missing. Where a score is 0 the place stays, for some files know it all the same. The arrays
+    of ``raw`` stay as they are.
+
+    Raises:
+        InputError: the file gives a frame of another shape than ``frame``.
+    """
+    scores = np.where((raw.xy == 0).all(-1), 0, raw.scores)
+    copy = RawClip(raw.xy, scores, raw.name, raw.size, raw.fps, raw.people, raw.unit)
+    with np.errstate(all="ignore"):  # infinite coordinates are counted below, not warned about
+        xy, _, _ = _in_pixels(copy, raw.size or frame)
+        scaled = raw.size if raw.size and raw.size != frame else None
+        if scaled:
+            xy = (xy + 0.5) * _factor(scaled, frame, subject) - 0.5
+        finite = np.isfinite(xy).all(-1) & np.isfinite(scores)
+        far = finite & (np.abs(np.where(finite[..., None], xy, 0)).max(-1) > FARTHEST)
+    keep = finite & ~far
+    scores = np.where(keep, scores, 0)
+    above = scores > 1
+    highest = float(scores.max(initial=0)) if above.any() else 0.0
+    points = np.concatenate((np.where(keep[..., None], xy, 0), np.clip(scores, 0, 1)[..., None]), -1)
+    mended = Mended(int((~finite).sum()), int(far.sum()), int(above.sum()), highest, scaled)
+    return points.astype(np.float32), mended
+
+
+def _factor(given: tuple[int, int], frame: tuple[int, int], subject: str) -> np.ndarray:
+    if abs(given[0] * frame[1] / (given[1] * frame[0]) - 1) > _SAME_SHAPE:
+        got = f"its frame is {given[0]}x{given[1]}, the video's {frame[0]}x{frame[1]}"
+        raise InputError(subject, got, "give keypoints of the video itself")
+    return np.array(frame) / given

@@ -1,0 +1,182 @@
+"""Settling units, frame size and rate, where the file leaves them open."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from signgen.errors import InputError
+from signgen.keypoints.clip import FARTHEST, Keypoints, check_fps, check_size
+from signgen.keypoints.formats.raw import NECK_ORIGIN, RawClip
+from signgen.keypoints.skeleton import FACE, LEFT_HAND, LEFT_SHOULDER, RIGHT_HAND, RIGHT_SHOULDER, UPPER_BODY
+
+COMMON_FRAMES = ((210, 260), (256, 256), (512, 512), (640, 480), (1280, 720), (1920, 1080))
+DEFAULT_FPS = 25.0
+
+# Face width (jaw end to jaw end) over face height (nasion to chin), measured on several signers: 1.14 to 1.26.
+_FACE_RATIO = 1.2
+_SHAPES = {4 / 3: (640, 480), 16 / 9: (1280, 720)}  # shape of a frame -> a frame for fractional coordinates
+
+# Where PHOENIX14T's signers stand in 210x260 (medians of three clips): shoulder width, and the point midway between
+# the shoulders, which `.skels` calls neck and has as its origin.
+_SHOULDERS, _NECK = 86.0, (107.0, 125.0)
+
+
+@dataclass(frozen=True)
+class ReadResult:
+    """What a file held.
+
+    Args:
+        keypoints: the signer's points.
+        format: the format's name, as `--from` takes it.
+        people: the largest number of people in a frame.
+        warnings: what was assumed, changed or left out, each with figures.
+        size_known: whether the file (or the caller) said the frame size; False if it is a guess.
+        fps_known: the same for the rate.
+        placed: whether the file says where in the frame the signer stands and how large; False for `.skels`.
+    """
+
+    keypoints: Keypoints
+    format: str
+    people: int
+    warnings: list[str]
+    size_known: bool
+    fps_known: bool
+    placed: bool = True
+
+
+def finish(raw: RawClip, name: str, subject: str, frame_size: tuple[int, int] | None, fps: float | None) -> ReadResult:
+    """Points in pixels of a definite frame at a definite rate; the caller's size and rate win over the file's."""
+    if not (np.nan_to_num(raw.scores) > 0).any():
+        raise InputError(subject, "no confident keypoint in any frame", "check the estimator's output, or the clip")
+    size, rate = frame_size or raw.size, fps or raw.fps
+    size = check_size(size, subject) if size else None
+    rate = check_fps(rate, subject) if rate else None
+    raw.scores = np.where((raw.xy == 0).all(-1), 0, raw.scores)  # (0,0) is how estimators mark a missing point
+    xy, frame, assumed = _in_pixels(raw, size)
+    keypoints, warnings = Keypoints.clean(xy, raw.scores, *frame, rate or DEFAULT_FPS, raw.name)
+    if not (keypoints.confidence > 0).any():
+        raise InputError(subject, "no usable keypoint in any frame", f"check the file ({'; '.join(warnings)})")
+    if rate is None or assumed:
+        warnings.append(_assumption(assumed, frame, rate, known_size=size is not None))
+    return ReadResult(
+        keypoints, name, raw.people, [*raw.warnings, *warnings], size is not None, rate is not None,
+        placed=raw.unit != NECK_ORIGIN,
+    )  # fmt: skip
+
+
+def _assumption(assumed: str, frame: tuple[int, int], rate: float | None, *, known_size: bool) -> str:
+    size = f"{frame[0]}x{frame[1]}"
+    if rate is None and not known_size:
+        what = f"{size}{assumed} and {DEFAULT_FPS:g} fps"
+        return f"the file says neither frame size nor rate; assumed {what} (--frame-size, --fps)"
+    if rate is None:
+        return f"the file says no frame rate; assumed {DEFAULT_FPS:g} fps (--fps){assumed}"
+    if not known_size:
+        return f"the file says no frame size; assumed {size}{assumed} at {rate:g} fps (--frame-size)"
+    return assumed.strip(" ,")
+
+
+# --- units ----------------------------------------------------------------------------------------------------
+def _in_pixels(raw: RawClip, size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int], str]:
+    """Points in pixels, the frame, and words about what was assumed (empty if nothing was)."""
+    if raw.unit == NECK_ORIGIN:
+        frame = size or COMMON_FRAMES[0]
+        words = f", its neck-centred points placed as a PHOENIX14T signer ({_shoulder_pixels(frame):.0f} px shoulders)"
+        return _place(raw.xy, frame), frame, words
+    unit = _unit(raw.xy, raw.scores)
+    if unit == "pixels":
+        frame = size or _smallest_frame(raw.xy, raw.scores)
+        return raw.xy, frame, "" if size else ", the smallest common frame that holds the confident points"
+    fractions = (raw.xy + 1) / 2 if unit == "signed" else raw.xy
+    frame = size or _frame_of_shape(fractions, raw.scores)
+    words = "" if size else ", which gives the face its usual shape (its coordinates are fractions of a frame)"
+    return fractions * np.array(frame, np.float64), frame, words
+
+
+def _confident(scores: np.ndarray) -> np.ndarray:
+    """Points to rely on: score of 0.5, or of half of the best where none is that high."""
+    scores = np.nan_to_num(scores, posinf=0.0, neginf=0.0)
+    return scores >= min(0.5, 0.5 * scores.max(initial=0))
+
+
+def _usable(xy: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    finite = np.isfinite(xy).all(-1)
+    return _confident(scores) & (scores > 0) & finite & (np.abs(np.where(finite[..., None], xy, 0)) < FARTHEST).all(-1)
+
+
+def _unit(xy: np.ndarray, scores: np.ndarray) -> str:
+    """pixels, fractions (of the frame) or signed (-1 to 1), told by size: no signer is two pixels large."""
+    points = xy[_usable(xy, scores)]
+    if not len(points) or np.quantile(np.abs(points), 0.9) > 2 or not (points % 1).any():
+        return "pixels"
+    return "signed" if np.quantile(points, 0.05) < -0.1 else "fractions"
+
+
+def _smallest_frame(xy: np.ndarray, scores: np.ndarray) -> tuple[int, int]:
+    """The smallest common frame for the confident points of head, arms and hands.
+
+    Hips and legs are left out: estimators place them below the frame of a half-length picture. One in fifty points
+    may lie up to a fiftieth of a side outside for the same reason.
+    """
+    usable = _usable(xy, scores)
+    parts = np.zeros(xy.shape[1], bool)
+    for part in (UPPER_BODY, FACE, LEFT_HAND, RIGHT_HAND):
+        parts[part] = True
+    points = xy[usable & parts] if (usable & parts).any() else xy[usable]
+    if not len(points):
+        return COMMON_FRAMES[0]
+    right, bottom = np.quantile(points, 0.98, axis=0)
+    for width, height in COMMON_FRAMES:
+        if right <= 1.02 * width and bottom <= 1.02 * height:
+            return width, height
+    return tuple(min(2 * math.ceil(max(side, 2) / 2), 16384) for side in points.max(axis=0))  # type: ignore[return-value]
+
+
+def _frame_of_shape(fractions: np.ndarray, scores: np.ndarray) -> tuple[int, int]:
+    """The frame, among common shapes, in which a face is as wide and high as faces are.
+
+    Where that is square (or nothing is known): 210x260 if the signer stands in it as in PHOENIX14T, else 512x512.
+    PHOENIX14T's frames show a square view squeezed to 210x260, so the face alone cannot tell the two apart.
+    """
+    usable = _usable(fractions, scores)
+    aspect = _FACE_RATIO / (_face_ratio(fractions, usable) or _FACE_RATIO)
+    nearest = min((1.0, *_SHAPES), key=lambda shape: abs(math.log(aspect / shape)))
+    if nearest != 1.0:
+        return _SHAPES[nearest]
+    return COMMON_FRAMES[0] if _stands_as_in_phoenix(fractions, usable) else (512, 512)
+
+
+def _face_ratio(fractions: np.ndarray, usable: np.ndarray) -> float | None:
+    """Width over height of the face, in fractions of the frame's width and height."""
+    jaw_right, jaw_left, nasion, chin = joints = [FACE.start + i for i in (0, 16, 27, 8)]
+    frames = usable[:, joints].all(-1)
+    if not frames.any():
+        return None
+    width = np.median(np.abs(fractions[frames, jaw_right, 0] - fractions[frames, jaw_left, 0]))
+    height = np.median(np.abs(fractions[frames, chin, 1] - fractions[frames, nasion, 1]))
+    return float(width / height) if min(width, height) > 1e-6 else None
+
+
+def _stands_as_in_phoenix(fractions: np.ndarray, usable: np.ndarray) -> bool:
+    """Shoulders about two fifths of the frame wide, at about half of its height."""
+    shoulders = [LEFT_SHOULDER, RIGHT_SHOULDER]
+    frames = usable[:, shoulders].all(-1)
+    if not frames.any():
+        return False
+    width = np.median(np.abs(np.diff(fractions[frames][:, shoulders, 0], axis=1)))
+    height = np.median(fractions[frames][:, shoulders, 1])
+    return 0.32 <= width <= 0.52 and 0.36 <= height <= 0.60
+
+
+# --- `.skels` -------------------------------------------------------------------------------------------------
+def _shoulder_pixels(frame: tuple[int, int]) -> float:
+    return _SHOULDERS * min(frame[0] / COMMON_FRAMES[0][0], frame[1] / COMMON_FRAMES[0][1])
+
+
+def _place(xy: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
+    """Neck-centred points with shoulders 1 apart, put where PHOENIX14T's signers stand."""
+    neck = np.array(_NECK) / COMMON_FRAMES[0] * frame
+    return xy * _shoulder_pixels(frame) + neck

@@ -1,0 +1,253 @@
+"""Giving the driving signer the reference person's place and proportions, limb directions kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from signgen.keypoints.repair.proportions import HEADS, HIPS, SHOULDERS, Proportions, head_center, measure
+from signgen.keypoints.skeleton import (
+    FACE,
+    HEAD,
+    LEFT_ELBOW,
+    LEFT_HAND,
+    LEFT_HIP,
+    LEFT_SHOULDER,
+    LEFT_WRIST,
+    NUM_JOINTS,
+    RIGHT_ELBOW,
+    RIGHT_HAND,
+    RIGHT_HIP,
+    RIGHT_SHOULDER,
+    RIGHT_WRIST,
+)
+
+if TYPE_CHECKING:
+    from signgen.keypoints.clip import Keypoints
+
+_HEAD_JOINTS = [*range(HEAD.start, HEAD.stop), *range(FACE.start, FACE.stop)]
+_LEGS = list(range(13, 23))  # knees, ankles, feet
+_ARMS = (
+    (LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST, LEFT_HAND),
+    (RIGHT_SHOULDER, RIGHT_ELBOW, RIGHT_WRIST, RIGHT_HAND),
+)
+# Bounds of a part's ratio relative to the shoulders' one: people differ by less, so more is a measuring error.
+# Hands are held the closest: a fist or an edge-on palm in a short reference would shrink all fingers.
+_ARM_BOUNDS, _PART_BOUNDS, _HAND_BOUNDS = (0.7, 1.4), (0.6, 1.6), (0.75, 1.35)
+_COMPLETED = 0.5  # confidence of a point that was taken from the reference's proportions
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """How two signers differ: sizes as ratios driving / reference, distances in the reference's shoulder widths."""
+
+    shoulder_width_ratio: float
+    shoulder_offset: float
+    head_size_ratio: float | None
+
+    def __float__(self) -> float:
+        """0 for the same place and sizes: the largest of offset, |log width ratio| and |log head ratio|."""
+        ratios = [self.shoulder_width_ratio, *([self.head_size_ratio] if self.head_size_ratio else [])]
+        return max(self.shoulder_offset, *(abs(math.log(max(ratio, 1e-6))) for ratio in ratios))
+
+
+@dataclass(frozen=True)
+class AlignReport:
+    """Factors by which the parts were scaled, the shift of the shoulders' middle in pixels, and warnings."""
+
+    shoulders: float
+    head: float
+    upper_arm: float
+    forearm: float
+    hand: float
+    hips: float
+    shift: tuple[float, float]
+    warnings: list[str] = field(default_factory=list)
+
+
+# --- how far apart --------------------------------------------------------------------------------------------
+def misfit(driving: Keypoints, reference: Keypoints) -> Misfit:
+    """Compares places and sizes in pixels, each in its own frame; InputError if either shows no shoulders."""
+    ours, theirs = measure(driving), measure(reference)
+    offset = float(np.linalg.norm(ours.middle - theirs.middle) / theirs.shoulders)
+    kind = _common_head(ours, theirs)
+    sized = kind is not None and theirs.heads[kind].size > 0
+    head = ours.heads[kind].size / theirs.heads[kind].size if sized else None  # type: ignore[index]
+    return Misfit(ours.shoulders / theirs.shoulders, offset, head)
+
+
+def _common_head(ours: Proportions, theirs: Proportions) -> str | None:
+    return next((kind for kind in HEADS if kind in ours.heads and kind in theirs.heads), None)
+
+
+# --- aligning -------------------------------------------------------------------------------------------------
+def align_to(driving: Keypoints, reference: Keypoints) -> tuple[Keypoints, AlignReport]:
+    """The driving signer's motion on the reference person's body, in the reference's frame.
+
+    The middle of the shoulders goes to the reference's; shoulder width, upper arms, forearms, hands, head and hips are
+    scaled to the reference's lengths; every limb keeps its direction, each hand follows its new wrist, and the face
+    is moved and scaled as one piece. What either person does not show is scaled with the shoulders. Missing points
+    stay missing. InputError if either clip shows no shoulders.
+    """
+    ours, theirs = measure(driving), measure(reference)
+    report = _factors(ours, theirs)
+    moved = _Mover(driving, ours, theirs, report).run()
+    xy = np.where(driving.confidence[..., None] > 0, moved, 0).astype(np.float32)
+    return replace(driving, xy=xy, width=reference.width, height=reference.height), report
+
+
+def _factors(ours: Proportions, theirs: Proportions) -> AlignReport:
+    scale = theirs.shoulders / ours.shoulders
+    warnings: list[str] = []
+
+    def factor(name: str, mine: float | None, other: float | None, bounds: tuple[float, float]) -> float:
+        if not mine or not other:
+            return scale
+        ratio = other / mine / scale
+        bounded = float(np.clip(ratio, *bounds))
+        if bounded != ratio:
+            warnings.append(f"{name} would be scaled {ratio:.2f} times as much as the shoulders; held at {bounded:.2f}")
+        return scale * bounded
+
+    kind = _common_head(ours, theirs)
+    mine, other = (ours.heads[kind].size, theirs.heads[kind].size) if kind else (None, None)
+    shift = theirs.middle - ours.middle
+    return AlignReport(
+        shoulders=scale,
+        head=factor("head", mine, other, _PART_BOUNDS),
+        upper_arm=factor("upper arms", ours.upper_arm, theirs.upper_arm, _ARM_BOUNDS),
+        forearm=factor("forearms", ours.forearm, theirs.forearm, _ARM_BOUNDS),
+        hand=factor("hands", ours.palm, theirs.palm, _HAND_BOUNDS),
+        hips=factor("hips", ours.hip_width, theirs.hip_width, _PART_BOUNDS),
+        shift=(round(float(shift[0]), 3), round(float(shift[1]), 3)),
+        warnings=warnings,
+    )
+
+
+class _Mover:
+    """Moves all points of a clip, part by part; `out` (T,133,2) begins as one plain similarity."""
+
+    def __init__(self, driving: Keypoints, ours: Proportions, theirs: Proportions, factors: AlignReport) -> None:
+        self.xy = driving.xy.astype(np.float64)
+        self.seen = driving.confidence > 0
+        self.ours, self.theirs, self.factors = ours, theirs, factors
+        self.middle = over_time(self.xy[:, SHOULDERS].mean(1), np.all(self.seen[:, SHOULDERS], axis=-1))
+        self.new_middle = theirs.middle + factors.shoulders * (self.middle - ours.middle)
+        self.out = self.new_middle[:, None] + factors.shoulders * (self.xy - self.middle[:, None])
+
+    def run(self) -> np.ndarray:
+        for arm in _ARMS:
+            self._arm(*arm)
+        self._hips()
+        self._head()
+        return self.out
+
+    def _hang(self, joints: int | slice | list[int], parent: int, factor: float) -> None:
+        """Joints keep their direction from the parent, at `factor` times the distance, where the parent is seen."""
+        frames = self.seen[:, parent]
+        parent_xy, parent_out = self.xy[frames, parent], self.out[frames, parent]
+        if not isinstance(joints, int):
+            parent_xy, parent_out = parent_xy[:, None], parent_out[:, None]
+        self.out[frames, joints] = parent_out + factor * (self.xy[frames, joints] - parent_xy)
+
+    def _arm(self, shoulder: int, elbow: int, wrist: int, hand: slice) -> None:
+        self._hang(elbow, shoulder, self.factors.upper_arm)
+        self._hang(wrist, elbow, self.factors.forearm)
+        self._hang(hand.start, elbow, self.factors.forearm)  # for frames that show the hand but not the body's wrist
+        self._hang(hand.start, wrist, self.factors.hand)
+        self._hang(slice(hand.start + 1, hand.stop), hand.start, self.factors.hand)
+
+    def _hips(self) -> None:
+        """The hips' middle goes to the reference's, keeping its motion; legs follow it."""
+        frames = np.all(self.seen[:, HIPS], axis=-1)
+        if self.ours.hips is None or not frames.any():
+            return
+        middle = self.xy[:, HIPS].mean(1)
+        moving = self.factors.shoulders * (middle - self.middle - self.ours.hips)
+        rest = self.theirs.hips if self.theirs.hips is not None else self.factors.shoulders * self.ours.hips
+        new = self.new_middle + rest + moving
+        for joints, factor in ((list(HIPS), self.factors.hips), (_LEGS, self.factors.shoulders)):
+            moved = new[:, None] + factor * (self.xy[:, joints] - middle[:, None])
+            self.out[:, joints] = np.where(frames[:, None, None], moved, self.out[:, joints])
+
+    def _head(self) -> None:
+        """One similarity for all head and face points of a frame: scale about the head's centre, then move."""
+        kind = _common_head(self.ours, self.theirs)
+        if kind is None:
+            return
+        joints = HEADS[kind]
+        center = over_time(head_center(self.xy, joints) - self.middle, np.all(self.seen[:, joints], axis=-1))
+        moving = self.factors.shoulders * (center - self.ours.heads[kind].place)
+        new = self.new_middle + self.theirs.heads[kind].place + moving
+        relative = self.xy[:, _HEAD_JOINTS] - (self.middle + center)[:, None]
+        self.out[:, _HEAD_JOINTS] = new[:, None] + self.factors.head * relative
+
+
+def over_time(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(T,2) values with the unknown frames filled linearly from the known ones (at least one is known)."""
+    frames = np.arange(len(values))
+    if not known.any():
+        known = np.ones_like(known)
+    return np.stack([np.interp(frames, frames[known], values[known, axis]) for axis in (0, 1)], axis=-1)
+
+
+# --- completing -----------------------------------------------------------------------------------------------
+def complete_from(driving: Keypoints, reference: Keypoints) -> tuple[Keypoints, list[str]]:
+    """Head, face and hip points that no frame of the driving clip has, taken from the reference's proportions.
+
+    Head and face points follow the head points that are seen (turned, scaled and moved with them); where none are,
+    and for hips, they keep the reference's place relative to the shoulders, scaled by shoulder width. They get
+    confidence 0.5. Points seen in any frame are left alone.
+    """
+    ours, theirs = measure(driving), measure(reference)
+    scale = ours.shoulders / theirs.shoulders
+    template, known = _template(reference, theirs)
+    never = ~(driving.confidence > 0).any(0) & known
+    xy, confidence = driving.xy.astype(np.float64), driving.confidence.copy()
+    seen = driving.confidence > 0
+    middle = over_time(xy[:, SHOULDERS].mean(1), np.all(seen[:, SHOULDERS], axis=-1))
+    wanted = {"head and face": _HEAD_JOINTS, "hips": [LEFT_HIP, RIGHT_HIP]}
+    warnings = []
+    for part, joints in wanted.items():
+        missing = [joint for joint in joints if never[joint]]
+        if not missing:
+            continue
+        guides = [joint for joint in joints if known[joint] and not never[joint]] if part != "hips" else []
+        for t in range(len(xy)):
+            at = [joint for joint in guides if seen[t, joint]]
+            xy[t, missing] = _carry(template, missing, at, xy[t], middle[t], scale)
+        confidence[:, missing] = _COMPLETED
+        warnings.append(f"{len(missing)} {part} points that no frame shows were placed as on the reference person")
+    return replace(driving, xy=xy.astype(np.float32), confidence=confidence), warnings
+
+
+def _template(reference: Keypoints, theirs: Proportions) -> tuple[np.ndarray, np.ndarray]:
+    """(133,2) median points of the reference relative to its shoulders' middle, and (133,) which are known."""
+    seen = reference.confidence > 0
+    known = np.asarray(seen.any(0))
+    template = np.zeros((NUM_JOINTS, 2))
+    for joint in np.flatnonzero(known):
+        template[joint] = np.median(reference.xy[seen[:, joint], joint], axis=0) - theirs.middle
+    return template, known
+
+
+def _carry(
+    template: np.ndarray, joints: list[int], guides: list[int], xy: np.ndarray, middle: np.ndarray, scale: float
+) -> np.ndarray:
+    """Template joints (N,2) in the frame of the guides: a least-squares similarity for two guides or more."""
+    if not guides:
+        return middle + scale * template[joints]
+    source, target = template[guides], xy[guides]
+    a, b = source.mean(0), target.mean(0)
+    z, w = _complex(source - a), _complex(target - b)
+    power = (abs(z) ** 2).sum()
+    turn = (w * z.conj()).sum() / power if len(guides) > 1 and power > 1e-9 else complex(scale)
+    moved = turn * _complex(template[joints] - a)
+    return b + np.stack([moved.real, moved.imag], axis=-1)
+
+
+def _complex(points: np.ndarray) -> np.ndarray:
+    return points[:, 0] + 1j * points[:, 1]

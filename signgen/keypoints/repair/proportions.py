@@ -1,0 +1,135 @@
+"""Measuring a signer: place, shoulder width, head, arm, hand and hip sizes, robust against missing points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from signgen.errors import InputError
+from signgen.keypoints.skeleton import (
+    CONFIDENT,
+    FACE,
+    LEFT_EAR,
+    LEFT_ELBOW,
+    LEFT_EYE,
+    LEFT_HAND,
+    LEFT_HIP,
+    LEFT_SHOULDER,
+    LEFT_WRIST,
+    NOSE,
+    RIGHT_EAR,
+    RIGHT_ELBOW,
+    RIGHT_EYE,
+    RIGHT_HAND,
+    RIGHT_HIP,
+    RIGHT_SHOULDER,
+    RIGHT_WRIST,
+)
+
+if TYPE_CHECKING:
+    from signgen.keypoints.clip import Keypoints
+
+SHOULDERS = (LEFT_SHOULDER, RIGHT_SHOULDER)
+HIPS = (LEFT_HIP, RIGHT_HIP)
+# Points that tell where a head is and how large, best first: what two people are compared by must be seen in both.
+# Of the face: the jaw's ends, the eye corners and the chin, which speech moves least or which all formats have.
+HEADS: dict[str, tuple[int, ...]] = {
+    "face": tuple(FACE.start + i for i in (0, 16, 36, 39, 42, 45, 8)),
+    "ears": (LEFT_EYE, RIGHT_EYE, LEFT_EAR, RIGHT_EAR),
+    "eyes": (LEFT_EYE, RIGHT_EYE, NOSE),
+    "nose": (NOSE,),
+}
+_UPPER_ARMS = ((LEFT_SHOULDER, LEFT_ELBOW), (RIGHT_SHOULDER, RIGHT_ELBOW))
+_FOREARMS = ((LEFT_ELBOW, LEFT_WRIST), (RIGHT_ELBOW, RIGHT_WRIST))
+_PALMS = tuple(tuple((hand.start, hand.start + knuckle) for knuckle in (5, 9, 17)) for hand in (LEFT_HAND, RIGHT_HAND))
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a head is, relative to the middle of the shoulders, and the spread of its points (0 for one point)."""
+
+    place: np.ndarray
+    size: float
+
+
+@dataclass(frozen=True)
+class Proportions:
+    """Lengths in pixels, None where the points were never confident.
+
+    `middle` (2,) is the middle of the shoulders, `hips` (2,) the middle of the hips relative to it. Body lengths are
+    medians over frames. Arms and palms turn out of the picture plane, which only ever shortens them: their lengths
+    are the 0.9 quantile over frames, of the side that shows the longer one.
+    """
+
+    middle: np.ndarray
+    shoulders: float
+    heads: dict[str, Head]
+    upper_arm: float | None
+    forearm: float | None
+    palm: float | None
+    hips: np.ndarray | None
+    hip_width: float | None
+
+
+def measure(keypoints: Keypoints) -> Proportions:
+    """Proportions of the signer; InputError if no frame shows both shoulders."""
+    seen = keypoints.confidence >= min(CONFIDENT, float(keypoints.confidence.max()))
+    both = seen[:, SHOULDERS].all(-1)
+    if not both.any():  # one picture may show a shoulder behind a raised hand: an unsure one is better than none
+        seen = keypoints.confidence > 0
+        both = seen[:, SHOULDERS].all(-1)
+    if not both.any():
+        advice = "aligning needs the shoulders; leave it out, or choose another clip"
+        raise InputError(keypoints.name or "keypoints", "no frame shows both shoulders", advice)
+    xy, seen = keypoints.xy[both].astype(np.float64), seen[both]
+    middle = xy[:, SHOULDERS].mean(1)
+    hips = seen[:, HIPS].all(-1)
+    return Proportions(
+        middle=np.median(middle, axis=0),
+        shoulders=max(float(np.median(_length(xy, *SHOULDERS))), 1e-3),
+        heads=_heads(xy - middle[:, None], seen),
+        upper_arm=_longest(xy, seen, _UPPER_ARMS),
+        forearm=_longest(xy, seen, _FOREARMS),
+        palm=_palm(xy, seen),
+        hips=np.median(xy[hips][:, HIPS].mean(1) - middle[hips], axis=0) if hips.any() else None,
+        hip_width=float(np.median(_length(xy[hips], *HIPS))) if hips.any() else None,
+    )
+
+
+def head_center(xy: np.ndarray, joints: tuple[int, ...]) -> np.ndarray:
+    """(T,2) mean of the head's points."""
+    return xy[:, joints].mean(1)
+
+
+def _heads(relative: np.ndarray, seen: np.ndarray) -> dict[str, Head]:
+    heads = {}
+    for kind, joints in HEADS.items():
+        frames = seen[:, joints].all(-1)
+        if frames.any():
+            points = relative[frames][:, joints]
+            center = points.mean(1)
+            spread = np.sqrt(((points - center[:, None]) ** 2).sum(-1).mean(1))
+            heads[kind] = Head(np.median(center, axis=0), float(np.median(spread)))
+    return heads
+
+
+def _length(xy: np.ndarray, a: int, b: int) -> np.ndarray:
+    return np.linalg.norm(xy[:, a] - xy[:, b], axis=-1)
+
+
+def _longest(xy: np.ndarray, seen: np.ndarray, limbs: tuple[tuple[int, int], ...]) -> float | None:
+    shown = [(limb, seen[:, limb].all(-1)) for limb in limbs]
+    lengths = [np.quantile(_length(xy[frames], *limb), 0.9) for limb, frames in shown if frames.any()]
+    return float(max(lengths)) if lengths and max(lengths) > 0 else None
+
+
+def _palm(xy: np.ndarray, seen: np.ndarray) -> float | None:
+    sizes = []
+    for bones in _PALMS:
+        frames = seen[:, sorted({joint for bone in bones for joint in bone})].all(-1)
+        if frames.any():
+            mean = np.mean([_length(xy[frames], *bone) for bone in bones], axis=0)
+            sizes.append(np.quantile(mean, 0.9))
+    return float(max(sizes)) if sizes and max(sizes) > 0 else None

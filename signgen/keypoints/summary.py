@@ -1,0 +1,44 @@
+"""What a clip holds and what it lacks, in numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from signgen.keypoints.clip import Keypoints
+from signgen.keypoints.formats.units import ReadResult
+from signgen.keypoints.skeleton import CONFIDENT, PARTS, SKELETON_NAME
+
+_ENOUGH = 0.25  # share of a part's points that must be confident for the part to be there
+
+
+def missing_parts(keypoints: Keypoints) -> dict[str, float]:
+    """Share of frames (0 to 1) without each part: fewer than a quarter of its points reach confidence 0.3."""
+    confident = keypoints.confidence >= CONFIDENT
+    return {name: float((confident[:, part].mean(1) < _ENOUGH).mean()) for name, part in PARTS.items()}
+
+
+def out_of_frame(keypoints: Keypoints) -> int:
+    """Number of confident points, over all frames, that lie outside of the frame."""
+    confident = keypoints.confidence >= CONFIDENT
+    outside = (keypoints.xy < -0.5) | (keypoints.xy > np.array(keypoints.size) - 0.5)
+    return int((outside.any(-1) & confident).sum())
+
+
+def summary(read: ReadResult) -> dict[str, Any]:
+    """The keys of `signgen inspect --json`."""
+    keypoints = read.keypoints
+    return {
+        "format": read.format,
+        "name": keypoints.name,
+        "frames": len(keypoints),
+        "width": keypoints.width,
+        "height": keypoints.height,
+        "fps": keypoints.fps,
+        "skeleton": SKELETON_NAME,
+        "missing": {name: round(share, 4) for name, share in missing_parts(keypoints).items()},
+        "out_of_frame": out_of_frame(keypoints),
+        "people": read.people,
+        "warnings": read.warnings,
+    }

@@ -1,0 +1,120 @@
+"""What computes the networks that run for every window: torch here, OpenVINO in `signgen.model.openvino.engine`.
+
+The source is encoded once a clip, always by torch; only what runs again and again is worth another engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from signgen.errors import InputError
+from signgen.model.networks.attention import ContextMemory
+from signgen.model.networks.canvas import from_canvas
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
+
+class Engine(Protocol):
+    """The three computations of a window.
+
+    Attributes:
+        name: what the manifest of a render says.
+        threads: how many torch may take for what lies between these computations; None: as many as it has.
+    """
+
+    name: str
+    threads: int | None
+
+    def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Pose images uint8 (V, H', W', 3) and the source's embedding (1, De) -> pose features (V, C0, h, w) and
+        fusion embeddings (V, De), None without an embedding."""
+
+    def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Tensor | None]) -> Tensor:
+        """float32 latents (V, C, h, w), a timestep and one branch's conditions -> float32 prediction (V, C, h, w)."""
+
+    def frames(self, latents: Tensor) -> np.ndarray:
+        """float32 latents (N, C, h, w) -> uint8 frames (N, H, W, 3)."""
+
+
+class TorchEngine:
+    """The pipeline's own modules.
+
+    Args:
+        pipeline: whose modules are run, on its device and in its numbers.
+        compiled: run them through torch.compile, with CUDA graphs where there is CUDA. Each number of views is
+            compiled anew, which takes a minute or more on a CPU.
+
+    Attributes:
+        threads: None, for torch's threads are the engine's own.
+        memory: keeps keys and values of the source's tokens for a whole clip; None with torch.compile, which would
+            take what is kept for a constant.
+    """
+
+    def __init__(self, pipeline: DiffusionPipeline, compiled: bool = False) -> None:
+        self.pipeline = pipeline
+        self.name = "torch, compiled" if compiled else "torch"
+        self.threads: int | None = None
+        self.compiled = compiled
+        self.memory = None if compiled else ContextMemory()
+        self._fast: dict[str, Callable[..., Any]] = {}
+        if compiled:
+            options = {"mode": "reduce-overhead"} if pipeline.device.type == "cuda" else {}
+            for name, function in (("denoise", pipeline.denoiser), ("decode", pipeline.vae.decode)):
+                self._fast[name] = _compiled(function, options)
+
+    def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        images = pixels(poses, self.pipeline.device).to(self.pipeline.dtype)  # (V, 3, H', W') in [0, 1]
+        features = self.pipeline.denoiser.encode_pose(images)
+        return features, None if embedding is None else self.pipeline.fusion.fuse(embedding, images * 2 - 1)
+
+    def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Tensor | None]) -> Tensor:
+        dtype = self.pipeline.dtype
+        branch = {key: None if value is None else value.to(dtype) for key, value in given.items()}
+        views = len(noisy) if self.pipeline.couples_views else 1
+        noisy = noisy.to(dtype, memory_format=torch.channels_last)
+        denoiser = self._fast.get("denoise", self.pipeline.denoiser)
+        self._begin()
+        given_on = {} if self.memory is None else {"memory": self.memory}
+        return self._kept(denoiser(noisy, timestep, **branch, views=views, **given_on)).float()
+
+    def frames(self, latents: Tensor) -> np.ndarray:
+        vae = self.pipeline.vae
+        scaled = (latents / vae.config.scaling_factor).to(self.pipeline.dtype, memory_format=torch.channels_last)
+        decode = self._fast.get("decode", vae.decode)
+        self._begin()
+        images = from_canvas(self._kept(decode(scaled).sample), *self.pipeline.frame_size)  # (N, 3, H, W)
+        return to_bytes(images).permute(0, 2, 3, 1).cpu().numpy()
+
+    def _begin(self) -> None:
+        """Says that outputs of earlier CUDA graphs are no longer looked at."""
+        if self.compiled:
+            torch.compiler.cudagraph_mark_step_begin()
+
+    def _kept(self, output: Tensor) -> Tensor:
+        """A CUDA graph writes its output to the same place every time: what is kept must be a copy."""
+        return output.clone() if self.compiled else output
+
+
+def _compiled(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+    try:
+        return torch.compile(function, dynamic=False, **options)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError("--compile", f"torch cannot compile here ({reason})", "leave it out") from error
+
+
+def pixels(images: np.ndarray, device: torch.device) -> Tensor:
+    """uint8 (N, H, W, 3) -> float32 (N, 3, H, W) in [0, 1], channels last."""
+    moved = torch.tensor(images, device=device).permute(0, 3, 1, 2)
+    return moved.float().div(255).contiguous(memory_format=torch.channels_last)
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """(N, 3, H, W) in about [-1, 1] -> uint8 (N, 3, H, W)."""
+    return images.float().clamp(-1, 1).add(1).mul(127.5).round().byte()

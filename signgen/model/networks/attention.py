@@ -1,0 +1,145 @@
+"""Attention whose context is shared by the views of a window: its keys and values are computed once, not per view.
+
+With a `ContextMemory` they are computed once for as long as the context stays the same: once a clip for the tokens of
+its source, instead of in every step and branch of guidance.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from diffusers.models.attention_processor import Attention
+from torch import Tensor
+from torch.nn import functional
+
+from signgen.errors import InputError
+
+CONTEXTS = 2  # that a memory keeps at a time: a source's tokens, and those of another branch of guidance
+
+
+class ContextMemory:
+    """What attention layers need not compute again; given to `Denoiser` by the one who calls it again and again.
+
+    Both savings are exact: the same numbers come out, bit by bit. The layers' weights must stay as they are.
+
+    Args:
+        keep: keep each layer's keys and values of the last `CONTEXTS` tensors that it looked at, without gradients.
+        skip_empty: an empty context (no token at all) is let through by the layers without any attention. Its zero
+            tokens would have zero keys and values, so that nothing but the bias of the last projection is left.
+    """
+
+    def __init__(self, keep: bool = True, skip_empty: bool = True) -> None:
+        self.keep, self.skip_empty = keep, skip_empty
+        self._kept: dict[Attention, deque[tuple[Tensor, Tensor, Tensor]]] = {}
+
+    def keys_values(self, attn: Attention, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H, M, d) of a layer for a context (B, M, Dc)."""
+        if not self.keep or torch.is_grad_enabled():
+            return _keys_values(attn, context)
+        kept = self._kept.setdefault(attn, deque(maxlen=CONTEXTS))
+        for known, keys, values in kept:
+            if known is context:
+                return keys, values
+        kept.append((context, *_keys_values(attn, context)))
+        return kept[-1][1:]
+
+
+def _keys_values(attn: Attention, context: Tensor) -> tuple[Tensor, Tensor]:
+    return _heads(attn, attn.to_k(context)), _heads(attn, attn.to_v(context))
+
+
+def _heads(attn: Attention, sequence: Tensor) -> Tensor:
+    """(N, L, D) -> (N, H, L, d)."""
+    return sequence.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+
+
+class SharedContextProcessor:
+    """diffusers' fused attention processor for sequences, with a context of fewer items than there are queries.
+
+    Queries (N, L, D) and a context (B, M, Dc), N = B * V with the views of a window in succession: each item of the
+    context serves V queries. Without a context the sequence looks at itself, through a mask (N, L or 1, L) if there is
+    one.
+    """
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        memory: ContextMemory | None = None,
+        **others: Any,
+    ) -> Tensor:
+        masked = attention_mask is not None
+        if hidden_states.dim() != 3 or (masked and encoder_hidden_states is not None):
+            raise InputError("attention", f"{hidden_states.dim()} axes, mask {masked}",
+                             "give sequences (N, L, D), with a mask only if they look at themselves")  # fmt: skip
+        if encoder_hidden_states is None:
+            keys, values = _keys_values(attn, hidden_states)  # (N, H, L, d)
+        elif not encoder_hidden_states.shape[1]:
+            return _of_nothing(attn, hidden_states)  # (N, L, D)
+        elif memory is None:
+            keys, values = _keys_values(attn, encoder_hidden_states)  # (N or B, H, M, d)
+        else:
+            keys, values = memory.keys_values(attn, encoder_hidden_states)
+        queries = _heads(attn, attn.to_q(hidden_states))  # (N, H, L, d)
+        views = len(queries) // len(keys)
+        if views > 1:
+            keys, values = (part.repeat_interleave(views, dim=0) for part in (keys, values))  # (N, H, M, d)
+        mask = attention_mask[:, None] if attention_mask is not None else None  # (N, 1, L or 1, M)
+        seen = self.attend(queries, keys, values, attn.scale, mask)  # (N, H, L, d)
+        mixed = attn.to_out[0](seen.transpose(1, 2).flatten(2))  # (N, L, D)
+        return attn.to_out[1](mixed) / attn.rescale_output_factor
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
+        """Queries (N, H, L, d), keys and values (N, H, M, d) -> (N, H, L, d): torch's fused kernel."""
+        return functional.scaled_dot_product_attention(queries, keys, values, mask, scale=scale)
+
+
+def _of_nothing(attn: Attention, hidden: Tensor) -> Tensor:
+    """Attention to no token, (N, L, D): the values that are mixed are zero, and the last projection adds its bias."""
+    bias = attn.to_out[0].bias
+    nothing = torch.zeros_like(hidden) if bias is None else bias.to(hidden.dtype).expand_as(hidden)
+    return attn.to_out[1](nothing) / attn.rescale_output_factor
+
+
+# Attention through xformers, for the denoiser's shared contexts.
+
+
+def xformers_attention() -> Callable[..., Tensor]:
+    """xformers' function. InputError where it is not installed."""
+    try:
+        from xformers.ops import memory_efficient_attention
+    except ImportError:
+        advice = "pip install xformers (the build for your torch), or leave it out: torch's own attention is fused, too"
+        raise InputError("xformers", "it is not installed", advice) from None
+    return memory_efficient_attention
+
+
+class XFormersContextProcessor(SharedContextProcessor):
+    """`SharedContextProcessor` with xformers' kernel; the same contexts, the same memory.
+
+    Args:
+        operator: xformers' pair of operators, or None for its own choice.
+    """
+
+    def __init__(self, operator: Any = None) -> None:
+        self.operator = operator
+        self._kernel = xformers_attention()
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
+        """As `SharedContextProcessor.attend`; xformers' own order is (N, L, H, d)."""
+        if mask is not None:  # its kernels want masks whole and aligned
+            return super().attend(queries, keys, values, scale, mask)
+        queries, keys, values = (part.transpose(1, 2) for part in (queries, keys, values))
+        seen = self._kernel(queries, keys, values, op=self.operator, scale=scale)  # (N, L, H, d)
+        return seen.to(queries.dtype).transpose(1, 2)
+
+
+def use_xformers(denoiser: torch.nn.Module, operator: Any = None) -> None:
+    """Lets a denoiser's attention run through xformers. InputError where it is not installed."""
+    denoiser.unet.set_attn_processor(XFormersContextProcessor(operator))

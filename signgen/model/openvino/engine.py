@@ -1,0 +1,135 @@
+"""Exported networks as the engine of a pipeline, see `signgen.model.engine.Engine`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from signgen.errors import InputError, missing_extra
+from signgen.model.openvino.graphs import PRESENT
+from signgen.model.openvino.manifest import COMPILED, OPEN, ExportManifest
+from signgen.model.openvino.places import has_openvino
+
+if TYPE_CHECKING:
+    from signgen.model import SignGenPipeline
+
+HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
+AT_ONCE = {"conditions": 8, "decoder": 7}  # views of networks in which these do not see each other
+OPEN_LENGTH = ("conditions",)  # OpenVINO 2026.4 crashes while it compiles one of eight bits for a set number of views
+Arrays = dict[str, np.ndarray]
+
+
+class OpenVinoEngine:
+    """Runs the graphs of an export on the CPU.
+
+    Each network is run for one number of views; OpenVINO would else make its kernels anew, in the middle of a clip, for
+    each number that it has not met. Shorter windows are filled up with views that the others do not see.
+
+    Args:
+        pipeline: whose weights were exported; it still encodes the source. Its dtype decides what is computed in:
+            bfloat16, or float32, which also keeps int8 parts from falling back to bfloat16.
+        folder: the export.
+
+    Raises:
+        InputError: OpenVINO is not installed, or the export is none of this pipeline's weights.
+    """
+
+    def __init__(self, pipeline: SignGenPipeline, folder: str | Path) -> None:
+        manifest = ExportManifest.read(folder)
+        if manifest.weights_sha256 != pipeline.weights_sha256():
+            raise InputError(folder, f"was made of other weights than {pipeline.name}'s", "export the model again")
+        if pipeline.dtype not in HINTS or pipeline.device.type != "cpu":
+            got = f"got {str(pipeline.dtype).removeprefix('torch.')} on {pipeline.device}"
+            raise InputError("--backend openvino", got, "it computes in float32 or bfloat16 on a CPU")
+        if not has_openvino():
+            raise missing_extra("openvino", "cpu")
+        import openvino
+
+        self.pipeline, self._inputs = pipeline, manifest.inputs
+        self.threads: int | None = 1  # OpenVINO's own wait on the other cores
+        parts = ", ".join(f"{name} {kind}" for name, kind in manifest.precision.items() if kind == "int8")
+        version = openvino.__version__.split("-")[0]
+        self.name = f"openvino {version} {HINTS[pipeline.dtype]}" + (f" ({parts})" if parts else "")
+        self._core, self._folder = openvino.Core(), Path(folder)
+        if os.access(folder, os.W_OK):  # compiling anew would take a second or two of each start
+            self._core.set_property({"CACHE_DIR": str(self._folder / COMPILED)})
+        self._settings = {"INFERENCE_PRECISION_HINT": HINTS[pipeline.dtype], "PERFORMANCE_HINT": "LATENCY"}
+        self._settings["INFERENCE_NUM_THREADS"] = torch.get_num_threads()
+        self._requests: dict[tuple[str, int], Any] = {}
+        wanted = AT_ONCE | {"denoiser": pipeline.config.window}
+        for network, views in wanted.items():
+            self._request(network, views)
+
+    def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        source = {} if embedding is None else {"embedding": _array(embedding)}
+        outputs = self._run("conditions", {"poses": poses}, source, AT_ONCE["conditions"])
+        return outputs[0], outputs[1] if len(outputs) > 1 else None
+
+    def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Tensor | None]) -> Tensor:
+        views = len(noisy)
+        inputs: Arrays = {"noisy": _array(noisy), PRESENT: np.ones(views, np.float32)}
+        source: Arrays = {"timestep": np.asarray(int(timestep), np.int64)}
+        for name, shape in self._inputs["denoiser"].items():
+            if name in inputs or name in source:
+                continue
+            value = given.get(name)
+            array = np.zeros(_filled(shape, views), np.float32) if value is None else _array(value)
+            (inputs if shape[0] == OPEN else source)[name] = array
+        return self._run("denoiser", inputs, source, self._length(views))[0]
+
+    def frames(self, latents: Tensor) -> np.ndarray:
+        return self._run("decoder", {"latents": _array(latents)}, {}, AT_ONCE["decoder"])[0].numpy()
+
+    def _length(self, views: int) -> int:
+        """Views that the denoiser is compiled for and that are enough: all of a window at once if they see each other,
+        else as many as there are in a usual window."""
+        if not self.pipeline.couples_views:
+            return self.pipeline.config.window
+        return min((size for name, size in self._requests if name == "denoiser" and size >= views), default=views)
+
+    def _request(self, name: str, views: int) -> Any:
+        """A network compiled for a number of views, made when it is first asked for."""
+        known = self._requests.get((name, views))
+        if known is None:
+            model = self._core.read_model(self._folder / f"{name}.xml")
+            if name not in OPEN_LENGTH:
+                model.reshape({key: _filled(shape, views) for key, shape in self._inputs[name].items()})
+            known = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
+            self._requests[name, views] = known
+        return known
+
+    def _run(self, name: str, inputs: Arrays, source: Arrays, size: int) -> list[Tensor]:
+        """The outputs of a graph for ``inputs`` (V, ...), ``size`` views after ``size`` views, and what is the same for
+        all of them; copies, because the next run writes to the same memory."""
+        request, count = self._request(name, size), len(next(iter(inputs.values())))
+        inputs = {key: value for key, value in inputs.items() if key in self._inputs[name]}
+        parts = []
+        for start in range(0, count, size):
+            some = {key: _padded(value[start : start + size], size) for key, value in inputs.items()}
+            results = request.infer({**some, **source}, share_inputs=True)
+            parts.append([np.array(value[: count - start]) for value in results.values()])
+        return [torch.from_numpy(np.concatenate(one) if len(one) > 1 else one[0]) for one in zip(*parts, strict=True)]
+
+
+def _array(value: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(value.float().numpy())
+
+
+def _filled(shape: list[int], views: int) -> list[int]:
+    """A shape of the manifest with its open side set. A condition that is left out is zeros: see `Denoiser.forward`."""
+    return [views if side == OPEN else side for side in shape]
+
+
+def _padded(values: np.ndarray, size: int) -> np.ndarray:
+    """(n, ...) -> (size, ...) with zeros behind."""
+    if len(values) == size:
+        return np.ascontiguousarray(values)
+    padded = np.zeros((size, *values.shape[1:]), values.dtype)
+    padded[: len(values)] = values
+    return padded

@@ -1,0 +1,144 @@
+"""The three computations of a window as plain modules, tensors in and tensors out, ready to be traced.
+
+The batch is one window: all its views see each other. Their number is nowhere a constant of the graph; who runs it for
+one length alone fills shorter windows up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from signgen.model.networks.canvas import from_canvas
+from signgen.model.networks.fusion import GREY
+
+if TYPE_CHECKING:
+    from signgen.model import SignGenPipeline
+
+NAMES = ("conditions", "denoiser", "decoder")
+PRESENT = "present"  # (V,), 0 for views that only fill a window up
+Inputs = dict[str, Tensor]
+
+
+class ConditionsGraph(nn.Module):
+    """uint8 poses (V, H', W', 3) and, where the denoiser takes fusion embeddings, the source's (1, De) ->
+    pose features (V, C0, h, w) and fusion embeddings (V, De)."""
+
+    def __init__(self, pipeline: SignGenPipeline) -> None:
+        super().__init__()
+        self.encoder = pipeline.denoiser.pose_encoder
+        self.fusion = pipeline.fusion if pipeline.denoiser.config.fusion_dim is not None else None
+        self.letterbox = None if self.fusion is None else Letterbox(*pipeline.canvas_size, self.fusion.image_size)
+
+    def forward(self, poses: Tensor, embedding: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        images = poses.permute(0, 3, 1, 2).float() / 255  # (V, 3, H', W') in [0, 1]
+        features = self.encoder(images)
+        if self.fusion is None or self.letterbox is None or embedding is None:
+            return features
+        return features, self.fusion.fuse(embedding, self.letterbox(images * 2 - 1))
+
+
+class Letterbox(nn.Module):
+    """`signgen.model.networks.fusion.letterbox` for one size of image, as two matrix products.
+
+    Resizing is linear along each axis, so its matrices are the resized identities.
+    """
+
+    def __init__(self, width: int, height: int, size: int) -> None:
+        super().__init__()
+        scale = size / max(width, height)
+        inner = max(1, round(height * scale)), max(1, round(width * scale))
+        self.register_buffer("down", _resizing(height, inner[0]))  # (h, H)
+        self.register_buffer("across", _resizing(width, inner[1]).T.contiguous())  # (W, w)
+        top, left = (size - inner[0]) // 2, (size - inner[1]) // 2
+        self.padding = (left, size - inner[1] - left, top, size - inner[0] - top)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(V, 3, H, W) in [-1, 1] -> (V, 3, S, S)."""
+        inner = (self.down @ (images @ self.across)).clamp(-1, 1)  # (V, 3, h, w)
+        return functional.pad(inner, self.padding, value=GREY)
+
+
+def _resizing(before: int, after: int) -> Tensor:
+    """float32 (after, before): the matrix of bicubic, anti-aliased resizing."""
+    identity = torch.eye(before)[None, None]
+    return functional.interpolate(identity, (after, before), mode="bicubic", antialias=True)[0, 0]
+
+
+class DenoiserGraph(nn.Module):
+    """Latents (V, C, h, w), a timestep, and the inputs in ``names``, in their order -> prediction (V, C, h, w)."""
+
+    def __init__(self, pipeline: SignGenPipeline, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.denoiser, self.names = pipeline.denoiser, names
+        self.coupled = pipeline.couples_views
+
+    def forward(self, noisy: Tensor, timestep: Tensor, *conditions: Tensor) -> Tensor:
+        given = dict(zip(self.names, conditions, strict=True))
+        count = noisy.shape[0]
+        given["tokens"] = given["tokens"].expand(count, -1, -1)  # (V, L, D)
+        return self.denoiser(noisy, timestep, **given, views=count if self.coupled else 1)
+
+
+class DecoderGraph(nn.Module):
+    """Latents (N, C, h, w) -> uint8 frames (N, H, W, 3)."""
+
+    def __init__(self, pipeline: SignGenPipeline) -> None:
+        super().__init__()
+        self.vae, self.size = pipeline.vae, pipeline.frame_size
+
+    def forward(self, latents: Tensor) -> Tensor:
+        images = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]  # (N, 3, H', W')
+        grey = (from_canvas(images, *self.size).clamp(-1, 1) + 1) * 127.5  # (N, 3, H, W)
+        return (grey + 0.5).to(torch.uint8).permute(0, 2, 3, 1)  # rounded: all are positive
+
+
+def input_names(pipeline: SignGenPipeline) -> tuple[str, ...]:
+    """What the denoiser of this pipeline takes beside latents and timestep, in the order of `DenoiserGraph`.
+
+    Its conditions, and where views see each other which of them are there.
+    """
+    names = ["pose_features", "tokens"]
+    if pipeline.denoiser.config.fusion_dim is not None:
+        names.append("fusion")
+    if pipeline.denoiser.known_input is not None:
+        names += ["known", "flag"]
+    return (*names, PRESENT) if pipeline.couples_views else tuple(names)
+
+
+@torch.inference_mode()
+def examples(pipeline: SignGenPipeline, views: int) -> dict[str, Inputs]:
+    """Inputs of each graph by name, in order, of the shapes that a window of ``views`` views has."""
+    import numpy as np
+
+    width, height = pipeline.canvas_size
+    source = pipeline.encode_source(np.full((*pipeline.frame_size[::-1], 3), 128, np.uint8))
+    poses = np.zeros((views, height, width, 3), np.uint8)
+    features, fusion = pipeline.engine.conditions(poses, source.embedding)
+    latents = source.latents.float().repeat(views, 1, 1, 1)
+    everything = {
+        "pose_features": features.float(),
+        "tokens": source.tokens.float(),
+        "fusion": None if fusion is None else fusion.float(),
+        "known": latents,
+        "flag": torch.zeros_like(latents[:, :1]),
+        PRESENT: torch.ones(views),
+    }
+    conditions = {"poses": torch.from_numpy(poses)}
+    if source.embedding is not None:
+        conditions["embedding"] = source.embedding.float()
+    denoiser = {"noisy": latents, "timestep": torch.tensor(999)}
+    denoiser |= {name: everything[name] for name in input_names(pipeline)}
+    return {"conditions": conditions, "denoiser": denoiser, "decoder": {"latents": latents}}
+
+
+def graphs(pipeline: SignGenPipeline) -> dict[str, nn.Module]:
+    """The three modules by name, float32, on the CPU."""
+    return {
+        "conditions": ConditionsGraph(pipeline).eval(),
+        "denoiser": DenoiserGraph(pipeline, input_names(pipeline)).eval(),
+        "decoder": DecoderGraph(pipeline).eval(),
+    }

@@ -1,0 +1,353 @@
+"""`SignGenPipeline`: one window of views, tensors in, frames out, in diffusers' own folder layout."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from torch import Tensor
+
+from signgen.errors import InputError
+from signgen.model.diffusion.guidance import evaluations_per_step, guided
+from signgen.model.diffusion.noise import frame_noise, step_noise
+from signgen.model.diffusion.sampling import sample, schedule
+from signgen.model.engine import Engine, TorchEngine, pixels
+from signgen.model.loading import choose_device, choose_dtype, model_folder
+from signgen.model.networks import autoencoder, denoiser, fusion
+from signgen.model.networks.canvas import canvas_padding, to_canvas
+from signgen.model.networks.fusion import semantic_tokens
+from signgen.model.networks.weight_files import no_bars
+from signgen.model.schedulers import check_scheduler, meaning, noised
+from signgen.model.tools import (
+    TENSORS,
+    DiffusersTools,
+    Interrupted,
+    StepEnd,
+    between_networks,
+    bring,
+    on_step_end,
+    settled,
+    target,
+    tensor_inputs,
+)
+from signgen.model.window import SourceConditions, WindowConditions, WindowOutput
+
+COMPONENTS = (autoencoder, denoiser, fusion)  # diffusers loads classes only of modules that are imported already
+# Models saved by signgen 0.1 name these modules in their model_index.json.
+sys.modules |= {f"signgen.models.{module.__name__.rpartition('.')[2]}": module for module in COMPONENTS}
+_SOURCE = 2**62  # keys the noise of the source's view; no clip is that long
+_MODULES = ("vae", "denoiser", "fusion", "image_encoder")
+
+
+class SignGenPipeline(DiffusersTools, DiffusionPipeline):
+    """Source conditions and pose images of a window in, frames out.
+
+    Args:
+        vae: `FrameAutoencoder` or diffusers' AutoencoderKL.
+        denoiser: `Denoiser`.
+        scheduler: a diffusers scheduler.
+        fusion: `FusionModel`; None for a denoiser without fusion embedding and semantic tokens.
+        image_encoder: makes the semantic tokens of the source (DINOv2); None: the fusion model's encoder does.
+        frame_size: (W, H) of the frames; padded inside to multiples of 8 by repeating the edge.
+        pixel_aspect: shown width / true width of things in the frames the model was trained on.
+        pose_style: style of the pose images it was trained on.
+        lower_body: whether it has learned what hips and legs inside the frame look like; if not they are not drawn.
+        steps, guidance, window, overlap: defaults for rendering; see `signgen.rendering.RenderSettings`.
+        image_encoder_size: side of the letter-boxed square that the image encoder reads.
+    """
+
+    model_cpu_offload_seq = "fusion->image_encoder->denoiser->vae"
+    _optional_components = ["fusion", "image_encoder"]
+    _callback_tensor_inputs = list(TENSORS)
+
+    def __init__(
+        self,
+        vae: Any,
+        denoiser: Any,
+        scheduler: Any,
+        fusion: Any = None,
+        image_encoder: Any = None,
+        frame_size: list[int] | tuple[int, int] = (210, 260),
+        pixel_aspect: float = 0.81,
+        pose_style: str = "signgen",
+        lower_body: bool = True,
+        steps: int = 1,
+        guidance: list[float] | tuple[float, float] = (1.0, 1.0),
+        window: int = 8,
+        overlap: int = 2,
+        image_encoder_size: int = 518,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            vae=vae, denoiser=denoiser, scheduler=scheduler, fusion=fusion, image_encoder=image_encoder
+        )
+        self.register_to_config(
+            frame_size=list(frame_size), pixel_aspect=pixel_aspect, pose_style=pose_style,
+            lower_body=lower_body, steps=steps,
+            guidance=list(guidance), window=window, overlap=overlap, image_encoder_size=image_encoder_size,
+        )  # fmt: skip
+        self.name = "unnamed"
+        self._interrupt, self._steps_done_of, self._weights = False, 0, tuple(guidance)
+        self._learned = meaning(scheduler)  # what another scheduler must agree with
+        self.engine: Engine = TorchEngine(self)
+        self._folder: Path | None = None
+
+    # -- loading ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path = "mini",
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
+        allow_download: bool = False,
+        **kwargs: Any,
+    ) -> SignGenPipeline:
+        """Loads ``"mini"`` or a folder in diffusers' layout, safetensors only.
+
+        Args:
+            model: a packaged model's name, or a folder; a hub id only with ``allow_download``.
+            device: ``auto``, ``cpu`` or ``cuda``.
+            dtype: ``auto``, or ``float32``, ``bfloat16``, ``float16``.
+            allow_download: whether ``model`` may be fetched from the hub; nothing is ever fetched otherwise.
+
+        Raises:
+            InputError: no such model, a folder that holds none, or a device that is not there.
+        """
+        device = choose_device(device)
+        dtype = choose_dtype(dtype, device)
+        folder = None if allow_download and not Path(model).exists() else model_folder(model)
+        kwargs = {"use_safetensors": True, "local_files_only": not allow_download, **kwargs}
+        try:
+            with no_bars():
+                pipeline = super().from_pretrained(str(folder or model), dtype=dtype, **kwargs).to(device)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(model, f"cannot be loaded ({reason})", "give a folder made by save_pretrained") from error
+        pipeline.name, pipeline._folder = str(model), folder
+        return pipeline.prepared()
+
+    def prepared(self) -> SignGenPipeline:
+        """Ready for inference: no gradients, no dropout, channels last, fused attention; returns itself."""
+        for name in _MODULES:
+            module = getattr(self, name)
+            if module is not None:
+                module.eval().requires_grad_(False)
+        for module in (self.vae, self.denoiser):
+            module.to(memory_format=torch.channels_last)
+        self.denoiser.set_attention("sdpa")
+        self.set_progress_bar_config(disable=True)
+        return self
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it was loaded from, or None."""
+        return self._folder
+
+    def weights_sha256(self) -> str:
+        """SHA-256 over the weight files (path in the model's folder, content), or over the weights if never saved."""
+        digest = hashlib.sha256()
+        if self._folder is not None:
+            for path in sorted(self._folder.rglob("*.safetensors")):
+                digest.update(path.relative_to(self._folder).as_posix().encode())
+                digest.update(path.read_bytes())
+            return digest.hexdigest()
+        for name in _MODULES:
+            module = getattr(self, name)
+            for key, value in () if module is None else sorted(module.state_dict().items()):
+                digest.update(f"{name}.{key}".encode())
+                digest.update(value.detach().float().cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    # -- sizes -----------------------------------------------------------------------------------------------------
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(W, H) of the frames."""
+        return self.config.frame_size[0], self.config.frame_size[1]
+
+    @property
+    def canvas_padding(self) -> tuple[int, int, int, int]:
+        """Pixels that the model's canvas has more than a frame: left, right, top, bottom."""
+        return canvas_padding(*self.frame_size)
+
+    @property
+    def canvas_size(self) -> tuple[int, int]:
+        """(W, H) of pose images: a frame and its padding."""
+        left, right, top, bottom = self.canvas_padding
+        return self.frame_size[0] + left + right, self.frame_size[1] + top + bottom
+
+    @property
+    def couples_views(self) -> bool:
+        """True if the views of a window see each other; if not, source and rendered frames are no views of it."""
+        return self.denoiser.config.cross_view is not None and self.denoiser.known_input is not None
+
+    # -- the source ------------------------------------------------------------------------------------------------
+
+    @settled
+    @torch.inference_mode()
+    def encode_source(self, image: np.ndarray, pose: np.ndarray | None = None) -> SourceConditions:
+        """What depends on the source alone.
+
+        Args:
+            image: uint8 (H, W, 3), of `frame_size`.
+            pose: uint8 (H', W', 3), of `canvas_size`: the source person's own pose; black if None. Only models with
+                ``source_pose`` look at it.
+        """
+        self.forget()
+        canvas = to_canvas(pixels(image[None], self.device).mul(2).sub(1)).to(self.dtype)  # (1, 3, H', W')
+        bring(self, "vae")
+        latents = self.vae.encode(canvas).latent_dist.mode() * self.vae.config.scaling_factor  # (1, C, h, w)
+        encoder = self.denoiser.source_encoder
+        semantic = None if encoder.semantic is None else self._semantic(canvas)
+        bring(self, "fusion")
+        embedding = None if self.denoiser.config.fusion_dim is None else self.fusion.encode(canvas)
+        bring(self, "denoiser")
+        own_pose = None
+        if self.denoiser.config.source_pose:
+            drawn = pixels(self._black(1) if pose is None else pose[None], self.device)
+            own_pose = self.denoiser.encode_pose(drawn.to(self.dtype))
+        patches = None if encoder.patch is None else latents
+        tokens = self.denoiser.encode_source(semantic, patches, own_pose)  # (1, L, D)
+        return SourceConditions(latents.float(), tokens, embedding)
+
+    def _semantic(self, canvas: Tensor) -> Tensor:
+        """Semantic tokens (1, L, Ds) of the source on the canvas (1, 3, H', W') in [-1, 1]."""
+        if self.image_encoder is None:
+            bring(self, "fusion")
+            return self.fusion.tokens(canvas)
+        bring(self, "image_encoder")
+        return semantic_tokens(self.image_encoder, canvas, self.config.image_encoder_size)
+
+    # -- one window ------------------------------------------------------------------------------------------------
+
+    @settled
+    @between_networks
+    @torch.inference_mode()
+    def __call__(
+        self,
+        source: SourceConditions,
+        poses: np.ndarray,
+        frame_indices: Sequence[int],
+        known_latents: Sequence[Tensor] = (),
+        num_inference_steps: int | None = None,
+        guidance_scale: Sequence[float] | None = None,
+        seed: int = 0,
+        callback_on_step_end: StepEnd | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = TENSORS,
+    ) -> WindowOutput:
+        """Renders the new frames of one window.
+
+        Args:
+            source: from `encode_source`.
+            poses: uint8 (K + N, H', W', 3) of `canvas_size`: poses of K frames already rendered, then of N new ones.
+            frame_indices: of the N new frames in the clip; with ``seed`` they decide the noise.
+            known_latents: K latents (C, h, w) of the frames already rendered.
+            num_inference_steps: sampling steps; None: the model's own.
+            guidance_scale: w1, w2 of FPDM's eq. 12; None: the model's own.
+            seed: of the noise.
+            callback_on_step_end: called as ``callback(pipeline, step, timestep, tensors)`` after each step; what it
+                returns for ``latents`` (V, C, h, w) is gone on with. It may set ``pipeline._interrupt``.
+            callback_on_step_end_tensor_inputs: the tensors it gets.
+        """
+        # 1. Check what came in.
+        if len(poses) != len(known_latents) + len(frame_indices) or not len(frame_indices):
+            got = f"{len(poses)} poses for {len(known_latents)} known and {len(frame_indices)} new frames"
+            raise InputError("window", got, "give one pose per frame and at least one new frame")
+        check_scheduler(self.scheduler, self._learned)
+        wanted = tensor_inputs(callback_on_step_end, callback_on_step_end_tensor_inputs)
+        w1, w2 = self._weights = tuple(guidance_scale or self.config.guidance)
+        source = source.to(self.device, self.dtype)
+        # 2. Conditions of all views.
+        conditions = self.window_conditions(source, poses, known_latents)
+        views = len(conditions.bits)
+        # 3. Noise: of a new frame by its index; known views are noised copies of what they are.
+        shape = tuple(source.latents.shape[1:])
+        numbers = _noise_indices(views - len(frame_indices), frame_indices)
+        noise = frame_noise(seed, numbers, shape, device=self.device)  # (V, C, h, w)
+        # 4. Sample.
+        timesteps = schedule(self.scheduler, num_inference_steps or self.config.steps, self.device)
+        self._interrupt, self._steps_done_of = False, len(timesteps)
+        after = on_step_end(self, callback_on_step_end, wanted, timesteps)
+        counted = _Counted(self._denoise(conditions, noise, w1, w2))
+        try:
+            latents = sample(
+                counted,
+                noise,
+                self.scheduler,
+                timesteps,
+                noises=lambda step: step_noise(seed, numbers, step, shape, device=self.device),
+                on_step=after,
+            )
+        except Interrupted as stopped:
+            latents = stopped.latents
+        latents = latents[-len(frame_indices) :]
+        # 5. Decode the new frames.
+        frames = self.decode(latents)
+        if target(self) is not None:  # otherwise diffusers would walk through all modules for nothing, every window
+            self.maybe_free_model_hooks()
+        return WindowOutput(frames, latents, counted.calls * views * evaluations_per_step(w1, w2))
+
+    def window_conditions(
+        self, source: SourceConditions, poses: np.ndarray, known_latents: Sequence[Tensor]
+    ) -> WindowConditions:
+        """Conditions of the window's views; the source is the first where the views see each other."""
+        if self.couples_views:
+            poses = np.concatenate([self._black(1), poses])  # the source's own pose is not part of the driving signal
+            given = [source.latents, *(latent[None] for latent in known_latents)]
+        elif len(known_latents):
+            raise InputError("window", f"{len(known_latents)} known frames", "this model's views do not see each other")
+        else:
+            given = []
+        bits = torch.arange(len(poses)) < len(given)
+        clean = source.latents.repeat(len(poses), 1, 1, 1)
+        clean[: len(given)] = torch.cat(given) if given else clean[:0]
+        known = flag = None
+        if self.denoiser.known_input is not None:
+            known, flag = self.denoiser.known_input.known_views(clean[None], bits[None], source.latents)
+        bring(self, "denoiser", "fusion")
+        features, fusion = self.engine.conditions(poses, source.embedding)
+        return WindowConditions(features, source.tokens, fusion, known, flag, clean, bits.to(self.device))
+
+    def _denoise(self, conditions: WindowConditions, noise: Tensor, w1: float, w2: float) -> Any:
+        """The guided denoiser, float32 (V, C, h, w) and a timestep -> float32 prediction (V, C, h, w)."""
+        bits = conditions.bits[:, None, None, None]
+
+        def denoise(latents: Tensor, timestep: Tensor) -> Tensor:
+            noisy = torch.where(bits, noised(self.scheduler, conditions.clean, noise, timestep), latents)
+            return guided(lambda name: self.engine.denoise(noisy, timestep, conditions.branch(name)), w1, w2)
+
+        return denoise
+
+    def decode(self, latents: Tensor) -> np.ndarray:
+        """(N, C, h, w) -> uint8 (N, H, W, 3)."""
+        bring(self, "vae")
+        return self.engine.frames(latents)
+
+    def _black(self, count: int) -> np.ndarray:
+        width, height = self.canvas_size
+        return np.zeros((count, height, width, 3), np.uint8)
+
+
+class _Counted:
+    """A denoiser that counts how often it is called; some solvers call it more than once a step."""
+
+    def __init__(self, denoise: Any) -> None:
+        self.denoise, self.calls = denoise, 0
+
+    def __call__(self, latents: Tensor, timestep: Tensor) -> Tensor:
+        self.calls += 1
+        return self.denoise(latents, timestep)
+
+
+def _noise_indices(known: int, frame_indices: Sequence[int]) -> list[int]:
+    """What keys the noise of each view: a frame's own index; the source, if it is a view, stands in for none."""
+    before = [_SOURCE, *range(frame_indices[0] - known + 1, frame_indices[0])] if known else []
+    return [*before, *frame_indices]

@@ -1,0 +1,143 @@
+"""The person to be shown: an image, the first frame of a video, or a built-in signer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from signgen.errors import InputError
+
+if TYPE_CHECKING:
+    from signgen.keypoints import Keypoints
+
+SIGNERS = Path(__file__).resolve().parents[1] / "assets" / "signers"
+SMALLEST_SIDE = 32  # px; below that no person can be seen, let alone copied
+LARGEST_SIDE = 8192
+VIDEO_SUFFIXES = frozenset({".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v", ".gif"})
+
+
+@dataclass(frozen=True)
+class Source:
+    """One picture of the person to be shown.
+
+    Attributes:
+        image: uint8 (H,W,3), RGB.
+        keypoints: where the person stands in ``image``, one frame of (H,W), or None if nobody has said.
+        name: a signer's name, or the file as it was given.
+        kind: ``"signer"``, ``"image"`` or ``"video"``.
+    """
+
+    image: np.ndarray
+    keypoints: Keypoints | None
+    name: str
+    kind: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.image.shape[1], self.image.shape[0]
+
+
+def builtin_names() -> list[str]:
+    """The built-in signers, in order; the first is the default."""
+    return sorted(path.stem for path in SIGNERS.glob("*.png"))
+
+
+def load_source(spec: str | Path | None = None, keypoints: str | Path | None = None) -> Source:
+    """Finds the source: a file's path, a built-in signer's name, or None for the default signer.
+
+    Args:
+        spec: what the user wrote.
+        keypoints: file with the person's keypoints in that image; its first frame is taken.
+
+    Raises:
+        InputError: no such file or signer, no picture in it, or a picture with sides below 32 pixels.
+    """
+    source = _load(spec)
+    _check_size(source)
+    return source if keypoints is None else with_keypoints(source, keypoints)
+
+
+def with_keypoints(source: Source, path: str | Path) -> Source:
+    """The source with its person's place read from the first frame of a keypoint file.
+
+    A file that says another size than the picture's is scaled to it if the shape is the same, and refused if not.
+    """
+    from signgen.keypoints import read_keypoints
+
+    result = read_keypoints(path)
+    if not result.size_known:
+        result = read_keypoints(path, frame_size=source.size)
+    first = result.keypoints[0:1]
+    if not first.confidence.any():
+        raise InputError(path, "nobody is found in its first frame", "give keypoints of the source image")
+    width, height = source.size
+    if abs(first.width * height - first.height * width) > 0.01 * first.width * height:
+        got = f"its frame is {first.width}x{first.height}, the source {width}x{height}"
+        raise InputError(path, got, "give keypoints of the source image itself")
+    return Source(source.image, first.resized(width, height), source.name, source.kind)
+
+
+def _load(spec: str | Path | None) -> Source:
+    names = builtin_names()
+    if spec is None:
+        if not names:
+            raise InputError("--source", "this installation has no built-in signers", "give an image of the person")
+        return _builtin(names[0])
+    if str(spec) in names:
+        return _builtin(str(spec))
+    path = Path(spec)
+    if path.is_file():
+        return _from_video(path) if path.suffix.lower() in VIDEO_SUFFIXES else _from_image(path)
+    if path.is_dir():
+        return _from_folder(path)
+    raise InputError(spec, "no such file and no such signer", f"give an image, a video, or one of: {_listed(names)}")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) if names else "(no built-in signers are installed)"
+
+
+def _builtin(name: str) -> Source:
+    """A signer of the package: ``<name>.png`` and ``<name>.npz`` with the keypoints (1,133,3) in its pixels."""
+    from signgen.keypoints import Keypoints
+    from signgen.video import read_image
+
+    image = read_image(SIGNERS / f"{name}.png")
+    with np.load(SIGNERS / f"{name}.npz", allow_pickle=False) as archive:
+        points = np.asarray(archive["keypoints"], dtype=np.float32)
+    height, width = image.shape[:2]
+    keypoints = Keypoints(points[..., :2], points[..., 2], width=width, height=height, fps=25.0, name=name)
+    return Source(image, keypoints, name, "signer")
+
+
+def _from_image(path: Path) -> Source:
+    from signgen.video import read_image
+
+    return Source(read_image(path), None, str(path), "image")
+
+
+def _from_video(path: Path) -> Source:
+    from signgen.video import read_frame
+
+    return Source(read_frame(path, 0), None, str(path), "video")
+
+
+def _from_folder(path: Path) -> Source:
+    """A folder of frames counts as a video."""
+    from signgen.video import read_frame
+
+    return Source(read_frame(path, 0), None, str(path), "video")
+
+
+def _check_size(source: Source) -> None:
+    width, height = source.size
+    if min(width, height) < SMALLEST_SIDE or max(width, height) > LARGEST_SIDE:
+        raise InputError(
+            source.name,
+            f"the picture is {width}x{height}",
+            f"a source needs sides of {SMALLEST_SIDE} to {LARGEST_SIDE} pixels and a person in it",
+        )

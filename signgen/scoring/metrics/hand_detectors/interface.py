@@ -1,0 +1,244 @@
+"""What every hand detector does, and the frames it takes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from signgen.errors import InputError
+from signgen.keypoints.skeleton import CONFIDENT, LEFT_HAND, LEFT_KNUCKLE, RIGHT_HAND, RIGHT_KNUCKLE
+from signgen.scoring.metrics.frames import check_keypoints
+
+# Where a hand detector looks: one square for each true hand, the same on the true and on the generated frame.
+
+
+HANDS = ((LEFT_HAND, LEFT_KNUCKLE), (RIGHT_HAND, RIGHT_KNUCKLE))
+JOINTS = 21
+MARGIN = 1.5  # side of the square over the larger extent of the hand's points
+LEAST = 0.12  # least side as a share of the frame's height, for a fist that points at the camera
+RULE = f"box:square,{MARGIN:g}x-extent,>={LEAST:g}-height,shift,points>={CONFIDENT:g},knuckle>={CONFIDENT:g}"
+
+
+def hand_boxes(xy: Any, confidence: Any, width: int, height: int) -> np.ndarray:
+    """A square around each hand that counts.
+
+    A hand counts when its middle knuckle's confidence reaches ``CONFIDENT``, as for Hand SSIM. The square is centred
+    on the bounding rectangle of the hand's points of that confidence; its side is ``MARGIN`` times the rectangle's
+    larger side, at least ``LEAST`` of the frame's height, and it is shifted into the frame as far as it fits.
+
+    Args:
+        xy, confidence: keypoints of the true (or driving) frames, (N,133,2) in pixels and (N,133).
+        width, height: of the frames, in pixels.
+
+    Returns:
+        float64 (N,2,4): x0, y0, x1, y1 for left and right hand; pixel k covers k - 0.5 to k + 0.5. NaN where a hand
+        does not count.
+    """
+    if width < 1 or height < 1:
+        raise InputError("frame size", f"{width}x{height}", "both sides are positive")
+    points, scores = check_keypoints(xy, confidence, len(xy))
+    boxes = np.full((len(points), 2, 4), np.nan)
+    for side, (hand, knuckle) in enumerate(HANDS):
+        for frame in np.flatnonzero(scores[:, knuckle] >= CONFIDENT):
+            seen = points[frame, hand][scores[frame, hand] >= CONFIDENT]
+            boxes[frame, side] = _square(seen.min(0), seen.max(0), width, height)
+    return boxes
+
+
+def _square(low: np.ndarray, high: np.ndarray, width: int, height: int) -> np.ndarray:
+    """x0, y0, x1, y1 of the square around a rectangle, inside of the frame."""
+    side = max(MARGIN * float((high - low).max()), LEAST * height)
+    corner = (low + high - side) / 2
+    for axis, length in enumerate((width, height)):
+        free = length - side  # how far the corner may go; a square wider than the frame sits in its middle
+        corner[axis] = np.clip(corner[axis], -0.5, free - 0.5) if free > 0 else free / 2 - 0.5
+    return np.concatenate([corner, corner + side])
+
+
+def check_boxes(boxes: Any, frames: int) -> np.ndarray:
+    """Boxes as float64 (N,2,4) for that many frames; a box is NaN throughout, or finite with positive sides."""
+    array = np.asarray(boxes, np.float64)
+    if array.shape != (frames, 2, 4):
+        raise InputError("hand boxes", f"shape {array.shape}", f"for these frames boxes are ({frames},2,4)")
+    wanted = ~np.isnan(array).all(-1)
+    sides = array[wanted][:, 2:] - array[wanted][:, :2]
+    if not (np.isfinite(array[wanted]).all() and (sides > 0).all()):
+        raise InputError("hand boxes", "a box without extent", "each is x0 < x1, y0 < y1, or NaN for no hand")
+    return array
+
+
+# A square place in a frame, turned and mirrored at will: cutting it out, and taking points there and back.
+
+
+OVERSAMPLED = 2  # samples along a side for each pixel of the crop, averaged: large hands do not alias
+
+
+@dataclass(frozen=True)
+class Places:
+    """N square places.
+
+    Attributes:
+        centre: (N,2) x, y in pixels of the frame, pixel centres on whole numbers.
+        side: (N,) pixels.
+        angle: (N,) radians, 0 upright.
+        mirrored: (N,) bool: the crop shows the place as in a mirror, so that a left hand looks like a right one.
+    """
+
+    centre: Tensor
+    side: Tensor
+    angle: Tensor
+    mirrored: Tensor
+
+    @classmethod
+    def upright(cls, boxes: Tensor, mirrored: Tensor) -> Places:
+        """From boxes (N,4) as x0, y0, x1, y1; one that is not square is looked at in the square around it."""
+        side = (boxes[:, 2:] - boxes[:, :2]).amax(-1)
+        return cls((boxes[:, 2:] + boxes[:, :2]) / 2, side, torch.zeros_like(side), mirrored)
+
+    def _matrix(self) -> Tensor:
+        """(N,2,2): offsets in the crop, in shares of its side, to offsets in the frame, in pixels."""
+        cosine, sine = self.angle.cos() * self.side, self.angle.sin() * self.side
+        across = torch.where(self.mirrored, -1.0, 1.0)
+        return torch.stack([torch.stack([cosine * across, -sine], -1), torch.stack([sine * across, cosine], -1)], -2)
+
+    def to_frame(self, points: Tensor) -> Tensor:
+        """Points (N,P,2) in shares of the crop, 0 to 1, to pixels of the frame."""
+        return (points - 0.5) @ self._matrix().mT + self.centre[:, None]
+
+    def to_crop(self, points: Tensor) -> Tensor:
+        """Points (N,P,2) in pixels of the frame to shares of the crop, undoing `to_frame`."""
+        return (points - self.centre[:, None]) @ torch.linalg.inv(self._matrix()).mT + 0.5
+
+    def cut(self, frames: Tensor, size: int) -> Tensor:
+        """Frames (N,3,H,W) to crops (N,3,size,size); beyond the frame its edge goes on."""
+        height, width = frames.shape[-2:]
+        fine = size * OVERSAMPLED
+        steps = (torch.arange(fine, dtype=frames.dtype, device=frames.device) + 0.5) / fine
+        y, x = torch.meshgrid(steps, steps, indexing="ij")
+        where = self.to_frame(torch.stack([x, y], -1).flatten(0, 1).expand(len(frames), -1, -1))
+        extent = torch.tensor([width, height], dtype=frames.dtype, device=frames.device)
+        grid = ((where + 0.5) * 2 / extent - 1).view(len(frames), fine, fine, 2)
+        return F.avg_pool2d(F.grid_sample(frames, grid, padding_mode="border", align_corners=False), OVERSAMPLED)
+
+
+# Third-party packages and files that a detector needs, and what to say where they are missing.
+
+
+TOP_DOWN_PADDING = 1.25  # mmpose and rtmlib enlarge every box by this before they look
+
+
+def import_or_say(module: str, command: str) -> ModuleType:
+    """The module, or an `InputError` with the command that installs it.
+
+    A module that is there but fails on import is named with the reason, because installing it again would not help.
+    """
+    package = module.partition(".")[0]
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name == package:
+            raise InputError(package, "is not installed", f"install it with: {command}") from error
+        raise InputError(
+            package, f"needs {error.name}, which is not installed", f"install it with: {command}"
+        ) from error
+    except ImportError as error:
+        raise InputError(package, f"does not import ({error})", f"install it with: {command}") from error
+
+
+def weights_file(path: str | Path | None, name: str, what: str, role: str = "hand detector") -> Path:
+    """The file of weights, which must be there: nothing is ever downloaded."""
+    if path is None:
+        raise InputError(f"{role} {name}", "no weights given", f"name the local file: {what}")
+    if not Path(path).is_file():
+        raise InputError(path, "not found", f"{role} {name} needs a local file: {what}")
+    return Path(path)
+
+
+def fingerprint(path: Path) -> str:
+    """The first 12 digits of the file's SHA-256."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def before_padding(box: np.ndarray) -> np.ndarray:
+    """The box (4,) that a top-down estimator enlarges to this one, so that every detector sees the same square."""
+    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / (2 * TOP_DOWN_PADDING)
+    return np.concatenate([centre - half, centre + half])
+
+
+def as_hand(points: Any, scores: Any, source: str) -> np.ndarray:
+    """One hand (21,3) float32 from points (1,21,2) and scores (1,21), as top-down estimators give them."""
+    xy, score = np.asarray(points, np.float32), np.asarray(scores, np.float32)
+    if xy.shape != (1, 21, 2) or score.shape != (1, 21):
+        raise InputError(source, f"gives {xy.shape[1]} points", "a hand model gives 21: take its hand weights")
+    return np.concatenate([xy[0], score[0, :, None]], -1)
+
+
+LEFT, RIGHT = 0, 1  # the signer's hands, in the order of the boxes
+
+
+@runtime_checkable
+class HandDetector(Protocol):
+    """Finds the 21 joints of the hands in given boxes.
+
+    Attributes:
+        signature: name, version and weights: everything that its points depend on but the frames and the boxes.
+        found_from: mean score of the 21 joints from which a hand counts as found. Scores of different detectors mean
+            different things, so each names its own.
+    """
+
+    signature: str
+    found_from: float
+
+    def detect(self, frames: Any, boxes: Any) -> np.ndarray:
+        """Joints of the left and the right hand of each frame.
+
+        Args:
+            frames: uint8 (N,H,W,3) RGB.
+            boxes: (N,2,4) as `hand_boxes` gives them; NaN for a hand that is not to be looked for.
+
+        Returns:
+            float32 (N,2,21,3): x and y in pixels of the frame, and a score, joints in COCO-WholeBody's order.
+            Where nothing was found the score is 0; where nothing was looked for all is NaN.
+        """
+        ...
+
+
+def found(joints: np.ndarray, detector: HandDetector) -> np.ndarray:
+    """Which hands (N,2) of a detection (N,2,21,3) count as found; False where none was looked for."""
+    score = joints[..., 2].mean(-1)
+    return (score > 0) & (score >= detector.found_from)
+
+
+def check_frames(frames: Any) -> np.ndarray:
+    """Frames as uint8 (N,H,W,3); floats in [0, 1] are rounded to it."""
+    array = frames.detach().cpu().numpy() if hasattr(frames, "detach") else np.asarray(frames)
+    if array.ndim != 4 or array.shape[-1] != 3:
+        raise InputError("frames", f"shape {array.shape}", "frames are (N,H,W,3) RGB")
+    if array.dtype == np.uint8:
+        return array
+    if not np.issubdtype(array.dtype, np.floating):
+        raise InputError("frames", f"dtype {array.dtype}", "frames are uint8, or float in [0, 1]")
+    if array.size and not (array.min() >= 0 and array.max() <= 1):
+        raise InputError("frames", f"values {array.min():g} to {array.max():g}", "float frames lie in [0, 1]")
+    return np.rint(array * 255).astype(np.uint8)
+
+
+def detect_each(frames: Any, boxes: Any, look: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    """Joints (N,2,21,3) by a function that takes one frame (H,W,3) and one box (4,) and gives joints (21,3)."""
+    pixels = check_frames(frames)
+    squares = check_boxes(boxes, len(pixels))
+    joints = np.full((len(pixels), 2, JOINTS, 3), np.nan, np.float32)
+    for index, side in np.argwhere(~np.isnan(squares[..., 0])):
+        joints[index, side] = look(pixels[index], squares[index, side])
+    return joints

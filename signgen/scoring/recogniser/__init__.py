@@ -1,0 +1,27 @@
+"""A small recogniser of continuous signing, to measure whether generated video can still be understood."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_PUBLIC = {
+    "Recogniser": "recogniser",
+    "ClipRecognition": "scoring",
+    "score_clip": "scoring",
+    "summarise": "scoring",
+    "WordErrors": "scoring",
+    "word_errors": "scoring",
+    "word_error_rate": "scoring",
+}
+__all__ = [*sorted(_PUBLIC)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'signgen.scoring.recogniser' has no attribute {name!r}")
+    return getattr(import_module(f"signgen.scoring.recogniser.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

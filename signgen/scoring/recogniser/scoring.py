@@ -1,0 +1,141 @@
+"""Recognisability: are the signs of the true video still recognised in the generated one?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from signgen.errors import InputError
+from signgen.scoring.recogniser.recogniser import Recogniser
+
+# Word error rate: the least number of changed, missing and surplus words, as a share of the words that were signed.
+
+
+@dataclass(frozen=True)
+class WordErrors:
+    """Counts over one sentence, or the sum over several.
+
+    Attributes:
+        words: of the references.
+        substitutions: words recognised as another.
+        deletions: words that were not recognised.
+        insertions: recognised words that nobody signed.
+    """
+
+    words: int = 0
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+
+    @property
+    def errors(self) -> int:
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def rate(self) -> float | None:
+        """Errors per word of the references, above 1 where too much is recognised; None where there are no words."""
+        return self.errors / self.words if self.words else None
+
+    def __add__(self, other: WordErrors) -> WordErrors:
+        return WordErrors(
+            self.words + other.words,
+            self.substitutions + other.substitutions,
+            self.deletions + other.deletions,
+            self.insertions + other.insertions,
+        )
+
+
+def word_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> WordErrors:
+    """Errors of one sentence by the alignment with fewest of them (Levenshtein distance, all costs 1).
+
+    Of several such alignments the one with most substitutions counts, then the one with most deletions; their sum is
+    the same for all.
+    """
+    # A cell: (errors, -substitutions, -deletions) of the best way from the reference so far to the words so far.
+    above = [(count, 0, 0) for count in range(len(hypothesis) + 1)]
+    for row, word in enumerate(reference, 1):
+        current = [(row, 0, -row)]
+        for column, heard in enumerate(hypothesis, 1):
+            diagonal, up, left = above[column - 1], above[column], current[-1]
+            swap = diagonal if word == heard else (diagonal[0] + 1, diagonal[1] - 1, diagonal[2])
+            current.append(min(swap, (up[0] + 1, up[1], up[2] - 1), (left[0] + 1, left[1], left[2])))
+        above = current
+    errors, substitutions, deletions = above[-1][0], -above[-1][1], -above[-1][2]
+    return WordErrors(len(reference), substitutions, deletions, errors - substitutions - deletions)
+
+
+def word_error_rate(references: Iterable[Sequence[str]], hypotheses: Iterable[Sequence[str]]) -> WordErrors:
+    """The sum over sentences; ``.rate`` is the word error rate.
+
+    Raises:
+        InputError: not as many hypotheses as references.
+    """
+    first, second = list(references), list(hypotheses)
+    if len(first) != len(second):
+        raise InputError("hypotheses", f"{len(second)} for {len(first)} references", "give one per sentence")
+    return sum((word_errors(a, b) for a, b in zip(first, second, strict=True)), WordErrors())
+
+
+@dataclass(frozen=True)
+class ClipRecognition:
+    """One clip.
+
+    Attributes:
+        glosses: what was signed.
+        true, generated: what was recognised in the true and in the generated video.
+        true_errors, generated_errors: against ``glosses``.
+    """
+
+    glosses: tuple[str, ...]
+    true: tuple[str, ...]
+    generated: tuple[str, ...]
+    true_errors: WordErrors
+    generated_errors: WordErrors
+
+    def ratios(self) -> dict[str, tuple[float, float]]:
+        """Numerator and denominator of each measure; sums over clips give the measure of a set."""
+        words = self.true_errors.words
+        return {
+            "wer_true": (self.true_errors.errors, words),
+            "wer_generated": (self.generated_errors.errors, words),
+            "recognition_retained": (words - self.generated_errors.errors, words - self.true_errors.errors),
+        }
+
+
+def score_clip(
+    recogniser: Recogniser,
+    glosses: Sequence[str],
+    generated: Iterable[np.ndarray],
+    true: Iterable[np.ndarray],
+    fps: float = 25.0,
+) -> ClipRecognition:
+    """Recognises both videos of a clip; frames as for `Recogniser.recognise`."""
+    heard_true, heard_generated = (tuple(recogniser.recognise(frames, fps)) for frames in (true, generated))
+    return ClipRecognition(
+        tuple(glosses),
+        heard_true,
+        heard_generated,
+        word_errors(glosses, heard_true),
+        word_errors(glosses, heard_generated),
+    )
+
+
+def summarise(clips: Iterable[ClipRecognition]) -> dict[str, Any]:
+    """Word error rates over clips and the share retained, (1 - WER generated) / (1 - WER true).
+
+    Returns:
+        wer_true, wer_generated, recognition_retained (None where it is not defined: no words, or none recognised in
+        the true video), and words, clips, and substitutions, deletions and insertions of the generated video.
+    """
+    clips = list(clips)
+    sums = {name: np.zeros(2) for name in ("wer_true", "wer_generated", "recognition_retained")}
+    for clip in clips:
+        for name, ratio in clip.ratios().items():
+            sums[name] += ratio
+    errors = sum((clip.generated_errors for clip in clips), WordErrors())
+    values = {name: float(top / bottom) if bottom > 0 else None for name, (top, bottom) in sums.items()}
+    counts = {"clips": len(clips), "words": errors.words, "substitutions": errors.substitutions}
+    return {**values, **counts, "deletions": errors.deletions, "insertions": errors.insertions}

@@ -1,0 +1,206 @@
+"""A signer: a baked body dressed and coloured by a look, ready to be posed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from signgen.errors import InputError
+from signgen.synthetic.body.body import (
+    BAKED,
+    BONES,
+    HM08_VERTICES,
+    PARENTS,
+    SKIN_END,
+    Shape,
+    forward_kinematics,
+    load_shape,
+    skin,
+    template,
+    vertex_normals,
+)
+from signgen.synthetic.body.mesh import CLOTH, HAIR, SKIN, TEETH, Patch, join, plain_patch
+from signgen.synthetic.body.noise import smoothstep
+from signgen.synthetic.dress.cloth_cuts import cloth_cut, neck_cut, past_wrist
+from signgen.synthetic.dress.clothes import CHEST_Z, UNDER_DEPTH, clothes
+from signgen.synthetic.dress.complexion import beard_growth, body_material, complexion, hm08_between, is_hand, is_head
+from signgen.synthetic.dress.folds import Folds
+from signgen.synthetic.dress.glasses import glasses_patch
+from signgen.synthetic.dress.hair import hair_patches
+from signgen.synthetic.dress.looks import Look, draw_look
+from signgen.synthetic.picture.raster import STRAND
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A signer in the rest pose; arrays are not to be changed.
+
+    `rest_body` (19158, 3) holds the naked body's rest vertices under their MakeHuman ids, nan where none is kept. The
+    surface's first vertices are the template's, the hair's and the clothes' follow.
+    """
+
+    name: str
+    look: Look
+    heads: np.ndarray  # (J, 3) metres
+    bone_labels: list[str]
+    parents: np.ndarray  # (J,), -1 for the root
+    rest_body: np.ndarray
+    joints: dict[str, np.ndarray]  # COCO joint name -> rest position (3,)
+    surface: Patch
+    folds: Folds  # of the clothes
+    clothes_start: int  # the first vertex of the clothes, which come last
+    casting: np.ndarray  # (C, 3) those faces of the surface that shadows are made from
+    head_top: float  # z of the top of the head without hair
+
+    def rest_with_face(self, face: Mapping[str, float]) -> np.ndarray:
+        """Rest vertices (n, 3) with facial actions added (ARKit names, weights 0..1)."""
+        rest, shared = self.surface.vertices, template()
+        if not face:
+            return rest
+        weights = np.zeros(len(shared.action_names), np.float32)
+        for name, weight in face.items():
+            if name not in shared.action_names:
+                raise InputError("facial action", name, "use one of " + ", ".join(shared.action_names))
+            weights[shared.action_names.index(name)] = weight
+        active = np.flatnonzero(weights)
+        rest = rest.copy()
+        rest[shared.action_vertices] += np.tensordot(weights[active], shared.action_offsets[active], 1)
+        return rest
+
+    def posed(self, rotations: np.ndarray, face: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Posed vertices (n, 3) float32, world rotations G (J, 3, 3) and bone heads h (J, 3)."""
+        turn, place = forward_kinematics(self.heads, rotations)
+        surface = self.surface
+        vertices = skin(self.rest_with_face(face), surface.weights, surface.bones, self.heads, turn, place)
+        return vertices, turn, place
+
+
+def _covered(look: Look) -> np.ndarray:
+    """Mask (n,) of body skin that lies well under cloth."""
+    points = template().canonical
+    cut = cloth_cut(look, points)
+    collar = 0.76 if look.neckline in ("crew", "vee", "jacket") else 0.86  # below the chin
+    covered = (cut > 0.012) & ~is_hand() & hm08_between(0, SKIN_END)
+    return np.where(is_head(), covered & (neck_cut(look.neckline, points) > 0.006) & (points[:, 2] < collar), covered)
+
+
+def _cuff_shadow(look: Look) -> np.ndarray:
+    """Factor (n,) for skin colour that darkens it beside a cuff."""
+    beside = past_wrist(template().canonical) - look.cuff
+    return np.where(np.abs(beside) < 0.05, 1 - 0.40 * np.exp(-np.clip(beside, 0, None) / 0.006), 1.0)
+
+
+def _body_faces(covered: np.ndarray, cut: np.ndarray) -> np.ndarray:
+    """Body faces without those that cloth always hides; around the armpits and the neck the shell has gaps."""
+    shared = template()
+    trunk = (shared.canonical[:, 2] < CHEST_Z) & (np.abs(shared.canonical[:, 0]) < 0.25)
+    sleeve = (np.abs(shared.canonical[:, 0]) > 0.30) & (cut > 0.09)
+    hidden = covered & (trunk | sleeve)
+    return shared.body_faces[~hidden[shared.body_faces].all(1)]
+
+
+def _body_patch(look: Look, rest: np.ndarray) -> Patch:
+    """Skin, eyes, mouth and teeth; skin under cloth is pushed in and takes the cloth's colour."""
+    shared = template()
+    covered = _covered(look)
+    colour = complexion(look) * _cuff_shadow(look)[:, None]
+    trunk = np.array(look.second if look.neckline in ("jacket", "suit") else look.cloth) * 0.8
+    arms = np.abs(shared.canonical[:, :1]) > 0.22
+    colour = np.where(covered[:, None], np.where(arms, look.sleeves, trunk), colour)
+    cut = cloth_cut(look, shared.canonical)
+    depth = UNDER_DEPTH * smoothstep(0.0, 0.03, cut) * covered
+    vertices = rest - vertex_normals(rest, shared.body_faces) * depth[:, None]
+    faces = _body_faces(covered, cut)
+    kinds = body_material()
+    kinds[covered] = CLOTH
+    of_faces = kinds[faces]
+    same = (of_faces == of_faces[:, :1]).all(1)
+    material = np.concatenate(
+        [np.where(same, of_faces[:, 0], of_faces.min(1)), np.full(len(shared.teeth_faces), TEETH)]
+    )
+    patch = plain_patch(
+        vertices,
+        np.concatenate([faces, shared.teeth_faces]),
+        material,
+        colour,
+        shared.canonical,
+        shared.weights,
+        shared.bones,
+    )
+    patch.trim = beard_growth(look)
+    return patch
+
+
+def _final(patch: Patch) -> Patch:
+    """Contiguous float32 and int64 arrays, which the compiled loops expect."""
+    floats = {
+        name: np.ascontiguousarray(getattr(patch, name), np.float32)
+        for name in ("vertices", "colour", "canonical", "weights", "cut", "trim", "bump")
+    }
+    return Patch(
+        faces=np.ascontiguousarray(patch.faces, np.int64),
+        material=np.ascontiguousarray(patch.material, np.int64),
+        bones=np.ascontiguousarray(patch.bones, np.int64),
+        **floats,
+    )
+
+
+def _kept(patch: Patch) -> Patch:
+    """The patch without faces that are cut away altogether; the vertices stay, so that their numbers do."""
+    there = patch.cut[patch.faces].max(1) > np.where(patch.material == HAIR, -STRAND / 2, 0.0)
+    return replace(patch, faces=patch.faces[there], material=patch.material[there])
+
+
+def _casting(surface: Patch, folds: Folds, start: int) -> np.ndarray:
+    """Faces (C, 3) that shade others: no insides of eyes and mouth, no backs of cloth, nothing that is sewn on."""
+    outside = np.isin(surface.material, (SKIN, CLOTH, HAIR)) & (surface.faces < start + len(folds.height)).all(1)
+    return np.ascontiguousarray(surface.faces[outside])
+
+
+def dress(shape: Shape, look: Look) -> Signer:
+    """Build a signer from a baked body and a look."""
+    shared = template()
+    rest_body = np.full((HM08_VERTICES, 3), np.nan)
+    rest_body[shared.hm08] = shape.rest
+    garment = clothes(look, shape.rest)
+    worn = [] if look.glasses == "none" else [glasses_patch(look, shape)]
+    under = join([_body_patch(look, shape.rest), *hair_patches(look, shape), *worn])
+    surface = _final(_kept(join([under, garment.patch])))
+    return Signer(
+        shape.name,
+        look,
+        shape.heads,
+        list(BONES),
+        PARENTS,
+        rest_body,
+        shape.joints,
+        surface,
+        garment.folds,
+        len(under.vertices),
+        _casting(surface, garment.folds, len(under.vertices)),
+        float(shape.rest[shared.part("head"), 2].max()),
+    )
+
+
+# The baked signers by name.
+
+
+HELD_OUT = [f"h{number:02d}" for number in range(1, 13)]  # never for training
+
+
+def signer_names() -> list[str]:
+    """Names of the signers for training, s01, s02, ...; the held-out ones are in `HELD_OUT`."""
+    return sorted(path.stem for path in BAKED.glob("s[0-9]*.npz"))
+
+
+@lru_cache(maxsize=8)
+def load_signer(name: str) -> Signer:
+    """Build the signer `name` (about 0.3 s; the last few are kept). Raises InputError for an unknown name."""
+    known = signer_names() + HELD_OUT
+    if name not in known:
+        raise InputError("signer", name, "use one of " + ", ".join(known))
+    shape = load_shape(name)
+    return dress(shape, draw_look(name, shape.phenotype))

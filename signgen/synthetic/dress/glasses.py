@@ -1,0 +1,67 @@
+"""Glasses: two rims, a bridge and temples, fixed to the head."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from signgen.synthetic.body.body import Shape, bone_index, template
+from signgen.synthetic.body.mesh import TEETH, Patch, plain_patch
+from signgen.synthetic.dress.looks import Look
+
+RIM = 0.0024  # metres of a rim's width
+POINTS = 28
+
+
+def _band(inner: np.ndarray, outer: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and two-sided faces of a band between two lines of n points (n, 3)."""
+    n = len(inner)
+    a = start + np.arange(n - 1)
+    front = np.concatenate([np.stack([a, a + 1, a + n], 1), np.stack([a + 1, a + n + 1, a + n], 1)])
+    return np.concatenate([inner, outer]), np.concatenate([front, front[:, ::-1]])
+
+
+def _rim(centre: np.ndarray, half: tuple[float, float], square: float) -> tuple[np.ndarray, np.ndarray]:
+    """Inner and outer line of a rim in the plane before an eye; `square` 2 is an ellipse, more is boxier."""
+    turn = np.linspace(0, 2 * np.pi, POINTS)
+    cos, sin = np.cos(turn), np.sin(turn)
+    radius = (np.abs(cos) ** square + np.abs(sin) ** square) ** (-1 / square)
+    curve = np.stack([cos * radius, np.zeros(POINTS), sin * radius], 1)
+    sizes = np.array([half[0], 0, half[1]])
+    return centre + curve * sizes, centre + curve * (sizes + RIM * np.array([1, 0, 1]))
+
+
+def glasses_patch(look: Look, shape: Shape) -> Patch:
+    """The glasses of a signer with this body."""
+    shared = template()
+    left, right = shape.rest[shared.new[[14607, 14679]]]
+    head = shape.rest[shared.part("head")]
+    bridge = head[(np.abs(head[:, 0]) < 0.010) & (np.abs(head[:, 2] - left[2] + 0.006) < 0.008)]
+    plane = min(float(bridge[:, 1].min()) - 0.003, float(left[1]) - 0.010)
+    half = (0.0245, 0.0205 if look.glasses == "round" else 0.0165)
+    square = 2.4 if look.glasses == "round" else 4.5
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    for eye, side in ((left, 1), (right, -1)):
+        centre = np.array([eye[0] + side * 0.001, plane, eye[2] - 0.003])
+        parts.append(_rim(centre, half, square))
+        hinge = centre + np.array([side * (half[0] + RIM), 0.0, 0.006])
+        ear = np.array([side * (np.abs(head[:, 0]).max() - 0.016), plane + 0.13, eye[2] + 0.004])
+        run = np.linspace(0, 1, 6)[:, None]
+        temple = hinge + (ear - hinge) * run
+        temple[1:, 0] = side * np.maximum(np.abs(temple[1:, 0]), abs(hinge[0]) + 0.004)
+        parts.append((temple - [0, 0, 0.0018], temple + [0, 0, 0.0018]))
+    nose = np.linspace(-1, 1, 7)[:, None] * np.array([left[0] - half[0], 0, 0])
+    rise = np.array([0, -0.002, 0.003]) * np.cos(np.linspace(-1.5, 1.5, 7))[:, None]
+    arch = np.array([0, plane, left[2] + 0.001]) + nose + rise
+    parts.append((arch - [0, 0, RIM / 2], arch + [0, 0, RIM / 2]))
+    vertices, faces, start = [], [], 0
+    for inner, outer in parts:
+        band, triangles = _band(inner, outer, start)
+        vertices.append(band)
+        faces.append(triangles)
+        start += len(band)
+    weights = np.zeros((start, 8), np.float32)
+    weights[:, 0] = 1
+    points = np.concatenate(vertices)
+    return plain_patch(
+        points, np.concatenate(faces), TEETH, look.frame, points, weights, np.full((start, 8), bone_index["head"])
+    )

@@ -1,0 +1,202 @@
+"""What a signer looks like apart from the shape of the body: colours, hair, clothes; drawn from the signer's name."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+
+from signgen.synthetic.dress.palettes import (
+    CLOTHS,
+    DARK_HAIR,
+    FAIR_HAIR,
+    GREY_HAIR,
+    IRISES,
+    LIGHT_CLOTHS,
+    SHIRTS,
+    SKINS,
+    TIES,
+    UNDER_CLOTHS,
+    Colour,
+    as_colour,
+    mixed,
+    pick,
+    varied,
+)
+
+NECKLINES = ("turtle", "crew", "vee", "shirt", "blouse", "vest", "jacket", "suit")
+MENS_HAIR = ("cropped", "short", "side", "full", "quiff", "receding", "curly", "bald")
+WOMENS_HAIR = ("bob", "long", "wavy", "tied", "pony", "bun", "fringe", "side", "curly", "afro")
+BEARDS = ("none", "stubble", "full", "goatee", "moustache")
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colours are linear albedo 0..1, lengths metres."""
+
+    skin: Colour
+    lips: Colour
+    iris: Colour
+    hair: str  # one of MENS_HAIR or WOMENS_HAIR
+    hair_colour: Colour
+    hair_volume: float  # thickness of the hair over the scalp
+    parting: float  # x of a parting, 0 for none
+    hair_length: float  # below the eyes, for bob and long
+    beard: float  # how dense, 0 none .. 1
+    beard_style: str  # one of BEARDS
+    wrinkles: float  # depth of the lines beside nose and mouth and under the eyes, 0..1
+    glasses: str  # "none", "round" or "square"
+    frame: Colour  # of glasses
+    neckline: str  # one of NECKLINES
+    cloth: Colour
+    sleeves: Colour  # differs from cloth under a waistcoat
+    second: Colour  # what the opening of a jacket or a waistcoat shows
+    shirt: Colour  # of collar leaves and placket
+    tie: bool
+    tie_colour: Colour
+    button: Colour
+    closed: float  # canonical height of the top button of a jacket or a waistcoat
+    bulk: float  # thickness of the cloth over the body
+    cuff: float  # where sleeves end, past the wrist joint (negative: up the arm)
+    folds: float  # height of full folds
+    seed: int
+
+    @property
+    def brows(self) -> Colour:
+        """Brows are darker than fair hair and never grey-white."""
+        r, g, b = (min(channel * 0.75, 0.16) for channel in self.hair_colour)
+        return r, g * 0.92, b * 0.85
+
+
+class _HairLook(TypedDict):
+    hair: str
+    hair_colour: Colour
+    hair_volume: float
+    parting: float
+    hair_length: float
+
+
+class _ClothesLook(TypedDict):
+    neckline: str
+    cloth: Colour
+    sleeves: Colour
+    second: Colour
+    shirt: Colour
+    tie: bool
+    tie_colour: Colour
+    button: Colour
+    closed: float
+    bulk: float
+    cuff: float
+    folds: float
+
+
+def _origin(phenotype: dict[str, float]) -> str:
+    return max(("caucasian", "african", "asian"), key=lambda key: phenotype[key])
+
+
+def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -> _HairLook:
+    """Cut, colour and volume."""
+    styles: tuple[str, ...]
+    odds: tuple[float, ...]
+    styles, odds = (
+        (WOMENS_HAIR, (4, 3.5, 3.5, 0.8, 2, 1.6, 2, 1.2, 1, 0)) if woman else (MENS_HAIR, (3, 4, 4, 2.5, 3, 2, 1, 1))
+    )
+    if origin == "african":
+        styles, odds = (
+            (("tied", "bun", "curly", "afro", "cropped"), (1.2, 2, 2.2, 2.2, 0.6))
+            if woman
+            else (("cropped", "curly", "bald"), (4, 2, 1))
+        )
+    style = str(rng.choice(styles, p=np.array(odds) / sum(odds)))
+    colours = FAIR_HAIR if origin == "caucasian" and rng.random() < 0.7 else DARK_HAIR
+    colour = varied(rng, colours[rng.integers(len(colours))], 0.05)
+    if age > 0.76 and rng.random() < 0.6:
+        grey = rng.uniform(0.4, 0.9)
+        colour = as_colour((1 - grey) * own + grey * other for own, other in zip(colour, GREY_HAIR, strict=True))
+    volume = {
+        "cropped": 0.004,
+        "short": 0.010,
+        "receding": 0.008,
+        "tied": 0.009,
+        "pony": 0.009,
+        "afro": 0.034,
+        "quiff": 0.014,
+        "bun": 0.009,
+        "bald": 0.001,
+        "curly": 0.021,
+        "bob": 0.013,
+        "long": 0.012,
+        "fringe": 0.015,
+    }.get(style, 0.014)
+    parted = style in ("side", "bob", "long", "wavy", "full") and rng.random() < 0.8
+    length = rng.uniform(0.08, 0.13) if style == "bob" else rng.uniform(0.17, 0.30)
+    return {
+        "hair": style,
+        "hair_colour": colour,
+        "hair_volume": float(volume * rng.uniform(0.8, 1.25)),
+        "parting": float(rng.choice([-0.028, 0.028])) if parted else 0.0,
+        "hair_length": float(length),
+    }
+
+
+def _draw_clothes(rng: np.random.Generator, woman: bool) -> _ClothesLook:
+    """Cut and colours; jumpers are mostly dark, shirts may be light."""
+    odds = (2, 3.5, 3, 1, 2.5, 0.5, 2.5, 0.5) if woman else (3, 2.5, 1.5, 3, 0, 2.2, 1.5, 1.8)
+    neckline = str(rng.choice(NECKLINES, p=np.array(odds) / sum(odds)))
+    cloth = pick(rng, LIGHT_CLOTHS if rng.random() < 0.15 else CLOTHS, 0.12)
+    shirt, second = pick(rng, SHIRTS, 0.10), pick(rng, UNDER_CLOTHS, 0.10)
+    sleeves, tie = cloth, neckline in ("shirt", "vest", "suit") and not woman and rng.random() < 0.55
+    if neckline in ("shirt", "blouse"):
+        cloth = sleeves = shirt
+    elif neckline == "vest":
+        sleeves = second = shirt
+        cloth = pick(rng, CLOTHS, 0.10)
+    elif neckline == "suit":
+        cloth = sleeves = pick(rng, CLOTHS, 0.10)
+        second = shirt
+    elif neckline == "vee" and rng.random() < 0.25:
+        sleeves = pick(rng, CLOTHS, 0.12)
+    pale = float(rng.choice([0.06, 0.25, 0.5]))
+    rolled = neckline in ("shirt", "blouse", "crew") and rng.random() < 0.2
+    return {
+        "neckline": neckline,
+        "cloth": cloth,
+        "sleeves": sleeves,
+        "second": second,
+        "shirt": shirt,
+        "tie": bool(tie),
+        "tie_colour": pick(rng, TIES, 0.15),
+        "button": (pale, pale, pale),
+        "closed": float(rng.uniform(0.38, 0.50)),
+        "bulk": float(rng.uniform(0.008, 0.013)),
+        "cuff": float(rng.uniform(-0.16, -0.08) if rolled else rng.choice([0.0, -0.008, -0.02, -0.035])),
+        "folds": float(rng.uniform(0.010, 0.018)),
+    }
+
+
+def draw_look(name: str, phenotype: dict[str, float]) -> Look:
+    """The look of the signer `name` with a baked body's phenotype; the same for the same name."""
+    seed = zlib.crc32(name.encode())
+    rng = np.random.default_rng(seed)
+    origin, woman = _origin(phenotype), phenotype["gender"] > 0.5
+    skin = mixed(rng, *SKINS[origin])
+    redness = np.array([0.93, 0.66, 0.74]) if woman else np.array([0.90, 0.70, 0.76])
+    style = "none" if woman else str(rng.choice(BEARDS, p=(0.32, 0.28, 0.18, 0.12, 0.10)))
+    dense = float(rng.uniform(0.12, 0.35) if style == "stubble" else rng.uniform(0.6, 0.9))
+    iris = IRISES[rng.integers(len(IRISES))] if origin == "caucasian" else IRISES[rng.integers(2, 4)]
+    return Look(
+        skin=as_colour(skin),
+        lips=as_colour(skin * redness),
+        iris=varied(rng, iris, 0.15),
+        beard=0.0 if style == "none" else dense,
+        beard_style=style,
+        wrinkles=float(np.clip(2.6 * (phenotype["age"] - 0.64) + rng.normal(0.12, 0.10), 0.03, 0.75)),
+        glasses=str(rng.choice(["none", "round", "square"], p=[0.80, 0.08, 0.12])),
+        frame=varied(rng, (0.03, 0.025, 0.022) if rng.random() < 0.7 else (0.16, 0.13, 0.12), 0.2),
+        seed=seed % 997,
+        **_draw_hair(rng, origin, woman, phenotype["age"]),
+        **_draw_clothes(rng, woman),
+    )
