@@ -64,8 +64,7 @@ def test_defaults_give_usable_points_for_windows_of_any_length(windows: np.ndarr
 
 
 @pytest.mark.parametrize(
-    ("name", "parts"),
-    [("drop_hand", SIDES), ("drop_face", (FACE, HEAD)), ("drop_legs", (LOWER_BODY,))],
+    ("name", "parts"), [("drop_hand", SIDES), ("drop_face", (FACE, HEAD)), ("drop_legs", (LOWER_BODY,))]
 )
 def test_whole_parts_are_lost_for_the_whole_window_at_their_rate(
     windows: np.ndarray, name: str, parts: tuple[slice, ...]

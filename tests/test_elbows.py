@@ -39,8 +39,7 @@ def lengths(clip, shoulder: int, elbow: int, wrist: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("arm", "side"),
-    [((LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST), 1), ((RIGHT_SHOULDER, RIGHT_ELBOW, RIGHT_WRIST), -1)],
+    ("arm", "side"), [((LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST), 1), ((RIGHT_SHOULDER, RIGHT_ELBOW, RIGHT_WRIST), -1)]
 )
 def test_a_lost_elbow_is_where_the_arm_has_its_lengths_and_where_it_was(arm, side):
     truth = person({})

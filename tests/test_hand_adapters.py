@@ -201,10 +201,7 @@ def test_mmpose_is_built_from_its_wheel_with_local_weights(tmp_path: Path, monke
 
 
 def test_placeholders_stand_only_where_something_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = (
-        Placeholder("absent_b.part", ("Thing",), "absent_b"),
-        Placeholder("json.tool", ("Other",), "json"),
-    )
+    entries = (Placeholder("absent_b.part", ("Thing",), "absent_b"), Placeholder("json.tool", ("Other",), "json"))
     try:
         assert prepare((Placeholder("absent_b", (), "absent_b"), *entries)) == ["absent_b", "absent_b.part"]
         from absent_b.part import Thing  # type: ignore[import-not-found]

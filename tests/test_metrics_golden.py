@@ -44,12 +44,7 @@ def tolerance(record: dict[str, Any], name: str) -> float:
 def measured(pred: np.ndarray, true: np.ndarray) -> dict[str, float]:
     values = {name: image.ssim(pred, true, flavour)[0] for name, flavour in FLAVOURS.items()}
     difference = image.mae(pred, true)[0]
-    return {
-        **values,
-        "psnr": image.psnr(pred, true)[0],
-        "mae_255": difference,
-        "similarity_255": 1 - difference / 255,
-    }
+    return {**values, "psnr": image.psnr(pred, true)[0], "mae_255": difference, "similarity_255": 1 - difference / 255}
 
 
 def test_whole_frames(record: dict[str, Any], golden: Path) -> None:
@@ -85,11 +80,7 @@ def test_hand_crops_under_every_border_rule(record: dict[str, Any], golden: Path
                 cut = [hands.hand_crop(f[0] / 255.0, crop["centre_xy"], crop["size"], rule) for f in (pred, true)]
                 for name, expected in values.items():
                     got = image.ssim_pair(cut[0], cut[1], FLAVOURS[name])
-                    assert got == pytest.approx(expected, abs=tolerance(record, name)), (
-                        pair["name"],
-                        rule,
-                        name,
-                    )
+                    assert got == pytest.approx(expected, abs=tolerance(record, name)), (pair["name"], rule, name)
                     checked.add(rule)
     assert checked == set(hands.BORDERS)
 

@@ -19,13 +19,7 @@ def keypoints(left: tuple[float, float], right: tuple[float, float], confidence:
 
 @pytest.mark.parametrize(
     ("centre", "corner"),
-    [
-        ((50, 45), (20, 15)),
-        ((49.5, 44.4), (20, 14)),
-        ((0, 0), (0, 0)),
-        ((99, 89), (40, 30)),
-        ((500, -9), (40, 0)),
-    ],
+    [((50, 45), (20, 15)), ((49.5, 44.4), (20, 14)), ((0, 0), (0, 0)), ((99, 89), (40, 30)), ((500, -9), (40, 0))],
 )
 def test_shifted_window_stays_inside(centre: tuple[float, float], corner: tuple[int, int]) -> None:
     grid = np.stack(np.meshgrid(np.arange(100), np.arange(90)), -1)

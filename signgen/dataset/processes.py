@@ -116,12 +116,7 @@ def write_shard(path: Path, chunks: Iterator[np.ndarray]) -> None:
 
 
 def write_frames(
-    place: Path,
-    index: Index,
-    release: Path,
-    part: Part,
-    jobs: int = 1,
-    advance: Callable[[int], None] = lambda n: None,
+    place: Path, index: Index, release: Path, part: Part, jobs: int = 1, advance: Callable[[int], None] = lambda n: None
 ) -> None:
     """Decodes this part's frames of a split folder ``place``; ``advance`` is told the frames of each shard.
 

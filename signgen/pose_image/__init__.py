@@ -50,11 +50,7 @@ def draw_pose(
 
 
 def draw_frame(
-    xy: np.ndarray,
-    confidence: np.ndarray,
-    size: tuple[int, int],
-    style: str = "signgen",
-    stick: int | None = None,
+    xy: np.ndarray, confidence: np.ndarray, size: tuple[int, int], style: str = "signgen", stick: int | None = None
 ) -> np.ndarray:
     """Draws one pose.
 

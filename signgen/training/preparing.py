@@ -117,11 +117,7 @@ def sources_of(cache: FrameCache) -> np.ndarray:
 
 
 def write_tokens(
-    folder: Path,
-    cache: FrameCache,
-    encoders: Encoders,
-    part: Part,
-    advance: Callable[[int], None] = lambda n: None,
+    folder: Path, cache: FrameCache, encoders: Encoders, part: Part, advance: Callable[[int], None] = lambda n: None
 ) -> None:
     """This part's shards of tokens of the source frames; ``advance`` is told of each."""
     sources = sources_of(cache)

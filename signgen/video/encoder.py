@@ -42,11 +42,7 @@ class Encoder:
         try:
             # A session of its own: Ctrl-C reaches this program first, which then removes what is unfinished.
             self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=self._messages,
-                start_new_session=True,
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages, start_new_session=True
             )
         except OSError as error:
             self._messages.close()

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from docs_stage import (
-    ROOT,
-    Stage,
-    clip_frames,
-    clip_keypoints,
-    drawn_clips,
-    rendered_copies,
-    video_file,
-)
+from docs_stage import ROOT, Stage, clip_frames, clip_keypoints, drawn_clips, rendered_copies, video_file
 
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt . && .venv/bin/signgen render"
 

@@ -20,6 +20,5 @@ def prepare(folder: Path) -> None:
 
 
 STAGE = Stage(
-    prepare=prepare,
-    leaves=("kinder.mp4", "piped.mp4", "first.mp4", "second.mp4", "bela.mp4", "look.mp4", "python.mp4"),
+    prepare=prepare, leaves=("kinder.mp4", "piped.mp4", "first.mp4", "second.mp4", "bela.mp4", "look.mp4", "python.mp4")
 )

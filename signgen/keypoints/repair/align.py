@@ -30,10 +30,7 @@ if TYPE_CHECKING:
 
 _HEAD_JOINTS = [*range(HEAD.start, HEAD.stop), *range(FACE.start, FACE.stop)]
 _LEGS = list(range(13, 23))  # knees, ankles, feet
-_ARMS = (
-    (LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST, LEFT_HAND),
-    (RIGHT_SHOULDER, RIGHT_ELBOW, RIGHT_WRIST, RIGHT_HAND),
-)
+_ARMS = ((LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST, LEFT_HAND), (RIGHT_SHOULDER, RIGHT_ELBOW, RIGHT_WRIST, RIGHT_HAND))
 # Bounds of a part's ratio relative to the shoulders' one: people differ by less, so more is a measuring error.
 # Hands are held the closest: a fist or an edge-on palm in a short reference would shrink all fingers.
 _ARM_BOUNDS, _PART_BOUNDS, _HAND_BOUNDS = (0.7, 1.4), (0.6, 1.6), (0.75, 1.35)

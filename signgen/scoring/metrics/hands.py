@@ -107,11 +107,7 @@ class HandSSIM(Metric):
     left_out: torch.Tensor
 
     def __init__(
-        self,
-        size: int = CROP,
-        definition: SSIMDefinition = WANG,
-        threshold: float = CONFIDENT,
-        **kwargs: Any,
+        self, size: int = CROP, definition: SSIMDefinition = WANG, threshold: float = CONFIDENT, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.size, self.definition, self.threshold = size, definition, threshold

@@ -180,10 +180,7 @@ class LPIPS(FrameMean):
     higher_is_better = False
 
     def __init__(
-        self,
-        weights: str | Path | Sequence[str | Path] | None = None,
-        heads: str | Path | None = None,
-        **kwargs: Any,
+        self, weights: str | Path | Sequence[str | Path] | None = None, heads: str | Path | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.network, self.fingerprint = load_lpips(weights, heads)

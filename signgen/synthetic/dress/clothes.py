@@ -143,8 +143,6 @@ def clothes(look: Look, rest: np.ndarray) -> Garment:
     folds = folds_of(patch, _weight_on(patch, ARM_BONES), _lift(look, patch), np.concatenate([tied, backs]))
     weights = dense_weights(suit.weights, suit.bones)
     sewn = trimmings(
-        look,
-        neck_seat(suit.canonical, vertices, weights),
-        chest_seat(suit.canonical, vertices, weights, suit.arm),
+        look, neck_seat(suit.canonical, vertices, weights), chest_seat(suit.canonical, vertices, weights, suit.arm)
     )
     return Garment(join([lined(patch, edge), *sewn]), folds)  # a gap at the neck or a cuff shows cloth

@@ -144,13 +144,7 @@ class Figure:
         return (0.5 - (cell + 0.5) / side).astype(np.float32)
 
     def _expose(
-        self,
-        image: np.ndarray,
-        posed: _Posed,
-        factor: int,
-        number: int | None,
-        exposures: int,
-        shadow: Shadow | None,
+        self, image: np.ndarray, posed: _Posed, factor: int, number: int | None, exposures: int, shadow: Shadow | None
     ) -> tuple[np.ndarray, Shadow]:
         """Add one sub-frame, whose cloth it creases, to the linear image.
 
