@@ -15,7 +15,7 @@ from signgen.cli import main
 from signgen.errors import InputError
 from signgen.keypoints import READ_FORMATS, WRITE_FORMATS, Keypoints, read_keypoints, write_keypoints
 from signgen.keypoints.formats.capabilities import ROOMS
-from signgen.keypoints.formats.registry import keypoint_bytes
+from signgen.keypoints.keypoint_files import keypoint_bytes
 
 FRAMES = 6
 SUFFIX = {"npz": ".npz", "npy": ".npy", "pose": ".pose", "skels": ".skels", "openpose": "", "fpdm": ""}

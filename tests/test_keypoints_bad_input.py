@@ -21,8 +21,7 @@ from hypothesis import strategies as st
 from keypoint_maker import points, signer
 
 from signgen.errors import InputError, RunError
-from signgen.keypoints import read_keypoints, write_keypoints
-from signgen.keypoints.formats import content
+from signgen.keypoints import content, read_keypoints, write_keypoints
 
 XYC = np.concatenate([points(3), np.full((3, 133, 1), 0.9)], axis=-1)
 

@@ -11,7 +11,7 @@ import pytest
 from signgen.dataset.keypoint_source import KeypointSource
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
-from signgen.keypoints.formats.header import header_bytes, header_path
+from signgen.keypoints.header import header_bytes, header_path
 
 
 def clip(frames: int = 4) -> Keypoints:

@@ -9,7 +9,7 @@ import pytest
 
 from signgen.errors import InputError
 from signgen.keypoints import read_keypoints
-from signgen.keypoints.formats.content import load
+from signgen.keypoints.content import load
 from signgen.rendering.framing import misfit, typical_stance
 
 WHOLE = "wholebody133/derived_phoenix14t_86f"

@@ -15,9 +15,8 @@ from keypoint_maker import signer
 
 from signgen.cli import main
 from signgen.errors import InputError
-from signgen.keypoints import read_keypoints
-from signgen.keypoints.formats import stdin
-from signgen.keypoints.formats.registry import WRITE_FORMATS, keypoint_bytes
+from signgen.keypoints import content, read_keypoints
+from signgen.keypoints.keypoint_files import WRITE_FORMATS, keypoint_bytes
 from signgen.video import probe
 
 
@@ -48,7 +47,7 @@ def test_convert_joins_two_pipes() -> None:
     whole = signer(4)
     done = run(keypoint_bytes(whole, "npz")[0], "convert", "-", "-", "--to", "pose")
     assert done.exit_code == 0, done.stderr
-    again = read_keypoints(stdin.read_standard_input(io.BytesIO(done.stdout_bytes))).keypoints
+    again = read_keypoints(content.read_standard_input(io.BytesIO(done.stdout_bytes))).keypoints
     assert (again.xy == whole.xy).all()
     assert "warning: .pose has no room for the clip's name (drawn)" in done.stderr
 
@@ -65,7 +64,7 @@ def test_commands_join_in_a_shell(tmp_path: Path) -> None:
 
 
 def test_what_was_piped_can_be_read_again() -> None:
-    kept = stdin.read_standard_input(io.BytesIO(keypoint_bytes(signer(4), "mmpose")[0]))
+    kept = content.read_standard_input(io.BytesIO(keypoint_bytes(signer(4), "mmpose")[0]))
     plain, told = (read_keypoints(kept, frame_size=size).keypoints for size in (None, (300, 400)))
     assert (plain.xy == told.xy).all()
     assert (plain.name, told.size) == ("stdin", (300, 400))
@@ -79,9 +78,9 @@ def test_an_endless_pipe_comes_to_an_end(monkeypatch) -> None:
             Endless.given += size
             return b"0" * size
 
-    monkeypatch.setattr(stdin, "LARGEST_PIPED", 5 << 20)
+    monkeypatch.setattr(content, "LARGEST_PIPED", 5 << 20)
     with pytest.raises(InputError, match="more than 5 MiB"):
-        stdin.read_standard_input(Endless())
+        content.read_standard_input(Endless())
     assert Endless.given <= 7 << 20
 
 

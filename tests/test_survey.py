@@ -15,7 +15,7 @@ from signgen.cli import main
 from signgen.commands import inspect
 from signgen.dataset.keypoint_source import KeypointSource
 from signgen.errors import InputError
-from signgen.keypoints.formats.many_clips import ClipFile
+from signgen.keypoints.many_clips import ClipFile
 
 
 def report(root: Path, *options: object) -> dict:

@@ -19,7 +19,7 @@ from signgen.augmentation.variation import Change
 from signgen.dataset.phoenix import list_frames
 from signgen.errors import InputError, RunError
 from signgen.keypoints import Keypoints, write_keypoints
-from signgen.keypoints.formats.many_clips import ClipFile, points_in_frame
+from signgen.keypoints.many_clips import ClipFile, points_in_frame
 from signgen.rendering import RenderSettings, render_with
 from signgen.rendering.driving import load_driving
 from signgen.rendering.run import load_model

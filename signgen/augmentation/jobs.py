@@ -13,7 +13,7 @@ from typing import Any
 from signgen.dataset.phoenix import RELEASE_COUNTS, Clip, PhoenixIndex, list_frames
 from signgen.dataset.preparing import MARGIN, amount
 from signgen.errors import InputError
-from signgen.keypoints.formats.many_clips import ClipFile
+from signgen.keypoints.many_clips import ClipFile
 
 # What an augmentation will take, told before it begins: frames, hours and disk.
 

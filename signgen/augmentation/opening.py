@@ -20,7 +20,7 @@ from signgen.dataset.keypoint_source import KeypointSource
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.survey import frame_size
 from signgen.errors import InputError, RunError
-from signgen.keypoints.formats.many_clips import points_in_frame
+from signgen.keypoints.many_clips import points_in_frame
 from signgen.rendering.manifest import NOTICE, versions
 from signgen.rendering.source import Source, builtin_names, load_source
 

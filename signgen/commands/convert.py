@@ -37,8 +37,8 @@ def command(
     IN or OUT may be -, for standard input and output.
     """
     from signgen.keypoints import read_keypoints
-    from signgen.keypoints.formats.header import header_path
-    from signgen.keypoints.formats.registry import keypoint_bytes, leaves_open, write_format, write_keypoints
+    from signgen.keypoints.header import header_path
+    from signgen.keypoints.keypoint_files import keypoint_bytes, leaves_open, write_format, write_keypoints
 
     to_format = _checked(source, target, to_format, as_json)
     written = write_format(target, to_format)

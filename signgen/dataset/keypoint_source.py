@@ -9,8 +9,8 @@ from pathlib import Path
 
 from signgen.dataset.phoenix import SPLITS
 from signgen.errors import InputError
-from signgen.keypoints.formats.many_clips import ClipFile
-from signgen.keypoints.formats.raw import RawClip
+from signgen.keypoints.many_clips import ClipFile
+from signgen.keypoints.raw import RawClip
 
 _ORDER = (".npz", ".json", ".pose", ".pkl")  # the first of these where a clip has several files
 _OF_MANY = (".pkl", ".pickle", ".gz", *(f".{split}" for split in SPLITS))  # MSKA names its files Phoenix-2014T.<split>

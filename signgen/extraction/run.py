@@ -16,7 +16,7 @@ from signgen.extraction.loading import EstimatorSettings, load_estimator
 from signgen.extraction.people import Box, Progress, Someone, choose_region, look_at
 from signgen.files import Staging
 from signgen.keypoints import Keypoints, write_keypoints
-from signgen.keypoints.formats.header import header_bytes, header_path
+from signgen.keypoints.header import header_bytes, header_path
 from signgen.keypoints.summary import missing_parts
 
 BATCH = 8  # frames at a time

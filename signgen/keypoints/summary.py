@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from signgen.keypoints.clip import Keypoints
-from signgen.keypoints.formats.units import ReadResult
 from signgen.keypoints.skeleton import CONFIDENT, PARTS, SKELETON_NAME
+from signgen.keypoints.units import ReadResult
 
 _ENOUGH = 0.25  # share of a part's points that must be confident for the part to be there
 

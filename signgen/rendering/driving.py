@@ -9,7 +9,7 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints, ReadResult, read_keypoints
-from signgen.keypoints.formats.stdin import is_standard_input, read_standard_input
+from signgen.keypoints.content import is_standard_input, read_standard_input
 from signgen.keypoints.repair.missing import fill_missing
 from signgen.rendering.settings import RenderSettings
 from signgen.rendering.source import Source

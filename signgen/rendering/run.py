@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from signgen import quick_start
 from signgen.errors import InputError
 from signgen.files import Staging
-from signgen.keypoints.formats.stdin import is_standard_input
+from signgen.keypoints.content import is_standard_input
 from signgen.pose_image import draw_pose
 from signgen.rendering.background_threads import Behind, loaded_meanwhile
 from signgen.rendering.compare import CompareSheet, open_original

@@ -7,7 +7,7 @@ from pathlib import Path
 from docs_stage import Stage, keypoint_file
 
 from signgen.keypoints import read_keypoints
-from signgen.keypoints.formats.header import header_bytes, header_path
+from signgen.keypoints.header import header_bytes, header_path
 from signgen.video import probe
 
 

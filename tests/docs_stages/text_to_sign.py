@@ -8,7 +8,7 @@ from pathlib import Path
 from docs_stage import EXAMPLE, Stage
 
 from signgen.keypoints import read_keypoints, write_keypoints
-from signgen.keypoints.formats.registry import keypoint_bytes
+from signgen.keypoints.keypoint_files import keypoint_bytes
 
 
 def prepare(folder: Path) -> None:

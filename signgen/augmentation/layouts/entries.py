@@ -14,7 +14,7 @@ from signgen.augmentation.jobs import Job, frames_of, plain_name
 from signgen.augmentation.store import ANNOTATIONS, DONE, Store
 from signgen.dataset.files import write_text
 from signgen.dataset.phoenix import Clip, PhoenixIndex, list_frames
-from signgen.keypoints.formats.many_clips import ClipFile, points_in_frame
+from signgen.keypoints.many_clips import ClipFile, points_in_frame
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import InputError
-from signgen.keypoints.formats.raw import Person, RawClip, Request, follow_signer, seen_where_placed, wrong_count
+from signgen.keypoints.raw import Person, RawClip, Request, follow_signer, seen_where_placed, wrong_count
 from signgen.keypoints.skeleton import NUM_JOINTS
 
 _SHAPES = "give (T,133,3), (T,133,2), (T,P,133,3) or (T,134,3) with the frame size in row 0"

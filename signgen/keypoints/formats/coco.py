@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from signgen.keypoints.formats.mmpose import listed
-from signgen.keypoints.formats.raw import Person, RawClip, Request, follow_signer, pick_clip
+from signgen.keypoints.raw import Person, RawClip, Request, follow_signer, pick_clip
 
 _KEYS = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.keypoints.formats.raw import Person, RawClip, Request, follow_signer, person, pick_clip
+from signgen.keypoints.raw import Person, RawClip, Request, follow_signer, person, pick_clip
 from signgen.keypoints.skeleton import CONFIDENT
 
 _NOT_LISTED = "its points must be a list of people per frame"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from signgen.keypoints.formats.mmpose import listed
-from signgen.keypoints.formats.raw import Person, RawClip, Request, follow_signer
+from signgen.keypoints.raw import Person, RawClip, Request, follow_signer
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
 # COCO body and foot point (position in the list) -> OpenPose body point.

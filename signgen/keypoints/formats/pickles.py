@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from signgen.keypoints.formats import arrays
-from signgen.keypoints.formats.raw import Person, RawClip, Request, follow_signer, person, pick_clip
+from signgen.keypoints.raw import Person, RawClip, Request, follow_signer, person, pick_clip
 
 
 # --- Uni-Sign (RTMPose) ---------------------------------------------------------------------------------------

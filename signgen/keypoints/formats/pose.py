@@ -10,7 +10,7 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.keypoints.formats.openpose import FROM_BODY_25
-from signgen.keypoints.formats.raw import Person, RawClip, Request, follow_signer
+from signgen.keypoints.raw import Person, RawClip, Request, follow_signer
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from signgen.errors import InputError
-from signgen.keypoints.formats.raw import NECK_ORIGIN, RawClip, Request, pick_clip, seen_where_placed
+from signgen.keypoints.raw import NECK_ORIGIN, RawClip, Request, pick_clip, seen_where_placed
 from signgen.keypoints.skeleton import LEFT_HAND, LEFT_SHOULDER, NUM_JOINTS, RIGHT_HAND, RIGHT_SHOULDER
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.keypoints.clip import FARTHEST, Keypoints, check_fps, check_size
-from signgen.keypoints.formats.raw import NECK_ORIGIN, RawClip
+from signgen.keypoints.raw import NECK_ORIGIN, RawClip
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, LEFT_SHOULDER, RIGHT_HAND, RIGHT_SHOULDER, UPPER_BODY
 
 COMMON_FRAMES = ((210, 260), (256, 256), (512, 512), (640, 480), (1280, 720), (1920, 1080))

@@ -14,11 +14,11 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.keypoints.clip import FARTHEST
+from signgen.keypoints.content import load, readable
 from signgen.keypoints.formats import pickles
-from signgen.keypoints.formats.content import load, readable
-from signgen.keypoints.formats.raw import RawClip, Request
-from signgen.keypoints.formats.registry import _find_reader, _guard
-from signgen.keypoints.formats.units import _in_pixels
+from signgen.keypoints.keypoint_files import _find_reader, _guard
+from signgen.keypoints.raw import RawClip, Request
+from signgen.keypoints.units import _in_pixels
 
 _OF_MANY = ("mska", "slrt", "nla-slr")
 _SAME_SHAPE = 0.01  # relative difference of two aspect ratios that still counts as the same

@@ -14,7 +14,7 @@ from typing import Any
 
 from signgen.errors import InputError
 from signgen.keypoints.clip import Keypoints
-from signgen.keypoints.formats.raw import RawClip, Request
+from signgen.keypoints.raw import RawClip, Request
 
 MARK, VERSION = "signgen_header", 1
 _LARGEST = 16 << 20  # bytes; a header with a number for each of a million frames is smaller

@@ -14,14 +14,13 @@ import numpy as np
 from signgen.errors import InputError
 from signgen.files import place_file, place_folder
 from signgen.keypoints.clip import Keypoints
+from signgen.keypoints.content import NAME, Content, Piped, is_standard_input, load, read_standard_input, readable
 from signgen.keypoints.formats import arrays, coco, mmpose, openpose, pickles, pose, skels
 from signgen.keypoints.formats.capabilities import ROOMS, losses
-from signgen.keypoints.formats.content import Content, load, readable
-from signgen.keypoints.formats.header import forget_header, header_bytes, header_path, with_header
-from signgen.keypoints.formats.raw import RawClip, Request, pick_clip
-from signgen.keypoints.formats.stdin import NAME, Piped, is_standard_input, read_standard_input
-from signgen.keypoints.formats.units import ReadResult, finish
 from signgen.keypoints.formats.write import BY_SUFFIX, FOLDERS, WRITERS
+from signgen.keypoints.header import forget_header, header_bytes, header_path, with_header
+from signgen.keypoints.raw import RawClip, Request, pick_clip
+from signgen.keypoints.units import ReadResult, finish
 
 __all__ = [
     "READ_FORMATS", "WRITE_FORMATS", "ReadResult", "keypoint_bytes", "read_keypoints", "write_format",
