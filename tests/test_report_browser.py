@@ -21,6 +21,8 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CLOSE = 4  # levels that WebP may be off
 PHONE = {"width": 360, "height": 740}
+PATIENCE = 60_000  # ms after which a test gives up
+AHEAD = 12  # frames that the page decodes after the one that is due
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,7 @@ def opened(browser: Any, path: Path, **options: Any) -> Iterator[Any]:
     """A page of its own, which must have asked for nothing but the file and must have complained about nothing."""
     with browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}) as context:
         page = context.new_page()
+        page.set_default_timeout(PATIENCE)
         asked, complaints = [], []
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: complaints.append(message.text))
@@ -66,8 +69,8 @@ def page(browser, report) -> Iterator[Any]:
 
 
 def drawn(page: Any, frame: int) -> None:
-    """Waits until a frame is on the canvases; then slider, words, curves and every pixel must agree with it."""
-    page.wait_for_selector(f'#stage[data-drawn="{frame}"]', timeout=10_000)
+    """Waits until a frame is on the canvases; then slider, text, curves and every pixel must agree with it."""
+    page.wait_for_selector(f'#stage[data-drawn="{frame}"]')
     assert page.input_value("#frame") == str(frame)
     assert page.inner_text("#readout").startswith(f"frame {frame} / ")
     cursors = page.eval_on_selector_all(".cursor", "lines => lines.map(line => line.getAttribute('d'))")
@@ -108,13 +111,36 @@ def in_sight(page: Any, metric: str) -> dict[str, float]:
     return curve.bounding_box()
 
 
-def until(page: Any, condition: str, seconds: float = 20.0) -> None:
+def until(page: Any, condition: str) -> None:
     """Waits for a condition; the page's own policy forbids playwright's way of doing that, which evaluates in it."""
-    for _ in range(int(seconds / 0.05)):
+    for _ in range(PATIENCE // 50):
         if page.evaluate(condition):
             return
         page.wait_for_timeout(50)
     pytest.fail(f"never came true: {condition}")
+
+
+def stop_the_clock(page: Any) -> None:
+    """From here on the page's time passes only in ``page.clock.run_for``; an hour ahead, so that no machine is late."""
+    page.clock.install(time=0)
+    page.clock.pause_at(3_600_000)
+
+
+def hold_pictures(page: Any) -> None:
+    """Nothing is decoded until ``openGate()``; ``decoded`` counts what is decoded after it."""
+    page.evaluate(
+        """() => {
+            const decode = window.createImageBitmap;
+            const gate = new Promise((open) => (window.openGate = open));
+            window.decoded = 0;
+            window.createImageBitmap = async (blob) => {
+                await gate;
+                const bitmap = await decode(blob);
+                window.decoded += 1;
+                return bitmap;
+            };
+        }"""
+    )
 
 
 def test_buttons_step_and_stop_at_the_ends(page):
@@ -138,8 +164,7 @@ def test_plays_at_the_rate_of_the_clip_and_at_a_quarter_of_it(browser, report):
             drawn(page, frame)
         page.click("#first")
         drawn(page, 0)
-        page.clock.install(time=0)
-        page.clock.pause_at(1000)
+        stop_the_clock(page)
         page.click("#play")
         assert page.get_attribute("#play", "aria-label") == "Pause"
         page.clock.run_for(230)  # 5.75 frames at 25 a second
@@ -158,9 +183,8 @@ def test_loops_when_asked_and_else_stops_at_the_end(browser, report):
         for frame in range(FRAMES):
             page.locator("#frame").fill(str(frame))
             drawn(page, frame)
-        page.clock.install(time=0)
-        page.clock.pause_at(1000)
-        page.click("#play")  # from the last frame on it begins anew
+        stop_the_clock(page)
+        page.click("#play")  # from the last frame on it starts over
         page.clock.run_for(1000)
         page.clock.run_for(100)
         assert int(page.get_attribute("#stage", "data-drawn")) in (2, 3)
@@ -173,26 +197,13 @@ def test_loops_when_asked_and_else_stops_at_the_end(browser, report):
 def test_waits_for_pictures_rather_than_skipping_any(browser, report):
     with opened(browser, report) as page:
         drawn(page, 0)
-        page.evaluate(
-            """() => {
-                const decode = window.createImageBitmap;
-                const gate = new Promise((open) => (window.openGate = open));
-                window.decoded = 0;
-                window.createImageBitmap = async (blob) => {
-                    await gate;
-                    const bitmap = await decode(blob);
-                    window.decoded += 1;
-                    return bitmap;
-                };
-            }"""
-        )
-        page.clock.install(time=0)
-        page.clock.pause_at(1000)
+        hold_pictures(page)
+        stop_the_clock(page)
         page.click("#play")
         page.clock.run_for(2000)  # fifty frames are due, and none is there
         drawn(page, 0)
         page.evaluate("window.openGate()")
-        until(page, "window.decoded >= 3 * 12")
+        until(page, f"window.decoded === 3 * {AHEAD + 1}")  # of the frame that is due, too
         page.clock.run_for(20)
         drawn(page, 1)
 
@@ -329,6 +340,17 @@ def test_clips_are_chosen_and_sorted(page):
     page.click(".clip >> nth=1")
     drawn(page, 0)
     assert page.inner_text("#clip-title") == "b"
+
+
+def test_another_clip_counts_as_drawn_only_when_its_pictures_are_there(page):
+    hold_pictures(page)
+    page.click(".clip >> nth=1")
+    assert page.inner_text("#clip-title") == "b"
+    assert page.get_attribute("#stage", "data-drawn") is None
+    assert [grey(page, panel) for panel in ("true", "generated", "pose")] == [0, 0, 0]
+    assert page.get_attribute('#stage [data-panel="true"] canvas', "aria-label") == "Truth"
+    page.evaluate("window.openGate()")
+    drawn(page, 0)
 
 
 def test_cut_clip_stays_inside_what_is_embedded(browser, tmp_path):

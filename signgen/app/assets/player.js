@@ -71,8 +71,9 @@ async function follow(key, mine) {
       const { frames, over: last } = await answer.json();
       const images = await Promise.all(frames.map(decoded));
       if (mine !== turn) return;
-      if (images.length && !rendered.length) begin(images[0]);
+      const first = images.length && !rendered.length;
       rendered.push(...images);
+      if (first) begin();
       player.dataset.rendered = String(rendered.length);
       failures = 0;
       if (last) break;
@@ -94,13 +95,15 @@ async function decoded(address) {
   return image;
 }
 
-function begin(image) {
+// The first frames are there: both panels start over with them.
+function begin() {
   at = 0;
   due = 0;
-  video.width = image.naturalWidth;
-  video.height = image.naturalHeight;
+  video.width = rendered[0].naturalWidth;
+  video.height = rendered[0].naturalHeight;
   hint.hidden = true;
   video.setAttribute("aria-label", `Generated video of ${clip.title}`);
+  show();
 }
 
 // Frames that can be shown: all, or as many as are rendered while more are to come.

@@ -14,14 +14,18 @@ class Stage {
     this.there = new Set(); // panels that this clip has
   }
 
+  // Empties the panels for another clip: `data-drawn` names a frame only when all of its pictures are on the page.
   open(clip) {
     this.clip = clip;
+    delete this.root.dataset.drawn;
     this.there = new Set(["true", "generated", "difference", ...Object.keys(clip.streams)]);
     if (clip.source) this.there.add("source");
     for (const name of ["true", "generated", "difference", "pose"]) {
-      [this.panels[name].canvas.width, this.panels[name].canvas.height] = clip.size;
+      const { canvas, text } = this.panels[name];
+      [canvas.width, canvas.height] = clip.size;
+      canvas.setAttribute("aria-label", text);
     }
-    if (clip.source) this.drawSource(clip);
+    this.sourceDrawn = clip.source ? this.drawSource(clip) : Promise.resolve();
     this.arrange();
   }
 

@@ -74,7 +74,7 @@ class Viewer {
     const { pictures } = this;
     this.mark(wanted);
     if (aloud) byId("said").textContent = `${this.clip.name}, frame ${wanted}`;
-    const decoded = await pictures.get(wanted);
+    const [decoded] = await Promise.all([pictures.get(wanted), this.stage.sourceDrawn]);
     if (decoded && pictures === this.pictures && wanted === this.clock.frame) this.stage.draw(wanted, decoded);
   }
 
