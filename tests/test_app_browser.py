@@ -1,4 +1,4 @@
-"""The page in a real browser: files are uploaded, rendered, played, fetched and scored; what must not come through is tried.
+"""The page in a real browser: files are uploaded, rendered, played, fetched and scored; attacks are tried.
 
 Needs Gradio, playwright and a Chromium, whose path may be given as SIGNGEN_CHROMIUM.
 """
@@ -45,7 +45,7 @@ def server(tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
     if _chromium() is None:
         pytest.skip("no Chromium found: set SIGNGEN_CHROMIUM to the path of one")
     folder = tmp_path_factory.mktemp("app")
-    log = tmp_path_factory.mktemp("log") / "stderr.txt"  # a file: a pipe that nobody reads fills up and stops the server
+    log = tmp_path_factory.mktemp("log") / "stderr.txt"  # no pipe: one that nobody reads fills up
     command = [sys.executable, "-m", "signgen", "app", "--port", "0", "--json", "--max-frames", str(LONG)]
     environment = {**os.environ, "TMPDIR": str(folder)}
     with (
@@ -305,7 +305,7 @@ def test_fits_a_phone(browser, address):
         assert small == []
 
 
-# --- what must not come through ----------------------------------------------------------------------------------------
+# --- attacks --------------------------------------------------------------------------------------------------------
 
 
 def ask(address: str, path: str, data: object = None, **headers: str) -> tuple[int, str]:
