@@ -6,11 +6,11 @@ Each FOLDER is a pipeline (`tools/assemble_pipeline.py`); its name is the varian
 one named ``--against``, by paired tests on the same clips with the same noise. What the JSON file holds already is not
 measured again. Training the variants, all from one starting point and for equally many frames:
 
-    signgen train configs/mini/ablation/base.yaml            # the denoiser without fusion embedding and CLIP tokens
-    signgen train configs/mini/ablation/source.yaml          # B4's embedding: of the source alone
-    signgen train configs/mini/ablation/baseline.yaml        # B5's embedding: baseline InfoNCE
-    signgen train configs/mini/ablation/enhanced.yaml        # B6's embedding: source-enhanced InfoNCE
-    R=runs/mini/ablation; V=configs/mini/ablation/variant.yaml; NO_CVA='model.cross_view={levels: [], mid: false}'
+    signgen train mini/ablation/base            # the denoiser without fusion embedding and CLIP tokens
+    signgen train mini/ablation/source          # B4's embedding: of the source alone
+    signgen train mini/ablation/baseline        # B5's embedding: baseline InfoNCE
+    signgen train mini/ablation/enhanced        # B6's embedding: source-enhanced InfoNCE
+    R=runs/mini/ablation; V=mini/ablation/variant; NO_CVA='model.cross_view={levels: [], mid: false}'
     signgen train $V --set output=$R/b3-cva --set model.fusion_dim=null
     signgen train $V --set output=$R/b4-cva --set start.fusion=$R/source/model/fusion
     signgen train $V --set output=$R/b5-cva --set start.fusion=$R/baseline/model/fusion

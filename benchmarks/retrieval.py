@@ -7,9 +7,9 @@
 
 Each argument is NAME=FOLDER, the folder of a fusion model. The three are trained by:
 
-    signgen train configs/mini/ablation/source.yaml
-    signgen train configs/mini/ablation/baseline.yaml
-    signgen train configs/mini/ablation/enhanced.yaml
+    signgen train mini/ablation/source
+    signgen train mini/ablation/baseline
+    signgen train mini/ablation/enhanced
 
 Of each clip the first frame is the source, as in FPDM's test on PHOENIX14T, and every ``--gap``-th frame after it is a
 target; the query is the embedding of source and target pose, the gallery are all sources and all targets of all clips

@@ -1,4 +1,4 @@
-"""What the trainings of configs/phoenix14t compute: operations counted, not computed; hours reckoned from them.
+"""What the trainings of the phoenix14t presets compute: operations counted, not computed; hours reckoned from them.
 
     python benchmarks/training_cost.py
     python benchmarks/training_cost.py --tflops 60 --tokens computed
@@ -26,7 +26,7 @@ from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import FusionModel
 from signgen.training.config import TrainConfig
 
-PRESETS = Path(__file__).resolve().parent.parent / "configs" / "phoenix14t"
+PRESETS = Path(__file__).resolve().parent.parent / "signgen" / "presets" / "phoenix14t"
 STAGES = ("fusion", "denoiser", "video")
 CELL = 8  # pixels of a latent cell
 PATCH, DINO_WIDTH = 14, 1024

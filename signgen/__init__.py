@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 # Public names and the rooms they live in; imported on first use, so that `signgen --help` stays instant.
 _PUBLIC = {

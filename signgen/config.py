@@ -16,21 +16,34 @@ from typing import Any, TypeVar
 from signgen.errors import InputError
 
 T = TypeVar("T")
+PRESETS = Path(__file__).resolve().parent / "presets"
 MAX_BYTES = 1 << 20  # a configuration is a page of text; anything larger is the wrong file
 
 
 def load(cls: type[T], path: str | Path, settings: Iterable[str] = ()) -> T:
-    """Reads ``path`` (YAML), applies ``settings`` (``a.b=value``) and builds the dataclass ``cls``."""
+    """Reads a file or a preset, applies ``settings`` (``a.b=value``), builds the dataclass ``cls``."""
     return build(cls, merge(read_yaml(path), settings), subject=str(path))
 
 
+def preset_names() -> list[str]:
+    """Names of the configurations that ship with the package, such as ``mini/denoiser``."""
+    return sorted(path.relative_to(PRESETS).with_suffix("").as_posix() for path in PRESETS.rglob("*.yaml"))
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML mapping as a dict; `InputError` when it is missing, too large, broken, or not a mapping."""
+    """A YAML mapping as a dict. ``path``: a file, or the name of a preset where there is no such file.
+
+    Raises:
+        InputError: the file is missing, too large, no YAML, or no mapping.
+    """
     import yaml
 
+    if not Path(path).is_file() and str(path) in preset_names():
+        path = PRESETS / f"{path}.yaml"
     path = Path(path)
     if not path.is_file():
-        raise InputError(path, "no such configuration file", "give the path of a YAML file, see configs/")
+        advice = f"give the path of a YAML file, or a preset: {', '.join(preset_names())}"
+        raise InputError(path, "no such configuration file", advice)
     if path.stat().st_size > MAX_BYTES:
         raise InputError(path, "is larger than 1 MiB", "give a YAML configuration file")
     try:
@@ -71,7 +84,7 @@ def build(cls: type[T], content: Mapping[str, Any], subject: str = "configuratio
     check_keys(subject, content, list(hints), _nested(hints))
     missing = [name for name in _required(cls) if name not in content]
     if missing:
-        raise InputError(subject, f"lacks {', '.join(missing)}", "see the presets in configs/ for an example")
+        raise InputError(subject, f"lacks {', '.join(missing)}", "see the presets in signgen/presets for an example")
     return cls(**{key: _convert(hints[key], value, f"{subject}: {key}") for key, value in content.items()})
 
 

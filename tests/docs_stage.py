@@ -16,7 +16,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "signgen" / "assets" / "examples" / "weather.pose"
-CHECKOUT = ("configs", "benchmarks", "tools", "notebooks", "constraints.txt")
+CHECKOUT = ("benchmarks", "tools", "notebooks", "constraints.txt")
 
 
 def nothing(folder: Path) -> None:

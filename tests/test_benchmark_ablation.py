@@ -24,7 +24,7 @@ from signgen.training.config import TrainConfig
 from signgen.training.starts import grow
 
 ROOT = Path(__file__).resolve().parent.parent
-CONFIGS = ROOT / "configs/mini"
+CONFIGS = ROOT / "signgen/presets/mini"
 FRAMES, SIZE = 5, (210, 260)
 NO_CVA = "model.cross_view={levels: [], mid: false}"
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from signgen import config
+from signgen.config import PRESETS, preset_names
 from signgen.errors import InputError
 from signgen.training.config import TrainConfig
-
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,18 @@ def test_broken_files(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match=words):
             config.read_yaml(tmp_path / name)
-    with pytest.raises(InputError, match="no such configuration file"):
+    with pytest.raises(InputError, match="no such configuration file.* a preset: .*mini/denoiser"):
         config.read_yaml(tmp_path / "c.yaml")
+
+
+def test_a_preset_is_found_by_its_name_and_a_file_of_that_name_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert config.read_yaml("mini/denoiser") == config.read_yaml(PRESETS / "mini" / "denoiser.yaml")
+    (tmp_path / "mini").mkdir()
+    (tmp_path / "mini" / "denoiser").write_text("steps: 3")
+    assert config.read_yaml("mini/denoiser") == {"steps": 3}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +102,7 @@ def test_broken_files(tmp_path: Path) -> None:
 )
 def test_a_training_that_cannot_be_is_refused(setting: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        config.load(TrainConfig, CONFIGS / "phoenix14t" / "fusion.yaml", [setting])
+        config.load(TrainConfig, PRESETS / "phoenix14t" / "fusion.yaml", [setting])
 
 
 def test_save_and_load_agree(tmp_path: Path) -> None:
@@ -105,6 +114,6 @@ def test_save_and_load_agree(tmp_path: Path) -> None:
     assert config.build(Outer, content) == saved
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONFIGS)))
-def test_every_shipped_configuration_is_valid(path: Path) -> None:
-    assert config.load(TrainConfig, path).steps > 0
+@pytest.mark.parametrize("name", preset_names())
+def test_every_shipped_configuration_is_valid(name: str) -> None:
+    assert config.load(TrainConfig, name).steps > 0

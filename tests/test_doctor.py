@@ -16,7 +16,7 @@ from signgen.cli import main
 from signgen.doctor import installed_packages, needs_of
 from signgen.training.config import TrainConfig
 
-PRESETS = Path(__file__).resolve().parent.parent / "configs" / "phoenix14t"
+PRESETS = Path(__file__).resolve().parent.parent / "signgen" / "presets" / "phoenix14t"
 REQUIRES = ["torch>=2", "numpy>=99", 'nothing-of-that-name>=1; extra == "cpu"', 'pytest; extra == "test"',
             'winonly; sys_platform == "nowhere"', 'click<1; extra == "mediapipe"']  # fmt: skip
 

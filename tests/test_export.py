@@ -15,7 +15,7 @@ from tiny_pipeline import make_pipeline, picture, save_pipeline, signing
 
 from signgen.cli import main
 from signgen.errors import InputError
-from signgen.export import command
+from signgen.exporter import command
 from signgen.model import SignGenPipeline
 from signgen.model.engine import TorchEngine
 from signgen.model.networks.cross_view import CrossViewAttention

@@ -15,7 +15,7 @@ from signgen.cli import main
 from signgen.dataset.prepared import INDEX, Index
 from signgen.model.networks.denoiser import Denoiser
 
-PRESETS = Path(__file__).resolve().parent.parent / "configs" / "phoenix14t"
+PRESETS = Path(__file__).resolve().parent.parent / "signgen" / "presets" / "phoenix14t"
 CANVAS = "80x104"  # 210x260 becomes 80x99 with five rows of padding
 TINY = {
     "canvas": [80, 104], "image_encoder_size": 28, "steps": 2, "batch": 2, "threads": 1, "precision": "no",

@@ -1,4 +1,4 @@
-"""The model of configs/phoenix14t in bfloat16: one step of training and one of rendering, on a CPU.
+"""The model of the phoenix14t presets in bfloat16: one step of training and one of rendering, on a CPU.
 
 At tiny size always. At full size only where ``SIGNGEN_FULL_SIZE=1`` says so: 95 seconds of processor time and 7.6 GB of
 memory at its peak, measured; nearly five minutes on two cores that others used as well.
@@ -29,7 +29,7 @@ from signgen.training.config import TrainConfig
 from signgen.training.denoiser import SCHEDULE, DenoiserStep
 from signgen.training.inputs import Inputs
 
-PRESETS = Path(__file__).resolve().parent.parent / "configs" / "phoenix14t"
+PRESETS = Path(__file__).resolve().parent.parent / "signgen" / "presets" / "phoenix14t"
 SD_VAE = {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2,
           "down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}  # fmt: skip
 DINO_L = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "image_size": 518, "patch_size": 14}

@@ -1,4 +1,4 @@
-"""configs/phoenix14t at tiny size: the same stages and kinds of weights, and a clip rendered by what they made."""
+"""The presets of phoenix14t at tiny size: the same stages and weights, and a clip rendered by what they made."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from signgen.training.task import seeded
 from signgen.video import read_frames
 
 ROOT = Path(__file__).resolve().parent.parent
-PRESETS = ROOT / "configs" / "phoenix14t"
+PRESETS = ROOT / "signgen" / "presets" / "phoenix14t"
 SIZE, CANVAS = (42, 52), (80, 104)  # of frames, and what they are trained at: 80x99 and 5 rows of padding
 SMALL = {
     "canvas": list(CANVAS), "image_encoder_size": 28, "steps": 2, "batch": 2, "threads": 1, "precision": "no",

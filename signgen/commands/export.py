@@ -20,7 +20,7 @@ def command(as_json: bool, model: str, output: str | None, int8: bool) -> None:
 
     `signgen render` finds the export in the cache, or in MODEL/openvino, and uses it where it fits the weights.
     """
-    from signgen.export.command import export
+    from signgen.exporter.command import export
 
     result: dict[str, Any] = export(model, None if output is None else Path(output), int8, say=_say)
     emit(result, as_json, f"{result['output']}: {', '.join(result['precision'])} of {model} for OpenVINO")

@@ -15,7 +15,7 @@ from signgen.commands.common import common_options, emit, progress
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint of the output folder.")
 @common_options
 def command(config: str, settings: tuple[str, ...], resume: bool, as_json: bool) -> None:
-    """Train the stage that CONFIG (a YAML file, see configs/) describes.
+    """Train the stage that CONFIG describes: a YAML file, or the name of a preset, such as mini/denoiser.
 
     Stages build on each other: autoencoder, fusion, denoiser, video, distill. Checkpoints, contact sheets and a log
     are in the output folder; the trained parts are in its folder model. SIGTERM and Ctrl-C save a checkpoint and end

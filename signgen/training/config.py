@@ -1,4 +1,4 @@
-"""The configuration of a training run. Presets are YAML files in ``configs/``; see `signgen.config`."""
+"""The configuration of a training run. Presets are YAML files in ``signgen/presets``; see `signgen.config`."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def model_settings(settings: Mapping[str, Any], known: Sequence[str]) -> Iterato
         raise
     except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise InputError("model", f"cannot be built ({reason})", "see the presets in configs/ for settings") from error
+        raise InputError("model", f"cannot be built ({reason})", "see signgen/presets for settings") from error
 
 
 def signed(images: np.ndarray, device: torch.device) -> Tensor:

@@ -38,7 +38,7 @@ def export(
     begun = time.monotonic()
     if not has_openvino():
         raise missing_extra("openvino", "cpu")
-    from signgen.export.build import export_pipeline
+    from signgen.exporter.build import export_pipeline
     from signgen.model import SignGenPipeline
 
     if output is not None:

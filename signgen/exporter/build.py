@@ -16,7 +16,7 @@ import torch
 
 from signgen import __version__
 from signgen.errors import InputError, RunError, missing_extra
-from signgen.export.calibration import record
+from signgen.exporter.calibration import record
 from signgen.model.openvino.graphs import NAMES, Inputs, examples, graphs
 from signgen.model.openvino.manifest import OPEN, ExportManifest
 from signgen.model.openvino.places import has_openvino
