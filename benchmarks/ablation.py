@@ -2,7 +2,7 @@
 
     python benchmarks/ablation.py runs/mini/ablation/models/* --json ablation.json > ablation.md
 
-Each FOLDER is a pipeline (`tools/assemble_pipeline.py`); its name is the variant's. All variants are compared with the
+Each FOLDER is a pipeline (`signgen assemble`); its name is the variant's. All variants are compared with the
 one named ``--against``, by paired tests on the same clips with the same noise. What the JSON file holds already is not
 measured again. Training the variants, all from one starting point and for equally many frames:
 
@@ -19,7 +19,7 @@ measured again. Training the variants, all from one starting point and for equal
 and each once more with ``--set "$NO_CVA"`` and an output without ``-cva``. Then, for each variant with the fusion run
 that it was trained with (B3 with any):
 
-    python tools/assemble_pipeline.py $R/models/b6-cva runs/mini/autoencoder $R/enhanced $R/b6-cva
+    signgen assemble $R/models/b6-cva runs/mini/autoencoder $R/enhanced $R/b6-cva
 """
 
 from __future__ import annotations

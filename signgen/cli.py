@@ -11,7 +11,7 @@ import click
 from signgen import __version__, quick_start
 from signgen.errors import SignGenError
 
-# Command -> one line for `signgen --help`. The command itself is `signgen.commands.<name>.command`.
+# Command -> one line for `signgen --help`. The command itself is `signgen.commands.<name>.command`, - written as _.
 COMMANDS = {
     "render": "Turn keypoints into photo-real signing video.",
     "extract": "Find the keypoints of a signer in a video.",
@@ -22,10 +22,12 @@ COMMANDS = {
     "synthesize": "Write a data set of drawn signers with exact keypoints.",
     "prepare": "Make a data set ready for training.",
     "train": "Train a stage of the model.",
+    "assemble": "Put trained parts together to a model.",
     "augment": "Sign a data set again with other signers, for recognisers.",
     "app": "Serve a web page that renders and scores.",
     "doctor": "Say what is installed, what will be used, and what is missing.",
     "export": "Write a model's networks for faster renders on CPUs.",
+    "convert-checkpoint": "Turn a checkpoint of FPDM's trainers into a model.",
 }
 
 
@@ -38,7 +40,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return import_module(f"signgen.commands.{cmd_name}").command
+        return import_module(f"signgen.commands.{cmd_name.replace('-', '_')}").command
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> Any:
         """Without ``args`` this is the program itself, which may arrange its process to start quickly."""

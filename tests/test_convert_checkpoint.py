@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import pickle
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,32 +18,21 @@ from tiny_pipeline import picture, signing
 from torch import Tensor
 from transformers import Dinov2Config, Dinov2Model
 
+from signgen.cli import main
 from signgen.model import SignGenPipeline
+from signgen.model.fpdm_checkpoint import read_state, second_stage
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import FusionModel
 from signgen.rendering import render
 from signgen.rendering.source import Source
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
-import convert_checkpoint
-
 SIZES = {"block_out_channels": (16, 16), "layers_per_block": 1, "attention": (True, False), "heads": (2, 2),
          "norm_groups": 4, "cross_attention_dim": 16, "fusion_dim": 8, "fusion_hidden": 8,
          "pose": {"block_out_channels": (4, 6, 8, 12)}, "source": {"semantic_dim": 12, "hidden": 9}}  # fmt: skip
 OPTIONS = [
-    "--heads",
-    "2,2",
-    "--norm-groups",
-    "4",
-    "--vae-norm-groups",
-    "4",
-    "--clip-heads",
-    "2",
-    "--encoder-heads",
-    "2",
-    "--frame-size",
-    "42x52",
-]
+    "--heads", "2,2", "--norm-groups", "4", "--vae-norm-groups", "4", "--clip-heads", "2", "--encoder-heads", "2",
+    "--frame-size", "42x52",
+]  # fmt: skip
 FRAME = (42, 52)
 
 
@@ -79,7 +67,7 @@ def lightning(path: Path, state: dict[str, Tensor]) -> Path:
 
 
 def run(*arguments: object) -> tuple[int, str]:
-    done = CliRunner().invoke(convert_checkpoint.main, [str(argument) for argument in arguments])
+    done = CliRunner().invoke(main, ["convert-checkpoint", *map(str, arguments)])
     return done.exit_code, done.stderr if done.exit_code else done.stdout
 
 
@@ -117,10 +105,10 @@ def test_the_released_names_and_numbers(golden: Path, state: dict[str, Tensor], 
     unet, vae = Golden(golden, "fpdm_unet"), Golden(golden, "fpdm_vae")
     kept = {key: value for key, value in state.items() if key.startswith(("src_image_encoder.", "fusion_model."))}
     whole = {**kept, **prefixed("sd_model", unet.weights), **prefixed("vae", vae.weights)}
-    again = convert_checkpoint.read_state(lightning(tmp_path / "a.ckpt", whole))
+    again = read_state(lightning(tmp_path / "a.ckpt", whole))
     settings = unet.config["unet"]
     heads, groups = settings["attention_head_dim"], settings["norm_num_groups"]
-    made = convert_checkpoint.second_stage(again, tmp_path, heads, groups, vae.config["norm_num_groups"], 2, 2)
+    made = second_stage(again, tmp_path, heads, groups, vae.config["norm_num_groups"], 2, 2)
     given = {"pose_features": unet["full.in.pose_feat"], "tokens": unet["full.in.tokens"]}
     with torch.no_grad():
         seen = made["denoiser"].eval()(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 import types
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from signgen.model import SignGenPipeline
 from signgen.model.networks.denoiser import Denoiser
 from signgen.rendering import render
 from signgen.rendering.source import Source
+from signgen.training.assembly import assemble
 from signgen.training.config import TrainConfig
 from signgen.training.denoiser import DenoiserTask
 from signgen.training.stages import cache_folder, run_stage
@@ -103,11 +102,9 @@ def test_the_presets_stages_follow_each_other(runs: Path) -> None:
 
 
 def test_what_they_made_renders_a_clip_of_the_frames_own_size(runs: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "tools/assemble_pipeline.py"), str(tmp_path / "model"),
-               str(runs / "fusion"), str(runs / "video"), "--steps", "2", "--guidance", "2,2", "--window", "4",
-               "--overlap", "1", "--dtype", "float32"]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
+    sampling = {"steps": 2, "guidance": (2.0, 2.0), "window": 4, "overlap": 1}
+    done = assemble(tmp_path / "model", (runs / "fusion", runs / "video"), dtype="float32", **sampling)
+    assert done["parts"] == ["vae", "denoiser", "scheduler", "fusion", "image_encoder"]
     pipeline = SignGenPipeline.from_pretrained(tmp_path / "model", device="cpu", dtype="float32")
     assert pipeline.frame_size == (80, 99)
     assert pipeline.canvas_size == CANVAS

@@ -308,7 +308,7 @@ class DenoiserTask(Task):
         (folder / PIPELINE_FILE).write_text(content, encoding="utf-8")
 
     def _geometry(self) -> dict[str, Any]:
-        """Settings of the pipeline that follow from what was trained on; tools/assemble_pipeline.py reads them."""
+        """Settings of the pipeline that follow from what was trained on; `signgen assemble` reads them."""
         return {
             "frame_size": list(fitted_size(*self.cache.size, self.config.canvas)),
             "lower_body": self.config.disturbance.drop_legs < 1,

@@ -1,34 +1,25 @@
-"""Turns a checkpoint of FPDM's trainers (Lightning) into a signgen folder.
-
-    python tools/convert_checkpoint.py stage1.ckpt models/fpdm         # models/fpdm/fusion
-    python tools/convert_checkpoint.py stage2.ckpt models/fpdm         # a pipeline, for signgen render --model
-    signgen train configs/phoenix14t/denoiser.yaml --set start.fusion=models/fpdm/fusion
+"""A checkpoint of FPDM's trainers (Lightning) becomes a folder that signgen reads.
 
 Which stage it is follows from the names of its tensors. What the shapes of tensors cannot tell (heads, groups of
-norms, the size of frames) has the released value unless an option says otherwise. A tensor without a place, a place
-without a tensor and a wrong shape are errors that list them. Nothing in the checkpoint is run: tensors are read, all
+norms, the size of frames) has the released value unless an argument says otherwise. A tensor without a place, a place
+without a tensor and a wrong shape are errors that list them. No code in the checkpoint is run: tensors are read, all
 other objects are passed over.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 from torch import Tensor
 
-from signgen.commands.common import Size, report
-from signgen.errors import InputError, RunError, SignGenError
+from signgen.errors import InputError
+from signgen.files import Staging
 from signgen.model.networks import reference
 from signgen.model.networks.weight_files import no_bars, some
 from signgen.model.published_weights import load_image_encoder
 
-DTYPES = ("float32", "bfloat16", "float16")
 # SD 2.1's, with which FPDM trains and samples.
 SCHEDULE = {
     "num_train_timesteps": 1000, "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
@@ -47,40 +38,11 @@ class Passed:
         pass
 
 
-class Numbers(click.ParamType):
-    """Whole numbers with commas between."""
-
-    name = "N,N,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        try:
-            return value if isinstance(value, list) else [int(part) for part in str(value).split(",")]
-        except ValueError:
-            self.fail(f"got {value!r}; give whole numbers, such as 5,10,20,20", param, ctx)
-
-
-@click.command(help=__doc__)
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("target", type=click.Path(path_type=Path))
-@click.option("--frame-size", type=Size(), default="512x512", show_default=True, help="WxH that it was trained on.")
-@click.option("--pixel-aspect", default=1.0, show_default=True, help="Shown width / true width of things in frames.")
-@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="Of the weights.")
-@click.option("--heads", type=Numbers(), help="Attention heads by level of the denoiser. [default: widths / 64]")
-@click.option("--norm-groups", default=32, show_default=True, help="Groups of the denoiser's norms.")
-@click.option("--vae-norm-groups", default=32, show_default=True, help="Groups of the autoencoder's norms.")
-@click.option("--clip-heads", type=int, help="Of the fusion model's encoder. [default: width / 64]")
-@click.option("--encoder-heads", type=int, help="Of the source's image encoder. [default: width / 64]")
-def main(checkpoint: Path, target: Path, dtype: str, **options: Any) -> None:
-    try:
-        click.echo(convert(checkpoint, target, getattr(torch, dtype), **options))
-    except SignGenError as error:
-        sys.exit(report(error))
-
-
 def convert(
     checkpoint: Path,
     target: Path,
-    dtype: torch.dtype = torch.float32,
+    *,
+    dtype: str = "float32",
     frame_size: tuple[int, int] = (512, 512),
     pixel_aspect: float = 1.0,
     heads: list[int] | None = None,
@@ -88,28 +50,41 @@ def convert(
     vae_norm_groups: int = 32,
     clip_heads: int | None = None,
     encoder_heads: int | None = None,
-) -> str:
-    """Writes ``target``, whole or not at all, and returns what it is."""
+) -> dict[str, Any]:
+    """Writes a fusion model into ``target/fusion``, or a pipeline into ``target``, whole or not at all.
+
+    Args:
+        checkpoint: a ``.ckpt`` file of stage 1 (fusion embedding) or stage 2 (denoiser and all that it needs).
+        dtype: float32, bfloat16 or float16, of the weights.
+        frame_size: (width, height) of the frames that it was trained on.
+        pixel_aspect: shown width / true width of things in these frames.
+        heads: attention heads of the denoiser by level; None: widths / 64.
+        norm_groups, vae_norm_groups: groups of the norms of the denoiser and of the autoencoder.
+        clip_heads, encoder_heads: of the fusion model's and of the source's image encoder; None: width / 64.
+
+    Returns:
+        Plain data: output, kind ("fusion model" or "pipeline"), tensors (how many were read), dtype.
+
+    Raises:
+        InputError: the file cannot be read or does not fit, or the output is there already.
+    """
     state = read_state(checkpoint)
     first_stage = not any(key.startswith("sd_model.") for key in state)
     place = target / "fusion" if first_stage else target
     if place.exists():
-        raise InputError(place, "is there already", "name another folder, or take it away")
+        raise InputError(place, "is there already", "name another folder, or remove it")
     place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-    try:
+    numbers = getattr(torch, dtype)
+    with Staging() as staging:
+        folder = staging.place(place)
         if first_stage:
-            _as(reference.fpdm_fusion_model(state, clip_heads), dtype).save_pretrained(temporary)
+            _as(reference.fpdm_fusion_model(state, clip_heads), numbers).save_pretrained(folder)
         else:
-            parts = second_stage(state, temporary, heads, norm_groups, vae_norm_groups, clip_heads, encoder_heads)
+            parts = second_stage(state, folder, heads, norm_groups, vae_norm_groups, clip_heads, encoder_heads)
             settings = {**SAMPLING, "frame_size": frame_size, "pixel_aspect": pixel_aspect}
-            save_pipeline({name: _as(part, dtype) for name, part in parts.items()}, settings, temporary)
-        os.replace(temporary, place)
-    except OSError as error:
-        raise RunError(place, error.strerror or str(error), "check the permissions and the free space") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return f"{place}: {'fusion model' if first_stage else 'pipeline'}"
+            save_pipeline({name: _as(part, numbers) for name, part in parts.items()}, settings, folder)
+    kind = "fusion model" if first_stage else "pipeline"
+    return {"output": str(place), "kind": kind, "tensors": len(state), "dtype": dtype}
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -179,7 +154,3 @@ def save_pipeline(parts: dict[str, Any], settings: dict[str, Any], folder: Path)
     pipeline = SignGenPipeline(**parts, scheduler=DDPMScheduler(**SCHEDULE), pose_style="fpdm", **settings)
     with no_bars():
         pipeline.save_pretrained(folder)
-
-
-if __name__ == "__main__":
-    main()

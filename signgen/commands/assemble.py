@@ -1,0 +1,36 @@
+"""``signgen assemble``: the trained parts of several runs as one model's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from signgen.commands.common import common_options, emit
+from signgen.commands.render import Guidance
+
+DTYPES = ("float16", "bfloat16", "float32")
+
+
+@click.command(short_help="Put trained parts together to a model.")
+@click.argument("target", metavar="MODEL", type=click.Path(path_type=Path))
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--steps", type=click.IntRange(1, 1000), default=1, show_default=True, help="Default sampling steps.")
+@click.option("--window", type=click.IntRange(2), default=8, show_default=True, help="Default views of a window.")
+@click.option("--overlap", type=click.IntRange(0), default=2, show_default=True,
+              help="Default rendered frames that the next window sees.")  # fmt: skip
+@click.option("--guidance", type=Guidance(), default="1,1", show_default=True, help="Default guidance weights.")
+@click.option("--dtype", type=click.Choice(DTYPES), default="float16", show_default=True, help="Of the weights.")
+@click.option("--limit", type=float, metavar="MIB", help="Refuse a model whose weight files are larger together.")
+@common_options
+def command(target: Path, runs: tuple[Path, ...], as_json: bool, dtype: str, **options: Any) -> None:
+    """Put the trained parts of each RUN (a training's output folder) together to MODEL, a folder to render with.
+
+    Later runs replace parts of earlier ones: a video run replaces the denoiser of the denoiser stage. A part that no
+    run has trained (autoencoder, fusion model, image encoder) is the one that the denoiser's run started from.
+    """
+    from signgen.training.assembly import assemble
+
+    result = assemble(target, runs, dtype=dtype, **options)
+    emit(result, as_json, f"{target}: {', '.join(result['parts'])}; {result['size_mib']:.1f} MiB of weights")

@@ -1,0 +1,139 @@
+"""The trained parts of several runs as one model: a pipeline's folder, with the figures of its training."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler
+
+from signgen.errors import InputError
+from signgen.files import Staging
+from signgen.model import SignGenPipeline
+from signgen.model.networks.denoiser import Denoiser
+from signgen.model.networks.fusion import FusionModel
+from signgen.model.networks.weight_files import no_bars, read_settings
+from signgen.model.published_weights import load_autoencoder, load_clip, load_image_encoder
+from signgen.training.starts import stage_network
+
+PARTS = ("vae", "fusion", "denoiser", "scheduler")
+KEPT = "README.md"  # written by hand: the model's card stays when the model is assembled again
+RECORD = "training.json"
+SHARED = {"lower_body": False}  # of runs that were trained before they said so themselves: signers end above the hips
+
+
+def assemble(
+    target: Path, runs: Sequence[Path], *, dtype: str = "float16", limit: float | None = None, **sampling: Any
+) -> dict[str, Any]:
+    """Writes a model's folder, whole or not at all. An earlier model in its place is replaced, but for its README.md.
+
+    Args:
+        target: the model's folder.
+        runs: output folders of trainings; later ones replace parts of earlier ones.
+        dtype: float16, bfloat16 or float32, of the weights.
+        limit: MiB that the weight files may have together; None: any number.
+        **sampling: the pipeline's defaults: steps, window, overlap, guidance.
+
+    Returns:
+        Plain data: output, parts (what the model consists of), runs, size_mib, dtype.
+
+    Raises:
+        InputError: a run lacks what is needed, the weights are larger than ``limit``, or ``target`` holds other things.
+    """
+    _check_replaceable(target)
+    record = history(runs)
+    pipeline = build(runs, getattr(torch, dtype), **sampling)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with Staging() as staging:
+        folder = staging.place(target)
+        with no_bars():
+            pipeline.save_pretrained(folder)
+        _forget_origins(folder)
+        (folder / RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
+        size = sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 2**20
+        if limit is not None and size > limit:
+            raise InputError(target, f"the weights come to {size:.1f} MiB", f"at most {limit:g} MiB are allowed")
+        if (target / KEPT).exists():
+            shutil.copy(target / KEPT, folder / KEPT)
+    parts = [name for name in pipeline.components if getattr(pipeline, name) is not None]
+    return {
+        "output": str(target),
+        "parts": parts,
+        "runs": [str(run) for run in runs],
+        "size_mib": round(size, 2),
+        "dtype": dtype,
+    }
+
+
+def _check_replaceable(target: Path) -> None:
+    """Only an earlier model or an empty folder may make room."""
+    if target.exists() and not (target / "model_index.json").is_file() and (target.is_file() or any(target.iterdir())):
+        raise InputError(target, "is there and is no model", "give a new or empty folder")
+
+
+def _forget_origins(folder: Path) -> None:
+    """Takes the paths of the training machine out of the parts' configurations."""
+    for path in folder.glob("*/*config.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content.pop("_name_or_path", None)
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def build(runs: Sequence[Path], dtype: torch.dtype = torch.float16, **sampling: Any) -> SignGenPipeline:
+    """The pipeline of the newest parts; ``sampling`` are its defaults (steps, window, overlap, guidance).
+
+    Raises:
+        InputError: no run has trained a denoiser, or a record of it is missing.
+    """
+    folders = {part: run / "model" / part for run in runs for part in PARTS if (run / "model" / part).is_dir()}
+    model = Path(_part(folders, "denoiser")).parent
+    start = read_settings(model, RECORD)["config"]["start"]
+    denoiser = stage_network(Denoiser, folders["denoiser"])
+    semantic = denoiser.source_encoder.semantic is not None
+    encoder = start.get("image_encoder") if semantic else None
+    parts = {
+        "vae": load_autoencoder(str(_part(folders, "vae", start.get("vae") or start.get("autoencoder")))),
+        "denoiser": denoiser,
+        "fusion": None,
+        "image_encoder": None if encoder is None else load_image_encoder(encoder),
+    }
+    if denoiser.config.fusion_dim is not None or (semantic and encoder is None):
+        clip = start.get("clip") if "fusion" not in start else None
+        parts["fusion"] = (
+            load_clip(clip, combine=False)
+            if clip
+            else stage_network(FusionModel, _part(folders, "fusion", start.get("fusion")))
+        )
+    parts = {name: None if part is None else part.to(dtype) for name, part in parts.items()}
+    scheduler = DDIMScheduler.from_pretrained(_part(folders, "scheduler"))
+    return SignGenPipeline(**parts, scheduler=scheduler, **_geometry(model), **sampling)
+
+
+def _part(folders: dict[str, Path], name: str, start: str | None = None) -> Path | str:
+    """Where a part is: trained by one of the runs, else the folder or hub id that the denoiser started from."""
+    if name not in folders and start is None:
+        raise InputError("RUN", f"no run has trained a {name}", "name the output folders of all stages")
+    return folders.get(name) or str(start)
+
+
+def _geometry(model: Path) -> dict[str, Any]:
+    """Sizes and habits of the frames that the denoiser in ``model`` was trained on."""
+    path = model / "pipeline.json"
+    return SHARED | (json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
+
+
+def history(runs: Sequence[Path]) -> list[dict[str, Any]]:
+    """What each stage did: steps, seconds, configuration without paths, and the last line of its log."""
+    stages = []
+    for run in runs:
+        record = read_settings(run / "model", RECORD)
+        settings = {k: v for k, v in record["config"].items() if k not in ("data", "output", "start")}
+        log = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        last = {k: v for k, v in json.loads(log[-1]).items() if k not in ("step", "seconds")} if log else {}
+        done = {"steps": record["step"], "processes": record.get("processes", 1), "seconds": round(record["seconds"])}
+        stages.append({**done, "last": last, "config": settings})
+    return stages
