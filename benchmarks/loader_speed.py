@@ -89,7 +89,7 @@ def rows(
         ways = [("cached", cached, True), ("cached, latents", cached, False), *ways]
     found = []
     for name, cache, targets in ways:
-        maker = BatchMaker(cache, batch, 1, canvas, Disturbance(), targets=targets)
+        maker = BatchMaker(cache, batch, 1, canvas, Disturbance(), ("targets",) if targets else ())
         figures = measure(maker, threads, seconds)
         found.append({"way": name, **figures, "per_core": round(1000 / figures["cpu_ms"], 1)})
     return found

@@ -25,7 +25,7 @@ from typing import Any
 
 PRELOADED = (
     "signgen.model.pipeline", "signgen.rendering", "signgen.scoring", "signgen.synthetic.dataset",
-    "signgen.training.stages", "signgen.pose_image",
+    "signgen.training.run", "signgen.pose_image",
 )  # fmt: skip
 CLIENT = """
 import json, os, socket, sys

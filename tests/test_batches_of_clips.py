@@ -11,8 +11,9 @@ from training_runs import fusion_config, noise_cache
 
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.pairs import draw_windows
+from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError
-from signgen.training.stages import cache_folder, run_stage
+from signgen.training.run import run_stage
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Losses: false negatives are left out, weights weigh, offsets have the asked size."""
+"""Losses: false negatives are left out, weights weigh."""
 
 from __future__ import annotations
 
@@ -46,16 +46,25 @@ def test_identical_sources_need_their_mask() -> None:
     assert both <= masked
 
 
-def test_spatial_weights_are_a_weighted_mean() -> None:
+def test_the_denoising_loss_is_a_weighted_mean_over_the_batch() -> None:
     prediction, target = torch.zeros(2, 3, 4, 5), torch.zeros(2, 3, 4, 5)
     target[..., :2] = 2.0
-    left = torch.zeros(1, 1, 4, 5)
+    left, even = torch.zeros(2, 4, 5), torch.ones(2, 4, 5)
     left[..., :2] = 7.0
-    assert losses.denoising_loss(prediction, target).item() == pytest.approx(4.0 * 2 / 5)
-    assert losses.denoising_loss(prediction, target, spatial_weights=left).item() == pytest.approx(4.0)
-    assert losses.denoising_loss(prediction, target, spatial_weights=left.new_ones(2, 1, 4, 5)) == pytest.approx(1.6)
-    samples = torch.tensor([2.0, 0.0])
-    assert losses.denoising_loss(prediction, target, samples, left).item() == pytest.approx(4.0)
+    loss, plain = losses.denoising_loss(prediction, target, even)
+    assert (loss.item(), plain.item()) == pytest.approx((4.0 * 2 / 5,) * 2)
+    loss, plain = losses.denoising_loss(prediction, target, left)
+    assert (loss.item(), plain.item()) == pytest.approx((4.0, 1.6)), "the log's error is not weighed"
+    one = even.clone()
+    one[1] = 0  # a view that is given: it counts for nothing, not even in the divisor
+    assert losses.denoising_loss(prediction, target, one)[0].item() == pytest.approx(1.6)
+    samples = torch.tensor([3.0, 0.0])
+    assert losses.denoising_loss(prediction, target, left, samples)[0].item() == pytest.approx(4.0 * 3 / 2)
+    leaf = prediction.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(losses.denoising_loss(leaf, target, left, samples)[0], leaf)
+    assert not gradient[1].any()
+    assert not gradient[0, ..., 2:].any()
+    torch.testing.assert_close(gradient[0, ..., :2], torch.full((3, 4, 2), -2.0 * 2 / 3 * 7 * 3 / (7 * 16)))
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
@@ -68,11 +77,3 @@ def test_min_snr_weights_the_same_x0_error_whatever_is_predicted(kind: str) -> N
     else:
         scale = 1 if kind == "sample" else ratio
         torch.testing.assert_close(weights * scale, ratio.clamp(max=5), atol=1e-6, rtol=1e-4)
-
-
-def test_offset_is_one_draw_per_sample_and_channel() -> None:
-    noise = torch.zeros(200, 8, 3, 4)
-    shifted = losses.offset_noise(noise, 0.1, torch.Generator().manual_seed(0))
-    assert shifted.std().item() == pytest.approx(0.1, rel=0.1)
-    assert (shifted.flatten(2).std(dim=2) < 1e-6).all()
-    assert losses.offset_noise(noise, 0.0) is noise

@@ -18,17 +18,19 @@ from torch import Tensor
 from signgen import config as configuration
 from signgen.dataset.cache import FrameCache, build_cache
 from signgen.dataset.pairs import draw_windows
+from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError
 from signgen.model.diffusion.distillation import END, ddim_move, landing_target, student_steps, teacher_target
 from signgen.model.diffusion.guidance import guided
 from signgen.model.diffusion.parametrisation import add_noise, denoised_from, signal_and_noise
 from signgen.model.diffusion.sampling import sample, schedule
 from signgen.model.networks.cross_view import CrossViewAttention
+from signgen.training import run
 from signgen.training.config import TrainConfig
-from signgen.training.denoiser import SCHEDULE
-from signgen.training.distillation import DistillTask
+from signgen.training.denoiser import SCHEDULE, DenoiserTask
+from signgen.training.distillation import Distillation
 from signgen.training.inputs import Inputs
-from signgen.training.stages import cache_folder, run_stage
+from signgen.training.run import run_stage
 from signgen.training.task import seeded
 
 SHAPE = (3, 2, 4, 5)
@@ -202,12 +204,17 @@ def starts(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
     return {**found, "denoiser": str(folder / "den/model/denoiser")}
 
 
-def make_task(config: TrainConfig) -> DistillTask:
+def make_task(config: TrainConfig) -> DenoiserTask:
     folder = cache_folder(config.data)
-    return DistillTask(config, FrameCache.open(folder), torch.device("cpu"), folder)
+    return run.make_task(config, FrameCache.open(folder), torch.device("cpu"), folder)
 
 
-def sight(task: DistillTask, views: int = 1) -> tuple[Inputs, int, Tensor]:
+def student_of(task: DenoiserTask) -> Distillation:
+    assert isinstance(task.evaluate, Distillation)
+    return task.evaluate
+
+
+def sight(task: DenoiserTask, views: int = 1) -> tuple[Inputs, int, Tensor]:
     """Inputs of 12 windows that are always the same, the views of a window, and noise."""
     rng = np.random.default_rng(3)
     drawn = task.batches.of(draw_windows(task.cache, 12, views, rng), rng)
@@ -215,13 +222,13 @@ def sight(task: DistillTask, views: int = 1) -> tuple[Inputs, int, Tensor]:
     return inputs, views, torch.randn(inputs.latents.shape, generator=seeded(rng, task.device))
 
 
-def errors(task: DistillTask, views: int = 1) -> dict[int, float]:
+def errors(task: DenoiserTask, views: int = 1) -> dict[int, float]:
     """Mean squared error of the latents that are to be generated, by number of steps."""
     inputs, views, start = sight(task, views)
     found = {}
-    with task._looking():
-        for steps in task.paths:
-            wrong = (task.render(inputs, views, start, steps) - inputs.latents) ** 2
+    with task.as_rendered():
+        for steps in student_of(task).paths:
+            wrong = (student_of(task).render(inputs, views, start, steps) - inputs.latents) ** 2
             found[steps] = float(wrong.mean(1, keepdim=True)[inputs.flag == 0].mean())
     return found
 
@@ -245,12 +252,12 @@ def test_the_student_comes_nearer_to_the_guided_teacher(data: Path, starts: dict
     config = make_config(data, tmp_path / "student", "distill", start=starts, loss=loss, steps=30, batch=4, optim=optim)
     task = make_task(config)
 
-    def distance(student: DistillTask) -> float:
+    def distance(student: DenoiserTask) -> float:
         inputs, views, start = sight(task)
-        now, after = (times.expand(len(start)) for times in task.paths[1])
-        with task._looking(), student._looking():
-            wanted = task._targets(inputs, views, start, start, (now, after), np.arange(len(start)))
-            return float(((student.render(inputs, views, start, 1) - wanted) ** 2).mean())
+        now, after = (times.expand(len(start)) for times in student_of(task).paths[1])
+        with task.as_rendered(), student.as_rendered():
+            wanted = student_of(task).targets(inputs, views, start, start, (now, after), np.arange(len(start)))
+            return float(((student_of(student).render(inputs, views, start, 1) - wanted) ** 2).mean())
 
     before = distance(task)
     assert before > 0.01, "guidance and finer steps change the answer"
@@ -309,8 +316,8 @@ def test_the_student_walks_as_the_pipeline_renders(data: Path, starts: dict[str,
     )
     start = inputs.latents.clone()
     start[row * views :][:views] = frame_noise(5, [2**62, 10, 11, 12], tuple(start.shape[1:]))
-    with task._looking():
-        walked = task.render(inputs, views, start, 4)[row * views :][2:views]
+    with task.as_rendered():
+        walked = student_of(task).render(inputs, views, start, 4)[row * views :][2:views]
     # Stored latents of the source are rounded, those of the pipeline are not.
     torch.testing.assert_close(walked, made.latents, atol=0.01, rtol=0.01)
 

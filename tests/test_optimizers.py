@@ -12,7 +12,7 @@ from training_runs import curve, fusion_config, noise_cache
 from signgen.errors import InputError
 from signgen.training.config import OptimConfig
 from signgen.training.optimizers import KernelMuon, check_whole, make_optimizer
-from signgen.training.stages import run_stage
+from signgen.training.run import run_stage
 
 LR, DECAY = 1e-2, 0.1
 

@@ -18,6 +18,7 @@ from signgen import config as configuration
 from signgen.dataset.cache import FrameCache, build_cache
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.pairs import draw_windows
+from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LOWER_BODY
 from signgen.model import SignGenPipeline
@@ -27,7 +28,7 @@ from signgen.rendering.source import Source
 from signgen.training.assembly import assemble
 from signgen.training.config import TrainConfig
 from signgen.training.denoiser import DenoiserTask
-from signgen.training.stages import cache_folder, run_stage
+from signgen.training.run import make_task, run_stage
 from signgen.training.starts import grow
 from signgen.training.task import seeded
 from signgen.video import read_frames
@@ -137,7 +138,7 @@ def test_the_ablation_takes_overrides_alone(
         given["clip"] = base["clip"]
     size = changes.get("image_encoder_size", 28)
     config = preset("denoiser", data, tmp_path, given, model=model, image_encoder_size=size)
-    task = DenoiserTask(config, FrameCache.open(cache_folder(data)), torch.device("cpu"), cache_folder(data))
+    task = make_task(config, FrameCache.open(cache_folder(data)), torch.device("cpu"), cache_folder(data))
     rng = np.random.default_rng(0)
     drawn = task.batches.of(draw_windows(task.cache, 2, 1, rng), rng)
     inputs, _, _ = task.inputs(drawn, None, seeded(rng, task.device))
@@ -177,19 +178,21 @@ def test_conditions_are_dropped_for_whole_windows_and_known_views_are_not_scored
     frozen = {**base, "clip": None, "unet": None, "fusion": str(runs / "fusion/model/fusion")}
     start = {**frozen, "denoiser": str(runs / "video/model/denoiser")}
     config = preset("video", data, tmp_path, start, views=3, model={})
-    task = DenoiserTask(config, FrameCache.open(cache_folder(data)), torch.device("cpu"), cache_folder(data))
-    drop = task._drop(400, 4, torch.Generator().manual_seed(0))
+    task = make_task(config, FrameCache.open(cache_folder(data)), torch.device("cpu"), cache_folder(data))
+    drop = task.evaluate._drop(400, 4, torch.Generator().manual_seed(0))
     for gone in drop:
         rows = gone.reshape(-1, 4)
         assert bool((rows == rows[:, :1]).all())
     assert 0.1 < float(drop.pose.float().mean()) < 0.32
     seen: list[torch.Tensor] = []
 
+    denoising = task.evaluate
+
     def weights_of(network, inputs, views, weights, rng, generator):
         seen.append(torch.stack([weights.flatten(1).sum(1), inputs.flag.flatten(1).amax(1)]))
-        return DenoiserTask._sampled(task, network, inputs, views, weights, rng, generator)
+        return denoising(network, inputs, views, weights, rng, generator)
 
-    task._sampled = lambda *given: weights_of(*given)
+    task.evaluate = weights_of
     task.loss(task.trainable, task.draw(np.random.default_rng(0)))
     scored, flags = seen[0]
     assert bool(flags.any())
@@ -202,7 +205,7 @@ def test_sheets_show_poses_as_a_render_draws_them(data: Path, base: dict[str, st
     given = {**base, "clip": None, "unet": None, "fusion": str(runs / "fusion/model/fusion")}
     start = {**given, "denoiser": str(runs / "denoiser/model/denoiser")}
     config = preset("denoiser", data, tmp_path, start, model={})
-    task = DenoiserTask(config, FrameCache.open(cache_folder(data)), torch.device("cpu"), cache_folder(data))
+    task = make_task(config, FrameCache.open(cache_folder(data)), torch.device("cpu"), cache_folder(data))
     drawn = draw_windows(task.cache, 8, 1, np.random.default_rng(7), task.undisturbed())
     legs = np.zeros(133, bool)
     legs[LOWER_BODY] = True

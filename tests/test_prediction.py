@@ -14,13 +14,14 @@ from training_runs import VISION, lines, noise_cache
 
 from signgen import config as configuration
 from signgen.dataset.cache import FrameCache
+from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError
 from signgen.model.diffusion.parametrisation import denoised_from
 from signgen.model.networks.denoiser import Denoiser
 from signgen.training.config import TrainConfig
 from signgen.training.denoiser import DenoiserTask
-from signgen.training.distillation import DistillTask
-from signgen.training.stages import cache_folder, run_stage
+from signgen.training.distillation import Distillation
+from signgen.training.run import make_task, run_stage
 from signgen.training.starts import restated, stage_prediction
 
 VAE = {"widths": [8, 8], "encoder_blocks": [1, 1], "decoder_blocks": [1, 1]}
@@ -64,9 +65,9 @@ def starts(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
     return {**found, "denoiser": str(folder / "den/model/denoiser")}
 
 
-def task_of(kind: type[DenoiserTask], config: TrainConfig) -> DenoiserTask:
+def task_of(config: TrainConfig) -> DenoiserTask:
     folder = cache_folder(config.data)
-    return kind(config, FrameCache.open(folder), torch.device("cpu"), folder)
+    return make_task(config, FrameCache.open(folder), torch.device("cpu"), folder)
 
 
 def clean(task: DenoiserTask, timestep: int) -> Tensor:
@@ -82,8 +83,7 @@ def clean(task: DenoiserTask, timestep: int) -> Tensor:
 
 def test_one_step_is_the_same_after_the_change_from_v(data: Path, starts: dict[str, str], tmp_path: Path) -> None:
     before, after = (
-        task_of(DenoiserTask, make(data, tmp_path, "denoiser", start=starts, prediction=kind))
-        for kind in ("v_prediction", "sample")
+        task_of(make(data, tmp_path, "denoiser", start=starts, prediction=kind)) for kind in ("v_prediction", "sample")
     )
     assert before.denoiser.detail_head is not None
     torch.testing.assert_close(clean(after, 999), clean(before, 999), atol=1e-5, rtol=1e-5)
@@ -99,10 +99,10 @@ def test_what_is_predicted_goes_from_stage_to_stage(data: Path, starts: dict[str
     assert stage_prediction(starts["denoiser"]) == "v_prediction"
     after = make(data, tmp_path / "two", "denoiser", start={**starts, "denoiser": str(student)}, prediction="sample")
     weights = dict(Denoiser.from_pretrained(student).state_dict())
-    for name, value in task_of(DenoiserTask, after).denoiser.state_dict().items():
+    for name, value in task_of(after).denoiser.state_dict().items():
         torch.testing.assert_close(value, weights[name], msg=name)
-    back = task_of(DenoiserTask, make(data, tmp_path, "denoiser", start={**starts, "denoiser": str(student)}))
-    torch.testing.assert_close(clean(back, 999), clean(task_of(DenoiserTask, after), 999), atol=1e-5, rtol=1e-5)
+    back = task_of(make(data, tmp_path, "denoiser", start={**starts, "denoiser": str(student)}))
+    torch.testing.assert_close(clean(back, 999), clean(task_of(after), 999), atol=1e-5, rtol=1e-5)
 
 
 def test_a_teacher_of_v_teaches_a_student_of_clean_latents(data: Path, starts: dict[str, str], tmp_path: Path) -> None:
@@ -110,14 +110,15 @@ def test_a_teacher_of_v_teaches_a_student_of_clean_latents(data: Path, starts: d
     found = []
     for kind in ("v_prediction", "sample"):
         loss = {"student_steps": [2], "teacher": 1.0, "teacher_steps": 3, "guidance": [1.5, 1.2]}
-        task = task_of(DistillTask, make(data, tmp_path, "distill", start=starts, prediction=kind, loss=loss))
-        assert isinstance(task, DistillTask)
+        task = task_of(make(data, tmp_path, "distill", start=starts, prediction=kind, loss=loss))
+        student = task.evaluate
+        assert isinstance(student, Distillation)
         drawn = task.draw(np.random.default_rng(1))
         inputs, views, _ = task.inputs(drawn, task.denoiser.known_input, torch.Generator().manual_seed(0))
         noise = torch.randn(inputs.latents.shape, generator=torch.Generator().manual_seed(1))
-        times = tuple(time[0].expand(len(noise)) for time in task.paths[2])
-        with task._looking():
-            found.append(task._targets(inputs, views, noise, noise, times, np.arange(2)))
+        times = tuple(time[0].expand(len(noise)) for time in student.paths[2])
+        with task.as_rendered():
+            found.append(student.targets(inputs, views, noise, noise, times, np.arange(2)))
     torch.testing.assert_close(found[0], found[1])
 
 
@@ -128,7 +129,7 @@ def test_a_denoiser_of_another_prediction_is_no_start(data: Path, starts: dict[s
     path.write_text(json.dumps(json.loads(path.read_text()) | {"prediction_type": "epsilon"}))
     config = make(data, tmp_path, "distill", start={**starts, "denoiser": str(model / "denoiser")}, prediction="sample")
     with pytest.raises(InputError, match=r"start.denoiser: it predicts epsilon; take one that predicts sample"):
-        task_of(DistillTask, config)
+        task_of(config)
     with pytest.raises(InputError, match="prediction: got 'epsilon'; it is one of v_prediction, sample"):
         make(data, tmp_path, "denoiser", prediction="epsilon")
 

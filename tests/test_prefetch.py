@@ -88,7 +88,7 @@ def test_a_batch_depends_on_seed_process_and_step_alone(cache: FrameCache) -> No
         poses = draw_clip(points[..., :2], points[..., 2], (80, 88), (80, 88))
         assert np.array_equal(batch.poses.reshape(poses.shape), poses)
     assert again.rng.integers(1 << 40) == rng.integers(1 << 40) == ahead.rng.integers(1 << 40)
-    assert BatchMaker(cache, 3, targets=False)(rng).targets is None
+    assert BatchMaker(cache, 3, keys=())(rng).targets is None
 
 
 def test_the_benchmark_measures_each_way_of_loading(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,10 +22,10 @@ from signgen.dataset.prepared import Index, open_prepared, shard_borders
 from signgen.dataset.preparing import Plan
 from signgen.dataset.processes import Part, in_processes
 from signgen.dataset.protocol import Protocol, first_to_every, within_clip
+from signgen.dataset.training_data import cache_folder, open_data
 from signgen.errors import InputError, RunError
 from signgen.training.encoders import latent_store, latents_name, token_key, token_store
 from signgen.training.preparing import Encoders, Work, prepare, sources_of
-from signgen.training.stages import cache_folder, open_data
 
 LENGTHS = {f"clip{i}": 5 + 7 * i for i in range(12)}
 
@@ -409,7 +409,7 @@ def test_a_process_that_dies_is_one_line() -> None:
 def test_a_stage_trains_from_a_prepared_folder(root: Path, tmp_path: Path) -> None:
     from signgen import config as configuration
     from signgen.training.config import TrainConfig
-    from signgen.training.stages import run_stage
+    from signgen.training.run import run_stage
 
     run(work(root, tmp_path / "out", keep_frames=False, splits=("train",)))
     vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,

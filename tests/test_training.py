@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from signgen import config as configuration
 from signgen.dataset.cache import FrameCache, build_cache
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.pairs import crop_centres, draw_windows, loss_weights
+from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LEFT_KNUCKLE, NOSE, RIGHT_KNUCKLE
 from signgen.model.networks.autoencoder import FrameAutoencoder
@@ -23,7 +26,8 @@ from signgen.model.networks.canvas import canvas_padding, from_canvas, to_canvas
 from signgen.training.config import OptimConfig, TrainConfig
 from signgen.training.encoders import weights_key
 from signgen.training.loop import learning_rate
-from signgen.training.stages import cache_folder, run_stage
+from signgen.training.run import make_task, run_stage
+from signgen.training.stages import STAGES
 from signgen.training.task import structural_loss
 
 SIZE = (130, 132)  # width, height: neither divides by 8
@@ -86,6 +90,40 @@ def test_stages_follow_each_other(data: Path, starts: dict[str, str], tmp_path: 
     assert all(np.isfinite(line["loss"]) and "pixel" in line for line in lines)
     assert (tmp_path / "vid/sheets/step-000004.png").is_file()
     assert (tmp_path / "vid/model/denoiser/diffusion_pytorch_model.safetensors").is_file()
+
+
+def test_a_stage_trains_with_the_loss_of_its_record_and_reads_the_batch_it_names(
+    data: Path, starts: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The losses that are tested are the ones that training calls, each with the numbers that it logs."""
+    settings = {"denoiser": {"start": starts, "model": TINY_DENOISER}, "autoencoder": {"model": TINY_VAE},
+                "fusion": {"model": TINY_FUSION}}  # fmt: skip
+    calls = {"denoiser": "denoiser.denoising_loss", "fusion": "fusion.source_enhanced_loss",
+             "autoencoder": "autoencoder.reconstruction_loss"}  # fmt: skip
+    folder = cache_folder(data)
+    for name, changes in settings.items():
+        task = make_task(_config(data, tmp_path, name, **changes), FrameCache.open(folder), torch.device("cpu"), folder)
+        drawn = task.draw(np.random.default_rng(1))
+        fields = drawn._fields if name == "autoencoder" else [field.name for field in dataclasses.fields(drawn)]
+        read = {field for field in fields if getattr(drawn, field) is not None} - {"windows", "rng"}
+        assert read == set(STAGES[name].batch) - {"tokens"}, "tokens are read where signgen prepare has made them"
+        module, function = calls[name].split(".")
+        place, given = import_module(f"signgen.training.{module}"), []
+        real = getattr(place, function)
+        watched = lambda *values, real=real, given=given, **named: given.append(real(*values, **named)) or given[-1]  # noqa: E731
+        with monkeypatch.context() as patch:
+            patch.setattr(place, function, watched)
+            loss, _ = task.loss(task.trainable, drawn)
+        (value,) = given
+        assert torch.equal(loss, value[0] if name == "denoiser" else value)
+
+
+def test_a_stage_that_is_one_more_record_trains(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = dataclasses.replace(STAGES["autoencoder"], name="pixels", loss="torch.nn.functional:l1_loss")
+    monkeypatch.setitem(STAGES, "pixels", record)
+    assert run_stage(_config(data, tmp_path / "run", "pixels", model=TINY_VAE))["stage"] == "pixels"
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert all(line["loss"] == line["l1"] for line in lines)
 
 
 def _losses(folder: Path) -> dict[int, float]:
@@ -268,7 +306,7 @@ def test_learning_rate_rises_stays_and_falls() -> None:
 def test_a_cache_is_built_anew_when_the_clips_change(tmp_path: Path) -> None:
     from PIL import Image
 
-    from signgen.training.stages import open_data
+    from signgen.dataset.training_data import open_data
 
     release = tmp_path / "PHOENIX-2014-T-release-v3/PHOENIX-2014-T"
     corpus = release / "annotations/manual/PHOENIX-2014-T.train.corpus.csv"

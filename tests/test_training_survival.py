@@ -26,11 +26,12 @@ from safetensors.torch import load_file
 from tiny_models import shake, tiny_denoiser, tiny_inputs
 from training_runs import curve, fusion_config, fusion_settings, lines, noise_cache
 
+from signgen.dataset import training_data
 from signgen.errors import InputError, RunError
 from signgen.files import reason
-from signgen.training import checkpoints, optimizers, stages
+from signgen.training import checkpoints, optimizers
 from signgen.training.loop import recompute_activations
-from signgen.training.stages import run_stage
+from signgen.training.run import run_stage
 
 HERE = Path(__file__).parent
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -254,7 +255,7 @@ def test_a_full_disk_while_frames_are_decoded_is_one_line(
     def full(*given: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(stages, "build_cache", full)
+    monkeypatch.setattr(training_data, "build_cache", full)
     with pytest.raises(RunError, match="no space left on the disk; free some space, or give another folder"):
         run_stage(fusion_config(data, tmp_path / "run", cache=str(tmp_path / "elsewhere")))
 

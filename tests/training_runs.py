@@ -10,8 +10,8 @@ import numpy as np
 
 from signgen import config as configuration
 from signgen.dataset.cache import build_cache
+from signgen.dataset.training_data import cache_folder
 from signgen.training.config import TrainConfig
-from signgen.training.stages import cache_folder
 
 VISION = {
     "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32,

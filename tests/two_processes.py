@@ -15,7 +15,7 @@ from pathlib import Path
 from training_runs import fusion_config
 
 from signgen.training import checkpoints
-from signgen.training.stages import run_stage
+from signgen.training.run import run_stage
 
 KILLED_AT = 5
 

@@ -26,7 +26,7 @@ def command(config: str, settings: tuple[str, ...], resume: bool, as_json: bool)
     """
     from signgen import config as configuration
     from signgen.training.config import TrainConfig
-    from signgen.training.stages import run_stage
+    from signgen.training.run import run_stage
 
     resolved = configuration.load(TrainConfig, config, settings)
     if os.environ.get("RANK", "0") != "0":  # one of several processes; the first one speaks for all

@@ -18,9 +18,6 @@ from signgen.dataset.rows import Rows
 from signgen.model.networks.canvas import canvas_size, fit_points
 from signgen.pose_image.strokes import draw_clip
 
-# Batches made ahead of their use, so that a device does not wait for files.
-
-
 T = TypeVar("T")
 
 
@@ -83,26 +80,25 @@ class Prefetch(Generic[T]):
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step looks at.
+    """What one step looks at; None is what its stage does not read (`signgen.training.stages.Stage.batch`).
 
     Attributes:
         windows: which frames, and their keypoints.
-        sources: uint8 (B, H, W, 3), frames as the data set has them.
-        targets: uint8 (B, V, H, W, 3), likewise, or None where latents stand for them.
-        poses: uint8 (B, V, H', W', 3) on the canvas.
-        source_latents, latents: float16 (B, C, h, w) and (B, V, C, h, w) of sources and targets, or None.
-        tokens: float16 (B, L, D) of the sources, or None where they were not all made before.
         rng: the step's generator after the windows were drawn, for everything else that is random in it.
+        sources, targets: uint8 (B, H, W, 3) and (B, V, H, W, 3), frames as the data set has them.
+        poses: uint8 (B, V, H', W', 3) on the canvas.
+        source_latents, latents: float16 (B, C, h, w) and (B, V, C, h, w) of sources and targets.
+        tokens: float16 (B, L, D) of the sources, or None where they were not all made before.
     """
 
     windows: Windows
-    sources: np.ndarray
-    targets: np.ndarray | None
-    poses: np.ndarray
-    source_latents: np.ndarray | None
-    latents: np.ndarray | None
-    tokens: np.ndarray | None
     rng: np.random.Generator
+    sources: np.ndarray
+    poses: np.ndarray
+    targets: np.ndarray | None = None
+    source_latents: np.ndarray | None = None
+    latents: np.ndarray | None = None
+    tokens: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +107,7 @@ class BatchMaker:
 
     Attributes:
         batch, views: windows, and frames of each. canvas: (W, H) or None, see `signgen.model.networks.canvas`.
-        targets: whether the frames of the windows are wanted. per_clip: windows of a batch that are of one clip.
+        keys: further fields of the batch that are wanted. per_clip: windows of a batch that are of one clip.
         latents: of all frames, (N, C, h, w), where they are wanted.
         tokens: sources (B,) -> (B, L, D) or None, where they are wanted.
     """
@@ -121,7 +117,7 @@ class BatchMaker:
     views: int = 1
     canvas: Sequence[int] | None = None
     disturbance: Disturbance | None = None
-    targets: bool = True
+    keys: Sequence[str] = ("targets",)
     per_clip: int = 1
     latents: Rows | None = None
     tokens: Callable[[np.ndarray], np.ndarray | None] | None = None
@@ -133,17 +129,15 @@ class BatchMaker:
 
     def of(self, windows: Windows, rng: np.random.Generator) -> Batch:
         """The batch of given windows."""
-        stored = self.latents
-        return Batch(
-            windows,
-            self.cache.frames[windows.source],
-            self.cache.frames[windows.target] if self.targets else None,
-            self._poses(windows.keypoints),
-            None if stored is None else stored[windows.source],
-            None if stored is None else stored[windows.target],
-            None if self.tokens is None else self.tokens(windows.source),
-            rng,
-        )
+        frames, latents, tokens = self.cache.frames, self.latents, self.tokens
+        more: dict[str, Callable[[], np.ndarray | None]] = {
+            "targets": lambda: frames[windows.target],
+            "source_latents": lambda: None if latents is None else latents[windows.source],
+            "latents": lambda: None if latents is None else latents[windows.target],
+            "tokens": lambda: None if tokens is None else tokens(windows.source),
+        }
+        wanted = {key: make() for key, make in more.items() if key in self.keys}
+        return Batch(windows, rng, frames[windows.source], self._poses(windows.keypoints), **wanted)
 
     def _poses(self, keypoints: np.ndarray) -> np.ndarray:
         width, height = self.cache.size

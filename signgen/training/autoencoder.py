@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from signgen.errors import InputError
 from signgen.keypoints.skeleton import NOSE
 from signgen.model.networks.autoencoder import FrameAutoencoder
 from signgen.training.config import TrainConfig
+from signgen.training.stages import imported
 from signgen.training.starts import stage_network
 from signgen.training.task import Task, built, crop_batch, crop_corners, gradient_l1, tile, to_uint8
 
@@ -22,11 +24,18 @@ CROP = 128
 LATENT_NOISE = 0.05  # the denoiser's predictions are off by more; the decoder must not amplify them
 
 
+class Crops(NamedTuple):
+    """Frames uint8 (B, H, W, 3), and (B, 2) left and top of a crop of each, on the canvas."""
+
+    frames: np.ndarray
+    corners: np.ndarray
+
+
 class AutoencoderTask(Task):
     """Reconstruction at three scales; the latent's batch norm gathers its statistics on the way."""
 
-    def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device) -> None:
-        super().__init__(config, cache, device)
+    def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device, folder: Path) -> None:
+        super().__init__(config, cache, device, folder)
         if min(self.canvas) < CROP:
             got = f"frames of {cache.size[0]}x{cache.size[1]}"
             raise InputError(config.data, got, f"this stage trains on crops of {CROP} pixels: draw larger frames")
@@ -37,18 +46,15 @@ class AutoencoderTask(Task):
             _keep_latents(self.autoencoder, config.start["encoder"])
         self.trainable = self.autoencoder.to(device, memory_format=torch.channels_last)
 
-    def draw(self, rng: np.random.Generator, step: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Frames uint8 (B, H, W, 3), and (B, 2) left and top of a crop of each, on the canvas."""
+    def draw(self, rng: np.random.Generator, step: int = 0) -> Crops:
         indices = rng.integers(len(self.cache.frames), size=self.config.batch)
         corners = crop_corners(self._centres(indices, rng), self.canvas, CROP, 8, rng)
-        return self.cache.frames[indices], corners
+        return Crops(self.cache.frames[indices], corners)
 
-    def loss(self, network: nn.Module, drawn: tuple[np.ndarray, np.ndarray]) -> tuple[Tensor, dict[str, float]]:
-        frames, corners = drawn
-        images = crop_batch(self.placed(frames), corners, CROP)
+    def loss(self, network: nn.Module, drawn: Crops) -> tuple[Tensor, dict[str, float]]:
+        images = crop_batch(self.placed(drawn.frames), drawn.corners, CROP)
         output = network(images, LATENT_NOISE)
-        loss = sum((gradient_l1(_shrink(output, s), _shrink(images, s)) for s in (1, 2, 4)), images.new_zeros(())) / 3
-        return loss, {"l1": float((output.detach() - images).abs().mean())}
+        return imported(self.stage.loss)(output, images), {"l1": float((output.detach() - images).abs().mean())}
 
     def _centres(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(N, 2): 55 % at a hand, 20 % at the face, the rest anywhere."""
@@ -108,6 +114,12 @@ def _decoder(autoencoder: FrameAutoencoder) -> tuple[list[int], list[int]]:
     """What a decoder's shape depends on."""
     settings = autoencoder.config
     return list(settings.decoder_widths or settings.widths), list(settings.decoder_blocks)
+
+
+def reconstruction_loss(output: Tensor, images: Tensor) -> Tensor:
+    """L1 of pixels and of their differences (N, 3, H, W), at full, half and quarter size; scalar."""
+    scales = (gradient_l1(_shrink(output, scale), _shrink(images, scale)) for scale in (1, 2, 4))
+    return sum(scales, images.new_zeros(())) / 3
 
 
 def _shrink(images: Tensor, factor: int) -> Tensor:

@@ -10,8 +10,8 @@ from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.phoenix import SPLITS
 from signgen.errors import InputError
 from signgen.model.networks.canvas import fit_canvas
+from signgen.training.stages import STAGES
 
-STAGES = ("autoencoder", "fusion", "denoiser", "video", "distill")
 STARTS = ("autoencoder", "encoder", "fusion", "denoiser", "vae", "unet", "clip", "image_encoder")
 OPTIMIZERS = ("adamw", "muon")
 PREDICTIONS = ("v_prediction", "sample")  # what means something at a zero terminal SNR

@@ -7,6 +7,8 @@ latent: one step is a direct prediction. Items at that step (``last_step_share``
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.pairs import Windows, crop_centres, draw_windows, loss_weights
 from signgen.errors import InputError
-from signgen.model.diffusion.losses import min_snr_weights
+from signgen.model.diffusion.losses import denoising_loss, min_snr_weights
 from signgen.model.diffusion.parametrisation import add_noise, denoised_from, target_for
 from signgen.model.networks.canvas import fitted_size
 from signgen.model.networks.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
@@ -29,6 +31,7 @@ from signgen.model.published_weights import load_autoencoder, start_unet
 from signgen.training.config import TrainConfig
 from signgen.training.encoders import frozen_encoders, latent_store
 from signgen.training.inputs import CELL, InputMaker, Inputs
+from signgen.training.stages import imported
 from signgen.training.starts import grow, restated, stage_network, stage_prediction
 from signgen.training.task import (
     Task,
@@ -59,13 +62,13 @@ PIPELINE_FILE = "pipeline.json"  # beside the trained parts: what the pipeline t
 
 
 @dataclass(frozen=True)
-class Sampled:
+class Evaluated:
     """One evaluation of N items.
 
     Attributes:
         latent: the weighted denoising loss, scalar.
         clean: (N, C, h, w) clean latents that the prediction amounts to.
-        last: (N,) whether an item was at the last timestep.
+        last: (N,) whether the picture of an item is held against the true one: it was at the last timestep.
         figures: for the log.
     """
 
@@ -98,10 +101,14 @@ class DenoiserStep(nn.Module):
 
 
 class DenoiserTask(Task):
-    """Frozen autoencoder and fusion model, trained denoiser; ``views`` > 1 makes it the video stage."""
+    """Frozen autoencoder and fusion model, trained denoiser; ``views`` > 1 makes it the video stage.
+
+    Where an item is evaluated, and what its prediction is held against, is the stage's loss: `Denoising` here,
+    `signgen.training.distillation.Distillation` for a student.
+    """
 
     def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device, folder: Path) -> None:
-        super().__init__(config, cache, device)
+        super().__init__(config, cache, device, folder)
         self._check_canvas()
         start = config.start
         self.vae = load_autoencoder(start.get("vae") or start["autoencoder"], config.allow_download).to(device).eval()
@@ -110,7 +117,7 @@ class DenoiserTask(Task):
         latents = latent_store(cache, self.images, self.vae, folder, config.canvas)
         encoders = frozen_encoders(config, cache, folder, device)
         self.batches = BatchMaker(
-            cache, config.batch, config.views, config.canvas, config.disturbance, targets=False, latents=latents,
+            cache, config.batch, config.views, config.canvas, config.disturbance, self.stage.batch, latents=latents,
             tokens=encoders.known_tokens,
         )  # fmt: skip
         self.inputs = InputMaker(self, encoders, config.known)
@@ -118,6 +125,7 @@ class DenoiserTask(Task):
         encoders.serve(self.denoiser)
         self.denoiser.set_attention("math" if device.type == "cpu" else "sdpa")
         self.trainable = DenoiserStep(self.denoiser)
+        self.evaluate: Denoising = imported(self.stage.loss)(self)
 
     def _check_canvas(self) -> None:
         """A render pads a frame to multiples of 8 and not further, so a canvas may not be wider than that either."""
@@ -168,13 +176,13 @@ class DenoiserTask(Task):
         generator = seeded(rng, self.device)
         inputs, views, bits = self.inputs(drawn, self.denoiser.known_input, generator)
         weights = self._weights(windows, views) * ~bits.flatten()[:, None, None]
-        sampled = self._sampled(network, inputs, views, weights, rng, generator)
+        evaluated = self.evaluate(network, inputs, views, weights, rng, generator)
         if not self.config.loss.pixel:
-            return self.config.loss.latent * sampled.latent, sampled.figures
-        last = (sampled.last & ~bits.flatten()).cpu().numpy()
-        pixel = self._pixel_loss(sampled.clean, windows, views, last, rng)
-        figures = sampled.figures | {"pixel": float(pixel.detach())}
-        return self.config.loss.latent * sampled.latent + self.config.loss.pixel * pixel, figures
+            return self.config.loss.latent * evaluated.latent, evaluated.figures
+        last = (evaluated.last & ~bits.flatten()).cpu().numpy()
+        pixel = self._pixel_loss(evaluated.clean, windows, views, last, rng)
+        figures = evaluated.figures | {"pixel": float(pixel.detach())}
+        return self.config.loss.latent * evaluated.latent + self.config.loss.pixel * pixel, figures
 
     def _zoom_loss(self, network: nn.Module, drawn: Batch) -> tuple[Tensor, dict[str, float]]:
         """The loss on crops alone, which the network sees without the rest of the frame: several hands for the price
@@ -189,56 +197,13 @@ class DenoiserTask(Task):
         weights = crop_batch(weights[:, None], corners // CELL, loss.zoom // CELL)[:, 0]
         weights[:, [0, -1]] = 0
         weights[:, :, [0, -1]] = 0
-        sampled = self._sampled(network, inputs, views, weights, rng, generator)
-        items = np.flatnonzero(sampled.last.cpu().numpy())
+        evaluated = self.evaluate(network, inputs, views, weights, rng, generator)
+        items = np.flatnonzero(evaluated.last.cpu().numpy())
         if not loss.pixel or not len(items):
-            return loss.latent * sampled.latent + 0 * sampled.clean.sum(), sampled.figures
+            return loss.latent * evaluated.latent + 0 * evaluated.clean.sum(), evaluated.figures
         wanted = crop_batch(self.images(windows.target[items, 0]), corners[items], loss.zoom)
-        pixel = self._compare(self.decode(sampled.clean[items]), wanted, 2 * CELL)
-        return loss.latent * sampled.latent + loss.pixel * pixel, sampled.figures | {"pixel": float(pixel.detach())}
-
-    def _sampled(
-        self,
-        network: nn.Module,
-        inputs: Inputs,
-        views: int,
-        weights: Tensor,
-        rng: np.random.Generator,
-        generator: torch.Generator,
-    ) -> Sampled:
-        """One evaluation at drawn timesteps, its weighted latent loss, and the clean latents that it amounts to."""
-        timesteps = self._timesteps(len(inputs.latents) // views, rng).repeat_interleave(views)  # as in rendering
-        noise = torch.randn(inputs.latents.shape, generator=generator, device=self.device)
-        noisy = add_noise(self.scheduler, inputs.latents, noise, timesteps)
-        prediction = network(inputs, noisy, timesteps, self._drop(len(noisy), views, generator), views).float()
-        target = target_for(self.scheduler, inputs.latents, noise, timesteps)
-        error = ((prediction - target) ** 2).mean(1)  # (N, h, w)
-        latent = (error * self._snr_weights(timesteps) * weights).sum() / weights.sum()
-        clean = denoised_from(self.scheduler, prediction, noisy, timesteps)
-        last = timesteps == self.scheduler.config.num_train_timesteps - 1
-        return Sampled(latent, clean, last, {"latent": float(error.detach().mean())})
-
-    # -- the loss --------------------------------------------------------------------------------------------------
-
-    def _timesteps(self, count: int, rng: np.random.Generator) -> Tensor:
-        """(B,): the last one in ``last_step_share`` of the windows, else u ** ``late`` of them, u even in [0, 1)."""
-        steps = self.scheduler.config.num_train_timesteps
-        drawn = (rng.random(count) ** self.config.loss.late * steps).astype(np.int64).clip(0, steps - 1)
-        drawn[rng.random(count) < self.config.loss.last_step_share] = steps - 1
-        return torch.from_numpy(drawn).to(self.device)
-
-    def _snr_weights(self, timesteps: Tensor) -> Tensor | float:
-        """(N, 1, 1) min-SNR weights where the configuration has a gamma."""
-        gamma = self.config.loss.min_snr
-        return min_snr_weights(self.scheduler, timesteps, gamma).to(self.device)[:, None, None] if gamma else 1.0
-
-    def _drop(self, count: int, views: int, generator: torch.Generator) -> ConditionDrop | None:
-        """What each window goes without: guidance takes a condition from all views of a window together."""
-        loss = self.config.loss
-        if not loss.drop and not loss.null_share:
-            return None
-        drawn = draw_condition_dropout(count // views, generator, (loss.drop,) * 3, loss.null_share)
-        return ConditionDrop(*(gone.repeat_interleave(views) for gone in drawn))
+        pixel = self._compare(self.decode(evaluated.clean[items]), wanted, 2 * CELL)
+        return loss.latent * evaluated.latent + loss.pixel * pixel, evaluated.figures | {"pixel": float(pixel.detach())}
 
     def _weights(self, windows: Windows, views: int) -> Tensor:
         """(N, h, w) from the undisturbed keypoints."""
@@ -283,23 +248,30 @@ class DenoiserTask(Task):
         """Keypoints as a render has them: as they are, but without legs where training never shows any."""
         return Disturbance(share=0.0, drop_legs=1.0) if self.config.disturbance.drop_legs >= 1 else None
 
-    @torch.no_grad()
+    @contextmanager
+    def as_rendered(self) -> Iterator[None]:
+        """The denoiser without gradients and dropout."""
+        was = self.denoiser.training
+        self.denoiser.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.denoiser.train(was)
+
     def sheet(self) -> np.ndarray:
-        """Rows: source, pose, truth, autoencoder, one step. Always the same frames, so that sheets compare."""
+        """Rows: source, pose, truth, autoencoder, one step; a student's other numbers of steps.
+
+        Always the same frames, so that sheets compare.
+        """
         rng = np.random.default_rng(7)
         drawn = self.batches.of(draw_windows(self.cache, 8, 1, rng, self.undisturbed()), rng)
-        windows, was = drawn.windows, self.denoiser.training
-        self.denoiser.eval()
-        inputs, _, _ = self.inputs(drawn, self.denoiser.known_input, seeded(rng, self.device))
-        timesteps = torch.full((len(inputs.latents),), self.scheduler.config.num_train_timesteps - 1)
-        noisy = torch.randn(inputs.latents.shape, generator=seeded(rng, self.device), device=self.device)
-        timesteps = timesteps.to(self.device)
-        prediction = self.trainable(inputs, noisy, timesteps, None, 1)
-        clean = denoised_from(self.scheduler, prediction, noisy, timesteps)
-        self.denoiser.train(was)
-        rows = [self.images(windows.source), inputs.pose * 2 - 1, self.images(windows.target[:, 0])]
-        rows += [self.decode(inputs.latents), self.decode(clean)]
-        return tile([to_uint8(row) for row in rows])
+        with self.as_rendered():
+            inputs, _, _ = self.inputs(drawn, self.denoiser.known_input, seeded(rng, self.device))
+            noise = torch.randn(inputs.latents.shape, generator=seeded(rng, self.device), device=self.device)
+            latents = [inputs.latents, *self.evaluate.rendered(inputs, noise)]
+            rows = [self.images(drawn.windows.source), inputs.pose * 2 - 1, self.images(drawn.windows.target[:, 0])]
+            return tile([to_uint8(row) for row in (*rows, *map(self.decode, latents))])
 
     def save(self, folder: Path) -> None:
         self.denoiser.save_pretrained(folder / "denoiser")
@@ -315,3 +287,59 @@ class DenoiserTask(Task):
             "image_encoder_size": self.config.image_encoder_size,
             "pose_style": "signgen",
         }
+
+
+class Denoising:
+    """The truth, noised to drawn timesteps, and what the network predicts there held against it (FPDM eq. 2 and 11)."""
+
+    def __init__(self, task: DenoiserTask) -> None:
+        self.task, self.scheduler, self.device = task, task.scheduler, task.device
+        self.settings = task.config.loss
+
+    def __call__(
+        self,
+        network: nn.Module,
+        inputs: Inputs,
+        views: int,
+        weights: Tensor,
+        rng: np.random.Generator,
+        generator: torch.Generator,
+    ) -> Evaluated:
+        """One evaluation of N = B * ``views`` items and its loss; ``weights`` (N, h, w) say where it counts."""
+        timesteps = self._timesteps(len(inputs.latents) // views, rng).repeat_interleave(views)  # as in rendering
+        noise = torch.randn(inputs.latents.shape, generator=generator, device=self.device)
+        noisy = add_noise(self.scheduler, inputs.latents, noise, timesteps)
+        prediction = network(inputs, noisy, timesteps, self._drop(len(noisy), views, generator), views).float()
+        target = target_for(self.scheduler, inputs.latents, noise, timesteps)
+        gamma = self.settings.min_snr
+        by_item = min_snr_weights(self.scheduler, timesteps, gamma) if gamma else None
+        latent, plain = denoising_loss(prediction, target, weights, by_item)
+        clean = denoised_from(self.scheduler, prediction, noisy, timesteps)
+        return Evaluated(latent, clean, timesteps == self.noise_only, {"latent": float(plain)})
+
+    @property
+    def noise_only(self) -> int:
+        """The timestep whose input is pure noise."""
+        return self.scheduler.config.num_train_timesteps - 1
+
+    def rendered(self, inputs: Inputs, noise: Tensor) -> list[Tensor]:
+        """Clean latents (N, C, h, w) in one step from ``noise``, for a contact sheet."""
+        timesteps = torch.full((len(noise),), self.noise_only, device=self.device)
+        prediction = self.task.trainable(inputs, noise, timesteps, None, 1)
+        return [denoised_from(self.scheduler, prediction, noise, timesteps)]
+
+    def _timesteps(self, count: int, rng: np.random.Generator) -> Tensor:
+        """(B,): the last one in ``last_step_share`` of the windows, else u ** ``late`` of them, u even in [0, 1)."""
+        drawn = (
+            (rng.random(count) ** self.settings.late * (self.noise_only + 1)).astype(np.int64).clip(0, self.noise_only)
+        )
+        drawn[rng.random(count) < self.settings.last_step_share] = self.noise_only
+        return torch.from_numpy(drawn).to(self.device)
+
+    def _drop(self, count: int, views: int, generator: torch.Generator) -> ConditionDrop | None:
+        """What each window goes without: guidance takes a condition from all views of a window together."""
+        drop, null_share = self.settings.drop, self.settings.null_share
+        if not drop and not null_share:
+            return None
+        drawn = draw_condition_dropout(count // views, generator, (drop,) * 3, null_share)
+        return ConditionDrop(*(gone.repeat_interleave(views) for gone in drawn))

@@ -11,10 +11,7 @@ keypoints is smoothed by the teacher.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,17 +19,14 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from signgen.dataset.cache import FrameCache
-from signgen.dataset.pairs import draw_windows
 from signgen.model.diffusion.distillation import ddim_move, student_steps, teacher_target
 from signgen.model.diffusion.guidance import guided
+from signgen.model.diffusion.losses import denoising_loss
 from signgen.model.diffusion.parametrisation import add_noise, denoised_from
 from signgen.model.networks.denoiser import ConditionDrop, Denoiser
-from signgen.training.config import TrainConfig
-from signgen.training.denoiser import SCHEDULE, DenoiserStep, DenoiserTask, Sampled
+from signgen.training.denoiser import SCHEDULE, DenoiserStep, DenoiserTask, Denoising, Evaluated
 from signgen.training.inputs import Inputs
 from signgen.training.starts import stage_network, stage_prediction
-from signgen.training.task import seeded, tile, to_uint8
 
 PER_WINDOW = ("source", "semantic")  # the other fields of `Inputs` are given for each item
 
@@ -58,24 +52,27 @@ class Walks:
         return now.repeat_interleave(views), after.repeat_interleave(views)
 
 
-class DistillTask(DenoiserTask):
-    """The denoiser's task, but each item is evaluated where the student's own sampler has brought it."""
+class Distillation(Denoising):
+    """Each item is evaluated where the student's own sampler has brought it, and held against x0.
 
-    def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device, folder: Path) -> None:
-        super().__init__(config, cache, device, folder)
-        self.paths = {count: student_steps(self.scheduler, count) for count in config.loss.student_steps}
-        self.teacher = self._teacher() if config.loss.teacher else None
-        asked = {"prediction_type": stage_prediction(config.start["denoiser"])}  # the teacher's, whatever the student's
-        self.taught = DDIMScheduler(**SCHEDULE | asked)
+    Errors of x0 weigh the same at all timesteps: each becomes part of the picture in the end.
+    """
 
-    def _teacher(self) -> DenoiserStep:
+    def __init__(self, task: DenoiserTask) -> None:
+        super().__init__(task)
+        self.paths = {count: student_steps(self.scheduler, count) for count in self.settings.student_steps}
+        start = task.config.start["denoiser"]
+        self.teacher = self._teacher(start) if self.settings.teacher else None
+        self.taught = DDIMScheduler(**SCHEDULE | {"prediction_type": stage_prediction(start)})  # whatever the student's
+
+    def _teacher(self, start: str) -> DenoiserStep:
         """The denoiser as it was when the stage began, also when the stage is resumed."""
-        teacher = stage_network(Denoiser, self.config.start["denoiser"]).to(self.device).eval().requires_grad_(False)
+        teacher = stage_network(Denoiser, start).to(self.device).eval().requires_grad_(False)
         teacher.to(memory_format=torch.channels_last)
         teacher.set_attention("math" if self.device.type == "cpu" else "sdpa")
         return DenoiserStep(teacher)
 
-    def _sampled(
+    def __call__(
         self,
         network: nn.Module,
         inputs: Inputs,
@@ -83,32 +80,28 @@ class DistillTask(DenoiserTask):
         weights: Tensor,
         rng: np.random.Generator,
         generator: torch.Generator,
-    ) -> Sampled:
-        """One evaluation of each window on the student's own way, and its loss in x0.
-
-        Errors of x0 weigh the same at all timesteps: each becomes part of the picture in the end. ``last`` are the
-        items whose picture this evaluation is, as far as the truth is their target.
-        """
+    ) -> Evaluated:
+        """One evaluation of each window on the student's own way; ``last`` are the items that end there, and whose
+        target is the truth."""
         windows = np.arange(len(inputs.latents) // views)
         walks = self._draw_walks(len(windows), rng)
-        from_teacher = rng.random(len(windows)) < self.config.loss.teacher
+        from_teacher = rng.random(len(windows)) < self.settings.teacher
         noise = torch.randn(inputs.latents.shape, generator=generator, device=self.device)
         now, after = walks.at(walks.before, windows, views)
-        with self._looking():
-            noisy = self._as_rendered(inputs, self._walk(inputs, views, noise, walks), noise, now)
-            target = self._targets(inputs, views, noisy, noise, (now, after), np.flatnonzero(from_teacher))
+        with self.task.as_rendered():
+            noisy = self._with_known(inputs, self._walk(inputs, views, noise, walks), noise, now)
+            target = self.targets(inputs, views, noisy, noise, (now, after), np.flatnonzero(from_teacher))
         prediction = network(inputs, noisy, now, None, views).float()
         clean = denoised_from(self.scheduler, prediction, noisy, now)
-        error = ((clean - target) ** 2).mean(1)  # (N, h, w)
-        latent = (error * weights).sum() / weights.sum()
+        latent, plain = denoising_loss(clean, target, weights)
         last = torch.from_numpy((walks.before == walks.total - 1) & ~from_teacher).repeat_interleave(views)
-        return Sampled(latent, clean, last.to(self.device), {"latent": float(error.detach().mean())})
+        return Evaluated(latent, clean, last.to(self.device), {"latent": float(plain)})
 
     # -- the student's own way -------------------------------------------------------------------------------------
 
     def _draw_walks(self, count: int, rng: np.random.Generator) -> Walks:
         """A number of steps and one of these steps for each of ``count`` windows, both evenly."""
-        total = rng.choice(self.config.loss.student_steps, count)
+        total = rng.choice(self.settings.student_steps, count)
         return self._walks(total, (rng.random(count) * total).astype(np.int64))
 
     def _walks(self, total: np.ndarray, before: np.ndarray) -> Walks:
@@ -126,32 +119,21 @@ class DistillTask(DenoiserTask):
             items = _items(active, views, self.device)
             now, after = walks.at(np.full(len(active), turn), active, views)
             part = _pick(inputs, active, items)
-            noisy = self._as_rendered(part, latents[items], noise[items], now)
-            prediction = self.trainable(part, noisy, now, None, views).float()
+            noisy = self._with_known(part, latents[items], noise[items], now)
+            prediction = self.task.trainable(part, noisy, now, None, views).float()
             clean = denoised_from(self.scheduler, prediction, noisy, now)
             latents[items] = ddim_move(self.scheduler, clean, noisy, now, after)
         return latents
 
-    def _as_rendered(self, inputs: Inputs, latents: Tensor, noise: Tensor, now: Tensor) -> Tensor:
+    def _with_known(self, inputs: Inputs, latents: Tensor, noise: Tensor, now: Tensor) -> Tensor:
         """Latents (N, C, h, w) in which known views are what the pipeline makes of them: noised anew in each step."""
         if inputs.flag is None or inputs.known is None:  # a denoiser without image-level condition: nothing is known
             return latents
         return torch.where(inputs.flag > 0, add_noise(self.scheduler, inputs.known, noise, now), latents)
 
-    @contextmanager
-    def _looking(self) -> Iterator[None]:
-        """Without gradients and dropout, as in rendering."""
-        was = self.denoiser.training
-        self.denoiser.eval()
-        try:
-            with torch.no_grad():
-                yield
-        finally:
-            self.denoiser.train(was)
-
     # -- the teacher -----------------------------------------------------------------------------------------------
 
-    def _targets(
+    def targets(
         self, inputs: Inputs, views: int, noisy: Tensor, noise: Tensor, times: tuple[Tensor, Tensor], chosen: np.ndarray
     ) -> Tensor:
         """x0 (N, C, h, w): the truth, but the teacher's for the ``chosen`` windows; ``times`` now and after, (N,)."""
@@ -161,10 +143,10 @@ class DistillTask(DenoiserTask):
         part, own, (now, after) = _pick(inputs, chosen, items), noise[items], times
 
         def predict(latents: Tensor, current: Tensor) -> Tensor:
-            seen = self._as_rendered(part, latents, own, current)
-            return guided(lambda name: self._branch(name, part, seen, current, views), *self.config.loss.guidance)
+            seen = self._with_known(part, latents, own, current)
+            return guided(lambda name: self._branch(name, part, seen, current, views), *self.settings.guidance)
 
-        target, steps = inputs.latents.clone(), self.config.loss.teacher_steps
+        target, steps = inputs.latents.clone(), self.settings.teacher_steps
         target[items] = teacher_target(self.taught, predict, noisy[items], now[items], after[items], steps)
         return target
 
@@ -177,17 +159,10 @@ class DistillTask(DenoiserTask):
 
     # -- progress --------------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
-    def sheet(self) -> np.ndarray:
-        """As the denoiser's, and below it the same frames in more than one step, as many as the student is made for."""
-        rng = np.random.default_rng(7)
-        drawn = self.batches.of(draw_windows(self.cache, 8, 1, rng, self.undisturbed()), rng)
-        inputs, _, _ = self.inputs(drawn, self.denoiser.known_input, seeded(rng, self.device))
-        noise = torch.randn(inputs.latents.shape, generator=seeded(rng, self.device), device=self.device)
-        with self._looking():
-            made = [self.render(inputs, 1, noise, count) for count in sorted(self.paths) if count > 1]
-        rows = [to_uint8(self.decode(clean)) for clean in made]
-        return np.concatenate([super().sheet(), *map(tile, ([row] for row in rows))])
+    def rendered(self, inputs: Inputs, noise: Tensor) -> list[Tensor]:
+        """Clean latents in one step, and in all others that the student is made for, fewest first."""
+        more = [self.render(inputs, 1, noise, count) for count in sorted(self.paths) if count > 1]
+        return [*super().rendered(inputs, noise), *more]
 
     def render(self, inputs: Inputs, views: int, noise: Tensor, steps: int) -> Tensor:
         """Clean latents (N, C, h, w) of the student in one of ``loss.student_steps``, from ``noise``."""

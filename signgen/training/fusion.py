@@ -14,7 +14,8 @@ from signgen.errors import InputError
 from signgen.model.diffusion.losses import baseline_loss, source_enhanced_loss
 from signgen.model.networks.fusion import FusionModel
 from signgen.model.published_weights import load_clip
-from signgen.training.config import TrainConfig
+from signgen.training.config import LossConfig, TrainConfig
+from signgen.training.stages import imported
 from signgen.training.starts import stage_network
 from signgen.training.task import Task, built, model_settings, signed
 
@@ -35,12 +36,12 @@ class Triplet(nn.Module):
 class FusionTask(Task):
     """Source-enhanced InfoNCE (eq. 6) or its baseline (eq. 3), frames near each other left out as negatives."""
 
-    def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device) -> None:
-        super().__init__(config, cache, device)
+    def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device, folder: Path) -> None:
+        super().__init__(config, cache, device, folder)
         self.fusion = self._model().to(device)
         self.trainable = Triplet(self.fusion)
         self.batches = BatchMaker(
-            cache, config.batch, 1, config.canvas, config.disturbance, per_clip=config.loss.per_clip
+            cache, config.batch, 1, config.canvas, config.disturbance, self.stage.batch, config.loss.per_clip
         )
 
     def _model(self) -> FusionModel:
@@ -64,15 +65,8 @@ class FusionTask(Task):
         pose = signed(drawn.poses[:, 0], self.device)
         embeddings = network(self.placed(drawn.sources), pose, self.placed(drawn.targets[:, 0]))
         e_source, e_fusion, e_target = (e.float() for e in embeddings)
-        same_target = self._same_scene(windows.clip, target)
-        if self.config.loss.source_enhanced:
-            same_source = self._same_scene(windows.clip, windows.source)
-            loss = source_enhanced_loss(
-                e_target, e_fusion, e_source, self.config.loss.temperature,
-                same_target=same_target, same_source=same_source,
-            )  # fmt: skip
-        else:
-            loss = baseline_loss(e_target, e_fusion, temperature=self.config.loss.temperature, same_target=same_target)
+        same_target, same_source = (self._same_scene(windows.clip, frames) for frames in (target, windows.source))
+        loss = imported(self.stage.loss)(self.config.loss, e_target, e_fusion, e_source, same_target, same_source)
         with torch.no_grad():
             nearest = nn.functional.normalize(e_target, dim=-1) @ e_fusion.T
             hits = (nearest.argmax(1) == torch.arange(len(nearest), device=nearest.device)).float().mean()
@@ -88,3 +82,17 @@ class FusionTask(Task):
 
     def save(self, folder: Path) -> None:
         self.fusion.save_pretrained(folder / "fusion")
+
+
+def contrastive_loss(
+    settings: LossConfig, targets: Tensor, fusion: Tensor, source: Tensor, same_target: Tensor, same_source: Tensor
+) -> Tensor:
+    """InfoNCE of embeddings (B, D), by the settings with the sources as hard negatives (FPDM eq. 6) or without (eq. 3).
+
+    ``same_target``, ``same_source``: (B, B) bool, pairs that show nearly the same and are no negatives of each other.
+    """
+    if not settings.source_enhanced:
+        return baseline_loss(targets, fusion, temperature=settings.temperature, same_target=same_target)
+    return source_enhanced_loss(
+        targets, fusion, source, settings.temperature, same_target=same_target, same_source=same_source
+    )

@@ -1,131 +1,56 @@
-"""The stages by name, and how a configuration becomes a run."""
+"""The stages of training as a table of values: a new stage is one more record in it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
-from zipfile import BadZipFile
-
-import numpy as np
-import torch
-from accelerate import PartialState
-
-from signgen.dataset.cache import FrameCache, build_cache
-from signgen.dataset.opening import damaged
-from signgen.dataset.prepared import is_prepared, open_prepared
-from signgen.errors import InputError, RunError
-from signgen.files import reason
-from signgen.training.config import TrainConfig
-from signgen.training.loop import train
-from signgen.training.starts import check_starts
-from signgen.training.task import Task
 
 
-def run_stage(
-    config: TrainConfig, resume: bool = False, advance: Callable[[int], None] = lambda n: None
-) -> dict[str, Any]:
-    """Trains the stage that ``config`` names; see `signgen.training.loop.train` for what comes back."""
-    check_starts(config)
-    state = PartialState(cpu=not torch.cuda.is_available())
-    with state.main_process_first():  # one process builds the cache, the others open it
-        cache = open_data(config.data, _folder(config), config.split)
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training.
 
-    def make(resolved: TrainConfig, device: torch.device) -> Task:
-        with state.main_process_first():  # likewise the latents
-            return make_task(resolved, cache, device)
-
-    return train(config, make, resume, advance)
-
-
-def make_task(config: TrainConfig, cache: FrameCache, device: torch.device) -> Task:
-    """The stage as a value for the loop; each is imported only when it is trained."""
-    if config.stage == "autoencoder":
-        from signgen.training.autoencoder import AutoencoderTask
-
-        return AutoencoderTask(config, cache, device)
-    if config.stage == "fusion":
-        from signgen.training.fusion import FusionTask
-
-        return FusionTask(config, cache, device)
-    if config.stage == "distill":
-        from signgen.training.distillation import DistillTask
-
-        return DistillTask(config, cache, device, _folder(config))
-    from signgen.training.denoiser import DenoiserTask
-
-    return DenoiserTask(config, cache, device, _folder(config))
-
-
-def _folder(config: TrainConfig) -> Path:
-    return cache_folder(config.data, config.cache, config.split)
-
-
-def cache_folder(data: str | Path, chosen: str | Path = "", split: str = "train") -> Path:
-    """Where the frame cache of a data set lies: in the ``chosen`` folder, else beside its release tree.
-
-    What `signgen prepare` wrote is its own cache, one folder a split.
+    Attributes:
+        name: the value of ``stage`` in a configuration.
+        trains: class of the network that trains, as its ``config.json`` has it.
+        folder: where that network lies in the ``model`` folder of a run.
+        task: the `signgen.training.task.Task` that feeds, shows and saves it, as ``module:class``.
+        loss: what one step minimises, as ``module:name``; the task calls it.
+        batch: what one step reads, by the names of the fields of a batch.
+        start: entries of ``start`` that the stage cannot do without; `signgen.training.starts` knows what may stand in
+            for them.
     """
-    if is_prepared(data):
-        return Path(data) / split
-    return Path(chosen) if chosen else Path(data) / "cache"
+
+    name: str
+    trains: str
+    folder: str
+    task: str
+    loss: str
+    batch: tuple[str, ...]
+    start: tuple[str, ...] = ()
 
 
-def open_data(data: str | Path, folder: Path, split: str = "train") -> FrameCache:
-    """The frame cache of a data set in PHOENIX14T's layout, built on first use and anew when its clips have changed.
+_WINDOWS = ("sources", "poses", "source_latents", "latents", "tokens")
+_DENOISER = "signgen.training.denoiser:DenoiserTask"
+_DENOISING = "signgen.training.denoiser:Denoising"
 
-    A folder that `signgen prepare` wrote is opened as it is.
-    """
-    if is_prepared(data):
-        return open_prepared(data, split)
-    if not Path(data).is_dir():
-        raise InputError(data, "no such data set", "write one with: signgen synthesize, or name another folder")
-    if (folder / "cache.json").is_file():
-        cache = FrameCache.open(folder)
-        if _clip_names(Path(data), split) in (None, [clip.name for clip in cache.clips]):
-            return cache
-        for stale in (folder / "cache.json", *folder.glob("latents-*.npy")):
-            stale.unlink()
-    try:
-        return build_cache(_clips(Path(data), split), folder)
-    except PermissionError:
-        raise InputError(folder, "cannot be written", "give a folder that can be: --set cache=FOLDER") from None
-    except OSError as error:
-        advice = "free some space, or give another folder: --set cache=FOLDER"
-        raise RunError(folder, reason(error, folder), advice) from error
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage("autoencoder", "FrameAutoencoder", "vae", "signgen.training.autoencoder:AutoencoderTask",
+              "signgen.training.autoencoder:reconstruction_loss", ("frames", "corners")),
+        Stage("fusion", "FusionModel", "fusion", "signgen.training.fusion:FusionTask",
+              "signgen.training.fusion:contrastive_loss", ("sources", "poses", "targets")),
+        Stage("denoiser", "Denoiser", "denoiser", _DENOISER, _DENOISING, _WINDOWS, ("autoencoder", "fusion")),
+        Stage("video", "Denoiser", "denoiser", _DENOISER, _DENOISING, _WINDOWS, ("autoencoder", "fusion")),
+        Stage("distill", "Denoiser", "denoiser", _DENOISER, "signgen.training.distillation:Distillation", _WINDOWS,
+              ("autoencoder", "fusion", "denoiser")),
+    )
+}  # fmt: skip
 
 
-def _clip_names(root: Path, split: str) -> list[str] | None:
-    """Names of the data set's clips, or None where only its cache is there, as on a machine lent for training."""
-    from signgen.dataset.phoenix import PhoenixIndex
-
-    try:
-        return [clip.name for clip in PhoenixIndex(root).clips(split)]
-    except InputError:
-        return None
-
-
-def _clips(root: Path, split: str) -> Iterator[tuple[str, str, Iterator[np.ndarray], np.ndarray]]:
-    """(name, speaker, frames, keypoints (T, 133, 3)) of every clip of a split."""
-    from signgen.dataset.phoenix import PhoenixIndex
-    from signgen.video import read_image
-
-    for clip in PhoenixIndex(root).clips(split):
-        if clip.keypoints is None:
-            raise InputError(clip.name, "has no keypoint file", f"put it into {root}/keypoints")
-        yield clip.name, clip.speaker, (read_image(path) for path in clip.frames), _points(clip.keypoints)
-
-
-def _points(path: Path) -> np.ndarray:
-    """(T, 133, 3). Our own files keep where a joint is that nobody can see; `Keypoints` has no place for that."""
-    from signgen.keypoints import read_keypoints
-
-    if path.suffix == ".npz":
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                if "keypoints" in archive and archive["keypoints"].shape[1:] == (133, 3):
-                    return np.nan_to_num(archive["keypoints"].astype(np.float32), posinf=0, neginf=0)
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
-            raise damaged(path, error, "write or copy it again") from error
-    keypoints = read_keypoints(path).keypoints
-    return np.concatenate((keypoints.xy, keypoints.confidence[..., None]), -1)
+def imported(place: str) -> Any:
+    """What ``module:name`` says; a stage's own code is imported when the stage runs."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

@@ -19,6 +19,7 @@ from signgen.model.networks.reference import widened, wrapped_name
 from signgen.model.networks.weight_files import fill, read_settings, read_tensors
 from signgen.model.published_weights import CATALOGUE, find, find_here
 from signgen.training.config import TrainConfig
+from signgen.training.stages import STAGES
 from signgen.training.task import built
 
 # A denoiser that takes over what an earlier one has learned, though its settings, or what it predicts, differ.
@@ -95,10 +96,8 @@ def restated(denoiser: Denoiser, was: str, now: str) -> Denoiser:
 
 
 N = TypeVar("N", bound=ModelMixin)
-KINDS = {"fusion": "FusionModel", "denoiser": "Denoiser", "autoencoder": "FrameAutoencoder",
-         "encoder": "FrameAutoencoder"}  # fmt: skip
+MAKERS = {"encoder": "autoencoder"}  # entries of ``start`` that another stage than their namesake makes
 AGAIN = "take the folder that the stage wrote"
-ALWAYS = {"distill": ("denoiser",)}  # what a stage cannot do without, beside what `required` adds
 
 
 @dataclass(frozen=True)
@@ -118,13 +117,17 @@ class Start:
 
 
 def required(config: TrainConfig) -> tuple[str, ...]:
-    """Keys of ``start`` that the stage needs. An autoencoder is ``vae`` or, trained here, ``autoencoder``."""
-    if config.stage in ("autoencoder", "fusion"):
-        return ()
-    names = ["vae" if "vae" in config.start else "autoencoder"]
-    if "clip" not in config.start and ("image_encoder" not in config.start or _takes_fusion(config)):
-        names.append("fusion")  # for the fusion embedding, or for semantic tokens where nothing else makes them
-    return (*names, *ALWAYS.get(config.stage, ()))
+    """Keys of ``start`` that the stage needs, with those that stand in for what its record names.
+
+    An autoencoder is ``vae`` or, trained here, ``autoencoder``. The fusion model makes the fusion embedding, and
+    semantic tokens where nothing else does.
+    """
+    given, needed = config.start, list(STAGES[config.stage].start)
+    if "vae" in given and "autoencoder" in needed:
+        needed[needed.index("autoencoder")] = "vae"
+    if "fusion" in needed and ("clip" in given or ("image_encoder" in given and not _takes_fusion(config))):
+        needed.remove("fusion")
+    return tuple(needed)
 
 
 def starts(config: TrainConfig) -> list[Start]:
@@ -158,7 +161,8 @@ def check_starts(config: TrainConfig) -> None:
 
 def _check_kind(start: Start) -> None:
     """An earlier stage's folder must be one of the stage that is asked for."""
-    wanted = KINDS.get(start.name)
+    made_by = STAGES.get(MAKERS.get(start.name, start.name))
+    wanted = made_by.trains if made_by else None
     got = read_settings(start.where).get("_class_name") if wanted else None
     if got != wanted:
         advice = f"give the folder of a {wanted}, such as model/{start.name} of a run"

@@ -18,6 +18,7 @@ from signgen.dataset.cache import FrameCache
 from signgen.errors import InputError
 from signgen.model.networks.canvas import canvas_size, fit_frames, fit_points
 from signgen.training.config import TrainConfig
+from signgen.training.stages import STAGES
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -27,8 +28,9 @@ class Task(ABC):
 
     trainable: nn.Module
 
-    def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device) -> None:
-        self.config, self.cache, self.device = config, cache, device
+    def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device, folder: Path) -> None:
+        self.config, self.cache, self.device, self.folder = config, cache, device, folder
+        self.stage = STAGES[config.stage]
         self.canvas = canvas_size(*cache.size, config.canvas)
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Losses: source-enhanced InfoNCE of FPDM's stage 1, and the weighted denoising loss of stage 2."""
+"""The losses of FPDM's two stages: source-enhanced InfoNCE, and the weighted denoising loss."""
 
 from __future__ import annotations
 
@@ -88,24 +88,19 @@ def _block_mask(count: int, same_target: Tensor | None, same_source: Tensor | No
 
 
 def denoising_loss(
-    prediction: Tensor, target: Tensor, sample_weights: Tensor | None = None, spatial_weights: Tensor | None = None
-) -> Tensor:
-    """Weighted mean squared error (FPDM eq. 2 and 11), scalar.
+    prediction: Tensor, target: Tensor, weights: Tensor, sample_weights: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Weighted mean squared error (FPDM eq. 2 and 11), and for the log the plain one; both scalar.
 
     Args:
-        prediction, target: (N, C, h, w).
+        prediction, target: (N, C, h, w) of the same parametrisation.
+        weights: (N, h, w) >= 0, such as high at hands and 0 at views that are given; of the whole batch together, so
+            that neither their scale matters nor which item they are on.
         sample_weights: (N,), e.g. `min_snr_weights`; multiplies.
-        spatial_weights: (N or 1, 1, h, w) >= 0, e.g. high at hands; a weighted mean, so their scale does not matter.
     """
-    error = (prediction.float() - target.float()).square().mean(dim=1, keepdim=True)  # (N, 1, h, w)
-    if spatial_weights is None:
-        per_sample = error.flatten(1).mean(dim=1)  # (N,)
-    else:
-        weights = spatial_weights.to(error).expand_as(error)  # (N, 1, h, w)
-        per_sample = (error * weights).flatten(1).sum(dim=1) / weights.flatten(1).sum(dim=1).clamp(min=1e-12)  # (N,)
-    if sample_weights is not None:
-        per_sample = per_sample * sample_weights.to(per_sample)
-    return per_sample.mean()
+    error = (prediction - target).square().mean(1)  # (N, h, w)
+    weighed = error if sample_weights is None else error * sample_weights.to(error)[:, None, None]
+    return (weighed * weights).sum() / weights.sum(), error.detach().mean()
 
 
 def min_snr_weights(scheduler: Any, timesteps: Tensor, gamma: float = 5.0) -> Tensor:
@@ -123,12 +118,3 @@ def min_snr_weights(scheduler: Any, timesteps: Tensor, gamma: float = 5.0) -> Te
     else:
         weights = ratio.clamp(max=gamma)
     return weights.float()
-
-
-def offset_noise(noise: Tensor, amount: float, generator: torch.Generator | None = None) -> Tensor:
-    """Noise offset: adds ``amount`` times one normal draw per sample and channel to (N, C, h, w) (FPDM 0.1)."""
-    if not amount:
-        return noise
-    device = generator.device if generator is not None else noise.device
-    offsets = torch.randn(*noise.shape[:2], 1, 1, generator=generator, device=device)  # (N, C, 1, 1)
-    return noise + amount * offsets.to(noise)

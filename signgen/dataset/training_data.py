@@ -1,0 +1,81 @@
+"""The data set of a training run: what `signgen prepare` wrote, or a frame cache that is built on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from signgen.dataset.cache import FrameCache, build_cache
+from signgen.dataset.opening import damaged
+from signgen.dataset.phoenix import PhoenixIndex
+from signgen.dataset.prepared import is_prepared, open_prepared
+from signgen.errors import InputError, RunError
+from signgen.files import reason
+from signgen.keypoints import read_keypoints
+from signgen.video import read_image
+
+
+def cache_folder(data: str | Path, chosen: str | Path = "", split: str = "train") -> Path:
+    """Where the frame cache of a data set lies: in the ``chosen`` folder, else beside its release tree.
+
+    What `signgen prepare` wrote is its own cache, one folder a split.
+    """
+    if is_prepared(data):
+        return Path(data) / split
+    return Path(chosen) if chosen else Path(data) / "cache"
+
+
+def open_data(data: str | Path, folder: Path, split: str = "train") -> FrameCache:
+    """The frame cache of a data set in PHOENIX14T's layout, built on first use and anew when its clips have changed.
+
+    A folder that `signgen prepare` wrote is opened as it is.
+    """
+    if is_prepared(data):
+        return open_prepared(data, split)
+    if not Path(data).is_dir():
+        raise InputError(data, "no such data set", "write one with: signgen synthesize, or name another folder")
+    if (folder / "cache.json").is_file():
+        cache = FrameCache.open(folder)
+        if _clip_names(Path(data), split) in (None, [clip.name for clip in cache.clips]):
+            return cache
+        for stale in (folder / "cache.json", *folder.glob("latents-*.npy")):
+            stale.unlink()
+    try:
+        return build_cache(_clips(Path(data), split), folder)
+    except PermissionError:
+        raise InputError(folder, "cannot be written", "give a folder that can be: --set cache=FOLDER") from None
+    except OSError as error:
+        advice = "free some space, or give another folder: --set cache=FOLDER"
+        raise RunError(folder, reason(error, folder), advice) from error
+
+
+def _clip_names(root: Path, split: str) -> list[str] | None:
+    """Names of the data set's clips, or None where only its cache is there, as on a machine lent for training."""
+    try:
+        return [clip.name for clip in PhoenixIndex(root).clips(split)]
+    except InputError:
+        return None
+
+
+def _clips(root: Path, split: str) -> Iterator[tuple[str, str, Iterator[np.ndarray], np.ndarray]]:
+    """(name, speaker, frames, keypoints (T, 133, 3)) of every clip of a split."""
+    for clip in PhoenixIndex(root).clips(split):
+        if clip.keypoints is None:
+            raise InputError(clip.name, "has no keypoint file", f"put it into {root}/keypoints")
+        yield clip.name, clip.speaker, (read_image(path) for path in clip.frames), _points(clip.keypoints)
+
+
+def _points(path: Path) -> np.ndarray:
+    """(T, 133, 3). Our own files keep where a joint is that nobody can see; `Keypoints` has no place for that."""
+    if path.suffix == ".npz":
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                if "keypoints" in archive and archive["keypoints"].shape[1:] == (133, 3):
+                    return np.nan_to_num(archive["keypoints"].astype(np.float32), posinf=0, neginf=0)
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            raise damaged(path, error, "write or copy it again") from error
+    keypoints = read_keypoints(path).keypoints
+    return np.concatenate((keypoints.xy, keypoints.confidence[..., None]), -1)
