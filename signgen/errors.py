@@ -10,9 +10,13 @@ class SignGenError(Exception):
         subject: what is wrong, usually a file, an option or a folder.
         got: what was found there.
         advice: what is allowed, or what to do next.
+
+    Attributes:
+        code: what kind of error it is, a stable name for programs and tests.
     """
 
     exit_code = 1
+    code = "error"
 
     def __init__(self, subject: object, got: str, advice: str) -> None:
         self.subject, self.got, self.advice = str(subject), got, advice
@@ -24,15 +28,87 @@ class SignGenError(Exception):
 
 
 class InputError(SignGenError, ValueError):
-    """Bad usage or bad input: the command line exits with code 2."""
+    """Bad usage or bad input: the command line exits with code 2.
+
+    What is raised is one of the kinds below. Each has a stable ``code`` for programs; words may change.
+    """
 
     exit_code = 2
+    code = "input"
+
+
+class NotFound(InputError):
+    """There is no such file, folder, clip, model or name."""
+
+    code = "not-found"
+
+
+class Damaged(InputError):
+    """Content that is cut off, cannot be read, or contradicts itself."""
+
+    code = "damaged"
+
+
+class Unsupported(InputError):
+    """A kind of file, layout or machine that signgen does not handle."""
+
+    code = "unsupported"
+
+
+class BadValue(InputError):
+    """An option, a setting or an argument outside of what is allowed."""
+
+    code = "bad-value"
+
+
+class Mismatch(InputError):
+    """Two inputs that do not fit together: sizes, counts, options that exclude each other."""
+
+    code = "mismatch"
+
+
+class TooLarge(InputError):
+    """More than signgen is willing to read or to build."""
+
+    code = "too-large"
+
+
+class Missing(InputError):
+    """Something that is needed was not given."""
+
+    code = "missing"
+
+
+class Empty(InputError):
+    """There is nothing to work on."""
+
+    code = "empty"
+
+
+class NotInstalled(InputError):
+    """An optional package is not there, or not in a version that will do."""
+
+    code = "not-installed"
+
+
+class NotWritable(InputError):
+    """An output that cannot be written where it was asked for."""
+
+    code = "not-writable"
+
+
+class Untrusted(InputError):
+    """A file that asks for more than data: code, classes, links to elsewhere."""
+
+    code = "untrusted"
 
 
 class RunError(SignGenError, RuntimeError):
     """A failure while running (disk full, encoder gone): the command line exits with code 1."""
 
+    code = "failed"
 
-def missing_extra(package: str, extra: str) -> InputError:
+
+def missing_extra(package: str, extra: str) -> NotInstalled:
     """The error for a package of an optional extra, with the command that installs it."""
-    return InputError(package, "is not installed", f'install it with: pip install "signgen[{extra}]"')
+    return NotInstalled(package, "is not installed", f'install it with: pip install "signgen[{extra}]"')

@@ -1,4 +1,13 @@
-"""Files and folders that appear whole or not at all."""
+"""Outputs that appear whole or not at all: the one place that renames, replaces and tidies up.
+
+    with whole(Path("clip.mp4")) as temporary:
+        write(temporary)
+
+What is written lies in a hidden folder beside its target until the block ends well, and is then renamed. A file is
+replaced in one step. A folder takes two: the old one moves aside under a hidden name, the new one takes its place. If
+the second step fails, the old one is put back; if the process is killed between the two, `recover` puts it back at
+the next start.
+"""
 
 from __future__ import annotations
 
@@ -6,42 +15,52 @@ import errno
 import os
 import re
 import shutil
+import socket
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
-from signgen.errors import InputError, RunError, SignGenError
+from signgen.errors import NotFound, NotWritable, RunError, SignGenError
 
-# Outputs that appear together and whole, or not at all.
-
-
-_PREFIX = ".signgen-"
+NEARLY_NONE = 4 * 2**20  # bytes; torch does not say why a file could not be written, a disk with less left says it
+_HIDDEN, _ASIDE = ".signgen-", ".signgen-old-"
+_SPECIAL = {stat.S_IFCHR: "device", stat.S_IFBLK: "device", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 
 
 class Staging:
-    """Collects outputs in hidden folders beside their targets and moves them into place when the block succeeds.
+    """Outputs that appear together, or none of them; what was there before survives every failure.
 
-    ``with Staging() as staging: write_to(staging.place(target))``. If the block raises, nothing of it stays behind
-    and files that were there before are untouched.
+    ``with Staging() as staging: write_to(staging.place(target))``
+
+    Args:
+        durable: have everything on the disk before it is renamed, so that a power cut leaves the old or the new.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, durable: bool = False) -> None:
+        self._durable = durable
         self._folders: dict[Path, Path] = {}
-        self._moves: list[tuple[Path, Path]] = []
+        self._moves: list[tuple[Path, Path, Path]] = []  # temporary, where a link leads, the name that was given
 
     def place(self, target: Path) -> Path:
-        """Where to write what shall become ``target`` (a file or a folder); the same name in a hidden folder.
+        """Where to write what shall become ``target``, a file or a folder: the same name in a hidden folder.
+
+        A link is followed: what it points to is replaced, the link stays.
 
         Raises:
-            InputError: the folder of the target is missing or cannot be written.
+            NotFound, NotWritable: there is no folder to write into, it cannot be written, or the target is a device,
+                a pipe or a socket.
         """
-        parent = target.absolute().parent
-        if parent not in self._folders:
-            self._folders[parent] = _hidden_folder(target, parent)
-        temporary = self._folders[parent] / target.name
-        self._moves.append((temporary, target))
+        final = _followed(target)
+        _check_kind(target, final)
+        recover(final)
+        if final.parent not in self._folders:
+            self._folders[final.parent] = _hidden_folder(target, final.parent)
+        temporary = self._folders[final.parent] / final.name
+        self._moves.append((temporary, final, target))
         return temporary
 
     def __enter__(self) -> Staging:
@@ -52,45 +71,127 @@ class Staging:
     ) -> None:
         try:
             if kind is None:
-                for temporary, target in self._moves:
-                    _move(temporary, target)
+                self._put_in_place()
         finally:
             for folder in self._folders.values():
                 shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, SignGenError):
             self._name_target(error)
 
+    def _put_in_place(self) -> None:
+        """All renames; where one fails or is interrupted, those before it are undone."""
+        if self._durable:
+            for folder in self._folders.values():
+                flush(folder)
+        alone = len(self._moves) == 1
+        done: list[tuple[Path, bool]] = []
+        for temporary, final, target in self._moves:
+            try:
+                if not alone or final.is_dir():  # a single file is replaced in one step
+                    done.append((final, _set_aside(final)))
+                os.replace(temporary, final)
+            except BaseException as error:
+                for changed, had_old in reversed(done):
+                    _undo(changed, had_old)
+                if not isinstance(error, OSError):
+                    raise
+                words = f"cannot be put in place ({error.strerror})"
+                raise RunError(target, words, "check the folder's permissions; what was there is unchanged") from None
+        for final, _ in done:
+            _remove(_aside(final))
+
     def _name_target(self, error: SignGenError) -> None:
-        """Raises the error anew with the target's name where it names the hidden place."""
-        for temporary, target in self._moves:
+        """Raises the error again with the target's name where it names the hidden place."""
+        for temporary, _, target in self._moves:
             if Path(error.subject) == temporary:
                 raise type(error)(target, error.got, error.advice) from error
 
 
-def _hidden_folder(target: Path, parent: Path) -> Path:
-    if not parent.is_dir():
-        raise InputError(target, f"there is no folder {parent}", "make it first, or write elsewhere")
-    try:
-        return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(target, f"the folder cannot be written ({reason})", "write elsewhere") from None
+@contextmanager
+def whole(target: Path, durable: bool = False) -> Iterator[Path]:
+    """One output, a file or a folder: `Staging` for it alone. Yields where to write it."""
+    with Staging(durable) as staging:
+        yield staging.place(target)
 
 
-def _move(temporary: Path, target: Path) -> None:
-    """Moves a file or folder over what was there. A folder cannot replace a full one in one step: two renames."""
-    if not target.is_dir():
-        os.replace(temporary, target)
+def place_file(target: Path, data: bytes) -> None:
+    """Writes a file, whole or not at all.
+
+    Raises:
+        NotFound, NotWritable: see `check_target`.
+        RunError: the disk is full or refuses.
+    """
+    check_target(target, "file")
+    with writing(target, "check free space and permissions"), whole(target) as temporary:
+        temporary.write_bytes(data)
+
+
+def place_folder(target: Path, files: dict[str, bytes], replaceable: str) -> None:
+    """Writes a folder of files, whole or not at all.
+
+    Args:
+        replaceable: regular expression; an older folder makes room only if all names in it match.
+
+    Raises:
+        NotFound, NotWritable: see `check_target` and `check_replaceable`.
+        RunError: the disk is full or refuses.
+    """
+    check_target(target, "folder")
+    check_replaceable(target, replaceable)
+    with writing(target, "check free space and permissions"), whole(target) as temporary:
+        temporary.mkdir()
+        for name, data in files.items():
+            (temporary / name).write_bytes(data)
+
+
+def check_target(target: Path, kind: Literal["file", "folder"]) -> None:
+    """Whether something of this kind can be written there; links are followed.
+
+    Raises:
+        NotFound: there is no folder to write into.
+        NotWritable: it cannot be written, or the target is of another kind, a device, a pipe or a socket.
+    """
+    final = _followed(target)
+    _check_kind(target, final)
+    if kind == "file" and final.is_dir():
+        raise NotWritable(target, "is a folder", "give the name of a file to write")
+    if kind == "folder" and final.is_file():
+        raise NotWritable(target, "is a file", "give the name of a folder")
+    _check_parent(target, final.parent)
+    if not os.access(final.parent, os.W_OK | os.X_OK):
+        raise NotWritable(target, f"the folder {final.parent} cannot be written", "write elsewhere")
+
+
+def check_replaceable(folder: Path, allowed: str | Collection[str]) -> None:
+    """An older folder makes room only if it holds nothing else: names that ``allowed`` matches or lists.
+
+    Raises:
+        NotWritable: it holds something else.
+    """
+    names = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []
+    for name in names:
+        if not (re.fullmatch(allowed, name) if isinstance(allowed, str) else name in allowed):
+            raise NotWritable(folder, f"holds other files, such as {name}", "give a new or empty folder")
+
+
+def recover(target: Path) -> None:
+    """Puts back what a killed process had moved aside to make room for its own ``target``."""
+    aside = _aside(target)
+    if not aside.exists() and not aside.is_symlink():
         return
-    old = temporary.with_name(temporary.name + ".old")
-    os.replace(target, old)
-    os.replace(temporary, target)
+    if target.exists():
+        _remove(aside)
+    else:
+        os.replace(aside, target)
 
 
-# Writing to a disk that may be full: one clear line, and what was there before stays.
-
-
-NEARLY_NONE = 4 * 2**20  # bytes; torch does not say why a file could not be written, a disk with less left says it
+def remove_leftovers(folder: Path) -> None:
+    """Removes, at any depth, hidden folders of processes of this machine that were killed."""
+    prefix = _process().rpartition("-")[0]
+    for path in folder.rglob(f"{_HIDDEN}{prefix}-*"):
+        number = path.name.removeprefix(f"{_HIDDEN}{prefix}-").partition("-")[0]
+        if number.isdigit() and not _lives(int(number)):
+            _remove(path)
 
 
 @contextmanager
@@ -139,68 +240,89 @@ def flush(folder: Path) -> None:
                 os.close(handle)
 
 
-def replace_folder(new: Path, target: Path) -> None:
-    """Puts ``new`` in the place of ``target``; a whole folder is there at any time, or beside it as ``*.old``."""
-    before = target.with_name(f"{target.name}.old")
-    shutil.rmtree(before, ignore_errors=True)
-    if target.exists():
-        os.replace(target, before)
-    os.replace(new, target)
-    shutil.rmtree(before, ignore_errors=True)
+def _followed(target: Path) -> Path:
+    """Where a link leads; a path that is no link only becomes absolute, so that messages keep its names."""
+    return Path(os.path.realpath(target)) if target.is_symlink() else target.absolute()
 
 
-def place_file(target: Path, data: bytes) -> None:
-    """Write beside the target, then rename: a reader sees the old file or the new one, never half of one."""
-    if target.is_dir():
-        raise InputError(str(target), "a folder", "give the name of a file to write")
-    _check_parent(target)
-    temporary = None
+def _check_kind(target: Path, final: Path) -> None:
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
+        kind = _SPECIAL.get(stat.S_IFMT(final.stat().st_mode))
+    except OSError:  # nothing there yet, or nothing that can be looked at: what follows says so
+        return
+    if kind is not None:
+        raise NotWritable(target, f"is a {kind}", "give the name of a file or a folder")
+
+
+def _check_parent(target: Path, parent: Path) -> None:
+    if not parent.is_dir():
+        raise NotFound(target, f"there is no folder {parent}", "make it first, or write elsewhere")
+
+
+def _hidden_folder(target: Path, parent: Path) -> Path:
+    _check_parent(target, parent)
+    try:
+        return Path(tempfile.mkdtemp(prefix=f"{_HIDDEN}{_process()}-", dir=parent))
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise _unwritable(target, error) from None
+        words = error.strerror or type(error).__name__
+        raise NotWritable(target, f"the folder cannot be written ({words})", "write elsewhere") from None
 
 
-def place_folder(target: Path, files: dict[str, bytes], replaceable: str) -> None:
-    """The same for a folder. One that is there is replaced if all names in it match the pattern ``replaceable``.
+def _process() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
 
-    Raises:
-        InputError: the target is a file, or a folder that holds something else.
+
+def _lives(process: int) -> bool:
+    if os.name != "posix":  # elsewhere this call would end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _aside(target: Path) -> Path:
+    """Where the old one waits while the new one takes its place: a name that the next start knows."""
+    return target.with_name(f"{_ASIDE}{target.name}")
+
+
+def _set_aside(target: Path) -> bool:
+    """Makes room for what replaces ``target``; whether there was something.
+
+    A file stays where it is, too, under a second name, so that it is there at any moment; a folder must move.
     """
-    if target.exists() and not target.is_dir():
-        raise InputError(str(target), "a file", "this format is a folder of one file a frame: give a folder's name")
-    names = sorted(item.name for item in target.iterdir()) if target.is_dir() else []
-    strange = next((name for name in names if not re.fullmatch(replaceable, name)), None)
-    if strange is not None:
-        raise InputError(str(target), f"holds other files, such as {strange}", "give a new or empty folder")
-    _check_parent(target)
-    temporary = None
+    aside = _aside(target)
+    _remove(aside)
+    if target.is_dir():
+        os.replace(target, aside)
+        return True
+    if not target.exists():
+        return False
     try:
-        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-        fresh = temporary / "new"
-        fresh.mkdir()
-        for name, data in files.items():
-            (fresh / name).write_bytes(data)
-        if target.is_dir():
-            os.replace(target, temporary / "old")
-        os.replace(fresh, target)
-    except OSError as error:
-        raise _unwritable(target, error) from None
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        os.link(target, aside)
+    except OSError:  # a file system without second names
+        shutil.copy2(target, aside)
+    return True
 
 
-def _check_parent(target: Path) -> None:
-    if not target.absolute().parent.is_dir():
-        raise InputError(str(target.parent), "no such folder", "make the folder first")
+def _undo(target: Path, had_old: bool) -> None:
+    """Puts the old one back, or takes away what had no predecessor."""
+    aside = _aside(target)
+    if not had_old:
+        _remove(target)
+    elif aside.is_dir() or not target.exists():
+        _remove(target)
+        os.replace(aside, target)
+    else:
+        os.replace(aside, target)
+        _remove(aside)  # two names of one file: the rename was none
 
 
-def _unwritable(target: Path, error: OSError) -> RunError:
-    return RunError(str(target), f"cannot be written ({error.strerror})", "check free space and permissions")
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

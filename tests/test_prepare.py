@@ -20,10 +20,11 @@ from signgen.cli import main
 from signgen.dataset.pairs import draw_windows
 from signgen.dataset.prepared import Index, open_prepared, shard_borders
 from signgen.dataset.preparing import Plan
-from signgen.dataset.processes import Part, in_processes
 from signgen.dataset.protocol import Protocol, first_to_every, within_clip
+from signgen.dataset.shards import Part
 from signgen.dataset.training_data import cache_folder, open_data
 from signgen.errors import InputError, RunError
+from signgen.processes import in_processes
 from signgen.training.encoders import latent_store, latents_name, token_key, token_store
 from signgen.training.preparing import Encoders, Work, prepare, sources_of
 

@@ -75,7 +75,7 @@ def command(
     processes, on several machines, do a share each with --shard.
     """
     from signgen.dataset.preparing import Plan
-    from signgen.dataset.processes import Part
+    from signgen.dataset.shards import Part
     from signgen.training.preparing import Work, prepare
 
     plan = Plan(places, check, skip, skip_unusable, triplets, sources, seed)

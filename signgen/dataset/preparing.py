@@ -28,8 +28,8 @@ from signgen.dataset.prepared import (
     read_mark,
     shard_borders,
 )
-from signgen.dataset.processes import rows_left
 from signgen.dataset.protocol import TRIPLETS, Protocol, first_to_every, within_clip
+from signgen.dataset.shards import rows_left
 from signgen.dataset.survey import examine_split, frame_size
 from signgen.errors import InputError
 

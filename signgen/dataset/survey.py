@@ -15,9 +15,9 @@ import numpy as np
 from signgen.dataset.keypoint_source import KeypointSource
 from signgen.dataset.opening import broken_frame, png_size
 from signgen.dataset.phoenix import RELEASE_COUNTS, Clip, FrameListing, PhoenixIndex, frame_name, list_frames
-from signgen.dataset.processes import in_processes
 from signgen.errors import InputError
 from signgen.keypoints.many_clips import Mended, points_in_frame
+from signgen.processes import in_processes
 
 # One clip looked at closely: can it be used, what was mended, and why not if not. Nothing is left out silently.
 

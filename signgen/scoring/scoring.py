@@ -9,8 +9,8 @@ from itertools import islice
 
 import numpy as np
 
-from signgen.dataset.processes import in_processes
 from signgen.keypoints import Keypoints
+from signgen.processes import in_processes
 from signgen.scoring.clips import VideoClip
 from signgen.scoring.hand_measures import count_hands
 from signgen.scoring.measures import Chunk, Measure, MeasureOptions, WholeClip

@@ -26,7 +26,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 
 from signgen import config as configuration
 from signgen.errors import InputError, RunError
-from signgen.files import flush, free_bytes, gibibytes, reason, replace_folder
+from signgen.files import flush, free_bytes, gibibytes, reason, whole
 from signgen.training import optimizers
 from signgen.training.config import TrainConfig
 from signgen.training.optimizers import averaged, is_sharded
@@ -227,15 +227,13 @@ def export(training: Training, task: Task, config: TrainConfig) -> None:
     accelerator, output = training.accelerator, Path(config.output)
     failure: BaseException | None = None
     with averaged(training.network, training.average):
-        whole = accelerator.get_state_dict(training.network) if is_sharded(training.network) else None
+        gathered = accelerator.get_state_dict(training.network) if is_sharded(training.network) else None
         if accelerator.is_main_process:
             try:
-                _write(task, whole, output, _record(training, config))
+                _write(task, gathered, output, _record(training, config))
             except FAILED_WRITES as error:
                 failure = error
     said = "" if failure is None else reason(failure, output)
-    if accelerator.is_main_process:
-        shutil.rmtree(output / "model.tmp", ignore_errors=True)
     if agree(accelerator, failure is not None)[0]:
         advice = "the run itself is saved: free some space, then --resume writes the model"
         raise RunError(output / "model", said or "another process cannot write it", advice) from failure
@@ -248,18 +246,15 @@ def _record(training: Training, config: TrainConfig) -> dict[str, Any]:
     return {**done, "config": configuration.to_dict(config)}
 
 
-def _write(task: Task, whole: dict[str, Any] | None, output: Path, record: dict[str, Any]) -> None:
-    temporary = output / "model.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    if whole is None:
-        task.save(temporary)
-    else:
-        weights = {f"trainable.{name}": value for name, value in whole.items()}
-        torch.func.functional_call(_Saving(task), weights, (temporary,))
-    (temporary / "training.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
-    flush(temporary)
-    replace_folder(temporary, output / "model")
+def _write(task: Task, gathered: dict[str, Any] | None, output: Path, record: dict[str, Any]) -> None:
+    with whole(output / "model", durable=True) as temporary:
+        temporary.mkdir(parents=True)
+        if gathered is None:
+            task.save(temporary)
+        else:
+            weights = {f"trainable.{name}": value for name, value in gathered.items()}
+            torch.func.functional_call(_Saving(task), weights, (temporary,))
+        (temporary / "training.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
 
 
 class _Saving(nn.Module):

@@ -33,7 +33,7 @@ from signgen.dataset.preparing import (
     plan_split,
     write_protocol,
 )
-from signgen.dataset.processes import Part, left_to_do, rows_left, write_frames, write_shard
+from signgen.dataset.shards import Part, left_to_do, rows_left, write_frames, write_shard
 from signgen.dataset.survey import chosen_splits, frame_size, keypoint_source
 from signgen.errors import InputError
 from signgen.model.networks.autoencoder import FrameAutoencoder
