@@ -22,7 +22,7 @@ from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints
 from signgen.model import SignGenPipeline
-from signgen.model.networks.canvas import from_canvas, to_canvas
+from signgen.model.networks.canvas import fit_frames, from_canvas
 from signgen.model.networks.cross_view import CrossViewTransformer
 from signgen.rendering import render
 from signgen.rendering.sample_windows import draw_canvas
@@ -82,7 +82,7 @@ def reconstruct(pipeline: SignGenPipeline, frames: np.ndarray) -> np.ndarray:
     weight = next(vae.parameters())
     pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).to(weight.device, weight.dtype) / 127.5 - 1
     with torch.inference_mode():
-        decoded = vae.decode(vae.encode(to_canvas(pixels)).latent_dist.mode()).sample
+        decoded = vae.decode(vae.encode(fit_frames(pixels)).latent_dist.mode()).sample
     back = from_canvas(decoded, frames.shape[2], frames.shape[1]).float().permute(0, 2, 3, 1)
     return ((back + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
 

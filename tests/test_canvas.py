@@ -7,32 +7,31 @@ import pytest
 import torch
 
 from signgen.errors import InputError
-from signgen.model.networks.canvas import canvas_padding, fit_canvas, fit_frames, fit_points, fitted_size, to_canvas
+from signgen.model.networks.canvas import fit_canvas, fit_frames, fit_points, from_canvas
 
 
 def test_phoenix_frames_on_the_papers_canvas() -> None:
     fit = fit_canvas(210, 260, (416, 512))
-    assert fit.scale == pytest.approx(512 / 260)
-    assert fit.padding == (1, 1, 0, 0)
-    assert fitted_size(210, 260, (416, 512)) == (414, 512)
+    assert fit == ((414, 512), (1, 1, 0, 0))
     # A pipeline with frames of 414x512 pads them to the same canvas, so that training and rendering agree.
-    assert canvas_padding(414, 512) == fit.padding
+    assert fit_canvas(414, 512).padding == fit.padding
 
 
 @pytest.mark.parametrize(("size", "canvas"), [((210, 260), (512, 512)), ((64, 48), (32, 32)), ((33, 70), (416, 512))])
 def test_frame_and_padding_fill_the_canvas(size: tuple[int, int], canvas: tuple[int, int]) -> None:
-    left, right, top, bottom = fit_canvas(*size, canvas).padding
-    inner = fitted_size(*size, canvas)
-    assert min(left, right, top, bottom) >= 0
-    assert (inner[0] + left + right, inner[1] + top + bottom) == canvas
+    fit = fit_canvas(*size, canvas)
+    inner = fit.inner
+    assert min(fit.padding) >= 0
+    assert fit.size == canvas
     assert inner[0] / size[0] == pytest.approx(inner[1] / size[1], rel=0.03)
     assert fit_frames(torch.zeros(1, 3, size[1], size[0]), canvas).shape == (1, 3, canvas[1], canvas[0])
 
 
 def test_without_a_canvas_frames_are_padded_only() -> None:
     frames = torch.rand(1, 3, 26, 21) * 2 - 1
-    assert fit_canvas(21, 26) == (1.0, canvas_padding(21, 26))
-    assert torch.equal(fit_frames(frames), to_canvas(frames))
+    assert fit_canvas(21, 26) == ((21, 26), (1, 2, 3, 3))
+    assert fit_frames(frames).shape == (1, 3, 32, 24)
+    assert torch.equal(from_canvas(fit_frames(frames), 21, 26), frames)
 
 
 def test_points_stay_on_what_they_point_at() -> None:

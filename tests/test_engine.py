@@ -58,7 +58,7 @@ def test_a_pipeline_is_asked_once_where_it_is(monkeypatch):
     pipeline, asked = make_pipeline(), []
     known = DiffusionPipeline.device.fget
     monkeypatch.setattr(DiffusionPipeline, "device", property(lambda self: (asked.append(1), known(self))[1]))
-    with pipeline.settling():
+    with pipeline.fixed_device():
         window(pipeline)
         window(pipeline)
         assert len(asked) == 1

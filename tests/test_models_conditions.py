@@ -71,7 +71,7 @@ def test_positions_tell_patches_apart() -> None:
     placed = conditions.PatchTokens(4, 2, 16, positions=True)(same)[0]
     assert torch.cdist(plain, plain).max() < 1e-4
     assert (torch.cdist(placed, placed) + torch.eye(12)).min() > 0.1
-    assert conditions.grid_positions(2, 3, 10).shape == (6, 10)
+    assert conditions.position_table(2, 3, 10).shape == (6, 10)
 
 
 @pytest.mark.parametrize(("task", "known", "bits"), [

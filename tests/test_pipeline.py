@@ -86,7 +86,7 @@ def test_known_views_stay_what_they_are_through_all_steps(pipeline, source):
     seen = []
     hook = pipeline.denoiser.unet.conv_in.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     noise = torch.randn(3, 16, 7, 6)
-    denoise = pipeline._denoise(conditions, noise, 1.0, 1.0)
+    denoise = pipeline._guided_denoiser(conditions, noise, 1.0, 1.0)
     denoise(torch.full_like(noise, 100.0), torch.tensor(500))
     hook.remove()
     assert seen[0][:2, :16].abs().max() < 50

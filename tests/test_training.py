@@ -22,7 +22,7 @@ from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LEFT_KNUCKLE, NOSE, RIGHT_KNUCKLE
 from signgen.model.networks.autoencoder import FrameAutoencoder
-from signgen.model.networks.canvas import canvas_padding, from_canvas, to_canvas
+from signgen.model.networks.canvas import fit_canvas, fit_frames, from_canvas
 from signgen.training.config import OptimConfig, TrainConfig
 from signgen.training.encoders import weights_key
 from signgen.training.loop import learning_rate
@@ -254,9 +254,9 @@ def test_structural_loss_is_one_minus_scikit_images_ssim() -> None:
 
 def test_canvas_round_trip() -> None:
     frames = torch.rand(2, 3, 260, 210)
-    canvas = to_canvas(frames)
+    canvas = fit_frames(frames)
     assert canvas.shape == (2, 3, 264, 216)
-    assert canvas_padding(210, 260) == (3, 3, 2, 2)
+    assert fit_canvas(210, 260).padding == (3, 3, 2, 2)
     assert torch.equal(from_canvas(canvas, 210, 260), frames)
     assert torch.equal(canvas[..., 0, :], canvas[..., 2, :])
 

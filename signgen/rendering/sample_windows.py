@@ -68,7 +68,7 @@ def render_windows(
     source = pipeline.encode_source(scene.image, person)
     kept: deque[Tensor] = deque(maxlen=max(sampling.overlap, 1))
     windows = plan_windows(len(frames), sampling.window, sampling.overlap)
-    with pipeline.settling():
+    with pipeline.fixed_device():
         for window, poses in ahead(partial(_drawn, pipeline, scene, frames, window) for window in windows):
             known = list(kept)[len(kept) - len(window.known) :] if window.known else []
             indices = frames[window.new.start : window.new.stop]

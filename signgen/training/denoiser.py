@@ -25,7 +25,7 @@ from signgen.dataset.pairs import Windows, crop_centres, draw_windows, loss_weig
 from signgen.errors import InputError
 from signgen.model.diffusion.losses import denoising_loss, min_snr_weights
 from signgen.model.diffusion.parametrisation import add_noise, denoised_from, target_for
-from signgen.model.networks.canvas import fitted_size
+from signgen.model.networks.canvas import fit_canvas
 from signgen.model.networks.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
 from signgen.model.published_weights import load_autoencoder, start_unet
 from signgen.training.config import TrainConfig
@@ -129,7 +129,7 @@ class DenoiserTask(Task):
 
     def _check_canvas(self) -> None:
         """A render pads a frame to multiples of 8 and not further, so a canvas may not be wider than that either."""
-        width, height = inner = fitted_size(*self.cache.size, self.config.canvas)
+        width, height = inner = fit_canvas(*self.cache.size, self.config.canvas).inner
         wanted = width + -width % CELL, height + -height % CELL
         if tuple(self.canvas) != wanted:
             got = f"{self.canvas[0]}x{self.canvas[1]} leaves bars beside frames, which fill {inner[0]}x{inner[1]} of it"
@@ -282,7 +282,7 @@ class DenoiserTask(Task):
     def _geometry(self) -> dict[str, Any]:
         """Settings of the pipeline that follow from what was trained on; `signgen assemble` reads them."""
         return {
-            "frame_size": list(fitted_size(*self.cache.size, self.config.canvas)),
+            "frame_size": list(fit_canvas(*self.cache.size, self.config.canvas).inner),
             "lower_body": self.config.disturbance.drop_legs < 1,
             "image_encoder_size": self.config.image_encoder_size,
             "pose_style": "signgen",

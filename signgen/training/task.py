@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from signgen.config import check_keys
 from signgen.dataset.cache import FrameCache
 from signgen.errors import InputError
-from signgen.model.networks.canvas import canvas_size, fit_frames, fit_points
+from signgen.model.networks.canvas import fit_canvas, fit_frames, fit_points
 from signgen.training.config import TrainConfig
 from signgen.training.stages import STAGES
 
@@ -31,7 +31,7 @@ class Task(ABC):
     def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device, folder: Path) -> None:
         self.config, self.cache, self.device, self.folder = config, cache, device, folder
         self.stage = STAGES[config.stage]
-        self.canvas = canvas_size(*cache.size, config.canvas)
+        self.canvas = fit_canvas(*cache.size, config.canvas).size
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, step: int = 0) -> Any:

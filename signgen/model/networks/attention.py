@@ -1,17 +1,17 @@
 """Attention whose context is shared by the views of a window: its keys and values are computed once, not per view.
 
 With a `ContextMemory` they are computed once for as long as the context stays the same: once a clip for the tokens of
-its source, instead of in every step and branch of guidance.
+its source, instead of in every step and branch of guidance. Both processors, torch's and xformers', share this.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from diffusers.models.attention_processor import Attention
+from einops import rearrange, repeat
 from torch import Tensor
 from torch.nn import functional
 
@@ -48,12 +48,13 @@ class ContextMemory:
 
 
 def _keys_values(attn: Attention, context: Tensor) -> tuple[Tensor, Tensor]:
+    """Context (B, M, Dc) -> keys and values (B, H, M, d)."""
     return _heads(attn, attn.to_k(context)), _heads(attn, attn.to_v(context))
 
 
 def _heads(attn: Attention, sequence: Tensor) -> Tensor:
     """(N, L, D) -> (N, H, L, d)."""
-    return sequence.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+    return rearrange(sequence, "n l (h d) -> n h l d", h=attn.heads)
 
 
 class SharedContextProcessor:
@@ -81,7 +82,7 @@ class SharedContextProcessor:
         if encoder_hidden_states is None:
             keys, values = _keys_values(attn, hidden_states)  # (N, H, L, d)
         elif not encoder_hidden_states.shape[1]:
-            return _of_nothing(attn, hidden_states)  # (N, L, D)
+            return _attention_to_nothing(attn, hidden_states)  # (N, L, D)
         elif memory is None:
             keys, values = _keys_values(attn, encoder_hidden_states)  # (N or B, H, M, d)
         else:
@@ -89,10 +90,10 @@ class SharedContextProcessor:
         queries = _heads(attn, attn.to_q(hidden_states))  # (N, H, L, d)
         views = len(queries) // len(keys)
         if views > 1:
-            keys, values = (part.repeat_interleave(views, dim=0) for part in (keys, values))  # (N, H, M, d)
+            keys, values = (repeat(part, "b h m d -> (b v) h m d", v=views) for part in (keys, values))  # (N, H, M, d)
         mask = attention_mask[:, None] if attention_mask is not None else None  # (N, 1, L or 1, M)
         seen = self.attend(queries, keys, values, attn.scale, mask)  # (N, H, L, d)
-        mixed = attn.to_out[0](seen.transpose(1, 2).flatten(2))  # (N, L, D)
+        mixed = attn.to_out[0](rearrange(seen, "n h l d -> n l (h d)"))  # (N, L, D)
         return attn.to_out[1](mixed) / attn.rescale_output_factor
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
@@ -100,24 +101,11 @@ class SharedContextProcessor:
         return functional.scaled_dot_product_attention(queries, keys, values, mask, scale=scale)
 
 
-def _of_nothing(attn: Attention, hidden: Tensor) -> Tensor:
+def _attention_to_nothing(attn: Attention, hidden: Tensor) -> Tensor:
     """Attention to no token, (N, L, D): the values that are mixed are zero, and the last projection adds its bias."""
     bias = attn.to_out[0].bias
     nothing = torch.zeros_like(hidden) if bias is None else bias.to(hidden.dtype).expand_as(hidden)
     return attn.to_out[1](nothing) / attn.rescale_output_factor
-
-
-# Attention through xformers, for the denoiser's shared contexts.
-
-
-def xformers_attention() -> Callable[..., Tensor]:
-    """xformers' function. InputError where it is not installed."""
-    try:
-        from xformers.ops import memory_efficient_attention
-    except ImportError:
-        advice = "pip install xformers (the build for your torch), or leave it out: torch's own attention is fused, too"
-        raise InputError("xformers", "it is not installed", advice) from None
-    return memory_efficient_attention
 
 
 class XFormersContextProcessor(SharedContextProcessor):
@@ -125,21 +113,23 @@ class XFormersContextProcessor(SharedContextProcessor):
 
     Args:
         operator: xformers' pair of operators, or None for its own choice.
+
+    Raises:
+        InputError: xformers is not installed.
     """
 
     def __init__(self, operator: Any = None) -> None:
-        self.operator = operator
-        self._kernel = xformers_attention()
+        try:
+            from xformers.ops import memory_efficient_attention
+        except ImportError:
+            advice = "pip install xformers (the build for your torch), or leave it out: torch's attention is fused, too"
+            raise InputError("xformers", "it is not installed", advice) from None
+        self.operator, self._kernel = operator, memory_efficient_attention
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
         """As `SharedContextProcessor.attend`; xformers' own order is (N, L, H, d)."""
         if mask is not None:  # its kernels want masks whole and aligned
             return super().attend(queries, keys, values, scale, mask)
-        queries, keys, values = (part.transpose(1, 2) for part in (queries, keys, values))
+        queries, keys, values = (rearrange(part, "n h l d -> n l h d") for part in (queries, keys, values))
         seen = self._kernel(queries, keys, values, op=self.operator, scale=scale)  # (N, L, H, d)
-        return seen.to(queries.dtype).transpose(1, 2)
-
-
-def use_xformers(denoiser: torch.nn.Module, operator: Any = None) -> None:
-    """Lets a denoiser's attention run through xformers. InputError where it is not installed."""
-    denoiser.unet.set_attn_processor(XFormersContextProcessor(operator))
+        return rearrange(seen.to(queries.dtype), "n l h d -> n h l d")  # (N, H, L, d)

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput
+from diffusers.models.controlnets.controlnet import zero_module
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
-BOUND = 3.0
+BOUND = 3.0  # of the latent before `LatentScale`
 
 
 class PointLatent:
@@ -44,13 +45,11 @@ class ResidualConv(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
+        self.second = zero_module(nn.Conv2d(width, width, 3, padding=1))
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(N, width, h, w) -> (N, width, h, w)."""
-        return hidden + self.second(F.silu(self.first(F.silu(hidden))))
+        return hidden + self.second(functional.silu(self.first(functional.silu(hidden))))
 
 
 class LatentScale(nn.Module):
@@ -58,7 +57,14 @@ class LatentScale(nn.Module):
 
     It lies outside of the path that is trained: normalising by the batch at hand shifts the colours of a batch of dark
     sleeves, normalising by running statistics inside the path lets encoder and statistics chase each other.
+
+    Args:
+        channels: C of the latent.
+        momentum: share of a new batch in the running statistics.
     """
+
+    mean: Tensor  # (C, 1, 1)
+    deviation: Tensor  # (C, 1, 1)
 
     def __init__(self, channels: int, momentum: float = 0.02) -> None:
         super().__init__()
@@ -69,15 +75,17 @@ class LatentScale(nn.Module):
     @torch.no_grad()
     def follow(self, bounded: Tensor) -> None:
         """Moves the statistics towards those of a batch (N, C, h, w); the first batch sets them."""
-        deviation, mean = torch.std_mean(bounded.float(), dim=(0, 2, 3))
+        deviation, mean = torch.std_mean(bounded.float(), dim=(0, 2, 3))  # (C,) each
         share = self.momentum if bool(self.deviation.any()) else 1.0
         self.mean.lerp_(mean[:, None, None], share)
         self.deviation.lerp_(deviation[:, None, None], share)
 
     def normalise(self, bounded: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape, zero mean and unit variance per channel."""
         return (bounded - self.mean) / self.deviation.clamp(min=1e-4)
 
     def restore(self, latent: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape, undoing `normalise`."""
         return latent * self.deviation.clamp(min=1e-4) + self.mean
 
 
@@ -135,26 +143,26 @@ class FrameAutoencoder(ModelMixin, ConfigMixin):
     def encode(self, frames: Tensor) -> AutoencoderKLOutput:
         """(N, 3, H, W) in [-1, 1] -> ``latent_dist`` of (N, 4 * fold**2, H / 8, W / 8)."""
         latent = self.scale.normalise(self.bounded(frames))  # (N, 4, H/4, W/4)
-        latent = F.pixel_unshuffle(latent, self.config.fold)  # (N, 4 fold^2, H/8, W/8)
+        latent = functional.pixel_unshuffle(latent, self.config.fold)  # (N, 4 fold^2, H/8, W/8)
         return AutoencoderKLOutput(latent_dist=PointLatent(latent))
 
     def decode(self, latent: Tensor, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
         """(N, 4 * fold**2, h, w) -> ``sample`` (N, 3, 8 h, 8 w), about [-1, 1], not clamped."""
-        unfolded = F.pixel_shuffle(latent, self.config.fold)  # (N, 4, H/4, W/4)
+        unfolded = functional.pixel_shuffle(latent, self.config.fold)  # (N, 4, H/4, W/4)
         frames = self.frames(self.scale.restore(unfolded))  # (N, 3, H, W)
         return DecoderOutput(sample=frames) if return_dict else (frames,)
 
     def bounded(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) -> latent (N, 4, H/4, W/4) within `BOUND`: without a bound it would grow to drown its noise."""
-        return BOUND * torch.tanh(self.encoder(F.pixel_unshuffle(frames, 2)) / BOUND)
+        return BOUND * torch.tanh(self.encoder(functional.pixel_unshuffle(frames, 2)) / BOUND)
 
     def frames(self, bounded: Tensor) -> Tensor:
         """(N, 4, H/4, W/4) -> (N, 3, H, W)."""
-        return F.pixel_shuffle(self.decoder(bounded), 2)
+        return functional.pixel_shuffle(self.decoder(bounded), 2)
 
     def forward(self, frames: Tensor, noise: float = 0.0) -> Tensor:
         """Reconstruction (N, 3, H, W); ``noise`` is the deviation of Gaussian noise put on the latent in training."""
-        bounded = self.bounded(frames)
+        bounded = self.bounded(frames)  # (N, 4, H/4, W/4)
         if self.training:
             self.scale.follow(bounded.detach())
         return self.frames(bounded + noise * torch.randn_like(bounded) if noise else bounded)

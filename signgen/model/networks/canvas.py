@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from signgen.errors import InputError
 
@@ -19,44 +19,43 @@ class CanvasFit(NamedTuple):
     """How a frame lies on its canvas.
 
     Attributes:
-        scale: canvas pixels of a frame's pixel, the same across and down: nothing is squashed.
-        padding: pixels (left, right, top, bottom) that are added after scaling.
+        inner: (W, H) of the scaled frame; the same scale across and down, so that nothing is squashed.
+        padding: pixels (left, right, top, bottom) that are added around it; an odd one goes right or to the bottom.
     """
 
-    scale: float
+    inner: tuple[int, int]
     padding: tuple[int, int, int, int]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(W, H) of the canvas."""
+        left, right, top, bottom = self.padding
+        return self.inner[0] + left + right, self.inner[1] + top + bottom
 
 
 def fit_canvas(width: int, height: int, canvas: Sequence[int] | None = None) -> CanvasFit:
-    """Scales a frame to be as large as ``canvas`` (W, H) allows, in its middle; None: padded only.
+    """Scales a frame to be as large as ``canvas`` (W, H) allows, in its middle; None: padded to multiples of 8 only.
 
-    210x260 on 416x512 -> 1.969, (1, 1, 0, 0): 414x512 and a column on each side. On None -> 1.0, (3, 3, 2, 2).
+    210x260 on 416x512 -> inner 414x512, padding (1, 1, 0, 0). On None -> inner 210x260, padding (3, 3, 2, 2).
 
     Raises:
         InputError: the canvas is not two multiples of 8 from 16 to 4096.
     """
+    inner = width, height
     if canvas is None:
-        return CanvasFit(1.0, canvas_padding(width, height))
-    _check(canvas)
-    scale = min(canvas[0] / width, canvas[1] / height)
-    inner = round(width * scale), round(height * scale)
-    extra_x, extra_y = canvas[0] - inner[0], canvas[1] - inner[1]
-    return CanvasFit(scale, (extra_x // 2, extra_x - extra_x // 2, extra_y // 2, extra_y - extra_y // 2))
+        extra_x, extra_y = -width % MULTIPLE, -height % MULTIPLE
+    else:
+        _check(canvas)
+        scale = min(canvas[0] / width, canvas[1] / height)
+        inner = round(width * scale), round(height * scale)
+        extra_x, extra_y = canvas[0] - inner[0], canvas[1] - inner[1]
+    return CanvasFit(inner, (extra_x // 2, extra_x - extra_x // 2, extra_y // 2, extra_y - extra_y // 2))
 
 
-def fitted_size(width: int, height: int, canvas: Sequence[int] | None = None) -> tuple[int, int]:
-    """(W, H) of the scaled frame without its padding: 210x260 on 416x512 -> 414x512."""
-    if canvas is None:
-        return width, height
-    left, right, top, bottom = fit_canvas(width, height, canvas).padding
-    return canvas[0] - left - right, canvas[1] - top - bottom
-
-
-def canvas_size(width: int, height: int, canvas: Sequence[int] | None = None) -> tuple[int, int]:
-    """(W, H) of the canvas itself: ``canvas``, or the frame padded. 210x260 on None -> 216x264."""
-    left, right, top, bottom = fit_canvas(width, height, canvas).padding
-    inner = fitted_size(width, height, canvas)
-    return inner[0] + left + right, inner[1] + top + bottom
+def _check(canvas: Sequence[int]) -> None:
+    if len(canvas) != 2 or not all(SMALLEST <= side <= LARGEST and side % MULTIPLE == 0 for side in canvas):
+        allowed = f"give width and height, multiples of {MULTIPLE} from {SMALLEST} to {LARGEST}"
+        raise InputError("canvas", f"got {list(canvas)}", allowed)
 
 
 def canvas_name(width: int, height: int, canvas: Sequence[int] | None = None) -> str:
@@ -64,18 +63,27 @@ def canvas_name(width: int, height: int, canvas: Sequence[int] | None = None) ->
 
     210x260 on 416x512 -> "416x512"; on 216x264 -> "216x264", for frames are scaled to it; on None -> "".
     """
-    inner, size = fitted_size(width, height, canvas), canvas_size(width, height, canvas)
-    only_padded = inner == (width, height) and size == canvas_size(width, height)
-    return "" if only_padded else f"{size[0]}x{size[1]}"
+    fit = fit_canvas(width, height, canvas)
+    only_padded = fit.inner == (width, height) and fit.size == fit_canvas(width, height).size
+    return "" if only_padded else f"{fit.size[0]}x{fit.size[1]}"
 
 
 def fit_frames(frames: Tensor, canvas: Sequence[int] | None = None) -> Tensor:
-    """(N, C, H, W) in [-1, 1] -> (N, C, H', W') as `fit_canvas` says; bicubic, edges repeated."""
+    """(N, C, H, W) in [-1, 1] -> (N, C, H', W') as `fit_canvas` says: bicubic, edges repeated like a studio's backdrop.
+
+    Without a canvas frames are only padded, so their values may have any range.
+    """
     height, width = frames.shape[-2:]
-    inner = fitted_size(width, height, canvas)
+    inner, padding = fit_canvas(width, height, canvas)
     if inner != (width, height):
-        frames = F.interpolate(frames, inner[::-1], mode="bicubic", antialias=True).clamp(-1, 1)
-    return F.pad(frames, fit_canvas(width, height, canvas).padding, mode="replicate")
+        frames = functional.interpolate(frames, inner[::-1], mode="bicubic", antialias=True).clamp(-1, 1)
+    return functional.pad(frames, padding, mode="replicate")  # (N, C, H', W')
+
+
+def from_canvas(frames: Tensor, width: int, height: int) -> Tensor:
+    """(N, C, H', W') -> (N, C, height, width), undoing `fit_frames` without a canvas."""
+    left, _, top, _ = fit_canvas(width, height).padding
+    return frames[..., top : top + height, left : left + width]
 
 
 def fit_points(points: np.ndarray, width: int, height: int, canvas: Sequence[int] | None = None) -> np.ndarray:
@@ -83,35 +91,10 @@ def fit_points(points: np.ndarray, width: int, height: int, canvas: Sequence[int
 
     Coordinate 0 is the centre of the first pixel, before and after.
     """
-    left, _, top, _ = fit_canvas(width, height, canvas).padding
-    inner = fitted_size(width, height, canvas)
+    inner, (left, _, top, _) = fit_canvas(width, height, canvas)
     moved = points.copy()
     if inner != (width, height):
         scale = np.array([inner[0] / width, inner[1] / height], points.dtype)
         moved[..., :2] = (moved[..., :2] + 0.5) * scale - 0.5
     moved[..., :2] += np.array([left, top], points.dtype)
     return moved
-
-
-def _check(canvas: Sequence[int]) -> None:
-    whole = len(canvas) == 2 and all(SMALLEST <= side <= LARGEST and side % MULTIPLE == 0 for side in canvas)
-    if not whole:
-        allowed = f"give width and height, multiples of {MULTIPLE} from {SMALLEST} to {LARGEST}"
-        raise InputError("canvas", f"got {list(canvas)}", allowed)
-
-
-def canvas_padding(width: int, height: int, multiple: int = MULTIPLE) -> tuple[int, int, int, int]:
-    """Pixels to add (left, right, top, bottom); an odd pixel goes right or to the bottom. 210x260 -> (3, 3, 2, 2)."""
-    extra_x, extra_y = -width % multiple, -height % multiple
-    return extra_x // 2, extra_x - extra_x // 2, extra_y // 2, extra_y - extra_y // 2
-
-
-def to_canvas(frames: Tensor, multiple: int = MULTIPLE) -> Tensor:
-    """(N, C, H, W) -> (N, C, H', W') by repeating the edges, which a studio backdrop continues anyway."""
-    return F.pad(frames, canvas_padding(frames.shape[-1], frames.shape[-2], multiple), mode="replicate")
-
-
-def from_canvas(frames: Tensor, width: int, height: int, multiple: int = MULTIPLE) -> Tensor:
-    """(N, C, H', W') -> (N, C, height, width), undoing `to_canvas`."""
-    left, _, top, _ = canvas_padding(width, height, multiple)
-    return frames[..., top : top + height, left : left + width]

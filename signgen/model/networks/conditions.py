@@ -1,59 +1,23 @@
-"""What conditions the denoiser: the target pose, the source's tokens, and the views that are already known."""
+"""What conditions the denoiser: the target pose, its detail, the source's tokens, and the views already known."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
+from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding, zero_module
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
 from signgen.errors import InputError
 from signgen.model.networks.autoencoder import ResidualConv
 
-# Finer features: the prediction is finished at twice the latents' resolution, beside the pose at that resolution.
-# A finger is four pixels wide, a latent cell eight: inside the UNet what is left and right of a finger's edge is one
-# position. Where latents are folded (see `FrameAutoencoder`) their own grid is twice as fine, and so are the pose
-# encoder's features before its last stride. There a few convolutions cost little and see which finger is where.
-
-
-FOLD = 2  # cells of the fine grid along each side of a latent cell
-
-
-class DetailHead(nn.Module):
-    """Adds to the UNet's prediction what features and pose say at twice the resolution; changes nothing when new.
-
-    Args:
-        channels: C of the latents; a multiple of 4.
-        features: channels that the UNet hands over beside its prediction; a multiple of 4.
-        pose_channels: channels of the pose encoder's fine features.
-        width: of the convolutions.
-        blocks: residual blocks.
-    """
-
-    def __init__(self, channels: int, features: int, pose_channels: int, width: int = 64, blocks: int = 2) -> None:
-        super().__init__()
-        fine = (channels + features) // FOLD**2
-        self.channels = channels
-        self.join = nn.Conv2d(fine + pose_channels, width, 3, padding=1)
-        self.blocks = nn.Sequential(*(ResidualConv(width) for _ in range(blocks)))
-        self.out = nn.Conv2d(width, channels // FOLD**2, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, output: Tensor, pose_fine: Tensor) -> Tensor:
-        """(N, C + features, h, w) of the UNet, (N, P, 2h, 2w) of the pose -> prediction (N, C, h, w)."""
-        fine = functional.pixel_shuffle(output, FOLD)  # (N, (C + features) / 4, 2h, 2w)
-        fine = fine.contiguous(memory_format=torch.channels_last)
-        hidden = self.join(torch.cat([fine, pose_fine.to(fine.dtype)], dim=1))  # (N, width, 2h, 2w)
-        added = self.out(functional.silu(self.blocks(hidden)))  # (N, C / 4, 2h, 2w)
-        return output[:, : self.channels] + functional.pixel_unshuffle(added, FOLD)  # (N, C, h, w)
-
-
-LAST = 3  # layers of the folded pose encoder from its last stride on: convolution, SiLU, convolution
 WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)
+LAST = 3  # layers of the folded pose encoder from its last stride on: convolution, SiLU, convolution
+FOLD = 2  # cells of the fine grid along each side of a latent cell
 FILLS = ("zeros", "source")
 TASKS = ("T1", "T2", "T3", "window")
 
@@ -78,7 +42,7 @@ def frame_coordinates(images: Tensor, crop: Tensor | None = None, side: int = 1)
     size = (count, down.numel(), across.numel())
     # Channels last in memory, so that putting it beside a channels-last image keeps that format.
     pairs = torch.stack([x[:, None, :].expand(size), y[:, :, None].expand(size)], dim=-1)  # (N, h, w, 2)
-    return pairs.permute(0, 3, 1, 2).to(images.dtype)  # (N, 2, h, w)
+    return rearrange(pairs, "n h w c -> n c h w").to(images.dtype)  # (N, 2, h, w)
 
 
 class PoseEncoder(nn.Module):
@@ -117,7 +81,7 @@ class PoseEncoder(nn.Module):
         first = channels * unshuffle**2 + 2 * coordinates
         if unshuffle > 1:
             strides = round(math.log2(down / unshuffle))
-            self.net: nn.Module = _folded_convolutions(first, tuple(block_out_channels), out_channels, strides)
+            self.net: Any = _folded_convolutions(first, tuple(block_out_channels), out_channels, strides)
         else:
             _check_reference_form(block_out_channels, down)
             self.net = ControlNetConditioningEmbedding(out_channels, first, tuple(block_out_channels))
@@ -136,7 +100,7 @@ class PoseEncoder(nn.Module):
             got = f"{pose.shape[-1]}x{pose.shape[-2]} pixels"
             raise InputError("pose image", got, f"this model needs multiples of {self.down}")
         before = self.net[:-LAST](folded)  # (N, last width, 2h, 2w)
-        fine = functional.pixel_unshuffle(self.fine(before), 2)  # (N, 4 fine, h, w)
+        fine = functional.pixel_unshuffle(self.fine(before), FOLD)  # (N, 4 fine, h, w)
         return torch.cat([self.net[-LAST:](before), fine], dim=1)  # (N, out_channels + 4 fine, h, w)
 
 
@@ -162,10 +126,7 @@ def _folded_convolutions(first: int, widths: tuple[int, ...], out_channels: int,
     for index, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
         stride = 2 if index >= len(sizes) - 1 - strides else 1
         layers += [nn.Conv2d(before, after, 3, stride=stride, padding=1), nn.SiLU()]
-    last = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    return nn.Sequential(*layers, last)
+    return nn.Sequential(*layers, zero_module(nn.Conv2d(out_channels, out_channels, 3, padding=1)))
 
 
 def _check_reference_form(widths: Sequence[int], down: int) -> None:
@@ -175,6 +136,38 @@ def _check_reference_form(widths: Sequence[int], down: int) -> None:
             f"{len(widths)} widths for 1/{down} of the size",
             f"give {round(math.log2(down)) + 1} widths",
         )
+
+
+# ----------------------------------------------------------------------------- detail at twice the resolution
+# A finger is four pixels wide, a latent cell eight: inside the UNet what is left and right of a finger's edge is one
+# position. Where latents are folded (see `FrameAutoencoder`) their own grid is twice as fine, and so are the pose
+# encoder's features before its last stride. There a few convolutions cost little and see which finger is where.
+class DetailHead(nn.Module):
+    """Adds to the UNet's prediction what features and pose say at twice the resolution; changes nothing when new.
+
+    Args:
+        channels: C of the latents; a multiple of 4.
+        features: channels that the UNet hands over beside its prediction; a multiple of 4.
+        pose_channels: channels of the pose encoder's fine features.
+        width: of the convolutions.
+        blocks: residual blocks.
+    """
+
+    def __init__(self, channels: int, features: int, pose_channels: int, width: int = 64, blocks: int = 2) -> None:
+        super().__init__()
+        fine = (channels + features) // FOLD**2
+        self.channels = channels
+        self.join = nn.Conv2d(fine + pose_channels, width, 3, padding=1)
+        self.blocks = nn.Sequential(*(ResidualConv(width) for _ in range(blocks)))
+        self.out = zero_module(nn.Conv2d(width, channels // FOLD**2, 3, padding=1))
+
+    def forward(self, output: Tensor, pose_fine: Tensor) -> Tensor:
+        """(N, C + features, h, w) of the UNet, (N, P, 2h, 2w) of the pose -> prediction (N, C, h, w)."""
+        fine = functional.pixel_shuffle(output, FOLD)  # (N, (C + features) / 4, 2h, 2w)
+        fine = fine.contiguous(memory_format=torch.channels_last)
+        hidden = self.join(torch.cat([fine, pose_fine.to(fine.dtype)], dim=1))  # (N, width, 2h, 2w)
+        added = self.out(functional.silu(self.blocks(hidden)))  # (N, C / 4, 2h, 2w)
+        return output[:, : self.channels] + functional.pixel_unshuffle(added, FOLD)  # (N, C, h, w)
 
 
 # ----------------------------------------------------------------------------------------------- source tokens
@@ -190,10 +183,10 @@ class TokenProjector(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, L, in_dim) -> (B, L, out_dim)."""
-        return self.net(tokens)
+        return self.net(tokens)  # (B, L, out_dim)
 
 
-def grid_positions(height: int, width: int, dim: int) -> Tensor:
+def position_table(height: int, width: int, dim: int) -> Tensor:
     """Fixed 2-D sine-cosine positions (height*width, dim), row by row: half of the channels y, half x."""
     quarter = dim // 4
     rates = torch.exp(torch.arange(quarter, dtype=torch.float32) * (-math.log(10000.0) / max(quarter, 1)))  # (D/4,)
@@ -217,10 +210,11 @@ class PatchTokens(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, (h//patch)*(w//patch), dim), row by row."""
         grid = self.proj(latents)  # (B, D, h', w')
-        tokens = grid.flatten(2).transpose(1, 2)  # (B, L, D)
+        tokens = rearrange(grid, "b d h w -> b (h w) d")  # (B, L, D)
         if not self.positions:
             return tokens
-        return tokens + grid_positions(*grid.shape[-2:], tokens.shape[-1]).to(tokens)  # (B, L, D)
+        _, dim, height, width = grid.shape
+        return tokens + position_table(height, width, dim).to(tokens)  # (B, L, D)
 
 
 class SourceEncoder(nn.Module):
@@ -315,16 +309,18 @@ class ImageLevel(nn.Module):
         """
         if self.fill == "source" and source is None:
             raise InputError("known views", "no source latents", "this model fills unknown views with the source")
-        blank = torch.zeros_like(latents) if self.fill == "zeros" else source[:, None].expand_as(latents)
+        blank = torch.zeros_like(latents)
+        if self.fill == "source" and source is not None:
+            blank = source[:, None].expand_as(latents)  # (B, V, C, h, w)
         where = bits.to(latents.device, torch.bool)[..., None, None, None]  # (B, V, 1, 1, 1)
         known = torch.where(where, latents, blank)  # (B, V, C, h, w)
         flag = where.expand(*latents.shape[:2], 1, *latents.shape[-2:]).to(latents.dtype)  # (B, V, 1, h, w)
-        return known.flatten(0, 1), flag.flatten(0, 1)
+        return known.flatten(0, 1), flag.flatten(0, 1)  # (B*V, C, h, w), (B*V, 1, h, w)
 
     def forward(self, noisy: Tensor, known: Tensor | None = None, flag: Tensor | None = None) -> Tensor:
         """noisy (N, C, h, w), known (N, C, h, w), flag (N, 1, h, w) -> (N, 2C+1, h, w); None = nothing is known."""
         if (known is None) != (flag is None):
             raise InputError("known views", "only one of latents and flag", "give both or none")
-        if known is None:
+        if known is None or flag is None:
             known, flag = torch.zeros_like(noisy), torch.zeros_like(noisy[:, :1])
         return torch.cat([noisy, flag, known], dim=1)  # (N, 2C+1, h, w)

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from diffusers.models.attention import FeedForward
 from diffusers.models.attention_processor import Attention
+from diffusers.models.controlnets.controlnet import zero_module
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
+from einops import rearrange
 from torch import Tensor, nn
 
 from signgen.errors import InputError
@@ -98,26 +100,23 @@ class CrossViewAttention(nn.Module):
         self.proj_in = nn.Linear(channels, channels)
         reach = max_views if positions else 0
         self.blocks = nn.ModuleList(ViewBlock(channels, heads, attentions, ff_mult, reach) for _ in range(blocks))
-        self.proj_out = nn.Linear(channels, channels)
-        nn.init.zeros_(self.proj_out.weight)
-        nn.init.zeros_(self.proj_out.bias)
+        self.proj_out = zero_module(nn.Linear(channels, channels))
 
     def forward(self, hidden: Tensor, views: int, present: Tensor | None = None) -> Tensor:
         """(B*V, C, H, W) with the views of a window in succession -> the same shape, residual included.
 
         ``present``: (V,), 0 for a view that only fills the window up: the others do not see it.
         """
-        items, channels, height, width = hidden.shape
+        items, _, height, width = hidden.shape
         self._check(items, views)
-        tokens = self.norm(hidden).permute(0, 2, 3, 1)  # (B*V, H, W, C)
-        tokens = tokens.reshape(items // views, views, height * width, channels).transpose(1, 2)  # (B, HW, V, C)
+        tokens = rearrange(self.norm(hidden), "(b v) c h w -> (b h w) v c", v=views)  # (B*HW, V, C)
         # Of one window this would stay a view, and a linear layer copies its weights for each position of one.
-        tokens = self.proj_in(tokens.reshape(-1, views, channels).contiguous())  # (B*HW, V, C)
+        tokens = self.proj_in(tokens.contiguous())  # (B*HW, V, C)
         mask = None if present is None else _unseen(present, tokens)  # (B*HW, 1, V)
         for block in self.blocks:
             tokens = block(tokens, mask)  # (B*HW, V, C)
-        tokens = self.proj_out(tokens).reshape(-1, height * width, views, channels).transpose(1, 2)  # (B, V, HW, C)
-        return hidden + tokens.reshape(items, height, width, channels).permute(0, 3, 1, 2)  # (B*V, C, H, W)
+        moved = rearrange(self.proj_out(tokens), "(b h w) v c -> (b v) h w c", h=height, w=width)  # channels last
+        return hidden + rearrange(moved, "n h w c -> n c h w")  # (B*V, C, H, W)
 
     def _check(self, items: int, views: int) -> None:
         if views < 1 or items % views or views > self.max_views:

@@ -8,23 +8,24 @@ What is predicted (epsilon, v, x0) is the scheduler's business, see `signgen.mod
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.attention_processor import Attention, AttnProcessor
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from einops import repeat
 from torch import Tensor, nn
 from torch.nn import functional
 
 from signgen.errors import InputError
-from signgen.model.networks.attention import ContextMemory, SharedContextProcessor
-from signgen.model.networks.conditions import DetailHead, ImageLevel, PoseEncoder, SourceEncoder
+from signgen.model.networks.attention import ContextMemory, SharedContextProcessor, XFormersContextProcessor
+from signgen.model.networks.conditions import FOLD, DetailHead, ImageLevel, PoseEncoder, SourceEncoder
 from signgen.model.networks.cross_view import CrossViewAttention, CrossViewTransformer
 from signgen.model.networks.norms import NORMS, use_affine_norms
 
-ATTENTION = {"sdpa": SharedContextProcessor, "math": AttnProcessor}
+ATTENTION = {"sdpa": SharedContextProcessor, "math": AttnProcessor, "xformers": XFormersContextProcessor}
 CONDITIONS = ("pose", "source", "fusion")
 
 
@@ -71,7 +72,7 @@ class LatentPoseConvIn(nn.Conv2d):
         hidden = super().forward(stacked[:, : self.in_channels])  # (N, C0, h, w)
         if stacked.shape[1] == self.in_channels:
             return hidden
-        return hidden + stacked[:, self.in_channels :]
+        return hidden + stacked[:, self.in_channels :]  # (N, C0, h, w)
 
 
 class FusionProjector(nn.Module):
@@ -85,7 +86,7 @@ class FusionProjector(nn.Module):
 
     def forward(self, fusion: Tensor) -> Tensor:
         """(N, in_dim) -> (N, out_dim)."""
-        return self.net(fusion)
+        return self.net(fusion)  # (N, out_dim)
 
 
 class Denoiser(ModelMixin, ConfigMixin):
@@ -252,11 +253,11 @@ class Denoiser(ModelMixin, ConfigMixin):
         empty = noisy.new_zeros(count, length, self.config.cross_attention_dim)  # (N, 0 or 1, D)
         coarse, fine = self._split(pose_features, noisy)
         output = self.unet(
-            self._first_input(noisy, coarse, known, flag),  # (N, Cin [+ C0], h, w)
+            self._unet_input(noisy, coarse, known, flag),  # (N, Cin [+ C0], h, w)
             timesteps,
             encoder_hidden_states=empty if tokens is None else self._context(tokens, count),
             class_labels=self._class_input(fusion, noisy),
-            cross_attention_kwargs=self._travelling(views, present, memory),
+            cross_attention_kwargs=self._attention_arguments(views, present, memory),
             return_dict=False,
         )[0]  # (N, C [+ features], h, w)
         return output if self.detail_head is None else self.detail_head(output, fine)  # (N, C, h, w)
@@ -267,9 +268,9 @@ class Denoiser(ModelMixin, ConfigMixin):
             return features, None
         width = self.config.block_out_channels[0]
         if features is None:
-            shape = (noisy.shape[0], self.config.pose["fine"], 2 * noisy.shape[2], 2 * noisy.shape[3])
+            shape = (noisy.shape[0], self.config.pose["fine"], FOLD * noisy.shape[2], FOLD * noisy.shape[3])
             return None, noisy.new_zeros(shape)
-        return features[:, :width], functional.pixel_shuffle(features[:, width:], 2)
+        return features[:, :width], functional.pixel_shuffle(features[:, width:], FOLD)  # (N, fine, 2h, 2w)
 
     def _context(self, tokens: Tensor, count: int) -> Tensor:
         """(N or B, L, D): a window's tokens stay one where the attention shares them among its views."""
@@ -278,14 +279,16 @@ class Denoiser(ModelMixin, ConfigMixin):
     def _shares_context(self) -> bool:
         return all(isinstance(attention.processor, SharedContextProcessor) for attention in self._attentions)
 
-    def _travelling(self, views: int, present: Tensor | None, memory: ContextMemory | None) -> dict[str, Any] | None:
+    def _attention_arguments(
+        self, views: int, present: Tensor | None, memory: ContextMemory | None
+    ) -> dict[str, Any] | None:
         """What diffusers hands through the UNet to its cross-attention blocks and their processors."""
         given: dict[str, Any] = {} if self.config.cross_view is None else {"views": views}
         if given and present is not None:
             given["present"] = present
         return (given if memory is None else {**given, "memory": memory}) or None
 
-    def _first_input(
+    def _unet_input(
         self, noisy: Tensor, pose_features: Tensor | None, known: Tensor | None, flag: Tensor | None
     ) -> Tensor:
         """[noisy, flag, known, pose features] on the channel axis, without the parts that are absent."""
@@ -298,7 +301,7 @@ class Denoiser(ModelMixin, ConfigMixin):
         if pose_features.shape[-2:] != noisy.shape[-2:]:
             raise InputError("pose image", f"gives features of {tuple(pose_features.shape[-2:])} (height, width)",
                              f"the latents are {tuple(noisy.shape[-2:])}")  # fmt: skip
-        return torch.cat([noisy, pose_features.to(noisy.dtype)], dim=1)
+        return torch.cat([noisy, pose_features.to(noisy.dtype)], dim=1)  # (N, Cin + C0, h, w)
 
     def _class_input(self, fusion: Tensor | None, noisy: Tensor) -> Tensor | None:
         """The fusion embedding per item; null is zeros, of which the class MLP then makes its bias path."""
@@ -310,20 +313,33 @@ class Denoiser(ModelMixin, ConfigMixin):
             return noisy.new_zeros(noisy.shape[0], self.config.fusion_dim)  # (N, D)
         return _per_item(fusion, noisy.shape[0])
 
-    def set_attention(self, kind: str) -> None:
-        """``sdpa`` (fused; for inference) or ``math`` (bmm + softmax; bf16 training on a CPU is faster with it)."""
+    def set_attention(self, kind: str, *options: Any) -> None:
+        """Chooses how attention is computed.
+
+        Args:
+            kind: ``sdpa`` (fused; for inference), ``xformers``, or ``math`` (bmm + softmax; training in bfloat16 on a
+                CPU is faster with it).
+            options: xformers' pair of operators.
+
+        Raises:
+            InputError: it is none of these, or xformers is not installed.
+        """
         if kind not in ATTENTION:
             raise InputError("attention", f"got {kind!r}", f"choose from {', '.join(ATTENTION)}")
-        self.unet.set_attn_processor(ATTENTION[kind]())
+        self.unet.set_attn_processor(ATTENTION[kind](*options))
 
 
+@overload
+def _per_item(values: Tensor, count: int) -> Tensor: ...
+@overload
+def _per_item(values: None, count: int) -> None: ...
 def _per_item(values: Tensor | None, count: int) -> Tensor | None:
     """(N or B, ...) -> (N, ...): what is given once per window is repeated for its views."""
     if values is None or values.shape[0] == count:
         return values
     if count % values.shape[0]:
         raise InputError("condition", f"{values.shape[0]} for {count} latents", "give one per latent or per window")
-    return values.repeat_interleave(count // values.shape[0], dim=0)
+    return repeat(values, "b ... -> (b v) ...", v=count // values.shape[0])  # (N, ...)
 
 
 def _without(values: Tensor | None, dropped: Tensor) -> Tensor | None:

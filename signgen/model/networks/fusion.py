@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,59 @@ from torch.nn import functional
 from signgen.model.networks.vision import ImageTower, VisionSettings
 from signgen.model.networks.weight_files import fill, read_settings, read_tensors
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP_WEIGHTS = "model.safetensors"
+VIT_L_14 = {
+    "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
+    "image_size": 224, "patch_size": 14, "projection_dim": 768,
+}  # fmt: skip
 GREY = 0.0  # of the bars around a letter-boxed image, in [-1, 1]
 
 
+# ------------------------------------------------------------------------------------------------- what encoders read
+def letterbox(images: Tensor, size: int) -> Tensor:
+    """Fits (B, 3, H, W) in [-1, 1] into (B, 3, size, size): aspect kept, grey bars, nothing cropped.
+
+    FPDM's stage 1 centre-crops and so loses a fifth of the height of 210x260, hands included.
+    """
+    height, width = images.shape[-2:]
+    scale = size / max(height, width)
+    inner = (max(1, round(height * scale)), max(1, round(width * scale)))
+    if (height, width) != inner:
+        images = functional.interpolate(images.float(), inner, mode="bicubic", antialias=True).clamp(-1, 1).to(images)
+    top, left = (size - inner[0]) // 2, (size - inner[1]) // 2
+    return functional.pad(images, (left, size - inner[1] - left, top, size - inner[0] - top), value=GREY)
+
+
+def normalised(images: Tensor, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Images (B, 3, H, W) in [-1, 1] -> (B, 3, size, size), letter-boxed, with the encoder's own mean and deviation."""
+    if tuple(images.shape[-2:]) != (size, size):
+        images = letterbox(images, size)  # (B, 3, S, S)
+    shift, scale = images.new_tensor(mean)[:, None, None], images.new_tensor(std)[:, None, None]  # (3, 1, 1)
+    return (images * 0.5 + 0.5 - shift) / scale  # (B, 3, S, S)
+
+
+def semantic_tokens(encoder: nn.Module, images: Tensor, size: int) -> Tensor:
+    """Semantic tokens of the source by an image encoder that stays frozen (FPDM: DINOv2-L at 512).
+
+    Args:
+        encoder: transformers' ``Dinov2Model`` or one that is called like it.
+        images: (B, 3, H, W) in [-1, 1].
+        size: side of the square that it reads; images are letter-boxed, where FPDM squashes them.
+
+    Returns:
+        Last hidden states (B, L, D), class token first.
+    """
+    return encoder(normalised(images, size, IMAGENET_MEAN, IMAGENET_STD)).last_hidden_state
+
+
+# --------------------------------------------------------------------------------------------------- fusion embedding
 class Combiner(nn.Module):
     """Fuses a source and a pose embedding into one of unit norm.
 
     c = MLP([k(e_pose), m(e_src)]),  out = W c + l e_pose + (1 - l) e_src,  e_f = out / |out|,
-    with l in (0, 1) one number per sample, from the same [k, m].
+    with l in (0, 1) one number per sample, from the same [k, m] (Baldrati et al. 2022, "Combiner").
 
     Args:
         dim: D of the embeddings.
@@ -71,20 +113,6 @@ class SourceAlone(nn.Module):
 
 def _hidden_layer(before: int, after: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))
-
-
-def letterbox(images: Tensor, size: int) -> Tensor:
-    """Fits (B, 3, H, W) in [-1, 1] into (B, 3, size, size): aspect kept, grey bars, nothing cropped.
-
-    FPDM's stage 1 centre-crops and so loses a fifth of the height of 210x260, hands included.
-    """
-    height, width = images.shape[-2:]
-    scale = size / max(height, width)
-    inner = (max(1, round(height * scale)), max(1, round(width * scale)))
-    if (height, width) != inner:
-        images = functional.interpolate(images.float(), inner, mode="bicubic", antialias=True).clamp(-1, 1).to(images)
-    top, left = (size - inner[0]) // 2, (size - inner[1]) // 2
-    return functional.pad(images, (left, size - inner[1] - left, top, size - inner[0] - top), value=GREY)
 
 
 class FusionModel(ModelMixin, ConfigMixin):
@@ -159,31 +187,4 @@ class FusionModel(ModelMixin, ConfigMixin):
 
     def _pixels(self, images: Tensor) -> Tensor:
         """Letter-boxed and normalised as CLIP expects, (B, 3, S, S)."""
-        if tuple(images.shape[-2:]) != (self.image_size, self.image_size):
-            images = letterbox(images, self.image_size)
-        mean, std = images.new_tensor(CLIP_MEAN)[:, None, None], images.new_tensor(CLIP_STD)[:, None, None]  # (3, 1, 1)
-        return (images * 0.5 + 0.5 - mean) / std  # (B, 3, S, S)
-
-
-VIT_L_14 = {
-    "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
-    "image_size": 224, "patch_size": 14, "projection_dim": 768,
-}  # fmt: skip
-
-
-# Semantic tokens of the source by an image encoder that stays frozen (FPDM: DINOv2-L at 512).
-
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-def semantic_tokens(encoder: nn.Module, images: Tensor, size: int) -> Tensor:
-    """Images (B, 3, H, W) in [-1, 1] -> last hidden states (B, L, D), class token first.
-
-    Args:
-        encoder: transformers' ``Dinov2Model`` or one that is called like it.
-        size: side of the square that it reads; images are letter-boxed, where FPDM squashes them.
-    """
-    square = letterbox(images, size)  # (B, 3, S, S)
-    mean, std = (square.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return encoder((square * 0.5 + 0.5 - mean) / std).last_hidden_state
+        return normalised(images, self.image_size, CLIP_MEAN, CLIP_STD)

@@ -288,11 +288,9 @@ def _check_shared(first: State, second: State) -> None:
 
 
 def _check_positions(module: CrossViewAttention, tables: list[Tensor]) -> None:
-    for table, block in ((table, block) for table in tables for block in module.blocks):
-        if not torch.allclose(table[0].float(), block.positions, atol=1e-5):
-            raise InputError(
-                "IMAGPose motion module", "positions are not its sinusoids", "its pos_encoder.pe is altered"
-            )
+    sinusoids = [buffer for name, buffer in module.named_buffers() if name.endswith("positions")]
+    if not all(torch.allclose(table[0].float(), own, atol=1e-5) for table in tables for own in sinusoids):
+        raise InputError("IMAGPose motion module", "positions are not its sinusoids", "its pos_encoder.pe is altered")
 
 
 def wrapped_name(key: str, denoiser: Denoiser) -> str:

@@ -7,11 +7,12 @@ nothing but torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,7 +24,7 @@ def quick_gelu(hidden: Tensor) -> Tensor:
     return hidden * torch.sigmoid(1.702 * hidden)
 
 
-ACTIVATIONS = {"quick_gelu": quick_gelu, "gelu": functional.gelu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"quick_gelu": quick_gelu, "gelu": functional.gelu}
 
 
 @dataclass(frozen=True)
@@ -83,24 +84,29 @@ class ImageTower(nn.Module):
 
 
 class _Transformer(nn.Module):
+    """Patches and class token through all layers."""
+
     def __init__(self, settings: VisionSettings) -> None:
         super().__init__()
         width, eps = settings.hidden_size, settings.layer_norm_eps
         self.embeddings = _Embeddings(settings)
         self.pre_layrnorm = nn.LayerNorm(width, eps=eps)  # the released weights' spelling
-        self.encoder = nn.Module()
-        self.encoder.layers = nn.ModuleList(_Layer(settings) for _ in range(settings.num_hidden_layers))
+        self.encoder = nn.ModuleDict(
+            {"layers": nn.ModuleList(_Layer(settings) for _ in range(settings.num_hidden_layers))}
+        )
         self.post_layernorm = nn.LayerNorm(width, eps=eps)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, S, S) -> (B, 1 + L, W), before the last norm."""
         hidden = self.pre_layrnorm(self.embeddings(pixels))  # (B, 1 + L, W)
-        for layer in self.encoder.layers:
+        for layer in self.encoder["layers"].children():
             hidden = layer(hidden)  # (B, 1 + L, W)
         return hidden
 
 
 class _Embeddings(nn.Module):
+    """Class token and patches, with learned positions."""
+
     def __init__(self, settings: VisionSettings) -> None:
         super().__init__()
         width, patch = settings.hidden_size, settings.patch_size
@@ -112,12 +118,15 @@ class _Embeddings(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, S, S) -> (B, 1 + L, W)."""
-        patches = self.patch_embedding(pixels.to(self.class_embedding.dtype)).flatten(2).transpose(1, 2)  # (B, L, W)
+        grid = self.patch_embedding(pixels.to(self.class_embedding.dtype))  # (B, W, h, w)
+        patches = rearrange(grid, "b d h w -> b (h w) d")  # (B, L, W)
         first = self.class_embedding.expand(patches.shape[0], 1, -1)  # (B, 1, W)
         return torch.cat([first, patches], dim=1) + self.position_embedding.weight  # (B, 1 + L, W)
 
 
 class _Layer(nn.Module):
+    """Attention and perceptron, each after a norm and added to its input."""
+
     def __init__(self, settings: VisionSettings) -> None:
         super().__init__()
         width, eps = settings.hidden_size, settings.layer_norm_eps
@@ -127,27 +136,31 @@ class _Layer(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, L, W) -> (B, L, W)."""
-        hidden = hidden + self.self_attn(self.layer_norm1(hidden))
-        return hidden + self.mlp(self.layer_norm2(hidden))
+        hidden = hidden + self.self_attn(self.layer_norm1(hidden))  # (B, L, W)
+        return hidden + self.mlp(self.layer_norm2(hidden))  # (B, L, W)
 
 
 class _Attention(nn.Module):
+    """Self-attention with H heads of width d."""
+
     def __init__(self, settings: VisionSettings) -> None:
         super().__init__()
         width, self.heads = settings.hidden_size, settings.num_attention_heads
-        deep = (2 * settings.num_hidden_layers) ** -0.5
-        for name, scale in (("q_proj", deep), ("k_proj", deep), ("v_proj", deep), ("out_proj", 1.0)):
-            setattr(self, name, _linear(width, width, std=scale * width**-0.5))
+        deep = (2 * settings.num_hidden_layers) ** -0.5 * width**-0.5
+        self.q_proj, self.k_proj, self.v_proj = (_linear(width, width, std=deep) for _ in range(3))
+        self.out_proj = _linear(width, width, std=width**-0.5)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, L, W) -> (B, L, W)."""
-        parts = (project(hidden) for project in (self.q_proj, self.k_proj, self.v_proj))
-        queries, keys, values = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)  # (B, H, L, d)
+        parts = (project(hidden) for project in (self.q_proj, self.k_proj, self.v_proj))  # (B, L, W) each
+        queries, keys, values = (rearrange(part, "b l (h d) -> b h l d", h=self.heads) for part in parts)
         seen = functional.scaled_dot_product_attention(queries, keys, values)  # (B, H, L, d)
-        return self.out_proj(seen.transpose(1, 2).flatten(2))  # (B, L, W)
+        return self.out_proj(rearrange(seen, "b h l d -> b l (h d)"))  # (B, L, W)
 
 
 class _Perceptron(nn.Module):
+    """Two linear layers."""
+
     def __init__(self, settings: VisionSettings) -> None:
         super().__init__()
         width, inner = settings.hidden_size, settings.intermediate_size
@@ -157,7 +170,7 @@ class _Perceptron(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, L, W) -> (B, L, W)."""
-        return self.fc2(self.activation(self.fc1(hidden)))
+        return self.fc2(self.activation(self.fc1(hidden)))  # (B, L, W)
 
 
 def _linear(before: int, after: int, std: float) -> nn.Linear:

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from signgen.errors import InputError
 
-# The bars of diffusers and transformers, which a command that shows its own progress can do without.
+MAX_CONFIG_BYTES = 1 << 20
+LISTED = 8  # names shown in an error
 
 
 @contextmanager
 def no_bars() -> Iterator[None]:
-    """Without them while it lasts, afterwards as before; transformers is not imported for it."""
+    """Hides the progress bars of diffusers and transformers while it lasts; transformers is not imported for it."""
     places: list[Any] = [logging]
     if sys.modules.get("transformers") is not None:  # a model of signgen's own parts does without
         places.append(import_module("transformers.utils.logging"))
@@ -32,10 +33,6 @@ def no_bars() -> Iterator[None]:
     finally:
         for place in shown:
             place.enable_progress_bar()
-
-
-MAX_CONFIG_BYTES = 1 << 20
-LISTED = 8  # names shown in an error
 
 
 def read_settings(folder: str | Path, name: str = "config.json") -> dict[str, Any]:
@@ -54,7 +51,7 @@ def read_settings(folder: str | Path, name: str = "config.json") -> dict[str, An
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise InputError(path, "is no JSON object", "get the file anew")
+        raise InputError(path, "is no JSON object", "get the file again")
     return content
 
 
@@ -73,7 +70,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise InputError(path, f"cannot be read ({reason})", "get the file anew") from None
+        raise InputError(path, f"cannot be read ({reason})", "get the file again") from None
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], subject: object, fresh: Iterable[str] = ()) -> Any:

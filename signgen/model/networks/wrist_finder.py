@@ -13,17 +13,25 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LEFT_ELBOW, LEFT_KNUCKLE, LEFT_WRIST, RIGHT_ELBOW, RIGHT_KNUCKLE, RIGHT_WRIST
-from signgen.model.networks.canvas import canvas_padding, to_canvas
+from signgen.model.networks.canvas import fit_canvas, fit_frames
 
-# Blocks of the small convolutional networks that measure: cheap enough for a CPU to train within minutes.
+POINTS = (LEFT_WRIST, RIGHT_WRIST, LEFT_ELBOW, RIGHT_ELBOW, LEFT_KNUCKLE, RIGHT_KNUCKLE)
+MIRRORED = (1, 0, 3, 2, 5, 4)  # which point each one becomes when the frame is mirrored
+STRIDE = 4  # pixels of the frame for one cell of the heat map
+RADIUS = 2  # cells around the peak that the position is averaged over
+HEIGHT = 260  # frames of another height are scaled to this one, on which the network was trained
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "wrist_finder"
 
 
 def conv_block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int = 1) -> nn.Sequential:
-    """Convolution without bias, batch norm, ReLU: (N, inputs, H, W) -> (N, outputs, H', W')."""
+    """Convolution without bias, batch norm, ReLU: (N, inputs, H, W) -> (N, outputs, H', W').
+
+    All small networks that measure are made of it: a CPU trains them within minutes.
+    """
     layer = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
     return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
@@ -38,14 +46,6 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> the same shape."""
         return x + self.conv(x)
-
-
-POINTS = (LEFT_WRIST, RIGHT_WRIST, LEFT_ELBOW, RIGHT_ELBOW, LEFT_KNUCKLE, RIGHT_KNUCKLE)
-MIRRORED = (1, 0, 3, 2, 5, 4)  # which point each one becomes when the frame is mirrored
-STRIDE = 4  # pixels of the frame for one cell of the heat map
-RADIUS = 2  # cells around the peak that the position is averaged over
-HEIGHT = 260  # frames of another height are scaled to this one, on which the network was trained
-WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "wrist_finder"
 
 
 class WristFinder(nn.Module):
@@ -79,7 +79,7 @@ class WristFinder(nn.Module):
         x = levels.pop()  # (N, 56, H/32, W/32)
         for up, lateral in zip(reversed(self.up), reversed(self.lateral), strict=True):  # type: ignore[call-overload]
             skip = levels.pop()
-            x = up(skip + F.interpolate(lateral(x), skip.shape[-2:], mode="bilinear", align_corners=False))
+            x = up(skip + functional.interpolate(lateral(x), skip.shape[-2:], mode="bilinear", align_corners=False))
         return self.head(x)
 
     @torch.inference_mode()
@@ -102,10 +102,10 @@ class WristFinder(nn.Module):
         height, width = images.shape[-2:]
         if height != HEIGHT:
             size = (HEIGHT, max(8, round(width * HEIGHT / height)))
-            images = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+            images = functional.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
         shown_height, shown_width = images.shape[-2:]
-        cells, confidence = peaks(self(to_canvas(images)).float())
-        left, _, top, _ = canvas_padding(shown_width, shown_height)
+        cells, confidence = peaks(self(fit_frames(images)).float())
+        left, _, top, _ = fit_canvas(shown_width, shown_height).padding
         xy = to_pixels(cells) - torch.tensor([left, top], device=cells.device)
         xy = (xy + 0.5) * torch.tensor([width / shown_width, height / shown_height], device=cells.device) - 0.5
         return xy.cpu().numpy(), confidence.cpu().numpy()
