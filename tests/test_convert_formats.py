@@ -14,7 +14,7 @@ from keypoint_maker import signer
 from signgen.cli import main
 from signgen.errors import InputError, NotWritable
 from signgen.keypoints import READ_FORMATS, WRITE_FORMATS, Keypoints, read_keypoints, write_keypoints
-from signgen.keypoints.formats.capabilities import ROOMS
+from signgen.keypoints.formats.registry import FORMATS
 from signgen.keypoints.keypoint_files import keypoint_bytes
 
 FRAMES = 6
@@ -39,7 +39,7 @@ def place(folder: Path, format: str) -> Path:
 def held(original: Keypoints, format: str) -> np.ndarray:
     """bool (T,133): the points that the format says it has room for."""
     chosen = np.zeros(133, bool)
-    chosen[list(ROOMS[format].joints)] = True
+    chosen[list(FORMATS[format].joints)] = True
     return (original.confidence > 0) & chosen
 
 
@@ -48,37 +48,37 @@ def assert_same(original: Keypoints, again: Keypoints, *formats: str) -> None:
     kept = np.logical_and.reduce([held(original, format) for format in formats])
     assert len(again) == len(original)
     assert np.array_equal(again.confidence > 0, kept)
-    if all(ROOMS[format].placed for format in formats):
+    if all(FORMATS[format].placed for format in formats):
         assert np.abs(again.xy - original.xy)[kept].max() < 2e-3
     else:  # the same shape, elsewhere and in another size
         a, b = (points - points[:, 5:7].mean(1, keepdims=True) for points in (original.xy, again.xy))
         rest = [t for t in range(len(original)) if t != 2]
         scale = np.linalg.norm(b[0, 5]) / np.linalg.norm(a[0, 5])
         assert np.abs(scale * a - b)[rest][kept[rest]].max() < 0.01
-    if all(ROOMS[format].confidence for format in formats):
+    if all(FORMATS[format].confidence for format in formats):
         assert np.abs(again.confidence - original.confidence)[kept].max() < 1e-6
     else:
         assert set(np.unique(again.confidence)) <= {0, 1}
 
 
 def test_every_format_that_is_read_is_written() -> None:
-    assert set(WRITE_FORMATS) == set(READ_FORMATS) == set(ROOMS)
+    assert set(WRITE_FORMATS) == set(READ_FORMATS) == set(FORMATS)
 
 
 @pytest.mark.parametrize("format", WRITE_FORMATS)
 def test_there_and_back(tmp_path: Path, format: str) -> None:
     original, path = clip(), place(tmp_path, format)
     said = write_keypoints(original, path, format)
-    told = {} if ROOMS[format].size else {"frame_size": original.size}
-    rate = {} if ROOMS[format].fps else {"fps": original.fps}
+    told = {} if FORMATS[format].size else {"frame_size": original.size}
+    rate = {} if FORMATS[format].fps else {"fps": original.fps}
     read = read_keypoints(path, **told, **rate)
     assert read.format == format
     assert_same(original, read.keypoints, format)
     assert (read.keypoints.size, read.keypoints.fps) == (original.size, original.fps)
     assert (read.keypoints.name == original.name) == (not any("name" in line for line in said))
-    for words, lost in (("frame size", told), ("rate", rate), ("confidences", not ROOMS[format].confidence)):
+    for words, lost in (("frame size", told), ("rate", rate), ("confidences", not FORMATS[format].confidence)):
         assert any(words in line for line in said) == bool(lost), (words, said)
-    points = int((~np.isin(np.arange(133), ROOMS[format].joints) & (original.confidence > 0).any(0)).sum())
+    points = int((~np.isin(np.arange(133), FORMATS[format].joints) & (original.confidence > 0).any(0)).sum())
     assert any(f"{points} of 133 points" in line for line in said) == bool(points)
     assert sorted(item.name for item in tmp_path.iterdir()) == [path.name]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.extraction.estimator import PADDING
-from signgen.keypoints.formats.pose import _HOLISTIC_BODY, _MESH
+from signgen.keypoints.formats.pose import FACE_MESH, HOLISTIC_BODY
 from signgen.keypoints.skeleton import BODY, FACE, FEET, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 from signgen.scoring.metrics.hand_detectors.interface import import_or_say
 from signgen.scoring.metrics.hand_detectors.mediapipe_hands import INSTALL
@@ -31,8 +31,8 @@ POSE_LANDMARKS: Final = (
     "LEFT_HEEL", "RIGHT_HEEL", "LEFT_FOOT_INDEX", "RIGHT_FOOT_INDEX",
 )  # fmt: skip
 _BODY = slice(BODY.start, FEET.stop)
-_KNOWN = np.array([joint for joint, name in enumerate(_HOLISTIC_BODY) if name])  # Holistic has no small toes
-_SOURCE = np.array([POSE_LANDMARKS.index(name) for name in _HOLISTIC_BODY if name])
+_KNOWN = np.array([joint for joint, name in enumerate(HOLISTIC_BODY) if name])  # Holistic has no small toes
+_SOURCE = np.array([POSE_LANDMARKS.index(name) for name in HOLISTIC_BODY if name])
 
 
 def from_holistic(result: Any, size: tuple[int, int]) -> np.ndarray:
@@ -53,7 +53,7 @@ def from_holistic(result: Any, size: tuple[int, int]) -> np.ndarray:
         points[_BODY][_KNOWN, :2] = _pixels(landmarks, size)[_SOURCE]
         points[_BODY][_KNOWN, 2] = np.clip([landmarks[i].visibility for i in _SOURCE], 0, 1)
     if result.face_landmarks is not None:
-        points[FACE, :2] = _pixels(result.face_landmarks.landmark, size)[list(_MESH)]
+        points[FACE, :2] = _pixels(result.face_landmarks.landmark, size)[list(FACE_MESH)]
         points[FACE, 2] = 1
     for hand, found in ((LEFT_HAND, result.left_hand_landmarks), (RIGHT_HAND, result.right_hand_landmarks)):
         if found is not None:

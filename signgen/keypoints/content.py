@@ -19,8 +19,9 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.keypoints.formats import pose
-from signgen.keypoints.formats.coco import natural
+from signgen.keypoints.raw import Folder
 from signgen.keypoints.safe_pickle import LARGEST_CONTENT, LARGEST_FILE, Limited, guarded, load_pickle, load_torch_zip
+from signgen.video.images import natural_key
 from signgen.video.sniff import is_video
 
 _LARGEST_TEXT = 512 << 20  # bytes; parsed JSON takes many times as much memory
@@ -80,7 +81,7 @@ def read_standard_input(stream: BinaryIO | None = None) -> Piped:
 class Content:
     """kind: json, object (unpickled), array, table (npz), pose (bytes), text, json_folder or text_folder.
 
-    A folder's value is a list of (path, content of the file).
+    A folder's value is a `Folder`.
     """
 
     kind: str
@@ -235,9 +236,9 @@ def _load_folder(path: Path) -> Content:
     """All JSON files of a folder, or else all text files, in natural order."""
     files = [item for item in path.iterdir() if item.is_file() and not item.name.startswith(".")]
     for suffix, kind in ((".json", "json_folder"), (".txt", "text_folder")):
-        chosen = sorted((item for item in files if item.suffix == suffix), key=lambda item: natural(item.name))
+        chosen = sorted((item for item in files if item.suffix == suffix), key=natural_key)
         if chosen:
-            return Content(kind, [(item, _load_frame(item)) for item in chosen])
+            return Content(kind, Folder(chosen, [_load_frame(item) for item in chosen]))
     raise InputError(str(path), _describe(path, files), "give a folder of one JSON or text file per frame, or a file")
 
 

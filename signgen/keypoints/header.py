@@ -7,14 +7,13 @@ takes it for a clip or a frame. It is a JSON object: ``{"signgen_header": 1, "fr
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from signgen.errors import InputError
 from signgen.keypoints.clip import Keypoints
-from signgen.keypoints.raw import RawClip, Request
+from signgen.keypoints.raw import RawClip
 
 MARK, VERSION = "signgen_header", 1
 _LARGEST = 16 << 20  # bytes; a header with a number for each of a million frames is smaller
@@ -33,29 +32,22 @@ def header_bytes(keypoints: Keypoints, more: dict[str, Any]) -> bytes:
     return (json.dumps({**known, "fps": keypoints.fps, **more}, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def with_header(read: Callable[[Any, Request], RawClip]) -> Callable[[Any, Request], RawClip]:
-    """A reader that takes from the header what the file itself leaves open."""
+def complete_from_header(clip: RawClip, path: Path) -> RawClip:
+    """Adds size and rate that the file at ``path`` leaves open, from a header of a clip of this length.
 
-    def reading(value: Any, request: Request) -> RawClip:
-        clip = read(value, request)
-        if clip.size is None or clip.fps is None:
-            _complete(clip, request.path)
-        return clip
-
-    return reading
-
-
-def _complete(clip: RawClip, path: Path) -> None:
-    """Size and rate from the header, if there is one of a clip of this length. InputError if it is damaged."""
+    Raises:
+        InputError: the header is damaged.
+    """
     place = header_path(path)
-    if path.is_dir() or not place.is_file():
-        return
+    if None not in (clip.size, clip.fps) or path.is_dir() or not place.is_file():
+        return clip
     header = _read(place)
     if header["frames"] != len(clip.xy):
         clip.warnings.append(f"{place.name} is of {header['frames']} frames, this file has {len(clip.xy)}; not used")
-        return
+        return clip
     clip.size = clip.size or (header["width"], header["height"])
     clip.fps = clip.fps or header["fps"]
+    return clip
 
 
 def forget_header(keypoints: str | Path) -> None:

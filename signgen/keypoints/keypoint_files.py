@@ -1,11 +1,9 @@
-"""Every keypoint format, in and out. What a file is, is told by its content and never by its name."""
+"""Reading and writing keypoints in every format. What a file is, its content says and never its name."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,14 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.files import place_file, place_folder
-from signgen.keypoints.clip import Keypoints
+from signgen.keypoints.clip import Keypoints, check_fps, check_size
 from signgen.keypoints.content import NAME, Content, Piped, is_standard_input, load, read_standard_input, readable
-from signgen.keypoints.formats import arrays, coco, mmpose, openpose, pickles, pose, skels
-from signgen.keypoints.formats.capabilities import ROOMS, losses
-from signgen.keypoints.formats.write import BY_SUFFIX, FOLDERS, WRITERS
-from signgen.keypoints.header import forget_header, header_bytes, header_path, with_header
-from signgen.keypoints.raw import RawClip, Request, pick_clip
+from signgen.keypoints.formats.mska import clips_of, first_clip
+from signgen.keypoints.formats.record import ALL_JOINTS, Format
+from signgen.keypoints.formats.registry import FORMATS
+from signgen.keypoints.header import complete_from_header, forget_header, header_bytes, header_path
+from signgen.keypoints.raw import RawClip, Request
+from signgen.keypoints.skeleton import BODY, FACE, FEET
 from signgen.keypoints.units import ReadResult, finish
 
 __all__ = [
@@ -27,90 +26,10 @@ __all__ = [
     "write_keypoints",
 ]  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Reader:
-    """A format: the kinds of content it comes in, whether some content looks like it, and how to read that."""
-
-    kinds: tuple[str, ...]
-    recognises: Callable[[Any], bool]
-    read: Callable[[Any, Request], RawClip]
-
-
-# --- folders: one file per frame ------------------------------------------------------------------------------
-Frames = list[tuple[Path, Any]]
-_OPENPOSE_NAME = re.compile(r"^(.*?)_?(\d+)_keypoints$")
-
-
-def _first_is(recognises: Callable[[Any], bool]) -> Callable[[Frames], bool]:
-    return lambda frames: any(recognises(value) for _path, value in frames[:1])
-
-
-def _are_instances(frames: Frames) -> bool:
-    """Empty lists are frames without anybody, so look for the first list that is not empty."""
-    return mmpose.is_instances(next((value for _path, value in frames if value != []), None))
-
-
-def _read_openpose_folder(frames: Frames, request: Request) -> RawClip:
-    clips: dict[str, list[Any]] = {}
-    for path, value in frames:
-        found = _OPENPOSE_NAME.match(path.stem)
-        clips.setdefault(found.group(1) if found else request.path.name, []).append(value)
-    clip = pick_clip(list(clips), request)
-    return openpose.read_openpose(clips[clip], clip or request.path.name, request)
-
-
-def _read_instance_folder(frames: Frames, request: Request) -> RawClip:
-    clip = mmpose.read_frame_files([value for _path, value in frames], request)
-    clip.name = request.path.name
-    return clip
-
-
-def _read_fpdm(value: Any, request: Request) -> RawClip:
-    texts = [value] if isinstance(value, str) else [text for _path, text in value]
-    return skels.read_fpdm(texts, request.path.stem, request)
-
-
-def _is_fpdm(value: Any) -> bool:
-    return skels.is_fpdm(value if isinstance(value, str) else value[0][1])
-
-
-def _read_openpose_file(value: Any, request: Request) -> RawClip:
-    found = _OPENPOSE_NAME.match(request.path.stem)
-    return openpose.read_openpose([value], found.group(1) if found else request.path.stem, request)
-
-
-_READERS: dict[str, list[Reader]] = {
-    "mmpose": [
-        Reader(("json", "object"), mmpose.is_inferencer, mmpose.read_inferencer),
-        Reader(("json",), mmpose.is_instances, mmpose.read_instances),
-        Reader(("json_folder",), _are_instances, _read_instance_folder),
-    ],
-    "mmpose-topdown": [Reader(("json",), mmpose.is_topdown, mmpose.read_topdown)],
-    "mmpose-0.x": [Reader(("json", "object"), mmpose.is_mmpose0, mmpose.read_mmpose0)],
-    "openpose": [
-        Reader(("json",), openpose.is_openpose, _read_openpose_file),
-        Reader(("json_folder",), _first_is(openpose.is_openpose), _read_openpose_folder),
-    ],
-    "rtmlib": [Reader(("json",), mmpose.is_rtmlib, mmpose.read_rtmlib)],
-    "coco-wholebody": [Reader(("json",), coco.is_coco, coco.read_coco)],
-    "pose": [Reader(("pose",), lambda value: True, pose.read_pose)],
-    "uni-sign": [Reader(("object",), pickles.is_unisign, pickles.read_unisign)],
-    "dwpose": [Reader(("object", "json"), openpose.is_dwpose, openpose.read_dwpose)],
-    "mska": [Reader(("object",), pickles.is_mska, pickles.read_clips)],
-    "npz": [Reader(("table", "object"), arrays.is_point_table, arrays.read_table)],
-    "slrt": [Reader(("object",), pickles.is_slrt, pickles.read_clips)],
-    "nla-slr": [Reader(("object", "table"), pickles.is_nla, pickles.read_clips)],
-    "npy": [Reader(("array", "object"), arrays.is_points, arrays.read_array)],
-    "skels": [Reader(("text",), skels.is_skels, skels.read_skels)],
-    "fpdm": [Reader(("text", "text_folder"), _is_fpdm, _read_fpdm)],
-}
-READ_FORMATS = tuple(_READERS)
-_CLIPS_INSIDE = ("mska", "slrt", "nla-slr", "skels", "openpose", "coco-wholebody", "rtmlib")
-_FALLBACK: dict[str, Callable[[Any, Request], RawClip]] = {
-    "array": arrays.read_array,
-    "table": arrays.read_table,
-}  # for their own words about what is wrong
+READ_FORMATS = tuple(FORMATS)
+WRITE_FORMATS = tuple(name for name, format in FORMATS.items() if format.write)
+_BY_SUFFIX = {format.suffix: name for name, format in FORMATS.items() if format.write and format.suffix}
+_PLAIN = {"array": "npy", "table": "npz"}  # what reads content that no format knows, and says best what is wrong
 
 
 # --- reading --------------------------------------------------------------------------------------------------
@@ -126,7 +45,7 @@ def read_keypoints(
     """Read one signer's points from a file, or from a folder of one file per frame.
 
     Args:
-        path: the file or folder; ``-`` is standard input, which can be read once (see `piped.read_standard_input`).
+        path: the file or folder; ``-`` is standard input, which can be read once (see `content.read_standard_input`).
         format: one of `READ_FORMATS`, to have it read as that; found from the content otherwise.
         clip: the clip to take from a file of several, by its full name or the last part of it.
         frame_size, fps: (width, height) in pixels and frames per second; they win over what the file says.
@@ -137,73 +56,84 @@ def read_keypoints(
     """
     source = read_standard_input() if is_standard_input(path) else path
     request = Request(Path(NAME) if isinstance(source, Piped) else readable(source), clip, first)
-    if frame_size is not None or fps is not None:
-        _check_overrides(frame_size, fps)
-    content = load(source if isinstance(source, Piped) else request.path)
-    name, reader = _find_reader(content, format, request)
-    raw = _guard(lambda: reader(content.value, request), name, request)
-    raw.warnings[:0] = request.notes
-    _check_clip(raw, name, request)
-    return _guard(lambda: finish(raw, name, request.subject, frame_size, fps), name, request)
-
-
-def _check_clip(raw: RawClip, format: str, request: Request) -> None:
-    """A clip asked of a file that holds one clip must be that one."""
-    known = {raw.name.rsplit("/", 1)[-1], request.path.stem, request.path.name}
-    if request.clip is not None and format not in _CLIPS_INSIDE and request.clip.rsplit("/", 1)[-1] not in known:
-        raise request.error(f"one clip, {raw.name}, and not {request.clip}", "leave --clip out")
-
-
-def _check_overrides(frame_size: tuple[int, int] | None, fps: float | None) -> None:
-    from signgen.keypoints.clip import check_fps, check_size
-
     if frame_size is not None:
         check_size(frame_size, "frame size")
     if fps is not None:
         check_fps(fps, "rate")
+    content = load(source if isinstance(source, Piped) else request.path)
+    found = find_format(content, format, request)
+    raw = read_raw(found, content.value, request)
+    raw.warnings[:0] = request.notes
+    _check_clip(raw, found, request)
+    return guarded(lambda: finish(raw, found.name, request.subject, frame_size, fps), found.name, request)
 
 
-def _find_reader(
-    content: Content, wanted: str | None, request: Request
-) -> tuple[str, Callable[[Any, Request], RawClip]]:
-    if wanted is not None and wanted not in _READERS:
+def read_raw(format: Format, value: Any, request: Request) -> RawClip:
+    """One signer's points as they are in a file of this format, with what a header beside it adds."""
+    return guarded(lambda: complete_from_header(format.read(value, request), request.path), format.name, request)
+
+
+def _check_clip(raw: RawClip, format: Format, request: Request) -> None:
+    """A clip asked of a file that holds one clip must be that one."""
+    known = {raw.name.rsplit("/", 1)[-1], request.path.stem, request.path.name}
+    if request.clip is not None and not format.several and request.clip.rsplit("/", 1)[-1] not in known:
+        raise request.error(f"one clip, {raw.name}, and not {request.clip}", "leave --clip out")
+
+
+def find_format(content: Content, wanted: str | None, request: Request) -> Format:
+    """The format of some content, or the one that is wanted. InputError if there is none, or it cannot be that."""
+    if wanted is not None and wanted not in FORMATS:
         raise InputError("format", f"unknown format {wanted!r}", f"choose one of {', '.join(READ_FORMATS)}")
-    names = [wanted] if wanted else READ_FORMATS
-    fitting = [(name, r) for name in names for r in _READERS[name] if content.kind in r.kinds]
-    for name, reader in fitting:
-        if _guard(lambda reader=reader: reader.recognises(content.value), name, request):  # type: ignore[misc]
-            return name, with_header(reader.read)
-    if wanted and fitting:
-        return wanted, with_header(fitting[0][1].read)  # as asked; its own words say what does not fit
-    if wanted:
-        raise request.error(f"a file of kind {content.kind}", f"{wanted} files are of another kind; leave --from out")
-    if content.kind in _FALLBACK:
-        return content.kind, _FALLBACK[content.kind]
-    words = _guard(lambda: _describe(content), content.kind, request)
-    raise request.error(words, "give a keypoint file; see `signgen convert --help` for the formats")
+    if wanted is not None:
+        if content.kind not in FORMATS[wanted].kinds:
+            raise request.error(
+                f"a file of kind {content.kind}", f"{wanted} files are of another kind; leave --from out"
+            )
+        return FORMATS[wanted]  # where the content does not fit, its reader says in which way
+    for format in _of_kind(content.kind):
+        if guarded(lambda format=format: format.recognises(content.value), format.name, request):  # type: ignore[misc]
+            return format
+    if content.kind in _PLAIN:
+        return FORMATS[_PLAIN[content.kind]]
+    got = guarded(lambda: _describe(content), content.kind, request)
+    raise request.error(got, "give a keypoint file; see `signgen convert --help` for the formats")
+
+
+def _of_kind(kind: str) -> list[Format]:
+    return [format for format in FORMATS.values() if kind in format.kinds]
 
 
 def _describe(content: Content) -> str:
+    """What content is that no format knows, in a few words."""
     value = content.value
     if content.kind == "object":
-        return f"a pickle with {pickles.explain(value)}"
+        return f"a pickle with {_describe_object(value)}"
     if content.kind == "json" and value in ([], {}):
         return f"an empty {'list' if value == [] else 'object'}"
     if content.kind == "json":
         kind = f"an object with {', '.join(list(map(str, value))[:4])}"[:120] if isinstance(value, dict) else "a list"
         return f"JSON that is not keypoints ({kind})"
-    if content.kind == "json_folder" and any(r.recognises(value[0][1]) for r in _of_kind("json")):
-        return f"a folder of {len(value)} clips (such as {value[0][0].name}), not of frames"
+    if content.kind == "json_folder" and any(format.recognises(value.frames[0]) for format in _of_kind("json")):
+        return f"a folder of {len(value.paths)} clips (such as {value.paths[0].name}), not of frames"
     if content.kind.endswith("_folder"):
-        return f"a folder of {len(value)} files that are not keypoints"
+        return f"a folder of {len(value.paths)} files that are not keypoints"
     return "text that is not keypoints"
 
 
-def _of_kind(kind: str) -> list[Reader]:
-    return [reader for readers in _READERS.values() for reader in readers if kind in reader.kinds]
+def _describe_object(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    first = first_clip(value)
+    if "sign" in first:
+        return f"{len(clips_of(value))} clips with image features ('sign') and no keypoints"
+    if first:
+        return f"{len(clips_of(value))} entries with {', '.join(map(str, list(first)[:5]))} and no keypoints"
+    if isinstance(value, (Mapping, list)):
+        return f"a {type(value).__name__} of {len(value)} entries without keypoints"
+    return f"a {type(value).__name__}"
 
 
-def _guard(action: Callable[[], Any], name: str, request: Request) -> Any:
+def guarded(action: Callable[[], Any], name: str, request: Request) -> Any:
     """Content of a wrong inner shape, where no reader foresaw it, is bad input and not a program failure."""
     try:
         with np.errstate(all="ignore"):  # values that overflow or are NaN are counted and reported, not printed
@@ -216,16 +146,13 @@ def _guard(action: Callable[[], Any], name: str, request: Request) -> Any:
 
 
 # --- writing --------------------------------------------------------------------------------------------------
-WRITE_FORMATS = tuple(WRITERS)
-
-
 def write_format(path: str | os.PathLike[str], format: str | None = None) -> str:
     """The format to write: as asked, or by the suffix (.json is MMPose inferencer JSON); InputError for none."""
     suffix = readable(path).suffix.lower()
-    name = format or BY_SUFFIX.get(suffix)
-    if name in WRITERS:
+    name = format or _BY_SUFFIX.get(suffix, "")
+    if name in WRITE_FORMATS:
         return name
-    advice = f"end it in {', '.join(BY_SUFFIX)}, or choose with --to one of {', '.join(WRITE_FORMATS)}"
+    advice = f"end it in {', '.join(_BY_SUFFIX)}, or choose with --to one of {', '.join(WRITE_FORMATS)}"
     raise InputError(os.fspath(path), f"unknown output format {format or suffix or 'without a suffix'!r}", advice)
 
 
@@ -245,30 +172,77 @@ def write_keypoints(
         InputError: an unknown format, a place that cannot be written, or a clip that the format cannot hold.
         RunError: the disk failed.
     """
-    name, target = write_format(path, format), readable(path)
-    content = WRITERS[name](keypoints)
+    chosen, target = FORMATS[write_format(path, format)], readable(path)
+    assert chosen.write is not None  # `write_format` names no other
+    content = chosen.write(keypoints)
     if isinstance(content, dict):
-        place_folder(target, content, FOLDERS[name])
-        return losses(keypoints, name, target.stem)
+        place_folder(target, content, chosen.folder)
+        return losses(keypoints, chosen, target.stem)
     place_file(target, content)
-    header = header and leaves_open(name)
+    header = header and leaves_open(chosen.name)
     if header:
         place_file(header_path(target), header_bytes(keypoints, {}))
     else:
         forget_header(target)
-    return losses(keypoints, name, target.stem, header)
+    return losses(keypoints, chosen, target.stem, header)
 
 
 def leaves_open(format: str) -> bool:
     """Whether files of a format do not say frame size and rate both, so that a header beside them can."""
-    return format not in FOLDERS and not (ROOMS[format].size and ROOMS[format].fps)
+    chosen = FORMATS[format]
+    return not chosen.folder and not (chosen.size and chosen.fps)
 
 
 def keypoint_bytes(keypoints: Keypoints, format: str, target: str = "") -> tuple[bytes, list[str]]:
     """What `write_keypoints` would write to a file, for a pipe, and what is lost. InputError for formats of folders."""
-    name = write_format(target, format)
-    if name in FOLDERS:
-        raise InputError("--to", f"got {name} for a pipe", "it is a folder of one file a frame; give a folder's name")
-    content = WRITERS[name](keypoints)
-    assert isinstance(content, bytes)
-    return content, losses(keypoints, name, target)
+    chosen = FORMATS[write_format(target, format)]
+    content = chosen.write(keypoints) if chosen.write and not chosen.folder else {}
+    if isinstance(content, dict):
+        got = f"got {chosen.name} for a pipe"
+        raise InputError("--to", got, "it is a folder of one file a frame; give a folder's name")
+    return content, losses(keypoints, chosen, target)
+
+
+# --- what is lost ---------------------------------------------------------------------------------------------
+_PARTS = {
+    "eyes and ears": range(1, 5), "hips": range(11, 13), "knees and ankles": range(13, BODY.stop),
+    "feet": range(FEET.start, FEET.stop), "face": range(FACE.start, FACE.stop),
+}  # fmt: skip
+
+
+def losses(keypoints: Keypoints, format: Format, stem: str, header: bool = False) -> list[str]:
+    """One line for each thing of this clip that the format has no room for.
+
+    Args:
+        stem: the name, without suffix, of the file or folder that is written.
+        header: whether a header beside it holds frame size and rate.
+    """
+    lost = ["" if header else _lost_frame(keypoints, format)]
+    if not _keeps_name(keypoints.name, format, stem):
+        lost.append(f"the clip's name ({keypoints.name})")
+    lost.append(_lost_points(keypoints, format))
+    if not format.confidence and ((keypoints.confidence > 0) & (keypoints.confidence < 1)).any():
+        lost.append("confidences: a point is there or is missing")
+    if not format.placed:
+        lost.append("place and size: the neck is the origin, shoulders are 1 apart")
+    return [f"{format.label} has no room for {what}" for what in lost if what]
+
+
+def _lost_frame(keypoints: Keypoints, format: Format) -> str:
+    size, rate = f"the frame size ({keypoints.width}x{keypoints.height})", f"the rate ({keypoints.fps:g} fps)"
+    held = ((size, "--frame-size", format.size), (rate, "--fps", format.fps))
+    lost = [(words, option) for words, option, there in held if not there]
+    words, options = (" and ".join(said) for said in zip(*lost, strict=True)) if lost else ("", "")
+    return f"{words}: give {options} when it is read" if lost else ""
+
+
+def _keeps_name(name: str, format: Format, stem: str) -> bool:
+    return not name or name == stem or format.clip_name == "any" or (format.clip_name == "files" and "/" not in name)
+
+
+def _lost_points(keypoints: Keypoints, format: Format) -> str:
+    """Parts of which points are seen that the format does not have."""
+    absent = np.setdiff1d(ALL_JOINTS, format.joints)
+    lost = absent[(keypoints.confidence[:, absent] > 0).any(0)]
+    parts = [name for name, joints in _PARTS.items() if set(lost) & set(joints)]
+    return f"{', '.join(parts)}: {len(lost)} of 133 points are left out" if len(lost) else ""

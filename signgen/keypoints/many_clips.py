@@ -6,21 +6,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from signgen.errors import InputError
 from signgen.keypoints.clip import FARTHEST
 from signgen.keypoints.content import load, readable
-from signgen.keypoints.formats import pickles
-from signgen.keypoints.keypoint_files import _find_reader, _guard
+from signgen.keypoints.formats.mska import clips_of, read_many, read_one
+from signgen.keypoints.keypoint_files import find_format, guarded, read_raw
 from signgen.keypoints.raw import RawClip, Request
-from signgen.keypoints.units import _in_pixels
+from signgen.keypoints.units import in_pixels
 
-_OF_MANY = ("mska", "slrt", "nla-slr")
 _SAME_SHAPE = 0.01  # relative difference of two aspect ratios that still counts as the same
 
 
@@ -71,20 +68,17 @@ class ClipFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._request = Request(readable(path))
         content = load(self._request.path)
-        self.format, self._reader = _find_reader(content, None, self._request)
-        self._value = content.value
-        self._many: Mapping[str, Any] | None = None
-        if self.format in _OF_MANY:
-            self._many = pickles._entries(self._value)
-        self.names = tuple(self._many) if self._many is not None else (self._request.path.stem,)
+        self._format = find_format(content, None, self._request)
+        self.format, self._value = self._format.name, content.value
+        self._clips = clips_of(self._value) if self._format.read is read_many else None
+        self.names = tuple(self._clips) if self._clips is not None else (self._request.path.stem,)
 
     def raw(self, name: str) -> RawClip:
         """The points of one of ``names`` as they are in the file. InputError if they are no 133 points a frame."""
-        if self._many is None:
-            return _guard(lambda: self._reader(self._value, self._request), self.format, self._request)
-        entry = self._many[name]
-        request = Request(self._request.path, name)
-        return _guard(lambda: pickles._read_entry(entry, request), self.format, request)
+        if self._clips is None:
+            return read_raw(self._format, self._value, self._request)
+        clip, request = self._clips[name], Request(self._request.path, name)
+        return guarded(lambda: read_one(clip, request), self.format, request)
 
 
 def points_in_frame(raw: RawClip, frame: tuple[int, int], subject: str) -> tuple[np.ndarray, Mended]:
@@ -99,7 +93,7 @@ def points_in_frame(raw: RawClip, frame: tuple[int, int], subject: str) -> tuple
     scores = np.where((raw.xy == 0).all(-1), 0, raw.scores)
     copy = RawClip(raw.xy, scores, raw.name, raw.size, raw.fps, raw.people, raw.unit)
     with np.errstate(all="ignore"):  # infinite coordinates are counted below, not warned about
-        xy, _, _ = _in_pixels(copy, raw.size or frame)
+        xy, _, _ = in_pixels(copy, raw.size or frame)
         scaled = raw.size if raw.size and raw.size != frame else None
         if scaled:
             xy = (xy + 0.5) * _factor(scaled, frame, subject) - 0.5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,14 @@ class Request:
 
     def error(self, got: str, advice: str) -> InputError:
         return InputError(self.subject, got, advice)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The content of a folder of one file a frame: its files, and what is in each, in natural order."""
+
+    paths: list[Path]
+    frames: list[Any]
 
 
 @dataclass

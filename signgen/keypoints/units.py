@@ -55,7 +55,7 @@ def finish(raw: RawClip, name: str, subject: str, frame_size: tuple[int, int] | 
     size = check_size(size, subject) if size else None
     rate = check_fps(rate, subject) if rate else None
     raw.scores = np.where((raw.xy == 0).all(-1), 0, raw.scores)  # (0,0) is how estimators mark a missing point
-    xy, frame, assumed = _in_pixels(raw, size)
+    xy, frame, assumed = in_pixels(raw, size)
     keypoints, warnings = Keypoints.clean(xy, raw.scores, *frame, rate or DEFAULT_FPS, raw.name)
     if not (keypoints.confidence > 0).any():
         raise InputError(subject, "no usable keypoint in any frame", f"check the file ({'; '.join(warnings)})")
@@ -80,7 +80,7 @@ def _assumption(assumed: str, frame: tuple[int, int], rate: float | None, *, kno
 
 
 # --- units ----------------------------------------------------------------------------------------------------
-def _in_pixels(raw: RawClip, size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int], str]:
+def in_pixels(raw: RawClip, size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int], str]:
     """Points in pixels, the frame, and words about what was assumed (empty if nothing was)."""
     if raw.unit == NECK_ORIGIN:
         frame = size or COMMON_FRAMES[0]

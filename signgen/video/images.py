@@ -98,9 +98,10 @@ def _largest_series(files: list[Path]) -> list[Path]:
     return [f for f in files if series(f) == name]
 
 
-def natural_key(path: Path) -> list[tuple[int, int | str]]:
+def natural_key(path: Path | str) -> list[tuple[int, int | str]]:
     """Sorts numbers in names by value."""
+    name = path if isinstance(path, str) else path.name
     return [
         (1, int(part)) if part.isascii() and part.isdigit() else (0, part.lower())
-        for part in re.split(r"([0-9]+)", path.name)
+        for part in re.split(r"([0-9]+)", name)
     ]

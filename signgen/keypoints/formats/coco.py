@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from typing import Any
 
 import numpy as np
 
-from signgen.keypoints.formats.mmpose import listed
+from signgen.keypoints.clip import Keypoints
+from signgen.keypoints.formats.record import Format, as_json, listed, with_scores
 from signgen.keypoints.raw import Person, RawClip, Request, follow_signer, pick_clip
+from signgen.keypoints.skeleton import BODY, FACE, FEET, LEFT_HAND, RIGHT_HAND
+from signgen.video.images import natural_key
 
-_KEYS = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
+_PARTS = {"keypoints": BODY, "foot_kpts": FEET, "face_kpts": FACE, "lefthand_kpts": LEFT_HAND,
+          "righthand_kpts": RIGHT_HAND}  # fmt: skip
 
 
-def is_coco(value: Any) -> bool:
+def _recognises(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("annotations"), list) and "images" in value
 
 
-def read_coco(value: Any, request: Request) -> RawClip:
+def _read(value: Any, request: Request) -> RawClip:
     """Images in the natural order of their file names; `--clip FILE_NAME` takes one of them.
 
     Images of several sizes are not a clip. Where the first of several clips will do, the first image with a person is
     taken; otherwise they are read so that they can be looked at: with a warning, in a frame as large as the largest.
     """
-    images = sorted(value["images"], key=lambda image: natural(_name(image)))
+    images = sorted(value["images"], key=lambda image: natural_key(_name(image)))
     people: dict[Any, list[Person]] = {image["id"]: [] for image in images}
     annotations = [one for one in value["annotations"] if one.get("image_id") in people]
     scored = all(isinstance(one.get("score"), (int, float)) for one in annotations)  # else the largest person is taken
@@ -51,9 +53,8 @@ def _name(image: dict) -> str:
     return str(image.get("file_name", image["id"]))
 
 
-def _sizes(images: list[dict]) -> Counter[tuple[int, int]]:
-    """How many images have which width and height."""
-    return Counter((int(image["width"]), int(image["height"])) for image in images if image.get("width"))
+def _sizes(images: list[dict]) -> set[tuple[int, int]]:
+    return {(int(image["width"]), int(image["height"])) for image in images if image.get("width")}
 
 
 def _person(annotation: dict, scored: bool, request: Request) -> Person:
@@ -61,7 +62,8 @@ def _person(annotation: dict, scored: bool, request: Request) -> Person:
         advice = "signgen needs COCO-WholeBody annotations (foot_kpts, face_kpts, lefthand_kpts, righthand_kpts)"
         raise request.error("COCO body keypoints only", advice)
     parts = []
-    for key, count in _KEYS.items():
+    for key, part in _PARTS.items():
+        count = part.stop - part.start
         flat = np.asarray(annotation.get(key) or [0.0] * 3 * count, dtype=np.float64)
         if flat.shape != (3 * count,):
             raise request.error(f"{flat.size} numbers in {key}", f"COCO-WholeBody has {3 * count} there")
@@ -72,29 +74,32 @@ def _person(annotation: dict, scored: bool, request: Request) -> Person:
     return Person(xyv[:, :2], np.minimum(xyv[:, 2], 1), float(rank))
 
 
-def to_coco(xy: np.ndarray, confidence: np.ndarray, size: tuple[int, int]) -> dict[str, Any]:
+def _write(keypoints: Keypoints) -> bytes:
     """Images of one size, and a person for each frame that shows one; the third number of a point is its confidence."""
-    points = np.concatenate([xy, confidence[..., None]], axis=-1)  # (T,133,3)
     images, annotations = [], []
-    for t in range(len(xy)):
-        images.append({"id": t, "file_name": f"{t + 1:06d}.png", "width": size[0], "height": size[1]})
-        seen = confidence[t] > 0
+    for t, points in enumerate(with_scores(keypoints)):
+        images.append({"id": t, "file_name": f"{t + 1:06d}.png", "width": keypoints.width, "height": keypoints.height})
+        seen = points[:, 2] > 0
         if not seen.any():
             continue
-        low, high = xy[t, seen].min(0), xy[t, seen].max(0)
-        person = {"id": t, "image_id": t, "category_id": 1, "iscrowd": 0, "num_keypoints": int(seen[:17].sum()),
+        low, high = points[seen, :2].min(0), points[seen, :2].max(0)
+        person = {"id": t, "image_id": t, "category_id": 1, "iscrowd": 0, "num_keypoints": int(seen[BODY].sum()),
                   "bbox": listed(np.concatenate([low, high - low]))}  # fmt: skip
-        start = 0
-        for key, count in _KEYS.items():
-            part = points[t, start : start + count]
-            person[key] = listed(part.ravel())
-            if key != "keypoints":
-                person[key.replace("_kpts", "_valid")] = bool(part[:, 2].any())
-            start += count
+        for key, part in _PARTS.items():
+            person[key] = listed(points[part].ravel())
+            if part is not BODY:
+                person[key.replace("_kpts", "_valid")] = bool(seen[part].any())
         annotations.append(person)
-    return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
+    return as_json({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]})
 
 
-def natural(text: str) -> list[tuple[int, int, str]]:
-    """Sort key under which image2 comes before image10."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text)]
+FORMAT = Format(
+    name="coco-wholebody",
+    label="COCO-WholeBody JSON",
+    kinds=("json",),
+    recognises=_recognises,
+    read=_read,
+    write=_write,
+    several=True,
+    size=True,
+)

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from signgen.errors import InputError
+from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.openpose import FROM_BODY_25
+from signgen.keypoints.formats.record import Format
 from signgen.keypoints.raw import Person, RawClip, Request, follow_signer
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
-
-if TYPE_CHECKING:
-    from signgen.keypoints.clip import Keypoints
 
 _VERSIONS = (0.0, 0.1, 0.2)
 _OPENPOSE_DEFAULT = (1000, 1000)  # what pose-format's OpenPose importer writes when nobody tells it the size
 
 # Names of Holistic's body points in the order of COCO points 0-22; Holistic has no small toes.
-_HOLISTIC_BODY = (
+HOLISTIC_BODY = (
     "NOSE", "LEFT_EYE", "RIGHT_EYE", "LEFT_EAR", "RIGHT_EAR", "LEFT_SHOULDER", "RIGHT_SHOULDER", "LEFT_ELBOW",
     "RIGHT_ELBOW", "LEFT_WRIST", "RIGHT_WRIST", "LEFT_HIP", "RIGHT_HIP", "LEFT_KNEE", "RIGHT_KNEE", "LEFT_ANKLE",
     "RIGHT_ANKLE", "LEFT_FOOT_INDEX", None, "LEFT_HEEL", "RIGHT_FOOT_INDEX", None, "RIGHT_HEEL",
 )  # fmt: skip
 # Vertices of MediaPipe's face mesh at the 68 iBUG points.
-_MESH = (
+FACE_MESH = (
     127, 234, 93, 132, 58, 172, 136, 149, 152, 378, 365, 397, 288, 361, 323, 454, 356,
     70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
     168, 197, 5, 4, 219, 237, 1, 457, 439,
@@ -51,7 +50,7 @@ def is_pose(head: bytes) -> bool:
     return any(abs(version - known) < 1e-6 for known in _VERSIONS) and 1 <= components <= 64
 
 
-def read_pose(data: bytes, request: Request) -> RawClip:
+def _read(data: bytes, request: Request) -> RawClip:
     """Bytes of a `.pose` file of version 0.0, 0.1 or 0.2. Other dimensions than x and y are left out."""
     pose = _parse(data, request)
     xy = np.ma.getdata(pose.body.data)[..., :2].astype(np.float64)  # (T,P,N,2)
@@ -143,10 +142,10 @@ def _joints(component: Any) -> dict[int, int]:
     """COCO-WholeBody joint -> point of this component. POSE_WORLD_LANDMARKS is in metres: it gives none."""
     name, names = component.name, list(component.points)
     if name == "POSE_LANDMARKS":
-        return {joint: names.index(point) for joint, point in enumerate(_HOLISTIC_BODY) if point in names}
+        return {joint: names.index(point) for joint, point in enumerate(HOLISTIC_BODY) if point in names}
     if name == "FACE_LANDMARKS":
         where = {point: i for i, point in enumerate(names)}
-        return {FACE.start + i: where[str(v)] for i, v in enumerate(_MESH) if str(v) in where}
+        return {FACE.start + i: where[str(v)] for i, v in enumerate(FACE_MESH) if str(v) in where}
     if name == "pose_keypoints_2d" and len(names) == 25:
         return dict(enumerate(FROM_BODY_25))
     if name == "face_keypoints_2d" and len(names) in (68, 70):
@@ -163,7 +162,7 @@ def _joints(component: Any) -> dict[int, int]:
 
 
 # --- writing --------------------------------------------------------------------------------------------------
-def to_pose_bytes(keypoints: Keypoints) -> bytes:
+def _write(keypoints: Keypoints) -> bytes:
     """COCO-WholeBody components of 23, 68, 21 and 21 points, version 0.2 (rates need not be whole numbers)."""
     from pose_format import Pose
     from pose_format.numpy import NumPyPoseBody
@@ -175,3 +174,16 @@ def to_pose_bytes(keypoints: Keypoints) -> bytes:
     buffer = io.BytesIO()
     Pose(header, body).write(buffer)
     return buffer.getvalue()
+
+
+FORMAT = Format(
+    name="pose",
+    label=".pose",
+    kinds=("pose",),
+    recognises=lambda value: True,
+    read=_read,
+    write=_write,
+    suffix=".pose",
+    size=True,
+    fps=True,
+)

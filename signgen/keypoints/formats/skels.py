@@ -1,19 +1,17 @@
-"""Text files: ProgressiveTransformers `.skels` sequences, and FPDM's pose text files."""
+"""`.skels` files of ProgressiveTransformers: one line of text a clip, 50 joints about the neck."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from signgen.errors import InputError
-from signgen.keypoints.raw import NECK_ORIGIN, RawClip, Request, pick_clip, seen_where_placed
+from signgen.keypoints.clip import Keypoints
+from signgen.keypoints.formats.record import Format
+from signgen.keypoints.raw import NECK_ORIGIN, RawClip, Request, pick_clip
 from signgen.keypoints.skeleton import LEFT_HAND, LEFT_SHOULDER, NUM_JOINTS, RIGHT_HAND, RIGHT_SHOULDER
-
-if TYPE_CHECKING:
-    from signgen.keypoints.clip import Keypoints
 
 _JOINTS = 50
 _ROW = 3 * _JOINTS + 1  # x, y, z of each joint and a counter from 0 to 1
@@ -28,13 +26,13 @@ _JOINT_OF = {
 }
 
 
-def is_skels(text: str) -> bool:
+def _recognises(text: str) -> bool:
     """The first line holds a whole number of frames of 151 numbers."""
     fields = text[: text.find("\n") if "\n" in text else len(text)].split()
-    return len(fields) >= _ROW and len(fields) % _ROW == 0 and _is_number(fields[0])
+    return len(fields) >= _ROW and len(fields) % _ROW == 0 and is_number(fields[0])
 
 
-def read_skels(text: str, request: Request) -> RawClip:
+def _read(text: str, request: Request) -> RawClip:
     """One line is one clip; `--clip` gives its name in the sister file `.files`, or its number counted from 0.
 
     The third dimension is left out (the authors draw x and y). There is no face, no hip and no confidence.
@@ -46,7 +44,7 @@ def read_skels(text: str, request: Request) -> RawClip:
         name = names[int(wanted)]
     else:
         name = pick_clip(names, request)
-    rows = _numbers(lines[names.index(name)].split(), request)
+    rows = numbers(lines[names.index(name)].split(), request)
     if rows.size % _ROW or not rows.size:
         raise request.error(f"{rows.size} numbers in the line of {name}", f"a line holds {_ROW} numbers per frame")
     rows = _without_padding(rows.reshape(-1, _ROW), request)
@@ -76,7 +74,7 @@ def _without_padding(rows: np.ndarray, request: Request) -> np.ndarray:
     return rows[: int(np.nanargmax(np.nan_to_num(rows[:, -1]))) + 1]
 
 
-def to_skels(keypoints: Keypoints) -> bytes:
+def _write(keypoints: Keypoints) -> bytes:
     """One line: 50 joints and the counter for each frame, neck at the origin, shoulders 1 apart, divided by three.
 
     The neck is the middle of the shoulders (between frames that show them where one does not). Depth is 0, and so is
@@ -99,41 +97,31 @@ def to_skels(keypoints: Keypoints) -> bytes:
     return (" ".join(f"{value:.8g}" for value in rows.ravel()) + "\n").encode()
 
 
-# --- FPDM -----------------------------------------------------------------------------------------------------
-def is_fpdm(text: str) -> bool:
-    """133 rows of `x y`."""
-    rows = [line.split() for line in text.splitlines() if line.strip()]
-    return bool(rows) and len(rows) < 1000 and all(len(row) in (2, 3) and _is_number(row[0]) for row in rows)
-
-
-def read_fpdm(texts: Sequence[str], name: str, request: Request) -> RawClip:
-    """One file per frame, 133 rows of `x y` (or `x y score`); (0,0) and (-1,-1) are missing points."""
-    frames = []
-    for text in texts:
-        if not is_fpdm(text):
-            raise request.error("text files that are not all rows of x y", "keep one kind of file in the folder")
-        values = _numbers(text.split(), request)
-        columns = len(text.strip().splitlines()[0].split())
-        if values.size != NUM_JOINTS * columns:
-            raise request.error(f"{values.size // columns} rows in a frame", "signgen needs 133 rows of x y")
-        frames.append(values.reshape(NUM_JOINTS, columns))
-    if len({frame.shape for frame in frames}) != 1:
-        raise request.error("frames with different numbers of columns", "give x y in every file")
-    points = np.stack(frames)
-    scores = points[..., 2] if points.shape[-1] == 3 else seen_where_placed(points)
-    return RawClip(points[..., :2], scores, name)
-
-
-def _numbers(fields: Sequence[str], request: Request) -> np.ndarray:
+def numbers(fields: Sequence[str], request: Request) -> np.ndarray:
     try:
         return np.array(fields, dtype=np.float64)
     except (ValueError, OverflowError) as error:
         raise request.error(f"text between the numbers ({error})"[:150], "give numbers only") from None
 
 
-def _is_number(field: str) -> bool:
+def is_number(field: str) -> bool:
     try:
         float(field)
     except ValueError:
         return False
     return True
+
+
+FORMAT = Format(
+    name="skels",
+    label=".skels",
+    kinds=("text",),
+    recognises=_recognises,
+    read=_read,
+    write=_write,
+    suffix=".skels",
+    several=True,
+    confidence=False,
+    joints=tuple(sorted(_JOINT_OF)),
+    placed=False,
+)

@@ -47,7 +47,7 @@ def fill_elbows(clip: Keypoints, xy: np.ndarray, confidence: np.ndarray) -> int:
             continue
         shoulder, elbow, wrist = (as_complex(clip.xy[:, joint]) for joint in arm)
         bent = _bent(shoulder, wrist, *lengths, outwards=1 if arm is ARMS[0] else -1)
-        placed = bent[frames] + _eased(elbow - bent, sure[:, arm].all(1), frames, clip.fps)
+        placed = bent[frames] + _eased(elbow - bent, np.all(sure[:, arm], axis=1), frames, clip.fps)
         xy[frames, arm[1]] = np.stack([placed.real, placed.imag], -1)
         confidence[frames, arm[1]] = SURENESS * clip.confidence[frames][:, (arm[0], arm[2])].min(1)
     return int(np.logical_or.reduce(list(wanted.values())).sum())

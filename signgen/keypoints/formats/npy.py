@@ -1,19 +1,18 @@
-"""Plain arrays: npy, npz, and arrays inside of pickles."""
+"""A plain numpy array of points, in a file of its own or in a pickle."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
 from typing import Any
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.keypoints.clip import Keypoints
+from signgen.keypoints.formats.record import Format, with_scores
 from signgen.keypoints.raw import Person, RawClip, Request, follow_signer, seen_where_placed, wrong_count
 from signgen.keypoints.skeleton import NUM_JOINTS
 
 _SHAPES = "give (T,133,3), (T,133,2), (T,P,133,3) or (T,134,3) with the frame size in row 0"
-_POINT_KEYS = ("keypoints", "keypoint", "poses", "pose", "arr_0", "xy", "data")
-_SCORE_KEYS = ("scores", "keypoint_scores", "confidence", "score")
 
 
 def is_points(value: Any) -> bool:
@@ -74,42 +73,18 @@ def _people(points: np.ndarray, scores: np.ndarray, request: Request) -> RawClip
     return follow_signer(frames, request.path.stem, request)
 
 
-def is_point_table(value: Any) -> bool:
-    """A mapping with an array of points below one of the usual names (an npz, a pickled dict)."""
-    return isinstance(value, Mapping) and any(is_points(value.get(key)) for key in _POINT_KEYS)
+def _write(keypoints: Keypoints) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, with_scores(keypoints), allow_pickle=False)
+    return buffer.getvalue()
 
 
-def read_table(value: Mapping[str, Any], request: Request) -> RawClip:
-    """Points, and scores, width, height, fps and name where they are given."""
-    key = next((key for key in _POINT_KEYS if isinstance(value.get(key), np.ndarray)), None)
-    if key is None:
-        raise request.error(f"arrays named {', '.join(map(str, value)) or 'nothing'}", "name the points 'keypoints'")
-    scores = None
-    if value[key].shape[-1:] == (2,):
-        scores = next((np.asarray(value[name]) for name in _SCORE_KEYS if name in value), None)
-    clip = read_array(value[key], request, scores)
-    clip.size = _size(value, request) or clip.size
-    clip.fps = _single(value, "fps", request)
-    clip.name = str(np.ravel(value["name"])[0]) if np.size(value.get("name", ())) == 1 else clip.name
-    return clip
-
-
-def _size(value: Mapping[str, Any], request: Request) -> tuple[int, int] | None:
-    width, height = (_single(value, side, request) for side in ("width", "height"))
-    if width is None or height is None:
-        return None
-    if not all(side.is_integer() and side > 0 for side in (width, height)):
-        raise InputError(request.subject, f"frame size {width}x{height}", "give whole pixels above 0")
-    return int(width), int(height)
-
-
-def _single(value: Mapping[str, Any], key: str, request: Request) -> float | None:
-    if key not in value:
-        return None
-    try:
-        number = float(np.asarray(value[key], dtype=np.float64).reshape(()))
-    except (TypeError, ValueError):
-        raise request.error(f"{key} that is not one number", f"give one {key} for the clip") from None
-    if not np.isfinite(number):
-        raise request.error(f"{key} {number}", f"give a finite {key}")
-    return number
+FORMAT = Format(
+    name="npy",
+    label="npy",
+    kinds=("array", "object"),
+    recognises=is_points,
+    read=read_array,
+    write=_write,
+    suffix=".npy",
+)

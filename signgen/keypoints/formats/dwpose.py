@@ -1,0 +1,99 @@
+"""DWPose's and ControlNet's pickle: fractions of the frame, OpenPose's order of 18 body points, no feet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from signgen.keypoints.clip import Keypoints
+from signgen.keypoints.formats.openpose import FROM_BODY_18
+from signgen.keypoints.formats.record import ALL_JOINTS, Format, as_pickle, in_fractions
+from signgen.keypoints.raw import Person, RawClip, Request, follow_signer
+from signgen.keypoints.skeleton import FACE, FEET, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
+
+
+def _recognises(value: Any) -> bool:
+    """A list over frames of {"bodies": {...}, "hands", "faces", ...}; a single such frame counts as well."""
+    first = value[0] if isinstance(value, list) and value else value
+    return isinstance(first, dict) and {"bodies", "hands", "faces"} <= first.keys()
+
+
+def _read(value: Any, request: Request) -> RawClip:
+    """Coordinates are fractions of the frame; (-1,-1) marks a missing point."""
+    frames = value if isinstance(value, list) else [value]
+    return follow_signer([_people(frame, request) for frame in frames], request.path.stem, request)
+
+
+def _people(frame: Any, request: Request) -> list[Person]:
+    if not _recognises(frame):
+        raise request.error("a frame without bodies, hands and faces", "give DWPose results for every frame")
+    subset = np.atleast_2d(np.asarray(frame["bodies"]["subset"], dtype=np.float64))[:, :18]
+    people = len(subset)
+    places = np.asarray(frame["bodies"]["candidate"], dtype=np.float64)[:, :2].reshape(-1, 18, 2)
+    hands, faces = (np.asarray(frame[key], dtype=np.float64) for key in ("hands", "faces"))
+    if len(places) < people or hands.shape != (2 * people, 21, 2) or faces.shape != (people, 68, 2):
+        got = f"{people} bodies with hands {hands.shape} and faces {faces.shape}"
+        raise request.error(got, "DWPose gives two hands (21 points) and a face (68) per body")
+    hand_scores = _optional_scores(frame, "hands_score", hands)
+    face_scores = _optional_scores(frame, "faces_score", faces)
+    body_scores = np.asarray(frame["bodies"].get("score", np.ones((people, 18))), dtype=np.float64).reshape(-1, 18)
+    everyone = []
+    for p in range(people):
+        xy, scores = np.zeros((NUM_JOINTS, 2)), np.zeros(NUM_JOINTS)
+        order = list(FROM_BODY_18)
+        xy[:17], scores[:17] = places[p][order], np.where(subset[p] >= 0, body_scores[p], 0)[order]
+        xy[FACE], scores[FACE] = faces[p], face_scores[p]
+        # Left hands of all people come first, then all right ones.
+        xy[LEFT_HAND], scores[LEFT_HAND] = hands[p], hand_scores[p]
+        xy[RIGHT_HAND], scores[RIGHT_HAND] = hands[people + p], hand_scores[people + p]
+        scores[(xy <= -1).all(-1)] = 0
+        everyone.append(Person(xy, scores, float(np.nan_to_num(scores).mean())))
+    return [someone for someone in everyone if (someone.scores > 0).any()]
+
+
+def _optional_scores(frame: dict, key: str, points: np.ndarray) -> np.ndarray:
+    return np.asarray(frame.get(key, np.ones(points.shape[:2])), dtype=np.float64).reshape(points.shape[:2])
+
+
+def _write(keypoints: Keypoints) -> bytes:
+    frames = []
+    confidence = keypoints.confidence.astype(np.float64)
+    xy = np.where(confidence[..., None] > 0, in_fractions(keypoints), -1.0)
+    for points, scores in zip(xy, confidence, strict=True):
+        if not scores.any():
+            frames.append(_nobody())
+            continue
+        body, sure = np.full((18, 2), -1.0), np.zeros(18)
+        body[list(FROM_BODY_18)], sure[list(FROM_BODY_18)] = points[:17], scores[:17]
+        if (sure[[2, 5]] > 0).all():
+            body[1], sure[1] = body[[2, 5]].mean(0), sure[[2, 5]].mean()
+        hands = [points[LEFT_HAND], points[RIGHT_HAND]]
+        frames.append(
+            {
+                "bodies": {"candidate": body, "subset": np.where(sure > 0, np.arange(18.0), -1.0)[None],
+                           "score": sure[None]},
+                "hands": np.stack(hands), "hands_score": np.stack([scores[LEFT_HAND], scores[RIGHT_HAND]]),
+                "faces": points[FACE][None], "faces_score": scores[FACE][None],
+            }
+        )  # fmt: skip
+    return as_pickle(frames)
+
+
+def _nobody() -> dict[str, Any]:
+    return {
+        "bodies": {"candidate": np.zeros((0, 2)), "subset": np.zeros((0, 18)), "score": np.zeros((0, 18))},
+        "hands": np.zeros((0, 21, 2)), "hands_score": np.zeros((0, 21)),
+        "faces": np.zeros((0, 68, 2)), "faces_score": np.zeros((0, 68)),
+    }  # fmt: skip
+
+
+FORMAT = Format(
+    name="dwpose",
+    label="DWPose's pickle",
+    kinds=("object", "json"),
+    recognises=_recognises,
+    read=_read,
+    write=_write,
+    joints=tuple(joint for joint in ALL_JOINTS if joint not in range(FEET.start, FEET.stop)),
+)

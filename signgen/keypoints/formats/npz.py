@@ -1,0 +1,81 @@
+"""Named arrays: an npz, or a pickled dictionary of arrays. signgen's own npz files keep everything of a clip."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from signgen.keypoints.clip import Keypoints
+from signgen.keypoints.formats.npy import is_points, read_array
+from signgen.keypoints.formats.record import Format, with_scores
+from signgen.keypoints.raw import RawClip, Request
+
+_POINT_KEYS = ("keypoints", "keypoint", "poses", "pose", "arr_0", "xy", "data")
+_SCORE_KEYS = ("scores", "keypoint_scores", "confidence", "score")
+
+
+def _recognises(value: Any) -> bool:
+    """A mapping with an array of points below one of the usual names (an npz, a pickled dict)."""
+    return isinstance(value, Mapping) and any(is_points(value.get(key)) for key in _POINT_KEYS)
+
+
+def read_table(value: Mapping[str, Any], request: Request) -> RawClip:
+    """Points, and scores, width, height, fps and name where they are given."""
+    key = next((key for key in _POINT_KEYS if isinstance(value.get(key), np.ndarray)), None)
+    if key is None:
+        raise request.error(f"arrays named {', '.join(map(str, value)) or 'nothing'}", "name the points 'keypoints'")
+    scores = None
+    if value[key].shape[-1:] == (2,):
+        scores = next((np.asarray(value[name]) for name in _SCORE_KEYS if name in value), None)
+    clip = read_array(value[key], request, scores)
+    clip.size = _size(value, request) or clip.size
+    clip.fps = _single(value, "fps", request)
+    clip.name = str(np.ravel(value["name"])[0]) if np.size(value.get("name", ())) == 1 else clip.name
+    return clip
+
+
+def _size(value: Mapping[str, Any], request: Request) -> tuple[int, int] | None:
+    width, height = (_single(value, side, request) for side in ("width", "height"))
+    if width is None or height is None:
+        return None
+    if not all(side.is_integer() and side > 0 for side in (width, height)):
+        raise request.error(f"frame size {width}x{height}", "give whole pixels above 0")
+    return int(width), int(height)
+
+
+def _single(value: Mapping[str, Any], key: str, request: Request) -> float | None:
+    if key not in value:
+        return None
+    try:
+        number = float(np.asarray(value[key], dtype=np.float64).reshape(()))
+    except (TypeError, ValueError):
+        raise request.error(f"{key} that is not one number", f"give one {key} for the clip") from None
+    if not np.isfinite(number):
+        raise request.error(f"{key} {number}", f"give a finite {key}")
+    return number
+
+
+def _write(keypoints: Keypoints) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer, keypoints=with_scores(keypoints), width=keypoints.width, height=keypoints.height, fps=keypoints.fps,
+        name=keypoints.name,
+    )  # fmt: skip
+    return buffer.getvalue()
+
+
+FORMAT = Format(
+    name="npz",
+    label="npz",
+    kinds=("table", "object"),
+    recognises=_recognises,
+    read=read_table,
+    write=_write,
+    suffix=".npz",
+    size=True,
+    fps=True,
+    clip_name="any",
+)

@@ -1,0 +1,80 @@
+"""What a keypoint format is: one record, made in a file of its own and listed in `registry`."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from signgen.keypoints.clip import Keypoints
+from signgen.keypoints.raw import RawClip, Request
+from signgen.keypoints.skeleton import NUM_JOINTS
+
+ALL_JOINTS = tuple(range(NUM_JOINTS))
+
+
+@dataclass(frozen=True)
+class Format:
+    """A keypoint format.
+
+    Attributes:
+        name: as ``--from`` and ``--to`` take it.
+        label: how people call it, for messages.
+        kinds: the kinds of `content.Content` that it comes in.
+        recognises: whether content of one of these kinds looks like it.
+        read: one signer's points from such content. InputError if it is something else after all.
+        write: the content of a file, or the files of a folder by their names; None for a format that is only read.
+        suffix: the file name's suffix that chooses it for writing, empty where only ``--to`` does.
+        folder: the pattern of the file names, for a folder of one file a frame; empty for a file.
+        several: whether it holds several clips, of which ``--clip`` chooses one.
+        size, fps, confidence: whether it holds frame size, rate and confidences.
+        clip_name: the clip's name that it keeps: ``any``, ``file`` (the file's own name is read as the clip's), or
+            ``files`` (the same for the files of a folder).
+        joints: the points that it holds.
+        placed: whether it holds where in the frame the signer stands, and how large.
+    """
+
+    name: str
+    label: str
+    kinds: tuple[str, ...]
+    recognises: Callable[[Any], bool]
+    read: Callable[[Any, Request], RawClip]
+    write: Callable[[Keypoints], bytes | dict[str, bytes]] | None
+    suffix: str = ""
+    folder: str = ""
+    several: bool = False
+    size: bool = False
+    fps: bool = False
+    confidence: bool = True
+    clip_name: str = "file"
+    joints: tuple[int, ...] = ALL_JOINTS
+    placed: bool = True
+
+
+# --- what several formats write -------------------------------------------------------------------------------
+def as_json(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def as_pickle(value: Any) -> bytes:
+    return pickle.dumps(value, protocol=4)
+
+
+def with_scores(keypoints: Keypoints) -> np.ndarray:
+    """float32 (T,133,3) x, y, confidence."""
+    return np.concatenate([keypoints.xy, keypoints.confidence[..., None]], axis=-1)
+
+
+def in_fractions(keypoints: Keypoints) -> np.ndarray:
+    """float64 (T,133,2) of the frame's sides; missing points stay 0."""
+    return keypoints.xy.astype(np.float64) / keypoints.size
+
+
+def listed(values: np.ndarray) -> Any:
+    """Lists of floats that read back as the same float32, in as few digits as that takes."""
+    shortest = [float(str(number)) for number in values.astype(np.float32).ravel()]
+    return np.array(shortest, dtype=np.float64).reshape(values.shape).tolist()

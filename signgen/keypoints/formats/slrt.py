@@ -1,0 +1,17 @@
+"""SLRT's pickle (TwoStream) of many clips: {name: {"keypoints": (T,133,3)}}, or clips of Uni-Sign's kind."""
+
+from __future__ import annotations
+
+from signgen.keypoints.formats.mska import first_clip, read_many
+from signgen.keypoints.formats.record import Format, as_pickle, with_scores
+
+FORMAT = Format(
+    name="slrt",
+    label="SLRT's pickle",
+    kinds=("object",),
+    recognises=lambda value: "keypoints" in first_clip(value),
+    read=read_many,
+    write=lambda keypoints: as_pickle({keypoints.name: {"keypoints": with_scores(keypoints)}}),
+    several=True,
+    clip_name="any",
+)
