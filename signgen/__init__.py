@@ -3,29 +3,64 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the real types, for editors and type checkers
+    from signgen.augmentation import augment
+    from signgen.errors import InputError, RunError
+    from signgen.exporter import export
+    from signgen.extraction import extract
+    from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
+    from signgen.model.pipeline import SignGenPipeline
+    from signgen.pose_image import draw_pose
+    from signgen.rendering import render
+    from signgen.rendering.source import load_source
+    from signgen.scoring import evaluate
+    from signgen.training import train
 
 __version__ = "0.2.0.dev0"
 
-# Public names and the rooms they live in; imported on first use, so that `signgen --help` stays instant.
-_PUBLIC = {
-    "Keypoints": "signgen.keypoints",
-    "read_keypoints": "signgen.keypoints",
-    "write_keypoints": "signgen.keypoints",
-    "draw_pose": "signgen.pose_image",
-    "SignGenPipeline": "signgen.model",
-    "load_source": "signgen.rendering.source",
-    "render": "signgen.rendering",
+__all__ = [
+    "InputError",
+    "Keypoints",
+    "RunError",
+    "SignGenPipeline",
+    "__version__",
+    "augment",
+    "draw_pose",
+    "evaluate",
+    "export",
+    "extract",
+    "load_source",
+    "read_keypoints",
+    "render",
+    "train",
+    "write_keypoints",
+]
+
+# Where each public name is defined. It is imported on first use, so that `signgen --help` answers at once.
+_PLACES = {
     "InputError": "signgen.errors",
+    "Keypoints": "signgen.keypoints",
     "RunError": "signgen.errors",
+    "SignGenPipeline": "signgen.model.pipeline",
+    "augment": "signgen.augmentation",
+    "draw_pose": "signgen.pose_image",
+    "evaluate": "signgen.scoring",
+    "export": "signgen.exporter",
+    "extract": "signgen.extraction",
+    "load_source": "signgen.rendering.source",
+    "read_keypoints": "signgen.keypoints",
+    "render": "signgen.rendering",
+    "train": "signgen.training",
+    "write_keypoints": "signgen.keypoints",
 }
-__all__ = [*sorted(_PUBLIC), "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
+    if name not in _PLACES:
         raise AttributeError(f"module 'signgen' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+    return getattr(import_module(_PLACES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -31,6 +31,14 @@ class InputError(SignGenError, ValueError):
     """Bad usage or bad input: the command line exits with code 2.
 
     What is raised is one of the kinds below. Each has a stable ``code`` for programs; words may change.
+
+    Example:
+        >>> from signgen import InputError, read_keypoints
+        >>> try:
+        ...     read_keypoints("absent.json")
+        ... except InputError as error:
+        ...     print(error.subject)
+        absent.json
     """
 
     exit_code = 2
@@ -104,7 +112,15 @@ class Untrusted(InputError):
 
 
 class RunError(SignGenError, RuntimeError):
-    """A failure while running (disk full, encoder gone): the command line exits with code 1."""
+    """A failure while running (disk full, encoder gone): the command line exits with code 1.
+
+    Example:
+        >>> from signgen import RunError, render
+        >>> try:
+        ...     result = render("clip.pose", output="clip.mp4")
+        ... except RunError as error:
+        ...     print("try again:", error.advice)
+    """
 
     code = "failed"
 

@@ -15,8 +15,9 @@ from clip_maker import clip, noisy, save
 from test_evaluate_pairing import data_set
 
 from signgen.cli import main
-from signgen.scoring import MeasureOptions, Request, evaluate
+from signgen.scoring import MeasureOptions, Request
 from signgen.scoring.metrics import FID
+from signgen.scoring.run import evaluate
 
 
 def colours(images: Any) -> Any:

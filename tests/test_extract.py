@@ -15,9 +15,10 @@ from PIL import Image
 
 from signgen.cli import main
 from signgen.errors import InputError
-from signgen.extraction import EstimatorSettings, ExtractSettings, extract, run
+from signgen.extraction import EstimatorSettings, ExtractSettings, run
 from signgen.extraction.estimator import Estimator, whole_frame
 from signgen.extraction.people import choose, find_people, signing_box, windows
+from signgen.extraction.run import extract
 from signgen.keypoints import read_keypoints
 from signgen.video.sniff import is_footage
 

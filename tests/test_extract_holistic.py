@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from signgen.extraction import EstimatorSettings, ExtractSettings, extract
+from signgen.extraction import EstimatorSettings, ExtractSettings
 from signgen.extraction.mediapipe_holistic import POSE_LANDMARKS, MediaPipeHolistic, cut, from_holistic, kept_aside
+from signgen.extraction.run import extract
 from signgen.keypoints import read_keypoints
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, LEFT_SHOULDER, NAMES, RIGHT_HAND, RIGHT_SHOULDER
 

@@ -11,3 +11,90 @@
 A clip's files depend on (source clip, copy number, seed, settings, weights) alone: shards, clusters and resumed runs
 write the same ones.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+__all__ = ["augment"]
+
+
+def augment(
+    dataset: str | Path,
+    out: str | Path,
+    signers: int | str | Sequence[str],
+    *,
+    vary: str | Sequence[str] = (),
+    mirror: float = 0.0,
+    keypoints: Sequence[str] = (),
+    originals: str = "link",
+    leave_out: bool = False,
+    jobs: int = 1,
+    share: tuple[int, int] = (1, 1),
+    ray: str | None = None,
+    merge: bool = False,
+    dry_run: bool = False,
+    say: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Signs the clips of a data set again with other signers, as ``signgen augment`` does.
+
+    The same call goes on with a run that was stopped.
+
+    Args:
+        dataset: in PHOENIX14T's layout. out: folder of the new data set.
+        signers: how many built-in signers, or names, or pictures with a keypoint file beside them.
+        vary: ``all``, or any of tempo, space, tilt, noise, framing, each with ``=AMOUNT`` if you like.
+        mirror: share of copies with exchanged hands, 0 to 1.
+        keypoints: files or folders of keypoints; none: those beside the data set.
+        originals: ``link``, ``copy`` or ``none``: how the data set's own clips get into ``out``.
+        leave_out: clips that failed the gate are left out of the layouts' files.
+        jobs: worker processes; 0: as many as the cores allow, or one on a GPU.
+        share: (I, N), the share I of N of the work that is this call's. merge: check finished shares and write the
+            layouts' files.
+        ray: address of a Ray cluster, or ``local``.
+        dry_run: say what it would take, and end.
+        say: called with each line of the plan. progress: called as ``progress(clips done, clips in all)``.
+        **settings: the other fields of `signgen.augmentation.settings.Settings`: copies, splits, layouts, media, seed,
+            model, steps, gate ...
+
+    Returns:
+        Plain data: output, clips, done, left_out, failed_gate, written ...
+
+    Raises:
+        InputError: bad input, or the folder holds something else.
+        RunError: a failure while running, after which the same call goes on.
+
+    Example:
+        >>> from signgen import augment
+        >>> result = augment("drawn", "more", signers="alma", model="my-model", gate=None)
+        >>> result["done"], result["clips"]
+        (1, 1)
+    """
+    from signgen.augmentation.opening import pick_signers
+    from signgen.augmentation.run import Task
+    from signgen.augmentation.run import augment as run
+    from signgen.augmentation.settings import Settings
+    from signgen.augmentation.variation import Variation
+
+    chosen = pick_signers(str(signers)) if isinstance(signers, (int, str)) else tuple(signers)
+    asked = Settings(chosen, variation=Variation.parse([vary] if isinstance(vary, str) else vary, mirror), **settings)
+    task = Task(dataset, Path(out), asked, tuple(keypoints), share, jobs, ray, originals, leave_out, merge, dry_run)
+
+    @contextmanager
+    def counted(total: int, label: str) -> Iterator[Callable[[int], None]]:
+        done = 0
+
+        def advance(clips: int) -> None:
+            nonlocal done
+            done += clips
+            if progress is not None:
+                progress(done, total)
+
+        yield advance
+
+    return run(task, say or (lambda line: None), counted)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -22,7 +21,7 @@ from signgen.commands.common import common_options, emit, progress_to
     help="Keypoints of REFERENCE: a file, or a folder with one per clip [its data set's].",
 )
 @click.option("--against", type=click.Path(), metavar="OTHER", help="A second system's clips, to compare with.")
-@click.option("--csv", "csv_file", type=click.Path(), metavar="OUT.csv", help="One line per frame.")
+@click.option("--csv", type=click.Path(), metavar="OUT.csv", help="One line per frame.")
 @click.option("--report", type=click.Path(), metavar="OUT.html", help="A page with players, curves and worst frames.")
 @click.option(
     "--report-clips",
@@ -75,37 +74,20 @@ from signgen.commands.common import common_options, emit, progress_to
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes [all cores, fewer for few frames].")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of intervals and p-values.")
 @common_options
-def command(as_json: bool, csv_file: str | None, report: str | None, report_clips: int, **options: Any) -> None:
+def command(as_json: bool, recogniser: str | None, **options: Any) -> None:
     """Score GENERATED against REFERENCE: two videos, two folders of frames, two folders of clips, or two data sets.
 
     Several clips are matched by name and get 95 % intervals over clips. What does not fit is an error that lists it,
     unless --names, --lengths or --sizes says what to do. Hands that cannot be scored are counted.
     """
-    from signgen.scoring.run import evaluate_to_files
+    from signgen.scoring import evaluate
     from signgen.scoring.table import as_text
 
+    default = recogniser == ""  # the option without a folder
     with progress_to("frames") as advance:
-        result = evaluate_to_files(_request(options), csv_file, report, report_clips, advance)
+        result = evaluate(**options, recogniser=default or recogniser or False, progress=advance)
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     emit(result.to_json(), as_json, "" if as_json else as_text(result, _width(), colour))
-
-
-def _request(options: dict[str, Any]) -> Any:
-    from signgen.scoring import MeasureOptions, Request, Rules
-
-    recogniser = options["recogniser"]
-    return Request(
-        **{
-            name: options[name] for name in ("generated", "reference", "keypoints", "against", "split", "limit", "seed")
-        },
-        rules=Rules(options["names"], options["lengths"], options["sizes"]),
-        measure=MeasureOptions(
-            **{name: options[name] for name in ("hand_detector", "hand_weights", "lpips_weights", "fid_weights")},
-            recogniser=recogniser is not None,
-            recogniser_folder=Path(recogniser) if recogniser else None,
-        ),
-        jobs=options["jobs"],
-    )
 
 
 def _width() -> int:

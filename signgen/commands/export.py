@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -20,9 +19,9 @@ def command(as_json: bool, model: str, output: str | None, int8: bool) -> None:
 
     `signgen render` finds the export in the cache, or in MODEL/openvino, and uses it where it fits the weights.
     """
-    from signgen.exporter.command import export
+    from signgen.exporter import export
 
-    result: dict[str, Any] = export(model, None if output is None else Path(output), int8, say=_say)
+    result: dict[str, Any] = export(model, output, int8, say=_say)
     emit(result, as_json, f"{result['output']}: {', '.join(result['precision'])} of {model} for OpenVINO")
 
 

@@ -68,12 +68,10 @@ def command(source: str, output: str | None, as_json: bool, **options: Any) -> N
     OUT.json.header beside them holds frame size and rate, so that no other command has to be told. Nothing is
     downloaded: mmpose and rtmlib take a local file of weights, MediaPipe brings its own.
     """
-    from signgen.extraction import EstimatorSettings, ExtractSettings, extract
+    from signgen.extraction import extract
 
-    kinds = ("weights", "config", "device", "engine", "dtype")
-    estimator = EstimatorSettings(options.pop("estimator"), **{kind: options.pop(kind) for kind in kinds})
     with progress_to("extract") as report:
-        result = extract(existing_path(source), output, ExtractSettings(estimator, **options), report)
+        result = extract(existing_path(source), output, **options, progress=report)
     absent = [f"{part.replace('_', ' ')} in {share:.0%}" for part, share in result.missing.items() if share]
     text = (
         f"{result.output}: {result.frames} frames of {result.width}x{result.height} at {result.fps:g} fps"

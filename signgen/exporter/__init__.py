@@ -1,1 +1,5 @@
 """The networks of a window as OpenVINO models: written by `signgen export`, used by renders on CPUs."""
+
+from signgen.exporter.command import export
+
+__all__ = ["export"]

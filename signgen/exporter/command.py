@@ -18,15 +18,20 @@ FILES = {FILE, COMPILED, *(f"{name}{suffix}" for name in NAMES for suffix in (".
 
 
 def export(
-    model: str | Path, output: Path | None = None, int8: bool = False, say: Callable[[str], None] | None = None
+    model: str | Path = "mini",
+    output: str | Path | None = None,
+    int8: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Exports a model; the folder appears whole or not at all, and replaces an earlier export.
+    """Writes a model's networks for OpenVINO, as ``signgen export`` does; renders on CPUs then find and use them.
+
+    The folder appears whole or not at all, and replaces an earlier export.
 
     Args:
         model: ``"mini"`` or a folder in diffusers' layout.
         output: where to; None: the user's cache, where renders look.
-        int8: see `export_pipeline`.
-        say: told what is being converted.
+        int8: in eight bits, which is faster and gives nearly the same frames.
+        say: called with the name of each network before it is converted.
 
     Returns:
         Plain data: output, model, weights_sha256, precision by graph, seconds.
@@ -34,6 +39,12 @@ def export(
     Raises:
         InputError: an unknown model, a folder that holds other things, or OpenVINO is not installed.
         RunError: a network that cannot be converted.
+
+    Example:
+        >>> from signgen import export
+        >>> result = export("my-model", "my-model/openvino")
+        >>> result["model"], result["output"]
+        ('my-model', 'my-model/openvino')
     """
     begun = time.monotonic()
     if not has_openvino():
@@ -41,10 +52,11 @@ def export(
     from signgen.exporter.build import export_pipeline
     from signgen.model import SignGenPipeline
 
-    if output is not None:
-        _check_replaceable(output)
+    chosen = None if output is None else Path(output)
+    if chosen is not None:
+        _check_replaceable(chosen)
     pipeline = SignGenPipeline.from_pretrained(model, device="cpu", dtype="float32")
-    target = output or default_place(pipeline.weights_sha256())
+    target = chosen or default_place(pipeline.weights_sha256())
     _check_replaceable(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

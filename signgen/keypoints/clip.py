@@ -83,6 +83,13 @@ class Keypoints:
     Raises:
         InputError: for another shape, values that are not finite, confidences outside [0,1], no frame at all, or
             an impossible size or rate. `clean` takes raw values instead.
+
+    Example:
+        >>> import numpy as np
+        >>> from signgen import Keypoints
+        >>> clip = Keypoints(np.full((10, 133, 2), 50.0), np.ones((10, 133)), width=210, height=260, fps=25)
+        >>> len(clip), len(clip[2:6]), clip.resized(420, 520).width
+        (10, 4, 420)
     """
 
     xy: np.ndarray

@@ -53,6 +53,12 @@ def read_keypoints(
 
     Raises:
         InputError: for anything that cannot be read, and nothing else.
+
+    Example:
+        >>> from signgen import read_keypoints
+        >>> result = read_keypoints("clip.pose")
+        >>> result.format, len(result.keypoints), result.keypoints.fps
+        ('pose', 4, 25.0)
     """
     source = read_standard_input() if is_standard_input(path) else path
     request = Request(Path(NAME) if isinstance(source, Piped) else readable(source), clip, first)
@@ -171,6 +177,14 @@ def write_keypoints(
     Raises:
         InputError: an unknown format, a place that cannot be written, or a clip that the format cannot hold.
         RunError: the disk failed.
+
+    Example:
+        >>> from signgen import read_keypoints, write_keypoints
+        >>> keypoints = read_keypoints("clip.pose").keypoints
+        >>> write_keypoints(keypoints, "clip.npz")
+        []
+        >>> len(write_keypoints(keypoints, "clip.json")) > 0  # MMPose's files say no size and no rate
+        True
     """
     chosen, target = FORMATS[write_format(path, format)], readable(path)
     assert chosen.write is not None  # `write_format` names no other

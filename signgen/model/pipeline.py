@@ -48,6 +48,14 @@ class SignGenPipeline(BasePipeline):
         lower_body: whether it has learned what hips and legs inside the frame look like; if not they are not drawn.
         steps, guidance, window, overlap: defaults for rendering; see `signgen.rendering.RenderSettings`.
         image_encoder_size: side of the letter-boxed square that the image encoder reads.
+
+    Example:
+        >>> from signgen import SignGenPipeline, draw_pose, load_source, read_keypoints
+        >>> pipeline = SignGenPipeline.from_pretrained("mini")
+        >>> source = pipeline.encode_source(load_source("alma").image)
+        >>> poses = draw_pose(read_keypoints("clip.pose").keypoints[:2], size=pipeline.canvas_size)
+        >>> pipeline(source, poses, [0, 1]).frames.shape  # [0, 1]: the frames' numbers, which decide their noise
+        (2, 260, 210, 3)
     """
 
     model_cpu_offload_seq = "fusion->image_encoder->denoiser->vae"

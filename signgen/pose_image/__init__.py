@@ -43,6 +43,11 @@ def draw_pose(
 
     Raises:
         InputError: unknown style, a ``stick`` that the style does not have, or an empty picture.
+
+    Example:
+        >>> from signgen import draw_pose, read_keypoints
+        >>> draw_pose(read_keypoints("clip.pose").keypoints, size=(105, 130)).shape
+        (4, 130, 105, 3)
     """
     frame_size = (keypoints.width, keypoints.height)
     xy, confidence = keypoints.xy[start:stop], keypoints.confidence[start:stop]

@@ -55,6 +55,12 @@ def load_source(spec: str | Path | None = None, keypoints: str | Path | None = N
 
     Raises:
         InputError: no such file or signer, no picture in it, or a picture with sides below 32 pixels.
+
+    Example:
+        >>> from signgen import load_source
+        >>> signer = load_source("bela")
+        >>> signer.kind, signer.size, signer.keypoints.xy.shape
+        ('signer', (210, 260), (1, 133, 2))
     """
     source = _load(spec)
     _check_size(source)
