@@ -16,22 +16,22 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("SIGNGEN_SHARED", ROOT.parent / "shared"))
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of real sample files: ``SIGNGEN_SHARED``, else ``../shared`` beside the repository."""
-    folder = Path(os.environ.get("SIGNGEN_SHARED", ROOT.parent / "shared"))
-    if not (folder / "data").is_dir():
-        pytest.skip(f"no sample data in {folder}: set SIGNGEN_SHARED to the folder that holds data/")
-    return folder
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"no sample data in {SHARED}: set SIGNGEN_SHARED to the folder that holds data/")
+    return SHARED
 
 
 @pytest.fixture(scope="session")
-def golden(request: pytest.FixtureRequest) -> Path:
-    """Folder of reference numbers: ``SIGNGEN_GOLDEN``, else ``golden`` in the shared folder."""
-    default = Path(os.environ.get("SIGNGEN_SHARED", ROOT.parent / "shared")) / "golden"
-    folder = Path(os.environ.get("SIGNGEN_GOLDEN", default))
-    if not folder.is_dir():
-        pytest.skip(f"no reference numbers in {folder}: set SIGNGEN_GOLDEN to their folder")
-    return folder
+def golden() -> Path:
+    """Folder of reference numbers: ``SIGNGEN_GOLDEN``, else ``golden`` in the shared folder, else tests/data/golden."""
+    given = os.environ.get("SIGNGEN_GOLDEN")
+    if given is not None:
+        return Path(given)
+    full = SHARED / "golden"
+    return full if full.is_dir() else ROOT / "tests" / "data" / "golden"

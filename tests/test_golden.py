@@ -26,6 +26,16 @@ def load(golden: Path) -> Callable[[str], Golden]:
     return lambda name: Golden(golden, name)
 
 
+@pytest.fixture(scope="module", params=[None, 3], ids=["as stored", "three items"])
+def items(request: pytest.FixtureRequest) -> int | None:
+    """How many items a batch has; None: as many as are stored. Nothing may hang on their number."""
+    return request.param
+
+
+def of_batch(stored: Golden, items: int | None) -> Golden:
+    return stored if items is None else stored.of_batch(items)
+
+
 # ------------------------------------------------------------------------------------------------ FPDM stage 1
 @pytest.fixture(scope="module")
 def combiner_set(load: Callable[[str], Golden]) -> Golden:
@@ -71,8 +81,8 @@ def test_logits(combiner_set: Golden) -> None:
 
 # ------------------------------------------------------------------------------------------------ FPDM stage 2
 @pytest.fixture(scope="module")
-def unet_set(load: Callable[[str], Golden]) -> Golden:
-    return load("fpdm_unet")
+def unet_set(load: Callable[[str], Golden], items: int | None) -> Golden:
+    return of_batch(load("fpdm_unet"), items)
 
 
 def make_denoiser(unet_set: Golden, dtype: torch.dtype = torch.float32, **options: Any) -> Denoiser:
@@ -116,7 +126,7 @@ def test_unet_with_fresh_additions_keeps_its_numbers(unet_set: Golden, options: 
         torch.manual_seed(0)
         inputs["known"] = torch.randn_like(inputs["noisy"])
         inputs["flag"] = torch.ones_like(inputs["noisy"][:, :1])
-    out = make_denoiser(unet_set, torch.float64, **options)(**inputs, views=2)
+    out = make_denoiser(unet_set, torch.float64, **options)(**inputs, views=len(inputs["noisy"]))
     unet_set.check("full.out.sample_fp64", out)
 
 
@@ -151,8 +161,8 @@ def test_whole_denoiser(unet_set: Golden, dtype: torch.dtype) -> None:
 
 # --------------------------------------------------------------------------------------------------------- VAE
 @pytest.fixture(scope="module")
-def vae_set(load: Callable[[str], Golden]) -> Golden:
-    return load("fpdm_vae")
+def vae_set(load: Callable[[str], Golden], items: int | None) -> Golden:
+    return of_batch(load("fpdm_vae"), items)
 
 
 def make_vae(vae_set: Golden) -> diffusers.AutoencoderKL:
@@ -174,8 +184,8 @@ def test_vae(vae_set: Golden, dtype: torch.dtype) -> None:
 
 # ---------------------------------------------------------------------------------------------------- sampling
 @pytest.fixture(scope="module")
-def sampling_set(load: Callable[[str], Golden]) -> Golden:
-    return load("fpdm_sampling")
+def sampling_set(load: Callable[[str], Golden], items: int | None) -> Golden:
+    return of_batch(load("fpdm_sampling"), items)
 
 
 def make_scheduler(name: str, settings: dict[str, Any]) -> Any:
@@ -248,8 +258,8 @@ def test_schedule_and_noising(sampling_set: Golden) -> None:
 
 # ---------------------------------------------------------------------------------------------------- IMAGPose
 @pytest.fixture(scope="module")
-def imagpose_set(load: Callable[[str], Golden]) -> Golden:
-    return load("imagpose_cva")
+def imagpose_set(load: Callable[[str], Golden], items: int | None) -> Golden:
+    return of_batch(load("imagpose_cva"), items)
 
 
 @pytest.fixture(scope="module")
@@ -269,12 +279,12 @@ def test_views_as_batch_items_equal_the_canvas(
         {key.removeprefix("motion_module."): value for key, value in imagpose_set.weights.items()
          if key.startswith("motion_module.")}, imagpose_set.config["cva"]["num_attention_heads"],
     ).to(dtype)  # fmt: skip
-    views = to_views(imagpose_set.get("cva.in.canvas", dtype)[0, :, 0])  # (4, C, h, w)
-    out = module(views, views=4)
+    views = to_views(imagpose_set.get("cva.in.canvas", dtype)[:, :, 0])  # (B, 4, C, h, w)
+    out = module(views.flatten(0, 1), views=4).unflatten(0, (-1, 4))
     imagpose_set.check(suffixed("cva.out.canvas", dtype), to_canvas(out))
     if dtype == torch.float32:
-        imagpose_set.check("cva.mid.views_in", views.transpose(0, 1))
-        imagpose_set.check("cva.out.views", out.transpose(0, 1))
+        imagpose_set.check("cva.mid.views_in", views.transpose(1, 2))
+        imagpose_set.check("cva.out.views", out.transpose(1, 2))
 
 
 @torch.no_grad()
@@ -291,20 +301,23 @@ def test_patch_tokens_and_pose_guider(imagpose_set: Golden, imagpose: dict[str, 
         imagpose_set.check(f"patch.{case}.out", imagpose["patch"](imagpose_set[f"patch.{case}.in"]))
     guider: PoseEncoder = imagpose["pose_guider"]
     imagpose_set.check("poseguider.out.feat", guider(imagpose_set["poseguider.in.image"]))
-    imagpose_set.check("ilc.out.pose_feat", guider(imagpose_set["ilc.in.pose"][None].expand(2, -1, -1, -1)))
+    expected = imagpose_set["ilc.out.pose_feat"]  # the same for all items, without and with the condition
+    imagpose_set.check("ilc.out.pose_feat", guider(imagpose_set["ilc.in.pose"][None]).expand_as(expected[:, :, 0]))
 
 
 @torch.no_grad()
 def test_image_and_feature_level_conditions(imagpose_set: Golden, imagpose: dict[str, Any]) -> None:
-    bits = torch.tensor([imagpose_set.config["ilc"]["bits"]])
-    known_canvas = imagpose_set["ilc.in.masked_latents"][0]  # (4, 2h, 2w)
-    noisy = to_views(imagpose_set["ilc.in.noisy"][0, :, 0])  # (4, 4, h, w)
+    known = to_views(imagpose_set["ilc.in.masked_latents"]).flatten(0, 1)  # (B*4, 4, h, w)
+    noisy = to_views(imagpose_set["ilc.in.noisy"][:, :, 0])  # (B, 4, 4, h, w)
+    bits = torch.tensor([imagpose_set.config["ilc"]["bits"]]).expand(len(noisy), -1)
     level = ImageLevel()
-    _, flag = level.known_views(noisy[None], bits)  # (4, 1, h, w)
-    assert torch.equal(to_canvas(flag)[0], imagpose_set["ilc.in.flag"][0])
-    expected = imagpose_set["ilc.out.unet_input"][:, :, 0]  # (2, 9, 2h, 2w)
-    assert torch.equal(to_canvas(level(noisy, to_views(known_canvas), flag)), expected[1])
-    assert torch.equal(expected[0], expected[1])
+    _, flag = level.known_views(noisy, bits)  # (B*4, 1, h, w)
+    for canvas in to_canvas(flag.unflatten(0, (-1, 4))):
+        assert torch.equal(canvas, imagpose_set["ilc.in.flag"])
+    without, conditional = imagpose_set["ilc.out.unet_input"][:, :, 0].chunk(2)  # (B, 9, 2h, 2w) each
+    joined = level(noisy.flatten(0, 1), known, flag)
+    assert torch.equal(to_canvas(joined.unflatten(0, (-1, 4))), conditional)
+    assert torch.equal(without, conditional)
     dim = imagpose_set.config["patch_embedding"]["embed_dim"]
     encoder = SourceEncoder(dim, dim, hidden=None, patch=imagpose["patch"].proj.stride[0])
     encoder.patch = imagpose["patch"]
