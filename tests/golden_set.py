@@ -21,7 +21,8 @@ BATCH_AXES: dict[str, dict[str, int | None]] = {
     "fpdm_unet": {"*": 0},
     "fpdm_vae": {"*": 0},
     "fpdm_sampling": {
-        "schedule.*": None, "addnoise.*": 0, "*.timesteps": None, "*.image": 0, "*.branches": 2, "ddpm*": 1, "ddim*": 1, "*": 0
+        "schedule.*": None, "addnoise.*": 0, "*.timesteps": None, "*.image": 0, "*.branches": 2, "ddpm*": 1,
+        "ddim*": 1, "*": 0
     },
     "imagpose_cva": {
         "cva.attn.*": None, "cva.*": 0, "ilc.in.flag": None, "ilc.in.pose": None, "ilc.in.*": 0, "ilc.out.*": 1,
