@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +64,47 @@ def assert_same(original: Keypoints, again: Keypoints, *formats: str) -> None:
 
 def test_every_format_that_is_read_is_written() -> None:
     assert set(WRITE_FORMATS) == set(READ_FORMATS) == set(FORMATS)
+
+
+def table_of(heading: str) -> list[list[str]]:
+    """The cells of a table's rows in docs/formats.md, by the words of its first heading."""
+    page = (Path(__file__).parent.parent / "docs" / "formats.md").read_text(encoding="utf-8")
+    rows = page.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_the_page_says_what_each_format_holds() -> None:
+    found, keeps = {}, {"yes": "any", "in file names": "files"}
+    for names, _, _, size, rate, clip_name in table_of("`--from`, `--to`"):
+        for name in re.findall(r"`([^`]+)`", names):
+            found[name] = (size == "yes", rate == "yes", keeps.get(clip_name, "file"))
+    assert found == {name: (format.size, format.fps, format.clip_name) for name, format in FORMATS.items()}
+
+
+def test_the_page_says_what_each_format_loses() -> None:
+    feet, face, hips = 17, 23, 11
+    losing = {
+        "confidences": lambda format: not format.confidence,
+        "feet": lambda format: feet not in format.joints,
+        "face, eyes": lambda format: not {face, hips, 1} & set(format.joints),
+        "place and size": lambda format: not format.placed,
+        "frame size, for": lambda format: not format.size,
+        "rate, likewise": lambda format: not format.fps,
+        "the clip's name": lambda format: format.clip_name != "any",
+        "frame size and rate": lambda format: format.folder,
+    }
+    rows = dict(table_of("lost"))
+    for words, loses in losing.items():
+        places = next(places for lost, places in rows.items() if lost.startswith(words))
+        named = set(re.findall(r"`([^`]+)`", places))
+        wanted = {name for name, format in FORMATS.items() if loses(format)}
+        assert named == (set(FORMATS) - wanted if places.startswith("all but") else wanted), words
+
+
+def test_the_help_of_convert_names_every_format() -> None:
+    text = CliRunner().invoke(main, ["convert", "--help"]).stdout
+    assert all(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) for name in FORMATS)
+    assert all(f"({format.suffix})" in text for format in FORMATS.values() if format.suffix)
 
 
 @pytest.mark.parametrize("format", WRITE_FORMATS)

@@ -12,7 +12,6 @@ from PIL import Image
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints
 from signgen.pose_image import draw_frame, draw_pose, fpdm
-from signgen.pose_image.integer_raster import fill_circle, fill_convex
 
 LEFT, RIGHT = 91, 112
 SIZE = (210, 260)
@@ -53,7 +52,7 @@ def reference(golden: Path) -> tuple[dict, dict[str, np.ndarray], Path]:
 
 def test_reference_pixels(reference) -> None:
     words, arrays, folder = reference
-    limbs = fpdm.padded([tuple(limb) for limb in words["limbs_1based"]])
+    limbs = [tuple(limb) for limb in words["limbs_1based"]]
     frame_size = (words["config"]["anno_width"], words["config"]["anno_height"])
     assert words["images"]
     for image in words["images"]:
@@ -83,20 +82,13 @@ def test_reference_colours_leave_the_global_generator_alone() -> None:
     assert np.array_equal(before, np.random.get_state()[1])
 
 
-def test_circle_of_radius_two_is_a_diamond() -> None:
-    mask = np.zeros((7, 7), np.uint8)
-    fill_circle(mask, 3, 3, 2)
-    assert mask.sum(1).tolist() == [0, 1, 3, 5, 3, 1, 0]
-
-
-def test_convex_fill_covers_a_square_and_is_clipped() -> None:
-    mask = np.zeros((10, 10), np.uint8)
-    fill_convex(mask, np.array([[2, 3], [6, 3], [6, 8], [2, 8]]))
-    assert mask[3:9, 2:7].all()
-    assert mask.sum() == 30
-    mask[:] = 0
-    fill_convex(mask, np.array([[-50, -40], [60, -40], [60, 90], [-50, 90]]))
-    assert mask.all()
+def test_a_point_of_the_reference_is_a_diamond_whatever_the_size() -> None:
+    xy, scores = np.zeros((133, 2)), np.zeros(133)
+    xy[0], scores[0] = (3, 3), 1
+    drawn = draw_frame(xy, scores, (7, 7), "fpdm").any(-1)
+    assert drawn.sum(1).tolist() == [0, 1, 3, 5, 3, 1, 0]
+    xy[0] = (-1.5, 3)  # beside the picture: what is left of it is its tip
+    assert draw_frame(xy, scores, (7, 7), "fpdm").any(-1).sum(1).tolist() == [0, 0, 1, 2, 1, 0, 0]
 
 
 # --- style signgen -----------------------------------------------------------------------------------------------
