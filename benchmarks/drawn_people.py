@@ -26,9 +26,8 @@ import click
 import numpy as np
 
 from signgen.errors import InputError, SignGenError
+from signgen.extraction.packages import INSTALL, import_or_say
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND
-from signgen.scoring.metrics.hand_detectors.interface import import_or_say
-from signgen.scoring.metrics.hand_detectors.mediapipe_hands import INSTALL
 from signgen.synthetic.body.signer import HELD_OUT, signer_names
 from signgen.synthetic.dataset import Plan, draw_clip
 
@@ -84,7 +83,7 @@ class Holistic:
     """MediaPipe Holistic with the models of its wheel; one object a clip, since it follows what it has seen."""
 
     def __init__(self, alone: bool) -> None:
-        mediapipe = import_or_say("mediapipe", INSTALL)
+        mediapipe = import_or_say("mediapipe", INSTALL["mediapipe"])
         self.version = mediapipe.__version__
         self._model = mediapipe.solutions.holistic.Holistic(
             static_image_mode=alone, model_complexity=1, min_detection_confidence=0.5, min_tracking_confidence=0.5

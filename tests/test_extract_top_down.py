@@ -82,7 +82,7 @@ def test_the_wheel_says_which_configuration_a_checkpoint_has(tmp_path: Path) -> 
 @pytest.fixture(scope="module")
 def mmpose() -> Any:
     """mmpose's ``apis``, imported as signgen imports it."""
-    from signgen.scoring.metrics.hand_detectors.mmpose_hands import prepare
+    from signgen.extraction.mmpose_package import prepare
 
     if not prepare_or_none():
         pytest.skip("the extra mmpose is not installed")

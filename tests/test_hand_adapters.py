@@ -13,16 +13,10 @@ import torch
 from hand_painter import HEIGHT, LEFT, RIGHT, WIDTH, keypoints, painted
 
 from signgen.errors import InputError
+from signgen.extraction.mmpose_package import Placeholder, fill, prepare, read_state
 from signgen.scoring.metrics.hand_detectors import HandDetector, found, hand_boxes, load_hand_detector
 from signgen.scoring.metrics.hand_detectors.mediapipe_hands import CROP, MediaPipeHands
-from signgen.scoring.metrics.hand_detectors.mmpose_hands import (
-    MMPoseHands,
-    Placeholder,
-    config_name,
-    fill,
-    prepare,
-    read_state,
-)
+from signgen.scoring.metrics.hand_detectors.mmpose_hands import WANTED, MMPoseHands, config_name
 from signgen.scoring.metrics.hand_detectors.rtmlib_hands import RTMLibHands
 
 BOXES = hand_boxes(*keypoints(), WIDTH, HEIGHT)
@@ -133,7 +127,7 @@ def test_checkpoint_with_numpy_in_its_meta_data_is_read_and_code_in_it_is_not_ru
     weight = torch.arange(3.0)
     meta = {"mean": np.array([1.5, 2.5]), "epoch": 3, "score": np.float64(0.5)}
     torch.save({"state_dict": {"weight": weight}, "meta": meta}, tmp_path / "good.pth")
-    assert read_state(tmp_path / "good.pth")["weight"].equal(weight)
+    assert read_state(tmp_path / "good.pth", WANTED)["weight"].equal(weight)
 
     # As numpy 1 wrote it, in the years of the published checkpoints.
     content = {"state_dict": {"weight": weight}, "meta": meta}
@@ -141,25 +135,25 @@ def test_checkpoint_with_numpy_in_its_meta_data_is_read_and_code_in_it_is_not_ru
     old = (tmp_path / "old.pth").read_bytes().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
     assert b"numpy.core.multiarray" in old
     (tmp_path / "old.pth").write_bytes(old)
-    assert read_state(tmp_path / "old.pth")["weight"].equal(weight)
+    assert read_state(tmp_path / "old.pth", WANTED)["weight"].equal(weight)
 
     torch.save({"state_dict": {"weight": weight}, "meta": SimpleNamespace(a=1)}, tmp_path / "unsafe.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "good.pth").read_bytes()[:300])
     torch.save({"a": 1}, tmp_path / "other.pth")
     for name, words in (("unsafe", "other things"), ("cut", "cut off"), ("other", "no state_dict")):
         with pytest.raises(InputError, match=words):
-            read_state(tmp_path / f"{name}.pth")
+            read_state(tmp_path / f"{name}.pth", WANTED)
 
 
 def test_weights_must_fit_the_model() -> None:
     model = torch.nn.Linear(2, 1)
-    fill(model, {"weight": torch.ones(1, 2), "bias": torch.zeros(1)}, Path("x.pth"))
+    fill(model, {"weight": torch.ones(1, 2), "bias": torch.zeros(1)}, Path("x.pth"), WANTED)
     assert model.weight.eq(1).all()
     for state in ({"weight": torch.ones(1, 2)}, {**model.state_dict(), "more": torch.ones(1)}):
         with pytest.raises(InputError, match="do not fit"):
-            fill(model, state, Path("x.pth"))
+            fill(model, state, Path("x.pth"), WANTED)
     with pytest.raises(InputError, match="another network"):
-        fill(model, {"weight": torch.ones(5, 5), "bias": torch.zeros(1)}, Path("x.pth"))
+        fill(model, {"weight": torch.ones(5, 5), "bias": torch.zeros(1)}, Path("x.pth"), WANTED)
 
 
 def test_mmpose_is_built_from_its_wheel_with_local_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

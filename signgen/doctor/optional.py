@@ -7,19 +7,14 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from signgen.scoring.metrics.hand_detectors.mediapipe_hands import INSTALL as MEDIAPIPE
-from signgen.scoring.metrics.hand_detectors.mmpose_hands import INSTALL as MMPOSE
-from signgen.scoring.metrics.hand_detectors.rtmlib_hands import INSTALL as RTMLIB
+from signgen.extraction.packages import INSTALL
 
 # How to get an optional part of signgen: one line to type, also where it takes two steps.
 
 
-TWO_STEPS = {"mediapipe": MEDIAPIPE, "mmpose": MMPOSE, "rtmlib": RTMLIB}  # the extra, then the estimator alone
-
-
 def install_command(extra: str) -> str:
     """The whole line that installs what an extra of signgen stands for."""
-    return TWO_STEPS.get(extra, f'pip install "signgen[{extra}]"')
+    return INSTALL.get(extra, f'pip install "signgen[{extra}]"')
 
 
 @dataclass(frozen=True)

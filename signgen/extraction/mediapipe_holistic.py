@@ -14,10 +14,9 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.extraction.estimator import PADDING
+from signgen.extraction.packages import INSTALL, import_or_say
 from signgen.keypoints.formats.pose import FACE_MESH, HOLISTIC_BODY
 from signgen.keypoints.skeleton import BODY, FACE, FEET, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
-from signgen.scoring.metrics.hand_detectors.interface import import_or_say
-from signgen.scoring.metrics.hand_detectors.mediapipe_hands import INSTALL
 
 # MediaPipe Holistic's landmarks as the 133 points of COCO-WholeBody.
 
@@ -151,10 +150,10 @@ def load_mediapipe() -> MediaPipeHolistic:
     Raises:
         InputError: it is not installed, or is a release without ``solutions``.
     """
-    mediapipe = import_or_say("mediapipe", INSTALL)
+    mediapipe = import_or_say("mediapipe", INSTALL["mediapipe"])
     if not hasattr(mediapipe, "solutions"):
         got = f"version {mediapipe.__version__} has no solutions"
-        raise InputError("mediapipe", got, f"install it with: {INSTALL}")
+        raise InputError("mediapipe", got, f"install it with: {INSTALL['mediapipe']}")
     with kept_aside():
         holistic = mediapipe.solutions.holistic.Holistic(
             static_image_mode=False, model_complexity=COMPLEXITY, smooth_landmarks=True,

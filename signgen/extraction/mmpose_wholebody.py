@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from signgen.errors import InputError, missing_extra
 from signgen.extraction.estimator import as_bodies
+from signgen.extraction.mmpose_package import fill, prepare, read_state
+from signgen.extraction.packages import INSTALL, fingerprint, import_or_say, weights_file
 from signgen.model.openvino.places import has_openvino
-from signgen.scoring.metrics.hand_detectors.interface import fingerprint, import_or_say, weights_file
-from signgen.scoring.metrics.hand_detectors.mmpose_hands import INSTALL, fill, prepare, read_state
 
 # The backbone of an estimator, computed by OpenVINO instead of torch, on a CPU.
 
@@ -49,7 +49,7 @@ class OpenVinoBackbone(nn.Module):
         with torch.no_grad():
             graph = openvino.convert_model(backbone, example_input=(torch.zeros(1, 3, *size),))
         graph.reshape([-1, 3, *size])
-        settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
         settings["INFERENCE_NUM_THREADS"] = torch.get_num_threads()
         self._request = openvino.Core().compile_model(graph, "CPU", settings).create_infer_request()
         self.name = f"openvino-{openvino.__version__.split('-')[0]}-{precision}"
@@ -118,8 +118,8 @@ def load_mmpose(
     prepare()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # mmpose warns of operators and files that it does not need here
-        root = Path(import_or_say("mmpose", INSTALL).__file__ or "").parent / ".mim"
-        apis = import_or_say("mmpose.apis", INSTALL)
+        root = Path(import_or_say("mmpose", INSTALL["mmpose"]).__file__ or "").parent / ".mim"
+        apis = import_or_say("mmpose.apis", INSTALL["mmpose"])
         place = find_config(root, path, config)
         state = read_state(path, WANTED)
         model = build(apis, place, device)
@@ -154,7 +154,7 @@ def find_config(root: Path, checkpoint: Path, config: str | Path | None) -> Path
     """
     configs = root / "configs" / CONFIGS
     if not configs.is_dir():
-        raise InputError(configs, "not found", f"install the wheel that brings it: {INSTALL}")
+        raise InputError(configs, "not found", f"install the wheel that brings it: {INSTALL['mmpose']}")
     if config is not None:
         return _named_config(configs, config)
     for listing in sorted(configs.rglob("*.yml")):

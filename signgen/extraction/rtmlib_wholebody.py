@@ -11,8 +11,7 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.extraction.estimator import as_bodies
-from signgen.scoring.metrics.hand_detectors.interface import fingerprint, import_or_say, weights_file
-from signgen.scoring.metrics.hand_detectors.rtmlib_hands import INSTALL
+from signgen.extraction.packages import INSTALL, fingerprint, import_or_say, weights_file
 
 WANTED = "the ONNX file of a whole-body model of RTMPose's family, such as rtmpose-m_simcc-coco-wholebody at 256x192"
 USUAL_INPUT = (192, 256)  # width, height
@@ -59,8 +58,8 @@ def load_rtmlib(weights: str | Path | None, device: str) -> RTMLibWholeBody:
         InputError: rtmlib or onnxruntime is not installed, or the file is missing or no such model.
     """
     path = weights_file(weights, "rtmlib", WANTED, role="estimator")
-    rtmlib = import_or_say("rtmlib", INSTALL)
-    import_or_say("onnxruntime", INSTALL)
+    rtmlib = import_or_say("rtmlib", INSTALL["rtmlib"])
+    import_or_say("onnxruntime", INSTALL["rtmlib"])
     try:
         with redirect_stdout(sys.stderr):  # it prints what it loads, and stdout may be a JSON object
             model = rtmlib.RTMPose(str(path), model_input_size=USUAL_INPUT, backend="onnxruntime", device=device)

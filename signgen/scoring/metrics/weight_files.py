@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from signgen.errors import InputError
+from signgen.extraction.packages import UNREADABLE
 
-# What `torch.load` and safetensors raise on files that are none of theirs, such as a saved error page.
-UNREADABLE = (
-    *(OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError),
-    *(struct.error, pickle.UnpicklingError, SafetensorError),
-)
 _LISTED = 6  # missing keys that an error names before it only counts
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
-from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -131,43 +127,10 @@ class Places:
         return F.avg_pool2d(F.grid_sample(frames, grid, padding_mode="border", align_corners=False), OVERSAMPLED)
 
 
-# Third-party packages and files that a detector needs, and what to say where they are missing.
+# Points of one hand from estimators that other packages bring.
 
 
 TOP_DOWN_PADDING = 1.25  # mmpose and rtmlib enlarge every box by this before they look
-
-
-def import_or_say(module: str, command: str) -> ModuleType:
-    """The module, or an `InputError` with the command that installs it.
-
-    A module that is there but fails on import is named with the reason, because installing it again would not help.
-    """
-    package = module.partition(".")[0]
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name == package:
-            raise InputError(package, "is not installed", f"install it with: {command}") from error
-        raise InputError(
-            package, f"needs {error.name}, which is not installed", f"install it with: {command}"
-        ) from error
-    except ImportError as error:
-        raise InputError(package, f"does not import ({error})", f"install it with: {command}") from error
-
-
-def weights_file(path: str | Path | None, name: str, what: str, role: str = "hand detector") -> Path:
-    """The file of weights, which must be there: nothing is ever downloaded."""
-    if path is None:
-        raise InputError(f"{role} {name}", "no weights given", f"name the local file: {what}")
-    if not Path(path).is_file():
-        raise InputError(path, "not found", f"{role} {name} needs a local file: {what}")
-    return Path(path)
-
-
-def fingerprint(path: Path) -> str:
-    """The first 12 digits of the file's SHA-256."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
 def before_padding(box: np.ndarray) -> np.ndarray:

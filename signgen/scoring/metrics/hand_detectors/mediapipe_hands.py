@@ -9,10 +9,9 @@ import numpy as np
 import torch
 
 from signgen.errors import InputError
-from signgen.scoring.metrics.hand_detectors.interface import JOINTS, Places, detect_each, import_or_say
+from signgen.extraction.packages import INSTALL, import_or_say
+from signgen.scoring.metrics.hand_detectors.interface import JOINTS, Places, detect_each
 
-# Its metadata asks for numpy 1, jax and other packages that it does not need for this: hence two steps.
-INSTALL = 'pip install "signgen[mediapipe]" && pip install --no-deps mediapipe==0.10.21'
 CROP = 256  # pixels: it looks for a palm first, and misses those of a few dozen pixels
 COMPLEXITY = 1  # the model in the wheel; the other one is downloaded
 CONFIDENCE = 0.3  # of its palm detector
@@ -58,10 +57,10 @@ def load_mediapipe(weights: str | Path | None = None) -> MediaPipeHands:
     """
     if weights is not None:
         raise InputError("hand detector mediapipe", f"got weights {weights}", "it uses those of its wheel: give none")
-    mediapipe = import_or_say("mediapipe", INSTALL)
+    mediapipe = import_or_say("mediapipe", INSTALL["mediapipe"])
     if not hasattr(mediapipe, "solutions"):
         raise InputError(
-            "mediapipe", f"version {mediapipe.__version__} has no solutions", f"install it with: {INSTALL}"
+            "mediapipe", f"version {mediapipe.__version__} has no solutions", f"install it with: {INSTALL['mediapipe']}"
         )
     hands = mediapipe.solutions.hands.Hands(
         static_image_mode=True, max_num_hands=1, model_complexity=COMPLEXITY, min_detection_confidence=CONFIDENCE

@@ -10,17 +10,9 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import InputError
-from signgen.scoring.metrics.hand_detectors.interface import (
-    as_hand,
-    before_padding,
-    detect_each,
-    fingerprint,
-    import_or_say,
-    weights_file,
-)
+from signgen.extraction.packages import INSTALL, fingerprint, import_or_say, weights_file
+from signgen.scoring.metrics.hand_detectors.interface import as_hand, before_padding, detect_each
 
-# Its metadata asks for two more builds of OpenCV, which would overwrite the one that is there: hence two steps.
-INSTALL = 'pip install "signgen[rtmlib]" && pip install --no-deps rtmlib==0.0.16'
 INPUT = (256, 256)  # width, height of the published hand models
 WANTED = "the ONNX file of an RTMPose hand model, such as rtmpose-m_simcc-hand5 at 256x256"
 
@@ -56,8 +48,8 @@ def load_rtmlib(weights: str | Path | None) -> RTMLibHands:
         InputError: rtmlib or onnxruntime is not installed, or the file is missing or no model.
     """
     path = weights_file(weights, "rtmlib", WANTED)
-    rtmlib = import_or_say("rtmlib", INSTALL)
-    import_or_say("onnxruntime", INSTALL)
+    rtmlib = import_or_say("rtmlib", INSTALL["rtmlib"])
+    import_or_say("onnxruntime", INSTALL["rtmlib"])
     try:
         with redirect_stdout(sys.stderr):  # it prints what it loads, and stdout may be a JSON object
             model = rtmlib.RTMPose(str(path), model_input_size=INPUT, backend="onnxruntime", device="cpu")
