@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,17 +16,17 @@ from click.testing import CliRunner
 from tiny_pipeline import make_pipeline, picture, save_pipeline, signing
 
 from signgen.cli import main
-from signgen.errors import InputError
-from signgen.exporter import command
+from signgen.errors import BadValue, Damaged, Mismatch, NotFound, NotInstalled, RunError, Unsupported
+from signgen.exporter import build
 from signgen.model import SignGenPipeline
 from signgen.model.engine import TorchEngine
 from signgen.model.networks.cross_view import CrossViewAttention
 from signgen.model.networks.fusion import letterbox
-from signgen.model.openvino import choice, engine, places
+from signgen.model.openvino import choice, engine, exports
 from signgen.model.openvino.choice import choose_engine
 from signgen.model.openvino.engine import OpenVinoEngine
+from signgen.model.openvino.exports import COMPILED, FILE, ExportManifest
 from signgen.model.openvino.graphs import PRESENT, Letterbox, examples, graphs
-from signgen.model.openvino.manifest import COMPILED, FILE, ExportManifest
 from signgen.rendering import render
 from signgen.rendering.source import Source
 
@@ -51,7 +53,7 @@ def model(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def exported(model, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("export") / "tiny"
-    command.export(model, folder)
+    build.export(model, folder)
     return folder
 
 
@@ -123,64 +125,71 @@ def test_a_manifest_reads_as_it_was_written(pipeline, tmp_path):
     assert read.precision == {"decoder": "int8"}
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"kind": "signgen export"}', '{"kind": "other", "format": 1}'])
-def test_what_is_no_manifest_is_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [("", Damaged), ("[]", Damaged), ("{}", Damaged), ('{"kind": "other", "format": 1}', Damaged),
+     ('{"kind": "signgen export"}', Unsupported)],
+)  # fmt: skip
+def test_what_is_no_manifest_is_refused(tmp_path, content, kind):
     (tmp_path / FILE).write_text(content)
-    with pytest.raises(InputError, match="signgen export MODEL"):
+    with pytest.raises(kind) as error:
         ExportManifest.read(tmp_path)
+    assert error.value.subject == str(tmp_path)
 
 
 def test_an_export_is_found_beside_the_model_and_in_the_cache_by_its_hash(pipeline, tmp_path):
     digest = pipeline.weights_sha256()
-    assert places.find_export(digest, tmp_path) is None
-    cached = manifest_of(pipeline, places.default_place(digest))
-    assert places.find_export(digest, tmp_path) == cached
-    beside = manifest_of(pipeline, tmp_path / places.BESIDE)
-    assert places.find_export(digest, tmp_path) == beside
-    assert places.find_export("0" * 64, tmp_path) is None
+    assert exports.find_export(digest, tmp_path) is None
+    cached = manifest_of(pipeline, exports.default_place(digest))
+    assert exports.find_export(digest, tmp_path) == cached
+    beside = manifest_of(pipeline, tmp_path / exports.BESIDE)
+    assert exports.find_export(digest, tmp_path) == beside
+    assert exports.find_export("0" * 64, tmp_path) is None
 
 
 def test_an_export_of_other_weights_is_passed_over(pipeline, tmp_path):
-    manifest_of(pipeline, tmp_path / places.BESIDE, weights_sha256="0" * 64)
-    assert places.find_export(pipeline.weights_sha256(), tmp_path) is None
+    manifest_of(pipeline, tmp_path / exports.BESIDE, weights_sha256="0" * 64)
+    assert exports.find_export(pipeline.weights_sha256(), tmp_path) is None
 
 
 def test_without_an_export_or_without_openvino_torch_computes(pipeline, monkeypatch):
     assert choose_engine(pipeline).name == "torch"
     monkeypatch.setattr(choice, "has_openvino", lambda: False)
-    manifest_of(pipeline, places.default_place(pipeline.weights_sha256()))
+    manifest_of(pipeline, exports.default_place(pipeline.weights_sha256()))
     assert choose_engine(pipeline).name == "torch"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "kind", "subject"),
     [
-        ({"backend": "cuda"}, "choose from auto, torch, openvino"),
-        ({"backend": "openvino", "compiled": True}, "--compile"),
-        ({"backend": "torch", "export": Path("x")}, "--export"),
-        ({"export": Path("x"), "compiled": True}, "--compile"),
+        ({"backend": "cuda"}, BadValue, "--backend"),
+        ({"backend": "openvino", "compiled": True}, Mismatch, "--compile"),
+        ({"backend": "torch", "export": Path("x")}, Mismatch, "--export"),
+        ({"export": Path("x"), "compiled": True}, Mismatch, "--compile"),
     ],
 )
-def test_what_does_not_go_together_is_refused(pipeline, arguments, words):
-    with pytest.raises(InputError, match=words):
+def test_what_does_not_go_together_is_refused(pipeline, arguments, kind, subject):
+    with pytest.raises(kind) as error:
         choose_engine(pipeline, **arguments)
+    assert error.value.subject == subject
 
 
 def test_openvino_that_was_asked_for_and_is_missing_names_the_extra(pipeline, monkeypatch):
     monkeypatch.setattr(choice, "has_openvino", lambda: False)
-    with pytest.raises(InputError, match=r'pip install "signgen\[cpu\]"'):
+    with pytest.raises(NotInstalled) as error:
         choose_engine(pipeline, "openvino")
+    assert error.value.subject == "openvino"
 
 
 def test_openvino_without_an_export_says_how_to_make_one(pipeline, monkeypatch):
     monkeypatch.setattr(choice, "has_openvino", lambda: True)
-    with pytest.raises(InputError, match="signgen export"):
+    with pytest.raises(NotFound, match="signgen export"):
         choose_engine(pipeline, "openvino")
 
 
 # --------------------------------------------------------------------------------------------------- the command
 def test_the_command_without_openvino_names_the_extra(monkeypatch):
-    monkeypatch.setattr(command, "has_openvino", lambda: False)
+    monkeypatch.setattr(build, "has_openvino", lambda: False)
     result = CliRunner().invoke(main, ["export", "mini"])
     assert result.exit_code == 2
     assert 'pip install "signgen[cpu]"' in result.stderr
@@ -189,7 +198,7 @@ def test_the_command_without_openvino_names_the_extra(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["file", "full"])
 def test_a_place_that_holds_other_things_is_refused(model, tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(command, "has_openvino", lambda: True)
+    monkeypatch.setattr(build, "has_openvino", lambda: True)
     place = tmp_path / "place"
     if kind == "file":
         place.write_text("mine")
@@ -199,6 +208,28 @@ def test_a_place_that_holds_other_things_is_refused(model, tmp_path, monkeypatch
     result = CliRunner().invoke(main, ["export", str(model), "-o", str(place)])
     assert result.exit_code == 2, result.stderr
     assert (place if kind == "file" else place / "thesis.txt").read_text() == "mine"
+
+
+def test_an_earlier_export_survives_one_that_cannot_take_its_place(pipeline, model, tmp_path, monkeypatch):
+    place = manifest_of(pipeline, tmp_path / "place")
+    before, rename = (place / FILE).read_text(), os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if Path(target) == place and Path(source).name == place.name:
+            raise OSError(errno.EACCES, "made up")
+        rename(source, target)
+
+    def write(pipeline: SignGenPipeline, folder: Path, *rest: object) -> None:
+        (folder / FILE).write_text("new")
+
+    monkeypatch.setattr(build, "has_openvino", lambda: True)
+    monkeypatch.setattr(build, "export_pipeline", write)
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(RunError) as error:
+        build.export(model, place)
+    assert error.value.subject == str(place)
+    assert (place / FILE).read_text() == before
+    assert list(tmp_path.iterdir()) == [place]
 
 
 # --------------------------------------------------------------------------------------------------- with OpenVINO
@@ -239,7 +270,7 @@ def test_a_render_finds_and_names_its_export(model, cache, tmp_path):
 def test_an_export_of_other_weights_is_refused(exported):
     other = make_pipeline()
     other.denoiser.unet.conv_out.bias.add_(1e-3)
-    with pytest.raises(InputError, match="made of other weights"):
+    with pytest.raises(Mismatch):
         choose_engine(other, "openvino", exported)
 
 
@@ -247,17 +278,17 @@ def test_an_export_of_other_weights_is_refused(exported):
 def test_an_export_replaces_an_earlier_one_and_what_was_compiled_of_it(model, exported):
     before = (exported / FILE).stat().st_mtime_ns
     OpenVinoEngine(SignGenPipeline.from_pretrained(model, device="cpu"), exported)
-    assert {path.name for path in exported.iterdir()} == command.FILES
-    command.export(model, exported)
+    assert {path.name for path in exported.iterdir()} == build.FILES
+    build.export(model, exported)
     assert (exported / FILE).stat().st_mtime_ns > before
-    assert {path.name for path in exported.iterdir()} == command.FILES - {COMPILED}
+    assert {path.name for path in exported.iterdir()} == build.FILES - {COMPILED}
     assert not [path for path in exported.parent.iterdir() if path.name.startswith(".signgen-")]
 
 
 @needs_openvino
 @pytest.mark.skipif(find_spec("nncf") is None, reason="NNCF is not installed: signgen[cpu]")
 def test_eight_bit_networks_are_close_to_the_full_ones(model, exported, tmp_path):
-    command.export(model, tmp_path / "int8", int8=True)
+    build.export(model, tmp_path / "int8", int8=True)
     assert set(ExportManifest.read(tmp_path / "int8").precision.values()) == {"int8"}
     loaded = SignGenPipeline.from_pretrained(model, device="cpu", dtype="float32")
     source = loaded.encode_source(picture())

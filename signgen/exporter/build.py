@@ -1,72 +1,83 @@
-"""Writes the networks of a window as OpenVINO models."""
+"""Writes the networks of a window as OpenVINO models into the folder of an export."""
 
 from __future__ import annotations
 
-import logging
-import sys
+import time
 import warnings
 from collections.abc import Callable
-from contextlib import redirect_stdout
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from signgen import __version__
-from signgen.errors import InputError, RunError, missing_extra
-from signgen.exporter.calibration import record
+from signgen.errors import NotWritable, RunError, Unsupported, missing_extra
+from signgen.exporter.quantisation import VIEWS, check_installed, quantised, record
+from signgen.files import check_replaceable, check_target, whole
+from signgen.model.openvino.exports import COMPILED, FILE, OPEN, ExportManifest, default_place, has_openvino
 from signgen.model.openvino.graphs import NAMES, Inputs, examples, graphs
-from signgen.model.openvino.manifest import OPEN, ExportManifest
-from signgen.model.openvino.places import has_openvino
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
 
-# Eight-bit networks by NNCF's post-training quantisation: half of the time again, nearly the same frames.
+FILES = {FILE, COMPILED, *(f"{name}{suffix}" for name in NAMES for suffix in (".xml", ".bin"))}  # of an export
 
 
-NARROW = 16  # channels of a convolution that reads or writes latents or pictures
+def export(
+    model: str | Path = "mini",
+    output: str | Path | None = None,
+    int8: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Writes a model's networks for OpenVINO, as ``signgen export`` does; renders on CPUs then find and use them.
 
-
-def check_installed() -> None:
-    """Raises `InputError` where NNCF is missing."""
-    if find_spec("nncf") is None:
-        raise missing_extra("nncf", "cpu")
-
-
-def quantised(model: Any, samples: list[dict[str, np.ndarray]], edges: bool = False) -> Any:
-    """An OpenVINO model in eight bits, with the ranges of activations that ``samples`` of its inputs show.
+    The folder appears whole or not at all, and replaces an earlier export.
 
     Args:
-        edges: in eight bits where it begins and ends, too.
+        model: ``"mini"`` or a folder in diffusers' layout.
+        output: where to; None: the user's cache, where renders look.
+        int8: in eight bits, which is faster and gives nearly the same frames.
+        say: called with the name of each network before it is converted.
+
+    Returns:
+        Plain data: output, model, weights_sha256, precision by graph, seconds.
+
+    Raises:
+        InputError: an unknown model, a folder that holds other things, or OpenVINO is not installed.
+        RunError: a network that cannot be converted.
+
+    Example:
+        >>> from signgen import export
+        >>> result = export("my-model", "my-model/openvino")
+        >>> result["model"], result["output"]
+        ('my-model', 'my-model/openvino')
     """
-    check_installed()
-    import nncf
+    begun = time.monotonic()
+    if not has_openvino():
+        raise missing_extra("openvino", "cpu")
+    from signgen.model import SignGenPipeline
 
-    logging.getLogger("nncf").setLevel(logging.ERROR)
-    preset = nncf.QuantizationPreset.MIXED  # activations on both sides of zero: SiLU's are not symmetric
-    names = [] if edges else [node.get_friendly_name() for node in model.get_ops() if _is_edge(node)]
-    kept = nncf.IgnoredScope(names=names)
-    with redirect_stdout(sys.stderr):  # its bars; standard output belongs to --json
-        return nncf.quantize(model, nncf.Dataset(samples), subset_size=len(samples), preset=preset, ignored_scope=kept)
-
-
-def _is_edge(node: Any) -> bool:
-    """Whether a layer reads or writes latents, pictures or embeddings: eight bits of those are seen as flicker.
-
-    These layers are few and narrow; in full they take back a fifth of what all others gain.
-    """
-    name, kind = node.get_friendly_name(), node.get_type_name()
-    if kind == "MatMul":
-        return "time_emb" in name or "class_embedding" in name
-    if kind != "Convolution":
-        return False
-    return "conv_in" in name or "conv_out" in name or min(list(node.input(1).get_shape())[:2]) <= NARROW
-
-
-VIEWS = 6  # of the traced window; the number of views stays open
+    chosen = None if output is None else Path(output)
+    if chosen is not None:
+        check_replaceable(chosen, FILES)  # before the model is loaded, which takes a while
+    pipeline = SignGenPipeline.from_pretrained(model, device="cpu", dtype="float32")
+    target = chosen or default_place(pipeline.weights_sha256())
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotWritable(target, f"cannot be written ({error.strerror})", "choose another folder") from None
+    check_target(target, "folder")
+    check_replaceable(target, FILES)
+    with whole(target) as temporary:
+        temporary.mkdir()
+        manifest = export_pipeline(pipeline, temporary, int8, say)
+    return {
+        "output": str(target),
+        "model": str(model),
+        "weights_sha256": manifest.weights_sha256,
+        "precision": manifest.precision,
+        "seconds": round(time.monotonic() - begun, 1),
+    }
 
 
 def export_pipeline(
@@ -78,7 +89,7 @@ def export_pipeline(
         pipeline: in float32, on the CPU.
         folder: where the files go.
         int8: quantise the networks by what they see when the model renders.
-        report: told each graph's name before it is converted.
+        report: called with each graph's name before it is converted.
 
     Raises:
         InputError: OpenVINO (or, for ``int8``, NNCF) is not installed.
@@ -89,7 +100,8 @@ def export_pipeline(
     import openvino
 
     if pipeline.dtype != torch.float32 or pipeline.device.type != "cpu":
-        raise InputError(pipeline.name, f"is in {pipeline.dtype} on {pipeline.device}", "load it in float32 on the CPU")
+        got = f"is in {pipeline.dtype} on {pipeline.device}"
+        raise Unsupported(pipeline.name, got, "load it in float32 on the CPU")
     if int8:
         check_installed()
     samples = record(pipeline) if int8 else {}
@@ -128,10 +140,8 @@ def convert(module: torch.nn.Module, inputs: Inputs) -> Any:
         try:
             model = openvino.convert_model(module, example_input=tuple(inputs.values()))
         except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise RunError(
-                type(module).__name__, f"OpenVINO cannot convert it ({reason})", "render with torch"
-            ) from error
+            got = f"OpenVINO cannot convert it ({' '.join(str(error).split())[:200]})"
+            raise RunError(type(module).__name__, got, "render with torch") from error
     for port, name in zip(model.inputs, inputs, strict=True):
         port.get_tensor().set_names({name})
     model.reshape({name: _open(name, value) for name, value in inputs.items()})

@@ -19,7 +19,7 @@ from signgen.errors import InputError, missing_extra
 from signgen.extraction.estimator import as_bodies
 from signgen.extraction.mmpose_package import fill, prepare, read_state
 from signgen.extraction.packages import INSTALL, fingerprint, import_or_say, weights_file
-from signgen.model.openvino.places import has_openvino
+from signgen.model.openvino.exports import has_openvino
 
 # The backbone of an estimator, computed by OpenVINO instead of torch, on a CPU.
 
@@ -186,8 +186,6 @@ def _listed(listing: Path) -> list[tuple[str, str]]:
 
 def choose_engine(model: Any, engine: str, device: str, dtype: str) -> str:
     """Puts OpenVINO in the backbone's place where that is wanted and possible; returns its name for the signature."""
-    from signgen.model.openvino.places import has_openvino
-
     if engine == "torch" or (engine == "auto" and (device != "cpu" or not has_openvino())):
         if dtype not in ("auto", "float32"):
             got = f"got {dtype} with torch"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from signgen.errors import InputError, missing_extra
+from signgen.errors import BadValue, Mismatch, NotFound, missing_extra
 from signgen.model.engine import Engine, TorchEngine
 from signgen.model.openvino.engine import HINTS, OpenVinoEngine
-from signgen.model.openvino.places import find_export, has_openvino
+from signgen.model.openvino.exports import find_export, has_openvino
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
@@ -32,11 +32,11 @@ def choose_engine(
         InputError: what was asked for is not there or does not go together.
     """
     if backend not in BACKENDS:
-        raise InputError("--backend", f"got {backend!r}", f"choose from {', '.join(BACKENDS)}")
+        raise BadValue("--backend", f"got {backend!r}", f"choose from {', '.join(BACKENDS)}")
     if compiled and (backend == "openvino" or export is not None):
-        raise InputError("--compile", "is given with OpenVINO", "it is for torch: leave one of them out")
+        raise Mismatch("--compile", "is given with OpenVINO", "it is for torch: leave one of them out")
     if backend == "torch" and export is not None:
-        raise InputError("--export", "is given with --backend torch", "leave one of them out")
+        raise Mismatch("--export", "is given with --backend torch", "leave one of them out")
     if backend == "torch" or compiled:
         return TorchEngine(pipeline, compiled)
     asked = backend == "openvino" or export is not None
@@ -50,5 +50,5 @@ def choose_engine(
         return OpenVinoEngine(pipeline, place)
     if asked:
         advice = f"write one with: signgen export {pipeline.name}"
-        raise InputError("--backend openvino", f"there is no export of {pipeline.name}'s weights", advice)
+        raise NotFound("--backend openvino", f"there is no export of {pipeline.name}'s weights", advice)
     return TorchEngine(pipeline)

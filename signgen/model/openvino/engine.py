@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from signgen.errors import InputError, missing_extra
+from signgen.errors import Mismatch, Unsupported, missing_extra
+from signgen.model.openvino.exports import COMPILED, OPEN, ExportManifest, has_openvino
 from signgen.model.openvino.graphs import PRESENT
-from signgen.model.openvino.manifest import COMPILED, OPEN, ExportManifest
-from signgen.model.openvino.places import has_openvino
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
@@ -28,8 +27,8 @@ Arrays = dict[str, np.ndarray]
 class OpenVinoEngine:
     """Runs the graphs of an export on the CPU.
 
-    Each network is run for one number of views; OpenVINO would else make its kernels anew, in the middle of a clip, for
-    each number that it has not met. Shorter windows are filled up with views that the others do not see.
+    Each network is run for one number of views; otherwise OpenVINO would make its kernels again, in the middle of a
+    clip, for each new number. Shorter windows are filled up with views that the others do not see.
 
     Args:
         pipeline: whose weights were exported; it still encodes the source. Its dtype decides what is computed in:
@@ -43,10 +42,10 @@ class OpenVinoEngine:
     def __init__(self, pipeline: SignGenPipeline, folder: str | Path) -> None:
         manifest = ExportManifest.read(folder)
         if manifest.weights_sha256 != pipeline.weights_sha256():
-            raise InputError(folder, f"was made of other weights than {pipeline.name}'s", "export the model again")
+            raise Mismatch(folder, f"was made of other weights than {pipeline.name}'s", "export the model again")
         if pipeline.dtype not in HINTS or pipeline.device.type != "cpu":
             got = f"got {str(pipeline.dtype).removeprefix('torch.')} on {pipeline.device}"
-            raise InputError("--backend openvino", got, "it computes in float32 or bfloat16 on a CPU")
+            raise Unsupported("--backend openvino", got, "it computes in float32 or bfloat16 on a CPU")
         if not has_openvino():
             raise missing_extra("openvino", "cpu")
         import openvino
@@ -57,7 +56,7 @@ class OpenVinoEngine:
         version = openvino.__version__.split("-")[0]
         self.name = f"openvino {version} {HINTS[pipeline.dtype]}" + (f" ({parts})" if parts else "")
         self._core, self._folder = openvino.Core(), Path(folder)
-        if os.access(folder, os.W_OK):  # compiling anew would take a second or two of each start
+        if os.access(folder, os.W_OK):  # compiling takes a second or two, which later starts save
             self._core.set_property({"CACHE_DIR": str(self._folder / COMPILED)})
         self._settings = {"INFERENCE_PRECISION_HINT": HINTS[pipeline.dtype], "PERFORMANCE_HINT": "LATENCY"}
         self._settings["INFERENCE_NUM_THREADS"] = torch.get_num_threads()
@@ -128,8 +127,4 @@ def _filled(shape: list[int], views: int) -> list[int]:
 
 def _padded(values: np.ndarray, size: int) -> np.ndarray:
     """(n, ...) -> (size, ...) with zeros behind."""
-    if len(values) == size:
-        return np.ascontiguousarray(values)
-    padded = np.zeros((size, *values.shape[1:]), values.dtype)
-    padded[: len(values)] = values
-    return padded
+    return np.ascontiguousarray(np.pad(values, [(0, size - len(values))] + [(0, 0)] * (values.ndim - 1)))

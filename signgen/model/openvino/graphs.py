@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from signgen.model.networks.canvas import from_canvas
 from signgen.model.networks.fusion import GREY
+from signgen.video.tensors import channels_last, to_unit
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
@@ -34,7 +36,7 @@ class ConditionsGraph(nn.Module):
         self.letterbox = None if self.fusion is None else Letterbox(*pipeline.canvas_size, self.fusion.image_size)
 
     def forward(self, poses: Tensor, embedding: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
-        images = poses.permute(0, 3, 1, 2).float() / 255  # (V, 3, H', W') in [0, 1]
+        images = to_unit(poses)  # (V, 3, H', W') in [0, 1]
         features = self.encoder(images)
         if self.fusion is None or self.letterbox is None or embedding is None:
             return features
@@ -93,7 +95,7 @@ class DecoderGraph(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         images = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]  # (N, 3, H', W')
         grey = (from_canvas(images, *self.size).clamp(-1, 1) + 1) * 127.5  # (N, 3, H, W)
-        return (grey + 0.5).to(torch.uint8).permute(0, 2, 3, 1)  # rounded: all are positive
+        return channels_last((grey + 0.5).to(torch.uint8))  # rounded: all are positive
 
 
 def input_names(pipeline: SignGenPipeline) -> tuple[str, ...]:
@@ -112,8 +114,6 @@ def input_names(pipeline: SignGenPipeline) -> tuple[str, ...]:
 @torch.inference_mode()
 def examples(pipeline: SignGenPipeline, views: int) -> dict[str, Inputs]:
     """Inputs of each graph by name, in order, of the shapes that a window of ``views`` views has."""
-    import numpy as np
-
     width, height = pipeline.canvas_size
     source = pipeline.encode_source(np.full((*pipeline.frame_size[::-1], 3), 128, np.uint8))
     poses = np.zeros((views, height, width, 3), np.uint8)

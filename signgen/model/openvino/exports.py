@@ -1,19 +1,23 @@
-"""What lies beside exported models and says what they were made of."""
+"""Exports on the disk: the manifest beside the networks, and the places where renders look for them."""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import asdict, dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from signgen.errors import InputError
+from signgen.errors import Damaged, InputError, Unsupported
 
 FILE = "export.json"
 COMPILED = "compiled"  # folder inside an export where OpenVINO keeps what it made of it for this processor
 KIND = "signgen export"
+BESIDE = "openvino"  # name of an export's folder inside a model's folder
 OPEN = -1  # the side of a shape that is the number of views or frames
-FORMAT = 2  # of the graphs' inputs and outputs; what has another number is exported anew
+FORMAT = 2  # of the graphs' inputs and outputs; an export with another number has to be made again
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,45 @@ class ExportManifest:
             if not isinstance(content, dict) or content.pop("kind", None) != KIND:
                 raise ValueError
             if content.get("format") != FORMAT:
-                raise InputError(folder, f"is an export of format {content.get('format')}", advice)
+                raise Unsupported(folder, f"is an export of format {content.get('format')}", advice)
             names = {field.name for field in fields(cls)}
             values = {key: tuple(value) if key.endswith("_size") else value for key, value in content.items()}
             return cls(**{key: value for key, value in values.items() if key in names})
-        except (OSError, ValueError, TypeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(folder, f"holds no readable {FILE}", advice) from None
+        except InputError:
+            raise
+        except (OSError, ValueError, TypeError):
+            raise Damaged(folder, f"holds no readable {FILE}", advice) from None
+
+
+def cache_folder() -> Path:
+    """The user's folder of things that can be made again: ``SIGNGEN_CACHE``, else the system's place for them."""
+    given = os.environ.get("SIGNGEN_CACHE")
+    if given:
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "signgen" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "signgen"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "signgen"
+
+
+def default_place(weights_sha256: str) -> Path:
+    """Where an export goes that was given no folder."""
+    return cache_folder() / "exports" / weights_sha256[:16]
+
+
+def find_export(weights_sha256: str, model_folder: Path | None) -> Path | None:
+    """The folder of an export of these very weights, or None."""
+    places = [] if model_folder is None else [model_folder / BESIDE]
+    for place in (*places, default_place(weights_sha256)):
+        try:
+            if ExportManifest.read(place).weights_sha256 == weights_sha256:
+                return place
+        except InputError:
+            continue
+    return None
+
+
+def has_openvino() -> bool:
+    """Whether OpenVINO is installed; it is not imported."""
+    return find_spec("openvino") is not None
