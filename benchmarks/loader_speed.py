@@ -27,9 +27,10 @@ from signgen.commands.common import Size
 from signgen.dataset.batches import BatchMaker, Prefetch
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance
+from signgen.dataset.encoded import Encoders
+from signgen.dataset.planning import Plan
+from signgen.dataset.prepare import Work, prepare
 from signgen.dataset.prepared import FRAMES, open_prepared
-from signgen.dataset.preparing import Plan
-from signgen.training.preparing import Encoders, Work, prepare
 
 CLIPS, FRAMES_A_CLIP = 8, 48
 

@@ -17,16 +17,16 @@ from click.testing import CliRunner, Result
 from release_maker import CLIPS, SIZE, all_points, frame_folder, make_release, picture, write_mska, write_npz
 
 from signgen.cli import main
+from signgen.dataset.encoded import Encoders, latent_store, latents_name, sources_of, token_store, tokens_name
 from signgen.dataset.pairs import draw_windows
+from signgen.dataset.planning import Plan
+from signgen.dataset.prepare import Work, prepare
 from signgen.dataset.prepared import Index, open_prepared, shard_borders
-from signgen.dataset.preparing import Plan
 from signgen.dataset.protocol import Protocol, first_to_every, within_clip
 from signgen.dataset.shards import Part
 from signgen.dataset.training_data import cache_folder, open_data
-from signgen.errors import InputError, RunError
+from signgen.errors import Damaged, InputError, RunError
 from signgen.processes import in_processes
-from signgen.training.encoders import latent_store, latents_name, token_key, token_store
-from signgen.training.preparing import Encoders, Work, prepare, sources_of
 
 LENGTHS = {f"clip{i}": 5 + 7 * i for i in range(12)}
 
@@ -198,13 +198,15 @@ def test_damaged_caches_of_training_are_named(root: Path, tmp_path: Path) -> Non
     for name in ("cache.json", "keypoints.npy", "frames.u8"):
         whole = (folder / name).read_bytes()
         (folder / name).write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(InputError, match=f"{name}: is damaged .*; delete .*: the next training makes it anew"):
+        with pytest.raises(Damaged) as caught:
             open_data(root, folder)
+        assert caught.value.subject == str(folder / name)
         (folder / name).write_bytes(whole)
     path = root / "keypoints" / "a-1.npz"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match="a-1.npz: is damaged"):
+    with pytest.raises(Damaged) as caught:
         open_data(root, cache_folder(root, tmp_path / "other"))
+    assert caught.value.subject == str(path)
 
 
 def test_infinite_coordinates_are_mended_and_said(root: Path, tmp_path: Path) -> None:
@@ -244,7 +246,7 @@ def test_too_small_a_disk_is_refused_before_anything_is_written(root: Path, tmp_
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     failed = command(root, tmp_path / "out")
     assert failed.exit_code == 2
-    assert "needs 0.3 MB, 1.0 kB are free" in failed.stderr
+    assert "needs about 0.3 MB, 1.0 kB are free" in failed.stderr
     assert not (tmp_path / "out").exists()
     monkeypatch.undo()
     dry = command(root, tmp_path / "out", "--dry-run")
@@ -255,10 +257,10 @@ def test_leftovers_of_a_killed_process_are_removed(root: Path, tmp_path: Path) -
     import socket
 
     run(work(root, tmp_path / "out", keep_frames=False))
-    gone = tmp_path / "out/train" / f".00000.npy.{socket.gethostname()}-999999999.part"
-    living = gone.with_name(f".00001.npy.{socket.gethostname()}-{os.getpid()}.part")
-    gone.touch()
-    living.touch()
+    gone = tmp_path / "out/train" / f".signgen-{socket.gethostname()}-999999999-a"
+    living = gone.with_name(f".signgen-{socket.gethostname()}-{os.getpid()}-b")
+    gone.mkdir()
+    living.mkdir()
     run(work(root, tmp_path / "out", keep_frames=False))
     assert (gone.exists(), living.exists()) == (False, True)
 
@@ -363,14 +365,13 @@ def test_latents_and_tokens_are_those_of_training(root: Path, tmp_path: Path) ->
     assert stored.shape == (19, 16, 10, 8)
     fresh = latent_store(cache, images, vae, tmp_path, (64, 80))
     assert np.abs(stored[np.arange(19)] - fresh[np.arange(19)]).max() < 0.02  # other batches, bfloat16
-    store = token_store(cache, folder, token_key(encoders.image_encoder, 28, (64, 80), SIZE))
-    assert list(store) == sources_of(cache).tolist()
-    frame = int(store.frames[3])
-    assert np.array_equal(store[frame], encoders.tokens(cache.frames[np.array([frame])])[0])
-    assert np.array_equal(store.take(store.frames[[3, 0]]), np.stack((store[frame], store[int(store.frames[0])])))
-    absent = next(f for f in range(20) if f not in store)
-    assert store.take(np.array([frame, absent])) is None
-    assert token_store(cache, folder, "other") is None
+    store = token_store(cache, folder / tokens_name(encoders.image_encoder, 28, (64, 80), SIZE))
+    assert np.array_equal(store.frames, sources_of(cache))
+    some = store.frames[[3, 0]]
+    assert np.array_equal(store.take(some), encoders.tokens(cache.frames[some]))
+    absent = next(frame for frame in range(20) if frame not in store.frames)
+    assert store.take(np.array([some[0], absent])) is None
+    assert token_store(cache, folder / "tokens-other") is None
 
 
 def test_canvases_of_one_size_that_show_frames_otherwise_have_other_names() -> None:
@@ -380,7 +381,7 @@ def test_canvases_of_one_size_that_show_frames_otherwise_have_other_names() -> N
     assert scaled == f"{padded}-216x264"
     assert large == f"{padded}-416x512"
     assert latents_name(vae, (216, 264), (216, 264)) == latents_name(vae, None, (216, 264)), "the same pictures"
-    keys = {token_key(vae, 28, canvas, (210, 260)) for canvas in (None, (216, 264), (416, 512))}
+    keys = {tokens_name(vae, 28, canvas, (210, 260)) for canvas in (None, (216, 264), (416, 512))}
     assert len(keys) == 3
 
 

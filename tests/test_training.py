@@ -17,6 +17,7 @@ from skimage.metrics import structural_similarity
 from signgen import config as configuration
 from signgen.dataset.cache import FrameCache, build_cache
 from signgen.dataset.disturbance import Disturbance
+from signgen.dataset.encoded import weights_key
 from signgen.dataset.pairs import crop_centres, draw_windows, loss_weights
 from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError
@@ -24,7 +25,6 @@ from signgen.keypoints.skeleton import LEFT_KNUCKLE, NOSE, RIGHT_KNUCKLE
 from signgen.model.networks.autoencoder import FrameAutoencoder
 from signgen.model.networks.canvas import fit_canvas, fit_frames, from_canvas
 from signgen.training.config import OptimConfig, TrainConfig
-from signgen.training.encoders import weights_key
 from signgen.training.loop import learning_rate
 from signgen.training.run import make_task, run_stage
 from signgen.training.stages import STAGES

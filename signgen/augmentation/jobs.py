@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from signgen.dataset.phoenix import RELEASE_COUNTS, Clip, PhoenixIndex, list_frames
-from signgen.dataset.preparing import MARGIN, amount
+from signgen.dataset.prepare import MARGIN, amount
 from signgen.errors import InputError
 from signgen.keypoints.many_clips import ClipFile
 

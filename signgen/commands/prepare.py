@@ -12,7 +12,7 @@ import click
 from signgen.commands.common import Size, common_options, emit, is_whole, progress
 
 if TYPE_CHECKING:
-    from signgen.training.preparing import Encoders
+    from signgen.dataset.encoded import Encoders
 
 
 class Share(click.ParamType):
@@ -74,9 +74,9 @@ def command(
     then what `data` of a training configuration names. The same command goes on with a run that was stopped; several
     processes, on several machines, do a share each with --shard.
     """
-    from signgen.dataset.preparing import Plan
+    from signgen.dataset.planning import Plan
+    from signgen.dataset.prepare import Work, prepare
     from signgen.dataset.shards import Part
-    from signgen.training.preparing import Work, prepare
 
     plan = Plan(places, check, skip, skip_unusable, triplets, sources, seed)
     encoders = _encoders(vae, image_encoder, image_encoder_size, canvas, device, allow_download)
@@ -90,10 +90,10 @@ def _encoders(
     vae: str | None, image_encoder: str | None, size: int, canvas: tuple[int, int] | None, device: str, download: bool
 ) -> Callable[[], Encoders]:
     def load() -> Encoders:
+        from signgen.dataset.encoded import Encoders
         from signgen.errors import InputError
         from signgen.model.loading import choose_device
         from signgen.model.published_weights import load_autoencoder, load_image_encoder
-        from signgen.training.preparing import Encoders
 
         try:
             place = choose_device(device)
@@ -111,7 +111,7 @@ def _encoders(
 
 
 def _say(needs: dict[str, dict[str, int]], free: int) -> None:
-    from signgen.dataset.preparing import amount
+    from signgen.dataset.prepare import amount
 
     for split, parts in needs.items():
         click.echo(f"{split}: " + ", ".join(f"{name} {amount(size)}" for name, size in parts.items()), err=True)

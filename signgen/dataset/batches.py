@@ -14,7 +14,7 @@ import numpy as np
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.pairs import Windows, draw_windows
-from signgen.dataset.rows import Rows
+from signgen.dataset.shards import StoredArray
 from signgen.model.networks.canvas import fit_canvas, fit_points
 from signgen.pose_image.strokes import draw_clip
 
@@ -119,7 +119,7 @@ class BatchMaker:
     disturbance: Disturbance | None = None
     keys: Sequence[str] = ("targets",)
     per_clip: int = 1
-    latents: Rows | None = None
+    latents: StoredArray | None = None
     tokens: Callable[[np.ndarray], np.ndarray | None] | None = None
 
     def __call__(self, rng: np.random.Generator, views: int | None = None) -> Batch:

@@ -7,7 +7,6 @@ and the operating system keeps in memory what is read often.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -16,9 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from signgen.dataset.opening import damaged, open_array, read_json
-from signgen.dataset.rows import Rows
-from signgen.errors import InputError
+from signgen.dataset.files import damaged, open_array, read_json
+from signgen.dataset.shards import StoredArray
+from signgen.errors import Empty, Mismatch, NotFound
+from signgen.files import Staging
+
+FILES = FRAMES, KEYPOINTS, INDEX = "frames.u8", "keypoints.npy", "cache.json"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class FrameCache:
     ``triplets`` (M, 2), where there are some, are the pairs (source, target) of frames that training draws from.
     """
 
-    frames: Rows
+    frames: StoredArray
     keypoints: np.ndarray
     clips: tuple[CachedClip, ...]
     triplets: np.ndarray | None = None
@@ -57,17 +59,17 @@ class FrameCache:
     def open(cls, folder: str | Path) -> FrameCache:
         """Maps a cache that `build_cache` wrote."""
         folder = Path(folder)
-        if not (folder / "cache.json").is_file():
-            raise InputError(folder, "holds no frame cache", "build it first: signgen train does so from a data set")
-        anew = f"delete {folder}: the next training makes it anew"
-        content = read_json(folder / "cache.json", anew)
-        path = folder / "frames.u8"
+        if not (folder / INDEX).is_file():
+            raise NotFound(folder, "holds no frame cache", "build it first: signgen train does so from a data set")
+        again = f"delete {folder}: the next training builds it again"
+        content = read_json(folder / INDEX, again)
+        path = folder / FRAMES
         try:
             frames = np.memmap(path, np.uint8, "r", shape=tuple(content["shape"]))
         except (OSError, ValueError) as error:
-            raise damaged(path, error, anew) from error
+            raise damaged(path, error, again) from error
         clips = tuple(CachedClip(**clip) for clip in content["clips"])
-        return cls(frames, open_array(folder / "keypoints.npy", len(frames), anew), clips)
+        return cls(frames, open_array(folder / KEYPOINTS, len(frames), again), clips)
 
 
 def build_cache(
@@ -77,46 +79,46 @@ def build_cache(
 ) -> FrameCache:
     """Writes ``folder`` from (name, speaker, frames uint8 (H, W, 3), keypoints (T, 133, 3)) and opens it.
 
-    ``cache.json`` is written last: a folder without it is an unfinished cache and is written anew.
+    The files of a cache appear together or not at all; what else lies in ``folder`` stays.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        return _build(clips, folder, advance)
+        with Staging() as staging:
+            _write(clips, folder, {name: staging.place(folder / name) for name in FILES}, advance)
     except BaseException:
-        for name in ("frames.u8", "keypoints.npy", "cache.json.tmp"):
-            (folder / name).unlink(missing_ok=True)
         with suppress(OSError):  # not empty: latents of an earlier one
             folder.rmdir()
         raise
+    return FrameCache.open(folder)
 
 
-def _build(
-    clips: Iterable[tuple[str, str, Iterable[np.ndarray], np.ndarray]], folder: Path, advance: Callable[[int], None]
-) -> FrameCache:
+def _write(
+    clips: Iterable[tuple[str, str, Iterable[np.ndarray], np.ndarray]],
+    folder: Path,
+    places: dict[str, Path],
+    advance: Callable[[int], None],
+) -> None:
     index: list[CachedClip] = []
     points: list[np.ndarray] = []
     shape: tuple[int, int, int] | None = None
-    with open(folder / "frames.u8", "wb") as file:
+    with open(places[FRAMES], "wb") as file:
         for name, speaker, frames, keypoints in clips:
             start = index[-1].stop if index else 0
             count = 0
             for frame in frames:
                 shape = shape or frame.shape
                 if frame.shape != shape:
-                    raise InputError(name, f"a frame of {frame.shape[1]}x{frame.shape[0]}", "all must have one size")
+                    raise Mismatch(name, f"a frame of {frame.shape[1]}x{frame.shape[0]}", "all must have one size")
                 file.write(np.ascontiguousarray(frame).data)
                 count += 1
             if count != len(keypoints):
-                raise InputError(name, f"{count} frames but {len(keypoints)} rows of keypoints", "they must match")
+                raise Mismatch(name, f"{count} frames but {len(keypoints)} rows of keypoints", "they must match")
             index.append(CachedClip(name, speaker, start, start + count))
             points.append(np.asarray(keypoints, np.float32))
             advance(1)
     if not index or shape is None:
-        raise InputError(folder, "the data set has no clip", "see signgen synthesize")
-    np.save(folder / "keypoints.npy", np.concatenate(points))
+        raise Empty(folder, "the data set has no clip", "see signgen synthesize")
+    np.save(places[KEYPOINTS], np.concatenate(points))
     content = {"shape": [index[-1].stop, *shape], "clips": [asdict(clip) for clip in index]}
-    temporary = folder / "cache.json.tmp"
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(temporary, folder / "cache.json")
-    return FrameCache.open(folder)
+    places[INDEX].write_text(json.dumps(content), encoding="utf-8")

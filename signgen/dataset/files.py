@@ -1,40 +1,33 @@
-"""Files written whole or not at all, by several processes on one folder, on a disk that may be full."""
+"""Files of a data set: written whole, by several processes on one folder, and opened so that a damaged one is named."""
 
 from __future__ import annotations
 
-import os
-import socket
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from signgen.errors import RunError
+from signgen.errors import Damaged
+from signgen.files import whole, writing
 
-_SUFFIX = ".part"
+AGAIN = "see to space and permissions and give the same command again: what is finished is kept"
+REPAIR = "give the same signgen prepare command again: it writes again what is damaged"
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary name beside ``path`` to write to, and gives it its name at the end.
+    """`signgen.files.whole` for a file of a command that goes on where it stopped; its folder is made.
 
     Raises:
-        RunError: the file cannot be written, for the disk is full, say. Nothing of it stays, and files that were
-            finished before are untouched.
+        RunError: the file cannot be written, for the disk is full, say. Files that were finished before stay.
     """
-    temporary = path.with_name(f".{path.name}.{_process()}{_SUFFIX}")
-    try:
+    with writing(path, AGAIN):
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        advice = "see to space and permissions and give the same command again: what is finished is kept"
-        raise RunError(path, f"cannot be written ({error.strerror or error})", advice) from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        with whole(path) as temporary:
+            yield temporary
 
 
 def write_text(path: Path, text: str) -> None:
@@ -79,13 +72,56 @@ class NpyWriter:
         np.lib.format.write_array_header_1_0(self._file, content)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes unfinished files of processes of this machine that were killed."""
-    host = _process().rsplit("-", 1)[0]
-    for path in folder.rglob(f".*.{host}-*{_SUFFIX}"):
-        number = path.name.removesuffix(_SUFFIX).rsplit("-", 1)[-1]
-        if number.isdigit() and not _lives(int(number)):
-            path.unlink(missing_ok=True)
+def write_npy(path: Path, pieces: Iterator[np.ndarray]) -> None:
+    """One npy file from (n, *row) pieces, of which there is one or more; whole or not at all."""
+    with whole_file(path) as temporary:
+        first = next(pieces)
+        with NpyWriter(temporary, first.shape[1:], first.dtype) as file:
+            file.append(first)
+            for rows in pieces:
+                file.append(rows)
+
+
+def damaged(path: Path, error: BaseException, advice: str = REPAIR) -> Damaged:
+    """What to raise where reading ``path`` ended in ``error``."""
+    if isinstance(error, FileNotFoundError):
+        return Damaged(path, "is not there", advice)
+    return Damaged(path, f"is damaged ({' '.join(str(error).split())[:100]})", advice)
+
+
+def open_array(path: Path, rows: int | None = None, advice: str = REPAIR) -> np.ndarray:
+    """An npy file mapped into memory.
+
+    Raises:
+        Damaged: it is not there, was cut off, or does not hold ``rows`` rows.
+    """
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise damaged(path, error, advice) from error
+    if rows is not None and len(found) != rows:
+        raise Damaged(path, f"holds {len(found)} rows instead of {rows}", advice)
+    return found
+
+
+def is_whole(path: Path, rows: int) -> bool:
+    """Whether an npy file is there with all of its ``rows``; its numbers are not read."""
+    try:
+        open_array(path, rows)
+    except Damaged:
+        return False
+    return True
+
+
+def read_json(path: Path, advice: str = REPAIR) -> dict[str, Any]:
+    """A JSON object; `Damaged` where the file is not there or holds none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise damaged(path, error, advice) from error
+    if not isinstance(content, dict):
+        raise Damaged(path, "is no JSON object", advice)
+    return content
 
 
 @contextmanager
@@ -99,19 +135,3 @@ def locked(folder: Path) -> Iterator[None]:
             return
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _process() -> str:
-    return f"{socket.gethostname()}-{os.getpid()}"
-
-
-def _lives(process: int) -> bool:
-    if os.name != "posix":  # elsewhere this call would end the process
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -5,7 +5,7 @@
     OUT/<split>/keypoints.npy          float32 (N, 133, 3) x, y in pixels, confidence in [0, 1]
     OUT/<split>/protocol.npz           pairs of frames, see `signgen.dataset.protocol`
     OUT/<split>/frames/00000.npy ...   uint8 (n, H, W, 3), where frames are kept decoded
-    OUT/<split>/latents-<key>/...      float16 (n, C, h, w), see `signgen.training.encoders`
+    OUT/<split>/latents-<key>/...      float16 (n, C, h, w), see `signgen.dataset.encoded`
     OUT/<split>/tokens-<key>/...       float16 (n, L, D) of source frames
 
 Shards hold whole clips and all have the same borders. A shard is there whole or not at all.
@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from signgen.dataset.cache import CachedClip, FrameCache
-from signgen.dataset.opening import Damaged, damaged, open_array, read_json
+from signgen.dataset.files import damaged, open_array, read_json
 from signgen.dataset.protocol import Protocol
-from signgen.dataset.rows import PngRows, Rows, ShardedRows
-from signgen.errors import InputError
+from signgen.dataset.shards import PngFrames, Shards, StoredArray
+from signgen.errors import Damaged, NotFound, Unsupported
 
 MARK, INDEX, KEYPOINTS, PROTOCOL, FRAMES = "prepared.json", "index.json", "keypoints.npy", "protocol.npz", "frames"
 VERSION = 1
-AGAIN = "give the same signgen prepare command again: it goes on where it stopped"
 
 
 @dataclass(frozen=True)
@@ -105,20 +104,6 @@ def shard_borders(lengths: Sequence[int], most: int) -> tuple[int, ...]:
     return (*borders, end) if end > borders[-1] else tuple(borders)
 
 
-def shard_file(folder: Path, number: int) -> Path:
-    """Place of a shard in its folder."""
-    return folder / f"{number:05d}.npy"
-
-
-def shard_files(folder: Path, index: Index) -> list[Path]:
-    """All shards of a folder of ``index``; InputError where some are not there yet."""
-    files = [shard_file(folder, number) for number in range(len(index.shards) - 1)]
-    absent = [path for path in files if not path.is_file()]
-    if absent:
-        raise InputError(folder, f"lacks {len(absent)} of {len(files)} shards", AGAIN)
-    return files
-
-
 def is_prepared(folder: str | Path) -> bool:
     """Whether `signgen prepare` wrote the folder."""
     return (Path(folder) / MARK).is_file()
@@ -129,7 +114,7 @@ def read_mark(folder: Path) -> dict[str, Any]:
     content = read_json(folder / MARK)
     if content.get("version") != VERSION:
         got = f"was prepared as version {content.get('version')}"
-        raise InputError(folder, got, f"this signgen reads version {VERSION}: prepare it anew in another folder")
+        raise Unsupported(folder, got, f"this signgen reads version {VERSION}: prepare it again in another folder")
     return content
 
 
@@ -148,25 +133,24 @@ def open_prepared(folder: str | Path, split: str = "train", frames: bool = True)
     place = folder / split
     if not (place / INDEX).is_file():
         there = ", ".join(path.parent.name for path in sorted(folder.glob(f"*/{INDEX}"))) or "none"
-        raise InputError(folder, f"holds no split {split!r}, only {there}", f"prepare it: --split {split}")
+        raise NotFound(folder, f"holds no split {split!r}, only {there}", f"prepare it: --split {split}")
     index = Index.load(place / INDEX)
     keypoints = open_array(place / KEYPOINTS, index.frames)
     triplets = None
     if (place / PROTOCOL).is_file():
         triplets = Protocol.load(place / PROTOCOL).rows(index.starts)
-    decoded = frames and (place / FRAMES).is_dir()
-    rows: Rows
-    if decoded:
-        rows = ShardedRows(shard_files(place / FRAMES, index), index.shards)
+    stored: StoredArray
+    if frames and (place / FRAMES).is_dir():
+        stored = Shards(place / FRAMES, index.shards).opened()
     else:
-        rows = png_rows(index, Path(mark["release"]))
-    return FrameCache(rows, keypoints, index.clips, triplets)
+        stored = png_frames(index, Path(mark["release"]))
+    return FrameCache(stored, keypoints, index.clips, triplets)
 
 
-def png_rows(index: Index, release: Path, threads: int = 0) -> PngRows:
-    """The frames of a split as the data set has them; ``threads`` decode, see `PngRows`."""
+def png_frames(index: Index, release: Path, threads: int = 0) -> PngFrames:
+    """The frames of a split as the data set has them; ``threads`` decode, see `PngFrames`."""
     if not release.is_dir():
         advice = "mount it there, or prepare again with its new place"
-        raise InputError(release, "the data set that was prepared is not there any more", advice)
+        raise NotFound(release, "the data set that was prepared is not there any more", advice)
     starts = [clip.start for clip in index.clips]
-    return PngRows([release / name for name in index.folders], [*starts, index.frames], index.size, threads)
+    return PngFrames([release / name for name in index.folders], [*starts, index.frames], index.size, threads)

@@ -14,9 +14,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from signgen.dataset.files import whole_file
-from signgen.dataset.opening import damaged
-from signgen.errors import InputError
+from signgen.dataset.files import damaged, whole_file
+from signgen.errors import Mismatch
 
 TRIPLETS = 100_000
 
@@ -50,7 +49,7 @@ class Protocol:
         """(N, 2) source and target as frames of a store whose clip ``name`` begins at ``starts[name]``."""
         absent = [name for name in self.clips if name not in starts]
         if absent:
-            raise InputError("protocol", f"names the clip {absent[0]}", "it was made for other clips: prepare anew")
+            raise Mismatch("protocol", f"names the clip {absent[0]}", "it was made for other clips: prepare again")
         first = np.array([starts[name] for name in self.clips])[self.clip]
         return np.stack((first + self.source - 1, first + self.target - 1), -1)
 

@@ -1,20 +1,35 @@
-"""Work that is split into shards: which are left to do, which are this process's, and decoded frames of each."""
+"""Arrays that lie in many files, read as if they were one: ``len``, ``shape`` and ``array[indices]``; and who writes
+which of the files, where several processes share the work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from signgen.dataset.files import NpyWriter, whole_file
-from signgen.dataset.opening import is_whole
-from signgen.dataset.prepared import FRAMES, Index, png_rows, shard_file
-from signgen.processes import in_processes
+from signgen.dataset.files import is_whole, open_array, write_npy
+from signgen.dataset.phoenix import frame_name
+from signgen.errors import InputError, Mismatch, Missing
+from signgen.video import read_image
 
-CHUNK = 64  # frames in memory at once
+Indices = np.ndarray | Sequence[int] | int | slice
+
+
+class StoredArray(Protocol):
+    """What training asks of frames and latents; `numpy.ndarray` has it, too."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -28,45 +43,131 @@ class Part:
 WHOLE = Part()
 
 
-def left_to_do(folder: Path, index: Index, part: Part = WHOLE) -> list[int]:
-    """Numbers of the shards of a folder that are not there whole and that are ``part``'s to make."""
-    rows = [stop - start for start, stop in pairwise(index.shards)]
-    return [n for n in range(part.number - 1, len(rows), part.count) if not is_whole(shard_file(folder, n), rows[n])]
+class Shards:
+    """One array in the npy files ``00000.npy`` ... of a folder, mapped into memory when they are first asked for.
 
+    A shard is there whole or not at all.
 
-def rows_left(folder: Path, index: Index, part: Part = WHOLE) -> int:
-    """Frames of ``part``'s shards that are not there yet."""
-    return sum(index.shards[number + 1] - index.shards[number] for number in left_to_do(folder, index, part))
-
-
-def write_shard(path: Path, chunks: Iterator[np.ndarray]) -> None:
-    """One shard from (n, *row) pieces; whole or not at all."""
-    with whole_file(path) as temporary:
-        first = next(chunks)
-        with NpyWriter(temporary, first.shape[1:], first.dtype) as file:
-            file.append(first)
-            for rows in chunks:
-                file.append(rows)
-
-
-def write_frames(
-    place: Path, index: Index, release: Path, part: Part, jobs: int = 1, advance: Callable[[int], None] = lambda n: None
-) -> None:
-    """Decodes this part's frames of a split folder ``place``; ``advance`` is told the frames of each shard.
-
-    Raises:
-        InputError: a frame is damaged; RunError: the disk is full. Shards that are finished stay.
+    Args:
+        folder: of the files; starts: first row of each, and the number of all rows at the end.
     """
-    tasks = [(place, index, release, number) for number in left_to_do(place / FRAMES, index, part)]
-    for frames in in_processes(_write_frame_shard, tasks, jobs):
-        advance(frames)
+
+    def __init__(self, folder: Path, starts: Sequence[int]) -> None:
+        self.folder, self.starts = folder, np.asarray(starts)
+        self._maps: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self), *self._map(0).shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._map(0).dtype
+
+    def __getitem__(self, indices: Indices) -> np.ndarray:
+        """Rows of any shape of indices: (...,) -> (..., *row)."""
+        index = _checked(indices, len(self))
+        flat = index.ravel()
+        shards = np.searchsorted(self.starts, flat, "right") - 1
+        out = np.empty((len(flat), *self.shape[1:]), self.dtype)
+        for shard in np.unique(shards):
+            picked = shards == shard
+            out[picked] = self._map(int(shard))[flat[picked] - self.starts[shard]]
+        return out.reshape(*index.shape, *self.shape[1:])
+
+    def file(self, number: int) -> Path:
+        """Where a shard lies."""
+        return self.folder / f"{number:05d}.npy"
+
+    def span(self, number: int) -> tuple[int, int]:
+        """First row of a shard, and the one after its last."""
+        return int(self.starts[number]), int(self.starts[number + 1])
+
+    def opened(self) -> Shards:
+        """These, if all are there; `Missing` otherwise."""
+        count = len(self.starts) - 1
+        absent = sum(not self.file(number).is_file() for number in range(count))
+        if absent:
+            advice = "give the same signgen prepare command again: it goes on where it stopped"
+            raise Missing(self.folder, f"lacks {absent} of {count} shards", advice)
+        return self
+
+    def left(self, part: Part = WHOLE) -> list[int]:
+        """Numbers of the shards that are not there whole and that are ``part``'s to make."""
+        rows = np.diff(self.starts)
+        numbers = range(part.number - 1, len(rows), part.count)
+        return [number for number in numbers if not is_whole(self.file(number), rows[number])]
+
+    def rows_left(self, part: Part = WHOLE) -> int:
+        """Rows of ``part``'s shards that are not there yet."""
+        return int(sum(np.diff(self.starts)[number] for number in self.left(part)))
+
+    def write(self, number: int, pieces: Iterator[np.ndarray]) -> None:
+        """A shard from (n, *row) pieces."""
+        write_npy(self.file(number), pieces)
+
+    def _map(self, shard: int) -> np.ndarray:
+        if shard not in self._maps:
+            start, stop = self.span(shard)
+            self._maps[shard] = open_array(self.file(shard), stop - start)
+        return self._maps[shard]
 
 
-def _write_frame_shard(task: tuple[Path, Index, Path, int]) -> int:
-    """Writes one shard and returns how many frames it has."""
-    place, index, release, number = task
-    rows = png_rows(index, release, threads=1)
-    start, stop = index.shards[number : number + 2]
-    chunks = (rows[np.arange(at, min(at + CHUNK, stop))] for at in range(start, stop, CHUNK))
-    write_shard(shard_file(place / FRAMES, number), chunks)
-    return stop - start
+class PngFrames:
+    """Frames of clips as uint8 (N, H, W, 3), decoded when they are asked for, by several threads.
+
+    Args:
+        folders: of the clips, in order; starts: first frame of each, and the number of all frames at the end.
+        size: (width, height) of every frame; threads: 0 = one a core, at most 8.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, folders: Sequence[Path], starts: Sequence[int], size: tuple[int, int], threads: int = 0) -> None:
+        self.folders, self.starts, self.size = tuple(folders), np.asarray(starts), size
+        self._threads = threads or min(8, os.cpu_count() or 1)
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return len(self), self.size[1], self.size[0], 3
+
+    def __getitem__(self, indices: Indices) -> np.ndarray:
+        """Frames of any shape of indices: (...,) -> (..., H, W, 3). InputError for a frame that is damaged."""
+        index = _checked(indices, len(self))
+        frames = list(self._pool.map(self._read, index.ravel()))
+        return np.stack(frames).reshape(*index.shape, *self.shape[1:]) if frames else np.empty((0, *self.shape[1:]))
+
+    def path(self, index: int) -> Path:
+        """The file of a frame."""
+        clip = int(np.searchsorted(self.starts, index, "right")) - 1
+        return self.folders[clip] / frame_name(int(index - self.starts[clip]) + 1)
+
+    def _read(self, index: int) -> np.ndarray:
+        path = self.path(index)
+        try:
+            frame = read_image(path)
+        except InputError as error:
+            folder = path.parent.parent if path.parent.name == "1" else path.parent
+            advice = f"unpack that clip again, or prepare another folder with --skip {folder.name}"
+            raise type(error)(path, error.got, advice) from None
+        if frame.shape != self.shape[1:]:
+            got = f"is {frame.shape[1]}x{frame.shape[0]}, other frames {self.size[0]}x{self.size[1]}"
+            raise Mismatch(path, got, "unpack the release again")
+        return frame
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._threads, "frames")
+
+
+def _checked(indices: Indices, count: int) -> np.ndarray:
+    index = np.arange(count)[indices] if isinstance(indices, slice) else np.asarray(indices, np.int64)
+    if index.size and (index.min() < 0 or index.max() >= count):
+        raise IndexError(f"rows {index.min()} to {index.max()} of {count}")
+    return index

@@ -1,7 +1,8 @@
-"""A whole data set looked at: its counts beside the known ones, and the state of every clip."""
+"""A data set looked at closely: its counts beside the known ones, the state of every clip, and why one is left out."""
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +14,84 @@ from typing import Any
 import numpy as np
 
 from signgen.dataset.keypoint_source import KeypointSource
-from signgen.dataset.opening import broken_frame, png_size
-from signgen.dataset.phoenix import RELEASE_COUNTS, Clip, FrameListing, PhoenixIndex, frame_name, list_frames
-from signgen.errors import InputError
+from signgen.dataset.phoenix import RELEASE_COUNTS, Clip, PhoenixIndex, frame_name, list_frames
+from signgen.errors import InputError, NotFound
 from signgen.keypoints.many_clips import Mended, points_in_frame
 from signgen.processes import in_processes
+from signgen.video import read_image
 
-# One clip looked at closely: can it be used, what was mended, and why not if not. Nothing is left out silently.
+SIZED_CLIPS = 25  # clips that are asked for the size of frames
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"  # the last chunk: empty, with its checksum
+
+
+# -- frames ----------------------------------------------------------------------------------------------------------
+
+
+def png_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) of a PNG file that has its first and its last bytes, or None if it is none or was cut off.
+
+    It is not decoded: data sets have a million frames.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(24)
+            file.seek(-min(len(_END), len(head)), 2)
+            end = file.read()
+    except OSError:
+        return None
+    if len(head) < 24 or head[:8] != _SIGNATURE or head[12:16] != b"IHDR" or end != _END:
+        return None
+    return struct.unpack(">II", head[16:24])
+
+
+def broken_frame(files: Sequence[Path], size: tuple[int, int] | None, check: str) -> str | None:
+    """What is wrong with the first broken frame of a clip, in a few words, or None.
+
+    Args:
+        size: what all frames must have, or None for that of the clip's first.
+        check: ``names`` looks at nothing, ``ends`` at the header and the last bytes, ``pixels`` decodes every frame.
+    """
+    for path in () if check == "names" else files:
+        got = png_size(path)
+        if got is None:
+            return f"{path.name} is damaged or cut off"
+        size = size or got
+        if got != size:
+            return f"{path.name} is {got[0]}x{got[1]}, other frames {size[0]}x{size[1]}"
+        if check == "pixels" and not _decodes(path):
+            return f"{path.name} is damaged"
+    return None
+
+
+def _decodes(path: Path) -> bool:
+    try:
+        read_image(path)
+    except InputError:
+        return False
+    return True
+
+
+def frame_size(index: PhoenixIndex) -> tuple[int, int] | None:
+    """(width, height) of the data set's frames, or None where there is no whole frame.
+
+    That of most clips' first frames, of the first 25 that have one: a clip of another size is a fault of that clip.
+    """
+    firsts = (path for clip in index for path in list_frames(clip.folder).files[:1])
+    sizes = list(islice((size for path in firsts if (size := png_size(path))), SIZED_CLIPS))
+    return Counter(sizes).most_common(1)[0][0] if sizes else None
+
+
+# -- clips -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FolderState:
+    """What was found in a clip's folder: frame files, names of others, and why the frames cannot be used, if so."""
+
+    frames: int
+    stray: tuple[str, ...]
+    fault: str
 
 
 @dataclass(frozen=True)
@@ -44,55 +116,60 @@ class ClipState:
     left_out: str = ""
 
 
-@dataclass(frozen=True)
-class FolderState:
-    """What was found in a clip's folder: frame files, names of others, and why the frames cannot be used, if so."""
-
-    frames: int
-    stray: tuple[str, ...]
-    fault: str
-
-
 def look_at_frames(clip: Clip, size: tuple[int, int] | None, check: str) -> FolderState:
-    """A clip's folder; ``size`` (width, height) all frames must have, ``check`` as in `png.broken_frame`."""
-    listing = list_frames(clip.folder)
-    return FolderState(len(listing.files), listing.stray, _fault(listing, size, check))
+    """A clip's folder; ``size`` (width, height) all frames must have, ``check`` as in `broken_frame`."""
+    files, missing, stray = (listing := list_frames(clip.folder)).files, listing.missing, listing.stray
+    if not files:
+        fault = "has no frames"
+    elif missing:
+        numbers = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+        fault = f"lacks frame {numbers} ({len(missing)} of {len(files) + len(missing)})"
+    elif any(path.name != frame_name(number) for number, path in enumerate(files, 1)):
+        fault = f"frames named unlike {frame_name(1)}"
+    else:
+        fault = broken_frame(files, size, check) or ""
+    return FolderState(len(files), stray, fault)
 
 
 def examine(clip: Clip, folder: FolderState, source: KeypointSource, size: tuple[int, int] | None) -> ClipState:
     """The state of a clip whose folder has been looked at; ``size`` (width, height) of the data set's frames."""
-    found = clip, folder.frames, folder.stray
+    found = partial(ClipState, clip, folder.frames, folder.stray)
     if folder.fault or size is None:
-        return ClipState(*found, None, left_out=folder.fault or "has no frames")
+        return found(None, left_out=folder.fault or "has no frames")
     if clip.name not in source:
-        return ClipState(*found, None, left_out="has no keypoints")
+        return found(None, left_out="has no keypoints")
     try:
         points, changes = points_in_frame(source.raw(clip.name, clip.split), size, clip.name)
     except InputError as error:
-        return ClipState(*found, None, left_out=f"keypoints: {error.got}")
+        return found(None, left_out=f"keypoints: {error.got}")
     if len(points) != folder.frames:
-        return ClipState(*found, None, left_out=f"{folder.frames} frames but {len(points)} frames of keypoints")
+        return found(None, left_out=f"{folder.frames} frames but {len(points)} frames of keypoints")
     if not points[..., 2].any():
-        return ClipState(*found, None, left_out="keypoints: no confident point in any frame")
+        return found(None, left_out="keypoints: no confident point in any frame")
     mended = changes.words()
     others = source.others(clip.name, clip.split)
     if others:
         mended.append(f"{others + 1} entries of keypoints: the first is taken")
-    return ClipState(*found, points, tuple(mended), changes)
+    return found(points, tuple(mended), changes)
 
 
-def _fault(listing: FrameListing, size: tuple[int, int] | None, check: str) -> str:
-    if not listing.files:
-        return "has no frames"
-    if listing.missing:
-        numbers = ", ".join(map(str, listing.missing[:5])) + (", ..." if len(listing.missing) > 5 else "")
-        return f"lacks frame {numbers} ({len(listing.missing)} of {len(listing.files) + len(listing.missing)})"
-    if any(path.name != frame_name(number) for number, path in enumerate(listing.files, 1)):
-        return f"frames named unlike {frame_name(1)}"
-    return broken_frame(listing.files, size, check) or ""
+def examine_split(
+    clips: Sequence[Clip],
+    source: KeypointSource,
+    size: tuple[int, int] | None,
+    check: str,
+    jobs: int = 1,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Iterator[ClipState]:
+    """The state of each clip in turn; frames are looked at by ``jobs`` processes."""
+    look = partial(look_at_frames, size=size, check=check)
+    folders = in_processes(look, clips, 1 if check == "names" else jobs, chunk=8)
+    for clip, folder in zip(clips, folders, strict=True):
+        yield examine(clip, folder, source, size)
+        advance(1)
 
 
-SIZED_CLIPS = 25  # clips that are asked for the size of frames
+# -- splits ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -140,42 +217,11 @@ def keypoint_source(index: PhoenixIndex, places: Sequence[str | Path], splits: S
 
 
 def chosen_splits(index: PhoenixIndex, wanted: Sequence[str]) -> tuple[str, ...]:
-    """``wanted`` in the usual order, or all splits that are there; InputError for one that is not."""
+    """``wanted`` in the usual order, or all splits that are there; `NotFound` for one that is not."""
     absent = [split for split in wanted if split not in index.splits]
     if absent:
-        raise InputError(index.release, f"has no split {absent[0]!r}", "it has " + (", ".join(index.splits) or "none"))
+        raise NotFound(index.release, f"has no split {absent[0]!r}", "it has " + (", ".join(index.splits) or "none"))
     return tuple(split for split in index.splits if not wanted or split in wanted)
-
-
-def frame_size(index: PhoenixIndex) -> tuple[int, int] | None:
-    """(width, height) of the data set's frames, or None where there is no whole frame.
-
-    That of most clips' first frames, of the first 25 that have one: a clip of another size is a fault of that clip.
-    """
-    firsts = (path for clip in index for path in list_frames(clip.folder).files[:1])
-    sizes = list(islice((size for path in firsts if (size := png_size(path))), SIZED_CLIPS))
-    return Counter(sizes).most_common(1)[0][0] if sizes else None
-
-
-def examine_split(
-    clips: Sequence[Clip],
-    source: KeypointSource,
-    size: tuple[int, int] | None,
-    check: str,
-    jobs: int = 1,
-    advance: Callable[[int], None] = lambda n: None,
-) -> Iterator[ClipState]:
-    """The state of each clip in turn; frames are looked at by ``jobs`` processes."""
-    for clip, folder in zip(clips, _folders(clips, size, check, jobs), strict=True):
-        yield examine(clip, folder, source, size)
-        advance(1)
-
-
-def _folders(
-    clips: Sequence[Clip], size: tuple[int, int] | None, check: str, jobs: int
-) -> Iterator[FolderState]:  # fmt: skip
-    look = partial(look_at_frames, size=size, check=check)
-    return in_processes(look, clips, 1 if check == "names" else jobs, chunk=8)
 
 
 def survey(

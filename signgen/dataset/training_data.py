@@ -8,11 +8,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from signgen.dataset.cache import FrameCache, build_cache
-from signgen.dataset.opening import damaged
+from signgen.dataset.cache import FILES, INDEX, FrameCache, build_cache
+from signgen.dataset.files import damaged
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.prepared import is_prepared, open_prepared
-from signgen.errors import InputError, RunError
+from signgen.errors import InputError, Missing, NotFound, NotWritable, RunError
 from signgen.files import reason
 from signgen.keypoints import read_keypoints
 from signgen.video import read_image
@@ -29,24 +29,24 @@ def cache_folder(data: str | Path, chosen: str | Path = "", split: str = "train"
 
 
 def open_data(data: str | Path, folder: Path, split: str = "train") -> FrameCache:
-    """The frame cache of a data set in PHOENIX14T's layout, built on first use and anew when its clips have changed.
+    """The frame cache of a data set in PHOENIX14T's layout, built on first use and again when its clips have changed.
 
     A folder that `signgen prepare` wrote is opened as it is.
     """
     if is_prepared(data):
         return open_prepared(data, split)
     if not Path(data).is_dir():
-        raise InputError(data, "no such data set", "write one with: signgen synthesize, or name another folder")
-    if (folder / "cache.json").is_file():
+        raise NotFound(data, "no such data set", "write one with: signgen synthesize, or name another folder")
+    if (folder / INDEX).is_file():
         cache = FrameCache.open(folder)
         if _clip_names(Path(data), split) in (None, [clip.name for clip in cache.clips]):
             return cache
-        for stale in (folder / "cache.json", *folder.glob("latents-*.npy")):
-            stale.unlink()
+        for stale in (*(folder / name for name in FILES), *folder.glob("latents-*.npy")):
+            stale.unlink(missing_ok=True)
     try:
         return build_cache(_clips(Path(data), split), folder)
-    except PermissionError:
-        raise InputError(folder, "cannot be written", "give a folder that can be: --set cache=FOLDER") from None
+    except (PermissionError, NotWritable):
+        raise NotWritable(folder, "cannot be written", "give a folder that can be: --set cache=FOLDER") from None
     except OSError as error:
         advice = "free some space, or give another folder: --set cache=FOLDER"
         raise RunError(folder, reason(error, folder), advice) from error
@@ -64,7 +64,7 @@ def _clips(root: Path, split: str) -> Iterator[tuple[str, str, Iterator[np.ndarr
     """(name, speaker, frames, keypoints (T, 133, 3)) of every clip of a split."""
     for clip in PhoenixIndex(root).clips(split):
         if clip.keypoints is None:
-            raise InputError(clip.name, "has no keypoint file", f"put it into {root}/keypoints")
+            raise Missing(clip.name, "has no keypoint file", f"put it into {root}/keypoints")
         yield clip.name, clip.speaker, (read_image(path) for path in clip.frames), _points(clip.keypoints)
 
 

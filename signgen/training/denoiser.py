@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from signgen.dataset.batches import Batch, BatchMaker
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance
+from signgen.dataset.encoded import latent_store
 from signgen.dataset.pairs import Windows, crop_centres, draw_windows, loss_weights
 from signgen.errors import InputError
 from signgen.model.diffusion.losses import denoising_loss, min_snr_weights
@@ -29,8 +30,7 @@ from signgen.model.networks.canvas import fit_canvas
 from signgen.model.networks.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
 from signgen.model.published_weights import load_autoencoder, start_unet
 from signgen.training.config import TrainConfig
-from signgen.training.encoders import frozen_encoders, latent_store
-from signgen.training.inputs import CELL, InputMaker, Inputs
+from signgen.training.inputs import CELL, InputMaker, Inputs, frozen_encoders
 from signgen.training.stages import imported
 from signgen.training.starts import grow, restated, stage_network, stage_prediction
 from signgen.training.task import (

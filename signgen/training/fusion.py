@@ -17,7 +17,8 @@ from signgen.model.published_weights import load_clip
 from signgen.training.config import LossConfig, TrainConfig
 from signgen.training.stages import imported
 from signgen.training.starts import stage_network
-from signgen.training.task import Task, built, model_settings, signed
+from signgen.training.task import Task, built, model_settings
+from signgen.video.tensors import to_signed
 
 
 class Triplet(nn.Module):
@@ -62,7 +63,7 @@ class FusionTask(Task):
     def loss(self, network: nn.Module, drawn: Batch) -> tuple[Tensor, dict[str, float]]:
         assert drawn.targets is not None
         windows, target = drawn.windows, drawn.windows.target[:, 0]
-        pose = signed(drawn.poses[:, 0], self.device)
+        pose = to_signed(drawn.poses[:, 0], self.device)
         embeddings = network(self.placed(drawn.sources), pose, self.placed(drawn.targets[:, 0]))
         e_source, e_fusion, e_target = (e.float() for e in embeddings)
         same_target, same_source = (self._same_scene(windows.clip, frames) for frames in (target, windows.source))

@@ -19,6 +19,7 @@ from signgen.errors import InputError
 from signgen.model.networks.canvas import fit_canvas, fit_frames, fit_points
 from signgen.training.config import TrainConfig
 from signgen.training.stages import STAGES
+from signgen.video.tensors import from_signed, to_frames, to_signed
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -57,7 +58,7 @@ class Task(ABC):
 
     def placed(self, frames: np.ndarray) -> Tensor:
         """uint8 (N, H, W, 3) of the data set on the canvas: float32 (N, 3, H', W') in [-1, 1], channels last."""
-        images = signed(frames, self.device)
+        images = to_signed(frames, self.device)
         return fit_frames(images, self.config.canvas).contiguous(memory_format=torch.channels_last)
 
     def on_canvas(self, keypoints: np.ndarray) -> np.ndarray:
@@ -83,11 +84,6 @@ def model_settings(settings: Mapping[str, Any], known: Sequence[str]) -> Iterato
     except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError("model", f"cannot be built ({reason})", "see signgen/presets for settings") from error
-
-
-def signed(images: np.ndarray, device: torch.device) -> Tensor:
-    """uint8 (N, H, W, 3) -> float32 (N, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
 def seeded(rng: np.random.Generator, device: torch.device) -> torch.Generator:
@@ -159,8 +155,7 @@ def _gaussian_band(length: int, size: int, sigma: float, device: torch.device) -
 
 def to_uint8(images: Tensor) -> np.ndarray:
     """(N, 3, H, W) in [-1, 1] -> uint8 (N, H, W, 3)."""
-    frames = images.detach().float().clamp(-1, 1).add(1).mul(127.5).round().byte()
-    return frames.permute(0, 2, 3, 1).cpu().numpy()
+    return to_frames(from_signed(images.detach()))
 
 
 def tile(rows: list[np.ndarray]) -> np.ndarray:

@@ -1,10 +1,9 @@
-"""What `signgen prepare` does once for a split: the keypoint store, the index, the protocol."""
+"""What `signgen prepare` decides once for a split, before its shards are filled: keypoints, index, protocol."""
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from signgen.dataset.cache import CachedClip
-from signgen.dataset.files import NpyWriter, whole_file, write_text
+from signgen.dataset.files import NpyWriter, is_whole, whole_file, write_text
 from signgen.dataset.keypoint_source import KeypointSource
-from signgen.dataset.opening import Damaged, is_whole
-from signgen.dataset.phoenix import PhoenixIndex, list_frames
+from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.prepared import (
-    FRAMES,
     INDEX,
     KEYPOINTS,
     MARK,
@@ -29,9 +26,8 @@ from signgen.dataset.prepared import (
     shard_borders,
 )
 from signgen.dataset.protocol import TRIPLETS, Protocol, first_to_every, within_clip
-from signgen.dataset.shards import rows_left
 from signgen.dataset.survey import examine_split, frame_size
-from signgen.errors import InputError
+from signgen.errors import Damaged, Empty, Mismatch, NotWritable
 
 SHARD_FRAMES = 2048  # frames of a shard: 335 MB of decoded frames of 210x260
 
@@ -42,7 +38,7 @@ class Plan:
 
     Attributes:
         places: files and folders of keypoints, empty for those beside the release.
-        check: how closely frames are looked at, see `signgen.dataset.opening`.
+        check: how closely frames are looked at, see `signgen.dataset.survey.broken_frame`.
         skip: clips to leave out; skip_unusable: leave out every clip that cannot be used, instead of an error.
         triplets: pairs to draw in the train split, 0 = none; sources: source frames of a clip, 0 = all.
         seed: of the triplets.
@@ -58,14 +54,20 @@ class Plan:
     seed: int = 0
     shard_frames: int = SHARD_FRAMES
 
+    def most_sources(self, split: str, clips: int, frames: int) -> int:
+        """At most so many of a split's ``frames`` are sources in its protocol."""
+        if split != "train" or not self.triplets:
+            return clips
+        return min(self.triplets, frames, clips * self.sources if self.sources else frames)
+
 
 def mark_folder(out: Path, index: PhoenixIndex) -> None:
     """Makes ``out`` a prepared folder; InputError if it holds something else."""
     if is_prepared(out):
-        with suppress(Damaged):  # it is written anew
+        with suppress(Damaged):  # it is written again
             read_mark(out)
     elif out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
-        raise InputError(out, "is not empty, and signgen prepare did not write it", "name another folder")
+        raise NotWritable(out, "is not empty, and signgen prepare did not write it", "name another folder")
     write_text(out / MARK, json.dumps({"version": VERSION, "release": str(index.release.resolve())}) + "\n")
 
 
@@ -111,7 +113,7 @@ def plan_split(
             file.append(state.points)
         _check_left_out(split, left_out, plan)
     if not kept or size is None:
-        raise InputError(place, "no clip is left", "see signgen inspect")
+        raise Empty(place, "no clip is left", "see signgen inspect")
     borders = shard_borders([clip.stop - clip.start for clip in kept], plan.shard_frames)
     found = Index(split, size, tuple(kept), tuple(folders), borders, _names(plan), tuple(mended), tuple(left_out))
     write_text(place / INDEX, found.to_json())  # last: without it the split is not planned
@@ -139,7 +141,7 @@ def write_protocol(out: Path, index: Index, plan: Plan) -> Protocol | None:
     same = len(known) == len(made) and np.array_equal(known.target, made.target)
     if not (same and np.array_equal(known.source, made.source) and np.array_equal(known.clip, made.clip)):
         got = f"holds {len(known):,} pairs of seed {known.seed} ({known.rule})"
-        raise InputError(path, got, "delete it to have it made anew, or name another folder")
+        raise Mismatch(path, got, "delete it to have it written again, or name another folder")
     return known
 
 
@@ -158,7 +160,7 @@ def _check_left_out(split: str, left_out: Sequence[tuple[str, str]], plan: Plan)
     if unusable and not plan.skip_unusable:
         name, why = unusable[0]
         got = f"{len(unusable)} clips of {split} cannot be used; the first: {why}"
-        raise InputError(name, got, "see signgen inspect for all; mend them, or add --skip-unusable")
+        raise Damaged(name, got, "see signgen inspect for all; repair them, or add --skip-unusable")
 
 
 def _check_same(known: Index, index: PhoenixIndex, plan: Plan, place: Path) -> None:
@@ -172,60 +174,4 @@ def _check_same(known: Index, index: PhoenixIndex, plan: Plan, place: Path) -> N
     if {name for name, why in known.left_out if why == "was to be skipped"} != set(plan.skip) & there:
         changed.append("skipped clips")
     if changed:
-        raise InputError(place, f"was prepared from other {' and '.join(changed)}", "delete it or name another folder")
-
-
-# What `signgen prepare` will take on the disk, told before it begins.
-
-
-MARGIN = 64 << 20  # bytes that are to stay free
-POINTS_BYTES = 133 * 3 * 4  # of a frame's keypoints
-
-
-def frames_in(index: PhoenixIndex, split: str, out: Path) -> int:
-    """Frames of a split: those that were found usable, or all that lie in its folders where nobody has looked yet."""
-    known = Index.find(out / split / INDEX)
-    if known is not None:
-        return known.frames
-    return sum(len(list_frames(clip.folder).files) for clip in index.clips(split))
-
-
-def left_of(place: Path, folder: Path, frames: int) -> int:
-    """Frames that the shards of ``folder``, in the split folder ``place``, still lack."""
-    known = Index.find(place / INDEX)
-    return frames if known is None else rows_left(folder, known)
-
-
-def basic_needs(place: Path, frames: int, size: tuple[int, int], keep_frames: bool) -> dict[str, int]:
-    """Bytes still to be written for keypoints and decoded frames of a split folder."""
-    needs = {"keypoints": 0 if (place / KEYPOINTS).is_file() else frames * POINTS_BYTES}
-    if keep_frames:
-        needs["frames"] = left_of(place, place / FRAMES, frames) * size[0] * size[1] * 3
-    return needs
-
-
-def most_sources(index: PhoenixIndex, split: str, frames: int, plan: Plan) -> int:
-    """At most so many frames of a split are sources in its protocol."""
-    clips = len(index.clips(split))
-    if split != "train" or not plan.triplets:
-        return clips
-    return min(plan.triplets, frames, clips * plan.sources if plan.sources else frames)
-
-
-def check_free(out: Path, needs: Mapping[str, Mapping[str, int]]) -> int:
-    """Bytes that are free where ``out`` is to be; InputError if ``needs`` (split -> part -> bytes) are more."""
-    place = out.resolve()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    wanted = sum(sum(parts.values()) for parts in needs.values())
-    if wanted and wanted + MARGIN > free:
-        got = f"needs {amount(wanted)}, {amount(free)} are free"
-        raise InputError(out, got, "free some, name a folder on another disk, or leave out frames with --no-frames")
-    return free
-
-
-def amount(size: int) -> str:
-    """Bytes in GB (1e9), MB or kB, for people."""
-    unit, name = (1e9, "GB") if size >= 1e9 else (1e6, "MB") if size >= 1e5 else (1e3, "kB")
-    return f"{size / unit:,.1f} {name}"
+        raise Mismatch(place, f"was prepared from other {' and '.join(changed)}", "delete it or name another folder")
