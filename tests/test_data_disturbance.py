@@ -7,8 +7,19 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from signgen.dataset.disturbance import FACE_PARTS, INNER_LIPS, JAW, Disturbance, disturb
-from signgen.keypoints.skeleton import BODY, FACE, HEAD, LEFT_HAND, LEFT_WRIST, LOWER_BODY, RIGHT_HAND, RIGHT_WRIST
+from signgen.dataset.disturbance import FACE_PARTS, Disturbance, disturb
+from signgen.keypoints.skeleton import (
+    BODY,
+    FACE,
+    HEAD,
+    INNER_LIPS,
+    JAW,
+    LEFT_HAND,
+    LEFT_WRIST,
+    LOWER_BODY,
+    RIGHT_HAND,
+    RIGHT_WRIST,
+)
 
 SIDES = (LEFT_HAND, RIGHT_HAND)
 NOTHING = {field.name: 0.0 for field in fields(Disturbance)} | {"share": 1.0}

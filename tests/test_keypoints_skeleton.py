@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from signgen.keypoints import skeleton
 
 
 def test_names_are_133_different_ones():
     assert len(skeleton.NAMES) == len(set(skeleton.NAMES)) == skeleton.NUM_JOINTS
-    assert skeleton.joint_index("left_wrist") == 9
+    assert skeleton.NAMES[9] == "left_wrist"
     assert skeleton.NAMES[skeleton.RIGHT_KNUCKLE] == "right_middle_finger1"
-    with pytest.raises(KeyError):
-        skeleton.joint_index("tail")
 
 
 def test_ranges_cover_every_joint_once():
@@ -45,12 +42,14 @@ def test_each_hand_is_a_tree_of_20_edges():
         assert sorted(limb[1] for limb in inside) == list(range(hand.start + 1, hand.stop))
 
 
-def test_every_point_is_in_a_limb_and_has_a_colour():
+def test_every_point_is_in_a_limb():
     assert {joint for limb in skeleton.LIMBS for joint in limb} == set(range(133))
-    assert len(skeleton.LIMB_COLORS) == len(skeleton.LIMBS)
-    assert len(skeleton.POINT_COLORS) == 133
 
 
-def test_fingers_of_one_hand_differ_in_colour():
-    colors = {skeleton.POINT_COLORS[skeleton.LEFT_HAND.start + 4 * finger + 4] for finger in range(5)}
-    assert len(colors) == 5
+def test_pairs_are_mirror_partners():
+    for pair in ("EYES", "SHOULDERS", "WRISTS", "HIPS", "KNUCKLES"):
+        left, right = getattr(skeleton, pair)
+        assert skeleton.NAMES[left].startswith("left_")
+        assert skeleton.MIRROR[left] == right
+    for left, right in zip(skeleton.LEFT_ARM[:3], skeleton.RIGHT_ARM[:3], strict=True):
+        assert skeleton.MIRROR[left] == right

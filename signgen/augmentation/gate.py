@@ -12,7 +12,7 @@ import numpy as np
 
 from signgen.augmentation.variation import Change
 from signgen.keypoints import Keypoints
-from signgen.keypoints.skeleton import CONFIDENT, LEFT_HAND, RIGHT_HAND
+from signgen.keypoints.skeleton import CONFIDENT, HANDS
 from signgen.scoring.metrics.hand_detectors import HandDetector
 from signgen.scoring.metrics.hand_pe import hand_pe_drive, look
 from signgen.video import frame_files, read_frames, read_image
@@ -23,7 +23,6 @@ LENIENCE = 1.25  # times the detector's error on the source's own frames that a 
 # blood, and their estimated keypoints, cost it more than drawn ones
 IN_VIEW = 0.5  # share of a hand's joints that must lie in the picture: a resting one below its edge cannot be found
 _AT_ONCE = 16  # frames
-_HANDS = (LEFT_HAND, RIGHT_HAND)
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def in_view(xy: np.ndarray, confidence: np.ndarray, size: tuple[int, int]) -> np
     """Confidence (N,133) with 0 for hands' joints outside of the picture, and for hands of which most are."""
     inside = ((xy > -0.5) & (xy < np.array(size) - 0.5)).all(-1)  # (N,133)
     out = confidence.copy()
-    for hand in _HANDS:
+    for hand in HANDS:
         sure = confidence[:, hand] >= CONFIDENT
         enough = (sure & inside[:, hand]).sum(1) >= IN_VIEW * np.maximum(sure.sum(1), 1)
         out[:, hand] = np.where(inside[:, hand] & enough[:, None], confidence[:, hand], 0)

@@ -11,16 +11,7 @@ import numpy as np
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints
 from signgen.keypoints.repair.proportions import measure
-from signgen.keypoints.skeleton import (
-    FACE,
-    LEFT_ELBOW,
-    LEFT_HAND,
-    LEFT_WRIST,
-    NUM_JOINTS,
-    RIGHT_ELBOW,
-    RIGHT_HAND,
-    RIGHT_WRIST,
-)
+from signgen.keypoints.skeleton import ARMS, FACE, NUM_JOINTS
 from signgen.rendering.compositing import lift
 from signgen.rendering.framing import Framing
 from signgen.rendering.source import Source
@@ -28,7 +19,6 @@ from signgen.rendering.source import Source
 # The most that may be asked for, and what `--vary all` asks for: beyond 15 % a sign's tempo begins to mean something.
 LIMITS = {"tempo": 0.15, "space": 0.15, "tilt": 8.0, "noise": 0.02, "framing": 0.08}
 USUAL = {"tempo": 0.15, "space": 0.08, "tilt": 4.0, "noise": 0.004, "framing": 0.04}
-_ARMS = ((LEFT_ELBOW, LEFT_WRIST, LEFT_HAND), (RIGHT_ELBOW, RIGHT_WRIST, RIGHT_HAND))
 _ELBOW_FOLLOWS = 0.5  # share of its wrist's way that an elbow goes: the shoulder at the arm's other end stays
 
 
@@ -147,7 +137,7 @@ def _respaced(clip: Keypoints, factor: float, turn: float) -> Keypoints:
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     xy = clip.xy.astype(np.float64)
     out, seen = xy.copy(), clip.confidence > 0
-    for elbow, wrist, hand in _ARMS:
+    for _, elbow, wrist, hand in ARMS:
         wrist_xy, known = _wrist(xy, seen, wrist, hand)  # (T,2), (T,)
         way = np.where(known[:, None], middle + factor * (wrist_xy - middle) @ rotation.T - wrist_xy, 0)
         fingers = xy[:, hand] - wrist_xy[:, None]

@@ -11,14 +11,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signgen.keypoints.skeleton import FACE, HEAD, LEFT_HAND, LEFT_WRIST, LOWER_BODY, RIGHT_HAND, RIGHT_WRIST
+from signgen.keypoints.skeleton import (
+    BOTH_HANDS,
+    BROWS,
+    EYELIDS,
+    FACE,
+    FACE_NOSE,
+    HEAD,
+    INNER_LIPS,
+    JAW,
+    LEFT_SHOULDER,
+    LEFT_WRIST,
+    LOWER_BODY,
+    MIDDLE_KNUCKLE,
+    OUTER_LIPS,
+    RIGHT_HIP,
+    RIGHT_WRIST,
+)
 
-ARMS_AND_HIPS = slice(5, 13)
-HANDS = slice(LEFT_HAND.start, RIGHT_HAND.stop)
+ARMS_AND_HIPS = slice(LEFT_SHOULDER, RIGHT_HIP + 1)
 WRISTS = slice(LEFT_WRIST, RIGHT_WRIST + 1)
-MIDDLE_KNUCKLE = 9  # of a hand's 21 points
-JAW, FACE_NOSE, INNER_LIPS = slice(23, 40), slice(50, 59), slice(83, 91)
-FACE_PARTS = (JAW, slice(40, 50), FACE_NOSE, slice(59, 71), slice(71, 83), INNER_LIPS)  # brows, eyes, outer lips too
+FACE_PARTS = (JAW, BROWS, FACE_NOSE, EYELIDS, OUTER_LIPS, INNER_LIPS)
 
 GUESSED = (0.2, 0.95)  # confidence of a joint that is placed by extrapolation: some estimators are quite sure
 KEPT = 0.8  # of a drifting error, from one frame to the next
@@ -107,11 +120,11 @@ def disturb(keypoints: np.ndarray, rng: np.random.Generator, how: Disturbance) -
     """
     points = np.array(keypoints, np.float32)
     _guess_beyond(points, rng, how)
-    hands = points[:, :, HANDS].reshape(*points.shape[:2], 2, 21, 3)  # (B, V, side, 21, 3)
+    hands = points[:, :, BOTH_HANDS].reshape(*points.shape[:2], 2, 21, 3)  # (B, V, side, 21, 3)
     _move_hands(hands, rng, how)
     _doubt_hands(hands, rng, how)
     _swap_hands(hands, rng, how)
-    points[:, :, HANDS] = hands.reshape(*points.shape[:2], 42, 3)
+    points[:, :, BOTH_HANDS] = hands.reshape(*points.shape[:2], 42, 3)
     _other_faces(points, rng, how)
     _shake(points, rng, how)
     _doubt(points, rng, how)
@@ -149,7 +162,7 @@ def _normal(rng: np.random.Generator, shape: tuple[int, ...], deviation: float |
 # --- places ---------------------------------------------------------------------------------------------------
 def _guess_beyond(points: np.ndarray, rng: np.random.Generator, how: Disturbance) -> None:
     """Joints outside of the frame, which drawn signers have at confidence 0 in their true place."""
-    for part, share in ((ARMS_AND_HIPS, how.beyond_body), (HANDS, how.beyond_hands)):
+    for part, share in ((ARMS_AND_HIPS, how.beyond_body), (BOTH_HANDS, how.beyond_hands)):
         guessed = rng.random((len(points), 1, 1)) < share
         sureness = rng.uniform(*GUESSED, (len(points), 1, 1))
         confidence = points[:, :, part, 2]
@@ -247,8 +260,9 @@ def _lose(points: np.ndarray, rng: np.random.Generator, how: Disturbance) -> Non
     hands = (rng.random((windows, 1, 2)) < how.drop_hand) | _runs(rng, how.gap_hand, windows, frames, 2)
     fingers = _finger(rng, windows) & _runs(rng, how.drop_finger, windows, frames, 2)[..., None]
     lost = hands[..., None] | fingers  # (B, V, side, 21)
-    confidence[:, :, HANDS] *= ~lost.reshape(windows, frames, 42)
-    confidence[:, :, FACE.start :] *= rng.random((windows, frames, 133 - FACE.start), np.float32) >= how.drop_point
+    confidence[:, :, BOTH_HANDS] *= ~lost.reshape(windows, frames, 42)
+    face_and_hands = confidence[:, :, FACE.start :]
+    face_and_hands *= rng.random(face_and_hands.shape, np.float32) >= how.drop_point
     faceless = (rng.random((windows, 1, 1)) < how.drop_face) | _runs(rng, how.gap_face, windows, frames)
     confidence[:, :, FACE] *= ~(faceless | bare)
     confidence[:, :, HEAD] *= ~faceless  # an estimator that loses the face usually loses nose, eyes and ears as well

@@ -11,7 +11,7 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.keypoints import filters
-from signgen.keypoints.skeleton import LEFT_KNUCKLE, MIRROR, NUM_JOINTS, RIGHT_KNUCKLE
+from signgen.keypoints.skeleton import KNUCKLES, MIRROR, NUM_JOINTS
 
 # Turning raw estimator output into arrays that `Keypoints` accepts, and saying what was changed.
 
@@ -158,10 +158,9 @@ class Keypoints:
             int32 (T,2,4) boxes x0, y0, x1, y1 (ends excluded) of the left and right hand, and bool (T,2): whether
             the knuckle's confidence is at least `least`. A box whose hand is absent holds zeros.
         """
-        knuckles = [LEFT_KNUCKLE, RIGHT_KNUCKLE]
-        present = self.confidence[:, knuckles] >= max(least, 1e-9)
+        present = self.confidence[:, KNUCKLES] >= max(least, 1e-9)
         room = np.maximum(np.array(self.size) - size, 0)
-        corner = np.clip(np.rint(self.xy[:, knuckles]).astype(np.int64) - size // 2, 0, room)
+        corner = np.clip(np.rint(self.xy[:, KNUCKLES]).astype(np.int64) - size // 2, 0, room)
         boxes = np.concatenate([corner, np.minimum(corner + size, self.size)], axis=-1)
         return np.where(present[..., None], boxes, 0).astype(np.int32), present
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import InputError
-from signgen.keypoints.skeleton import CONFIDENT, LEFT_SHOULDER, NUM_JOINTS, RIGHT_SHOULDER, UPPER_BODY
+from signgen.keypoints.skeleton import CONFIDENT, NUM_JOINTS, SHOULDERS, UPPER_BODY
 
 NECK_ORIGIN = "neck"  # unit of `.skels`: the neck is (0,0) and shoulders are about 1 apart
 
@@ -75,7 +75,7 @@ class Person:
     @property
     def reach(self) -> float:
         """A length of the person's own scale: shoulder width, else the spread of the points."""
-        shoulders = [LEFT_SHOULDER, RIGHT_SHOULDER]
+        shoulders = [*SHOULDERS]
         if self._seen(shoulders).all():
             return float(np.linalg.norm(np.subtract(*self.points[shoulders])))
         seen = self.points[self._seen(slice(None))]

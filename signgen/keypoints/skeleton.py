@@ -7,7 +7,7 @@ one. Left is always the signer's own left, which is the right-hand side of an un
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,12 @@ HEAD: Final = slice(0, 5)
 FEET: Final = slice(17, 23)
 LOWER_BODY: Final = slice(11, 23)  # hips, knees, ankles, feet
 FACE: Final = slice(23, 91)
+JAW, BROWS, FACE_NOSE = slice(23, 40), slice(40, 50), slice(50, 59)
+EYELIDS, OUTER_LIPS, INNER_LIPS = slice(59, 71), slice(71, 83), slice(83, 91)
 LEFT_HAND: Final = slice(91, 112)
 RIGHT_HAND: Final = slice(112, 133)
+BOTH_HANDS: Final = slice(LEFT_HAND.start, RIGHT_HAND.stop)
+HANDS: Final = (LEFT_HAND, RIGHT_HAND)
 PARTS: Final = {"body": BODY, "face": FACE, "left_hand": LEFT_HAND, "right_hand": RIGHT_HAND}
 
 # --- single joints --------------------------------------------------------------------------------------------
@@ -35,8 +39,30 @@ LEFT_WRIST, RIGHT_WRIST = 9, 10
 LEFT_HIP, RIGHT_HIP = 11, 12
 LEFT_KNEE, RIGHT_KNEE = 13, 14
 LEFT_ANKLE, RIGHT_ANKLE = 15, 16
-LEFT_KNUCKLE: Final = LEFT_HAND.start + 9  # middle-finger MCP: centre of the hand crops
-RIGHT_KNUCKLE: Final = RIGHT_HAND.start + 9
+MIDDLE_KNUCKLE: Final = 9  # of a hand's 21 points: middle-finger MCP, the centre of the hand crops
+LEFT_KNUCKLE: Final = LEFT_HAND.start + MIDDLE_KNUCKLE
+RIGHT_KNUCKLE: Final = RIGHT_HAND.start + MIDDLE_KNUCKLE
+
+# --- pairs, left first ----------------------------------------------------------------------------------------
+EYES: Final = (LEFT_EYE, RIGHT_EYE)
+SHOULDERS: Final = (LEFT_SHOULDER, RIGHT_SHOULDER)
+WRISTS: Final = (LEFT_WRIST, RIGHT_WRIST)
+HIPS: Final = (LEFT_HIP, RIGHT_HIP)
+KNUCKLES: Final = (LEFT_KNUCKLE, RIGHT_KNUCKLE)
+
+
+class Arm(NamedTuple):
+    """Joints from the shoulder on, and the points of the hand."""
+
+    shoulder: int
+    elbow: int
+    wrist: int
+    hand: slice
+
+
+LEFT_ARM: Final = Arm(LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST, LEFT_HAND)
+RIGHT_ARM: Final = Arm(RIGHT_SHOULDER, RIGHT_ELBOW, RIGHT_WRIST, RIGHT_HAND)
+ARMS: Final = (LEFT_ARM, RIGHT_ARM)
 
 FINGERS: Final = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
 
@@ -108,53 +134,6 @@ LIMB_GROUPS: Final[dict[str, tuple[Limb, ...]]] = {
     **_hand_groups("right", RIGHT_HAND),
 }
 LIMBS: Final[tuple[Limb, ...]] = tuple(limb for group in LIMB_GROUPS.values() for limb in group)
-HAND_LIMBS: Final[tuple[Limb, ...]] = tuple(
-    limb for finger in range(5) for limb in _finger_chain(slice(0, 21), finger)
-)  # of one hand, numbered 0-20
-
-# --- colours (RGB, 0-255): warm tones for the right side, cool ones for the left, one hue per finger ----------
-_FINGER_COLORS: Final = ((230, 60, 60), (240, 170, 40), (90, 200, 60), (50, 140, 240), (180, 80, 230))
-_GROUP_COLORS: Final[dict[str, tuple[int, int, int]]] = {
-    "head": (200, 200, 200),
-    "torso": (140, 140, 140),
-    "left_arm": (60, 120, 255),
-    "right_arm": (255, 120, 60),
-    "left_leg": (40, 80, 180),
-    "right_leg": (180, 80, 40),
-    "jaw": (235, 235, 235),
-    "right_brow": (255, 190, 120),
-    "left_brow": (120, 190, 255),
-    "nose": (220, 220, 120),
-    "right_eye": (255, 150, 150),
-    "left_eye": (150, 150, 255),
-    "outer_lips": (240, 80, 160),
-    "inner_lips": (250, 150, 210),
-}
-
-
-def _group_color(group: str) -> tuple[int, int, int]:
-    if group in _GROUP_COLORS:
-        return _GROUP_COLORS[group]
-    side, finger = group.split("_", 1)
-    red, green, blue = _FINGER_COLORS[FINGERS.index(finger)]
-    # The two hands share hues but not brightness, so that crossing hands can be told apart.
-    return (red, green, blue) if side == "left" else (red * 3 // 5, green * 3 // 5, blue * 3 // 5)
-
-
-LIMB_COLORS: Final[tuple[tuple[int, int, int], ...]] = tuple(
-    _group_color(name) for name, group in LIMB_GROUPS.items() for _ in group
-)
-
-
-def _point_colors() -> tuple[tuple[int, int, int], ...]:
-    """A point takes the colour of the last limb that ends in it, else of one that begins in it."""
-    colors = dict.fromkeys(range(NUM_JOINTS), (200, 200, 200))
-    for ends in (0, 1):
-        colors.update({limb[ends]: color for limb, color in zip(LIMBS, LIMB_COLORS, strict=True)})
-    return tuple(colors[joint] for joint in range(NUM_JOINTS))
-
-
-POINT_COLORS: Final = _point_colors()
 
 # --- mirror partners ------------------------------------------------------------------------------------------
 _FACE_PAIRS: Final[tuple[tuple[int, int], ...]] = (
@@ -180,11 +159,3 @@ def _mirror_partners() -> np.ndarray:
 
 
 MIRROR: Final = _mirror_partners()
-
-
-def joint_index(name: str) -> int:
-    """Index 0-132 of a joint by its COCO-WholeBody name; KeyError for an unknown one."""
-    try:
-        return NAMES.index(name)
-    except ValueError:
-        raise KeyError(name) from None

@@ -10,7 +10,7 @@ import numpy as np
 from signgen.errors import InputError
 from signgen.keypoints.clip import FARTHEST, Keypoints, check_fps, check_size
 from signgen.keypoints.raw import NECK_ORIGIN, RawClip
-from signgen.keypoints.skeleton import FACE, LEFT_HAND, LEFT_SHOULDER, RIGHT_HAND, RIGHT_SHOULDER, UPPER_BODY
+from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND, SHOULDERS, UPPER_BODY
 
 COMMON_FRAMES = ((210, 260), (256, 256), (512, 512), (640, 480), (1280, 720), (1920, 1080))
 DEFAULT_FPS = 25.0
@@ -162,7 +162,7 @@ def _face_ratio(fractions: np.ndarray, usable: np.ndarray) -> float | None:
 
 def _stands_as_in_phoenix(fractions: np.ndarray, usable: np.ndarray) -> bool:
     """Shoulders about two fifths of the frame wide, at about half of its height."""
-    shoulders = [LEFT_SHOULDER, RIGHT_SHOULDER]
+    shoulders = [*SHOULDERS]
     frames = usable[:, shoulders].all(-1)
     if not frames.any():
         return False

@@ -92,7 +92,7 @@ def _draw(
         middle = points[joints].mean(0)
         dx, dy = points[joints[0]] - points[joints[1]]
         axes, degrees = (int(np.hypot(dx, dy) / 2), stick), int(np.degrees(np.arctan2(dy, dx)))
-        outline = cv2.ellipse2Poly((int(middle[0]), int(middle[1])), axes, degrees, 0, 360, 1)
+        outline = np.asarray(cv2.ellipse2Poly((int(middle[0]), int(middle[1])), axes, degrees, 0, 360, 1))
         cv2.fillConvexPoly(painted, outline, colour)
         box = _around(outline, picture.shape)  # elsewhere nothing changes
         if picture[box].size:

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from signgen.keypoints.skeleton import BOTH_HANDS, NOSE, SHOULDERS
+
 if TYPE_CHECKING:
     from signgen.keypoints import Keypoints
 
 Size = tuple[int, int]
 
-NOSE, LEFT_SHOULDER, RIGHT_SHOULDER = 0, 5, 6
-SHOULDERS = (LEFT_SHOULDER, RIGHT_SHOULDER)
-HANDS = slice(91, 133)
 SURE = 0.3  # confidence from which a point says where a person stands
 SAME_SHAPE = 0.01  # relative difference of aspect below which two frames have the same shape
 STRETCH = (0.7, 1.4)  # allowed x scale / y scale
@@ -235,7 +234,7 @@ def _wrong_scale(framing: Framing) -> list[str]:
 
 def hands_outside(driving: Keypoints, framing: Framing) -> float:
     """Share of the hand points shown in the driving frame that leave the canvas, where nothing can be painted."""
-    shown = (driving.confidence[:, HANDS] > 0) & _inside(driving)
+    shown = (driving.confidence[:, BOTH_HANDS] > 0) & _inside(driving)
     return float((shown & ~_inside(framing.to_canvas(driving))).sum() / max(int(shown.sum()), 1))
 
 
@@ -250,5 +249,5 @@ def _hands_outside(driving: Keypoints, framing: Framing) -> list[str]:
 
 def _inside(keypoints: Keypoints) -> np.ndarray:
     """bool (T, 42): hand points that lie in the frame."""
-    xy = keypoints.xy[:, HANDS]
+    xy = keypoints.xy[:, BOTH_HANDS]
     return ((xy >= 0) & (xy < np.array([keypoints.width, keypoints.height]))).all(axis=-1)

@@ -9,6 +9,7 @@ import numpy as np
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints
 from signgen.keypoints.repair.align import align_to, complete_from
+from signgen.keypoints.skeleton import BOTH_HANDS, LEFT_ELBOW, RIGHT_WRIST
 from signgen.rendering.compositing import lift, resized
 from signgen.rendering.framing import (
     HANDS_OUT,
@@ -26,7 +27,7 @@ from signgen.rendering.framing import (
 from signgen.rendering.source import Source
 
 ZOOMS = (1.08, 1.16, 1.25, 1.35)  # tried for wide signing; beyond, people get smaller than models have learned
-ARMS = [7, 8, 9, 10, *range(91, 133)]  # elbows, wrists, hands
+_ARMS = slice(LEFT_ELBOW, RIGHT_WRIST + 1)  # without the shoulders
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _laid(
 def _trunk(person: Keypoints) -> Keypoints:
     """The person without arms and hands: one picture shows them foreshortened, and says nothing about their length."""
     confidence = person.confidence.copy()
-    confidence[:, ARMS] = 0
+    confidence[:, _ARMS] = confidence[:, BOTH_HANDS] = 0
     return replace(person, confidence=confidence)
 
 

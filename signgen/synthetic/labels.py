@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from signgen.keypoints.skeleton import HANDS
 from signgen.synthetic.motion.handshapes import HANDSHAPES, shape_names
 from signgen.synthetic.motion.posture import SIDES
 from signgen.synthetic.motion.score import Score
 
 NONE = -1
-HAND_POINTS = {"L": slice(91, 112), "R": slice(112, 133)}
 _IDLE_PLACES = ("thigh", "clasp")
 _SHARE, _SLACK, _FARTHEST = 0.15, 0.8, 6.0  # of the way between two shapes; degrees, mean over the 20 angles
 _HELD = 4.5  # degrees around a shape that stays: fluttering fingers, small unrest
@@ -55,4 +55,4 @@ def visible_hands(keypoints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         size: (width, height) of the picture.
     """
     inside = np.all((keypoints[..., :2] >= -0.5) & (keypoints[..., :2] < np.array(size) - 0.5), axis=-1)
-    return np.stack([inside[:, HAND_POINTS[side]].sum(-1) >= _LEAST_POINTS for side in SIDES], -1)
+    return np.stack([inside[:, hand].sum(-1) >= _LEAST_POINTS for hand in HANDS], -1)

@@ -11,7 +11,7 @@ from signgen.errors import InputError
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format
 from signgen.keypoints.raw import NECK_ORIGIN, RawClip, Request, pick_clip
-from signgen.keypoints.skeleton import LEFT_HAND, LEFT_SHOULDER, NUM_JOINTS, RIGHT_HAND, RIGHT_SHOULDER
+from signgen.keypoints.skeleton import LEFT_HAND, NUM_JOINTS, RIGHT_HAND, SHOULDERS
 
 _JOINTS = 50
 _ROW = 3 * _JOINTS + 1  # x, y, z of each joint and a counter from 0 to 1
@@ -80,12 +80,11 @@ def _write(keypoints: Keypoints) -> bytes:
     The neck is the middle of the shoulders (between frames that show them where one does not). Depth is 0, and so is
     a missing joint. InputError if no frame shows both shoulders.
     """
-    shoulders = [LEFT_SHOULDER, RIGHT_SHOULDER]
-    both = (keypoints.confidence[:, shoulders] > 0).all(1)
+    both = (keypoints.confidence[:, SHOULDERS] > 0).all(1)
     if not both.any():
         advice = "coordinates of .skels are measured by the shoulders; choose another format"
         raise InputError(keypoints.name or "keypoints", "no frame shows both shoulders", advice)
-    pair = keypoints.xy[:, shoulders].astype(np.float64)
+    pair = keypoints.xy[:, SHOULDERS].astype(np.float64)
     width = max(float(np.median(np.linalg.norm(pair[both, 0] - pair[both, 1], axis=-1))), 1e-3)
     frames = np.arange(len(pair))
     neck = np.stack([np.interp(frames, frames[both], pair[both, :, axis].mean(1)) for axis in (0, 1)], axis=-1)

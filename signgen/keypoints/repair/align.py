@@ -8,29 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from signgen.keypoints.repair.proportions import HEADS, HIPS, SHOULDERS, Proportions, head_center, measure
-from signgen.keypoints.skeleton import (
-    FACE,
-    HEAD,
-    LEFT_ELBOW,
-    LEFT_HAND,
-    LEFT_HIP,
-    LEFT_SHOULDER,
-    LEFT_WRIST,
-    NUM_JOINTS,
-    RIGHT_ELBOW,
-    RIGHT_HAND,
-    RIGHT_HIP,
-    RIGHT_SHOULDER,
-    RIGHT_WRIST,
-)
+from signgen.keypoints.repair.proportions import HEADS, Proportions, head_center, measure
+from signgen.keypoints.skeleton import ARMS, FACE, FEET, HEAD, HIPS, LEFT_KNEE, NUM_JOINTS, SHOULDERS
 
 if TYPE_CHECKING:
     from signgen.keypoints.clip import Keypoints
 
 _HEAD_JOINTS = [*range(HEAD.start, HEAD.stop), *range(FACE.start, FACE.stop)]
-_LEGS = list(range(13, 23))  # knees, ankles, feet
-_ARMS = ((LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST, LEFT_HAND), (RIGHT_SHOULDER, RIGHT_ELBOW, RIGHT_WRIST, RIGHT_HAND))
+_LEGS = [*range(LEFT_KNEE, FEET.stop)]
 # Bounds of a part's ratio relative to the shoulders' one: people differ by less, so more is a measuring error.
 # Hands are held the closest: a fist or an edge-on palm in a short reference would shrink all fingers.
 _ARM_BOUNDS, _PART_BOUNDS, _HAND_BOUNDS = (0.7, 1.4), (0.6, 1.6), (0.75, 1.35)
@@ -136,7 +121,7 @@ class _Mover:
         self.out = self.new_middle[:, None] + factors.shoulders * (self.xy - self.middle[:, None])
 
     def run(self) -> np.ndarray:
-        for arm in _ARMS:
+        for arm in ARMS:
             self._arm(*arm)
         self._hips()
         self._head()
@@ -206,7 +191,7 @@ def complete_from(driving: Keypoints, reference: Keypoints) -> tuple[Keypoints, 
     xy, confidence = driving.xy.astype(np.float64), driving.confidence.copy()
     seen = driving.confidence > 0
     middle = over_time(xy[:, SHOULDERS].mean(1), np.all(seen[:, SHOULDERS], axis=-1))
-    wanted = {"head and face": _HEAD_JOINTS, "hips": [LEFT_HIP, RIGHT_HIP]}
+    wanted = {"head and face": _HEAD_JOINTS, "hips": [*HIPS]}
     warnings = []
     for part, joints in wanted.items():
         missing = [joint for joint in joints if never[joint]]

@@ -12,14 +12,13 @@ import numpy as np
 from signgen.errors import InputError
 from signgen.keypoints.repair.carry import FOUND, SURENESS, USABLE, around, as_complex
 from signgen.keypoints.repair.proportions import measure
-from signgen.keypoints.skeleton import LEFT_ELBOW, LEFT_SHOULDER, LEFT_WRIST, RIGHT_ELBOW, RIGHT_SHOULDER, RIGHT_WRIST
+from signgen.keypoints.skeleton import ARMS, LEFT_ARM
 
 if TYPE_CHECKING:
     from signgen.keypoints.clip import Keypoints
 
 UPPER_ARM, FOREARM = 1.0, 0.83  # lengths over the width of the shoulders, for want of an arm to measure
 EASE = 0.25  # seconds in which the place where an elbow was seen becomes the one where it must be
-ARMS = ((LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST), (RIGHT_SHOULDER, RIGHT_ELBOW, RIGHT_WRIST))
 
 
 def fill_elbows(clip: Keypoints, xy: np.ndarray, confidence: np.ndarray) -> int:
@@ -33,24 +32,27 @@ def fill_elbows(clip: Keypoints, xy: np.ndarray, confidence: np.ndarray) -> int:
         In how many frames an elbow was lost and is there now.
     """
     sure = clip.confidence >= USABLE
-    wanted = {arm: sure[:, arm[0]] & sure[:, arm[2]] & (clip.confidence[:, arm[1]] < FOUND) for arm in ARMS}
-    if not any(frames.any() for frames in wanted.values()):
+    lost = [
+        sure[:, arm.shoulder] & sure[:, arm.wrist] & (clip.confidence[:, arm.elbow] < FOUND) for arm in ARMS
+    ]  # (T,) of each arm
+    if not np.any(lost):
         return 0
     try:
         person = measure(clip)
     except InputError:  # no shoulders, no arms
         return 0
     lengths = person.upper_arm or UPPER_ARM * person.shoulders, person.forearm or FOREARM * person.shoulders
-    for arm, lost in wanted.items():
-        frames = np.flatnonzero(lost)
+    for arm, missing in zip(ARMS, lost, strict=True):
+        frames = np.flatnonzero(missing)
         if not len(frames):
             continue
-        shoulder, elbow, wrist = (as_complex(clip.xy[:, joint]) for joint in arm)
-        bent = _bent(shoulder, wrist, *lengths, outwards=1 if arm is ARMS[0] else -1)
-        placed = bent[frames] + _eased(elbow - bent, np.all(sure[:, arm], axis=1), frames, clip.fps)
-        xy[frames, arm[1]] = np.stack([placed.real, placed.imag], -1)
-        confidence[frames, arm[1]] = SURENESS * clip.confidence[frames][:, (arm[0], arm[2])].min(1)
-    return int(np.logical_or.reduce(list(wanted.values())).sum())
+        joints = arm[:3]
+        shoulder, elbow, wrist = (as_complex(clip.xy[:, joint]) for joint in joints)
+        bent = _bent(shoulder, wrist, *lengths, outwards=1 if arm is LEFT_ARM else -1)
+        placed = bent[frames] + _eased(elbow - bent, np.all(sure[:, joints], axis=1), frames, clip.fps)
+        xy[frames, arm.elbow] = np.stack([placed.real, placed.imag], -1)
+        confidence[frames, arm.elbow] = SURENESS * clip.confidence[frames][:, (arm.shoulder, arm.wrist)].min(1)
+    return int(np.logical_or(*lost).sum())
 
 
 def _bent(shoulder: np.ndarray, wrist: np.ndarray, upper: float, forearm: float, outwards: int) -> np.ndarray:

@@ -27,25 +27,13 @@ from signgen.keypoints.repair.carry import (
     steady,
 )
 from signgen.keypoints.repair.elbows import fill_elbows
-from signgen.keypoints.skeleton import (
-    FACE,
-    LEFT_ELBOW,
-    LEFT_EYE,
-    LEFT_HAND,
-    LEFT_WRIST,
-    NOSE,
-    RIGHT_ELBOW,
-    RIGHT_EYE,
-    RIGHT_HAND,
-    RIGHT_WRIST,
-)
+from signgen.keypoints.skeleton import ARMS, FACE, LEFT_EYE, MIDDLE_KNUCKLE, NOSE, RIGHT_EYE
 
 if TYPE_CHECKING:
     from signgen.keypoints.clip import Keypoints
 
 FOLLOW = (0.6, 1.0)  # share of the forearm's turn that a hand makes, at once and after a second: the wrist gives way
 FARTHEST_BEND = 1.0  # radians between forearm and hand that a completed hand may show, unless a detection shows more
-MIDDLE_KNUCKLE = 9  # of a hand's 21 points
 ENOUGH = 0.5  # share of a part's points that must be found for the part to be there
 MARGIN = 0.08  # of the frame's longer side: the hand of a wrist this far outside may still show
 BRIDGE = 0.25  # seconds for which a part goes on though the joint that carries it is lost
@@ -67,8 +55,10 @@ class Part:
     limb: tuple[int, int]
 
 
-LEFT = Part("left hand", LEFT_HAND, LEFT_WRIST, (LEFT_ELBOW, LEFT_WRIST))
-RIGHT = Part("right hand", RIGHT_HAND, RIGHT_WRIST, (RIGHT_ELBOW, RIGHT_WRIST))
+LEFT, RIGHT = (
+    Part(f"{side} hand", arm.hand, arm.wrist, (arm.elbow, arm.wrist))
+    for side, arm in zip(("left", "right"), ARMS, strict=True)
+)
 HEAD = Part("face", FACE, NOSE, (RIGHT_EYE, LEFT_EYE))
 
 

@@ -8,42 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from signgen.errors import InputError
-from signgen.keypoints.skeleton import (
-    CONFIDENT,
-    FACE,
-    LEFT_EAR,
-    LEFT_ELBOW,
-    LEFT_EYE,
-    LEFT_HAND,
-    LEFT_HIP,
-    LEFT_SHOULDER,
-    LEFT_WRIST,
-    NOSE,
-    RIGHT_EAR,
-    RIGHT_ELBOW,
-    RIGHT_EYE,
-    RIGHT_HAND,
-    RIGHT_HIP,
-    RIGHT_SHOULDER,
-    RIGHT_WRIST,
-)
+from signgen.keypoints.skeleton import ARMS, CONFIDENT, EYES, FACE, HANDS, HIPS, LEFT_EAR, NOSE, RIGHT_EAR, SHOULDERS
 
 if TYPE_CHECKING:
     from signgen.keypoints.clip import Keypoints
 
-SHOULDERS = (LEFT_SHOULDER, RIGHT_SHOULDER)
-HIPS = (LEFT_HIP, RIGHT_HIP)
 # Points that tell where a head is and how large, best first: what two people are compared by must be seen in both.
 # Of the face: the jaw's ends, the eye corners and the chin, which speech moves least or which all formats have.
 HEADS: dict[str, tuple[int, ...]] = {
     "face": tuple(FACE.start + i for i in (0, 16, 36, 39, 42, 45, 8)),
-    "ears": (LEFT_EYE, RIGHT_EYE, LEFT_EAR, RIGHT_EAR),
-    "eyes": (LEFT_EYE, RIGHT_EYE, NOSE),
+    "ears": (*EYES, LEFT_EAR, RIGHT_EAR),
+    "eyes": (*EYES, NOSE),
     "nose": (NOSE,),
 }
-_UPPER_ARMS = ((LEFT_SHOULDER, LEFT_ELBOW), (RIGHT_SHOULDER, RIGHT_ELBOW))
-_FOREARMS = ((LEFT_ELBOW, LEFT_WRIST), (RIGHT_ELBOW, RIGHT_WRIST))
-_PALMS = tuple(tuple((hand.start, hand.start + knuckle) for knuckle in (5, 9, 17)) for hand in (LEFT_HAND, RIGHT_HAND))
+_UPPER_ARMS = tuple((arm.shoulder, arm.elbow) for arm in ARMS)
+_FOREARMS = tuple((arm.elbow, arm.wrist) for arm in ARMS)
+_PALMS = tuple(tuple((hand.start, hand.start + knuckle) for knuckle in (5, 9, 17)) for hand in HANDS)
 
 
 @dataclass(frozen=True)

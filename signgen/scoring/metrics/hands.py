@@ -9,11 +9,10 @@ import torch
 from torchmetrics import Metric
 
 from signgen.errors import InputError
-from signgen.keypoints.skeleton import CONFIDENT, LEFT_KNUCKLE, RIGHT_KNUCKLE
+from signgen.keypoints.skeleton import CONFIDENT, KNUCKLES
 from signgen.scoring.metrics.frames import check_keypoints, paired
 from signgen.scoring.metrics.image import WANG, SSIMDefinition, ssim_pair
 
-KNUCKLES = (LEFT_KNUCKLE, RIGHT_KNUCKLE)  # 100 and 121
 CROP = 60  # pixels a side at the frame's own size
 BORDERS = ("shift", "zero", "edge", "reflect", "clip")
 _PAD_MODES = {"zero": "constant", "edge": "edge", "reflect": "reflect"}

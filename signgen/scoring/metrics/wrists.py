@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from torchmetrics import Metric
 
-from signgen.keypoints.skeleton import LEFT_WRIST, RIGHT_WRIST
+from signgen.keypoints.skeleton import WRISTS
 from signgen.model.networks.wrist_finder import WristFinder, load_wrist_finder
 from signgen.scoring.metrics.frames import check_keypoints
 
-WRISTS = (LEFT_WRIST, RIGHT_WRIST)  # the finder's first two points are the same ones
 VISIBLE = 0.5  # confidence of the driving keypoint from which a wrist is looked for
 FOUND = 0.5  # share of the finder's belief around its peak from which a wrist counts as found
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
 from signgen.synthetic.body.body import bone_index, template
 from signgen.synthetic.body.signer import Signer
 
@@ -98,7 +99,7 @@ _RIGID = {  # keypoint -> regressed joint and the bone that carries it
     21: ("right_small_toe", "root"),
     22: ("right_heel", "root"),
 }
-_HANDS = ((91, "L"), (112, "R"))
+_HANDS = ((LEFT_HAND.start, "L"), (RIGHT_HAND.start, "R"))
 VISIBLE, OCCLUDED, DEEPLY_OCCLUDED = 0.92, 0.50, 0.30  # confidences
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from signgen.keypoints.skeleton import FACE
 from signgen.synthetic.body.landmarks import keypoints_3d
 from signgen.synthetic.body.rotations import to_vector, transpose
 from signgen.synthetic.body.signer import Signer
@@ -11,7 +12,6 @@ from signgen.synthetic.motion.collisions import smooth
 from signgen.synthetic.motion.posture import Joint
 from signgen.synthetic.replay.view import View, continued
 
-FACE = slice(23, 91)
 # Points of the face that hardly move with its expression: jaw below the ears, nose, corners of the eyes.
 _STIFF = np.array([23, 24, 25, 37, 38, 39, *range(50, 59), 59, 62, 65, 68])
 _HEAD_LIMITS = (28.0, 45.0, 25.0)  # nod, turn, tilt in degrees

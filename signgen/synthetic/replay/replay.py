@@ -11,6 +11,7 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints
+from signgen.keypoints.skeleton import ARMS, SHOULDERS
 from signgen.synthetic.body.anatomy import Anatomy
 from signgen.synthetic.body.rotations import rotate
 from signgen.synthetic.body.signer import Signer
@@ -22,9 +23,9 @@ from signgen.synthetic.picture.camera import Camera
 from signgen.synthetic.replay.arms import ArmTargets, fit_arm
 from signgen.synthetic.replay.face import ReplayedFace, head_angles
 from signgen.synthetic.replay.hands import fit_hand, scaled_hand
-from signgen.synthetic.replay.view import SHOULDERS, View, continued, onto_signer
+from signgen.synthetic.replay.view import View, continued, onto_signer
 
-_HAND = {"L": (7, 9, slice(91, 112)), "R": (8, 10, slice(112, 133))}  # elbow, wrist, hand
+_ARM = dict(zip(SIDES, ARMS, strict=True))
 _ROUNDS = 3
 _EASE = (0.25, 1.0, 0.25)  # hands leave the body towards the camera, which the picture hardly shows
 _LEAN_LIMIT, _LEAN_SHARE, _STANCE = 10.0, 0.7, 1.5  # degrees; share of the shoulders' slope; frames of smoothing
@@ -109,7 +110,7 @@ class Replay(Movement):
 
     def _reach(self, signer: Signer, side: str, chest: Joint, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Wrist and elbow direction of one arm, (T, 3) each."""
-        elbow, wrist, hand = _HAND[side]
+        _, elbow, wrist, hand = _ARM[side]
         rooted = self.seen[:, hand.start]
         root = np.where(rooted[:, None], self.points[:, hand.start], self.points[:, wrist])
         joint = signer.joints["left_elbow" if side == "L" else "right_elbow"]
@@ -118,7 +119,7 @@ class Replay(Movement):
         return fit_arm(self.poser, side, chest, shift, self.view, targets)
 
     def _arm(self, side: str, chest: Joint, shift: np.ndarray, place: np.ndarray, pole: np.ndarray) -> ArmTrack:
-        hand = _HAND[side][2]
+        hand = _ARM[side].hand
         arm = self.poser.reach_arm(side, chest, place, pole)
         near = self.view.near(self.view.turned(arm.wrist + shift)[:, 1])
         self.points[:, hand] = scaled_hand(self.poser, side, near, self.view, self.points[:, hand], self.seen[:, hand])

@@ -8,13 +8,14 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints
+from signgen.keypoints.skeleton import EYES, SHOULDERS
 from signgen.synthetic.body.landmarks import keypoints_3d
 from signgen.synthetic.body.signer import Signer
 from signgen.synthetic.motion.score import FPS
 from signgen.synthetic.picture.camera import NATIVE, Camera
 
 LEAST = 0.2  # confidence below which a point counts as missing
-SHOULDERS, EYE_CORNERS, EYES = (5, 6), (59, 68), (1, 2)  # EYE_CORNERS: outer corners among the 68 face points
+EYE_CORNERS = (59, 68)  # the outer ones, among the points of the face
 _SQUEEZE_BOUNDS = (0.85, 1.5)  # vertical over horizontal scale: 1.23 leads from square pixels to the studio's
 _CUT = 8.0  # Hz, above which estimators' noise outweighs hands
 
