@@ -27,8 +27,8 @@ from signgen.model.networks.cross_view import CrossViewTransformer
 from signgen.rendering import render
 from signgen.rendering.sample_windows import draw_canvas
 from signgen.rendering.source import Source
-from signgen.synthetic.body.signer import HELD_OUT, signer_names
 from signgen.synthetic.dataset import VERSION, Plan, write_dataset
+from signgen.synthetic.signer import HELD_OUT, signer_names
 from signgen.video import read_frames
 
 CACHE = Path("~/.cache/signgen/held_out")

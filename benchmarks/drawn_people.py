@@ -28,8 +28,8 @@ import numpy as np
 from signgen.errors import InputError, SignGenError
 from signgen.extraction.packages import INSTALL, import_or_say
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND
-from signgen.synthetic.body.signer import HELD_OUT, signer_names
 from signgen.synthetic.dataset import Plan, draw_clip
+from signgen.synthetic.signer import HELD_OUT, signer_names
 
 GOAL = 0.9
 SIZE, SQUARE = (210, 260), 520

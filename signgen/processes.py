@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -31,7 +31,7 @@ def in_processes(
     chunk: int = 1,
     ordered: bool = True,
     threads: int | None = None,
-) -> Iterator[R]:
+) -> Generator[R]:
     """``action(task)`` for each task, by up to ``jobs`` processes; 1, or a single task, works in this one.
 
     Processes are spawned, not forked: torch, numba and OpenCV keep threads that a fork would leave behind. Only a few

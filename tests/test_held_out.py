@@ -140,7 +140,7 @@ def test_goals_are_read_from_the_results(scoring: ModuleType) -> None:
 
 
 def test_signers_are_spread_and_the_folder_names_what_was_drawn(drawn: ModuleType) -> None:
-    from signgen.synthetic.body.signer import HELD_OUT, signer_names
+    from signgen.synthetic.signer import HELD_OUT, signer_names
 
     plans = {kind: drawn.held_out_plan(kind, 4, 0) for kind in ("known", "new")}
     assert plans["known"].signers[0] == signer_names()[0]

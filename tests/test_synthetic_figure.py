@@ -9,7 +9,8 @@ import pytest
 
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
-from signgen.synthetic.body.body import (
+from signgen.synthetic.body.mesh import HAIR, hanging, plain_patch, refined
+from signgen.synthetic.body.template import (
     BONES,
     bone_index,
     forward_kinematics,
@@ -18,20 +19,20 @@ from signgen.synthetic.body.body import (
     template,
     vertex_normals,
 )
-from signgen.synthetic.body.mesh import HAIR, hanging, plain_patch, refined
-from signgen.synthetic.body.signer import HELD_OUT, dress, load_signer, signer_names
 from signgen.synthetic.dress.complexion import beard_growth
 from signgen.synthetic.dress.folds import crease, squeeze
 from signgen.synthetic.dress.glasses import glasses_patch
 from signgen.synthetic.dress.looks import BEARDS, MENS_HAIR, NECKLINES, WOMENS_HAIR, draw_look
+from signgen.synthetic.motion.posture import Pose
 from signgen.synthetic.picture.camera import Camera
-from signgen.synthetic.picture.figure import Figure, RestPose, rest_pose
+from signgen.synthetic.picture.figure import Figure, rest_pose
 from signgen.synthetic.picture.raster import FAR, cast
+from signgen.synthetic.signer import HELD_OUT, dress, load_signer, signer_names
 
 SIZE = (105, 130)
 
 
-def turned(pose: RestPose, bone: str, axis: tuple[float, float, float], degrees: float) -> RestPose:
+def turned(pose: Pose, bone: str, axis: tuple[float, float, float], degrees: float) -> Pose:
     """The pose with one bone turned about a rest axis."""
     x, y, z = np.array(axis) / np.linalg.norm(axis)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
@@ -40,7 +41,7 @@ def turned(pose: RestPose, bone: str, axis: tuple[float, float, float], degrees:
     return pose
 
 
-def hands_up() -> RestPose:
+def hands_up() -> Pose:
     """Both upper arms down, elbows bent, so that the hands are before the camera at chest height."""
     pose = rest_pose()
     for side, sign in (("L", 1), ("R", -1)):
@@ -227,7 +228,7 @@ def test_twice_the_size_is_the_same_picture(signer):
 
 def test_root_shift_moves_the_picture(figure):
     pose = rest_pose()
-    moved = RestPose(pose.rotations, {}, np.array([0.0, 0.0, 0.05]))
+    moved = Pose(pose.rotations, {}, np.array([0.0, 0.0, 0.05]))
     shift = figure.draw([moved]).xy - figure.draw([pose]).xy
     assert (shift[:17, 1] < -5).all()
     assert np.abs(shift[:, 0]).max() < 1e-3
@@ -245,7 +246,7 @@ def test_no_pose_is_refused(figure):
         figure.draw([])
 
 
-def garment(signer, pose: RestPose) -> np.ndarray:
+def garment(signer, pose: Pose) -> np.ndarray:
     """Posed vertices of the clothes without folds."""
     vertices, _, _ = signer.posed(pose.rotations, {})
     return vertices[signer.clothes_start :].copy()

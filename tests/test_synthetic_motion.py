@@ -11,24 +11,24 @@ from click.testing import CliRunner
 
 from signgen.cli import main
 from signgen.dataset.phoenix import PhoenixIndex
-from signgen.errors import InputError
-from signgen.synthetic.body.anatomy import Anatomy
-from signgen.synthetic.body.body import BONES, bone_index, forward_kinematics
+from signgen.errors import InputError, Mismatch, RunError
 from signgen.synthetic.body.rotations import quaternion, rotate, rotation_vector, to_vector, twist_angle
-from signgen.synthetic.body.signer import HELD_OUT, load_signer, signer_names
+from signgen.synthetic.body.template import BONES, bone_index, forward_kinematics
 from signgen.synthetic.dataset import Plan, draw_clip, pick_signers, write_clip, write_dataset
-from signgen.synthetic.labels import held_shapes, visible_hands
 from signgen.synthetic.motion import collisions
+from signgen.synthetic.motion.anatomy import Anatomy
 from signgen.synthetic.motion.contacts import CONTACTS
 from signgen.synthetic.motion.face import Expression, FaceTrack, spell
 from signgen.synthetic.motion.handshapes import HANDSHAPES, LIMITS, shape_angles, shape_names
+from signgen.synthetic.motion.labels import held_shapes, visible_hands
 from signgen.synthetic.motion.lexicon import SPELLED, glosses, letter_shape, sign, spelled_beats
-from signgen.synthetic.motion.motion import Performance, minimum_jerk
+from signgen.synthetic.motion.performance import Performance, minimum_jerk
 from signgen.synthetic.motion.placement import IDLE
 from signgen.synthetic.motion.posing import Poser, limit_hand
 from signgen.synthetic.motion.posture import SIDES, ArmTrack, Posture
 from signgen.synthetic.motion.score import SPLITS, Cue, Mark, Score, compose, sentence_split, wanted_glosses
 from signgen.synthetic.motion.signs import Beat
+from signgen.synthetic.signer import HELD_OUT, load_signer, signer_names
 
 SMALL = {"frames": (8, 8), "size": (64, 80)}
 
@@ -310,7 +310,7 @@ def test_faces_speak_and_blink() -> None:
     assert max(face.get("mouthFunnel", 0) for face in faces[5:35]) > 0.4
     assert max(face.get("eyeBlinkLeft", 0) for face in faces) > 0.95
     assert faces[20].get("browInnerUp", 0) > faces[60].get("browInnerUp", 0) + 0.5
-    from signgen.synthetic.body.body import template
+    from signgen.synthetic.body.template import template
 
     assert {name for face in faces for name in face} <= set(template().action_names)
 
@@ -353,9 +353,10 @@ def test_data_set_reads_back_and_goes_on(tmp_path: Path) -> None:
     assert (again["written"], again["kept"]) == (1, 1)
     kept = [path for path in clips[0].frames if path.stat().st_mtime_ns == before[path]]
     assert len(kept) == 8
-    with pytest.raises(InputError, match="made otherwise"):
+    with pytest.raises(Mismatch) as error:
         write_dataset(tmp_path, Plan(6, "train", ("s01",), **SMALL), 2)
-    assert not [path for path in tmp_path.rglob("*") if "partial" in path.name]
+    assert error.value.subject == str(tmp_path)
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_a_clip_depends_on_its_number_alone(tmp_path: Path) -> None:
@@ -376,6 +377,33 @@ def test_a_failing_clip_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(OSError, match="disk full"):
         write_clip(tmp_path, Plan(5, "train", ("s01",), **SMALL), 0)
     assert not list(tmp_path.rglob("*.png"))
+
+
+@pytest.mark.parametrize("failing", range(1, 5))
+def test_an_older_clip_survives_every_failed_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    """Frames and keypoints change together or not at all, whichever of the steps that put them in place fails."""
+    from signgen import files
+
+    plan, calls, replace = Plan(5, "train", ("s01",), **SMALL), [], files.os.replace
+    write_clip(tmp_path, plan, 0)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def broken(source: Path, target: Path) -> None:
+        calls.append(target)
+        if len(calls) == failing:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(files.os, "replace", broken)
+    try:
+        write_clip(tmp_path, plan, 0)
+    except (RunError, OSError):
+        assert len(calls) >= failing
+    else:
+        assert len(calls) < failing
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_command(tmp_path: Path) -> None:

@@ -16,18 +16,18 @@ from signgen.cli import main
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints, read_keypoints
-from signgen.synthetic.body.landmarks import keypoints_3d
-from signgen.synthetic.body.signer import load_signer
 from signgen.synthetic.dataset import Plan, anatomy_of, write_clip
 from signgen.synthetic.motion.handshapes import shape_angles
 from signgen.synthetic.motion.movement import Movement
 from signgen.synthetic.motion.posture import SIDES, Pose
 from signgen.synthetic.picture.camera import Camera
+from signgen.synthetic.picture.landmarks import keypoints_3d
 from signgen.synthetic.replay.arms import likeliest
 from signgen.synthetic.replay.face import ReplayedFace
-from signgen.synthetic.replay.observed import ReplayPlan, content_sha256, motions
-from signgen.synthetic.replay.replay import Replay
+from signgen.synthetic.replay.plan import ReplayPlan, content_sha256, motions
+from signgen.synthetic.replay.retarget import Replay
 from signgen.synthetic.replay.view import View, continued
+from signgen.synthetic.signer import load_signer
 
 CAMERA = Camera()
 FINGERS = [*range(92, 112), *range(113, 133)]

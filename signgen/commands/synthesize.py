@@ -65,18 +65,18 @@ def command(
     People and signs are invented; with --motion the people are, and the movements are those of your files: their
     licence is your duty. The same command goes on with a run that was stopped.
     """
-    from signgen.errors import InputError
+    from signgen.errors import Missing
     from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
 
     settings = (seed, split, pick_signers(signers, split), frame_range(frames), size)
     if files:
-        from signgen.synthetic.replay.observed import ReplayPlan, motions
+        from signgen.synthetic.replay.plan import ReplayPlan, motions
 
         plan: Plan = ReplayPlan(*settings, motions(files, glosses))
         clips = len(files) if clips is None else clips
     elif glosses or clips is None:
         got = "given without --motion" if glosses else "missing"
-        raise InputError("--motion-glosses" if glosses else "--clips", got, "say how many clips, or give --motion FILE")
+        raise Missing("--motion-glosses" if glosses else "--clips", got, "say how many clips, or give --motion FILE")
     else:
         plan = Plan(*settings)
     with progress(clips, "clips") as advance:
@@ -90,9 +90,9 @@ def command(
 
 def frame_range(text: str) -> tuple[int, int]:
     """``42`` or ``36:60`` as (lowest, highest)."""
-    from signgen.errors import InputError
+    from signgen.errors import BadValue
 
     low, colon, high = text.partition(":")
     if not is_whole(low) or (colon and not is_whole(high)):
-        raise InputError("--frames-per-clip", f"got {text!r}", "give a number such as 42 or a range such as 36:60")
+        raise BadValue("--frames-per-clip", f"got {text!r}", "give a number such as 42 or a range such as 36:60")
     return int(low), int(high) if colon else int(low)

@@ -15,7 +15,7 @@ from diffusers import DiffusionPipeline
 from torch import Tensor
 
 from signgen import __version__
-from signgen.errors import InputError
+from signgen.errors import BadValue
 from signgen.model.networks.attention import ContextMemory
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class BasePipeline(DiffusionPipeline):
         unknown = [name for name in wanted if name not in TENSORS]
         if unknown:
             got = f"got {', '.join(map(str, unknown))}"
-            raise InputError("callback_on_step_end_tensor_inputs", got, f"allowed is {', '.join(TENSORS)}")
+            raise BadValue("callback_on_step_end_tensor_inputs", got, f"allowed is {', '.join(TENSORS)}")
 
         def after(step: int, latents: Tensor) -> None:
             if callback is not None:

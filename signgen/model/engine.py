@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from signgen.errors import InputError
+from signgen.errors import Unsupported
 from signgen.model.networks.attention import ContextMemory
 from signgen.model.networks.canvas import from_canvas
 
@@ -130,7 +130,7 @@ def _compiled(function: Callable[..., Any], options: dict[str, Any]) -> Callable
         return torch.compile(function, dynamic=False, **options)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:160]
-        raise InputError("--compile", f"torch cannot compile here ({reason})", "leave it out") from error
+        raise Unsupported("--compile", f"torch cannot compile here ({reason})", "leave it out") from error
 
 
 def pixels(images: np.ndarray, device: torch.device) -> Tensor:

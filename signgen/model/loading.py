@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Damaged, NotFound, Unsupported, Untrusted
 
 PACKAGED = Path(__file__).parent.parent / "weights"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -26,15 +26,15 @@ def model_folder(model: str | Path) -> Path:
     folder = PACKAGED / str(model) if str(model) in packaged else Path(model)
     if not folder.is_dir():
         names = ", ".join(packaged) or "none is packaged"
-        raise InputError(model, "no such model", f"give a model's folder or a packaged name ({names})")
+        raise NotFound(model, "no such model", f"give a model's folder or a packaged name ({names})")
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         named = [entry[0] for key, entry in index.items() if not key.startswith("_") and _is_component(entry)]
     except (OSError, ValueError, AttributeError):
-        raise InputError(model, f"has no readable {_INDEX}", "give a folder made by save_pretrained") from None
+        raise Damaged(model, f"has no readable {_INDEX}", "give a folder made by save_pretrained") from None
     strange = [library for library in named if library is not None and library.split(".")[0] not in _LIBRARIES]
     if strange:
-        raise InputError(model, f"names classes of {strange[0]}", f"allowed are those of {', '.join(_LIBRARIES)}")
+        raise Untrusted(model, f"names classes of {strange[0]}", f"allowed are those of {', '.join(_LIBRARIES)}")
     return folder
 
 
@@ -48,7 +48,7 @@ def choose_device(device: str | torch.device) -> torch.device:
     if str(device) == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if str(device).startswith("cuda") and not torch.cuda.is_available():
-        raise InputError("--device", f"got {device}, and there is no CUDA device", "use --device cpu")
+        raise Unsupported("--device", f"got {device}, and there is no CUDA device", "use --device cpu")
     return torch.device(device)
 
 
@@ -58,9 +58,9 @@ def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
         return dtype
     if dtype != "auto":
         if dtype not in DTYPES:
-            raise InputError("--dtype", f"got {dtype!r}", f"choose auto or one of {', '.join(DTYPES)}")
+            raise BadValue("--dtype", f"got {dtype!r}", f"choose auto or one of {', '.join(DTYPES)}")
         if dtype == "float16" and device.type == "cpu":
-            raise InputError("--dtype", "got float16 on a CPU", "give bfloat16 or float32, or a CUDA device")
+            raise Unsupported("--dtype", "got float16 on a CPU", "give bfloat16 or float32, or a CUDA device")
         return DTYPES[dtype]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

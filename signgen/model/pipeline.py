@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from signgen.errors import InputError
+from signgen.errors import Damaged, Mismatch, Unsupported
 from signgen.model.base import TENSORS, BasePipeline, Interrupted, StepEnd, within
 from signgen.model.diffusion.guidance import evaluations_per_step, guided
 from signgen.model.diffusion.noise import frame_noise, step_noise
@@ -125,7 +125,7 @@ class SignGenPipeline(BasePipeline):
                 pipeline = super().from_pretrained(str(folder or model), dtype=dtype, **kwargs).to(device)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise InputError(model, f"cannot be loaded ({reason})", "give a folder made by save_pretrained") from error
+            raise Damaged(model, f"cannot be loaded ({reason})", "give a folder made by save_pretrained") from error
         pipeline.name, pipeline.folder = str(model), folder
         return pipeline.prepared()
 
@@ -248,7 +248,7 @@ class SignGenPipeline(BasePipeline):
         # 1. Check what came in.
         if len(poses) != len(known_latents) + len(frame_indices) or not len(frame_indices):
             got = f"{len(poses)} poses for {len(known_latents)} known and {len(frame_indices)} new frames"
-            raise InputError("window", got, "give one pose per frame and at least one new frame")
+            raise Mismatch("window", got, "give one pose per frame and at least one new frame")
         check_scheduler(self.scheduler, self._learned)
         w1, w2 = self._guidance_scale = tuple(guidance_scale or self.config.guidance)
         timesteps = schedule(self.scheduler, num_inference_steps or self.config.steps, self.device)
@@ -298,7 +298,8 @@ class SignGenPipeline(BasePipeline):
             poses = np.concatenate([self._black(1), poses])  # the source's own pose is not part of the driving signal
             given = [source.latents, *(latent[None] for latent in known_latents)]
         elif len(known_latents):
-            raise InputError("window", f"{len(known_latents)} known frames", "this model's views do not see each other")
+            got = f"{len(known_latents)} known frames"
+            raise Unsupported("window", got, "give none: the views of this model do not see each other")
         else:
             given = []
         bits = torch.arange(len(poses)) < len(given)

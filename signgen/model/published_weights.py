@@ -15,7 +15,7 @@ from typing import Any
 from diffusers import AutoencoderKL
 from torch import nn
 
-from signgen.errors import InputError, RunError
+from signgen.errors import Damaged, Mismatch, NotFound, RunError, Unsupported
 from signgen.model.networks.autoencoder import FrameAutoencoder
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import FusionModel
@@ -93,7 +93,7 @@ def find(part: BaseWeights, where: str, allow_download: bool = False) -> Path:
     if hub and allow_download:
         return _fetch(part, where)
     got = f"{part.what} is not on this machine" if hub else f"no {part.what} in this folder"
-    raise InputError(f"start.{part.name}: {where}", got, f"get it with: {part.command(where, hub)}")
+    raise NotFound(f"start.{part.name}: {where}", got, f"get it with: {part.command(where, hub)}")
 
 
 def find_here(part: BaseWeights, where: str) -> Path | None:
@@ -113,7 +113,7 @@ def weight_file(part: BaseWeights, folder: Path) -> Path:
     for name in part.files:
         if (folder / name).is_file():
             return folder / name
-    raise InputError(folder, f"holds no {' or '.join(part.files)}", "weights are read from safetensors files only")
+    raise NotFound(folder, f"holds no {' or '.join(part.files)}", "weights are read from safetensors files only")
 
 
 def is_hub_id(where: str) -> bool:
@@ -149,7 +149,7 @@ def _fetch(part: BaseWeights, hub_id: str) -> Path:
             except Exception as error:  # of many kinds: the network's, the hub's, the disk's
                 reason = " ".join(str(error).split())[:160]
                 raise RunError(hub_id, f"cannot be fetched ({reason})", "check the id, the network, the disk") from None
-    raise InputError(hub_id, f"has no {part.what} in safetensors", f"the public copy is {part.hub}")
+    raise NotFound(hub_id, f"has no {part.what} in safetensors", f"the public copy is {part.hub}")
 
 
 # ------------------------------------------------------------------------------------------------------- into modules
@@ -161,7 +161,7 @@ def load_autoencoder(where: str, allow_download: bool = False) -> FrameAutoencod
         return FrameAutoencoder.from_pretrained(folder)
     if settings.get("_class_name") != AutoencoderKL.__name__:
         got = f"is a {settings.get('_class_name')}"
-        raise InputError(folder, got, f"give an {AutoencoderKL.__name__} or {FrameAutoencoder.__name__}")
+        raise Unsupported(folder, got, f"give an {AutoencoderKL.__name__} or {FrameAutoencoder.__name__}")
     path = weight_file(CATALOGUE["vae"], folder)
     return load_vae(AutoencoderKL.from_config(settings), read_tensors(path), path)
 
@@ -195,7 +195,7 @@ def load_image_encoder(where: str, allow_download: bool = False) -> nn.Module:
     folder = find(CATALOGUE["image_encoder"], where, allow_download)
     kind = read_settings(folder).get("model_type")
     if kind != "dinov2":
-        raise InputError(folder, f"is a {kind} model", "give a DINOv2 model")
+        raise Unsupported(folder, f"is a {kind} model", "give a DINOv2 model")
     try:
         with no_bars():
             encoder, notes = Dinov2Model.from_pretrained(
@@ -203,10 +203,10 @@ def load_image_encoder(where: str, allow_download: bool = False) -> nn.Module:
             )
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(folder, f"cannot be loaded ({reason})", "get its files again") from None
+        raise Damaged(folder, f"cannot be loaded ({reason})", "get its files again") from None
     if notes["missing_keys"]:
         missing = ", ".join(sorted(notes["missing_keys"])[:3])
-        raise InputError(folder, f"its weights lack {missing}", "get its files again")
+        raise Damaged(folder, f"its weights lack {missing}", "get its files again")
     return encoder.eval().requires_grad_(False)
 
 
@@ -215,7 +215,7 @@ def _check_unet(folder: Any, given: Mapping[str, Any], wanted: Mapping[str, Any]
     for name in UNET_SETTINGS:
         if name in given and _per_level(given[name], levels) != _per_level(wanted[name], levels):
             advice = f"the configuration's model needs {wanted[name]}"
-            raise InputError(folder, f"{name} is {given[name]}", advice)
+            raise Mismatch(folder, f"{name} is {given[name]}", advice)
 
 
 def _per_level(value: Any, levels: int) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from signgen.errors import InputError
+from signgen.errors import Mismatch, Unsupported
 from signgen.model.diffusion.parametrisation import add_noise
 
 # What a swapped scheduler must say like the model's own; None and False count as the same.
@@ -36,11 +36,11 @@ def check_scheduler(scheduler: Any, learned: dict[str, Any]) -> None:
     """
     name = type(scheduler).__name__
     if not hasattr(scheduler, "alphas_cumprod"):
-        raise InputError("scheduler", f"{name} has no betas", "use DDIM, DDPM, DPM-Solver, UniPC, Euler or the like")
+        raise Unsupported("scheduler", f"{name} has no betas", "use DDIM, DDPM, DPM-Solver, UniPC, Euler or the like")
     given = learned_settings(scheduler)
     for key in SAME:
         if given[key] != learned[key]:
-            raise InputError("scheduler", f"{name} has {key} {given[key]}, the model {learned[key]}", _HOW)
+            raise Mismatch("scheduler", f"{name} has {key} {given[key]}, the model {learned[key]}", _HOW)
 
 
 def noised(scheduler: Any, clean: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:

@@ -15,10 +15,8 @@ signers of test are never in train or dev.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -27,11 +25,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from signgen.errors import InputError, RunError
+from signgen.errors import BadValue, Damaged, Mismatch, NotWritable, RunError
+from signgen.files import Staging, place_file, remove_leftovers
+from signgen.processes import in_processes
 from signgen.synthetic.motion.score import FPS, SPLITS, Score, compose, wanted_glosses
 
 if TYPE_CHECKING:
-    from signgen.synthetic.body.anatomy import Anatomy
+    from signgen.synthetic.motion.anatomy import Anatomy
     from signgen.synthetic.motion.movement import Movement
 
 VERSION = 4  # of the drawn content: bump it whenever the same seed gives other clips
@@ -71,10 +71,10 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
-            raise InputError("split", f"got {self.split!r}", "use train, dev or test")
+            raise BadValue("split", f"got {self.split!r}", "use train, dev or test")
         low, high = self.frames
         if not MIN_FRAMES <= low <= high <= MAX_FRAMES:
-            raise InputError("frames per clip", f"got {low} to {high}", f"use {MIN_FRAMES} to {MAX_FRAMES}")
+            raise BadValue("frames per clip", f"got {low} to {high}", f"use {MIN_FRAMES} to {MAX_FRAMES}")
 
     def name(self, index: int) -> str:
         """The clip's name, unique over seeds and splits."""
@@ -98,7 +98,7 @@ class Plan:
 
     def perform(self, index: int) -> Movement:
         """The movement of clip `index`."""
-        from signgen.synthetic.motion.motion import Performance
+        from signgen.synthetic.motion.performance import Performance
 
         return Performance(anatomy_of(self.signer(index)), self.score(index), self.streams(index)[1])
 
@@ -118,18 +118,18 @@ def pick_signers(wanted: str, split: str) -> tuple[str, ...]:
 
     Train and dev take signers for training, test takes held-out ones, so no signer of test is ever trained on.
     """
-    from signgen.synthetic.body.signer import HELD_OUT, signer_names
+    from signgen.synthetic.signer import HELD_OUT, signer_names
 
     pool = list(HELD_OUT) if split == "test" else signer_names()
     if wanted.strip().isdecimal():
         count = int(wanted)
         if not 1 <= count <= len(pool):
-            raise InputError("--signers", f"got {count}", f"split {split} has 1 to {len(pool)} signers")
+            raise BadValue("--signers", f"got {count}", f"split {split} has 1 to {len(pool)} signers")
         return tuple(pool[:count])
     names = tuple(name.strip() for name in wanted.split(",") if name.strip())
     unknown = [name for name in names if name not in pool]
     if unknown or not names:
-        raise InputError("--signers", f"got {wanted!r}", f"split {split} may use a number or " + ", ".join(pool))
+        raise BadValue("--signers", f"got {wanted!r}", f"split {split} may use a number or " + ", ".join(pool))
     return names
 
 
@@ -139,9 +139,9 @@ def pick_signers(wanted: str, split: str) -> tuple[str, ...]:
 @lru_cache(maxsize=8)
 def anatomy_of(signer: str) -> Anatomy:
     """Places of a signer; the last few are kept."""
-    from signgen.synthetic.body.anatomy import Anatomy
-    from signgen.synthetic.body.signer import load_signer
+    from signgen.synthetic.motion.anatomy import Anatomy
     from signgen.synthetic.motion.posing import Poser
+    from signgen.synthetic.signer import load_signer
 
     loaded = load_signer(signer)
     return Anatomy(Poser.from_signer(loaded), loaded.rest_body)
@@ -154,8 +154,8 @@ def draw_clip(plan: Plan, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]
 
 def draw_movement(plan: Plan, index: int, movement: Movement) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Frames of one clip as `draw_clip`, from its movement."""
-    from signgen.synthetic.body.signer import load_signer
     from signgen.synthetic.picture.figure import Figure
+    from signgen.synthetic.signer import load_signer
 
     # No grain: nobody can predict it, so it would only lower every score by the same unknown amount.
     figure = Figure(load_signer(plan.signer(index)), size=plan.size, seed=plan.camera_seed(index))
@@ -166,50 +166,47 @@ def draw_movement(plan: Plan, index: int, movement: Movement) -> Iterator[tuple[
 
 def is_written(out: Path, plan: Plan, index: int) -> bool:
     """Whether a clip is there, whole."""
+    frames, keypoints = _clip_paths(out, plan, index)
+    return frames.is_dir() and keypoints.is_file()
+
+
+def _clip_paths(out: Path, plan: Plan, index: int) -> tuple[Path, Path]:
+    """The folder of a clip's frames, and the file of its keypoints."""
     name = plan.name(index)
-    return (out / FRAMES_FOLDER / plan.split / name).is_dir() and (out / "keypoints" / f"{name}.npz").is_file()
+    return out / FRAMES_FOLDER / plan.split / name, out / "keypoints" / f"{name}.npz"
 
 
 def write_clip(out: Path, plan: Plan, index: int) -> int:
-    """Draws one clip and writes frames and keypoints; both appear only when whole. Returns its number of frames."""
+    """Draws one clip and writes frames and keypoints; they appear together. Returns its number of frames."""
     from PIL import Image
 
-    name = plan.name(index)
-    final = out / FRAMES_FOLDER / plan.split / name
-    partial = _partial(out, plan, index)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        points, movement = [], plan.perform(index)
-        for number, (image, keypoints) in enumerate(draw_movement(plan, index, movement), 1):
-            Image.fromarray(image).save(partial / f"images{number:04d}.png", compress_level=1)
-            points.append(keypoints)
-        _write_keypoints(out / "keypoints" / f"{name}.npz", np.stack(points), plan.size, movement.hand_shapes())
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(partial, final)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    paths = _clip_paths(out, plan, index)
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    points, movement = [], plan.perform(index)
+    with Staging() as staging:
+        frames, keypoints = (staging.place(path) for path in paths)
+        frames.mkdir()
+        for number, (image, one) in enumerate(draw_movement(plan, index, movement), 1):
+            Image.fromarray(image).save(frames / f"images{number:04d}.png", compress_level=1)
+            points.append(one)
+        _write_keypoints(keypoints, np.stack(points), plan.size, movement.hand_shapes())
     return len(points)
 
 
 def _write_keypoints(path: Path, keypoints: np.ndarray, size: tuple[int, int], shapes: np.ndarray) -> None:
-    from signgen.synthetic.labels import NONE, visible_hands
     from signgen.synthetic.motion.handshapes import shape_names
+    from signgen.synthetic.motion.labels import NONE, visible_hands
 
-    shapes = np.where(visible_hands(keypoints, size), shapes, NONE).astype(np.int16)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "wb") as file:
-        np.savez_compressed(
-            file,
-            keypoints=keypoints,
-            width=np.int64(size[0]),
-            height=np.int64(size[1]),
-            fps=np.float64(FPS),
-            hand_shapes=shapes,
-            shapes=np.array(shape_names()),
-        )
-    os.replace(partial, path)
+    np.savez_compressed(
+        path,
+        keypoints=keypoints,
+        width=np.int64(size[0]),
+        height=np.int64(size[1]),
+        fps=np.float64(FPS),
+        hand_shapes=np.where(visible_hands(keypoints, size), shapes, NONE).astype(np.int16),
+        shapes=np.array(shape_names()),
+    )
 
 
 # ---- a whole split ---------------------------------------------------------------------------------------------------
@@ -229,22 +226,24 @@ def write_dataset(
         output, split, clips, frames, signers, glosses, written, kept, seconds, frames_per_second.
 
     Raises:
-        InputError: `out` holds this split made from other settings.
+        BadValue: fewer than one clip or process.
+        NotWritable, Damaged: `out` is no folder to write into, or its `synthetic.json` cannot be read.
+        Mismatch: `out` holds this split made with other settings.
         RunError: a clip could not be drawn.
     """
     out = Path(out)
     if clips < 1 or jobs < 1:
-        raise InputError("--clips" if clips < 1 else "--jobs", f"got {min(clips, jobs)}", "use 1 or more")
+        raise BadValue("--clips" if clips < 1 else "--jobs", f"got {min(clips, jobs)}", "use 1 or more")
     _check_same(out, plan)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(out, f"cannot be made a folder ({error.strerror})", "name another folder") from None
+        raise NotWritable(out, f"cannot be made a folder ({error.strerror})", "name another folder") from None
     _write_json(out, plan, None)
     begun = time.monotonic()
     missing = [i for i in range(clips) if not is_written(out, plan, i)]
     advance(clips - len(missing))
-    frames = _run(out, plan, missing, jobs, advance)
+    frames = _write_clips(out, plan, missing, jobs, advance)
     seconds = time.monotonic() - begun
     write_corpus(out, plan, clips)
     counts = {"clips": clips, "frames": sum(plan.length(i) for i in range(clips)), "signers": len(plan.signers)}
@@ -261,61 +260,31 @@ def write_dataset(
     }
 
 
-def _run(out: Path, plan: Plan, indices: Sequence[int], jobs: int, advance: Callable[[int], None]) -> int:
+def _write_clips(out: Path, plan: Plan, indices: Sequence[int], jobs: int, advance: Callable[[int], None]) -> int:
     """Writes clips in one or several processes; returns the number of frames."""
     by_signer = sorted(indices, key=lambda i: (plan.signer(i), i))  # a signer takes a while to build
+    tasks = [(out, plan, index) for index in by_signer]
+    chunk = max(1, min(4, len(tasks) // (2 * jobs)))
     frames = 0
     try:
-        with closing(_finished_clips(out, plan, by_signer, jobs)) as finished:
-            for index, count, problem in finished:
-                if problem:
-                    raise RunError(plan.name(index), problem, "mend the cause and run the same command again to go on")
+        with closing(in_processes(_write_task, tasks, jobs, chunk=chunk, ordered=False, threads=1)) as written:
+            for count in written:
                 frames += count
                 advance(1)
-    except BaseException:  # stopped workers cannot tidy up
-        for index in by_signer:
-            shutil.rmtree(_partial(out, plan, index), ignore_errors=True)
-        raise
+    finally:
+        for folder in {path.parent for index in by_signer for path in _clip_paths(out, plan, index)}:
+            remove_leftovers(folder)  # of this run's processes that were stopped, and of earlier ones
     return frames
 
 
-def _partial(out: Path, plan: Plan, index: int) -> Path:
-    """Where a clip's frames lie until they are whole."""
-    return out / FRAMES_FOLDER / plan.split / f".{plan.name(index)}.partial"
-
-
-def _finished_clips(out: Path, plan: Plan, indices: Sequence[int], jobs: int) -> Generator[tuple[int, int, str]]:
-    tasks = [(out, plan, index) for index in indices]
-    if jobs == 1 or len(tasks) < 2:
-        yield from map(_task, tasks)
-        return
-    import multiprocessing
-
-    with multiprocessing.get_context("spawn").Pool(min(jobs, len(tasks)), _begin_worker) as pool:
-        yield from pool.imap_unordered(_task, tasks, chunksize=max(1, min(4, len(tasks) // (2 * jobs))))
-
-
-def _begin_worker() -> None:
-    """One thread a process, which fill the machine already; Ctrl-C is the parent's, whose end is the worker's."""
-    import multiprocessing
-    import signal
-    import threading
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "begun by a pool"
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
-    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
-
-
-def _task(task: tuple[Path, Plan, int]) -> tuple[int, int, str]:
-    """(clip, frames, problem): a problem travels as text, since not every exception survives between processes."""
+def _write_task(task: tuple[Path, Plan, int]) -> int:
+    """`write_clip` in a process of its own. Not every exception survives the way back: one of ours does."""
     out, plan, index = task
     try:
-        return index, write_clip(out, plan, index), ""
+        return write_clip(out, plan, index)
     except Exception as error:
-        return index, 0, f"{type(error).__name__}: {error}"
+        advice = "remove the cause and run the same command again to go on"
+        raise RunError(plan.name(index), f"{type(error).__name__}: {error}", advice) from error
 
 
 def corpus_row(plan: Plan, index: int) -> str:
@@ -328,7 +297,8 @@ def write_corpus(out: Path, plan: Plan, clips: int) -> Path:
     """Writes the split's corpus file of `clips` clips and returns its path."""
     path = out / ANNOTATIONS / f"PHOENIX-2014-T.{plan.split}.corpus.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace_text(path, "\n".join([HEADER, *(corpus_row(plan, i) for i in range(clips))]) + "\n")
+    rows = [HEADER, *(corpus_row(plan, i) for i in range(clips))]
+    place_file(path, ("\n".join(rows) + "\n").encode())
     return path
 
 
@@ -341,7 +311,7 @@ def _read_json(out: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"splits": {}}
     except ValueError as error:
-        raise InputError(path, f"is no JSON: {error}", "delete it or use another folder") from error
+        raise Damaged(path, f"is no JSON: {error}", "delete it or use another folder") from error
 
 
 def _check_same(out: Path, plan: Plan) -> None:
@@ -353,11 +323,8 @@ def _check_same(out: Path, plan: Plan) -> None:
     before = there.get("settings", {})
     changed = [key for key in wanted if before.get(key) != wanted[key]]
     if changed:
-        raise InputError(
-            out,
-            f"holds split {plan.split} made otherwise ({', '.join(changed)})",
-            "use the same settings to go on, or another folder",
-        )
+        got = f"holds split {plan.split} made with other settings ({', '.join(changed)})"
+        raise Mismatch(out, got, "use the same settings to go on, or another folder")
 
 
 def _write_json(out: Path, plan: Plan, counts: dict[str, int] | None) -> None:
@@ -365,10 +332,4 @@ def _write_json(out: Path, plan: Plan, counts: dict[str, int] | None) -> None:
     content["splits"][plan.split] = {"settings": _settings(plan), "counts": counts, "finished": counts is not None}
     replayed = any("motion" in split["settings"] for split in content["splits"].values())
     content["statement"] = REPLAYED if replayed else STATEMENT
-    _replace_text(out / "synthetic.json", json.dumps(content, indent=2) + "\n")
-
-
-def _replace_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    place_file(out / "synthetic.json", (json.dumps(content, indent=2) + "\n").encode())

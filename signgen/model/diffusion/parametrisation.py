@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from signgen.errors import InputError
+from signgen.errors import Unsupported
 
 PARAMETRISATIONS = ("epsilon", "v_prediction", "sample")
 
@@ -20,7 +20,7 @@ def prediction_type(scheduler: Any) -> str:
     """The scheduler's parametrisation: ``epsilon``, ``v_prediction`` or ``sample`` (x0)."""
     kind = scheduler.config.prediction_type
     if kind not in PARAMETRISATIONS:
-        raise InputError("scheduler", f"prediction type {kind!r}", f"choose from {', '.join(PARAMETRISATIONS)}")
+        raise Unsupported("scheduler", f"prediction type {kind!r}", f"choose from {', '.join(PARAMETRISATIONS)}")
     return kind
 
 
@@ -94,4 +94,4 @@ def _alphas(scheduler: Any, timesteps: Tensor | int, device: torch.device) -> Te
 
 def _refuse_zero(divisor: Tensor, reason: str) -> None:
     if bool((divisor == 0).any()):
-        raise InputError("prediction", reason, "use v_prediction with a zero terminal SNR schedule")
+        raise Unsupported("prediction", reason, "use v_prediction with a zero terminal SNR schedule")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Missing, Unsupported
 from signgen.model.diffusion.parametrisation import denoised_from, noise_from
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # (latents (N, C, h, w), timestep ()) -> prediction (N, C, h, w)
@@ -19,7 +19,7 @@ def schedule(scheduler: Any, steps: int, device: torch.device | str = "cpu") -> 
     """The ``steps`` timesteps of a scheduler, (steps,) in order of use; it is set for them."""
     limit = scheduler.config.num_train_timesteps
     if not 1 <= steps <= limit:
-        raise InputError("steps", f"got {steps}", f"allowed are 1 to {limit}")
+        raise BadValue("steps", f"got {steps}", f"allowed are 1 to {limit}")
     scheduler.set_timesteps(steps, device=device)
     return scheduler.timesteps
 
@@ -66,7 +66,7 @@ class _NoiseAt:
 
     def __call__(self) -> Tensor:
         if self.noises is None:
-            raise InputError("sampler", "adds noise in each step", "give the noises of its steps")
+            raise Missing("sampler", "adds noise in each step", "give the noises of its steps")
         return self.noises(self.index) if callable(self.noises) else self.noises[self.index]
 
 
@@ -79,9 +79,9 @@ def step_function(scheduler: Any, eta: float = 0.0) -> Callable[[Tensor, Tensor,
         return lambda *step: noised_ddim_step(scheduler, eta, *step)
     draws = any(word in name for word in ("Ancestral", "SDE", "LCM", "TCD"))
     if draws or str(scheduler.config.get("algorithm_type", "")).startswith("sde"):
-        raise InputError("scheduler", name, "it draws its own noise; use DDPM, DDIM or a deterministic solver")
+        raise Unsupported("scheduler", name, "it draws its own noise; use DDPM, DDIM or a deterministic solver")
     if eta > 0:
-        raise InputError("eta", f"got {eta} for {name}", "only DDIM takes it")
+        raise BadValue("eta", f"got {eta} for {name}", "only DDIM takes it")
     return lambda prediction, timestep, latents, noise: scheduler.step(
         prediction, timestep, latents, return_dict=False
     )[0]

@@ -15,7 +15,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 from torch.nn import functional
 
-from signgen.errors import InputError
+from signgen.errors import NotInstalled, Unsupported
 
 CONTEXTS = 2  # that a memory keeps at a time: a source's tokens, and those of another branch of guidance
 
@@ -77,7 +77,7 @@ class SharedContextProcessor:
     ) -> Tensor:
         masked = attention_mask is not None
         if hidden_states.dim() != 3 or (masked and encoder_hidden_states is not None):
-            raise InputError("attention", f"{hidden_states.dim()} axes, mask {masked}",
+            raise Unsupported("attention", f"{hidden_states.dim()} axes, mask {masked}",
                              "give sequences (N, L, D), with a mask only if they look at themselves")  # fmt: skip
         if encoder_hidden_states is None:
             keys, values = _keys_values(attn, hidden_states)  # (N, H, L, d)
@@ -123,7 +123,7 @@ class XFormersContextProcessor(SharedContextProcessor):
             from xformers.ops import memory_efficient_attention
         except ImportError:
             advice = "pip install xformers (the build for your torch), or leave it out: torch's attention is fused, too"
-            raise InputError("xformers", "it is not installed", advice) from None
+            raise NotInstalled("xformers", "it is not installed", advice) from None
         self.operator, self._kernel = operator, memory_efficient_attention
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:

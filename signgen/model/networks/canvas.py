@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from signgen.errors import InputError
+from signgen.errors import BadValue
 
 MULTIPLE = 8  # pixels of one latent cell
 SMALLEST, LARGEST = 16, 4096  # side of a canvas in pixels
@@ -55,7 +55,7 @@ def fit_canvas(width: int, height: int, canvas: Sequence[int] | None = None) -> 
 def _check(canvas: Sequence[int]) -> None:
     if len(canvas) != 2 or not all(SMALLEST <= side <= LARGEST and side % MULTIPLE == 0 for side in canvas):
         allowed = f"give width and height, multiples of {MULTIPLE} from {SMALLEST} to {LARGEST}"
-        raise InputError("canvas", f"got {list(canvas)}", allowed)
+        raise BadValue("canvas", f"got {list(canvas)}", allowed)
 
 
 def canvas_name(width: int, height: int, canvas: Sequence[int] | None = None) -> str:

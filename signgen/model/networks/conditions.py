@@ -12,7 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Mismatch, Missing
 from signgen.model.networks.autoencoder import ResidualConv
 
 WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)
@@ -76,7 +76,7 @@ class PoseEncoder(nn.Module):
         super().__init__()
         self.down, self.unshuffle, self.coordinates = down, unshuffle, coordinates
         if fine and not 1 < unshuffle < down:
-            raise InputError("pose encoder", f"fine features with unshuffle {unshuffle}", f"give 2 to {down // 2}")
+            raise BadValue("pose encoder", f"fine features with unshuffle {unshuffle}", f"give 2 to {down // 2}")
         self.fine = nn.Conv2d(block_out_channels[-1], fine, 1) if fine else None
         first = channels * unshuffle**2 + 2 * coordinates
         if unshuffle > 1:
@@ -98,7 +98,7 @@ class PoseEncoder(nn.Module):
             return self.net(folded)  # (N, out_channels, h, w)
         if pose.shape[-2] % self.down or pose.shape[-1] % self.down:
             got = f"{pose.shape[-1]}x{pose.shape[-2]} pixels"
-            raise InputError("pose image", got, f"this model needs multiples of {self.down}")
+            raise Mismatch("pose image", got, f"this model needs multiples of {self.down}")
         before = self.net[:-LAST](folded)  # (N, last width, 2h, 2w)
         fine = functional.pixel_unshuffle(self.fine(before), FOLD)  # (N, 4 fine, h, w)
         return torch.cat([self.net[-LAST:](before), fine], dim=1)  # (N, out_channels + 4 fine, h, w)
@@ -120,7 +120,7 @@ def _folded_convolutions(first: int, widths: tuple[int, ...], out_channels: int,
     The last convolution starts at zero, so that a new pose encoder changes nothing.
     """
     if not 0 <= strides <= len(widths):
-        raise InputError("pose encoder", f"{strides} strides for {len(widths)} widths", "give a width per stride")
+        raise BadValue("pose encoder", f"{strides} strides for {len(widths)} widths", "give a width per stride")
     sizes = (first, *widths, out_channels)
     layers: list[nn.Module] = []
     for index, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
@@ -131,7 +131,7 @@ def _folded_convolutions(first: int, widths: tuple[int, ...], out_channels: int,
 
 def _check_reference_form(widths: Sequence[int], down: int) -> None:
     if 2 ** (len(widths) - 1) != down:
-        raise InputError(
+        raise BadValue(
             "pose encoder",
             f"{len(widths)} widths for 1/{down} of the size",
             f"give {round(math.log2(down)) + 1} widths",
@@ -252,11 +252,11 @@ class SourceEncoder(nn.Module):
         for name, module, given in (("semantic tokens", self.semantic, semantic), ("latents", self.patch, latents)):
             if (module is None) != (given is None):
                 wanted = "does not take" if module is None else "needs"
-                raise InputError("source encoder", f"{wanted} {name}", "give what its configuration names")
+                raise Mismatch("source encoder", f"{wanted} {name}", "give what its configuration names")
             if module is not None:
                 parts.append(module(given))
         if not parts:
-            raise InputError("source encoder", "neither semantic_dim nor patch is set", "set at least one of them")
+            raise Missing("source encoder", "neither semantic_dim nor patch is set", "set at least one of them")
         return torch.cat(parts, dim=1)  # (B, L, D)
 
 
@@ -270,14 +270,14 @@ def mask_bits(task: str, views: int, known: int = 1) -> Tensor:
     """
     counts = {"T1": 1, "T2": views - 1, "T3": views - 1, "window": known}
     if task not in counts or not 0 <= counts[task] <= views:
-        raise InputError("task", f"{task!r} with {views} views, {known} known", f"tasks are {', '.join(TASKS)}")
+        raise BadValue("task", f"{task!r} with {views} views, {known} known", f"tasks are {', '.join(TASKS)}")
     return torch.arange(views) < counts[task]
 
 
 def draw_mask_bits(count: int, views: int, generator: torch.Generator | None = None) -> Tensor:
     """IMAGPose's training masks, bool (count, V): uniform over all patterns but all-known and all-unknown."""
     if views < 2:
-        raise InputError("views", f"got {views}", "training masks need at least 2 views")
+        raise BadValue("views", f"got {views}", "training masks need at least 2 views")
     device = generator.device if generator is not None else torch.device("cpu")
     codes = torch.randint(1, 2**views - 1, (count,), generator=generator, device=device)  # (count,)
     return (codes[:, None] >> torch.arange(views - 1, -1, -1, device=device)) & 1 == 1  # (count, V)
@@ -299,7 +299,7 @@ class ImageLevel(nn.Module):
     def __init__(self, fill: str = "zeros") -> None:
         super().__init__()
         if fill not in FILLS:
-            raise InputError("fill", f"got {fill!r}", f"choose from {', '.join(FILLS)}")
+            raise BadValue("fill", f"got {fill!r}", f"choose from {', '.join(FILLS)}")
         self.fill = fill
 
     def known_views(self, latents: Tensor, bits: Tensor, source: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -308,7 +308,7 @@ class ImageLevel(nn.Module):
         Latents of views whose bit is 0 are never read, so they may hold the truth in training.
         """
         if self.fill == "source" and source is None:
-            raise InputError("known views", "no source latents", "this model fills unknown views with the source")
+            raise Missing("known views", "no source latents", "this model fills unknown views with the source")
         blank = torch.zeros_like(latents)
         if self.fill == "source" and source is not None:
             blank = source[:, None].expand_as(latents)  # (B, V, C, h, w)
@@ -320,7 +320,7 @@ class ImageLevel(nn.Module):
     def forward(self, noisy: Tensor, known: Tensor | None = None, flag: Tensor | None = None) -> Tensor:
         """noisy (N, C, h, w), known (N, C, h, w), flag (N, 1, h, w) -> (N, 2C+1, h, w); None = nothing is known."""
         if (known is None) != (flag is None):
-            raise InputError("known views", "only one of latents and flag", "give both or none")
+            raise Mismatch("known views", "only one of latents and flag", "give both or none")
         if known is None or flag is None:
             known, flag = torch.zeros_like(noisy), torch.zeros_like(noisy[:, :1])
         return torch.cat([noisy, flag, known], dim=1)  # (N, 2C+1, h, w)

@@ -17,7 +17,7 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from einops import rearrange
 from torch import Tensor, nn
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Mismatch
 
 ABSENT = 1e4  # e^-10000 is 0 in every kind of number, and bfloat16 and float16 both hold the exponent
 
@@ -92,7 +92,7 @@ class CrossViewAttention(nn.Module):
     ) -> None:
         super().__init__()
         if channels % heads or channels % groups:
-            raise InputError(
+            raise BadValue(
                 "cross-view attention", f"{channels} channels, {heads} heads, {groups} groups", "both must divide C"
             )
         self.max_views = max_views
@@ -120,7 +120,7 @@ class CrossViewAttention(nn.Module):
 
     def _check(self, items: int, views: int) -> None:
         if views < 1 or items % views or views > self.max_views:
-            raise InputError(
+            raise Mismatch(
                 "views",
                 f"{items} feature maps in windows of {views}",
                 f"the window must divide the batch and have 1 to {self.max_views} views",

@@ -19,7 +19,7 @@ from einops import repeat
 from torch import Tensor, nn
 from torch.nn import functional
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Mismatch
 from signgen.model.networks.attention import ContextMemory, SharedContextProcessor, XFormersContextProcessor
 from signgen.model.networks.conditions import FOLD, DetailHead, ImageLevel, PoseEncoder, SourceEncoder
 from signgen.model.networks.cross_view import CrossViewAttention, CrossViewTransformer
@@ -52,7 +52,7 @@ def draw_condition_dropout(
         joint_null: share of samples that lose all three by one draw; at most the smallest rate.
     """
     if len(rates) != 3 or not 0 <= joint_null <= min(rates) or max(rates) > 1 or joint_null == 1:
-        raise InputError("condition dropout", f"rates {tuple(rates)}, joint null {joint_null}",
+        raise BadValue("condition dropout", f"rates {tuple(rates)}, joint null {joint_null}",
                          "give three rates in [0, 1], none below the joint share, which is below 1")  # fmt: skip
     device = generator.device if generator is not None else torch.device("cpu")
     joint = torch.rand(count, generator=generator, device=device) < joint_null  # (N,)
@@ -146,7 +146,7 @@ class Denoiser(ModelMixin, ConfigMixin):
         _check_levels(widths, attention, heads)
         fine = int((pose or {}).get("fine", 0))
         if norms not in NORMS or (detail is None) != (fine == 0):
-            raise InputError("denoiser", f"norms {norms!r}, detail {detail}, pose.fine {fine}",
+            raise BadValue("denoiser", f"norms {norms!r}, detail {detail}, pose.fine {fine}",
                              f"norms are {', '.join(NORMS)}; detail and pose.fine come together")  # fmt: skip
         head_counts = tuple(heads or (_head_count(width, head_dim) for width in widths))
         self.unet = UNet2DConditionModel(
@@ -196,7 +196,7 @@ class Denoiser(ModelMixin, ConfigMixin):
         """
         if (pose_features is not None) != self.config.source_pose:
             wanted = "needs" if self.config.source_pose else "does not take"
-            raise InputError("source encoder", f"{wanted} the source's pose features", "see source_pose of its config")
+            raise Mismatch("source encoder", f"{wanted} the source's pose features", "see source_pose of its config")
         if pose_features is not None and latents is not None:
             coarse = pose_features[:, : self.config.block_out_channels[0]]  # (B, C0, h, w)
             latents = torch.cat([latents, coarse.to(latents.dtype)], dim=1)  # (B, C+C0, h, w)
@@ -295,11 +295,11 @@ class Denoiser(ModelMixin, ConfigMixin):
         if self.known_input is not None:
             noisy = self.known_input(noisy, known, flag)  # (N, 2C+1, h, w)
         elif known is not None or flag is not None:
-            raise InputError("known views", "this model has no image-level condition", "make it with image_level=True")
+            raise Mismatch("known views", "this model has no image-level condition", "make it with image_level=True")
         if pose_features is None:
             return noisy
         if pose_features.shape[-2:] != noisy.shape[-2:]:
-            raise InputError("pose image", f"gives features of {tuple(pose_features.shape[-2:])} (height, width)",
+            raise Mismatch("pose image", f"gives features of {tuple(pose_features.shape[-2:])} (height, width)",
                              f"the latents are {tuple(noisy.shape[-2:])}")  # fmt: skip
         return torch.cat([noisy, pose_features.to(noisy.dtype)], dim=1)  # (N, Cin + C0, h, w)
 
@@ -307,7 +307,7 @@ class Denoiser(ModelMixin, ConfigMixin):
         """The fusion embedding per item; null is zeros, of which the class MLP then makes its bias path."""
         if self.config.fusion_dim is None:
             if fusion is not None:
-                raise InputError("fusion embedding", "this model takes none", "make it with fusion_dim")
+                raise Mismatch("fusion embedding", "this model takes none", "make it with fusion_dim")
             return None
         if fusion is None:
             return noisy.new_zeros(noisy.shape[0], self.config.fusion_dim)  # (N, D)
@@ -325,7 +325,7 @@ class Denoiser(ModelMixin, ConfigMixin):
             InputError: it is none of these, or xformers is not installed.
         """
         if kind not in ATTENTION:
-            raise InputError("attention", f"got {kind!r}", f"choose from {', '.join(ATTENTION)}")
+            raise BadValue("attention", f"got {kind!r}", f"choose from {', '.join(ATTENTION)}")
         self.unet.set_attn_processor(ATTENTION[kind](*options))
 
 
@@ -338,7 +338,7 @@ def _per_item(values: Tensor | None, count: int) -> Tensor | None:
     if values is None or values.shape[0] == count:
         return values
     if count % values.shape[0]:
-        raise InputError("condition", f"{values.shape[0]} for {count} latents", "give one per latent or per window")
+        raise Mismatch("condition", f"{values.shape[0]} for {count} latents", "give one per latent or per window")
     return repeat(values, "b ... -> (b v) ...", v=count // values.shape[0])  # (N, ...)
 
 
@@ -357,7 +357,7 @@ def _head_count(width: int, head_dim: int) -> int:
 
 def _check_levels(widths: Sequence[int], attention: Sequence[bool], heads: Sequence[int] | None) -> None:
     if len(attention) != len(widths) or (heads is not None and len(heads) != len(widths)):
-        raise InputError("denoiser", f"{len(widths)} levels, {len(attention)} attention flags, heads {heads}",
+        raise BadValue("denoiser", f"{len(widths)} levels, {len(attention)} attention flags, heads {heads}",
                          "give one of each per level")  # fmt: skip
 
 

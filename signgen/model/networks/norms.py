@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from signgen.errors import InputError
+from signgen.errors import Missing
 
 NORMS = ("group", "affine")
 
@@ -69,7 +69,7 @@ def mean_effect(network: nn.Module, run: Callable[[], None]) -> dict[str, Tensor
     for norm in norms:
         name = names[id(norm)]
         if name not in gathered:
-            raise InputError("norms", f"{name} was not evaluated", "run the whole network, all conditions given")
+            raise Missing("norms", f"{name} was not evaluated", "run the whole network, all conditions given")
         width = norm.num_channels // norm.num_groups
         means = torch.stack([torch.stack(pair) for pair in gathered[name]]).mean(0)  # (2, G)
         scale, shift = means.repeat_interleave(width, dim=1)  # (C,) each

@@ -14,7 +14,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from signgen.errors import InputError
+from signgen.errors import Damaged, Mismatch
 from signgen.model.networks.conditions import PatchTokens, PoseEncoder
 from signgen.model.networks.cross_view import CrossViewAttention
 from signgen.model.networks.denoiser import Denoiser
@@ -249,7 +249,7 @@ def split(state: State, parts: Iterable[str]) -> dict[str, dict[str, Tensor]]:
     found: dict[str, dict[str, Tensor]] = {part: {} for part in parts}
     unknown = sorted(key for key in state if key.partition(".")[0] not in found)
     if unknown:
-        raise InputError("state dict", f"has no use for {some(unknown)}", f"known parts are {', '.join(found)}")
+        raise Mismatch("state dict", f"has no use for {some(unknown)}", f"known parts are {', '.join(found)}")
     for key, value in state.items():
         part, _, rest = key.partition(".")
         found[part][rest] = value
@@ -266,7 +266,7 @@ def _under(state: State, prefixes: Iterable[str]) -> dict[str, Tensor]:
 
 def _shape(state: State, name: str) -> tuple[int, ...]:
     if name not in state:
-        raise InputError("state dict", f"missing {name}", f"it holds {some(sorted(state)) or 'nothing'}")
+        raise Mismatch("state dict", f"missing {name}", f"it holds {some(sorted(state)) or 'nothing'}")
     return tuple(state[name].shape)
 
 
@@ -284,13 +284,13 @@ def _check_shared(first: State, second: State) -> None:
     """A part that is stored twice must be stored the same; an absent second copy is fine."""
     unlike = sorted(key for key in second if key not in first or not torch.equal(first[key], second[key]))
     if unlike:
-        raise InputError("state dict", f"two copies differ in {some(unlike)}", "they are one shared part in FPDM")
+        raise Damaged("state dict", f"two copies differ in {some(unlike)}", "they are one shared part in FPDM")
 
 
 def _check_positions(module: CrossViewAttention, tables: list[Tensor]) -> None:
     sinusoids = [buffer for name, buffer in module.named_buffers() if name.endswith("positions")]
     if not all(torch.allclose(table[0].float(), own, atol=1e-5) for table in tables for own in sinusoids):
-        raise InputError("IMAGPose motion module", "positions are not its sinusoids", "its pos_encoder.pe is altered")
+        raise Mismatch("IMAGPose motion module", "positions are not its sinusoids", "its pos_encoder.pe is altered")
 
 
 def wrapped_name(key: str, denoiser: Denoiser) -> str:
@@ -303,7 +303,7 @@ def wrapped_name(key: str, denoiser: Denoiser) -> str:
 def widened(weight: Tensor, channels: int) -> Tensor:
     """(C0, c, k, k) -> (C0, channels, k, k), zeros for the new input channels."""
     if weight.shape[1] > channels:
-        raise InputError("conv_in", f"{weight.shape[1]} input channels for {channels}", "make it with image_level=True")
+        raise Mismatch("conv_in", f"{weight.shape[1]} input channels for {channels}", "make it with image_level=True")
     wide = weight.new_zeros(weight.shape[0], channels, *weight.shape[2:])
     wide[:, : weight.shape[1]] = weight
     return wide

@@ -16,7 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from signgen.errors import InputError
+from signgen.errors import BadValue
 
 
 def quick_gelu(hidden: Tensor) -> Tensor:
@@ -43,10 +43,10 @@ class VisionSettings:
 
     def __post_init__(self) -> None:
         if self.hidden_act not in ACTIVATIONS:
-            raise InputError("vision", f"hidden_act {self.hidden_act!r}", f"choose from {', '.join(ACTIVATIONS)}")
+            raise BadValue("vision", f"hidden_act {self.hidden_act!r}", f"choose from {', '.join(ACTIVATIONS)}")
         if self.hidden_size % self.num_attention_heads:
             got = f"{self.num_attention_heads} heads for width {self.hidden_size}"
-            raise InputError("vision", got, "the heads must divide the width")
+            raise BadValue("vision", got, "the heads must divide the width")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> VisionSettings:

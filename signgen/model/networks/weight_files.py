@@ -13,7 +13,7 @@ from typing import Any
 from diffusers.utils import logging
 from torch import Tensor, nn
 
-from signgen.errors import InputError
+from signgen.errors import Damaged, Mismatch, NotFound, TooLarge
 
 MAX_CONFIG_BYTES = 1 << 20
 LISTED = 8  # names shown in an error
@@ -43,15 +43,15 @@ def read_settings(folder: str | Path, name: str = "config.json") -> dict[str, An
     """
     path = Path(folder) / name
     if not path.is_file():
-        raise InputError(folder, f"holds no {name}", "give a model's folder in the layout of the hub")
+        raise NotFound(folder, f"holds no {name}", "give a model's folder in the layout of the hub")
     if path.stat().st_size > MAX_CONFIG_BYTES:
-        raise InputError(path, "is larger than 1 MiB", "a model's configuration is a page of text")
+        raise TooLarge(path, "is larger than 1 MiB", "a model's configuration is a page of text")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise InputError(path, "is no JSON object", "get the file again")
+        raise Damaged(path, "is no JSON object", "get the file again")
     return content
 
 
@@ -65,12 +65,12 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     if not Path(path).is_file():
-        raise InputError(path, "no such file", "weights are read from safetensors files only")
+        raise NotFound(path, "no such file", "weights are read from safetensors files only")
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise InputError(path, f"cannot be read ({reason})", "get the file again") from None
+        raise Damaged(path, f"cannot be read ({reason})", "get the file again") from None
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], subject: object, fresh: Iterable[str] = ()) -> Any:
@@ -92,7 +92,7 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], subject: object, fresh:
     found = {"missing": missing, "unused": unused, "other shape": shown}
     problems = [f"{word} {some(names)}" for word, names in found.items() if names]
     if problems:
-        raise InputError(subject, ", ".join(problems), "give the weights of this very part")
+        raise Mismatch(subject, ", ".join(problems), "give the weights of this very part")
     module.load_state_dict(dict(state), strict=False)
     return module
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Mismatch, NotFound
 from signgen.keypoints.skeleton import LEFT_ELBOW, LEFT_KNUCKLE, LEFT_WRIST, RIGHT_ELBOW, RIGHT_KNUCKLE, RIGHT_WRIST
 from signgen.model.networks.canvas import fit_canvas, fit_frames
 
@@ -96,7 +96,7 @@ class WristFinder(nn.Module):
         weight = self.head.weight
         pixels = torch.as_tensor(np.asarray(frames) if not isinstance(frames, Tensor) else frames)
         if pixels.ndim != 4 or pixels.shape[-1] != 3:
-            raise InputError("frames", f"shape {tuple(pixels.shape)}", "frames are (N,H,W,3) RGB")
+            raise BadValue("frames", f"shape {tuple(pixels.shape)}", "frames are (N,H,W,3) RGB")
         scale = 255.0 if pixels.dtype == torch.uint8 else 1.0
         images = pixels.permute(0, 3, 1, 2).to(weight.device, weight.dtype) / scale  # (N, 3, H, W)
         height, width = images.shape[-2:]
@@ -149,12 +149,12 @@ def load_wrist_finder(folder: str | Path = WEIGHTS) -> WristFinder:
 
     path = Path(folder) / "model.safetensors"
     if not path.is_file():
-        raise InputError(path, "not found", "train it with tools/train_wrist_finder.py")
+        raise NotFound(path, "not found", "train it with tools/train_wrist_finder.py")
     finder = WristFinder()
     try:
         finder.load_state_dict(load_file(path))
     except RuntimeError as error:
-        raise InputError(path, "weights of another network", "train it with tools/train_wrist_finder.py") from error
+        raise Mismatch(path, "weights of another network", "train it with tools/train_wrist_finder.py") from error
     return finder.eval()
 
 

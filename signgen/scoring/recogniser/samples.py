@@ -152,9 +152,9 @@ def _drawn(plan: Plan, index: int, size: NetworkSize) -> tuple[str, str, np.ndar
 
 @lru_cache(maxsize=2)
 def _anatomy(signer: str) -> Any:
-    from signgen.synthetic.body.anatomy import Anatomy
-    from signgen.synthetic.body.signer import load_signer
+    from signgen.synthetic.motion.anatomy import Anatomy
     from signgen.synthetic.motion.posing import Poser
+    from signgen.synthetic.signer import load_signer
 
     loaded = load_signer(signer)
     return Anatomy(Poser.from_signer(loaded), loaded.rest_body)
@@ -162,9 +162,9 @@ def _anatomy(signer: str) -> Any:
 
 def _draw(plan: Plan, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Every second frame of a clip of `signgen synthesize`, of one instant instead of a whole exposure."""
-    from signgen.synthetic.body.signer import load_signer
-    from signgen.synthetic.motion.motion import Performance
+    from signgen.synthetic.motion.performance import Performance
     from signgen.synthetic.picture.figure import Figure
+    from signgen.synthetic.signer import load_signer
 
     _, performing, recording = plan.streams(index)
     signer = plan.signer(index)

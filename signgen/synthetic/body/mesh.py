@@ -1,4 +1,4 @@
-"""Small pieces of mesh arithmetic that dressing a body needs: subdivision, smoothing, assembling."""
+"""Patches of a signer's surface and the mesh arithmetic they need: subdivision, smoothing, assembling."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from signgen.synthetic.body.body import BONES, largest_weights
+from signgen.synthetic.body.template import BONES, MAX_WEIGHTS, largest_weights
 
 SKIN, CLOTH, HAIR, EYE, MOUTH, TEETH = range(6)  # materials of faces
+STRAND = 0.014  # metres by which strands of hair fray an edge of it
 
 
 @dataclass
@@ -69,6 +70,25 @@ def join(patches: list[Patch]) -> Patch:
     return Patch(faces=faces, **stacked)
 
 
+def grid_faces(rows: int, columns: int) -> np.ndarray:
+    """Triangles (F, 3) over a grid of rows x columns vertices."""
+    at = np.arange(rows * columns).reshape(rows, columns)
+    a, b, c, d = (part.ravel() for part in (at[:-1, :-1], at[1:, :-1], at[1:, 1:], at[:-1, 1:]))
+    return np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+
+
+def rigid_weights(count: int, bone: int) -> tuple[np.ndarray, np.ndarray]:
+    """Skinning weights and bones, (count, 8) each, of vertices that move with one bone."""
+    weights = np.zeros((count, MAX_WEIGHTS), np.float32)
+    weights[:, 0] = 1
+    return weights, np.full((count, MAX_WEIGHTS), bone)
+
+
+def _edges(faces: np.ndarray) -> np.ndarray:
+    """Edges (3F, 2) of faces (F, 3): all first ones, all second ones, all third ones."""
+    return np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+
+
 def subdivide(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Split every face (F, 3) into four at its edge middles.
 
@@ -76,8 +96,7 @@ def subdivide(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     vertices that stay come first, paired with themselves.
     """
     old = np.unique(faces)
-    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), 1)
-    unique, where = np.unique(edges, axis=0, return_inverse=True)
+    unique, where = np.unique(np.sort(_edges(faces), 1), axis=0, return_inverse=True)
     middle = len(old) + where.reshape(3, len(faces))
     a, b, c = np.searchsorted(old, faces).T
     ab, bc, ca = middle
@@ -92,7 +111,7 @@ def mean_of_pairs(values: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 
 def neighbours(faces: np.ndarray, count: int) -> np.ndarray:
     """Neighbour table (count, K) of vertex indices, padded with the vertex itself."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    edges = _edges(faces)
     edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
     start = np.searchsorted(edges[:, 0], np.arange(count))
     place = np.arange(len(edges)) - start[edges[:, 0]]
@@ -103,8 +122,7 @@ def neighbours(faces: np.ndarray, count: int) -> np.ndarray:
 
 def boundary(faces: np.ndarray) -> np.ndarray:
     """Vertices on edges that belong to one face only."""
-    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), 1)
-    unique, counts = np.unique(edges, axis=0, return_counts=True)
+    unique, counts = np.unique(np.sort(_edges(faces), 1), axis=0, return_counts=True)
     return np.unique(unique[counts == 1])
 
 
@@ -141,7 +159,8 @@ def refined(patch: Patch, split: np.ndarray) -> Patch:
     if not split.any():
         return patch
     faces, pairs = subdivide(patch.faces[split])
-    old, extra = np.unique(patch.faces[split]), pairs[len(np.unique(patch.faces[split])) :]
+    old = np.unique(patch.faces[split])
+    extra = pairs[len(old) :]
     count = len(patch.vertices)
     names = np.concatenate([old, count + np.arange(len(extra))])
     mean = {
@@ -179,8 +198,7 @@ def hanging(patch: Patch) -> np.ndarray:
     These are the middles of edges that only one of the two faces beside them was split at, in an order in which each
     comes after those it depends on.
     """
-    edges = np.concatenate([patch.faces[:, [0, 1]], patch.faces[:, [1, 2]], patch.faces[:, [2, 0]]])
-    edges = np.unique(np.sort(edges, 1), axis=0)
+    edges = np.unique(np.sort(_edges(patch.faces), 1), axis=0)
     middles = np.ascontiguousarray(mean_of_pairs(patch.vertices, edges)).view("V24").ravel()
     places = np.ascontiguousarray(patch.vertices, np.float64).view("V24").ravel()
     order = np.argsort(places)

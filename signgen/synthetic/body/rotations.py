@@ -1,4 +1,4 @@
-"""Rotations of many frames at once, in numpy: every function takes leading batch axes (...,)."""
+"""Vectors and rotations of many frames at once, in numpy: functions take leading batch axes (...,)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
-# Three numbers as compiled loops take them, and unit vectors.
-
-
 Triple = tuple[float, float, float]  # tuples, not arrays: compiled loops read them without counting references
+_TINY = 1e-9
 
 
 def triple(values: Iterable[float]) -> Triple:
@@ -20,16 +18,13 @@ def triple(values: Iterable[float]) -> Triple:
 
 
 def unit(vector: ArrayLike) -> np.ndarray:
-    """A vector of length 1."""
+    """A single vector (3,), not zero, at length 1."""
     vector = np.asarray(vector, np.float64)
     return vector / np.linalg.norm(vector)
 
 
-_TINY = 1e-9
-
-
 def normalise(v: np.ndarray) -> np.ndarray:
-    """Unit vectors along the last axis; (..., 3) -> (..., 3)."""
+    """Unit vectors along the last axis, (..., 3) -> (..., 3); zero stays zero."""
     v = np.asarray(v, float)
     return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), _TINY)
 

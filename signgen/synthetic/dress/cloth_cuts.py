@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from signgen.synthetic.body.body import bone_index, template
+from signgen.synthetic.body.template import bone_index, template
 from signgen.synthetic.dress.looks import Look
 from signgen.synthetic.dress.trimmings import opening_half
 

@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from signgen.synthetic.body.body import bone_index, template
 from signgen.synthetic.body.mesh import (
     boundary,
     dense_weights,
@@ -18,6 +17,7 @@ from signgen.synthetic.body.mesh import (
     subdivide,
 )
 from signgen.synthetic.body.noise import smoothstep
+from signgen.synthetic.body.template import bone_index, template
 from signgen.synthetic.dress.cloth_cuts import past_wrist
 
 CUFF_LENGTH = 0.09  # metres before the wrist over which a sleeve comes to lie on the skin

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signgen.synthetic.body.body import vertex_normals
 from signgen.synthetic.body.mesh import (
     CLOTH,
     Patch,
@@ -20,6 +19,7 @@ from signgen.synthetic.body.mesh import (
     smooth,
 )
 from signgen.synthetic.body.noise import noise_at, smoothstep
+from signgen.synthetic.body.template import vertex_normals
 from signgen.synthetic.dress.cloth_cuts import cloth_cut, neck_cut, past_wrist, trim_cut
 from signgen.synthetic.dress.cloth_shell import ARM_BONES, NECK_BONES, Shell, shell
 from signgen.synthetic.dress.folds import Folds, fold_height, folds_of

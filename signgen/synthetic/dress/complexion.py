@@ -1,4 +1,4 @@
-"""The colours of a signer's skin, lips, lids, beard and mouth, one albedo a vertex of the body."""
+"""The colours of a signer's skin, lips, lids, beard and mouth: an albedo a vertex, and what the shader paints."""
 
 from __future__ import annotations
 
@@ -7,57 +7,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from signgen.synthetic.body.body import LEFT_EYE, RIGHT_EYE, SKIN_END, TEETH, TONGUE_END, template
 from signgen.synthetic.body.mesh import EYE, MOUTH, SKIN
 from signgen.synthetic.body.noise import noise_at, smoothstep
 from signgen.synthetic.body.rotations import Triple, triple
+from signgen.synthetic.body.template import CORNEAS, LEFT_EYE, RIGHT_EYE, SKIN_END, TEETH, TONGUE_END, template
 from signgen.synthetic.dress.hair import hairline
 from signgen.synthetic.dress.looks import Look
-
-# The colours of one signer that the shader needs beside those of the surface.
-
-
-BROW_LANDMARKS = (255, 206, 204, 205, 208)  # hm08 ids of the person's right brow, outer to inner
-BROW_LOWERED = np.array([0.0005, 0.0015, 0.0025, 0.0030, 0.0045])
-BROW_WIDTH = np.array([0.0010, 0.0019, 0.0026, 0.0031, 0.0029])
-
-
-class Paint(NamedTuple):
-    """Per-signer colours the shader needs beside those of the vertices; linear."""
-
-    brows: Triple
-    brow_line: np.ndarray  # (5, 3): |x|, z, half-width in canonical metres
-    iris: Triple
-    eyes: tuple[Triple, Triple]  # canonical cornea poles, left and right
-    second: Triple  # trim colour of cloth
-    beard: Triple
-    wrinkles: float
-    seed: float
-
-
-def paint_of(look: Look) -> Paint:
-    """The shader's colours for a `Look`."""
-    shared = template()
-    brow = shared.canonical[shared.new[list(BROW_LANDMARKS)]]
-    line = np.stack([np.abs(brow[:, 0]), brow[:, 2] - BROW_LOWERED, BROW_WIDTH], 1)
-    left, right = shared.canonical[shared.new[[14607, 14679]]]
-    return Paint(
-        triple(look.brows),
-        line,
-        triple(look.iris),
-        (triple(left), triple(right)),
-        triple(look.second),
-        triple(0.8 * channel for channel in look.hair_colour),
-        float(look.wrinkles),
-        float(look.seed),
-    )
-
 
 LIP_SHARE = np.array([0.35, 0.90, 1.0, 1.0, 1.0, 0.85, 0.5])  # how much lip colour, from the inner edge outwards
 LASH_SHARE_UPPER = np.array([0.5, 0.75, 0.8, 0.65, 0.3])
 LASH_SHARE_LOWER = np.array([0.2, 0.35, 0.35, 0.2, 0.05])
 LASH = np.array([0.10, 0.06, 0.05])
 MOUTH_DARK, TONGUE_RED, TOOTH = (0.22, 0.06, 0.06), (0.62, 0.28, 0.28), (0.80, 0.76, 0.68)
+BROW_LANDMARKS = (255, 206, 204, 205, 208)  # hm08 ids of the person's right brow, outer to inner
+BROW_LOWERED = np.array([0.0005, 0.0015, 0.0025, 0.0030, 0.0045])
+BROW_WIDTH = np.array([0.0010, 0.0019, 0.0026, 0.0031, 0.0029])
 
 
 def hm08_between(start: int, stop: int) -> np.ndarray:
@@ -164,3 +128,34 @@ def complexion(look: Look) -> np.ndarray:
     for eye in (LEFT_EYE, RIGHT_EYE):
         colour[hm08_between(eye.start, eye.stop)] = 0.6
     return colour
+
+
+class Paint(NamedTuple):
+    """Linear colours of one signer that the shader needs beside those of the vertices."""
+
+    brows: Triple
+    brow_line: np.ndarray  # (5, 3): |x|, z, half-width in canonical metres
+    iris: Triple
+    eyes: tuple[Triple, Triple]  # canonical cornea poles, left and right
+    second: Triple  # trim colour of cloth
+    beard: Triple
+    wrinkles: float
+    seed: float
+
+
+def paint_of(look: Look) -> Paint:
+    """The shader's colours for a `Look`."""
+    shared = template()
+    brow = shared.canonical[shared.new[list(BROW_LANDMARKS)]]
+    line = np.stack([np.abs(brow[:, 0]), brow[:, 2] - BROW_LOWERED, BROW_WIDTH], 1)
+    left, right = shared.canonical[shared.new[list(CORNEAS)]]
+    return Paint(
+        triple(look.brows),
+        line,
+        triple(look.iris),
+        (triple(left), triple(right)),
+        triple(look.second),
+        triple(0.8 * channel for channel in look.hair_colour),
+        float(look.wrinkles),
+        float(look.seed),
+    )

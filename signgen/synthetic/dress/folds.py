@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numba as nb
 import numpy as np
 
-from signgen.synthetic.body.body import bone_index, template, vertex_normals
 from signgen.synthetic.body.mesh import Patch
 from signgen.synthetic.body.noise import noise_at, smoothstep
+from signgen.synthetic.body.template import bone_index, template, vertex_normals
 
 REST_SHARE = 0.35  # of the folds that cloth shows when nothing squeezes it
 GAIN = 3.5  # folds' height over the squeeze, until they are fully grown

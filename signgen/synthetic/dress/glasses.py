@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from signgen.synthetic.body.body import Shape, bone_index, template
-from signgen.synthetic.body.mesh import TEETH, Patch, plain_patch
+from signgen.synthetic.body.mesh import TEETH, Patch, plain_patch, rigid_weights
+from signgen.synthetic.body.template import CORNEAS, Shape, bone_index, template
 from signgen.synthetic.dress.looks import Look
 
 RIM = 0.0024  # metres of a rim's width
@@ -33,7 +33,7 @@ def _rim(centre: np.ndarray, half: tuple[float, float], square: float) -> tuple[
 def glasses_patch(look: Look, shape: Shape) -> Patch:
     """The glasses of a signer with this body."""
     shared = template()
-    left, right = shape.rest[shared.new[[14607, 14679]]]
+    left, right = shape.rest[shared.new[list(CORNEAS)]]
     head = shape.rest[shared.part("head")]
     bridge = head[(np.abs(head[:, 0]) < 0.010) & (np.abs(head[:, 2] - left[2] + 0.006) < 0.008)]
     plane = min(float(bridge[:, 1].min()) - 0.003, float(left[1]) - 0.010)
@@ -59,9 +59,6 @@ def glasses_patch(look: Look, shape: Shape) -> Patch:
         vertices.append(band)
         faces.append(triangles)
         start += len(band)
-    weights = np.zeros((start, 8), np.float32)
-    weights[:, 0] = 1
     points = np.concatenate(vertices)
-    return plain_patch(
-        points, np.concatenate(faces), TEETH, look.frame, points, weights, np.full((start, 8), bone_index["head"])
-    )
+    weights, bones = rigid_weights(start, bone_index["head"])
+    return plain_patch(points, np.concatenate(faces), TEETH, look.frame, points, weights, bones)

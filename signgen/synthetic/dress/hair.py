@@ -1,4 +1,4 @@
-"""Hair: a shell grown from the scalp inside a hairline, its strands, and what hangs or is tied."""
+"""Hair: a shell that grows from the scalp inside a hairline, its strands, and what hangs or is tied."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from signgen.synthetic.body.body import Shape, bone_index, template, vertex_normals
 from signgen.synthetic.body.mesh import HAIR, Patch, mean_of_pairs, plain_patch, subdivide
 from signgen.synthetic.body.noise import noise_at, smoothstep
+from signgen.synthetic.body.template import Shape, bone_index, template, vertex_normals
 from signgen.synthetic.dress.long_hair import bun, hair_bump, loft, tail
 from signgen.synthetic.dress.looks import Look
 from signgen.synthetic.dress.strands import strands_patch
-
-# The hairline of every cut, as a signed height over the template's head.
-
 
 # Height z of the hairline at canonical depth y, front to back, on the template man (eyes at z .988).
 _DEPTH = np.array([-0.20, -0.165, -0.15, -0.125, -0.105, -0.085, -0.07, -0.05, -0.03, 0.0, 0.06])
@@ -24,39 +21,22 @@ _BOB = np.array([1.055, 1.055, 1.045, 1.025, 0.980, 0.955, 0.940, 0.940, 0.930, 
 _FRINGE = np.array([1.022, 1.022, 1.020, 1.015, 0.995, 0.965, 0.950, 0.950, 0.935, 0.905, 0.900])
 _HIGH = np.array([1.085, 1.085, 1.080, 1.062, 1.015, 0.985, 0.985, 1.002, 0.965, 0.915, 0.905])
 _LINES = {
-    "cropped": _SHORT,
-    "short": _SHORT,
-    "side": _FULL,
-    "full": _FULL,
-    "curly": _FULL,
-    "receding": _HIGH,
-    "bald": _HIGH,
-    "bob": _BOB,
-    "long": _BOB,
+    **dict.fromkeys(("cropped", "short", "tied", "pony", "bun"), _SHORT),
+    **dict.fromkeys(("side", "full", "curly", "quiff", "afro"), _FULL),
+    **dict.fromkeys(("receding", "bald"), _HIGH),
+    **dict.fromkeys(("bob", "long", "wavy"), _BOB),
     "fringe": _FRINGE,
-    "tied": _SHORT,
-    "pony": _SHORT,
-    "bun": _SHORT,
-    "quiff": _FULL,
-    "afro": _FULL,
-    "wavy": _BOB,
 }
-_STRAY = {
-    "curly": 0.016,
-    "afro": 0.014,
-    "short": 0.009,
-    "full": 0.009,
-    "side": 0.008,
-    "tied": 0.005,
-    "bun": 0.005,
-}  # unevenness, m
+_STRAY = {"curly": 0.016, "afro": 0.014, "short": 0.009, "full": 0.009, "side": 0.008, "tied": 0.005, "bun": 0.005}
+_USUAL_STRAY = 0.007  # unevenness of a hairline in metres, where `_STRAY` says nothing else
+CROWN = 1.03  # canonical height above which the crown begins
 LOWERED = 0.007  # metres by which the hairline over the forehead is lower than in the tables
 
 
 def hairline(style: str, parting: float, points: np.ndarray, seed: int) -> np.ndarray:
     """Signed height (n,) in metres above the hairline at canonical points (n, 3): above 0 grows hair."""
     x, y, z = points[:, 0], points[:, 1], points[:, 2]
-    stray = _STRAY.get(style, 0.007)
+    stray = _STRAY.get(style, _USUAL_STRAY)
     above = z - np.interp(y, _DEPTH, _LINES[style]) + LOWERED * smoothstep(-0.08, -0.12, y)
     above = above + stray * (noise_at(points, 140, seed + 3) - 0.5) + stray * (noise_at(points, 60, seed + 5) - 0.5)
     if parting:
@@ -65,9 +45,6 @@ def hairline(style: str, parting: float, points: np.ndarray, seed: int) -> np.nd
         above = above - front * 0.016 * swept + front * 0.010 * smoothstep(0.0, 0.05, -x * np.sign(parting))
     ear = (np.abs(x) > 0.072) & (z < 1.0) & (y > -0.085) & (y < -0.02)
     return np.where(ear, -0.02, above)
-
-
-CROWN = 1.03  # canonical height above which the crown begins
 
 
 @lru_cache(maxsize=1)

@@ -1,15 +1,16 @@
-"""Long hair: a sheet lofted around the back and sides of the head."""
+"""Hair that leaves the scalp: a sheet around the head, a bun, a pony tail; grids that move with the head."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from signgen.synthetic.body.body import Shape, bone_index, template
-from signgen.synthetic.body.mesh import HAIR, Patch, lined, plain_patch
+from signgen.synthetic.body.mesh import HAIR, Patch, grid_faces, lined, plain_patch, rigid_weights
 from signgen.synthetic.body.noise import noise_at, smoothstep
+from signgen.synthetic.body.template import Shape, bone_index, template
 from signgen.synthetic.dress.looks import Look
 
-# What pieces of hair that leave the scalp are made of: grids of vertices that move with the head.
+HEAD_AXIS_Y = -0.065  # metres, of the vertical axis through the head
+LOFT_ANGLES, LOFT_ROWS = 49, 22  # vertices around and down the sheet
 
 
 def hair_bump(points: np.ndarray, seed: int, amount: float) -> np.ndarray:
@@ -20,18 +21,10 @@ def hair_bump(points: np.ndarray, seed: int, amount: float) -> np.ndarray:
 
 def on_head(vertices: np.ndarray, faces: np.ndarray, look: Look, canonical: np.ndarray) -> Patch:
     """A hair patch that moves rigidly with the head."""
-    weights, bones = np.zeros((len(vertices), 8), np.float32), np.full((len(vertices), 8), bone_index["head"])
-    weights[:, 0] = 1
+    weights, bones = rigid_weights(len(vertices), bone_index["head"])
     patch = plain_patch(vertices, faces, HAIR, look.hair_colour, canonical, weights, bones)
     patch.bump = hair_bump(canonical, look.seed, 0.5)
     return patch
-
-
-def grid_faces(rows: int, columns: int) -> np.ndarray:
-    """Triangles (F, 3) over a grid of rows x columns vertices."""
-    at = np.arange(rows * columns).reshape(rows, columns)
-    a, b, c, d = (part.ravel() for part in (at[:-1, :-1], at[1:, :-1], at[1:, 1:], at[:-1, 1:]))
-    return np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
 
 
 def smoothed(values: np.ndarray, passes: int) -> np.ndarray:
@@ -43,10 +36,6 @@ def smoothed(values: np.ndarray, passes: int) -> np.ndarray:
             parts = [np.take(padded, range(k, k + n), axis) for k in range(3)]
             values = 0.25 * parts[0] + 0.5 * parts[1] + 0.25 * parts[2]
     return values
-
-
-HEAD_AXIS_Y = -0.065
-LOFT_ANGLES, LOFT_ROWS = 49, 22
 
 
 def _head_radius(rest: np.ndarray, eye_z: float, angles: np.ndarray, heights: np.ndarray) -> np.ndarray:
@@ -100,9 +89,6 @@ def loft(look: Look, rest: np.ndarray, eye_z: float) -> Patch:
     patch.cut = inside - 0.004 + 0.004 * noise_at(canonical, (180, 180, 1), look.seed)
     patch.colour *= (0.86 + 0.14 * smoothstep(-0.10, 0.05, down - eye_z))[:, None]
     return lined(patch, np.ones(len(faces), bool))
-
-
-# Tied hair: a bun on the crown, a pony tail over one shoulder.
 
 
 def bun(look: Look, rest: np.ndarray) -> Patch:

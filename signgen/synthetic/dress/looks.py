@@ -8,6 +8,7 @@ from typing import TypedDict
 
 import numpy as np
 
+from signgen.synthetic.body.rotations import triple
 from signgen.synthetic.dress.palettes import (
     CLOTHS,
     DARK_HAIR,
@@ -20,7 +21,6 @@ from signgen.synthetic.dress.palettes import (
     TIES,
     UNDER_CLOTHS,
     Colour,
-    as_colour,
     mixed,
     pick,
     varied,
@@ -115,7 +115,7 @@ def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -
     colour = varied(rng, colours[rng.integers(len(colours))], 0.05)
     if age > 0.76 and rng.random() < 0.6:
         grey = rng.uniform(0.4, 0.9)
-        colour = as_colour((1 - grey) * own + grey * other for own, other in zip(colour, GREY_HAIR, strict=True))
+        colour = triple((1 - grey) * own + grey * other for own, other in zip(colour, GREY_HAIR, strict=True))
     volume = {
         "cropped": 0.004,
         "short": 0.010,
@@ -188,8 +188,8 @@ def draw_look(name: str, phenotype: dict[str, float]) -> Look:
     dense = float(rng.uniform(0.12, 0.35) if style == "stubble" else rng.uniform(0.6, 0.9))
     iris = IRISES[rng.integers(len(IRISES))] if origin == "caucasian" else IRISES[rng.integers(2, 4)]
     return Look(
-        skin=as_colour(skin),
-        lips=as_colour(skin * redness),
+        skin=triple(skin),
+        lips=triple(skin * redness),
         iris=varied(rng, iris, 0.15),
         beard=0.0 if style == "none" else dense,
         beard_style=style,

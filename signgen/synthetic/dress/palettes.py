@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
-Colour = tuple[float, float, float]  # linear albedo 0..1
+from signgen.synthetic.body.rotations import Triple, triple
+
+Colour = Triple  # linear albedo 0..1
 
 SKINS = {
     "caucasian": ((0.83, 0.55, 0.41), (0.74, 0.45, 0.31)),
@@ -73,12 +73,6 @@ TIES: tuple[Colour, ...] = (
 IRISES: tuple[Colour, ...] = ((0.12, 0.18, 0.23), (0.10, 0.14, 0.09), (0.09, 0.050, 0.028), (0.06, 0.035, 0.022))
 
 
-def as_colour(values: Iterable[float]) -> Colour:
-    """Three numbers of any kind as plain floats."""
-    r, g, b = (float(value) for value in values)
-    return r, g, b
-
-
 def mixed(rng: np.random.Generator, low: Colour, high: Colour) -> np.ndarray:
     """A colour (3,) anywhere between two."""
     share = rng.random()
@@ -87,8 +81,8 @@ def mixed(rng: np.random.Generator, low: Colour, high: Colour) -> np.ndarray:
 
 def varied(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
     """Another brightness and, less so, another hue."""
-    r, g, b = np.clip(np.array(colour) * np.exp(rng.normal(0, amount) + rng.normal(0, 0.3 * amount, 3)), 0.015, 0.9)
-    return float(r), float(g), float(b)
+    factor = np.exp(rng.normal(0, amount) + rng.normal(0, 0.3 * amount, 3))
+    return triple(np.clip(np.array(colour) * factor, 0.015, 0.9))
 
 
 def pick(rng: np.random.Generator, colours: tuple[Colour, ...], amount: float) -> Colour:

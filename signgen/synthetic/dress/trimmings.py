@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signgen.synthetic.body.mesh import CLOTH, Patch, lined, plain_patch, sparse_weights
+from signgen.synthetic.body.mesh import CLOTH, Patch, grid_faces, lined, plain_patch, sparse_weights
+from signgen.synthetic.body.rotations import Triple, triple
 from signgen.synthetic.dress.looks import Look
-from signgen.synthetic.dress.palettes import Colour
 
 NECK_Y = -0.030  # canonical y of the axis round which a collar lies
 NECK_RADIUS = 0.075  # metres of arc that one radian counts for in a fit
@@ -65,14 +65,12 @@ def chest_seat(canonical: np.ndarray, vertices: np.ndarray, weights: np.ndarray,
     return Seat(canonical[front][:, [0, 2]], vertices[front], weights[front], False)
 
 
-def _sheet(seat: Seat, at: np.ndarray, lift: np.ndarray, colour: Colour | np.ndarray) -> Patch:
+def _sheet(seat: Seat, at: np.ndarray, lift: np.ndarray, colour: Triple | np.ndarray) -> Patch:
     """A sheet over a grid of parameters (R, C, 2), `lift` (R, C) metres above the cloth; colour one or (R, C, 3)."""
     rows, columns = lift.shape
     points, normals, dense = seat.places(at.reshape(-1, 2))
     vertices = points + normals * lift.reshape(-1, 1)
-    index = np.arange(rows * columns).reshape(rows, columns)
-    a, b, c, d = (part.ravel() for part in (index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]))
-    faces = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+    faces = grid_faces(rows, columns)
     corners = vertices[faces]
     outward = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     if (outward * normals[faces[:, 0]]).sum() < 0:
@@ -83,7 +81,7 @@ def _sheet(seat: Seat, at: np.ndarray, lift: np.ndarray, colour: Colour | np.nda
     return lined(patch, np.ones(len(faces), bool))
 
 
-def _collar(seat: Seat, colour: Colour, opening: float, spread: float, length: float) -> list[Patch]:
+def _collar(seat: Seat, colour: Triple, opening: float, spread: float, length: float) -> list[Patch]:
     """Two leaves from the fold line down; `opening` degrees from the middle, points `spread` degrees further out."""
     leaves = []
     for side in (-1, 1):
@@ -102,7 +100,7 @@ def _collar(seat: Seat, colour: Colour, opening: float, spread: float, length: f
     return leaves
 
 
-def _strip(seat: Seat, heights: np.ndarray, half: np.ndarray, lift: tuple[float, float], colour: Colour) -> Patch:
+def _strip(seat: Seat, heights: np.ndarray, half: np.ndarray, lift: tuple[float, float], colour: Triple) -> Patch:
     """A strip down the middle: canonical heights and half-widths (R,), lift at its edges and its middle."""
     across = np.linspace(-1, 1, 7)
     at = np.stack([half[:, None] * across, np.broadcast_to(heights[:, None], (len(heights), 7))], 2)
@@ -111,17 +109,17 @@ def _strip(seat: Seat, heights: np.ndarray, half: np.ndarray, lift: tuple[float,
     return _sheet(seat, at, np.broadcast_to(rise, at.shape[:2]), np.broadcast_to(shade, (*at.shape[:2], 3)))
 
 
-def _tie(seat: Seat, colour: Colour) -> list[Patch]:
+def _tie(seat: Seat, colour: Triple) -> list[Patch]:
     rows = np.array(TIE_ROWS)
     heights = np.concatenate([np.linspace(0.790, 0.750, 7), np.linspace(0.740, 0.30, 26)])
     half = np.interp(-heights, -rows[:, 0], rows[:, 1])
     blade = _strip(seat, heights, half, (0.003, 0.008), colour)
     knot = np.linspace(0.792, 0.754, 6)
     bulge = np.interp(-knot, -rows[:, 0], rows[:, 1]) + 0.002
-    return [blade, _strip(seat, knot, bulge, (0.006, 0.014), tuple(1.15 * channel for channel in colour))]
+    return [blade, _strip(seat, knot, bulge, (0.006, 0.014), triple(1.15 * channel for channel in colour))]
 
 
-def _buttons(seat: Seat, colour: Colour, top: float, bottom: float, x: float, step: float) -> list[Patch]:
+def _buttons(seat: Seat, colour: Triple, top: float, bottom: float, x: float, step: float) -> list[Patch]:
     out = []
     ring = np.array([[0, 0.2, 0.8, 1.0]])
     turn = np.linspace(0, 2 * np.pi, 9)[:, None]
@@ -132,9 +130,9 @@ def _buttons(seat: Seat, colour: Colour, top: float, bottom: float, x: float, st
     return out
 
 
-def _placket(seat: Seat, cloth: Colour, button: Colour, top: float) -> list[Patch]:
+def _placket(seat: Seat, cloth: Triple, button: Triple, top: float) -> list[Patch]:
     heights = np.linspace(top, 0.20, 30)
-    strip = _strip(seat, heights, np.full(30, 0.016), (0.0015, 0.0035), tuple(1.12 * channel for channel in cloth))
+    strip = _strip(seat, heights, np.full(30, 0.016), (0.0015, 0.0035), triple(1.12 * channel for channel in cloth))
     return [strip, *_buttons(seat, button, top - 0.03, 0.22, 0.0, 0.075)]
 
 
@@ -143,7 +141,7 @@ def opening_half(height: np.ndarray, button: float) -> np.ndarray:
     return 0.088 * np.clip((height - button) / (0.76 - button), 0, 1) - 0.004
 
 
-def _lapels(seat: Seat, colour: Colour, button: float) -> list[Patch]:
+def _lapels(seat: Seat, colour: Triple, button: float) -> list[Patch]:
     """From the button up to the neck; the notch is a third of the way down."""
     out = []
     heights = np.linspace(button, 0.775, 26)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from signgen.synthetic.body.anatomy import Anatomy
 from signgen.synthetic.body.rotations import normalise, rotate, transpose
+from signgen.synthetic.motion.anatomy import Anatomy
 from signgen.synthetic.motion.posture import SIDES, Joint, Posture
 
 # Radii in metres of the spheres: four per finger from knuckle to tip (thumb first), wrist, palm, two on the forearm.

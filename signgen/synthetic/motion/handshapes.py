@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import NotFound
 
 N_ANGLES = 20
 FLEXION = slice(0, 12)
@@ -108,7 +108,7 @@ def shape_angles(name: str) -> np.ndarray:
     Raises InputError for a name that the table does not hold.
     """
     if name not in HANDSHAPES:
-        raise InputError("hand shape", f"no shape named {name!r}", "use one of " + ", ".join(HANDSHAPES))
+        raise NotFound("hand shape", f"no shape named {name!r}", "use one of " + ", ".join(HANDSHAPES))
     return HANDSHAPES[name]
 
 

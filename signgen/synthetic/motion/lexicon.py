@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import NotFound
 from signgen.synthetic.motion.signs import ORIENTATIONS, Beat, HandKey, Sign, Triple
 from signgen.synthetic.motion.templates import TEMPLATES
 
@@ -205,7 +205,7 @@ def gloss_seed(gloss: str) -> int:
 def sign(gloss: str) -> Sign:
     """The invented sign of a gloss; always the same one. Raises InputError for an unknown gloss."""
     if gloss not in _GLOSSES:
-        raise InputError("gloss", f"no sign for {gloss!r}", "use one of " + ", ".join(_GLOSSES))
+        raise NotFound("gloss", f"no sign for {gloss!r}", "use one of " + ", ".join(_GLOSSES))
     rng = np.random.default_rng(gloss_seed(gloss))
     spelled = _GLOSSES[gloss] == "spelled"
     beats, local = (spelled_beats(gloss, rng), "") if spelled else TEMPLATES[_GLOSSES[gloss]](rng)

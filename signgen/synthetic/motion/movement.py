@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from signgen.synthetic.body.anatomy import Anatomy
 from signgen.synthetic.body.rotations import rotate
+from signgen.synthetic.motion.anatomy import Anatomy
 from signgen.synthetic.motion.placement import hand_part
 from signgen.synthetic.motion.posing import Poser
 from signgen.synthetic.motion.posture import SIDES, ArmTrack, Pose, Posture

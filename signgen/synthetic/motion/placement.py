@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from signgen.synthetic.body.anatomy import FINGER_RADIUS, HAND_PLACES, HEAD_PLACES, Anatomy
 from signgen.synthetic.body.rotations import normalise, rotate, transpose
+from signgen.synthetic.motion.anatomy import FINGER_RADIUS, HAND_PLACES, HEAD_PLACES, Anatomy
 from signgen.synthetic.motion.handshapes import shape_angles
 from signgen.synthetic.motion.posing import Poser, limit_hand
 from signgen.synthetic.motion.posture import ArmTrack, Joint

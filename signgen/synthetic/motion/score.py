@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from signgen.synthetic.body.anatomy import HAND_PLACES
+from signgen.synthetic.motion.anatomy import HAND_PLACES
 from signgen.synthetic.motion.lexicon import glosses, sign
 from signgen.synthetic.motion.placement import IDLE
 from signgen.synthetic.motion.signs import Beat, HandKey, Sign, Triple

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
-from signgen.errors import InputError
-from signgen.synthetic.body.body import bone_index, vertex_normals
-from signgen.synthetic.body.landmarks import confidences, keypoints_3d
-from signgen.synthetic.body.signer import Signer
+from signgen.errors import BadValue, Empty
+from signgen.synthetic.body.template import bone_index, vertex_normals
 from signgen.synthetic.dress.complexion import paint_of
 from signgen.synthetic.dress.folds import crease, creased_look
+from signgen.synthetic.motion.posture import Pose
 from signgen.synthetic.picture.camera import NATIVE, Camera
+from signgen.synthetic.picture.landmarks import confidences, keypoints_3d
 from signgen.synthetic.picture.raster import rasterise
 from signgen.synthetic.picture.shade import shade
 from signgen.synthetic.picture.shadows import Shadow, occlusion, shadow_map, studio_light
+from signgen.synthetic.signer import Signer
 
 GAMMA = 0.80  # displayed = linear ** GAMMA
 FINISH_BLUR = 0.45  # native pixels, standard deviation
 MANY_POSES = 4  # from this many sub-frames on each gives one sample a pixel, at its own place within the pixel
 FULL_BLUR = 25.0  # native pixels of travel in one exposure that take the most from a keypoint's confidence
 BLUR_COST = 0.35
-
-
-class PoseLike(Protocol):
-    """What `Figure.draw` needs of a pose."""
-
-    rotations: np.ndarray  # (J, 3, 3), rest axes
-    face: Mapping[str, float]  # facial actions, weights 0..1
-    root_shift: np.ndarray  # (3,) metres
 
 
 @dataclass(frozen=True)
@@ -84,7 +76,7 @@ class Figure:
         noise: float = 0.0,
     ) -> None:
         if min(size) < 32 or supersample < 1:
-            raise InputError(
+            raise BadValue(
                 "figure", f"size {size}, supersample {supersample}", "use at least 32x32 pixels and 1 sample"
             )
         self.signer, self.supersample, self.noise = signer, supersample, noise
@@ -95,10 +87,10 @@ class Figure:
         self._grain = np.random.default_rng([seed, 53])
         self._buffers: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
-    def draw(self, poses: Sequence[PoseLike]) -> Frame:
+    def draw(self, poses: Sequence[Pose]) -> Frame:
         """Draw one exposure of one or more sub-frames, evenly spread in time; keypoints come from the middle one."""
         if not poses:
-            raise InputError("poses", "none", "give at least one pose")
+            raise Empty("poses", "none", "give at least one pose")
         posed = [self._pose(pose) for pose in poses]
         middle = len(poses) // 2
         width, height = self.size
@@ -116,7 +108,7 @@ class Figure:
                 )
         return Frame(self._finished(image), projected[:, :2].copy(), confidence * self._sharpness(posed))
 
-    def _pose(self, pose: PoseLike) -> _Posed:
+    def _pose(self, pose: Pose) -> _Posed:
         vertices, turn, place = self.signer.posed(pose.rotations, pose.face)
         keypoints = keypoints_3d(self.signer, vertices, turn, place)
         shift = np.asarray(pose.root_shift, np.float64)
@@ -199,15 +191,6 @@ class Figure:
         return (1 - BLUR_COST * np.clip(length / FULL_BLUR, 0, 1)).astype(np.float32)
 
 
-@dataclass
-class RestPose:
-    """The rest pose (arms 45 degrees down), or any other made by setting rotations."""
-
-    rotations: np.ndarray
-    face: dict[str, float]
-    root_shift: np.ndarray
-
-
-def rest_pose() -> RestPose:
-    """Identity rotations, a neutral face, no shift."""
-    return RestPose(np.tile(np.eye(3, dtype=np.float32), (len(bone_index), 1, 1)), {}, np.zeros(3))
+def rest_pose() -> Pose:
+    """The rest pose, arms 45 degrees down: identity rotations, a neutral face, no shift."""
+    return Pose(np.tile(np.eye(3, dtype=np.float32), (len(bone_index), 1, 1)))

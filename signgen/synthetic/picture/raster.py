@@ -11,11 +11,10 @@ import math
 import numba as nb
 import numpy as np
 
-from signgen.synthetic.body.mesh import HAIR
+from signgen.synthetic.body.mesh import HAIR, STRAND
 from signgen.synthetic.body.noise import value_noise
 
 FAR = np.float32(1e9)  # depth of an empty pixel
-STRAND = 0.014  # metres by which strands of hair fray an edge of it
 
 
 @nb.njit(fastmath=True, cache=True, inline="always")

@@ -1,4 +1,4 @@
-"""What keeps light away: a shadow map seen from the key light, and screen-space occlusion."""
+"""The studio's lights, and what keeps their light away: a shadow map of the key light, and screen-space occlusion."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import numpy as np
 from signgen.synthetic.body.rotations import Triple, triple, unit
 from signgen.synthetic.picture.raster import box_blur, cast
 
-# The studio's lights: a key light, a fill light and ambient light, drawn from a seed.
+SHADOW_SIZE, SHADOW_METRES = 104, 1.35  # pixels and metres a side of the shadow map
+SHADOW_CENTRE = np.array([0.0, -0.10, 0.70])
+BACKDROP_DEPTH = 0.30  # metres behind the signer
 
 
 class Light(NamedTuple):
-    """Unit directions towards the lights and their strengths."""
+    """Unit directions towards the key and the fill light, and the strengths of these and of ambient light."""
 
     key: Triple
     fill: Triple
@@ -34,11 +36,6 @@ def studio_light(seed: int) -> Light:
         float(rng.uniform(0.30, 0.38)),
         float(rng.uniform(0.28, 0.32)),
     )
-
-
-SHADOW_SIZE, SHADOW_METRES = 104, 1.35  # pixels and metres a side of the shadow map
-SHADOW_CENTRE = np.array([0.0, -0.10, 0.70])
-BACKDROP_DEPTH = 0.30
 
 
 class Shadow(NamedTuple):
@@ -62,8 +59,9 @@ def shadow_map(vertices: np.ndarray, faces: np.ndarray, light: Light) -> Shadow:
     points[:, :2] = (points[:, :2] - origin.astype(np.float32)) * np.float32(scale)
     depth = np.empty((SHADOW_SIZE, SHADOW_SIZE), np.float32)
     cast(points, faces, depth)
-    turned = triple(axes[0]), triple(axes[1]), triple(axes[2])
-    return Shadow(depth, turned, (float(origin[0]), float(origin[1])), scale)
+    return Shadow(
+        depth, (triple(axes[0]), triple(axes[1]), triple(axes[2])), (float(origin[0]), float(origin[1])), scale
+    )
 
 
 def occlusion(depth: np.ndarray, pixel: float) -> np.ndarray:

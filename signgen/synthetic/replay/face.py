@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from signgen.keypoints.skeleton import FACE
-from signgen.synthetic.body.landmarks import keypoints_3d
 from signgen.synthetic.body.rotations import to_vector, transpose
-from signgen.synthetic.body.signer import Signer
 from signgen.synthetic.motion.collisions import smooth
 from signgen.synthetic.motion.posture import Joint
+from signgen.synthetic.picture.landmarks import rest_points
 from signgen.synthetic.replay.view import View, continued
+from signgen.synthetic.signer import Signer
 
 # Points of the face that hardly move with its expression: jaw below the ears, nose, corners of the eyes.
 _STIFF = np.array([23, 24, 25, 37, 38, 39, *range(50, 59), 59, 62, 65, 68])
@@ -32,7 +32,7 @@ def head_angles(signer: Signer, chest: Joint, view: View, points: np.ndarray, se
     known = seen[:, _STIFF].sum(1) >= 12
     if not known.any():
         return np.zeros((len(points), 3))
-    rest = _rest_points(signer)[_STIFF]
+    rest = rest_points(signer)[_STIFF]
     rest = rest - rest.mean(0)
     flat = points[:, _STIFF] / view.scale * (1.0, -1.0)
     weight = seen[:, _STIFF].astype(float)
@@ -55,11 +55,6 @@ def _frame(across: np.ndarray, up: np.ndarray) -> np.ndarray:
     rows = np.stack([across, size * np.cross(up, across) / (np.linalg.norm(np.cross(up, across)) + 1e-12), up])
     u, _, v = np.linalg.svd(rows)
     return u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ v))]) @ v
-
-
-def _rest_points(signer: Signer, face: dict[str, float] | None = None) -> np.ndarray:
-    count = len(signer.heads)
-    return keypoints_3d(signer, *signer.posed(np.tile(np.eye(3, dtype=np.float32), (count, 1, 1)), face or {}))
 
 
 def _measures(points: np.ndarray) -> np.ndarray:
@@ -93,7 +88,7 @@ class ReplayedFace:
             ]
         )
         change = smooth(continued(measured - usual, known), _SMOOTHING)
-        gain = lambda face: _measures(_rest_points(signer, face)[:, [0, 2]] * (1.0, -1.0))  # noqa: E731
+        gain = lambda face: _measures(rest_points(signer, face)[:, [0, 2]] * (1.0, -1.0))  # noqa: E731
         rest = gain({})
         paired = lambda name, size=1.0: {f"{name}{side}": size for side in ("Left", "Right")}  # noqa: E731
         raised = {"browInnerUp": 0.8, **paired("browOuterUp", 0.7)}

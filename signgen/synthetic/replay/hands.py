@@ -151,13 +151,13 @@ def fit_hand(
     weight = np.repeat(seen[:, 1:].astype(float), 2, -1) * known[:, None]
     starts = np.array([[turn, bend, 0.0, *_prior()[0]] for turn in _TURNS for bend in _BENDS])
     k = len(starts)
-    spread = lambda a: np.repeat(a, k, 0)  # noqa: E731 - one row per frame and first guess
     rows = np.repeat(known, k)
-    q, cost = np.tile(starts, (count, 1)), np.zeros(count * k)
-    q[rows], cost[rows] = _solve(
-        hand, q[rows], spread(lower)[rows], spread(near)[rows], spread(target)[rows], spread(weight)[rows], _ROUNDS
+    spread = lambda a: np.repeat(a, k, 0)[rows]  # noqa: E731 - one row per known frame and first guess
+    guesses, costs = np.tile(starts, (count, 1)), np.zeros(count * k)
+    guesses[rows], costs[rows] = _solve(
+        hand, guesses[rows], spread(lower), spread(near), spread(target), spread(weight), _ROUNDS
     )
-    q, cost = q.reshape(count, k, 23), cost.reshape(count, k)
+    q, cost = guesses.reshape(count, k, 23), costs.reshape(count, k)
     jump = np.abs(q[1:, None] - q[:-1, :, None]) * np.array([2.0, 2.0, 2.0] + [1.0] * 20)
     change = np.where((known[1:] & known[:-1])[:, None, None], np.minimum(jump.mean(-1) * 2.0, 60.0), 0.0)
     path = q[np.arange(count), likeliest(cost, change)]

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Missing
 from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import EYES, SHOULDERS
-from signgen.synthetic.body.landmarks import keypoints_3d
-from signgen.synthetic.body.signer import Signer
 from signgen.synthetic.motion.score import FPS
 from signgen.synthetic.picture.camera import NATIVE, Camera
+from signgen.synthetic.picture.landmarks import rest_points
+from signgen.synthetic.signer import Signer
 
 LEAST = 0.2  # confidence below which a point counts as missing
 EYE_CORNERS = (59, 68)  # the outer ones, among the points of the face
@@ -62,13 +62,6 @@ class View:
         return np.stack([x, depth, z], -1)
 
 
-def rest_pixels(signer: Signer, view: View) -> np.ndarray:
-    """The signer's 133 points in the rest pose, native pixels (133, 2)."""
-    count = len(signer.heads)
-    points = keypoints_3d(signer, *signer.posed(np.tile(np.eye(3, dtype=np.float32), (count, 1, 1)), {}))
-    return view.project(points)
-
-
 def onto_signer(keypoints: Keypoints, signer: Signer, view: View) -> tuple[np.ndarray, np.ndarray]:
     """The driver's points with the signer's shoulder width and height of head over shoulders, at the signer's place.
 
@@ -79,10 +72,10 @@ def onto_signer(keypoints: Keypoints, signer: Signer, view: View) -> tuple[np.nd
     """
     keypoints = keypoints.fill_gaps(3).smooth(_CUT).resample(FPS)
     xy, seen = keypoints.xy.astype(float), keypoints.confidence >= 0.5 * LEAST
-    reference = rest_pixels(signer, view)
+    reference = view.project(rest_points(signer))  # (133, 2) native pixels
     both = seen[:, SHOULDERS].all(1)
     if not both.any():
-        raise InputError(keypoints.name or "motion", "no frame shows both shoulders", "use keypoints of the upper body")
+        raise Missing(keypoints.name or "motion", "no frame shows both shoulders", "use keypoints of the upper body")
     shoulders = xy[both][:, SHOULDERS]
     width = np.median(np.abs(shoulders[:, 0, 0] - shoulders[:, 1, 0]))
     goal = reference[list(SHOULDERS)]

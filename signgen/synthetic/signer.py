@@ -8,8 +8,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from signgen.errors import InputError
-from signgen.synthetic.body.body import (
+from signgen.errors import NotFound
+from signgen.synthetic.body.mesh import CLOTH, HAIR, SKIN, STRAND, TEETH, Patch, join, plain_patch
+from signgen.synthetic.body.noise import smoothstep
+from signgen.synthetic.body.template import (
     BAKED,
     BONES,
     HM08_VERTICES,
@@ -22,8 +24,6 @@ from signgen.synthetic.body.body import (
     template,
     vertex_normals,
 )
-from signgen.synthetic.body.mesh import CLOTH, HAIR, SKIN, TEETH, Patch, join, plain_patch
-from signgen.synthetic.body.noise import smoothstep
 from signgen.synthetic.dress.cloth_cuts import cloth_cut, neck_cut, past_wrist
 from signgen.synthetic.dress.clothes import CHEST_Z, UNDER_DEPTH, clothes
 from signgen.synthetic.dress.complexion import beard_growth, body_material, complexion, hm08_between, is_hand, is_head
@@ -31,7 +31,8 @@ from signgen.synthetic.dress.folds import Folds
 from signgen.synthetic.dress.glasses import glasses_patch
 from signgen.synthetic.dress.hair import hair_patches
 from signgen.synthetic.dress.looks import Look, draw_look
-from signgen.synthetic.picture.raster import STRAND
+
+HELD_OUT = [f"h{number:02d}" for number in range(1, 13)]  # never for training
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Signer:
         weights = np.zeros(len(shared.action_names), np.float32)
         for name, weight in face.items():
             if name not in shared.action_names:
-                raise InputError("facial action", name, "use one of " + ", ".join(shared.action_names))
+                raise NotFound("facial action", name, "use one of " + ", ".join(shared.action_names))
             weights[shared.action_names.index(name)] = weight
         active = np.flatnonzero(weights)
         rest = rest.copy()
@@ -185,12 +186,6 @@ def dress(shape: Shape, look: Look) -> Signer:
     )
 
 
-# The baked signers by name.
-
-
-HELD_OUT = [f"h{number:02d}" for number in range(1, 13)]  # never for training
-
-
 def signer_names() -> list[str]:
     """Names of the signers for training, s01, s02, ...; the held-out ones are in `HELD_OUT`."""
     return sorted(path.stem for path in BAKED.glob("s[0-9]*.npz"))
@@ -201,6 +196,6 @@ def load_signer(name: str) -> Signer:
     """Build the signer `name` (about 0.3 s; the last few are kept). Raises InputError for an unknown name."""
     known = signer_names() + HELD_OUT
     if name not in known:
-        raise InputError("signer", name, "use one of " + ", ".join(known))
+        raise NotFound("signer", name, "use one of " + ", ".join(known))
     shape = load_shape(name)
     return dress(shape, draw_look(name, shape.phenotype))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Mismatch, Missing
 from signgen.keypoints import Keypoints, read_keypoints
 from signgen.synthetic.dataset import Plan, anatomy_of
 from signgen.synthetic.motion.movement import Movement
@@ -38,11 +38,11 @@ class ReplayPlan(Plan):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.motion:
-            raise InputError("--motion", "no file", "name one or more keypoint files")
+            raise Missing("--motion", "no file", "name one or more keypoint files")
         names = [_stem(one.path) for one in self.motion]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise InputError("--motion", f"several files named {twice[0]}", "give files different names")
+            raise Mismatch("--motion", f"several files named {twice[0]}", "give files different names")
 
     def file(self, index: int) -> Motion:
         """The file of clip `index`."""
@@ -63,8 +63,8 @@ class ReplayPlan(Plan):
 
     def perform(self, index: int) -> Movement:
         """The movement of clip `index`."""
-        from signgen.synthetic.body.signer import load_signer
-        from signgen.synthetic.replay.replay import Replay
+        from signgen.synthetic.replay.retarget import Replay
+        from signgen.synthetic.signer import load_signer
 
         signer = self.signer(index)
         camera = Camera.drawn(self.camera_seed(index))
@@ -81,12 +81,12 @@ def motions(paths: Sequence[str], glosses: Sequence[str] = ()) -> tuple[Motion, 
     """
     if glosses and len(glosses) != len(paths):
         got = f"{len(glosses)} for {len(paths)} files"
-        raise InputError("--motion-glosses", got, "give as many as --motion, in the same order, or none")
+        raise Mismatch("--motion-glosses", got, "give as many as --motion, in the same order, or none")
     words = [tuple(text.split()) for text in glosses] or [()] * len(paths)
     for path, one in zip(paths, words, strict=True):
         _keypoints(path)
         if any("|" in word for word in one):
-            raise InputError("--motion-glosses", " ".join(one), "leave out |, which ends a field of the corpus")
+            raise BadValue("--motion-glosses", " ".join(one), "leave out |, which ends a field of the corpus")
     return tuple(Motion(path, content_sha256(_place(path)[0]), one) for path, one in zip(paths, words, strict=True))
 
 

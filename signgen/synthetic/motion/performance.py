@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from signgen.synthetic.body.anatomy import Anatomy
 from signgen.synthetic.body.rotations import normalise
-from signgen.synthetic.labels import held_shapes
+from signgen.synthetic.motion.anatomy import Anatomy
 from signgen.synthetic.motion.collisions import separate, smooth
 from signgen.synthetic.motion.face import Expression, FaceTrack
 from signgen.synthetic.motion.handshapes import clamp_angles
+from signgen.synthetic.motion.labels import held_shapes
 from signgen.synthetic.motion.movement import Movement, locate, time_grid
 from signgen.synthetic.motion.placement import hand_places, place_hands, to_axes
 from signgen.synthetic.motion.posing import limit_hand

@@ -2,103 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
 
-from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
-from signgen.synthetic.body.body import bone_index, template
-from signgen.synthetic.body.signer import Signer
+from signgen.keypoints.skeleton import LEFT_HAND, NAMES, RIGHT_HAND
+from signgen.synthetic.body.template import CORNEAS, bone_index, template
+from signgen.synthetic.signer import Signer
 
-NOSE, EYES, EARS = 297, (14607, 14679), (12229, 5632)  # hm08 ids; left first
-FACE = (  # iBUG 68 in order: jaw, brows, nose, eyes, outer and inner lips
-    867,
-    5092,
-    5238,
-    912,
-    894,
-    742,
-    920,
-    727,
-    732,
-    7449,
-    7622,
-    7462,
-    7596,
-    7614,
-    11847,
-    11707,
-    7572,
-    255,
-    206,
-    204,
-    205,
-    208,
-    6983,
-    6980,
-    6979,
-    6981,
-    7024,
-    136,
-    131,
-    201,
-    297,
-    286,
-    313,
-    317,
-    7076,
-    7055,
-    18,
-    0,
-    54,
-    66,
-    47,
-    41,
-    6850,
-    6838,
-    6784,
-    6802,
-    6825,
-    6831,
-    402,
-    5354,
-    450,
-    455,
-    7210,
-    11956,
-    7162,
-    7233,
-    7245,
-    496,
-    490,
-    478,
-    428,
-    470,
-    474,
-    7226,
-    7188,
-    7236,
-    493,
-    481,
+NOSE, EARS = 297, (12229, 5632)  # hm08 ids; left first
+# fmt: off
+FACE = (  # iBUG 68, hm08 ids
+    867, 5092, 5238, 912, 894, 742, 920, 727, 732, 7449, 7622, 7462, 7596, 7614, 11847, 11707, 7572,  # jaw
+    255, 206, 204, 205, 208, 6983, 6980, 6979, 6981, 7024,  # brows
+    136, 131, 201, 297, 286, 313, 317, 7076, 7055,  # nose
+    18, 0, 54, 66, 47, 41, 6850, 6838, 6784, 6802, 6825, 6831,  # eyes
+    402, 5354, 450, 455, 7210, 11956, 7162, 7233, 7245, 496, 490, 478,  # outer lips
+    428, 470, 474, 7226, 7188, 7236, 493, 481,  # inner lips
 )
-_RIGID = {  # keypoint -> regressed joint and the bone that carries it
-    5: ("left_shoulder", "shoulder01.L"),
-    6: ("right_shoulder", "shoulder01.R"),
-    7: ("left_elbow", "upperarm02.L"),
-    8: ("right_elbow", "upperarm02.R"),
-    11: ("left_hip", "root"),
-    12: ("right_hip", "root"),
-    13: ("left_knee", "root"),
-    14: ("right_knee", "root"),
-    15: ("left_ankle", "root"),
-    16: ("right_ankle", "root"),
-    17: ("left_big_toe", "root"),
-    18: ("left_small_toe", "root"),
-    19: ("left_heel", "root"),
-    20: ("right_big_toe", "root"),
-    21: ("right_small_toe", "root"),
-    22: ("right_heel", "root"),
-}
+# fmt: on
+# Keypoints 5 to 22 are regressed joints, carried by these bones; hips, legs and feet by the root.
+_CARRIERS = {5: "shoulder01.L", 6: "shoulder01.R", 7: "upperarm02.L", 8: "upperarm02.R"}
+_RIGID = {row: (NAMES[row], _CARRIERS.get(row, "root")) for row in (5, 6, 7, 8, *range(11, 23))}
 _HANDS = ((LEFT_HAND.start, "L"), (RIGHT_HAND.start, "R"))
 VISIBLE, OCCLUDED, DEEPLY_OCCLUDED = 0.92, 0.50, 0.30  # confidences
 
@@ -107,7 +33,7 @@ VISIBLE, OCCLUDED, DEEPLY_OCCLUDED = 0.92, 0.50, 0.30  # confidences
 def _vertex_rows() -> tuple[np.ndarray, np.ndarray]:
     """Keypoints that are vertices, and the vertices."""
     rows = [0, 1, 2, 3, 4, *range(23, 91)]
-    return np.array(rows), template().new[np.array([NOSE, *EYES, *EARS, *FACE])]
+    return np.array(rows), template().new[np.array([NOSE, *CORNEAS, *EARS, *FACE])]
 
 
 @lru_cache(maxsize=1)
@@ -136,6 +62,13 @@ def keypoints_3d(signer: Signer, vertices: np.ndarray, turn: np.ndarray, place: 
     for (first, _), tips in zip(_HANDS, template().tips, strict=True):
         points[first + 4 : first + 21 : 4] = vertices[tips].mean(1)
     return points
+
+
+def rest_points(signer: Signer, face: Mapping[str, float] | None = None) -> np.ndarray:
+    """World positions (133, 3) of a signer's keypoints in the rest pose, with facial actions if any are given."""
+    return keypoints_3d(
+        signer, *signer.posed(np.tile(np.eye(3, dtype=np.float32), (len(bone_index), 1, 1)), face or {})
+    )
 
 
 def _tolerances() -> np.ndarray:

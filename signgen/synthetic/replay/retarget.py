@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Empty
 from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import ARMS, SHOULDERS
-from signgen.synthetic.body.anatomy import Anatomy
 from signgen.synthetic.body.rotations import rotate
-from signgen.synthetic.body.signer import Signer
+from signgen.synthetic.motion.anatomy import Anatomy
 from signgen.synthetic.motion.collisions import separate, smooth
-from signgen.synthetic.motion.motion import Sway
 from signgen.synthetic.motion.movement import Movement, interpolate, time_grid
+from signgen.synthetic.motion.performance import Sway
 from signgen.synthetic.motion.posture import SIDES, ArmTrack, Joint, Posture
 from signgen.synthetic.picture.camera import Camera
 from signgen.synthetic.replay.arms import ArmTargets, fit_arm
 from signgen.synthetic.replay.face import ReplayedFace, head_angles
 from signgen.synthetic.replay.hands import fit_hand, scaled_hand
 from signgen.synthetic.replay.view import View, continued, onto_signer
+from signgen.synthetic.signer import Signer
 
 _ARM = dict(zip(SIDES, ARMS, strict=True))
 _ROUNDS = 3
@@ -68,7 +68,7 @@ class Replay(Movement):
         self.points, self.seen = onto_signer(keypoints, signer, self.view)
         self.frames = len(self.points)
         if self.frames < 2:
-            raise InputError(keypoints.name or "motion", "fewer than 2 frames at 25 a second", "use a longer clip")
+            raise Empty(keypoints.name or "motion", "fewer than 2 frames at 25 a second", "use a longer clip")
         self._gaze = Sway.draw(rng, (1.0, 2.0), (1.0, 1.5))
         self._face = ReplayedFace(signer, self.view, self.points, self.seen)
         torso = self._lean()

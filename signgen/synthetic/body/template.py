@@ -1,4 +1,4 @@
-"""The body: its skeleton, forward kinematics and skinning, and the mesh data that all signers share.
+"""The body that all signers share: its skeleton, mesh and skinning, and the baked shapes that differ.
 
 Units are metres. Axes: +x the person's left, -y the front (towards the camera), +z up. The rest pose has the arms about
 45 degrees down. A pose is one rotation a bone in these rest axes; the identity for all bones is the rest mesh.
@@ -17,6 +17,7 @@ BAKED = Path(__file__).resolve().parents[1] / "baked"
 HM08_VERTICES = 19158  # vertices of the MakeHuman base mesh, whose numbering the tables of landmarks use
 SKIN_END, TONGUE_END = 13380, 13606  # hm08 ids below: body skin with eye and mouth cavities; tongue
 LEFT_EYE, RIGHT_EYE = slice(14598, 14670), slice(14670, 14742)  # hm08 ids of the eyeballs
+CORNEAS = (14607, 14679)  # hm08 ids of their front poles, left first
 TEETH = slice(14992, 15128)
 MAX_WEIGHTS = 8  # bones that may move one vertex
 
