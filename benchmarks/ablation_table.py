@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from signgen.scoring.comparison import compare, quotients
-from signgen.scoring.scores import METRICS, Difference
+from signgen.scoring.comparison import Difference, compare, quotients
+from signgen.scoring.metrics.registry import METRICS
 
 MEASURES = ("ssim_wang", "hand_ssim", "wrist_px", "tof", "motion_ratio")
 

@@ -13,9 +13,8 @@ from typing import Any
 import signgen
 from signgen.dataset.phoenix import Clip
 from signgen.errors import InputError
-from signgen.scoring.measures import MeasureOptions
-from signgen.scoring.pairing import Rules
-from signgen.scoring.run import Request, evaluate
+from signgen.scoring import MeasureOptions, Request, Rules
+from signgen.scoring.run import evaluate_request
 
 
 def evaluate_system(
@@ -56,7 +55,7 @@ def evaluate_system(
         request = Request(
             chosen, data, keypoints, split=clips[0].split, rules=Rules(names="common"), measure=options, jobs=jobs
         )
-        result = evaluate(request, _report(folder.name))
+        result = evaluate_request(request, _report(folder.name))
     if result.counts["clips"] != len(clips):
         got = f"{result.counts['clips']} of {len(clips)} clips were evaluated"
         raise InputError(folder, got, "delete it and render again")
@@ -69,7 +68,7 @@ def evaluate_system(
 def evaluator_sha256() -> str:
     """What tells one evaluator from another: the code of the metrics and the weights that they bring."""
     package, digest = Path(signgen.__file__).parent, hashlib.sha256()
-    places = ("metrics", "evaluation", "recognition", "weights/hand_detector", "weights/recogniser")
+    places = ("scoring", "weights/hand_detector", "weights/recogniser")
     for path in sorted(p for place in places for p in (package / place).rglob("*")):
         if path.is_file() and path.suffix in (".py", ".json", ".safetensors"):
             digest.update(str(path.relative_to(package)).encode() + hashlib.sha256(path.read_bytes()).digest())

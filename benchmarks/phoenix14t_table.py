@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from signgen.scoring.scores import METRICS
+from signgen.scoring.metrics.registry import METRICS
 
 REPORTED_NOTE = "reported, its own data and evaluator"
 # As printed in table 4 of FPDM, where the hand error has no unit and no SSIM is defined. No figures: none at hand.

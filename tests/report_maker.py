@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from signgen.scoring.report import HandCrop, ReportClip
-from signgen.scoring.scores import Against, ClipScore, Difference, EvaluationResult
+from signgen.scoring.comparison import Difference
+from signgen.scoring.metrics.metric import Chunk
+from signgen.scoring.report.clips import ReportClip
+from signgen.scoring.report.page import report_page
+from signgen.scoring.report.pictures import Album, HandCrop, Limits, webp
+from signgen.scoring.summary import Against, ClipScore, EvaluationResult
 
 FRAMES, WIDTH, HEIGHT = 24, 48, 64
 STEP, OFFSET = 9, 12  # levels from one frame to the next, and between true and generated
 HOSTILE = "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned=1'>\"'&\u202e手話 \udcff"
+LIMITS = Limits()
 SIGNATURE = "ssim|wang,window:gaussian11|rgb|v1"
 
 
@@ -30,7 +38,9 @@ def scores(worst: int, frames: int = FRAMES) -> np.ndarray:
     return 0.5 + 0.4 * np.abs(np.arange(frames) - worst) / frames
 
 
-def make_clip(name: str, worst: int = 7, frames: int = FRAMES, **changes: object) -> ReportClip:
+def make_clip(
+    name: str, worst: int = 7, frames: int = FRAMES, limits: Limits = LIMITS, **changes: object
+) -> ReportClip:
     """A clip with a curve of two gaps and one hand per frame; ``changes`` replace parts of it."""
     ssim = scores(worst, frames)
     hand = ssim.copy()
@@ -38,16 +48,33 @@ def make_clip(name: str, worst: int = 7, frames: int = FRAMES, **changes: object
     rng = np.random.default_rng(worst)
     crops = rng.integers(0, 256, (frames, 2, 20, 20, 3)).astype(np.uint8)
     hands = [HandCrop(i, "left", "hand_ssim", float(hand[i]), *crops[i]) for i in range(frames) if np.isfinite(hand[i])]
-    parts = {
-        "fps": 25.0,
+    parts: dict[str, Any] = {
         "generated": flat([level(i, True) for i in range(frames)]),
         "true": flat([level(i) for i in range(frames)]),
         "pose": flat([255 - level(i) for i in range(frames)]),
         "source": flat([200])[0],
         "per_frame": {"ssim_wang": ssim, "hand_ssim": hand},
         "hands": hands,
+        **changes,
     }
-    return ReportClip(name, **{**parts, **changes})  # type: ignore[arg-type]
+    album = Album(frames, limits)
+    for start in range(0, frames, 10):  # in chunks, as scoring does
+        part = slice(start, start + 10)
+        values = {name: column[part] for name, column in parts["per_frame"].items()}
+        album.add(Chunk(parts["generated"][part], parts["true"][part], start=start), values)
+    pictures = album.pictures()
+    streams = dict(pictures.streams)
+    if parts["pose"] is not None:
+        streams["pose"] = [webp(parts["pose"][i], limits.side) for i in range(pictures.first, pictures.last + 1)]
+    source = None if parts["source"] is None else webp(parts["source"], limits.side)
+    pictures = replace(pictures, streams=streams, source=source, hands=list(parts["hands"]))
+    return ReportClip(name, 25.0, frames, pictures, parts["per_frame"])
+
+
+def write_report(path: Path, result: EvaluationResult, clips: Sequence[ReportClip] = (), **options: Any) -> Path:
+    """The page as a file."""
+    path.write_bytes(report_page(result, clips, **options))
+    return path
 
 
 def make_result(names: Sequence[str], against: bool = False, **changes: object) -> EvaluationResult:

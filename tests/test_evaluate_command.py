@@ -15,10 +15,11 @@ from click.testing import CliRunner, Result
 from clip_maker import SIZE, clip, noisy, save, save_keypoints
 
 from signgen.cli import main
+from signgen.scoring.measures import frames_at_a_time
 from signgen.scoring.metrics import PSNR, SSIM, TOF, BackgroundDeviation, HandSSIM, MotionRatio, StillFlicker
-from signgen.scoring.run import Request, evaluate, processes
-from signgen.scoring.scores import METRICS, ON_REQUEST, EvaluationResult
-from signgen.scoring.scoring import frames_at_a_time
+from signgen.scoring.metrics.registry import METRICS
+from signgen.scoring.run import Request, evaluate_request, processes
+from signgen.scoring.summary import EvaluationResult
 from signgen.video import VideoWriter
 
 CONTRACT = {
@@ -77,7 +78,7 @@ def test_the_contracts_keys(good: Any) -> None:
     assert set(good) == {
         "metrics", "intervals", "not_computed", "counts", "signatures", "clips", "versions", "warnings", "settings",
     }  # fmt: skip
-    assert CONTRACT <= set(good["metrics"]) == set(METRICS) - set(ON_REQUEST)
+    assert CONTRACT <= set(good["metrics"]) == {name for name, score in METRICS.items() if not score.on_request}
     assert {"clips", "frames", "hands", "hands_left_out"} <= set(good["counts"])
     for name, value in good["metrics"].items():
         assert (value is None) == (name in good["not_computed"]), name
@@ -230,7 +231,7 @@ def test_processes_load_no_hand_detector_that_nothing_needs(
 
 def test_progress_begins_before_the_work(clips: Path) -> None:
     told: list[tuple[int, int]] = []
-    evaluate(Request(clips / "good", clips / "true"), lambda done, total: told.append((done, total)))
+    evaluate_request(Request(clips / "good", clips / "true"), lambda done, total: told.append((done, total)))
     assert told == [(0, 27), (4, 27), (7, 27), (23, 27), (27, 27)]
 
 
@@ -238,7 +239,7 @@ def test_large_frames_come_fewer_at_a_time(clips: Path, monkeypatch: pytest.Monk
     assert [frames_at_a_time(size) for size in ((210, 260), (512, 512), (1920, 1080), (7680, 4320))] == [16, 16, 2, 1]
     paths = clips / "good", clips / "true", "--limit", "1"
     whole = scores(*paths)
-    monkeypatch.setattr("signgen.scoring.scoring.PIXELS", 1)
+    monkeypatch.setattr("signgen.scoring.measures.PIXELS", 1)
     assert scores(*paths) == whole
 
 
@@ -334,7 +335,7 @@ def test_outputs_are_checked_before_anything_is_measured(clips: Path, tmp_path: 
 def test_a_report_without_a_folder_is_refused_before_anything_is_measured(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("signgen.scoring.run.run", lambda *_: pytest.fail("measured first"))
+    monkeypatch.setattr("signgen.scoring.run.score_all", lambda *_: pytest.fail("measured first"))
     assert_refused(call(clips / "good", clips / "true", "--report", tmp_path / "no" / "r.html"), "there is no folder")
 
 

@@ -17,7 +17,7 @@ from test_evaluate_pairing import data_set
 from signgen.cli import main
 from signgen.scoring import MeasureOptions, Request
 from signgen.scoring.metrics import FID
-from signgen.scoring.run import evaluate
+from signgen.scoring.run import evaluate_request
 
 
 def colours(images: Any) -> Any:
@@ -40,7 +40,7 @@ def pairs(tmp_path: Path) -> Path:
 def test_fid_is_that_of_all_frames_together(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("signgen.scoring.metrics.fid.FID", lambda weights: FID(features=colours, name="colours"))
     options = MeasureOptions(fid_weights="given")
-    result = evaluate(Request(pairs / "made", pairs / "true", measure=options, against=pairs / "true"))
+    result = evaluate_request(Request(pairs / "made", pairs / "true", measure=options, against=pairs / "true"))
     whole = FID(features=colours)
     for seed in range(3):
         whole.update(noisy(clip(20, seed=seed), 20, seed), clip(20, seed=seed))
@@ -58,6 +58,9 @@ class ByBrightness:
     """Recognises as many signs as the first frame has levels of brightness, in steps of a hundred."""
 
     signature = "by brightness"
+
+    def shrink(self, frames: Any) -> Any:
+        return frames
 
     def recognise(self, frames: Any, fps: float) -> list[str]:
         frames = list(frames)
@@ -90,13 +93,13 @@ def test_a_broken_hand_detector_of_our_own_costs_hand_pe_alone(tmp_path: Path, m
     def refuse(*arguments: object) -> None:
         raise InputError("weights.safetensors", "not found", "install signgen again")
 
-    monkeypatch.setattr("signgen.scoring.metrics.hand_detectors.load_hand_detector", refuse)
+    monkeypatch.setattr("signgen.scoring.metrics.hand_pe.load_hand_detector", refuse)
     true = data_set(tmp_path / "true", "x y")
-    result = evaluate(Request(true, true))
+    result = evaluate_request(Request(true, true))
     assert "weights.safetensors: not found" in result.not_computed["hand_pe"]
     assert result.metrics["hand_ssim"] == pytest.approx(1)
     with pytest.raises(InputError, match=r"weights\.safetensors"):
-        evaluate(Request(true, true, measure=MeasureOptions(hand_detector="mmpose")))
+        evaluate_request(Request(true, true, measure=MeasureOptions(hand_detector="mmpose")))
 
 
 @pytest.mark.parametrize("field", ["jobs", "limit", "seed"])

@@ -11,7 +11,6 @@ from clip_maker import SIZE, clip, save, save_keypoints
 from signgen.errors import InputError
 from signgen.scoring.clips import find_clips
 from signgen.scoring.pairing import Rules, make_plan
-from signgen.scoring.scoring import generated_frames, read_pair_keypoints
 from signgen.video import VideoWriter
 
 COMMON = Rules("common", "common", "resize")
@@ -79,7 +78,7 @@ def test_a_data_set_brings_its_keypoints_and_glosses(tmp_path: Path) -> None:
     assert [p.name for p in plan.pairs] == ["y", "x"], "in the corpus file's order"
     assert plan.split == "test"
     assert plan.pairs[0].true.entry.glosses == ("REGEN", "MORGEN")
-    assert len(read_pair_keypoints(plan.pairs[0])) == 3
+    assert len(plan.pairs[0].read_keypoints()) == 3
 
 
 def test_two_data_sets_of_one_split(tmp_path: Path) -> None:
@@ -200,7 +199,7 @@ def test_unequal_sizes(tmp_path: Path) -> None:
     assert plan.counts["clips_resized"] == 1
     assert "bicubic" in plan.warnings[0]
     pair = plan.pairs[0]
-    assert [f.shape for f in generated_frames(pair.systems[0], pair)] == [(80, 72, 3)] * 3
+    assert [f.shape for f in pair.generated()] == [(80, 72, 3)] * 3
 
 
 def test_everything_that_does_not_fit_is_in_one_line(tmp_path: Path) -> None:
@@ -232,7 +231,7 @@ def test_keypoints_of_another_length_or_frame(tmp_path: Path) -> None:
     assert "(144x160, the true frames 72x80)" in text
     assert "true (4 and 3 frames)" in text
     plan = make_plan([made], true, keypoints=file, rules=COMMON)
-    keypoints = read_pair_keypoints(plan.pairs[0])
+    keypoints = plan.pairs[0].read_keypoints()
     assert (len(keypoints), keypoints.size, plan.pairs[0].frames) == (3, SIZE, 3)
     assert keypoints.xy[0, 100] == pytest.approx((29.75, 29.75)), "pixel centres map to pixel centres"
 

@@ -13,8 +13,11 @@ from PIL import Image
 from signgen.rendering.manifest import build_manifest
 from signgen.rendering.source import builtin_names, load_source
 from signgen.scoring.clips import VideoClip
+from signgen.scoring.measures import score_clip
+from signgen.scoring.metrics.image import PSNR
 from signgen.scoring.pairing import Pair
-from signgen.scoring.worst import report_clip, source_picture
+from signgen.scoring.report.clips import report_clip, source_picture
+from signgen.scoring.report.pictures import Limits, webp
 
 
 def _manifest(path: Path, source: str) -> None:
@@ -50,5 +53,7 @@ def test_the_report_gets_it(tmp_path: Path) -> None:
     save(clip(2), tmp_path / "made"), save(clip(2), tmp_path / "true")
     _manifest(tmp_path / "made.json", builtin_names()[1])
     sides = [VideoClip("a", tmp_path / side) for side in ("true", "made")]
-    shown = report_clip(Pair("a", sides[0], (sides[1],), 2, None), {})
-    assert np.array_equal(shown.source, load_source(builtin_names()[1]).image)
+    pair = Pair("a", sides[0], (sides[1],), 2, None)
+    shown = report_clip(pair, score_clip(pair, 0, {"psnr": PSNR()}, limits=Limits()), Limits())
+    assert shown.pictures.source == webp(load_source(builtin_names()[1]).image, Limits().side)
+    assert shown.pictures.count == 2

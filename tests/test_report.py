@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from report_maker import FRAMES, HOSTILE, SIGNATURE, flat, level, make_clip, make_result, scores
+from report_maker import FRAMES, HOSTILE, SIGNATURE, flat, level, make_clip, make_result, scores, write_report
 
-from signgen.errors import InputError
-from signgen.scoring.report import HandCrop, Limits, write_report
-from signgen.scoring.report.embedding import embed, span
-from signgen.scoring.report.gallery import APART, worst_frame, worst_frames, worst_hands
+from signgen.scoring.metrics.hands import hand_crop
+from signgen.scoring.metrics.metric import Chunk
+from signgen.scoring.metrics.registry import METRICS
+from signgen.scoring.report.gallery import APART, worst_frames, worst_hands
 from signgen.scoring.report.labels import DIRECTIONS, label, shown
+from signgen.scoring.report.pictures import Album, HandCrop, Limits, span, trimmed
 from signgen.scoring.report.summary import clip_orders
-from signgen.scoring.scores import METRICS
 
 
 class Page(HTMLParser):
@@ -202,7 +202,7 @@ def test_undefined_values_are_gaps_and_infinite_ones_too(tmp_path):
 
 
 def test_long_clip_is_cut_around_its_worst_frame_and_the_page_says_so(tmp_path):
-    page = written(tmp_path, [make_clip("a", worst=15)], limits=Limits(frames=6))
+    page = written(tmp_path, [make_clip("a", worst=15, limits=Limits(frames=6))])
     data = page.json("clip-0")
     assert data["first"] == 12
     assert {name: len(stream) for name, stream in data["streams"].items()} == dict.fromkeys(
@@ -217,21 +217,21 @@ def test_long_clip_is_cut_around_its_worst_frame_and_the_page_says_so(tmp_path):
 def test_page_never_holds_more_than_its_limit():
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (FRAMES, 64, 48, 3)).astype(np.uint8)
-    noise[:14] = 0  # the first frames are small, so that a plan made on one frame alone would go wrong
-    clip = make_clip("a", worst=13, generated=noise, true=noise, pose=None)
+    noise[:14] = 0  # the first frames are small
+    pictures = make_clip("a", worst=13, generated=noise, true=noise, pose=None).pictures
     for kilobytes in (20, 40, 60):
-        kept = embed(clip, worst_frame(clip), kilobytes * 1000, Limits())
+        kept = trimmed(pictures, kilobytes * 1000)
         used = sum(len(text) for stream in kept.streams.values() for text in stream) + len(kept.source)
         assert used <= kilobytes * 1000
         assert kept.holds(13)
         assert 1 < kept.count < FRAMES
-    assert embed(clip, 13, 0, Limits()).count == 1  # a clip shows one frame at least
+    assert trimmed(pictures, 0).count == 1  # a clip shows one frame at least
 
 
 def test_large_frames_are_scaled_and_the_page_says_so(tmp_path):
     wide = flat([level(i) for i in range(8)], 400, 100)
-    clip = make_clip("a", 1, 8, generated=wide, true=wide)
-    data = written(tmp_path, [clip], limits=Limits(side=200)).json("clip-0")
+    clip = make_clip("a", 1, 8, Limits(side=200), generated=wide, true=wide)
+    data = written(tmp_path, [clip]).json("clip-0")
     assert data["size"] == [200, 50]
     assert decoded(data["streams"]["true"][0]).shape == (50, 200, 3)
     assert data["cut"] == "Shown at 200×50, scored at 400×100."
@@ -245,14 +245,13 @@ def test_span_keeps_the_worst_frame_and_stays_inside(frames, worst, length, expe
     assert span(frames, worst, length) == expected
 
 
-# --- the walls of pictures --------------------------------------------------------------------------------------
+# --- the galleries of pictures --------------------------------------------------------------------------------------
 
 
 def test_worst_frames_come_worst_first_and_apart():
     clips = [make_clip("a", worst=7), make_clip("b", worst=20)]
     clips[1].per_frame["ssim_wang"][20] = 0.1
-    kept = [embed(clip, 7, 10**6, Limits()) for clip in clips]
-    found = worst_frames(clips, kept, 4)
+    found = worst_frames(clips, 4)
     assert (found[0].clip, found[0].frame, found[0].score) == (1, 20, 0.1)
     assert (found[1].clip, found[1].frame) == (0, 7)
     assert [item.score for item in found] == sorted(item.score for item in found)
@@ -264,78 +263,51 @@ def test_worst_frames_come_worst_first_and_apart():
 def test_worst_hands_keep_to_embedded_frames_and_to_each_metric():
     black = np.zeros((4, 4, 3), np.uint8)
     hands = [HandCrop(f, "left", "hand_pe", float(f), black, black) for f in range(FRAMES)]
-    clip = make_clip("a", worst=7, hands=[*make_clip("a").hands, *hands])
-    found = worst_hands([clip], [embed(clip, 7, 10**6, Limits(frames=10))], 3)
+    clip = make_clip("a", worst=7, limits=Limits(frames=10), hands=[*make_clip("a").pictures.hands, *hands])
+    found = worst_hands([clip], 3)
     assert [item.frame for item in found["hand_ssim"]][:1] == [7]
     assert found["hand_pe"][0].frame == 11  # the largest error among frames 2 to 11, not that of frame 23
 
 
-def test_wall_shows_the_crops_as_they_are(tmp_path):
+def test_gallery_shows_the_crops_as_they_are(tmp_path):
     clip = make_clip("a")
     page = written(tmp_path, [clip])
     button = [text for attributes, text in page.all("button") if attributes.get("class") == "jump"]
     assert re.search(r"0\.5000\s+left hand, frame 7\s+a", "\n".join(button))
     pictures = [a["src"].split(",")[1] for a, _ in page.all("img", width="20", height="20")]
-    worst = next(hand for hand in clip.hands if hand.frame == 7)
+    worst = next(hand for hand in clip.pictures.hands if hand.frame == 7)
     assert np.array_equal(decoded(pictures[0]), worst.true)
     assert np.array_equal(decoded(pictures[1]), worst.generated)
 
 
-# --- the file ---------------------------------------------------------------------------------------------------
+# --- gathered while a clip is scored ----------------------------------------------------------------------------
 
 
-def test_failure_leaves_the_older_file_and_nothing_else(tmp_path):
-    target = tmp_path / "report.html"
-    target.write_text("older")
-    broken = list(make_clip("a").generated)
-    broken[9] = broken[9][:, :5]
-    with pytest.raises(InputError, match="frame 9: generated .64, 5, 3., true .64, 48, 3."):
-        write_report(target, make_result(["a"]), [make_clip("a", generated=broken)])
-    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
-    assert target.read_text() == "older"
-    write_report(target, make_result(["a"]), [make_clip("a")])
-    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
-    assert target.read_text(encoding="utf-8").startswith("<!doctype html>")
+@pytest.mark.parametrize("worst", [0, 3, 11, 19, 23])
+@pytest.mark.parametrize("length", [1, 6, 24, 99])
+def test_album_keeps_the_frames_around_the_worst_one(worst, length):
+    pictures = make_clip("a", worst=worst, limits=Limits(frames=length)).pictures
+    assert pictures.worst == worst
+    assert (pictures.first, pictures.last) == span(FRAMES, worst, length)
+    for index, text in enumerate(pictures.streams["generated"]):
+        assert np.abs(decoded(text).astype(int) - level(pictures.first + index, True)).max() <= 3
 
 
-def test_refuses_places_and_clips_that_cannot_be(tmp_path):
-    with pytest.raises(InputError, match="there is no folder"):
-        write_report(tmp_path / "no" / "report.html", make_result([]))
-    with pytest.raises(InputError, match="is a folder"):
-        write_report(tmp_path, make_result([]))
-    with pytest.raises(InputError, match="two clips of one name"):
-        write_report(tmp_path / "r.html", make_result([]), [make_clip("a"), make_clip("a")])
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"fps": 0.0}, "rate must be above 0"),
-        ({"generated": [], "true": []}, "has no frames"),
-        ({"true": flat([1])}, "1 true frames; there are 24"),
-        ({"pose": flat([1])}, "1 pose images; there are 24"),
-        ({"per_frame": {"psnr": np.zeros(3)}}, "3 values of psnr; there are 24"),
-        ({"source": np.zeros((4, 4))}, "a picture is uint8"),
-    ],
-)
-def test_clip_is_checked_when_it_is_made(changes, words):
-    with pytest.raises(InputError, match=words):
-        make_clip("a", **changes)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"frame": -1}, "frames count from 0"),
-        ({"side": "both"}, "left and right"),
-        ({"score": float("nan")}, "that have a score"),
-        ({"true": np.zeros((5, 4, 3), np.uint8)}, "one shape"),
-    ],
-)
-def test_hand_is_checked_when_it_is_made(changes, words):
-    crop = np.zeros((4, 4, 3), np.uint8)
-    parts = {"frame": 0, "side": "left", "metric": "hand_ssim", "score": 0.5, "generated": crop, "true": crop}
-    with pytest.raises(InputError, match=words):
-        HandCrop(**{**parts, **changes})
-    with pytest.raises(InputError, match="last frame is 23"):
-        make_clip("a", hands=[HandCrop(**{**parts, "frame": FRAMES})])
+def test_album_keeps_the_worst_hands_and_their_crops():
+    rng = np.random.default_rng(0)
+    true, pred = rng.integers(0, 256, (2, 40, 80, 70, 3), dtype=np.uint8)
+    xy, scores = rng.uniform(0, 80, (40, 133, 2)), rng.random((40, 2))
+    scores[5] = np.nan
+    album = Album(40, Limits())
+    for start in range(0, 40, 16):
+        part = slice(start, start + 16)
+        album.add(
+            Chunk(pred[part], true[part], xy[part], start=start), {"psnr": np.ones(len(pred[part]))}, scores[part]
+        )
+    hands = album.pictures().hands
+    assert [hand.score for hand in hands] == sorted(scores[~np.isnan(scores)])[:24]
+    for hand in hands:
+        side = ("left", "right").index(hand.side)
+        assert scores[hand.frame, side] == hand.score
+        assert np.array_equal(hand.true, hand_crop(true[hand.frame], tuple(xy[hand.frame, (100, 121)[side]])))
+        assert hand.generated.shape == hand.true.shape

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_maker import FRAMES, HOSTILE, OFFSET, level, make_clip, make_result
+from report_maker import FRAMES, HOSTILE, OFFSET, level, make_clip, make_result, write_report
 
-from signgen.scoring.report import Limits, write_report
+from signgen.scoring.report.pictures import Limits
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -354,9 +354,8 @@ def test_another_clip_counts_as_drawn_only_when_its_pictures_are_there(page):
 
 
 def test_cut_clip_stays_inside_what_is_embedded(browser, tmp_path):
-    path = write_report(
-        tmp_path / "r.html", make_result(["c"]), [make_clip("c", worst=15, pose=None)], limits=Limits(frames=6)
-    )
+    clip = make_clip("c", worst=15, limits=Limits(frames=6), pose=None)
+    path = write_report(tmp_path / "r.html", make_result(["c"]), [clip])
     with opened(browser, path) as page:
         page.wait_for_selector('#stage[data-drawn="12"]')
         assert page.inner_text("#clip-cut") == "Frames 12–17 of 24 are embedded."

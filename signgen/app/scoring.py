@@ -25,7 +25,7 @@ class Pair:
     Attributes:
         generated, reference: the videos.
         keypoints: of the reference, or None: then nothing about hands is measured.
-        lengths, sizes: what to do with those that differ, see `signgen.scoring.Rules`.
+        lengths, sizes: what to do with those that differ, see `signgen.scoring.pairing.Rules`.
         folder: where the report goes.
     """
 
@@ -64,19 +64,23 @@ def score_job(pair: Pair, limits: Limits) -> Callable[[Ticket, Tell], Scored]:
 
 
 def _score(pair: Pair, ticket: Ticket, tell: Tell) -> Scored:
-    from signgen.scoring import Request, Rules
-    from signgen.scoring.run import evaluate_to_files
+    from signgen.scoring import evaluate
 
     def progress(done: int, total: int) -> None:
         ticket.check()
         tell(Working("Scoring", done, total))
 
-    request = Request(
-        pair.generated, pair.reference, keypoints=pair.keypoints, rules=Rules("error", pair.lengths, pair.sizes), jobs=1
-    )
     report = pair.folder / "report.html"
     tell(Working("Opening the videos"))
-    result = evaluate_to_files(request, report=report, progress=progress)
+    result = evaluate(
+        pair.generated,
+        pair.reference,
+        pair.keypoints,
+        report=report,
+        lengths=pair.lengths,
+        sizes=pair.sizes,
+        progress=progress,
+    )
     name_files_only(report, [pair.generated, pair.reference, *([pair.keypoints] if pair.keypoints else [])])
     return Scored(result, report)
 
@@ -92,7 +96,7 @@ def name_files_only(report: Path, files: list[Path]) -> None:
 def score_table(result: EvaluationResult) -> str:
     """The metrics as an HTML table, and below it what was not computed and why."""
     from signgen.app.status import page_words
-    from signgen.scoring.scores import METRICS
+    from signgen.scoring.metrics.registry import METRICS
 
     rows = []
     for name, value in result.metrics.items():

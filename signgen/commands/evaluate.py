@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from signgen.commands.common import common_options, emit, progress_to
+
+if TYPE_CHECKING:
+    from signgen.scoring.summary import Against, EvaluationResult
+
+_ARROWS = {"higher": "higher", "lower": "lower", "1": "near 1", "-": ""}
+_LEFT_OUT = {
+    "hands_left_out": "hands left out (knuckle not confident)",
+    "hand_pe_not_found": "hands not found by the detector",
+    "clips_left_out": "clips left out",
+    "frames_left_out": "frames left out",
+    "clips_resized": "clips resized",
+    "clips_without_keypoints": "clips without keypoints",
+}
 
 
 @click.command(short_help="Score generated video against true video.")
@@ -81,7 +96,6 @@ def command(as_json: bool, recogniser: str | None, **options: Any) -> None:
     unless --names, --lengths or --sizes says what to do. Hands that cannot be scored are counted.
     """
     from signgen.scoring import evaluate
-    from signgen.scoring.table import as_text
 
     default = recogniser == ""  # the option without a folder
     with progress_to("frames") as advance:
@@ -95,3 +109,91 @@ def _width() -> int:
     import shutil
 
     return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 120
+
+
+# The result as tables for the terminal, signatures below them.
+
+
+def as_text(result: EvaluationResult, width: int = 100, colour: bool = False) -> str:
+    """Tables, what was not computed, and the signatures."""
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=width, force_terminal=colour, highlight=False)
+    console.print(_scores(result))
+    if result.against is not None:
+        console.print(_comparison(result, result.against))
+    parts = [console.file.getvalue().rstrip(), _left_out(result.counts)]  # type: ignore[attr-defined]
+    if result.against is not None:
+        parts.append(_left_out(result.against.counts, f" of {result.against.name}"))
+    if result.not_computed:
+        reasons = (f"  {name}: {reason}" for name, reason in result.not_computed.items())
+        parts.append("\n".join(["not computed:", *reasons]))
+    parts.append("\n".join(["signatures:", *(f"  {name}: {text}" for name, text in result.signatures.items())]))
+    return "\n".join(part for part in parts if part)
+
+
+def _scores(result: EvaluationResult) -> object:
+    from rich import box
+    from rich.table import Table
+
+    from signgen.scoring.metrics.registry import METRICS
+
+    counts = result.counts
+    table = Table(title=f"{counts['clips']} clips, {counts['frames']} frames", box=box.SIMPLE, title_justify="left")
+    table.add_column("metric", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("95 % interval", justify="right", no_wrap=True)
+    table.add_column("better", no_wrap=True)
+    table.add_column("mean over")
+    for name, value in result.metrics.items():
+        row = METRICS[name]
+        counted = result.counted(name) if value is not None else ""
+        interval = _interval(result.intervals.get(name), row.digits)
+        table.add_row(row.label, _number(value, row.digits), interval, _ARROWS[row.better], counted)
+    return table
+
+
+def _comparison(result: EvaluationResult, against: Against) -> object:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from signgen.scoring.metrics.registry import METRICS
+
+    table = Table(title=f"against {escape(against.name)}", box=box.SIMPLE, title_justify="left")
+    for column in ("metric", "generated", "against", "difference", "95 % interval", "p"):
+        table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=True)
+    table.add_column("better")
+    for name, difference in against.differences.items():
+        row = METRICS[name]
+        digits = row.digits
+        table.add_row(
+            row.label,
+            _number(result.metrics.get(name), digits),
+            _number(against.metrics.get(name), digits),
+            _number(difference.mean, digits, sign=True),
+            _interval(difference.interval, digits, sign=True),
+            "" if difference.p_value is None else _p_value(difference.p_value),
+            difference.verdict,
+        )
+    return table
+
+
+def _number(value: float | None, digits: int, sign: bool = False) -> str:
+    if value is None:
+        return "-"
+    return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
+
+
+def _interval(interval: tuple[float, float] | None, digits: int, sign: bool = False) -> str:
+    return "" if interval is None else " to ".join(_number(end, digits, sign) for end in interval)
+
+
+def _p_value(value: float) -> str:
+    """Three digits after the leading zeros are more than 10,000 swaps can tell."""
+    return f"{value:.4f}" if value >= 0.0001 else f"{value:.1e}"
+
+
+def _left_out(counts: Mapping[str, int], whose: str = "") -> str:
+    found = [f"{counts[key]} {text}" for key, text in _LEFT_OUT.items() if counts.get(key)]
+    return f"counted, not scored{whose}: " + ", ".join(found) if found else ""

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from signgen.scoring.scores import EvaluationResult
+    from signgen.scoring.summary import EvaluationResult
 
 # Imported on first use, for `signgen --help` answers at once.
-_PUBLIC = {"EvaluationResult": "scores", "MeasureOptions": "measures", "Request": "run", "Rules": "pairing"}
+_PUBLIC = {"EvaluationResult": "summary", "MeasureOptions": "metrics.metric", "Request": "run", "Rules": "pairing"}
 __all__ = [*sorted(_PUBLIC), "evaluate"]
 
 
@@ -66,18 +66,21 @@ def evaluate(
         >>> 0 < result.to_json()["metrics"]["ssim_wang"] <= 1
         True
     """
-    from signgen.scoring.measures import MeasureOptions
+    from signgen.scoring.metrics.metric import MeasureOptions
     from signgen.scoring.pairing import Rules
-    from signgen.scoring.run import Request, evaluate_to_files
+    from signgen.scoring.run import Request, evaluate_request
 
-    weights = {"hand_weights": hand_weights, "lpips_weights": lpips_weights, "fid_weights": fid_weights}
-    folder = None if isinstance(recogniser, bool) else Path(recogniser)
     measure = MeasureOptions(
-        hand_detector=hand_detector, recogniser=recogniser is not False, recogniser_folder=folder, **weights
+        hand_detector=hand_detector,
+        hand_weights=hand_weights,
+        lpips_weights=lpips_weights,
+        fid_weights=fid_weights,
+        recogniser=recogniser is not False,
+        recogniser_folder=None if isinstance(recogniser, bool) else Path(recogniser),
     )
     rules = Rules(names, lengths, sizes)
     request = Request(generated, reference, keypoints, against, split, limit, rules, measure, seed, jobs)
-    return evaluate_to_files(request, csv, report, report_clips, progress or (lambda done, total: None))
+    return evaluate_request(request, progress or (lambda done, total: None), csv, report, report_clips)
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import InputError
-from signgen.keypoints import Keypoints, ReadResult, read_keypoints
+from signgen.keypoints import ReadResult, read_keypoints
 from signgen.rendering.source import VIDEO_SUFFIXES
 from signgen.video import VideoInfo, probe, read_frames, read_image
 from signgen.video.images import SUFFIXES, natural_key
@@ -45,17 +45,17 @@ class VideoClip:
         height, width = read_image(self.entry.frames[0]).shape[:2]
         return VideoInfo(width, height, None, len(self.entry.frames))
 
-    def read(self, stop: int, start: int = 0) -> Iterator[np.ndarray]:
-        """Yields frames ``start`` to ``stop - 1``, each (H,W,3) uint8 RGB.
+    def read(self, stop: int) -> Iterator[np.ndarray]:
+        """Yields the first ``stop`` frames, each (H,W,3) uint8 RGB.
 
         Raises:
             InputError: while iterating: damaged, of another size than its first frame, or at its end too early.
         """
-        shape, number = (self.info.height, self.info.width, 3), start
+        shape, number = (self.info.height, self.info.width, 3), 0
         if self.entry is not None:
-            frames: Iterator[np.ndarray] = map(read_image, self.entry.frames[start:stop])
+            frames: Iterator[np.ndarray] = map(read_image, self.entry.frames[:stop])
         else:
-            frames = read_frames(self.path, start, stop)
+            frames = read_frames(self.path, 0, stop)
         for frame in frames:
             if frame.shape != shape:
                 got = f"frame {number} is {frame.shape[1]}x{frame.shape[0]}, the first {shape[1]}x{shape[0]}"
@@ -178,22 +178,21 @@ class KeypointFile:
     path: Path
     clip: str | None = None
 
-    def read(self, size: tuple[int, int]) -> Keypoints:
-        """The keypoints; ``size`` (width, height) is the frame where their file names none.
+    def examine(self, size: tuple[int, int]) -> ReadResult:
+        """The keypoints, with what the reader has to say of the file; frames pair by number, so no rate is missed.
+
+        Args:
+            size: (width, height) of the frame where the file names none.
 
         Raises:
             InputError: as `read_keypoints`.
         """
-        return self.examine(size).keypoints
-
-    def examine(self, size: tuple[int, int]) -> ReadResult:
-        """As `read`, with what the reader has to say of the file; frames pair by number, so a rate is never missed."""
         result = read_keypoints(self.path, clip=self.clip)
         if result.size_known and result.fps_known:
             return result
-        frame = {} if result.size_known else {"frame_size": size}
-        rate = {} if result.fps_known else {"fps": result.keypoints.fps}
-        return read_keypoints(self.path, clip=self.clip, **frame, **rate)
+        frame_size = None if result.size_known else size
+        fps = None if result.fps_known else result.keypoints.fps
+        return read_keypoints(self.path, clip=self.clip, frame_size=frame_size, fps=fps)
 
 
 def keypoints_of(reference: ClipSet, clip: VideoClip, given: Path | None) -> KeypointFile | None:

@@ -9,20 +9,51 @@ large as the true one, in either direction.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from signgen.scoring.scores import METRICS, Difference, Interval
+from signgen.scoring.metrics.registry import METRICS
 
-# Intervals over clips: the percentile bootstrap of a ratio of sums, for all metrics from the same draws.
-
-
-DRAWS = 2000
+DRAWS = 2000  # of clips, with replacement: for all metrics the same
 LEVEL = 0.95
+FLIPS = 10_000  # random swaps; where there are at most as many ways to swap, all of them are taken
+_CLOSE = 1e-12  # values this near, relative to their size, are equal but for rounding
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of two systems on the same clips.
+
+    Attributes:
+        mean: GENERATED's value less OTHER's; for `motion_ratio` the difference of the distances from 1.
+        interval: 95 % percentile interval of it, by a paired bootstrap over clips; None where there is none.
+        p_value: of the paired permutation test that swaps the systems within clips; None where there is none.
+        better: ``generated``, ``against``, or None for equal values and metrics without a direction.
+    """
+
+    mean: float | None
+    interval: Interval | None
+    p_value: float | None
+    better: str | None
+
+    @property
+    def verdict(self) -> str:
+        """Which system is better, and whether the interval of the difference excludes 0."""
+        if self.mean is None:
+            return ""
+        if self.interval is None:
+            return f"{self.better or 'neither'}, no interval"
+        low, high = self.interval
+        excluded = low > 0 or high < 0
+        if self.better is None:
+            return "equal" if self.mean == 0 else "they differ" if excluded else "not told apart"
+        return f"{self.better}, excludes 0" if excluded else f"{self.better}, not told apart"
 
 
 def resample(table: np.ndarray, seed: int, draws: int = DRAWS) -> np.ndarray:
-    """Sums over clips drawn anew with replacement.
+    """Sums over clips drawn with replacement.
 
     Args:
         table: (C, ...) what each clip contributes.
@@ -62,10 +93,6 @@ def bootstrap_intervals(table: np.ndarray, seed: int, draws: int = DRAWS) -> lis
     resampled = quotients(resample(table, seed, draws))  # (draws, M)
     enough = (table[..., 1] != 0).sum(0) >= 2
     return [percentile_interval(resampled[:, m]) if enough[m] else None for m in range(table.shape[1])]
-
-
-FLIPS = 10_000  # random swaps; where there are at most as many ways to swap, all of them are taken
-_CLOSE = 1e-12  # values this near, relative to their size, are equal but for rounding
 
 
 def compare(first: np.ndarray, second: np.ndarray, names: list[str], seed: int) -> dict[str, Difference]:

@@ -5,11 +5,15 @@ Nothing is dropped, cut or scaled unless an option says so, and what was is coun
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from signgen.errors import InputError
+from signgen.keypoints import Keypoints
 from signgen.scoring.clips import ClipSet, KeypointFile, VideoClip, check_given, find_clips, keypoints_of
 
 _SHOWN = 5  # mismatches that an error spells out; the rest are counted
@@ -60,6 +64,22 @@ class Pair:
     def fps(self) -> float:
         """The true clip's rate, else the first known one, else 25."""
         return next((clip.info.fps for clip in (self.true, *self.systems) if clip.info.fps), 25.0)
+
+    def generated(self, system: int = 0) -> Iterator[np.ndarray]:
+        """A system's frames, (H,W,3) uint8, in the true frames' size."""
+        clip = self.systems[system]
+        for frame in clip.read(self.frames):
+            if clip.info.size == self.size:
+                yield frame
+            else:
+                yield np.asarray(Image.fromarray(frame).resize(self.size, Image.Resampling.BICUBIC))
+
+    def read_keypoints(self) -> Keypoints | None:
+        """The keypoints in the true frames' pixels, as many as frames are compared."""
+        if self.keypoints is None:
+            return None
+        keypoints = self.keypoints.examine(self.size).keypoints[: self.frames]
+        return keypoints if keypoints.size == self.size else keypoints.resized(*self.size)
 
 
 @dataclass

@@ -1,34 +1,40 @@
-"""`evaluate`: clips in, `EvaluationResult` out."""
+"""An evaluation from its request: clips in, `EvaluationResult` out, and the files beside it."""
 
 from __future__ import annotations
 
+import csv
+import math
 import os
 import platform
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from signgen import __version__
 from signgen.errors import InputError
 from signgen.files import Staging
 from signgen.rendering.source import VIDEO_SUFFIXES
-from signgen.scoring.build import build_measures, check_glosses, fitting
 from signgen.scoring.clips import KEYPOINT_SUFFIXES
-from signgen.scoring.measures import MeasureOptions
+from signgen.scoring.measures import ClipSums, Task, build_metrics, score_all
+from signgen.scoring.metrics.metric import MeasureOptions
+from signgen.scoring.metrics.registry import METRICS
 from signgen.scoring.pairing import Plan, Rules, make_plan
-from signgen.scoring.scores import EvaluationResult
-from signgen.scoring.scoring import ClipSums, Task, score_all
-from signgen.scoring.summary import Summary
-from signgen.scoring.worst import FrameTable, WorstClips
+from signgen.scoring.report.pictures import Limits
+from signgen.scoring.summary import EvaluationResult, Summary
 from signgen.video.images import SUFFIXES
 
-_PACKAGES = ("numpy", "torch", "torchmetrics", "numba", "opencv-python-headless", "pillow", "av")
+if TYPE_CHECKING:
+    from signgen.scoring.report.clips import WorstClips
+
+_PACKAGES = ("numpy", "torch", "torchmetrics", "numba", "scikit-image", "opencv-python-headless", "pillow", "av")
 FEW_CLIPS = 10
 FRAMES_A_PROCESS = 200  # what one scores while another one starts
-Sink = Callable[[ClipSums], None]
+SYSTEMS = ("generated", "against")
+PER_FRAME = tuple(name for name, score in METRICS.items() if score.per_frame)
+_INPUT_SUFFIXES = (*SUFFIXES, *VIDEO_SUFFIXES, *KEYPOINT_SUFFIXES)  # of files that nobody means to replace by scores
 
 
 @dataclass(frozen=True)
@@ -66,26 +72,29 @@ class Request:
             raise InputError("--seed", f"got {self.seed}", "give 0 or more")
 
 
-def evaluate(
-    request: Request, progress: Callable[[int, int], None] = lambda done, total: None, sinks: Iterable[Sink] = ()
+def evaluate_request(
+    request: Request,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    csv_file: str | Path | None = None,
+    report: str | Path | None = None,
+    report_clips: int = 6,
 ) -> EvaluationResult:
     """Scores generated clips against true ones, with constant memory.
 
     Args:
-        progress: told frames done and frames in all, first when nothing is done.
-        sinks: given each clip's sums and values per frame, in order; afterwards those are forgotten.
+        progress: gets the frames done and the frames in all, first when nothing is done.
+        csv_file: a table of values per frame, written together with the report, or neither is.
+        report: a page that shows the worst ``report_clips`` clips.
 
     Raises:
-        InputError: clips are missing, damaged, or do not fit; weights are missing.
+        InputError: clips are missing, damaged, or do not fit; weights are missing; an output is a folder, lies in
+            none, or is one of the inputs.
         RunError: a worker process died.
     """
-    return run(request, plan_of(request), progress, sinks)
-
-
-def plan_of(request: Request) -> Plan:
-    """The request's pairs, matched and checked."""
+    outputs = [Path(path) for path in (csv_file, report) if path is not None]
+    _check_outputs(outputs, request)
     systems = [request.generated] if request.against is None else [request.generated, request.against]
-    return make_plan(
+    plan = make_plan(
         systems,
         request.reference,
         keypoints=request.keypoints,
@@ -93,17 +102,30 @@ def plan_of(request: Request) -> Plan:
         limit=request.limit,
         rules=request.rules,
     )
+    _warn_of_few(plan)
+    with Staging() as staging:
+        places = {path: staging.place(path) for path in outputs}  # a folder that is missing is said before the work
+        worst = None if report is None else _worst_clips(report_clips)
+        # surrogateescape: a clip's name that is no Unicode is written as its bytes are
+        table = csv_file and places[Path(csv_file)].open("w", newline="", encoding="utf-8", errors="surrogateescape")
+        with table or nullcontext() as file:
+            result = _score(request, plan, progress, FrameTable(file) if file else None, worst)
+        if report is not None and worst is not None:
+            places[Path(report)].write_bytes(_report_page(result, plan, worst))
+    return result
 
 
-def run(
-    request: Request, plan: Plan, progress: Callable[[int, int], None], sinks: Iterable[Sink] = ()
+def _score(
+    request: Request,
+    plan: Plan,
+    progress: Callable[[int, int], None],
+    table: FrameTable | None,
+    worst: WorstClips | None,
 ) -> EvaluationResult:
-    """As `evaluate`, with the plan made before."""
-    check_glosses(request.measure, plan.pairs)
-    warn_of_few(plan)
-    built = fitting(build_measures(request.measure, any(pair.keypoints for pair in plan.pairs)), plan.pairs)
-    systems = 1 if request.against is None else 2
-    tasks = [Task(pair, system) for system in range(systems) for pair in plan.pairs]
+    built = build_metrics(request.measure, plan.pairs)
+    tasks = [Task(pair, 0, None if worst is None else Limits()) for pair in plan.pairs]
+    if request.against is not None:
+        tasks += [Task(pair, 1) for pair in plan.pairs]
     total, done = sum(task.pair.frames for task in tasks), 0
 
     def advance(frames: int) -> None:
@@ -113,11 +135,29 @@ def run(
 
     progress(0, total)  # the clock of rate and time left starts with the work, not with its first result
     summary = Summary(plan, built, request.seed, None if request.against is None else str(request.against))
-    for sums in score_all(tasks, request.measure, built.measures, request.jobs or processes(total), advance):
-        for sink in sinks:
-            sink(sums)
+    for sums in score_all(tasks, request.measure, built.metrics, request.jobs or processes(total), advance):
+        if table is not None:
+            table.add(sums)
+        if worst is not None:
+            worst.add(sums)
         summary.add(sums)
-    return summary.result(versions(), settings(request, plan))
+    return summary.result(versions(), _settings(request, plan))
+
+
+def _worst_clips(count: int) -> WorstClips:
+    from signgen.scoring.report.clips import WorstClips
+
+    return WorstClips(count)
+
+
+def _report_page(result: EvaluationResult, plan: Plan, worst: WorstClips) -> bytes:
+    from signgen.scoring.report.clips import report_clip
+    from signgen.scoring.report.page import report_page
+
+    pairs = {pair.name: pair for pair in plan.pairs}
+    clips = [report_clip(pairs[clip.name], clip, Limits()) for clip in worst.clips()]
+    generated, reference = (str(result.settings[side]) for side in ("generated", "reference"))
+    return report_page(result, clips, generated=generated, reference=reference, choice=worst.choice)
 
 
 def processes(frames: int) -> int:
@@ -125,14 +165,14 @@ def processes(frames: int) -> int:
     return max(1, min(os.cpu_count() or 1, frames // FRAMES_A_PROCESS))
 
 
-def warn_of_few(plan: Plan) -> None:
+def _warn_of_few(plan: Plan) -> None:
     """A percentile bootstrap over a handful of clips promises more than it can hold."""
     if 2 <= len(plan.pairs) < FEW_CLIPS:
         clips = len(plan.pairs)
         plan.warnings.append(f"only {clips} clips: intervals over fewer than {FEW_CLIPS} clips come out too narrow")
 
 
-def settings(request: Request, plan: Plan) -> dict[str, Any]:
+def _settings(request: Request, plan: Plan) -> dict[str, Any]:
     """The request as plain values, without what changes no number."""
     plain = {**asdict(request), "split": plan.split}
     plain.pop("jobs")
@@ -156,53 +196,25 @@ def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
     return found
 
 
-# An evaluation with its files: the frame table and the report, whole or not at all.
+class FrameTable:
+    """Writes a CSV file clip by clip; an empty field is a value that is not defined.
 
-
-_INPUT_SUFFIXES = (*SUFFIXES, *VIDEO_SUFFIXES, *KEYPOINT_SUFFIXES)  # of files that nobody means to replace by scores
-
-
-def evaluate_to_files(
-    request: Request,
-    csv_file: str | Path | None = None,
-    report: str | Path | None = None,
-    report_clips: int = 6,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> EvaluationResult:
-    """As `signgen.scoring.evaluate`, and writes files.
-
-    Args:
-        csv_file: values per frame.
-        report: the page, showing the worst ``report_clips`` clips.
-
-    Raises:
-        InputError: as `evaluate`; an output that is a folder, lies in none, or is one of the inputs.
+    Columns: system (``generated`` or ``against``), clip, frame (from 0), hands (that count in hand SSIM), and the
+    metrics, in full precision.
     """
-    outputs = [Path(path) for path in (csv_file, report) if path is not None]
-    _check_outputs(outputs, request)
-    plan = plan_of(request)
-    worst = WorstClips(report_clips if report is not None else 0)
-    with Staging() as staging, ExitStack() as stack:
-        places = {path: staging.place(path) for path in outputs}  # a folder that is missing is said before the work
-        sinks: list[Sink] = [worst.add]
-        if csv_file is not None:
-            sinks.append(stack.enter_context(FrameTable(places[Path(csv_file)])).add)
-        result = run(request, plan, progress, sinks)
-        stack.close()  # the table's last lines are on disk before it is moved into place
-        if report is not None:
-            _write_report(places[Path(report)], result, plan, worst)
-    return result
 
+    def __init__(self, file: TextIO) -> None:
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer.writerow(["system", "clip", "frame", "hands", *PER_FRAME])
 
-def _write_report(path: Path, result: EvaluationResult, plan: Plan, worst: WorstClips) -> None:
-    from signgen.scoring.report import write_report
-    from signgen.scoring.worst import report_clip
-
-    pairs = {pair.name: pair for pair in plan.pairs}
-    clips = [report_clip(pairs[clip.name], clip.per_frame) for clip in worst.clips()]
-    choice = worst.choice if len(clips) < len(plan.pairs) else ""
-    names = {side: str(result.settings[side]) for side in ("generated", "reference")}
-    write_report(path, result, clips, choice=choice, **names)
+    def add(self, sums: ClipSums) -> None:
+        """The lines of one clip."""
+        hands = sums.per_frame.get("hands")
+        columns = [sums.per_frame.get(name) for name in PER_FRAME]
+        for frame in range(sums.frames):
+            values = ["" if c is None or math.isnan(c[frame]) else repr(float(c[frame])) for c in columns]
+            count = "" if hands is None else int(hands[frame])
+            self._writer.writerow([SYSTEMS[sums.system], sums.name, frame, count, *values])
 
 
 def _check_outputs(outputs: list[Path], request: Request) -> None:

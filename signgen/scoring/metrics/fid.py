@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,23 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 
 from signgen.errors import InputError
 from signgen.scoring.metrics.frames import as_array
+from signgen.scoring.metrics.metric import Chunk, Score, Scored
 from signgen.scoring.metrics.weight_files import Published, fill, fingerprint, read_tensors
 
-# Inception v3 up to its last pooling (Szegedy et al. 2016, table 1, as in torchvision), the backbone of FID.
-
-
+INCEPTION = Published(
+    "FID",
+    "inception_v3_google-0cc3c7bd.pth",
+    "https://download.pytorch.org/models/",
+    ("inception_v3_google-1a9a5a14.pth",),
+)
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's images
+SCALINGS = ("fpdm", "imagenet")
+BATCH = 8  # frames that pass the network together
 FEATURES = 2048
 SIDE = 299  # pixels; frames are stretched to this square
+
+
+# Inception v3 up to its last pooling (Szegedy et al. 2016, table 1, as in torchvision), the backbone of FID.
 
 
 @dataclass(frozen=True)
@@ -198,17 +209,6 @@ class InceptionFeatures(nn.Module):
         return x.mean((2, 3))  # of (B,2048,8,8)
 
 
-INCEPTION = Published(
-    "FID",
-    "inception_v3_google-0cc3c7bd.pth",
-    "https://download.pytorch.org/models/",
-    ("inception_v3_google-1a9a5a14.pth",),
-)
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's images
-SCALINGS = ("fpdm", "imagenet")
-BATCH = 8  # frames that pass the network together
-
-
 class InceptionOfFrames(nn.Module):
     """Frames to Inception features: stretched to 299x299 (bilinear, not antialiased), scaled, float32.
 
@@ -267,7 +267,7 @@ def load_inception(weights: str | Path | None, scaling: str = "fpdm") -> tuple[I
     return InceptionOfFrames(network, scaling).eval().requires_grad_(False), fingerprint(path)
 
 
-class FID(FrechetInceptionDistance):
+class FID(Scored, FrechetInceptionDistance):
     """Fréchet distance of two Gaussians fitted to the features of generated and of true frames (Heusel et al. 2017).
 
     The estimate is biased upwards when frames are few: compare only values over equal numbers of frames.
@@ -295,8 +295,12 @@ class FID(FrechetInceptionDistance):
             module = features if isinstance(features, nn.Module) else _Given(features)
             described = f"{name}|size:native"
         super().__init__(feature=module, normalize=True, **kwargs)
-        self.signature = f"fid|{described}|cov:sample|rgb|v1"
+        self.described = described
         self.orig_dtype = torch.float64  # of the value; the parent takes the features' float32
+
+    @property
+    def signature(self) -> str:
+        return f"fid|{self.described}|cov:sample|rgb|v1"
 
     @property
     def generated_frames(self) -> int:
@@ -326,3 +330,34 @@ class FID(FrechetInceptionDistance):
         if min(self.generated_frames, self.true_frames) < 2:
             return torch.tensor(float("nan"), dtype=torch.float64)
         return super().compute()
+
+    # Moments add up over clips to one number of all their frames.
+
+    def measure(self, chunk: Chunk) -> Mapping[str, np.ndarray]:
+        self.update(chunk.pred, chunk.true)
+        return {}
+
+    def moments(self) -> dict[str, np.ndarray]:
+        return {name: torch.as_tensor(state).cpu().numpy().copy() for name, state in self.metric_state.items()}
+
+    def distance(self, moments: Mapping[str, np.ndarray]) -> float | None:
+        """FID of moments summed over clips; None where fewer than two frames are."""
+        self.reset()
+        for name, value in moments.items():
+            setattr(self, name, torch.as_tensor(value))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a value without an update: the states are given
+            found = float(self.compute())
+        return None if np.isnan(found) else found
+
+
+FID_SCORE = Score(
+    "fid",
+    "FID",
+    "lower",
+    lambda tools: FID(tools.options.fid_weights),
+    digits=2,
+    nothing="it needs two frames or more",
+    weights=INCEPTION,
+    per_frame=False,
+)

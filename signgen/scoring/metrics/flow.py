@@ -5,15 +5,16 @@ Optical flow between neighbouring frames by Farneback's method, of generated and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from signgen.errors import InputError
 from signgen.scoring.metrics.frames import paired_bytes
-from signgen.scoring.metrics.temporal import Clips, joined
+from signgen.scoring.metrics.metric import Chunk, Score
+from signgen.scoring.metrics.temporal import StepMetric
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,15 @@ def tof(pred: Any, target: Any, parameters: Farneback = DEFAULT) -> np.ndarray:
     Args:
         pred, target: generated and true consecutive frames (N,H,W,3), uint8 or float in [0, 1].
     """
-    first, second = paired_bytes(pred, target)
+    return _tof(*paired_bytes(pred, target), parameters)
+
+
+def _tof(first: np.ndarray, second: np.ndarray, parameters: Farneback) -> np.ndarray:
     difference = optical_flow(first, parameters) - optical_flow(second, parameters)
     return np.linalg.norm(difference, axis=-1).mean((1, 2), dtype=np.float64)
 
 
-class TOF(Clips):
+class TOF(StepMetric):
     """Mean difference in pixels of generated and true motion over all steps; NaN when there is none.
 
     Args:
@@ -88,34 +92,22 @@ class TOF(Clips):
     """
 
     higher_is_better = False
-    total: torch.Tensor
-    pairs: torch.Tensor
-    last_pred: list[torch.Tensor]
-    last_true: list[torch.Tensor]
+    states = ("total", "pairs")
+    ratio = ("total", "pairs")
 
     def __init__(self, parameters: Farneback = DEFAULT, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.farneback = parameters
-        for name in ("total", "pairs"):
-            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self._carry("last_pred")
-        self._carry("last_true")
 
     @property
     def signature(self) -> str:
         return f"tof|l2|{self.farneback.signature}|px|v1"
 
-    def update(self, pred: Any, target: Any, continues: bool = False) -> None:
-        """Add consecutive frames (N,H,W,3), uint8 or float in [0, 1]; ``continues`` goes on with the last clip."""
-        first, second = paired_bytes(pred, target)
-        if not len(first):
-            return
-        if continues and self.last_pred:
-            first, second = joined(self.last_pred, first), joined(self.last_true, second)
-        self.last_pred, self.last_true = [torch.from_numpy(first[-1:].copy())], [torch.from_numpy(second[-1:].copy())]
-        values = tof(first, second, self.farneback)
-        self.total += float(values.sum())
-        self.pairs += len(values)
+    def measure(self, chunk: Chunk) -> Mapping[str, np.ndarray]:
+        values = _tof(*chunk.joined(paired_bytes), self.farneback)
+        return {"total": chunk.per_frame(values), "pairs": chunk.per_frame(np.ones(len(values)))}
 
-    def sums(self) -> tuple[float, float]:
-        return float(self.total), float(self.pairs)
+
+TOF_SCORE = Score(
+    "tof", "tOF px", "lower", lambda tools: TOF(), digits=3, unit="px", over=("steps", "steps"), needs="steps"
+)

@@ -44,6 +44,11 @@ def as_bytes(frames: Any, name: str) -> np.ndarray:
     return array if array.dtype == np.uint8 else np.rint(255.0 * array).astype(np.uint8)
 
 
+def paired_arrays(pred: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Generated and true frames as they are, checked and of the same shape."""
+    return _same_shape(as_array(pred, "generated frames"), as_array(target, "true frames"))
+
+
 def _same_shape(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if first.shape != second.shape:
         raise InputError("generated frames", f"shape {first.shape}", f"the true frames have {second.shape}")
@@ -62,7 +67,7 @@ def paired_bytes(pred: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def paired_levels(pred: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     """Generated and true frames on the 0..255 scale, of the same shape: uint8 where both are, else float64."""
-    first, second = _same_shape(as_array(pred, "generated frames"), as_array(target, "true frames"))
+    first, second = paired_arrays(pred, target)
     if first.dtype == np.uint8 and second.dtype == np.uint8:
         return np.ascontiguousarray(first), np.ascontiguousarray(second)
     return _as_levels(first), _as_levels(second)

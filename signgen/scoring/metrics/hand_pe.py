@@ -10,18 +10,17 @@ A hand that counts but is not found has no points to compare: it is counted apar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torchmetrics import Metric
 
-from signgen.errors import InputError
 from signgen.keypoints.skeleton import CONFIDENT
-from signgen.scoring.metrics.frames import check_keypoints
+from signgen.scoring.metrics.frames import as_bytes, check_keypoints, paired_bytes
 from signgen.scoring.metrics.hand_detectors import RULE, HandDetector, found, hand_boxes, load_hand_detector
-from signgen.scoring.metrics.hand_detectors.interface import HANDS, check_frames
+from signgen.scoring.metrics.hand_detectors.interface import HANDS
+from signgen.scoring.metrics.metric import Chunk, Score, Tools, VideoMetric
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def look(detector: HandDetector, frames: Any, xy: Any, confidence: Any) -> np.nd
         frames: generated or true frames (N,H,W,3), uint8 or float in [0, 1].
         xy, confidence: keypoints of the true or driving frames, (N,133,2) in pixels and (N,133).
     """
-    pixels = check_frames(frames)
+    pixels = as_bytes(frames, "frames")
     points, scores = check_keypoints(xy, confidence, len(pixels))
     return detector.detect(pixels, hand_boxes(points, scores, pixels.shape[2], pixels.shape[1]))
 
@@ -92,44 +91,39 @@ def hand_pe_drive(generated: np.ndarray, xy: Any, confidence: Any, detector: Han
     return HandErrors(_distance(generated[..., :2], truth, measured), counts, missed, np.zeros_like(missed))
 
 
-class _HandDistance(Metric):
+class _HandDistance(VideoMetric):
     """Sums and counts that both scores share.
 
     ``hands`` entered the mean; ``left_out`` have no confident knuckle; ``not_found`` count but were not found by the
     detector, ``not_found_true`` of them not even in the true frame.
     """
 
-    full_state_update = False
-    is_differentiable = False
     higher_is_better = False
-    total: torch.Tensor
-    joints: torch.Tensor
-    hands: torch.Tensor
-    left_out: torch.Tensor
-    not_found: torch.Tensor
-    not_found_true: torch.Tensor
+    states = ("total", "joints", "hands", "left_out", "not_found", "not_found_true")
+    ratio = ("total", "joints")
 
     def __init__(self, detector: HandDetector | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.detector = detector or load_hand_detector()
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        for name in ("joints", "hands", "left_out", "not_found", "not_found_true"):
-            self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
-    def _add(self, errors: HandErrors) -> None:
-        self.total += float(errors.sums().sum())
-        self.joints += int(errors.joints().sum())
-        self.hands += int(errors.measured.sum())
-        self.left_out += int((~errors.counts).sum())
-        self.not_found += int(errors.not_found.sum())
-        self.not_found_true += int(errors.not_found_true.sum())
+    def _look(self, chunk: Chunk, true: bool = False) -> np.ndarray:
+        """What the detector finds in the generated or in the true frames, for both scores once."""
+        frames = chunk.true if true else chunk.pred
+        return chunk.once((id(self.detector), true), lambda: look(self.detector, frames, chunk.xy, chunk.confidence))
 
-    def sums(self) -> tuple[float, float]:
-        """Numerator and denominator of the value so far."""
-        return float(self.total), float(self.joints)
+    def _errors(self, chunk: Chunk) -> HandErrors:
+        raise TypeError(f"{type(self).__name__} measures nothing: use one of its subclasses")
 
-    def compute(self) -> torch.Tensor:
-        return self.total / self.joints
+    def measure(self, chunk: Chunk) -> Mapping[str, np.ndarray]:
+        errors = self._errors(chunk)
+        parts = {
+            "hands": errors.measured,
+            "left_out": ~errors.counts,
+            "not_found": errors.not_found,
+            "not_found_true": errors.not_found_true,
+        }
+        counts = {name: which.sum(1).astype(float) for name, which in parts.items()}
+        return {"total": errors.sums(), "joints": errors.joints().astype(float), **counts}
 
 
 class HandPE(_HandDistance):
@@ -143,17 +137,18 @@ class HandPE(_HandDistance):
         detector: from `load_hand_detector`; the built-in one when not given.
     """
 
+    counts = {"hands": "hand_pe_hands", "not_found": "hand_pe_not_found", "not_found_true": "hand_pe_not_found_true"}
+
     @property
     def signature(self) -> str:
         return f"hand_pe|detector:{self.detector.signature}|{RULE}|l1,mean:joints-of-hands-found-in-both|px|v1"
 
-    def update(self, pred: Any, target: Any, xy: Any, confidence: Any) -> None:
+    def update(self, pred: Any, target: Any, xy: Any, confidence: Any) -> None:  # type: ignore[override]
         """Add generated and true frames (N,H,W,3) with the true keypoints (N,133,2) in pixels and (N,133)."""
-        first, second = check_frames(pred), check_frames(target)
-        if first.shape != second.shape:
-            raise InputError("generated frames", f"shape {first.shape}", f"the true frames have {second.shape}")
-        generated, true = (look(self.detector, frames, xy, confidence) for frames in (first, second))
-        self._add(hand_pe(generated, true, self.detector))
+        self._add(Chunk(*paired_bytes(pred, target), xy, confidence))
+
+    def _errors(self, chunk: Chunk) -> HandErrors:
+        return hand_pe(self._look(chunk), self._look(chunk, true=True), self.detector)
 
 
 class HandPEDrive(_HandDistance):
@@ -166,12 +161,47 @@ class HandPEDrive(_HandDistance):
         detector: from `load_hand_detector`; the built-in one when not given.
     """
 
+    counts = {"hands": "hand_pe_drive_hands", "not_found": "hand_pe_drive_not_found"}
+
     @property
     def signature(self) -> str:
         joints = f"mean:joints-of-hands-found,driving>={CONFIDENT:g}"
         return f"hand_pe_drive|detector:{self.detector.signature}|{RULE}|l1,{joints}|px|v1"
 
-    def update(self, pred: Any, xy: Any, confidence: Any) -> None:
+    def update(self, pred: Any, xy: Any, confidence: Any) -> None:  # type: ignore[override]
         """Add generated frames (N,H,W,3) with their driving keypoints (N,133,2) in pixels and (N,133)."""
-        joints = look(self.detector, pred, xy, confidence)
-        self._add(hand_pe_drive(joints, xy, confidence, self.detector))
+        self._add(Chunk(pred, xy=xy, confidence=confidence))
+
+    def _errors(self, chunk: Chunk) -> HandErrors:
+        return hand_pe_drive(self._look(chunk), chunk.xy, chunk.confidence, self.detector)
+
+
+def _detector(tools: Tools) -> HandDetector:
+    options = tools.options
+    return tools.once("hand detector", lambda: load_hand_detector(options.hand_detector, options.hand_weights))
+
+
+HAND_PE = Score(
+    "hand_pe",
+    "Hand PE px",
+    "lower",
+    lambda tools: HandPE(_detector(tools)),
+    digits=2,
+    unit="px",
+    over=("hand_pe_hands", "hands found"),
+    nothing="the detector found no hand in both frames",
+    needs="hands",
+    keypoints=True,
+)
+HAND_PE_DRIVE = Score(
+    "hand_pe_drive",
+    "Hand PE drive px",
+    "lower",
+    lambda tools: HandPEDrive(_detector(tools)),
+    digits=2,
+    unit="px",
+    over=("hand_pe_drive_hands", "hands found"),
+    nothing="the detector found no hand",
+    needs="hands",
+    keypoints=True,
+)

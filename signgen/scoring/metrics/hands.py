@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
-from torchmetrics import Metric
 
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import CONFIDENT, KNUCKLES
 from signgen.scoring.metrics.frames import check_keypoints, paired
 from signgen.scoring.metrics.image import WANG, SSIMDefinition, ssim_pair
+from signgen.scoring.metrics.metric import Chunk, Score, VideoMetric
 
 CROP = 60  # pixels a side at the frame's own size
 BORDERS = ("shift", "zero", "edge", "reflect", "clip")
@@ -76,6 +76,19 @@ def hand_ssim(
         threshold: a hand counts when the confidence of its knuckle reaches this.
     """
     first, second = paired(pred, target)
+    return _crops_ssim(first, second, xy, confidence, size, definition, threshold, border)
+
+
+def _crops_ssim(
+    first: np.ndarray,
+    second: np.ndarray,
+    xy: Any,
+    confidence: Any,
+    size: int,
+    definition: SSIMDefinition,
+    threshold: float,
+    border: str = "shift",
+) -> np.ndarray:
     points, scores = check_keypoints(xy, confidence, len(first))
     values = np.full((len(first), 2), np.nan)
     for frame in range(len(first)):
@@ -87,7 +100,7 @@ def hand_ssim(
     return values
 
 
-class HandSSIM(Metric):
+class HandSSIM(VideoMetric):
     """Mean SSIM of the hand crops over all hands that count; NaN when there is none.
 
     ``hands`` and ``left_out`` count the hands that entered the mean and those below the confidence threshold.
@@ -98,39 +111,50 @@ class HandSSIM(Metric):
         threshold: confidence of the knuckle from which a hand counts.
     """
 
-    full_state_update = False
-    is_differentiable = False
     higher_is_better = True
-    total: torch.Tensor
-    hands: torch.Tensor
-    left_out: torch.Tensor
+    states = ("total", "hands", "left_out")
+    ratio = ("total", "hands")
 
     def __init__(
         self, size: int = CROP, definition: SSIMDefinition = WANG, threshold: float = CONFIDENT, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.size, self.definition, self.threshold = size, definition, threshold
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("hands", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("left_out", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     @property
     def signature(self) -> str:
         centre = f"centre:{KNUCKLES[0]}/{KNUCKLES[1]},confidence>={self.threshold:g}"
         return f"hand_ssim|crop:{self.size},border:shift,{centre}|{self.definition.signature}|rgb|v1"
 
-    def update(self, pred: Any, target: Any, xy: Any, confidence: Any) -> None:
+    def update(self, pred: Any, target: Any, xy: Any, confidence: Any) -> None:  # type: ignore[override]
         """Add frames; arguments as in :func:`hand_ssim`."""
-        options = {"size": self.size, "definition": self.definition, "threshold": self.threshold}
-        values = hand_ssim(pred, target, xy, confidence, **options)  # type: ignore[arg-type]
+        self._add(Chunk(pred, target, xy, confidence))
+
+    def values(self, chunk: Chunk) -> np.ndarray:
+        """SSIM of each hand (N,2), NaN for one left out."""
+        size, definition, threshold = self.size, self.definition, self.threshold
+        return chunk.once(
+            ("hand_ssim", size, definition, threshold),
+            lambda: _crops_ssim(*chunk.unit, chunk.xy, chunk.confidence, size, definition, threshold),
+        )
+
+    def measure(self, chunk: Chunk) -> Mapping[str, np.ndarray]:
+        values = self.values(chunk)
         counted = ~np.isnan(values)
-        self.total += float(values[counted].sum())
-        self.hands += int(counted.sum())
-        self.left_out += int((~counted).sum())
+        return {
+            "total": np.nansum(values, 1),
+            "hands": counted.sum(1).astype(float),
+            "left_out": (~counted).sum(1).astype(float),
+        }
 
-    def sums(self) -> tuple[float, float]:
-        """Numerator and denominator of the value so far."""
-        return float(self.total), float(self.hands)
 
-    def compute(self) -> torch.Tensor:
-        return self.total / self.hands
+HAND_SSIM = Score(
+    "hand_ssim",
+    "Hand SSIM",
+    "higher",
+    lambda tools: HandSSIM(),
+    over=("hands", "hands"),
+    needs="hands",
+    keypoints=True,
+    smallest_side=CROP,
+)

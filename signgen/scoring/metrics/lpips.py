@@ -14,12 +14,14 @@ from torch.nn import functional as F
 
 from signgen.errors import InputError
 from signgen.scoring.metrics.frames import paired
-from signgen.scoring.metrics.image import FrameMean
+from signgen.scoring.metrics.metric import Chunk, FrameMean, Score
 from signgen.scoring.metrics.weight_files import Published, fill, fingerprint, read_tensors
 
-# The convolutions of AlexNet (Krizhevsky 2014, "One weird trick", as in torchvision) and LPIPS's heads on them.
-
-
+ALEXNET = Published(
+    "LPIPS", "alexnet-owt-7be5be79.pth", "https://download.pytorch.org/models/", ("alexnet-owt-4df8aa71.pth",)
+)
+HEADS = Published("LPIPS", "alex.pth", "https://github.com/richzhang/PerceptualSimilarity (lpips/weights/v0.1)")
+# The convolutions of AlexNet (Krizhevsky 2014, "One weird trick", as in torchvision):
 # place in torchvision's `features`: (inputs, outputs, kernel, stride, padding); a ReLU follows each
 CONVOLUTIONS = {
     0: (3, 64, 11, 4, 2),
@@ -31,6 +33,7 @@ CONVOLUTIONS = {
 POOLED = (3, 6)  # convolutions that a 3x3 maximum of stride 2 stands before
 WIDTHS = tuple(outputs for _, outputs, *_ in CONVOLUTIONS.values())
 SMALLEST = 31  # pixels a side from which every layer has something to look at
+BATCH = 8  # frames that pass the network together
 
 
 class AlexNetFeatures(nn.Module):
@@ -101,13 +104,6 @@ def _torchvision_name(name: str) -> str:
     return f"features.{name.split('.', 2)[2]}" if name.startswith("net.slice") else name  # net.slice2.3.weight
 
 
-ALEXNET = Published(
-    "LPIPS", "alexnet-owt-7be5be79.pth", "https://download.pytorch.org/models/", ("alexnet-owt-4df8aa71.pth",)
-)
-HEADS = Published("LPIPS", "alex.pth", "https://github.com/richzhang/PerceptualSimilarity (lpips/weights/v0.1)")
-BATCH = 8  # frames that pass the network together
-
-
 def public_heads() -> Path:
     """The heads of LPIPS v0.1 for AlexNet, a file of 6 kB that comes with torchmetrics.
 
@@ -156,7 +152,10 @@ def lpips(pred: Any, target: Any, network: LPIPSNetwork) -> np.ndarray:
     Raises:
         InputError: the frames are too small for AlexNet.
     """
-    first, second = paired(pred, target)
+    return _lpips(*paired(pred, target), network)
+
+
+def _lpips(first: np.ndarray, second: np.ndarray, network: LPIPSNetwork) -> np.ndarray:
     if min(first.shape[1:3]) < SMALLEST:
         got, need = f"{first.shape[2]}x{first.shape[1]}", f"LPIPS needs at least {SMALLEST} pixels a side"
         raise InputError("frames", got, need)
@@ -189,5 +188,10 @@ class LPIPS(FrameMean):
     def signature(self) -> str:
         return f"lpips|alexnet,heads:v0.1,weights:{self.fingerprint}|size:native|mean:frames|rgb|v1"
 
-    def _values(self, pred: Any, target: Any) -> np.ndarray:
-        return lpips(pred, target, self.network)
+    def _values(self, chunk: Chunk) -> np.ndarray:
+        return _lpips(*chunk.unit, self.network)
+
+
+LPIPS_SCORE = Score(
+    "lpips", "LPIPS", "lower", lambda tools: LPIPS(tools.options.lpips_weights), smallest_side=SMALLEST, weights=ALEXNET
+)

@@ -1,25 +1,22 @@
 """Frame after frame: flicker, motion and the stillness of what should stand still.
 
-Frames enter in order. A call of ``update`` starts a new clip unless ``continues`` says that it goes on with
-the last one, so that a long clip can be fed in pieces and no difference spans two clips. Levels are on the
-0..255 scale.
+Frames enter in order. A call of ``update`` starts a new clip unless ``continues`` says that it goes on with the last
+one, so that a long clip can come in pieces and no difference spans two clips. Levels are on the 0..255 scale.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numba
 import numpy as np
 import torch
-from torchmetrics import Metric
 
 from signgen.errors import InputError
-from signgen.scoring.metrics.frames import paired_levels
-
-# What happens from one frame to the next, measured step by step in one compiled pass.
-
+from signgen.scoring.metrics.frames import paired_arrays, paired_levels
+from signgen.scoring.metrics.metric import Chunk, ClipFacts, Score, Scored, VideoMetric, zero
 
 STILL = 6.0  # levels: a pixel is still between two true frames when no channel changes by more
 STEADY = 3.0  # levels: a pixel belongs to the background when no channel of the true clip deviates by more
@@ -79,11 +76,10 @@ def measure_steps(pred: Any, target: Any) -> Steps:
     Args:
         pred, target: generated and true frames (N,H,W,3), uint8 or float in [0, 1].
     """
-    return steps_of_levels(*paired_levels(pred, target))
+    return _steps(*paired_levels(pred, target))
 
 
-def steps_of_levels(pred: np.ndarray, true: np.ndarray) -> Steps:
-    """As `measure_steps`, of what `paired_levels` gave."""
+def _steps(pred: np.ndarray, true: np.ndarray) -> Steps:
     if len(pred) < 2:
         return Steps(*np.zeros((5, 0)))
     sums = _measure(pred, true, STILL + ROUNDING)
@@ -91,8 +87,121 @@ def steps_of_levels(pred: np.ndarray, true: np.ndarray) -> Steps:
     return Steps(*sums)
 
 
+class StepMetric(VideoMetric):
+    """A ratio of two sums over the steps of clips that come in pieces; it keeps the open clip's last frames.
+
+    These are list states and the metric is of the full-update kind: ``forward`` then gives the value of one piece
+    without disturbing the running one.
+    """
+
+    full_state_update = True
+    last: list[torch.Tensor]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_state("last", [], dist_reduce_fx=None)
+
+    def update(self, pred: Any, target: Any, continues: bool = False) -> None:
+        """Add consecutive frames (N,H,W,3), uint8 or float in [0, 1]; ``continues`` goes on with the last clip."""
+        first, second = paired_arrays(pred, target)
+        if not len(first):
+            return
+        last = [frame.cpu().numpy() for frame in self.last] if continues else []
+        self._add(Chunk(first, second, before=(last[0], last[1]) if last else None))
+        self.last = [torch.from_numpy(frames[-1:].copy()) for frames in (first, second)]
+
+
+class _Differences(StepMetric):
+    """Sums over all pairs of neighbouring frames; the public classes below differ in what they make of them.
+
+    All have the same states, so that a ``MetricCollection`` computes them once, and so does an evaluation.
+    """
+
+    states = ("pairs", "pred_motion", "true_motion", "motion_error", "still_sum", "still_pixels")
+
+    def measure(self, chunk: Chunk) -> Mapping[str, np.ndarray]:
+        return chunk.once("differences", lambda: _differences(chunk))
+
+
+def _differences(chunk: Chunk) -> dict[str, np.ndarray]:
+    steps = _steps(*chunk.joined(paired_levels))
+    parts = {**vars(steps), "pairs": np.ones(len(steps.pred_motion))}
+    return {name: chunk.per_frame(values) for name, values in parts.items()}
+
+
+class Flicker(_Differences):
+    """Mean absolute difference of neighbouring generated frames, in levels; read it with the motion ratio."""
+
+    higher_is_better = False
+    signature = "flicker|mean-abs-difference|scale:255|rgb|v1"
+    ratio = ("pred_motion", "pairs")
+    counts = {"pairs": "steps"}
+
+
+class MotionRatio(_Differences):
+    """Mean absolute difference of neighbouring frames, generated over true: above 1 flickers, 0 is frozen."""
+
+    signature = "motion_ratio|mean-abs-difference|pred/true|rgb|v1"
+    ratio = ("pred_motion", "true_motion")
+
+
+class StillFlicker(_Differences):
+    """Mean absolute difference of neighbouring generated frames where the true ones are still, in levels."""
+
+    higher_is_better = False
+    signature = f"still_flicker|mean-abs-difference|still:true<={STILL:g}|scale:255|rgb|v1"
+    ratio = ("still_sum", "still_pixels")
+    counts = {"still_pixels": "still_pixels"}
+
+
+class TemporalDifferenceError(_Differences):
+    """Mean |(generated step) - (true step)| in levels: 0 for the true video, its motion for a frozen one."""
+
+    higher_is_better = False
+    signature = "temporal_difference_error|scale:255|rgb|v1"
+    ratio = ("motion_error", "pairs")
+
+
+STEPS = ("steps", "steps")
+TEMPORAL_DIFFERENCE_ERROR = Score(
+    "temporal_difference_error",
+    "step error",
+    "lower",
+    lambda tools: TemporalDifferenceError(),
+    digits=2,
+    unit="levels",
+    over=STEPS,
+    needs="steps",
+)
+FLICKER = Score("flicker", "flicker", "-", lambda tools: Flicker(), digits=2, unit="levels", over=STEPS, needs="steps")
+MOTION_RATIO = Score(
+    "motion_ratio",
+    "motion ratio",
+    "1",
+    lambda tools: MotionRatio(),
+    digits=3,
+    over=STEPS,
+    nothing="nothing moves in the true video",
+    needs="steps",
+)
+STILL_FLICKER = Score(
+    "still_flicker",
+    "still flicker",
+    "lower",
+    lambda tools: StillFlicker(),
+    digits=2,
+    unit="levels",
+    over=("still_pixels", "still pixels"),
+    nothing="no pixel of the true video stands still from one frame to the next",
+    needs="steps",
+)
+
+
+# The background's deviation over a whole clip, known when the clip is over.
+
+
 @numba.njit(cache=True)
-def gather_moments(frames: np.ndarray, count: int, mean: np.ndarray, squares: np.ndarray) -> None:
+def _gather_moments(frames: np.ndarray, count: int, mean: np.ndarray, squares: np.ndarray) -> None:
     """Take levels (N,H,W,3) into the running mean and squared deviations (H,W,3) of ``count`` frames (Welford 1962)."""
     flat_mean, flat_squares = mean.reshape(-1), squares.reshape(-1)
     for n in range(len(frames)):
@@ -117,189 +226,82 @@ def _background(pred: np.ndarray, true: np.ndarray, count: int, steady: float) -
     return total, pixels
 
 
-def background_sums(pred: np.ndarray, true: np.ndarray, count: int) -> tuple[float, int]:
-    """Sum over background pixels of the generated deviation over time (mean of the channels), and how many there are.
-
-    Args:
-        pred, true: squared deviations from the mean over time, summed over ``count`` frames, (H,W,3) float64.
-    """
-    return _background(pred, true, count, STEADY + ROUNDING)
-
-
-def background_deviation(pred: Any, target: Any) -> tuple[float, int]:
-    """`background_sums` of a whole clip (N,H,W,3), uint8 or float in [0, 1]: their ratio is the measure."""
-    squares = []
-    both = paired_levels(pred, target)
-    for frames in both:
-        mean, squared = np.zeros(frames.shape[1:]), np.zeros(frames.shape[1:])
-        gather_moments(frames, 0, mean, squared)
-        squares.append(squared)
-    return background_sums(squares[0], squares[1], max(1, len(both[0])))
-
-
-def _zero() -> torch.Tensor:
-    return torch.zeros((), dtype=torch.float64)
-
-
-def joined(carried: list[torch.Tensor], frames: np.ndarray) -> np.ndarray:
-    """New frames (N,H,W,...) after the carried last one (1,H,W,...) of the clip so far.
-
-    Raises:
-        InputError: they are of another size.
-    """
-    last = carried[0].cpu().numpy()
-    if last.shape[1:] != frames.shape[1:]:
-        raise InputError("frames", f"shape {frames.shape[1:]}", f"the clip so far has {last.shape[1:]}")
-    return np.concatenate([last, frames])
-
-
-class Clips(Metric):
-    """A ratio of two sums over clips that come in pieces; it keeps the end of the open clip, so that pieces join.
-
-    The carried frames are list states and the metric is of the full-update kind: ``forward`` then gives the
-    value of one piece without disturbing the running one.
-    """
-
-    full_state_update = True
-    is_differentiable = False
-
-    def _carry(self, name: str) -> None:
-        self.add_state(name, [], dist_reduce_fx=None)
-
-    def sums(self) -> tuple[float, float]:
-        """Numerator and denominator of the value so far."""
-        raise TypeError(f"{type(self).__name__} only gathers: use one of its subclasses")
-
-    def compute(self) -> torch.Tensor:
-        numerator, denominator = self.sums()
-        return (_zero() + numerator) / denominator
-
-
-class _Differences(Clips):
-    """Sums over all pairs of neighbouring frames; the public classes below differ in what they make of them.
-
-    All have the same states, so that a ``MetricCollection`` computes them once.
-    """
-
-    pairs: torch.Tensor
-    pred_motion: torch.Tensor
-    true_motion: torch.Tensor
-    motion_error: torch.Tensor
-    still_sum: torch.Tensor
-    still_pixels: torch.Tensor
-    last_pred: list[torch.Tensor]
-    last_true: list[torch.Tensor]
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        for name in ("pairs", "pred_motion", "true_motion", "motion_error", "still_sum", "still_pixels"):
-            self.add_state(name, _zero(), dist_reduce_fx="sum")
-        self._carry("last_pred")
-        self._carry("last_true")
-
-    def update(self, pred: Any, target: Any, continues: bool = False) -> None:
-        """Add consecutive frames (N,H,W,3), uint8 or float in [0, 1]."""
-        first, second = paired_levels(pred, target)
-        if not len(first):
-            return
-        if continues and self.last_pred:
-            first, second = joined(self.last_pred, first), joined(self.last_true, second)
-        self.last_pred, self.last_true = [torch.from_numpy(first[-1:].copy())], [torch.from_numpy(second[-1:].copy())]
-        self._add(steps_of_levels(first, second))
-
-    def _add(self, steps: Steps) -> None:
-        self.pairs += len(steps.pred_motion)
-        for name in ("pred_motion", "true_motion", "motion_error", "still_sum", "still_pixels"):
-            setattr(self, name, getattr(self, name) + float(getattr(steps, name).sum()))
-
-
-class Flicker(_Differences):
-    """Mean absolute difference of neighbouring generated frames, in levels; read it with the motion ratio."""
-
-    higher_is_better = False
-    signature = "flicker|mean-abs-difference|scale:255|rgb|v1"
-
-    def sums(self) -> tuple[float, float]:
-        return float(self.pred_motion), float(self.pairs)
-
-
-class MotionRatio(_Differences):
-    """Mean absolute difference of neighbouring frames, generated over true: above 1 flickers, 0 is frozen."""
-
-    signature = "motion_ratio|mean-abs-difference|pred/true|rgb|v1"
-
-    def sums(self) -> tuple[float, float]:
-        return float(self.pred_motion), float(self.true_motion)
-
-
-class StillFlicker(_Differences):
-    """Mean absolute difference of neighbouring generated frames where the true ones are still, in levels."""
-
-    higher_is_better = False
-    signature = f"still_flicker|mean-abs-difference|still:true<={STILL:g}|scale:255|rgb|v1"
-
-    def sums(self) -> tuple[float, float]:
-        return float(self.still_sum), float(self.still_pixels)
-
-
-class TemporalDifferenceError(_Differences):
-    """Mean |(generated step) - (true step)| in levels: 0 for the true video, its motion for a frozen one."""
-
-    higher_is_better = False
-    signature = "temporal_difference_error|scale:255|rgb|v1"
-
-    def sums(self) -> tuple[float, float]:
-        return float(self.motion_error), float(self.pairs)
-
-
-class BackgroundDeviation(Clips):
+class BackgroundDeviation(Scored):
     """Standard deviation over a clip's time of generated background pixels, in levels; mean over pixels.
 
     Background are the pixels whose true values deviate by at most ``STEADY`` levels in every channel.
     """
 
+    full_state_update = True
+    is_differentiable = False
     higher_is_better = False
     signature = f"background_deviation|std-over-time|background:true-std<={STEADY:g}|scale:255|rgb|v1"
-    closed_sum: torch.Tensor
-    closed_pixels: torch.Tensor
-    open_sum: torch.Tensor
-    open_pixels: torch.Tensor
-    moments: list[torch.Tensor]
+    ratio = ("total", "pixels")
+    counts = {"pixels": "background_pixels"}
+    total: torch.Tensor
+    pixels: torch.Tensor
+    open_clip: list[torch.Tensor]  # frames so far; mean and squared deviations of both videos (2,H,W,3)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for name in ("closed_sum", "closed_pixels", "open_sum", "open_pixels"):
-            self.add_state(name, _zero(), dist_reduce_fx="sum")
-        self._carry("moments")
+        for name in self.ratio:  # of the clips that are over
+            self.add_state(name, zero(), dist_reduce_fx="sum")
+        self.add_state("open_clip", [], dist_reduce_fx=None)
 
     def update(self, pred: Any, target: Any, continues: bool = False) -> None:
         """Add consecutive frames (N,H,W,3), uint8 or float in [0, 1]; memory does not grow with the clip."""
-        both = paired_levels(pred, target)
-        if not len(both[0]):
-            return
-        if not continues:
-            self._close()
-        count, mean, squares = self._moments(both[0].shape[1:])
-        for i, frames in enumerate(both):
-            gather_moments(frames, count, mean[i], squares[i])
-        count += len(both[0])
-        self.moments = [_zero() + count, torch.from_numpy(mean), torch.from_numpy(squares)]
-        total, pixels = background_sums(squares[0], squares[1], count)
-        self.open_sum, self.open_pixels = _zero() + total, _zero() + pixels
+        if not continues and len(pred):
+            total, pixels = self.sums()
+            self.total, self.pixels, self.open_clip = zero() + total, zero() + pixels, []
+        self.measure(Chunk(pred, target))
 
-    def _close(self) -> None:
-        self.closed_sum += self.open_sum
-        self.closed_pixels += self.open_pixels
-        self.open_sum, self.open_pixels, self.moments = _zero(), _zero(), []
+    def measure(self, chunk: Chunk) -> Mapping[str, np.ndarray]:
+        both = paired_levels(chunk.pred, chunk.true)
+        if len(both[0]):
+            count, mean, squares = self._moments(both[0].shape[1:])
+            for i, frames in enumerate(both):
+                _gather_moments(frames, count, mean[i], squares[i])
+            parts = np.array(count + len(both[0])), mean, squares
+            self.open_clip = [torch.from_numpy(part) for part in parts]
+        return {}
 
     def _moments(self, shape: tuple[int, ...]) -> tuple[int, np.ndarray, np.ndarray]:
         """Frames of the clip so far, their mean and squared deviations (2,H,W,3), generated and true; new arrays."""
-        if not self.moments:
+        if not self.open_clip:
             return 0, np.zeros((2, *shape)), np.zeros((2, *shape))
-        count, mean, squares = (m.cpu().numpy().copy() for m in self.moments)
+        count, mean, squares = (part.cpu().numpy().copy() for part in self.open_clip)
         if mean.shape[1:] != shape:
             raise InputError("frames", f"shape {shape}", f"the clip so far has {mean.shape[1:]}")
         return int(count), mean, squares
 
+    def finish(self, clip: ClipFacts) -> Mapping[str, float]:
+        """One frame has no deviation."""
+        several = bool(self.open_clip) and int(self.open_clip[0]) > 1
+        return dict(zip(self.ratio, self.sums() if several else (0.0, 0.0), strict=True))
+
     def sums(self) -> tuple[float, float]:
-        return float(self.closed_sum + self.open_sum), float(self.closed_pixels + self.open_pixels)
+        """Numerator and denominator of the value so far, the open clip's included."""
+        total, pixels = float(self.total), float(self.pixels)
+        if self.open_clip:
+            count, _, squares = (part.cpu().numpy() for part in self.open_clip)
+            deviation, steady = _background(squares[0], squares[1], int(count), STEADY + ROUNDING)
+            total, pixels = total + deviation, pixels + steady
+        return total, pixels
+
+    def compute(self) -> torch.Tensor:
+        total, pixels = self.sums()
+        return (zero() + total) / pixels
+
+
+BACKGROUND_DEVIATION = Score(
+    "background_deviation",
+    "background deviation",
+    "lower",
+    lambda tools: BackgroundDeviation(),
+    digits=2,
+    unit="levels",
+    over=("background_pixels", "background pixels"),
+    nothing="no pixel of the true video stands still over a clip",
+    needs="steps",
+    per_frame=False,
+)

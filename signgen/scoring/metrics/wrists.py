@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torchmetrics import Metric
 
 from signgen.keypoints.skeleton import WRISTS
 from signgen.model.networks.wrist_finder import WristFinder, load_wrist_finder
 from signgen.scoring.metrics.frames import check_keypoints
+from signgen.scoring.metrics.metric import Chunk, Score, VideoMetric
 
 VISIBLE = 0.5  # confidence of the driving keypoint from which a wrist is looked for
 FOUND = 0.5  # share of the finder's belief around its peak from which a wrist counts as found
@@ -23,7 +24,7 @@ def looked_for(xy: np.ndarray, confidence: np.ndarray, width: int, height: int) 
     return inside & (confidence[:, WRISTS] >= VISIBLE)
 
 
-class WristDistance(Metric):
+class WristDistance(VideoMetric):
     """Mean distance in pixels between driving and found wrists, over those found; NaN when there is none.
 
     ``wanted`` counts the visible driving wrists and ``found`` those of them that the finder saw in the generated
@@ -34,39 +35,45 @@ class WristDistance(Metric):
         finder: the network to find them with; the one that comes with the package when not given.
     """
 
-    full_state_update = False
-    is_differentiable = False
     higher_is_better = False
     signature = f"wrist_distance|finder:signgen,belief>={FOUND:g}|driving:9/10,confidence>={VISIBLE:g},in-frame|px|v1"
-    total: torch.Tensor
     wanted: torch.Tensor
     found: torch.Tensor
+    states = ("total", "wanted", "found")
+    ratio = ("total", "found")
+    counts = {"wanted": "wrists", "found": "wrists_found"}
 
     def __init__(self, finder: WristFinder | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.finder = finder or load_wrist_finder()
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("wanted", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("found", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, frames: Any, xy: Any, confidence: Any) -> None:
+    def update(self, frames: Any, xy: Any, confidence: Any) -> None:  # type: ignore[override]
         """Add generated frames (N,H,W,3), uint8 or float in [0, 1], and their driving keypoints (N,133,2), (N,133)."""
-        points, scores = check_keypoints(xy, confidence, len(frames))
-        where, belief = self.finder.find(frames)
-        wanted = looked_for(points, scores, frames.shape[2], frames.shape[1])
+        self._add(Chunk(frames, xy=xy, confidence=confidence))
+
+    def measure(self, chunk: Chunk) -> Mapping[str, np.ndarray]:
+        points, scores = check_keypoints(chunk.xy, chunk.confidence, len(chunk.pred))
+        each = [self.finder.find(chunk.pred[n : n + 1]) for n in range(len(chunk.pred))]  # so no batch changes a digit
+        where, belief = (np.concatenate(parts) for parts in zip(*each, strict=True))
+        wanted = looked_for(points, scores, chunk.pred.shape[2], chunk.pred.shape[1])
         found = wanted & (belief[:, :2] >= FOUND)
         distance = np.linalg.norm(where[:, :2] - points[:, WRISTS], axis=-1)  # (N,2)
-        self.total += float(distance[found].sum())
-        self.wanted += int(wanted.sum())
-        self.found += int(found.sum())
-
-    def sums(self) -> tuple[float, float]:
-        """Numerator and denominator of the value so far."""
-        return float(self.total), float(self.found)
-
-    def compute(self) -> torch.Tensor:
-        return self.total / self.found
+        counts = {"wanted": wanted.sum(1).astype(float), "found": found.sum(1).astype(float)}
+        return {"total": (distance * found).sum(1), **counts}
 
     def share_found(self) -> float:
         """Share of the visible driving wrists that were found; NaN when there is none."""
-        return int(self.found) / int(self.wanted) if int(self.wanted) else float("nan")
+        return float(self.found / self.wanted)
+
+
+WRIST_PX = Score(
+    "wrist_px",
+    "wrist px",
+    "lower",
+    lambda tools: WristDistance(),
+    digits=2,
+    unit="px",
+    over=("wrists_found", "wrists found"),
+    nothing="no wrist was found",
+    keypoints=True,
+)

@@ -7,12 +7,12 @@ from typing import Any
 
 _PUBLIC = {
     "Recogniser": "recogniser",
-    "ClipRecognition": "scoring",
-    "score_clip": "scoring",
-    "summarise": "scoring",
-    "WordErrors": "scoring",
-    "word_errors": "scoring",
-    "word_error_rate": "scoring",
+    "ClipRecognition": "recognition",
+    "score_clip": "recognition",
+    "summarise": "recognition",
+    "WordErrors": "recognition",
+    "word_errors": "recognition",
+    "word_error_rate": "recognition",
 }
 __all__ = [*sorted(_PUBLIC)]
 

@@ -187,6 +187,10 @@ class Recogniser:
             digest.update(name.encode() + value.detach().half().cpu().numpy().tobytes())
         return f"CTC recogniser v{_VERSION}, {len(self.glosses)} glosses, beam {self.beam}, {digest.hexdigest()[:12]}"
 
+    def shrink(self, frames: np.ndarray) -> np.ndarray:
+        """Frames uint8 (N,H,W,3) in the size in which the network looks at them."""
+        return shrink(frames, self.network.size.height, self.network.size.width)
+
     @torch.inference_mode()
     def log_probs(self, frames: Iterable[np.ndarray], fps: float = 25.0) -> np.ndarray:
         """(L, 1 + G) log probabilities of blank and glosses at each instant; see `recognise`."""

@@ -1,106 +1,121 @@
-"""What the report shows of one clip: its frames, its scores frame by frame, and the hands worth looking at."""
+"""The clips that a report shows: the worst of an evaluation, with pose images and the source picture beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+import heapq
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from signgen.errors import InputError
+from signgen.pose_image import draw_pose
+from signgen.rendering.manifest import is_manifest, manifest_names
+from signgen.rendering.source import load_source
+from signgen.scoring.measures import ClipSums
+from signgen.scoring.pairing import Pair
+from signgen.scoring.report.pictures import Limits, Pictures, webp
 
-Frames = Sequence[np.ndarray] | np.ndarray  # N frames (H,W,3) uint8 RGB; anything with a length and an index will do
-
-
-@dataclass(frozen=True, eq=False)
-class HandCrop:
-    """One hand, generated and true, cut out at the same place.
-
-    Args:
-        frame: index in the clip, from 0.
-        side: whose hand, as the signer sees it.
-        metric: name of the score, such as ``hand_ssim``; it decides which end is the worst.
-        score: its value on this hand.
-        generated, true: (h,w,3) uint8 RGB of one shape.
-
-    Raises:
-        InputError: a frame below 0, an unknown side, a score that is no number, crops that do not match.
-    """
-
-    frame: int
-    side: Literal["left", "right"]
-    metric: str
-    score: float
-    generated: np.ndarray
-    true: np.ndarray
-
-    def __post_init__(self) -> None:
-        if self.frame < 0:
-            raise InputError("hand", f"frame {self.frame}", "frames count from 0")
-        if self.side not in ("left", "right"):
-            raise InputError("hand", f"side {self.side!r}", "sides are left and right")
-        if not np.isfinite(self.score):
-            raise InputError("hand", f"score {self.score}", "give only hands that have a score")
-        check_picture(self.generated, "hand (generated)")
-        check_picture(self.true, "hand (true)")
-        if self.generated.shape != self.true.shape:
-            raise InputError("hand", f"crops {self.generated.shape} and {self.true.shape}", "both must be of one shape")
+LARGEST_MANIFEST = 1_000_000  # bytes; ours have some thousands
 
 
 @dataclass(frozen=True, eq=False)
 class ReportClip:
     """One clip of the report.
 
-    Frames may be lazy: only those that are embedded are asked for, in order after a first trial.
-
-    Args:
+    Attributes:
         name: as in the clips of the evaluation result.
         fps: frames a second, above 0.
-        generated, true: N frames of one size, (H,W,3) uint8 RGB.
-        pose: the driving pose images, N frames, of any one size; None where there are none.
-        source: the picture that the signer was taken from, (H,W,3) uint8 RGB.
-        per_frame: metric -> (N,) values, NaN where the metric is not defined (no hand, no frame before).
-        hands: candidates for the gallery of hands, in any order.
-
-    Raises:
-        InputError: no frames, different lengths, a rate that is not above 0, a hand beyond the end.
+        frames: how many the clip has.
+        pictures: those that were kept of it.
+        per_frame: metric -> (frames,) values, NaN where the metric is not defined (no hand, no frame before).
     """
 
     name: str
     fps: float
-    generated: Frames
-    true: Frames
-    pose: Frames | None = None
-    source: np.ndarray | None = None
+    frames: int
+    pictures: Pictures
     per_frame: Mapping[str, np.ndarray] = field(default_factory=dict)
-    hands: Sequence[HandCrop] = ()
 
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.fps) and self.fps > 0):
-            raise InputError(self.name, f"{self.fps} frames a second", "the rate must be above 0")
-        if self.frames == 0:
-            raise InputError(self.name, "has no frames", "leave out empty clips")
-        lengths = {"true frames": len(self.true), **{f"values of {k}": len(v) for k, v in self.per_frame.items()}}
-        if self.pose is not None:
-            lengths["pose images"] = len(self.pose)
-        for what, length in lengths.items():
-            if length != self.frames:
-                raise InputError(self.name, f"{length} {what}", f"there are {self.frames} generated frames")
-        for hand in self.hands:
-            if hand.frame >= self.frames:
-                raise InputError(self.name, f"a hand of frame {hand.frame}", f"the last frame is {self.frames - 1}")
-        if self.source is not None:
-            check_picture(self.source, f"{self.name} (source)")
+
+class WorstClips:
+    """Keeps the worst clips of the first system: lowest by hand SSIM, or by their frames where no hand was scored.
+
+    Args:
+        count: how many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._heap: list[tuple[float, int, ClipSums]] = []  # the best of the worst on top
+        self._seen = 0
+
+    def add(self, sums: ClipSums) -> None:
+        """Takes a clip; to be called before its values per frame are released."""
+        if sums.system != 0:
+            return
+        self._seen += 1
+        heapq.heappush(self._heap, (-quality(sums), -self._seen, replace(sums, moments={})))
+        if len(self._heap) > self.count:
+            heapq.heappop(self._heap)
 
     @property
-    def frames(self) -> int:
-        """How many frames the clip has."""
-        return len(self.generated)
+    def choice(self) -> str:
+        """How they were chosen, in words; empty where all are shown."""
+        words = f"the {self.count} lowest by Hand SSIM, or by SSIM wang where no hand was scored"
+        return words if self._seen > self.count else ""
+
+    def clips(self) -> list[ClipSums]:
+        """The worst first."""
+        return [sums for _, _, sums in sorted(self._heap, key=lambda item: (-item[0], -item[1]))]
 
 
-def check_picture(image: np.ndarray, subject: str) -> None:
-    """Raises `InputError` unless ``image`` is (H,W,3) uint8 with at least one pixel."""
-    shape, kind = getattr(image, "shape", None), getattr(image, "dtype", type(image).__name__)
-    if kind != np.uint8 or shape is None or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-        raise InputError(subject, f"{kind} {shape}", "a picture is uint8 (height, width, 3), RGB")
+def quality(sums: ClipSums) -> float:
+    """The clip's hand SSIM, else its SSIM, else its PSNR."""
+    values = sums.values()
+    return next((v for name in ("hand_ssim", "ssim_wang", "psnr") if (v := values.get(name)) is not None), 0.0)
+
+
+def report_clip(pair: Pair, sums: ClipSums, limits: Limits) -> ReportClip:
+    """What the report shows of the first system's clip: the pictures kept while it was scored, poses drawn beside."""
+    pictures = sums.pictures
+    assert pictures is not None, "kept where a report is wanted"
+    keypoints, streams = pair.read_keypoints(), dict(pictures.streams)
+    if keypoints is not None:
+        shown = range(pictures.first, pictures.last + 1)
+        streams["pose"] = [webp(draw_pose(keypoints, start=n, stop=n + 1)[0], limits.side) for n in shown]
+    source = source_picture(pair.systems[0].path)
+    text = None if source is None else webp(source, limits.side)
+    values = {name: column for name, column in sums.per_frame.items() if name != "hands"}
+    return ReportClip(pair.name, pair.fps, pair.frames, replace(pictures, streams=streams, source=text), values)
+
+
+def source_picture(video: Path) -> np.ndarray | None:
+    """The picture a generated clip's signer was taken from, uint8 (H,W,3).
+
+    None where the manifest beside ``video`` is missing, or names no picture that can be read here.
+    """
+    for path in manifest_names(video):
+        try:
+            if path.stat().st_size > LARGEST_MANIFEST:
+                continue
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if is_manifest(content):
+            return _picture(content.get("source"), path.parent)
+    return None
+
+
+def _picture(named: object, folder: Path) -> np.ndarray | None:
+    """The source by its name; a path counts from where the render ran, so it is also looked for beside the video."""
+    if not isinstance(named, str) or not named:
+        return None
+    for spec in (named, folder / named):
+        try:
+            return load_source(spec).image
+        except InputError:
+            continue
+    return None

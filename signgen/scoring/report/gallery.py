@@ -1,21 +1,18 @@
-"""The worst frames and hands of the embedded clips, spread out so that one bad second does not fill the wall."""
+"""The worst frames and hands of the embedded clips, spread out so that one bad second does not fill the gallery."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
-from signgen.scoring.report.clips import HandCrop, ReportClip
-from signgen.scoring.report.embedding import Embedded, webp
+from signgen.scoring.report.clips import ReportClip
 from signgen.scoring.report.labels import badness, label, with_unit
+from signgen.scoring.report.pictures import FRAME_METRICS, HandCrop, webp
 
-# Metrics that judge one frame, in the order in which they are asked to say which frames are the worst.
-FRAME_METRICS = ("ssim_wang", "ssim_win51", "psnr", "lpips", "mae")
-HAND_METRICS = ("hand_ssim", "hand_pe", "hand_pe_drive")
 APART = 0.5  # seconds between two pictures of one clip (and one hand)
 
 
@@ -52,44 +49,36 @@ class WorstHand:
 Item = TypeVar("Item", WorstFrame, WorstHand)
 
 
-def worst_frame(clip: ReportClip) -> int:
-    """The frame around which a clip that is too long is embedded: the lowest frame score, else that of the hands."""
-    for metric in (*FRAME_METRICS, *HAND_METRICS):
-        found = ranked(clip, metric, range(clip.frames))
-        if found:
-            return found[0][0]
-    return 0
-
-
-def worst_frames(clips: Sequence[ReportClip], embedded: Sequence[Embedded], most: int) -> list[WorstFrame]:
+def worst_frames(clips: Sequence[ReportClip], most: int) -> list[WorstFrame]:
     """At most ``most`` embedded frames over all clips, the worst first, by the first frame metric that any clip has."""
     for metric in FRAME_METRICS:
         found = [
             WorstFrame(index, frame, metric, score)
-            for index, (clip, kept) in enumerate(zip(clips, embedded, strict=True))
-            for frame, score in ranked(clip, metric, range(kept.first, kept.last + 1))
+            for index, clip in enumerate(clips)
+            for frame, score in ranked(clip, metric)
         ]
         if found:
             return _spread(found, clips, most)
     return []
 
 
-def worst_hands(clips: Sequence[ReportClip], embedded: Sequence[Embedded], most: int) -> dict[str, list[WorstHand]]:
+def worst_hands(clips: Sequence[ReportClip], most: int) -> dict[str, list[WorstHand]]:
     """Metric -> at most ``most`` hands of embedded frames, the worst first."""
     by_metric: dict[str, list[WorstHand]] = defaultdict(list)
-    for index, (clip, kept) in enumerate(zip(clips, embedded, strict=True)):
-        for crop in clip.hands:
-            if kept.holds(crop.frame):
+    for index, clip in enumerate(clips):
+        for crop in clip.pictures.hands:
+            if clip.pictures.holds(crop.frame):
                 by_metric[crop.metric].append(WorstHand(index, crop))
     return {metric: _spread(hands, clips, most) for metric, hands in by_metric.items()}
 
 
-def ranked(clip: ReportClip, metric: str, frames: Iterable[int]) -> list[tuple[int, float]]:
-    """(frame, score) of those frames that have one, the worst first."""
+def ranked(clip: ReportClip, metric: str) -> list[tuple[int, float]]:
+    """(frame, score) of the embedded frames that have one, the worst first."""
     values = clip.per_frame.get(metric)
     if values is None:
         return []
-    found = [(frame, float(values[frame])) for frame in frames if np.isfinite(values[frame])]
+    embedded = range(clip.pictures.first, clip.pictures.last + 1)
+    found = [(frame, float(values[frame])) for frame in embedded if np.isfinite(values[frame])]
     return sorted(found, key=lambda item: _rank(metric, item[1]), reverse=True)
 
 
@@ -114,42 +103,37 @@ def _place(item: WorstFrame | WorstHand) -> tuple[int, str]:
     return item.clip, item.crop.side if isinstance(item, WorstHand) else ""
 
 
-# What the walls of pictures show: true beside generated, the score, and the place that a click goes to.
+# What the galleries show: true beside generated, the score, and the place that a click goes to.
 
-
-GALLERY = 12  # pictures of each wall
+GALLERY = 12  # pictures of each
 THUMB = 320  # pixels of the longer side of a hand's picture
 
 
-def walls(clips: Sequence[ReportClip], embedded: Sequence[Embedded]) -> list[dict[str, Any]]:
-    """The worst frames, and for each metric of hands the worst hands; a wall without pictures is left out."""
+def galleries(clips: Sequence[ReportClip]) -> list[dict[str, Any]]:
+    """The worst frames, and for each metric of hands the worst hands; one without pictures is left out."""
     made = []
-    frames = worst_frames(clips, embedded, GALLERY)
-    if frames:
-        pictures = [_frame_picture(item, clips[item.clip], embedded[item.clip]) for item in frames]
-        made.append(_wall("frames", f"Worst frames by {label(frames[0].metric).text}", pictures))
-    for metric, hands in worst_hands(clips, embedded, GALLERY).items():
+    if frames := worst_frames(clips, GALLERY):
+        pictures = [_frame_picture(item, clips[item.clip]) for item in frames]
+        made.append(
+            {"kind": "frames", "title": f"Worst frames by {label(frames[0].metric).text}", "pictures": pictures}
+        )
+    for metric, hands in worst_hands(clips, GALLERY).items():
         pictures = [_hand_picture(item, clips[item.clip]) for item in hands]
-        made.append(_wall("hands", f"Worst hands by {label(metric).text}", pictures))
+        made.append({"kind": "hands", "title": f"Worst hands by {label(metric).text}", "pictures": pictures})
     return made
 
 
-def _wall(kind: str, title: str, pictures: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"kind": kind, "title": title, "pictures": pictures}
-
-
-def _frame_picture(item: WorstFrame, clip: ReportClip, kept: Embedded) -> dict[str, Any]:
-    index = item.frame - kept.first
-    true, generated = kept.streams["true"][index], kept.streams["generated"][index]
+def _frame_picture(item: WorstFrame, clip: ReportClip) -> dict[str, Any]:
+    kept = clip.pictures
+    true, generated = (kept.streams[name][item.frame - kept.first] for name in ("true", "generated"))
     return _picture(item, clip, f"frame {item.frame}", true, generated, kept.size)
 
 
 def _hand_picture(item: WorstHand, clip: ReportClip) -> dict[str, Any]:
     crop = item.crop
     true, generated = (webp(image, THUMB, lossless=True) for image in (crop.true, crop.generated))
-    return _picture(
-        item, clip, f"{crop.side} hand, frame {item.frame}", true, generated, (crop.true.shape[1], crop.true.shape[0])
-    )
+    size = (crop.true.shape[1], crop.true.shape[0])
+    return _picture(item, clip, f"{crop.side} hand, frame {item.frame}", true, generated, size)
 
 
 def _picture(

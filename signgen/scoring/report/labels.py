@@ -1,10 +1,10 @@
-"""How the report speaks of each metric: the words and digits of `METRICS`, with units and ways of their own."""
+"""How the report speaks of each metric: the label, unit and digits of `METRICS` as text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from signgen.scoring.scores import METRICS
+from signgen.scoring.metrics.registry import METRICS
 
 DIRECTIONS = {
     "higher": "↑ higher is better",
@@ -32,21 +32,13 @@ class Label:
     digits: int = 4
 
 
-_UNITS = {
-    "psnr": "dB", "hand_pe": "px", "hand_pe_drive": "px", "wrist_px": "px", "tof": "px",
-    "temporal_difference_error": "levels", "flicker": "levels", "still_flicker": "levels",
-    "background_deviation": "levels",
-}  # fmt: skip
-
-
 def label(metric: str) -> Label:
     """The words for a metric; one that `METRICS` does not know keeps its own name and has no direction."""
-    unit = _UNITS.get(metric, "")
     known = METRICS.get(metric)
     if known is None:
-        return Label(metric.replace("_", " "), unit)
-    text = known.label.removesuffix(f" {unit}") if unit else known.label
-    return Label(text[:1].upper() + text[1:] if text.islower() else text, unit, known.better, known.digits)
+        return Label(metric.replace("_", " "))
+    text = known.label.removesuffix(f" {known.unit}")
+    return Label(text[:1].upper() + text[1:] if text.islower() else text, known.unit, known.better, known.digits)
 
 
 def badness(metric: str, value: float) -> float | None:

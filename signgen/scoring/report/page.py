@@ -5,23 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from signgen import __version__
-from signgen.errors import InputError, RunError
-from signgen.files import Staging
 from signgen.scoring.report.clips import ReportClip
-from signgen.scoring.report.embedding import QUALITY, Embedded, Limits, embed
-from signgen.scoring.report.gallery import ranked, walls, worst_frame
+from signgen.scoring.report.gallery import galleries, ranked
 from signgen.scoring.report.labels import badness, label, shown, with_unit
+from signgen.scoring.report.pictures import QUALITY, Limits, trimmed
 from signgen.scoring.report.summary import clip_orders, clip_scores, compared, counts, rows
-from signgen.scoring.scores import EvaluationResult
+from signgen.scoring.summary import EvaluationResult
 
 NOTICE = (
     "Every picture marked “generated” was synthesised by a computer. It is no recording of the person shown; "
@@ -51,10 +48,8 @@ class Words:
     date: str = ""
 
 
-def context(result: EvaluationResult, clips: Sequence[ReportClip], words: Words, limits: Limits) -> dict[str, Any]:
+def context(result: EvaluationResult, clips: Sequence[ReportClip], words: Words) -> dict[str, Any]:
     """Everything that the template asks for but its style and script."""
-    share = limits.share(len(clips))
-    embedded = [embed(clip, worst_frame(clip), share, limits) for clip in clips]
     scores = [clip_scores(result, clip.name) for clip in clips]
     orders = clip_orders(scores)
     metrics = list(result.metrics)
@@ -71,10 +66,13 @@ def context(result: EvaluationResult, clips: Sequence[ReportClip], words: Words,
         "other": result.against.name if result.against else "",
         "choice": _choice(len(clips), len(result.clips), words.choice),
         "compression": COMPRESSION,
-        "clips": [_listed(i, clip, kept) for i, (clip, kept) in enumerate(zip(clips, embedded, strict=True))],
+        "clips": [
+            {"number": number, "name": clip.name, "extent": _extent(clip), "cut": _cut(clip)}
+            for number, clip in enumerate(clips)
+        ],
         "orders": [(metric, label(metric).text) for metric in orders],
         "panels": list(PANELS.items()),
-        "walls": walls(clips, embedded),
+        "galleries": galleries(clips),
         "every_metric": [label(metric).text for metric in metrics],
         "every_clip": [
             {"name": c.name, "frames": c.frames, "scores": [shown(m, c.metrics.get(m)) for m in metrics]}
@@ -82,8 +80,11 @@ def context(result: EvaluationResult, clips: Sequence[ReportClip], words: Words,
         ],
         "versions": list(result.versions.items()),
         "options": _options(result.settings),
-        "data": {"orders": orders, "scores": [_score_texts(entry, orders) for entry in scores]},
-        "payloads": [_payload(clip, kept, result) for clip, kept in zip(clips, embedded, strict=True)],
+        "data": {
+            "orders": orders,
+            "scores": [{metric: with_unit(metric, values.get(metric)) for metric in orders} for values in scores],
+        },
+        "payloads": [_payload(clip, result) for clip in clips],
     }
 
 
@@ -124,50 +125,43 @@ def _choice(embedded: int, evaluated: int, choice: str) -> str:
     return f"{embedded} of {evaluated} {'clip is' if evaluated == 1 else 'clips are'} embedded{reason}."
 
 
-def _listed(number: int, clip: ReportClip, kept: Embedded) -> dict[str, Any]:
-    return {"number": number, "name": clip.name, "extent": _extent(clip, kept), "cut": _cut(clip, kept)}
-
-
-def _extent(clip: ReportClip, kept: Embedded) -> str:
-    if kept.count == clip.frames:
+def _extent(clip: ReportClip) -> str:
+    if clip.pictures.count == clip.frames:
         return f"{clip.frames} {'frame' if clip.frames == 1 else 'frames'}"
-    return f"{kept.count} of {clip.frames} frames"
+    return f"{clip.pictures.count} of {clip.frames} frames"
 
 
-def _cut(clip: ReportClip, kept: Embedded) -> str:
+def _cut(clip: ReportClip) -> str:
     """What of the clip the page does not show; empty where it shows it all."""
-    said = []
+    kept, parts = clip.pictures, []
     if kept.count < clip.frames:
         run = f"Frames {kept.first}–{kept.last}" if kept.count > 1 else f"Frame {kept.first}"
-        said.append(f"{run} of {clip.frames} {'are' if kept.count > 1 else 'is'} embedded.")
+        parts.append(f"{run} of {clip.frames} {'are' if kept.count > 1 else 'is'} embedded.")
     if kept.size != kept.native:
-        said.append("Shown at {}×{}, scored at {}×{}.".format(*kept.size, *kept.native))
-    return " ".join(said)
-
-
-def _score_texts(scores: Mapping[str, float], orders: Mapping[str, list[int]]) -> dict[str, str]:
-    return {metric: with_unit(metric, scores.get(metric)) for metric in orders}
+        parts.append("Shown at {}×{}, scored at {}×{}.".format(*kept.size, *kept.native))
+    return " ".join(parts)
 
 
 # --- what the scripts read --------------------------------------------------------------------------------------
 
 
-def _payload(clip: ReportClip, kept: Embedded, result: EvaluationResult) -> dict[str, Any]:
+def _payload(clip: ReportClip, result: EvaluationResult) -> dict[str, Any]:
+    kept = clip.pictures
     return {
         "name": clip.name,
-        "cut": _cut(clip, kept),
+        "cut": _cut(clip),
         "fps": float(clip.fps),
         "frames": clip.frames,
         "first": kept.first,
         "size": list(kept.size),
         "streams": kept.streams,
         "source": kept.source,
-        "curves": [_curve(metric, clip, kept, result) for metric in clip.per_frame],
+        "curves": [_curve(metric, clip, result) for metric in clip.per_frame],
     }
 
 
-def _curve(metric: str, clip: ReportClip, kept: Embedded, result: EvaluationResult) -> dict[str, Any]:
-    words, worst = label(metric), ranked(clip, metric, range(kept.first, kept.last + 1))
+def _curve(metric: str, clip: ReportClip, result: EvaluationResult) -> dict[str, Any]:
+    words, worst = label(metric), ranked(clip, metric)
     return {
         "metric": metric,
         "text": words.text,
@@ -180,16 +174,14 @@ def _curve(metric: str, clip: ReportClip, kept: Embedded, result: EvaluationResu
     }
 
 
-# The page as a file: template, style and scripts put into one, whole or not at all.
-
+# Template, style and scripts put into one.
 
 ASSETS = files("signgen.scoring.report") / "assets"
 # In this order, inside one function: each may use what stands before it.
 SCRIPTS = ("data", "pictures", "clock", "stage", "curves", "chooser", "viewer", "keys", "main")
 
 
-def write_report(
-    path: str | Path,
+def report_page(
     result: EvaluationResult,
     clips: Sequence[ReportClip] = (),
     *,
@@ -199,11 +191,10 @@ def write_report(
     choice: str = "",
     date: str = "",
     limits: Limits | None = None,
-) -> Path:
-    """Writes the report as one HTML file that needs no network and no other file.
+) -> bytes:
+    """The report as one HTML file that needs no network and no other file.
 
     Args:
-        path: the file; an older one is replaced when the new one is whole.
         result: the scores.
         clips: the clips to embed. The page sorts them by their scores.
         title: heading; made from ``generated`` and ``reference`` where it is empty.
@@ -212,20 +203,13 @@ def write_report(
         date: ISO 8601; now where it is empty.
         limits: how much is embedded, see `Limits`.
 
-    Raises:
-        InputError: clips of one name, frames that are no pictures or do not match, a folder that is not there.
-        RunError: the file cannot be written.
+    Returns:
+        UTF-8; letters that are no Unicode (of strange file names) become question marks.
     """
-    target = Path(path)
-    if target.is_dir():
-        raise InputError(path, "is a folder", "give the name of a file, such as report.html")
-    names = [clip.name for clip in clips]
-    if len(set(names)) < len(names):
-        raise InputError("report", "two clips of one name", "give each clip a name of its own")
-    words = Words(title, generated, reference, choice, date)
-    page = render(context(result, clips, words, limits or Limits()))
-    _write(target, page)
-    return target
+    share = (limits or Limits()).share(len(clips))
+    clips = [replace(clip, pictures=trimmed(clip.pictures, share)) for clip in clips]
+    page = render(context(result, clips, Words(title, generated, reference, choice, date)))
+    return page.encode("utf-8", errors="replace")
 
 
 def render(content: dict[str, Any]) -> str:
@@ -261,13 +245,3 @@ def _policy(style: str, script: str) -> str:
 
 def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-
-
-def _write(target: Path, page: str) -> None:
-    """Whole or not at all; letters that are no Unicode (of strange file names) become question marks."""
-    with Staging() as staging:
-        place = staging.place(target)
-        try:
-            place.write_text(page, encoding="utf-8", errors="replace", newline="\n")
-        except OSError as error:
-            raise RunError(place, f"cannot be written ({error.strerror})", "check the free space") from None

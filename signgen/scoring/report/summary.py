@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from signgen.scoring.report.gallery import FRAME_METRICS
+from signgen.scoring.comparison import Difference, Interval
 from signgen.scoring.report.labels import DIRECTIONS, badness, label, shown
-from signgen.scoring.scores import Against, Difference, EvaluationResult, Interval
-from signgen.scoring.table import counted_text, verdict
+from signgen.scoring.report.pictures import FRAME_METRICS
+from signgen.scoring.summary import Against, EvaluationResult
 
 SORTED_BY = ("hand_ssim", *FRAME_METRICS)  # what clips are sorted by at first, where it was computed
 NONE = "–"
@@ -62,7 +62,7 @@ def _row(name: str, result: EvaluationResult) -> Row:
         value=shown(name, value),
         interval=interval,
         no_interval=why_none if interval == NONE else "",
-        counted=counted_text(name, result.counts) or NONE,
+        counted=result.counted(name) or NONE,
         signature=result.signatures.get(name, ""),
         reason=result.not_computed.get(name, "nothing was there to be measured") if value is None else "",
     )
@@ -70,8 +70,8 @@ def _row(name: str, result: EvaluationResult) -> Row:
 
 def counts(result: EvaluationResult) -> list[tuple[str, str]]:
     """(words, number) of what was counted or left out; of zeros only the hands that were left out."""
-    told = ((key, number) for key, number in result.counts.items() if number or key == "hands_left_out")
-    return [(key.replace("_", " "), f"{number:,}") for key, number in told]
+    shown_counts = ((key, number) for key, number in result.counts.items() if number or key == "hands_left_out")
+    return [(key.replace("_", " "), f"{number:,}") for key, number in shown_counts]
 
 
 def compared(result: EvaluationResult) -> list[Compared]:
@@ -93,7 +93,7 @@ def _compared(name: str, result: EvaluationResult, against: Against, difference:
         difference=("+" if mean > 0 else "") + shown(name, mean),
         interval=_interval(name, difference.interval),
         p=NONE if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
-        better=verdict(difference).replace("generated", "first").replace("against", "second"),
+        better=difference.verdict.replace("generated", "first").replace("against", "second"),
     )
 
 

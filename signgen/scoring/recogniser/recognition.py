@@ -1,17 +1,20 @@
-"""Recognisability: are the signs of the true video still recognised in the generated one?"""
+"""Recognisability: are the signs of the true video still recognised in the generated one?
+
+The word error rate is the least number of changed, missing and surplus words, as a share of the words that were signed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from signgen.errors import InputError
-from signgen.scoring.recogniser.recogniser import Recogniser
-
-# Word error rate: the least number of changed, missing and surplus words, as a share of the words that were signed.
+from signgen.scoring.metrics.metric import Chunk, ClipFacts, Score, Tools, VideoMetric
+from signgen.scoring.recogniser.recogniser import RATE, Recogniser, stride_of
 
 
 @dataclass(frozen=True)
@@ -139,3 +142,76 @@ def summarise(clips: Iterable[ClipRecognition]) -> dict[str, Any]:
     values = {name: float(top / bottom) if bottom > 0 else None for name, (top, bottom) in sums.items()}
     counts = {"clips": len(clips), "words": errors.words, "substitutions": errors.substitutions}
     return {**values, **counts, "deletions": errors.deletions, "insertions": errors.insertions}
+
+
+class Recognition(VideoMetric):
+    """One of the measures of `ClipRecognition` over clips.
+
+    Args:
+        name: ``wer_true``, ``wer_generated`` or ``recognition_retained``.
+        recogniser: what reads both videos.
+    """
+
+    total: torch.Tensor
+    words: torch.Tensor
+    states = ("total", "words")
+    ratio = ("total", "words")
+
+    def __init__(self, name: str, recogniser: Recogniser, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.name, self.recogniser = name, recogniser
+
+    @property
+    def signature(self) -> str:
+        return f"{self.name}|{self.recogniser.signature}|v1"
+
+    @property
+    def counts(self) -> Mapping[str, str]:  # type: ignore[override]
+        return {"words": "words"} if self.name == "wer_generated" else {}
+
+    def update(  # type: ignore[override]
+        self, generated: Iterable[np.ndarray], true: Iterable[np.ndarray], glosses: Sequence[str], fps: float = 25.0
+    ) -> None:
+        """Add a clip: both videos, uint8 (T,H,W,3) or single frames, and what is signed."""
+        total, words = score_clip(self.recogniser, glosses, generated, true, fps).ratios()[self.name]
+        self.total += float(total)
+        self.words += float(words)
+
+    def measure(self, chunk: Chunk) -> Mapping[str, np.ndarray]:
+        """Keeps the small frames that the recogniser looks at; both videos are read at the end."""
+        if chunk.clip.glosses is not None:
+            chunk.once("small frames", lambda: self._keep(chunk))
+        return {}
+
+    def _keep(self, chunk: Chunk) -> None:
+        stride = stride_of(chunk.clip.fps)
+        wanted = slice(-chunk.start % stride, None, stride)
+        for video, frames in zip(_small_videos(chunk.clip), (chunk.pred, chunk.true), strict=True):
+            video.extend(self.recogniser.shrink(frames[wanted]))
+
+    def finish(self, clip: ClipFacts) -> Mapping[str, float]:
+        """Nothing where the reference does not say what is signed."""
+        glosses = clip.glosses
+        if glosses is None:
+            return {}
+        videos = _small_videos(clip)
+        found = clip.once("recognition", lambda: score_clip(self.recogniser, glosses, *videos, RATE))
+        return dict(zip(self.ratio, found.ratios()[self.name], strict=True))
+
+
+def _small_videos(clip: ClipFacts) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    return clip.once("small videos", lambda: ([], []))
+
+
+def _score(name: str, label: str, better: str, nothing: str = "nothing to measure") -> Score:
+    def make(tools: Tools) -> Recognition:
+        return Recognition(name, tools.once("recogniser", lambda: Recogniser.load(tools.options.recogniser_folder)))
+
+    return Score(name, label, better, make, 3, "", ("words", "words"), nothing, per_frame=False, on_request=True)
+
+
+WER_TRUE = _score("wer_true", "WER on true video", "-")
+WER_GENERATED = _score("wer_generated", "WER", "lower")
+RECOGNITION_RETAINED = _score(
+    "recognition_retained", "recognition retained", "higher", "nothing was recognised in the true video"
+)
