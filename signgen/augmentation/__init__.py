@@ -46,7 +46,8 @@ def augment(
     The same call goes on with a run that was stopped.
 
     Args:
-        dataset: in PHOENIX14T's layout. out: folder of the new data set.
+        dataset: in PHOENIX14T's layout.
+        out: folder of the new data set.
         signers: how many built-in signers, or names, or pictures with a keypoint file beside them.
         vary: ``all``, or any of tempo, space, tilt, noise, framing, each with ``=AMOUNT`` if you like.
         mirror: share of copies with exchanged hands, 0 to 1.
@@ -54,11 +55,12 @@ def augment(
         originals: ``link``, ``copy`` or ``none``: how the data set's own clips get into ``out``.
         leave_out: clips that failed the gate are left out of the layouts' files.
         jobs: worker processes; 0: as many as the cores allow, or one on a GPU.
-        share: (I, N), the share I of N of the work that is this call's. merge: check finished shares and write the
-            layouts' files.
+        share: (I, N): this call does share I of N of the work.
         ray: address of a Ray cluster, or ``local``.
+        merge: make nothing, check the finished shares and write the layouts' files.
         dry_run: say what it would take, and end.
-        say: called with each line of the plan. progress: called as ``progress(clips done, clips in all)``.
+        say: called with each line of the plan.
+        progress: called as ``progress(clips done, clips in all)``.
         **settings: the other fields of `signgen.augmentation.settings.Settings`: copies, splits, layouts, media, seed,
             model, steps, gate ...
 

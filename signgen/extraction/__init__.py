@@ -50,7 +50,8 @@ def extract(
         estimator: ``mmpose``, ``rtmlib``, ``mediapipe``, or ``auto``: what the weights are for, MediaPipe without any.
         weights: a local file: a checkpoint for mmpose, an ONNX file for rtmlib.
         config: mmpose's configuration, where the checkpoint's name does not say which.
-        device: ``auto``, ``cpu`` or ``cuda``. engine: ``auto``, ``torch`` or ``openvino``, for mmpose's network.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        engine: ``auto``, ``torch`` or ``openvino``, for mmpose's network.
         dtype: ``auto``, ``float32`` or, with OpenVINO, ``bfloat16``.
         fps: rate of a folder of frames, or a rate to take the video at.
         frames: which frames, counted at that rate.

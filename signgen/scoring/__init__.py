@@ -44,7 +44,8 @@ def evaluate(
         generated, reference: two videos, two folders of frames, two folders of clips, or two data sets.
         keypoints: of the true frames, a file or a folder with one a clip; None: those of the reference's data set.
         against: a second system's clips, to compare with; gives differences with intervals and p-values.
-        csv: file for one line a frame. report: HTML file with players, curves and the worst frames.
+        csv: file for one line a frame.
+        report: HTML file with players, curves and the worst frames.
         report_clips: how many clips the report shows, the worst first.
         hand_detector: what finds the hands' joints for Hand PE: ``signgen``, ``mmpose``, ``rtmlib``, ``mediapipe``.
         hand_weights, lpips_weights, fid_weights: local files; without the last two there is no LPIPS and no FID.
