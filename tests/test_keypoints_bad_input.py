@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keypoint_maker import points, signer
 
-from signgen.errors import InputError, NotFound, NotWritable, RunError
+from signgen.errors import BadValue, InputError, NotFound, NotWritable, RunError, Unsupported
 from signgen.keypoints import content, read_keypoints, write_keypoints
 
 XYC = np.concatenate([points(3), np.full((3, 133, 1), 0.9)], axis=-1)
@@ -43,8 +43,8 @@ def npy(array: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def fails(path: Path, content: bytes | None = None, **options: Any) -> str:
-    """The one line that a user sees."""
+def fails(path: Path, content: bytes | None = None, subject: str | None = None, **options: Any) -> str:
+    """The code of the error, which is one line about the file, or about ``subject``."""
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError) as caught:
@@ -53,78 +53,85 @@ def fails(path: Path, content: bytes | None = None, **options: Any) -> str:
     assert line == f"{caught.value.subject}: {caught.value.got}; {caught.value.advice}"
     assert "\n" not in line
     assert len(line) < 500
-    return line
+    assert caught.value.subject == (subject or str(path))
+    return caught.value.code
 
 
 ONE = points(1)[0]
 CASES: dict[str, tuple[bytes, str]] = {
-    "empty file": (b"", "an empty file"),
-    "blank file": (b" \n", "an empty file"),
-    "empty list": (b"[]", "an empty list"),
-    "other JSON": (b'{"a": 1}', "JSON that is not keypoints"),
-    "list of numbers": (b"[1, 2]", "JSON that is not keypoints"),
-    "cut JSON": (instances(ONE.tolist(), [1.0] * 133)[:-9], "damaged JSON"),
-    "deep JSON": (b"[" * 200_000, "damaged JSON"),
-    "17 joints": (instances(ONE[:17].tolist(), [1.0] * 17), "17 keypoints per person"),
-    "ragged": (instances([[1, 2], [3]], [1.0] * 2), "keypoints that are not numbers"),
-    "words": (instances([["a", "b"]] * 133, [1.0] * 133), "keypoints that are not numbers"),
-    "score count": (instances(ONE.tolist(), [1.0] * 5), "5 scores for 133 keypoints"),
-    "zero scores": (instances(ONE.tolist(), [0.0] * 133), "no confident keypoint in any frame"),
-    "only NaN": (instances([[float("nan")] * 2] * 133, [1.0] * 133), "no usable keypoint in any frame"),
-    "only huge": (instances([[1e30, -1e30]] * 133, [1.0] * 133), "no usable keypoint in any frame"),
-    "beyond float": (instances([[10**400, 1]] * 133, [1.0] * 133), "keypoints that are not numbers"),
-    "nobody": (json.dumps([{"frame_id": 0, "instances": []}]).encode(), "no confident keypoint in any frame"),
-    "instances of nothing": (b'[{"frame_id": 0, "instances": null}]', "a frame that holds NoneType"),
-    "instance without points": (b'[{"instances": [{"bbox": 1}]}]', "a person without keypoints"),
-    "OpenPose of 10 points": (b'{"people": [{"pose_keypoints_2d": [1,2,3]}]}', "3 numbers in pose_keypoints_2d"),
-    "COCO body": (b'{"images": [{"id": 1}], "annotations": [{"image_id": 1}]}', "COCO body keypoints only"),
-    "array of 17": (npy(np.ones((3, 17, 3))), "17 keypoints per person"),
-    "array of 5 columns": (npy(np.ones((3, 133, 5))), "an array of shape (3, 133, 5)"),
-    "array of words": (npy(np.full((3, 133, 3), "a")), "an array of type <U1"),
-    "no frames": (npy(np.ones((0, 133, 3))), "no frames"),
-    "mixed sizes": (npy(np.concatenate([np.arange(9).reshape(3, 1, 3) + 200, XYC], axis=1)), "3 different frame sizes"),
-    "size row of points": (npy(np.concatenate([np.full((3, 1, 3), -1.0), XYC], axis=1)), "row 0 of 134 holds"),
-    "npz of others": (npz(a=np.ones(3)), "arrays named a"),
-    "npz with rate 0": (npz(keypoints=XYC, width=210, height=260, fps=-1), "-1.0 frames per second"),
-    "npz with half a pixel": (npz(keypoints=XYC, width=210.5, height=260, fps=25), "frame size 210.5x260"),
-    "npz with an odd size": (npz(keypoints=XYC, width=10**6, height=260), "frame size 1000000x260"),
-    "cut npz": (npz(keypoints=XYC)[:-40], "a damaged npz file"),
-    "cut npy": (npy(XYC)[:-1], "a damaged npy file"),
+    "empty file": (b"", "empty"),
+    "blank file": (b" \n", "empty"),
+    "empty list": (b"[]", "empty"),
+    "other JSON": (b'{"a": 1}', "unsupported"),
+    "list of numbers": (b"[1, 2]", "unsupported"),
+    "cut JSON": (instances(ONE.tolist(), [1.0] * 133)[:-9], "damaged"),
+    "deep JSON": (b"[" * 200_000, "damaged"),
+    "17 joints": (instances(ONE[:17].tolist(), [1.0] * 17), "unsupported"),
+    "ragged": (instances([[1, 2], [3]], [1.0] * 2), "damaged"),
+    "words": (instances([["a", "b"]] * 133, [1.0] * 133), "damaged"),
+    "score count": (instances(ONE.tolist(), [1.0] * 5), "damaged"),
+    "zero scores": (instances(ONE.tolist(), [0.0] * 133), "empty"),
+    "only NaN": (instances([[float("nan")] * 2] * 133, [1.0] * 133), "empty"),
+    "only huge": (instances([[1e30, -1e30]] * 133, [1.0] * 133), "empty"),
+    "beyond float": (instances([[10**400, 1]] * 133, [1.0] * 133), "damaged"),
+    "nobody": (json.dumps([{"frame_id": 0, "instances": []}]).encode(), "empty"),
+    "instances of nothing": (b'[{"frame_id": 0, "instances": null}]', "damaged"),
+    "instance without points": (b'[{"instances": [{"bbox": 1}]}]', "damaged"),
+    "OpenPose of 10 points": (b'{"people": [{"pose_keypoints_2d": [1,2,3]}]}', "damaged"),
+    "COCO body": (b'{"images": [{"id": 1}], "annotations": [{"image_id": 1}]}', "unsupported"),
+    "array of 17": (npy(np.ones((3, 17, 3))), "unsupported"),
+    "array of 5 columns": (npy(np.ones((3, 133, 5))), "unsupported"),
+    "array of words": (npy(np.full((3, 133, 3), "a")), "unsupported"),
+    "no frames": (npy(np.ones((0, 133, 3))), "empty"),
+    "mixed sizes": (npy(np.concatenate([np.arange(9).reshape(3, 1, 3) + 200, XYC], axis=1)), "damaged"),
+    "size row of points": (npy(np.concatenate([np.full((3, 1, 3), -1.0), XYC], axis=1)), "damaged"),
+    "npz of others": (npz(a=np.ones(3)), "unsupported"),
+    "npz with rate 0": (npz(keypoints=XYC, width=210, height=260, fps=-1), "bad-value"),
+    "npz with half a pixel": (npz(keypoints=XYC, width=210.5, height=260, fps=25), "damaged"),
+    "npz with an odd size": (npz(keypoints=XYC, width=10**6, height=260), "bad-value"),
+    "cut npz": (npz(keypoints=XYC)[:-40], "damaged"),
+    "cut npy": (npy(XYC)[:-1], "damaged"),
     "cut gzip": (gzip.compress(pickle.dumps({"a": XYC}))[:-30], "damaged"),
-    "cut pickle": (pickle.dumps({"a": XYC})[:-30], "a damaged pickle"),
-    "pickle of words": (pickle.dumps({"a": "b"}), "without keypoints"),
-    "pickle of 21 joints": (pickle.dumps({"a": {"keypoints": np.ones((3, 21, 3))}}), "21 keypoints per person"),
-    "text": (b"hello", "content of an unknown kind"),
-    "video": (b"\x00\x00\x00\x20ftypisom" + bytes(100), "a video, not keypoints; find them first: signgen extract"),
-    "other video": (b"\x1aE\xdf\xa3" + bytes(100), "a video, not keypoints"),
-    "picture": (b"\x89PNG\r\n\x1a\n" + bytes(100), "content of an unknown kind"),
-    "numbers": (b"1 2 3 4\n", "text that is not keypoints"),
-    "18 rows": (b"1 2\n" * 18, "18 rows in a frame"),
-    "zip of nothing": (b"PK\x03\x04" + bytes(60), "a damaged npz file"),
-    "pose header only": (struct.pack("<fHHHH", 0.1, 210, 260, 0, 4), "a cut or damaged .pose file"),
+    "cut pickle": (pickle.dumps({"a": XYC})[:-30], "damaged"),
+    "pickle of words": (pickle.dumps({"a": "b"}), "unsupported"),
+    "pickle of 21 joints": (pickle.dumps({"a": {"keypoints": np.ones((3, 21, 3))}}), "unsupported"),
+    "text": (b"hello", "unsupported"),
+    "video": (b"\x00\x00\x00\x20ftypisom" + bytes(100), "unsupported"),
+    "other video": (b"\x1aE\xdf\xa3" + bytes(100), "unsupported"),
+    "picture": (b"\x89PNG\r\n\x1a\n" + bytes(100), "unsupported"),
+    "numbers": (b"1 2 3 4\n", "unsupported"),
+    "18 rows": (b"1 2\n" * 18, "damaged"),
+    "zip of nothing": (b"PK\x03\x04" + bytes(60), "damaged"),
+    "pose header only": (struct.pack("<fHHHH", 0.1, 210, 260, 0, 4), "damaged"),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_bad_file(tmp_path, case):
-    content, words = CASES[case]
-    assert words in fails(tmp_path / "clip.dat", content)
+    content, code = CASES[case]
+    assert fails(tmp_path / "clip.dat", content) == code
     assert [path.name for path in tmp_path.iterdir()] == ["clip.dat"]
 
 
 def test_missing_and_unreadable(tmp_path):
-    assert "no such file or folder" in fails(tmp_path / "none.json")
-    assert "an empty folder" in fails(tmp_path)
+    assert fails(tmp_path / "none.json") == "not-found"
+    assert fails(tmp_path) == "empty"
     (tmp_path / "sub").mkdir()
-    assert "a folder of 1 folders (such as sub)" in fails(tmp_path)
+    assert fails(tmp_path) == "unsupported"
     (tmp_path / "a.png").write_bytes(b"x")
-    assert "without keypoints per frame (such as a.png)" in fails(tmp_path)
+    assert fails(tmp_path) == "unsupported"
     (tmp_path / "frame.json").write_bytes(b'{"a": 1}')
-    assert "a folder of 1 files that are not keypoints" in fails(tmp_path)
+    assert fails(tmp_path) == "unsupported"
     (tmp_path / "frame.json").write_bytes(instances(ONE.tolist(), [1.0] * 133))
-    assert "a folder of 1 clips (such as frame.json), not of frames" in fails(tmp_path)
+    assert fails(tmp_path) == "unsupported", "a folder of clips, not of frames"
     (tmp_path / "frame2.json").write_bytes(b"{")
-    assert "damaged JSON" in fails(tmp_path)
+    assert fails(tmp_path, subject=str(tmp_path / "frame2.json")) == "damaged"
+
+
+def test_what_was_given_instead_is_named(tmp_path):
+    (tmp_path / "a").write_bytes(b"\x00\x00\x00\x20ftypisom" + bytes(100))
+    with pytest.raises(Unsupported, match="a video, not keypoints; find them first: signgen extract"):
+        read_keypoints(tmp_path / "a")
 
 
 def test_a_file_without_permission(tmp_path, monkeypatch):
@@ -135,29 +142,29 @@ def test_a_file_without_permission(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "open", refuse)
-    assert "cannot be read (Permission denied)" in fails(path)
+    assert fails(path) == "not-found"
 
 
 def test_a_folder_of_two_kinds(tmp_path):
     (tmp_path / "a_000_keypoints.json").write_bytes(b'{"people": []}')
     (tmp_path / "b.json").write_bytes(b"[1]")
-    assert "choose one with --clip" in fails(tmp_path)
+    assert fails(tmp_path) == "missing"
     (tmp_path / "b.json").rename(tmp_path / "a_001_keypoints.json")
-    assert "not all OpenPose frames" in fails(tmp_path)
+    assert fails(tmp_path) == "damaged"
 
 
 def test_options(tmp_path):
     path = tmp_path / "a.npy"
     np.save(path, XYC)
-    assert "unknown format 'bvh'" in fails(path, format="bvh")
-    assert "a file of kind array" in fails(path, format="openpose")
-    assert "frame size 0x10" in fails(path, frame_size=(0, 10))
-    assert "0 frames per second" in fails(path, fps=0)
-    assert "one clip, a, and not b" in fails(path, clip="b")
+    assert fails(path, format="bvh", subject="format") == "bad-value"
+    assert fails(path, format="openpose") == "mismatch"
+    assert fails(path, frame_size=(0, 10), subject="frame size") == "bad-value"
+    assert fails(path, fps=0, subject="rate") == "bad-value"
+    assert fails(path, clip="b") == "not-found"
     path.write_bytes(pickle.dumps({"x/a": XYC, "y/a": XYC, "y/b": XYC}))
-    assert "3 clips (x/a, y/a, y/b); choose one with --clip NAME" in fails(path)
-    assert "2 clips named a" in fails(path, clip="a")
-    assert "no clip named c; it holds 3: x/a" in fails(path, clip="c")
+    assert fails(path) == "missing"
+    assert fails(path, clip="a") == "bad-value", "two are called so"
+    assert fails(path, clip="c") == "not-found"
 
 
 # --- cleaned, with a word about it ----------------------------------------------------------------------------
@@ -203,19 +210,19 @@ HOSTILE = {
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_a_pickle_that_runs_code_is_refused(tmp_path, monkeypatch, name, protocol):
     monkeypatch.chdir(tmp_path)
-    line = fails(tmp_path / "a.pkl", pickle.dumps({"clip": {"keypoints": XYC, "x": HOSTILE[name]}}, protocol))
-    assert "a pickle that is not plain data (it names" in line
+    hostile = pickle.dumps({"clip": {"keypoints": XYC, "x": HOSTILE[name]}}, protocol)
+    assert fails(tmp_path / "a.pkl", hostile) == "untrusted"
     assert not (tmp_path / "PWNED").exists()
 
 
 def test_hostile_pickles_in_npy_npz_and_torch_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     hostile = np.array([HOSTILE["os.system"]], dtype=object)
-    assert "not plain data" in fails(tmp_path / "a.npy", npy(hostile))
-    assert "not plain data" in fails(tmp_path / "a.npz", npz(keypoints=hostile))
+    assert fails(tmp_path / "a.npy", npy(hostile)) == "untrusted"
+    assert fails(tmp_path / "a.npz", npz(keypoints=hostile)) == "untrusted"
     with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
         archive.writestr("a/data.pkl", pickle.dumps(HOSTILE["os.system"]))
-    assert "not plain data" in fails(tmp_path / "a.pt")
+    assert fails(tmp_path / "a.pt") == "untrusted"
     assert not (tmp_path / "PWNED").exists()
 
 
@@ -282,12 +289,12 @@ def test_the_hand_made_tensor_is_read(tmp_path):
      ((2, 3), (3, 1), -1), ((10**9, 10**9), (0, 0), 0), ((2,), (3, 1), 0), ((-1, 3), (3, 1), 0)],
 )  # fmt: skip
 def test_a_tensor_may_not_reach_outside_of_its_storage(tmp_path, shape, stride, offset):
-    assert "pickle" in fails(tmp_path / "a", tensor("FloatStorage", shape, stride, offset))
+    assert fails(tmp_path / "a", tensor("FloatStorage", shape, stride, offset)) == "untrusted"
 
 
 @pytest.mark.parametrize("kind", ["load", "BFloatStorage"])
 def test_a_tensor_may_not_name_other_storages(tmp_path, kind):
-    assert "it names torch." in fails(tmp_path / "a", tensor(kind, (2, 3), (3, 1)))
+    assert fails(tmp_path / "a", tensor(kind, (2, 3), (3, 1))) == "untrusted"
 
 
 def test_crafted_opcodes(tmp_path):
@@ -297,19 +304,19 @@ def test_crafted_opcodes(tmp_path):
     changed = b"\x80\x02cnumpy\ndtype\n}U\x0c__defaults__)s\x86b."
     memo_bomb = b"\x80\x02Nr\xff\xff\xff\xff."
     for raw in (bytearray_bomb, array_bomb, changed, memo_bomb, b"\x80\x04.", b"\x80\x04c", b"\x80\x05\x97."):
-        fails(tmp_path / "a", raw)
+        assert fails(tmp_path / "a", raw) in ("untrusted", "damaged", "unsupported")
 
 
 def test_decompression_is_limited(tmp_path, monkeypatch):
     monkeypatch.setattr(content, "LARGEST_CONTENT", 1 << 16)
-    assert "decompresses to more than" in fails(tmp_path / "a", gzip.compress(pickle.dumps({"a": bytes(1 << 20)})))
+    assert fails(tmp_path / "a", gzip.compress(pickle.dumps({"a": bytes(1 << 20)}))) == "too-large"
     stream = io.BytesIO()
     np.savez_compressed(stream, keypoints=np.zeros((100, 133, 3)))
-    assert "decompresses to more than" in fails(tmp_path / "b", stream.getvalue())
+    assert fails(tmp_path / "b", stream.getvalue()) == "too-large"
     monkeypatch.setattr(content, "_LARGEST_TEXT", 100)
-    assert "more than 512 MiB of text" in fails(tmp_path / "t", b"1 2\n" * 100)
+    assert fails(tmp_path / "t", b"1 2\n" * 100) == "too-large"
     monkeypatch.setattr(content, "LARGEST_FILE", 100)
-    assert "files up to 2 GiB are read" in fails(tmp_path / "c", bytes(200))
+    assert fails(tmp_path / "c", bytes(200)) == "too-large"
 
 
 # --- damaged copies of good files -----------------------------------------------------------------------------
@@ -357,14 +364,14 @@ def test_cut_copies_of_real_files_give_input_errors_only(shared, tmp_path):
 
 # --- writing --------------------------------------------------------------------------------------------------
 def test_writing_refuses_before_it_touches_anything(tmp_path):
-    with pytest.raises(InputError, match="unknown output format '.bvh'"):
+    with pytest.raises(BadValue):
         write_keypoints(signer(1), tmp_path / "a.bvh")
     with pytest.raises(NotFound):
         write_keypoints(signer(1), tmp_path / "none/a.npz")
     (tmp_path / "dir.npz").mkdir()
     with pytest.raises(NotWritable):
         write_keypoints(signer(1), tmp_path / "dir.npz")
-    with pytest.raises(InputError, match="unknown output format 'bvh'"):
+    with pytest.raises(BadValue):
         write_keypoints(signer(1), tmp_path / "a.npz", "bvh")
     assert [path.name for path in tmp_path.iterdir()] == ["dir.npz"]
 
@@ -377,7 +384,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(RunError, match="No space left on device"):
+    with pytest.raises(RunError):
         write_keypoints(signer(1), path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

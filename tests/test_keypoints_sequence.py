@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keypoint_maker import signer
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Empty, InputError
 from signgen.keypoints import Keypoints
 
 
@@ -81,7 +81,7 @@ def test_slices_keep_frames_and_follow_a_step():
     assert np.array_equal(keypoints[2:5].xy, keypoints.xy[2:5])
     assert keypoints[::2].fps == 12.5
     assert keypoints[3:] == keypoints[3:8]
-    with pytest.raises(InputError, match="frames 8:9 of a clip of 8"):
+    with pytest.raises(Empty):
         keypoints[8:9]
     with pytest.raises(TypeError):
         keypoints[3]
@@ -184,5 +184,5 @@ def test_smooth_trusts_sure_points_more():
 
 @pytest.mark.parametrize("hz", [0, -1, float("nan"), float("inf")])
 def test_smooth_refuses(hz):
-    with pytest.raises(InputError, match="smoothing cut"):
+    with pytest.raises(BadValue):
         signer(4).smooth(hz)

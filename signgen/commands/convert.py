@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from signgen.commands.common import Rate, Size, common_options, emit
-from signgen.errors import InputError
+from signgen.errors import Mismatch, Missing
 
 PIPE = "-"
 
@@ -69,9 +69,9 @@ def command(
 def _checked(source: str, target: str, to_format: str | None, as_json: bool) -> str | None:
     """The format wanted, once input and output are known to fit together."""
     if target == PIPE and as_json:
-        raise InputError("--json", "got with OUT -", "standard output carries the keypoints: leave out one of the two")
+        raise Mismatch("--json", "got with OUT -", "standard output carries the keypoints: leave out one of the two")
     if target == PIPE and to_format is None:
-        raise InputError("--to", "got none with OUT -", "say which format to write, such as --to pose")
+        raise Missing("--to", "got none with OUT -", "say which format to write, such as --to pose")
     if target != PIPE and Path(target).exists() and Path(source).exists() and Path(target).samefile(source):
-        raise InputError(target, "is the input", "write elsewhere: formats differ in what they have room for")
+        raise Mismatch(target, "is the input", "write elsewhere: formats differ in what they have room for")
     return to_format

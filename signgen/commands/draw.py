@@ -39,13 +39,13 @@ def command(
     fps: float | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Draw the poses of KEYPOINTS (a file, a folder, or - for standard input) as a video or as PNG frames."""
-    from signgen.errors import InputError
+    from signgen.errors import Mismatch
     from signgen.keypoints import read_keypoints
     from signgen.rendering.driving import frame_range
     from signgen.video import VideoWriter
 
     if stick is not None and style != "fpdm":
-        raise InputError("--stick", f"got {stick} with style {style}", "only style fpdm has a stick width")
+        raise Mismatch("--stick", f"got {stick} with style {style}", "only style fpdm has a stick width")
     read = read_keypoints(keypoints, format=from_format, clip=clip, frame_size=frame_size, fps=fps, first=True)
     poses, completed = read.keypoints, list[str]()
     if fill_hands or (fill_hands is None and style == "signgen"):  # style fpdm reproduces a reference, gaps and all

@@ -54,14 +54,14 @@ def command(
     with scores above 1: what is mended, and what is left out.
     """
     from signgen.dataset.phoenix import is_release
-    from signgen.errors import InputError
+    from signgen.errors import Mismatch
 
     of_clip, of_dataset = any((from_format, clip, frame_size, fps)), any((places, splits))
     is_dataset = os.path.isdir(path) and is_release(path)
     if of_clip if is_dataset else of_dataset:
         got = "is a data set" if is_dataset else "is no data set in PHOENIX14T's layout"
         wrong = "--from, --clip, --frame-size and --fps" if is_dataset else "--keypoints and --split"
-        raise InputError(path, got, f"leave out {wrong}")
+        raise Mismatch(path, got, f"leave out {wrong}")
     if is_dataset:
         result = _survey(path, places, splits, check, jobs or os.cpu_count() or 1)
         emit(result, as_json, _survey_text(result))

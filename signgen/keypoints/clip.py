@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Empty
 from signgen.keypoints import filters
 from signgen.keypoints.skeleton import KNUCKLES, MIRROR, NUM_JOINTS
 
@@ -27,10 +27,10 @@ def as_points(xy: object, confidence: object, subject: str) -> tuple[np.ndarray,
         scores = np.array(confidence, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         got = f"points that are not numbers ({error})"
-        raise InputError(subject, got, "give arrays (T,133,2) and (T,133)") from None
+        raise BadValue(subject, got, "give arrays (T,133,2) and (T,133)") from None
     if points.ndim != 3 or points.shape[1:] != (NUM_JOINTS, 2) or scores.shape != points.shape[:2]:
         got = f"points of shape {points.shape} with scores of shape {scores.shape}"
-        raise InputError(subject, got, "give (T,133,2) with (T,133), the COCO-WholeBody points")
+        raise BadValue(subject, got, "give (T,133,2) with (T,133), the COCO-WholeBody points")
     return points, scores
 
 
@@ -128,7 +128,7 @@ class Keypoints:
         xy, confidence = self.xy[frames], self.confidence[frames]
         if not len(xy):
             got = f"frames {frames.start}:{frames.stop} of a clip of {len(self)}"
-            raise InputError(self.name or "keypoints", got, "choose a range that holds a frame")
+            raise Empty(self.name or "keypoints", got, "choose a range that holds a frame")
         return replace(self, xy=xy, confidence=confidence, fps=self.fps / step)
 
     def __eq__(self, other: object) -> bool:
@@ -207,7 +207,7 @@ class Keypoints:
     def fill_gaps(self, max_frames: int) -> Keypoints:
         """Fill gaps of up to `max_frames` frames of a point by a straight line, at half the confidence."""
         if max_frames < 0:
-            raise InputError("gap length", f"{max_frames} frames", "give 0 (no filling) or more")
+            raise BadValue("gap length", f"{max_frames} frames", "give 0 (no filling) or more")
         xy, confidence = filters.fill_gaps(self.xy, self.confidence, max_frames)
         return replace(self, xy=xy, confidence=confidence)
 
@@ -217,7 +217,7 @@ class Keypoints:
         A cut at or above half the frame rate changes nothing.
         """
         if not (math.isfinite(hz) and hz > 0):
-            raise InputError("smoothing cut", f"{hz} Hz", "give a frequency above 0")
+            raise BadValue("smoothing cut", f"{hz} Hz", "give a frequency above 0")
         if hz >= self.fps / 2 or len(self) < 3:
             return self
         return self._moved(filters.low_pass(self.xy, self.confidence, self.fps, hz))
@@ -227,14 +227,14 @@ def check_size(size: tuple[object, object], subject: str) -> tuple[int, int]:
     """(width, height) as ints of 1 to 16384, or InputError."""
     for side in size:
         if not isinstance(side, Integral) or not 1 <= int(side) <= LARGEST_SIDE:
-            raise InputError(subject, f"frame size {size[0]}x{size[1]}", f"give whole pixels from 1 to {LARGEST_SIDE}")
+            raise BadValue(subject, f"frame size {size[0]}x{size[1]}", f"give whole pixels from 1 to {LARGEST_SIDE}")
     return int(size[0]), int(size[1])  # type: ignore[call-overload]
 
 
 def check_fps(fps: object, subject: str) -> float:
     """A frame rate above 0 and at most 1000, or InputError."""
     if not isinstance(fps, Real) or not 0 < float(fps) <= FASTEST:  # false for NaN, too
-        raise InputError(subject, f"{fps} frames per second", f"give a rate above 0 and up to {FASTEST:g} (--fps)")
+        raise BadValue(subject, f"{fps} frames per second", f"give a rate above 0 and up to {FASTEST:g} (--fps)")
     return float(fps)
 
 
@@ -242,16 +242,16 @@ def _checked_arrays(xy: object, confidence: object, subject: str) -> tuple[np.nd
     """Read-only float32 copies of valid arrays, or InputError."""
     points, scores = as_points(xy, confidence, subject)
     if not len(points):
-        raise InputError(subject, "no frames", "give at least one frame")
+        raise Empty(subject, "no frames", "give at least one frame")
     if not (np.isfinite(points).all() and np.isfinite(scores).all()):
-        raise InputError(subject, "values that are NaN or infinite", "use Keypoints.clean for raw values")
+        raise BadValue(subject, "values that are NaN or infinite", "use Keypoints.clean for raw values")
     if scores.min() < 0 or scores.max() > 1:
         got = f"confidences from {scores.min():.3g} to {scores.max():.3g}"
-        raise InputError(subject, got, "give values from 0 to 1, or use Keypoints.clean for raw values")
+        raise BadValue(subject, got, "give values from 0 to 1, or use Keypoints.clean for raw values")
     scores32 = scores.astype(np.float32)
     points32 = np.where((scores32 > 0)[..., None], points, 0).astype(np.float32)
     if not np.isfinite(points32).all():
-        raise InputError(subject, "coordinates too large for float32", "use Keypoints.clean for raw values")
+        raise BadValue(subject, "coordinates too large for float32", "use Keypoints.clean for raw values")
     assert points32.shape[1] == NUM_JOINTS
     points32.flags.writeable = scores32.flags.writeable = False
     return points32, scores32

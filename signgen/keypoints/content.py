@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Damaged, Empty, InputError, Missing, NotFound, TooLarge, Unsupported
 from signgen.keypoints.formats import pose
 from signgen.keypoints.raw import Folder
 from signgen.keypoints.safe_pickle import LARGEST_CONTENT, LARGEST_FILE, Limited, guarded, load_pickle, load_torch_zip
@@ -59,19 +59,19 @@ def read_standard_input(stream: BinaryIO | None = None) -> Piped:
     """
     if stream is None:
         if sys.stdin is None or sys.stdin.closed:
-            raise InputError(NAME, "it is closed", "give a file, or pipe keypoints into signgen")
+            raise Missing(NAME, "it is closed", "give a file, or pipe keypoints into signgen")
         if sys.stdin.isatty():
-            raise InputError(NAME, "a terminal", "pipe keypoints into it: cat clip.pose | signgen render - -o a.mp4")
+            raise Missing(NAME, "a terminal", "pipe keypoints into it: cat clip.pose | signgen render - -o a.mp4")
         stream = sys.stdin.buffer
     kept, size = SpooledTemporaryFile(_IN_MEMORY), 0  # noqa: SIM115 - lives as long as `Piped`
     while chunk := stream.read(_CHUNK):
         size += len(chunk)
         if size > LARGEST_PIPED:
             kept.close()
-            raise InputError(NAME, f"more than {LARGEST_PIPED >> 20} MiB", "write it to a file and give that")
+            raise TooLarge(NAME, f"more than {LARGEST_PIPED >> 20} MiB", "write it to a file and give that")
         kept.write(chunk)
     if not size:
-        raise InputError(NAME, "nothing came", "see whether the program before the pipe failed")
+        raise Empty(NAME, "nothing came", "see whether the program before the pipe failed")
     kept.seek(0)
     return Piped(kept)  # type: ignore[arg-type]
 
@@ -98,26 +98,26 @@ def load(path: Path | Piped) -> Content:
         if path.is_dir():
             return _load_folder(path)
         if not path.is_file():
-            raise InputError(subject, "no such file or folder", "check the path")
+            raise NotFound(subject, "no such file or folder", "check the path")
         if path.stat().st_size > LARGEST_FILE:
-            raise InputError(subject, f"{path.stat().st_size / 2**30:.1f} GiB", "split it; files up to 2 GiB are read")
+            raise TooLarge(subject, f"{path.stat().st_size / 2**30:.1f} GiB", "split it; files up to 2 GiB are read")
         with path.open("rb") as stream:
             return _load_stream(stream, subject)
     except InputError:
         raise
     except (zlib.error, gzip.BadGzipFile, EOFError) as error:
-        raise InputError(subject, f"a damaged gzip file ({error})", "download or write it again") from None
+        raise Damaged(subject, f"a damaged gzip file ({error})", "download or write it again") from None
     except MemoryError:
-        raise InputError(subject, "more than fits into memory", "split it into smaller files") from None
+        raise TooLarge(subject, "more than fits into memory", "split it into smaller files") from None
     except OSError as error:
         got = f"cannot be read ({error.strerror or error})"
-        raise InputError(subject, got, "check the path and the permissions") from None
+        raise NotFound(subject, got, "check the path and the permissions") from None
 
 
 def _load_stream(stream: BinaryIO, subject: str, *, gzipped: bool = False) -> Content:
     head = _peek(stream)
     if not head:
-        raise InputError(subject, "an empty file", "write or download it again")
+        raise Empty(subject, "an empty file", "write or download it again")
     if head.startswith(b"\x1f\x8b") and not gzipped:
         with gzip.GzipFile(fileobj=stream, mode="rb") as unzipped:
             limited = Limited(unzipped, LARGEST_CONTENT, subject)  # type: ignore[arg-type]
@@ -131,10 +131,10 @@ def _load_stream(stream: BinaryIO, subject: str, *, gzipped: bool = False) -> Co
     if pose.is_pose(head):
         return Content("pose", stream.read())
     if is_video(head):
-        raise InputError(subject, "a video, not keypoints", "find them first: signgen extract VIDEO -o keypoints.json")
+        raise Unsupported(subject, "a video, not keypoints", "find them first: signgen extract VIDEO -o keypoints.json")
     text = stream.read(_LARGEST_TEXT + 1)
     if len(text) > _LARGEST_TEXT:
-        raise InputError(subject, "more than 512 MiB of text", "split it, or convert it to npz or .pose")
+        raise TooLarge(subject, "more than 512 MiB of text", "split it, or convert it to npz or .pose")
     return _load_text(text, subject)
 
 
@@ -157,15 +157,15 @@ def _load_text(data: bytes, subject: str) -> Content:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(subject, "content of an unknown kind", _KNOWN) from None
+        raise Unsupported(subject, "content of an unknown kind", _KNOWN) from None
     start = text.lstrip()[:1]
     if start in ("{", "["):
         return Content("json", _parse_json(text, subject))
     if not start:
-        raise InputError(subject, "an empty file", "write or download it again")
+        raise Empty(subject, "an empty file", "write or download it again")
     if start in "+-.0123456789nNiI":
         return Content("text", text)
-    raise InputError(subject, "content of an unknown kind", _KNOWN)
+    raise Unsupported(subject, "content of an unknown kind", _KNOWN)
 
 
 def _parse_json(text: str, subject: str) -> Any:
@@ -173,7 +173,7 @@ def _parse_json(text: str, subject: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         got = f"damaged JSON ({str(error)[:100]})"
-        raise InputError(subject, got, "the file may be cut; write or download it again") from None
+        raise Damaged(subject, got, "the file may be cut; write or download it again") from None
 
 
 # --- numpy and torch ------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def _load_npy(stream: BinaryIO, subject: str) -> Content:
     except InputError:
         raise
     except Exception as error:  # numpy's header parser raises what it likes on damaged text
-        raise InputError(subject, f"a damaged npy file ({str(error)[:100]})", "write or download it again") from None
+        raise Damaged(subject, f"a damaged npy file ({str(error)[:100]})", "write or download it again") from None
 
 
 def _load_zip(stream: io.BytesIO, subject: str) -> Content:
@@ -207,19 +207,19 @@ def _load_zip(stream: io.BytesIO, subject: str) -> Content:
     try:
         with zipfile.ZipFile(stream) as archive:
             if sum(item.file_size for item in archive.infolist()) > LARGEST_CONTENT:
-                raise InputError(subject, "decompresses to more than 4 GiB", "split it into files of fewer clips")
+                raise TooLarge(subject, "decompresses to more than 4 GiB", "split it into files of fewer clips")
             names = archive.namelist()
             if any(name.endswith("data.pkl") for name in names):
                 return Content("object", load_torch_zip(archive, subject))
             arrays = [name for name in names if name.endswith(".npy")]
             if not arrays:
-                raise InputError(subject, "a zip archive without arrays", "unpack it and give a file of it")
+                raise Unsupported(subject, "a zip archive without arrays", "unpack it and give a file of it")
             members = {name.removesuffix(".npy"): _member(archive, name, subject) for name in arrays}
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, NotImplementedError, OSError,
             RuntimeError) as error:  # fmt: skip
         if isinstance(error, InputError):
             raise
-        raise InputError(subject, f"a damaged npz file ({str(error)[:100]})", "write or download it again") from None
+        raise Damaged(subject, f"a damaged npz file ({str(error)[:100]})", "write or download it again") from None
     return Content("table", members)
 
 
@@ -227,7 +227,7 @@ def _member(archive: zipfile.ZipFile, name: str, subject: str) -> Any:
     with archive.open(name) as member:
         stream = io.BytesIO(Limited(member, LARGEST_CONTENT, subject).readall())  # type: ignore[arg-type]
     if not stream.getbuffer()[:6] == b"\x93NUMPY":
-        raise InputError(subject, f"a member {name} that is not an array", "write it with numpy.savez")
+        raise Damaged(subject, f"a member {name} that is not an array", "write it with numpy.savez")
     return _load_npy(stream, subject).value
 
 
@@ -239,17 +239,18 @@ def _load_folder(path: Path) -> Content:
         chosen = sorted((item for item in files if item.suffix == suffix), key=natural_key)
         if chosen:
             return Content(kind, Folder(chosen, [_load_frame(item) for item in chosen]))
-    raise InputError(str(path), _describe(path, files), "give a folder of one JSON or text file per frame, or a file")
+    error = Unsupported if any(path.iterdir()) else Empty
+    raise error(path, _describe(path, files), "give a folder of one JSON or text file per frame, or a file")
 
 
 def _load_frame(path: Path) -> Any:
     if path.stat().st_size > LARGEST_FILE >> 4:
-        raise InputError(str(path), "more than 128 MiB for one frame", "check the folder")
+        raise TooLarge(str(path), "more than 128 MiB for one frame", "check the folder")
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(str(path), "content that is not text", "check the folder") from None
+        raise Damaged(str(path), "content that is not text", "check the folder") from None
     return _parse_json(text, str(path)) if path.suffix == ".json" else text
 
 

@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from signgen.errors import InputError
+from signgen.errors import Damaged, InputError, TooLarge, Unsupported
+from signgen.files import Staging, check_target, place_file, writing
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.raw import RawClip
 
@@ -50,25 +51,38 @@ def complete_from_header(clip: RawClip, path: Path) -> RawClip:
     return clip
 
 
-def forget_header(keypoints: str | Path) -> None:
-    """Removes the header beside a keypoint file that was written anew, if it is one; other files stay."""
-    place = header_path(keypoints)
-    with suppress(InputError, OSError):
-        _read(place)
-        place.unlink()
+def place_with_header(target: Path, content: bytes, header: bytes | None) -> None:
+    """Writes a keypoint file and the header beside it, both or neither.
+
+    Without a new header one that an earlier file has left there is removed: it would be read with this file. What
+    has its name and is no header stays.
+
+    Raises:
+        NotFound, NotWritable, RunError: as `files.place_file`.
+    """
+    if header is None:
+        place_file(target, content)
+        with suppress(InputError, OSError):
+            _read(header_path(target))
+            header_path(target).unlink()
+        return
+    check_target(target, "file")
+    with writing(target, "check free space and permissions"), Staging() as staging:
+        staging.place(target).write_bytes(content)
+        staging.place(header_path(target)).write_bytes(header)
 
 
 def _read(place: Path) -> dict[str, Any]:
     if place.stat().st_size > _LARGEST:
-        raise InputError(place, "more than 16 MiB, too much for a header", _ADVICE)
+        raise TooLarge(place, "more than 16 MiB, too much for a header", _ADVICE)
     try:
         header = json.loads(place.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise InputError(place, f"a damaged header ({str(error)[:100]})", _ADVICE) from None
+        raise Damaged(place, f"a damaged header ({str(error)[:100]})", _ADVICE) from None
     if not isinstance(header, dict) or header.get(MARK) != VERSION:
-        raise InputError(place, "no header of a keypoint file that this signgen knows", _ADVICE)
+        raise Unsupported(place, "no header of a keypoint file that this signgen knows", _ADVICE)
     for key, kinds in (("frames", int), ("width", int), ("height", int), ("fps", (int, float))):
         value = header.get(key)
         if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < 1e9:
-            raise InputError(place, f"a header with {key} {str(value)[:40]}", _ADVICE)
+            raise Damaged(place, f"a header with {key} {str(value)[:40]}", _ADVICE)
     return header

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import InputError
-from signgen.files import place_file, place_folder
+from signgen.errors import BadValue, Empty, InputError, Mismatch, NotFound, Unsupported
+from signgen.files import place_folder
 from signgen.keypoints.clip import Keypoints, check_fps, check_size
 from signgen.keypoints.content import NAME, Content, Piped, is_standard_input, load, read_standard_input, readable
 from signgen.keypoints.formats.mska import clips_of, first_clip
 from signgen.keypoints.formats.record import ALL_JOINTS, Format
 from signgen.keypoints.formats.registry import FORMATS
-from signgen.keypoints.header import complete_from_header, forget_header, header_bytes, header_path
+from signgen.keypoints.header import complete_from_header, header_bytes, place_with_header
 from signgen.keypoints.raw import RawClip, Request
 from signgen.keypoints.skeleton import BODY, FACE, FEET
 from signgen.keypoints.units import ReadResult, finish
@@ -83,18 +83,17 @@ def _check_clip(raw: RawClip, format: Format, request: Request) -> None:
     """A clip asked of a file that holds one clip must be that one."""
     known = {raw.name.rsplit("/", 1)[-1], request.path.stem, request.path.name}
     if request.clip is not None and not format.several and request.clip.rsplit("/", 1)[-1] not in known:
-        raise request.error(f"one clip, {raw.name}, and not {request.clip}", "leave --clip out")
+        raise request.error(f"one clip, {raw.name}, and not {request.clip}", "leave --clip out", NotFound)
 
 
 def find_format(content: Content, wanted: str | None, request: Request) -> Format:
     """The format of some content, or the one that is wanted. InputError if there is none, or it cannot be that."""
     if wanted is not None and wanted not in FORMATS:
-        raise InputError("format", f"unknown format {wanted!r}", f"choose one of {', '.join(READ_FORMATS)}")
+        raise BadValue("format", f"unknown format {wanted!r}", f"choose one of {', '.join(READ_FORMATS)}")
+    if wanted is not None and content.kind not in FORMATS[wanted].kinds:
+        advice = f"{wanted} files are of another kind; leave --from out"
+        raise request.error(f"a file of kind {content.kind}", advice, Mismatch)
     if wanted is not None:
-        if content.kind not in FORMATS[wanted].kinds:
-            raise request.error(
-                f"a file of kind {content.kind}", f"{wanted} files are of another kind; leave --from out"
-            )
         return FORMATS[wanted]  # where the content does not fit, its reader says in which way
     for format in _of_kind(content.kind):
         if guarded(lambda format=format: format.recognises(content.value), format.name, request):  # type: ignore[misc]
@@ -102,7 +101,8 @@ def find_format(content: Content, wanted: str | None, request: Request) -> Forma
     if content.kind in _PLAIN:
         return FORMATS[_PLAIN[content.kind]]
     got = guarded(lambda: _describe(content), content.kind, request)
-    raise request.error(got, "give a keypoint file; see `signgen convert --help` for the formats")
+    kind = Empty if content.kind == "json" and content.value in ([], {}) else Unsupported
+    raise request.error(got, "give a keypoint file; see `signgen convert --help` for the formats", kind)
 
 
 def _of_kind(kind: str) -> list[Format]:
@@ -159,7 +159,7 @@ def write_format(path: str | os.PathLike[str], format: str | None = None) -> str
     if name in WRITE_FORMATS:
         return name
     advice = f"end it in {', '.join(_BY_SUFFIX)}, or choose with --to one of {', '.join(WRITE_FORMATS)}"
-    raise InputError(os.fspath(path), f"unknown output format {format or suffix or 'without a suffix'!r}", advice)
+    raise BadValue(os.fspath(path), f"unknown output format {format or suffix or 'without a suffix'!r}", advice)
 
 
 def write_keypoints(
@@ -192,12 +192,8 @@ def write_keypoints(
     if isinstance(content, dict):
         place_folder(target, content, chosen.folder)
         return losses(keypoints, chosen, target.stem)
-    place_file(target, content)
     header = header and leaves_open(chosen.name)
-    if header:
-        place_file(header_path(target), header_bytes(keypoints, {}))
-    else:
-        forget_header(target)
+    place_with_header(target, content, header_bytes(keypoints, {}) if header else None)
     return losses(keypoints, chosen, target.stem, header)
 
 
@@ -213,7 +209,7 @@ def keypoint_bytes(keypoints: Keypoints, format: str, target: str = "") -> tuple
     content = chosen.write(keypoints) if chosen.write and not chosen.folder else {}
     if isinstance(content, dict):
         got = f"got {chosen.name} for a pipe"
-        raise InputError("--to", got, "it is a folder of one file a frame; give a folder's name")
+        raise Mismatch("--to", got, "it is a folder of one file a frame; give a folder's name")
     return content, losses(keypoints, chosen, target)
 
 

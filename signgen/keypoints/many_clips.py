@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Mismatch
 from signgen.keypoints.clip import FARTHEST
 from signgen.keypoints.content import load, readable
 from signgen.keypoints.formats.mska import clips_of, read_many, read_one
@@ -111,5 +111,5 @@ def points_in_frame(raw: RawClip, frame: tuple[int, int], subject: str) -> tuple
 def _factor(given: tuple[int, int], frame: tuple[int, int], subject: str) -> np.ndarray:
     if abs(given[0] * frame[1] / (given[1] * frame[0]) - 1) > _SAME_SHAPE:
         got = f"its frame is {given[0]}x{given[1]}, the video's {frame[0]}x{frame[1]}"
-        raise InputError(subject, got, "give keypoints of the video itself")
+        raise Mismatch(subject, got, "give keypoints of the video itself")
     return np.array(frame) / given

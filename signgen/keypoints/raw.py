@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Damaged, Empty, InputError, Missing, NotFound, Unsupported
 from signgen.keypoints.skeleton import CONFIDENT, NUM_JOINTS, SHOULDERS, UPPER_BODY
 
 NECK_ORIGIN = "neck"  # unit of `.skels`: the neck is (0,0) and shoulders are about 1 apart
@@ -32,8 +32,8 @@ class Request:
     def subject(self) -> str:
         return str(self.path)
 
-    def error(self, got: str, advice: str) -> InputError:
-        return InputError(self.subject, got, advice)
+    def error(self, got: str, advice: str, kind: type[InputError] = Damaged) -> InputError:
+        return kind(self.subject, got, advice)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def person(points: object, scores: object, rank: object, request: Request) -> Pe
 
 def wrong_count(count: int, request: Request) -> InputError:
     advice = "signgen needs the 133 COCO-WholeBody points; use a whole-body estimator"
-    return request.error(f"{count} keypoints per person", advice)
+    return request.error(f"{count} keypoints per person", advice, Unsupported)
 
 
 def seen_where_placed(xy: np.ndarray) -> np.ndarray:
@@ -134,7 +134,7 @@ def follow_signer(
     A frame without the signer holds zeros. ``followed`` says in words who that is where ranks are no scores.
     """
     if not frames:
-        raise request.error("no frames", "give a file with at least one frame")
+        raise request.error("no frames", "give a file with at least one frame", Empty)
     tracks = _tracks(frames)
     chosen = _signer(tracks)
     xy = np.zeros((len(frames), NUM_JOINTS, 2))
@@ -200,10 +200,10 @@ def pick_clip(names: Sequence[str], request: Request) -> str:
         InputError: there is none, or nobody has said which of several.
     """
     if not names:
-        raise request.error("no clips", "give a file with at least one clip")
+        raise request.error("no clips", "give a file with at least one clip", Empty)
     if request.clip is None:
         if len(names) > 1 and not request.first:
-            raise request.error(f"{len(names)} clips ({_some(names)})", "choose one with --clip NAME")
+            raise request.error(f"{len(names)} clips ({_some(names)})", "choose one with --clip NAME", Missing)
         if len(names) > 1:
             held = f"holds {len(names)} clips ({_some(names)})"
             request.notes.append(f"{held}; this is the first (--clip chooses another)")
@@ -213,8 +213,9 @@ def pick_clip(names: Sequence[str], request: Request) -> str:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise request.error(f"{len(matches)} clips named {request.clip}", f"give the full name: {_some(matches)}")
-    raise request.error(f"no clip named {request.clip}", f"it holds {len(names)}: {_some(names)}")
+        got = f"{len(matches)} clips named {request.clip}"
+        raise request.error(got, f"give the full name: {_some(matches)}", BadValue)
+    raise request.error(f"no clip named {request.clip}", f"it holds {len(names)}: {_some(names)}", NotFound)
 
 
 def _some(names: Sequence[str], count: int = 3) -> str:

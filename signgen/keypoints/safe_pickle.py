@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Damaged, InputError, TooLarge, Unsupported, Untrusted
 
 LARGEST_FILE = 2 << 30  # bytes on disk
 LARGEST_CONTENT = 4 << 30  # bytes after decompression
@@ -262,7 +262,7 @@ class Limited(io.RawIOBase):
         data = self._stream.read(len(buffer))
         self._left -= len(data)
         if self._left < 0:
-            raise InputError(self._subject, "decompresses to more than 4 GiB", "split it into files of fewer clips")
+            raise TooLarge(self._subject, "decompresses to more than 4 GiB", "split it into files of fewer clips")
         buffer[: len(data)] = data
         return len(data)
 
@@ -282,10 +282,10 @@ def guarded(load: Callable[[], Any], subject: str) -> Any:
         raise
     except Refused as error:
         advice = "only numpy arrays, torch tensors and plain containers are read; convert it with its own program"
-        raise InputError(subject, f"a pickle that is not plain data ({error})", advice) from None
+        raise Untrusted(subject, f"a pickle that is not plain data ({error})", advice) from None
     except _PICKLE_FAULTS as error:
         got = f"a damaged pickle ({type(error).__name__}: {str(error)[:100]})"
-        raise InputError(subject, got, "download or write the file again") from None
+        raise Damaged(subject, got, "download or write the file again") from None
 
 
 def load_pickle(stream: BinaryIO, subject: str) -> Any:
@@ -293,7 +293,7 @@ def load_pickle(stream: BinaryIO, subject: str) -> Any:
     limited = io.BufferedReader(Limited(stream, LARGEST_CONTENT, subject), 1 << 20)
     value = guarded(lambda: _Unpickler(limited).load(), subject)
     if isinstance(value, int) and value == _OLD_TORCH_MAGIC:
-        raise InputError(subject, "a torch file of the layout before 2020", "load it and torch.save it again")
+        raise Unsupported(subject, "a torch file of the layout before 2020", "load it and torch.save it again")
     return value
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Empty
 from signgen.keypoints.clip import FARTHEST, Keypoints, check_fps, check_size
 from signgen.keypoints.raw import NECK_ORIGIN, RawClip
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND, SHOULDERS, UPPER_BODY
@@ -50,7 +50,7 @@ class ReadResult:
 def finish(raw: RawClip, name: str, subject: str, frame_size: tuple[int, int] | None, fps: float | None) -> ReadResult:
     """Points in pixels of a definite frame at a definite rate; the caller's size and rate win over the file's."""
     if not (np.nan_to_num(raw.scores) > 0).any():
-        raise InputError(subject, "no confident keypoint in any frame", "check the estimator's output, or the clip")
+        raise Empty(subject, "no confident keypoint in any frame", "check the estimator's output, or the clip")
     size, rate = frame_size or raw.size, fps or raw.fps
     size = check_size(size, subject) if size else None
     rate = check_fps(rate, subject) if rate else None
@@ -58,7 +58,7 @@ def finish(raw: RawClip, name: str, subject: str, frame_size: tuple[int, int] | 
     xy, frame, assumed = in_pixels(raw, size)
     keypoints, warnings = Keypoints.clean(xy, raw.scores, *frame, rate or DEFAULT_FPS, raw.name)
     if not (keypoints.confidence > 0).any():
-        raise InputError(subject, "no usable keypoint in any frame", f"check the file ({'; '.join(warnings)})")
+        raise Empty(subject, "no usable keypoint in any frame", f"check the file ({'; '.join(warnings)})")
     if rate is None or assumed:
         warnings.append(_assumption(assumed, frame, rate, known_size=size is not None))
     return ReadResult(

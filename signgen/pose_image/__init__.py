@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Mismatch
 
 if TYPE_CHECKING:
     from signgen.keypoints.clip import Keypoints
@@ -81,10 +81,10 @@ def _draw(
 ) -> np.ndarray:
     """(T,133,2) pixels of ``frame_size``, (T,133) -> (T,H,W,3) uint8 of ``size``."""
     if min(size) < 1:
-        raise InputError("size", f"got {size[0]}x{size[1]}", "width and height must be at least 1 pixel")
+        raise BadValue("size", f"got {size[0]}x{size[1]}", "width and height must be at least 1 pixel")
     if style == "signgen":
         if stick is not None:
-            raise InputError("--stick", f"got {stick} for style signgen", "only style fpdm has a stick width")
+            raise Mismatch("--stick", f"got {stick} for style signgen", "only style fpdm has a stick width")
         from signgen.pose_image.strokes import draw_clip
 
         return draw_clip(xy, confidence, frame_size, size)
@@ -92,4 +92,4 @@ def _draw(
         from signgen.pose_image.fpdm import draw_clip as draw_reference
 
         return draw_reference(xy, confidence, frame_size, size, 1 if stick is None else stick)
-    raise InputError("style", f"got {style!r}", f"choose one of {', '.join(STYLES)}")
+    raise BadValue("style", f"got {style!r}", f"choose one of {', '.join(STYLES)}")

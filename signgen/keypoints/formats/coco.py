@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from signgen.errors import Unsupported
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format, as_json, listed, with_scores
 from signgen.keypoints.raw import Person, RawClip, Request, follow_signer, pick_clip
@@ -60,7 +61,7 @@ def _sizes(images: list[dict]) -> set[tuple[int, int]]:
 def _person(annotation: dict, scored: bool, request: Request) -> Person:
     if "foot_kpts" not in annotation and "face_kpts" not in annotation:
         advice = "signgen needs COCO-WholeBody annotations (foot_kpts, face_kpts, lefthand_kpts, righthand_kpts)"
-        raise request.error("COCO body keypoints only", advice)
+        raise request.error("COCO body keypoints only", advice, Unsupported)
     parts = []
     for key, part in _PARTS.items():
         count = part.stop - part.start

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from signgen.errors import Empty, Unsupported
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format, with_scores
 from signgen.keypoints.raw import Person, RawClip, Request, follow_signer, seen_where_placed, wrong_count
@@ -27,16 +28,16 @@ def read_array(value: np.ndarray, request: Request, scores: np.ndarray | None = 
     """Points (T,133,2|3), (T,134,3) with the frame size in row 0, (T,P,133,2|3), or one frame (133,2|3)."""
     value = np.asarray(value)
     if value.dtype.kind not in "fiu":
-        raise request.error(f"an array of type {value.dtype}", "give an array of numbers")
+        raise request.error(f"an array of type {value.dtype}", "give an array of numbers", Unsupported)
     if value.ndim not in (2, 3, 4) or value.shape[-1] not in (2, 3):
-        raise request.error(f"an array of shape {value.shape}", _SHAPES)
+        raise request.error(f"an array of shape {value.shape}", _SHAPES, Unsupported)
     if value.shape[-2] not in (NUM_JOINTS, NUM_JOINTS + 1):
         raise wrong_count(value.shape[-2], request)
     value = value[None] if value.ndim == 2 else value
     points, size = _without_size_row(value.astype(np.float64), request)
     given = _scores(points, scores, request)
     if not len(points):
-        raise request.error("no frames", "give at least one frame")
+        raise request.error("no frames", "give at least one frame", Empty)
     clip = _people(points, given, request) if points.ndim == 4 else RawClip(points[..., :2], given, request.path.stem)
     clip.size = size
     return clip

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from signgen.errors import Unsupported
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.npy import is_points, read_array
 from signgen.keypoints.formats.record import Format, with_scores
@@ -26,7 +27,8 @@ def read_table(value: Mapping[str, Any], request: Request) -> RawClip:
     """Points, and scores, width, height, fps and name where they are given."""
     key = next((key for key in _POINT_KEYS if isinstance(value.get(key), np.ndarray)), None)
     if key is None:
-        raise request.error(f"arrays named {', '.join(map(str, value)) or 'nothing'}", "name the points 'keypoints'")
+        got = f"arrays named {', '.join(map(str, value)) or 'nothing'}"
+        raise request.error(got, "name the points 'keypoints'", Unsupported)
     scores = None
     if value[key].shape[-1:] == (2,):
         scores = next((np.asarray(value[name]) for name in _SCORE_KEYS if name in value), None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Empty, InputError, Unsupported
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.openpose import FROM_BODY_25
 from signgen.keypoints.formats.record import Format
@@ -87,7 +87,7 @@ def _parse(data: bytes, request: Request) -> Any:
         got = f"a cut or damaged .pose file ({type(error).__name__}: {str(error)[:80]})"
         raise request.error(got, "write or download the file again") from None
     if not len(pose.body.data):
-        raise request.error("no frames", "the file may be cut; write or download it again")
+        raise request.error("no frames", "the file may be cut; write or download it again", Empty)
     return pose
 
 
@@ -134,7 +134,8 @@ def _to_wholebody(
         start += len(component.points)
     if not known:
         names = ", ".join(component.name for component in components)[:200]
-        raise request.error(f"components {names}", "signgen knows Holistic, OpenPose, AlphaPose and COCO-WholeBody")
+        advice = "signgen knows Holistic, OpenPose, AlphaPose and COCO-WholeBody"
+        raise request.error(f"components {names}", advice, Unsupported)
     return points, found
 
 

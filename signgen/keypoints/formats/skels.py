@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Empty, Missing
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format
 from signgen.keypoints.raw import NECK_ORIGIN, RawClip, Request, pick_clip
@@ -69,7 +69,7 @@ def _without_padding(rows: np.ndarray, request: Request) -> np.ndarray:
     """A model's output runs on after the counter has peaked, and is then padded with zeros: cut both."""
     filled = np.flatnonzero((rows[:, :-1] != 0).any(1))
     if not len(filled):
-        raise request.error("only zeros", "the sequence is empty; choose another")
+        raise request.error("only zeros", "the sequence is empty; choose another", Empty)
     rows = rows[: filled[-1] + 1]
     return rows[: int(np.nanargmax(np.nan_to_num(rows[:, -1]))) + 1]
 
@@ -83,7 +83,7 @@ def _write(keypoints: Keypoints) -> bytes:
     both = (keypoints.confidence[:, SHOULDERS] > 0).all(1)
     if not both.any():
         advice = "coordinates of .skels are measured by the shoulders; choose another format"
-        raise InputError(keypoints.name or "keypoints", "no frame shows both shoulders", advice)
+        raise Missing(keypoints.name or "keypoints", "no frame shows both shoulders", advice)
     pair = keypoints.xy[:, SHOULDERS].astype(np.float64)
     width = max(float(np.median(np.linalg.norm(pair[both, 0] - pair[both, 1], axis=-1))), 1e-3)
     frames = np.arange(len(pair))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Missing
 from signgen.keypoints.skeleton import ARMS, CONFIDENT, EYES, FACE, HANDS, HIPS, LEFT_EAR, NOSE, RIGHT_EAR, SHOULDERS
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def measure(keypoints: Keypoints) -> Proportions:
         both = seen[:, SHOULDERS].all(-1)
     if not both.any():
         advice = "aligning needs the shoulders; leave it out, or choose another clip"
-        raise InputError(keypoints.name or "keypoints", "no frame shows both shoulders", advice)
+        raise Missing(keypoints.name or "keypoints", "no frame shows both shoulders", advice)
     xy, seen = keypoints.xy[both].astype(np.float64), seen[both]
     middle = xy[:, SHOULDERS].mean(1)
     hips = seen[:, HIPS].all(-1)
