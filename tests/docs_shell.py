@@ -1,15 +1,17 @@
-"""A shell for the documentation's commands in which `signgen` starts at once.
+"""A shell for the documentation's commands in which `signgen` and `python -` start at once.
 
-Bash runs a page's blocks as they are. Only the word `signgen` means a small client there: it hands its arguments,
-folder, environment and open files to a server that has torch and the other heavy imports behind it, and the server
-answers from a forked copy of itself. Everything else (exit codes, pipes, signals at the end) is as usual. Without it
-the pages would spend most of their time importing.
+Bash runs a page's blocks as they are. Only the words `signgen` and `python -` mean a small client there: it hands its
+arguments, folder, environment and open files to a server that has imported torch and the other heavy modules, and the
+server answers from a forked copy of itself. Everything else (exit codes, pipes, signals at the end) is as usual.
+Without it the pages would spend most of their time importing.
 
     python docs_shell.py serve SOCKET
 """
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import os
 import select
@@ -17,11 +19,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NoReturn
 
 PRELOADED = (
     "signgen.model.pipeline", "signgen.rendering", "signgen.scoring", "signgen.synthetic.dataset",
@@ -31,7 +36,7 @@ CLIENT = """
 import json, os, socket, sys
 line = socket.socket(socket.AF_UNIX)
 line.connect(sys.argv[1])
-call = {"arguments": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ)}
+call = {"program": sys.argv[2], "arguments": sys.argv[3:], "folder": os.getcwd(), "environment": dict(os.environ)}
 socket.send_fds(line, [b"3"], [0, 1, 2])
 line.sendall(json.dumps(call).encode() + b"\\n")
 answer = line.recv(16)
@@ -49,9 +54,13 @@ def server(folder: Path) -> Iterator[Path]:
     place, bin_folder = folder / "s", folder / "bin"
     bin_folder.mkdir()
     (folder / "client.py").write_text(CLIENT, encoding="utf-8")
-    command = bin_folder / "signgen"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{folder}/client.py" "{place}" "$@"\n')
-    command.chmod(0o755)
+    client = f'exec "{sys.executable}" -I -S "{folder}/client.py" "{place}"'
+    for name, script in (
+        ("signgen", f'{client} signgen "$@"\n'),
+        ("python", f'[ "$*" = - ] || exec "{sys.executable}" "$@"\n{client} python -\n'),
+    ):
+        (bin_folder / name).write_text(f"#!/bin/sh\n{script}")
+        (bin_folder / name).chmod(0o755)
     process = subprocess.Popen(
         [sys.executable, __file__, "serve", str(place)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
@@ -70,10 +79,12 @@ def serve(place: str) -> int:
     """Answers calls as long as its standard input is open, so that it does not outlive who started it.
 
     Returns:
-        In the process itself 0; in its copies the exit code of the command that ran.
+        0; copies never return.
     """
     for name in PRELOADED:
         import_module(name)
+    gc.collect()
+    gc.freeze()  # a copy's collector leaves alone what was imported, so that its memory stays shared
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(place)
     listener.listen(16)
@@ -85,19 +96,19 @@ def serve(place: str) -> int:
         line, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
-            return _keep(line)
+            _keep(line)
         line.close()
 
 
-def _keep(line: socket.socket) -> int:
-    """Waits for the command in a copy of its own, as only a whole exit runs what was left for the exit to do."""
+def _keep(line: socket.socket) -> NoReturn:
+    """Runs the command in a copy of its own, and tells how it ended, by a signal too."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _, files, _, _ = socket.recv_fds(line, 1, 3)
     call = json.loads(line.makefile("rb").readline())
     command = os.fork()
     if command == 0:
         line.close()
-        return _run(call, files)
+        _run(call, files)
     for file in files:
         os.close(file)
     _, status = os.waitpid(command, 0)
@@ -106,18 +117,46 @@ def _keep(line: socket.socket) -> int:
     os._exit(0)
 
 
-def _run(call: dict[str, Any], files: list[int]) -> int:
+def _run(call: dict[str, Any], files: list[int]) -> NoReturn:
+    """Runs the command, then what was left for the exit to do; torch's modules are not taken down one by one."""
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
     os.chdir(call["folder"])
     os.environ.clear()
     os.environ.update(call["environment"])
-    sys.argv = ["signgen", *call["arguments"]]
+    sys.argv = call["arguments"] if call["program"] == "python" else [call["program"], *call["arguments"]]
+    code = 1
+    try:
+        code = _command(call["arguments"]) if call["program"] == "signgen" else _standard_input()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(code)
+
+
+def _command(arguments: list[str]) -> int:
     from signgen.cli import main
 
     try:
-        main(call["arguments"], prog_name="signgen")
+        main(arguments, prog_name="signgen")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _standard_input() -> int:
+    """What ``python -`` does."""
+    sys.path[0] = ""
+    main = ModuleType("__main__")
+    sys.modules["__main__"] = main
+    try:
+        exec(compile(sys.stdin.read(), "<stdin>", "exec"), vars(main))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

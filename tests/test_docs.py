@@ -66,7 +66,7 @@ def script(run: list[Block], stage: Stage, page: str) -> str:
 
 @pytest.fixture(scope="module")
 def commands() -> Iterator[Path]:
-    """Folder of the quick `signgen`."""
+    """Folder of the quick `signgen` and `python`."""
     with (
         TemporaryDirectory(prefix="docs-", dir="/tmp" if os.path.isdir("/tmp") else None) as folder,
         server(Path(folder)) as path,
@@ -216,3 +216,18 @@ def test_the_quick_command_is_the_command(commands: Path, tmp_path: Path) -> Non
     right = subprocess.run(["signgen", "--version"], **shell)
     assert right.returncode == 0
     assert right.stdout.startswith("signgen, version")
+
+
+def test_the_quick_python_is_python(commands: Path, tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
+    environment = {**os.environ, "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}"}
+
+    def said(program: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            ["python", "-"], input=program, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        return done.returncode, done.stdout, done.stderr.strip().rpartition("\n")[2]
+
+    assert said("import beside, sys\nprint(beside.WORD, __name__, sys.argv)") == (0, "beside __main__ ['-']\n", "")
+    assert said("import atexit\natexit.register(print, 'end')\nraise SystemExit(3)") == (3, "end\n", "")
+    assert said("print('so far')\n1 / 0") == (1, "so far\n", "ZeroDivisionError: division by zero")
