@@ -26,7 +26,6 @@ from signgen.dataset.protocol import Protocol, first_to_every, within_clip
 from signgen.dataset.shards import Part
 from signgen.dataset.training_data import cache_folder, open_data
 from signgen.errors import Damaged, InputError, RunError
-from signgen.processes import in_processes
 
 LENGTHS = {f"clip{i}": 5 + 7 * i for i in range(12)}
 
@@ -383,29 +382,6 @@ def test_canvases_of_one_size_that_show_frames_otherwise_have_other_names() -> N
     assert latents_name(vae, (216, 264), (216, 264)) == latents_name(vae, None, (216, 264)), "the same pictures"
     keys = {tokens_name(vae, 28, canvas, (210, 260)) for canvas in (None, (216, 264), (416, 512))}
     assert len(keys) == 3
-
-
-def _half(number: int) -> float:
-    if number == 3:
-        raise InputError("images0003.png", "is a damaged image", "unpack it again")
-    if number < 0:
-        os._exit(1)
-    return number / 2
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_what_a_process_refuses_arrives_in_its_turn_and_whole(jobs: int) -> None:
-    found = in_processes(_half, [1, 2, 3, 4], jobs)
-    assert [next(found), next(found)] == [0.5, 1.0]
-    with pytest.raises(InputError) as refused:
-        next(found)
-    assert (refused.value.subject, refused.value.advice) == ("images0003.png", "unpack it again")
-    assert refused.value.exit_code == 2
-
-
-def test_a_process_that_dies_is_one_line() -> None:
-    with pytest.raises(RunError, match="--jobs: a process died"):
-        list(in_processes(_half, [1, -1], 2))
 
 
 def test_a_stage_trains_from_a_prepared_folder(root: Path, tmp_path: Path) -> None:
