@@ -81,8 +81,7 @@ def child(begun: float, clip: Path, way: str, arguments: argparse.Namespace) -> 
     from signgen import quick_start
 
     quick_start.allow()
-    from signgen.rendering.run import load_model, render
-    from signgen.rendering.settings import RenderSettings
+    from signgen.rendering import RenderSettings, load_model, render
     from signgen.video import VideoWriter
 
     options: dict[str, Any] = {**WAYS[way], "steps": arguments.steps, "device": "cpu"}

@@ -25,6 +25,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from signgen.folders import WEIGHTS
+
 COMPILER = "torch._dynamo"
 LEFT_OUT = ("transformers", "scipy", "peft")
 _SCHEDULERS = ("DDIMScheduler", "DDPMScheduler")  # need none of what is left out
@@ -32,7 +34,6 @@ _INDEX = "model_index.json"
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 SPINS = "10000"  # some two tenths of a millisecond; fewer cost an idle machine more than they gain a busy one
 _allowed = False
-_PACKAGED = Path(__file__).parent / "weights"
 
 
 class PutOff(ModuleType):
@@ -109,7 +110,7 @@ def start(model: str | Path) -> bool:
 
 def only_own_parts(model: str | Path) -> bool:
     """True for a model folder all of whose networks are signgen's; False also where that cannot be told."""
-    packaged = _PACKAGED / str(model)
+    packaged = WEIGHTS / str(model)
     folder = packaged if packaged.is_dir() else Path(model)
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))

@@ -128,9 +128,9 @@ def test_weights_are_told_by_the_hash_that_manifests_have(tmp_path: Path) -> Non
     import shutil
 
     from signgen.doctor import packaged_weights
-    from signgen.model.loading import PACKAGED
+    from signgen.folders import WEIGHTS
 
-    shutil.copytree(PACKAGED / "mini", tmp_path / "mini")
+    shutil.copytree(WEIGHTS / "mini", tmp_path / "mini")
     (tmp_path / "empty").mkdir()
     (found,) = packaged_weights(tmp_path)
     assert found == next(part for part in packaged_weights() if part.name == "mini")

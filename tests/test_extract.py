@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from extract_maker import SHOULDERS, STILL, Lights, encode, frame
 from PIL import Image
+from tiny_pipeline import save_pipeline
 
 from signgen.cli import main
 from signgen.errors import InputError
 from signgen.extraction import EstimatorSettings, ExtractSettings, run
 from signgen.extraction.estimator import Estimator, whole_frame
 from signgen.extraction.people import choose, find_people, signing_box, windows
-from signgen.extraction.run import extract
+from signgen.extraction.run import extract, extract_keypoints
 from signgen.keypoints import read_keypoints
+from signgen.rendering import render
 from signgen.video.sniff import is_footage
 
 WIDE, HIGH = 960, 420
@@ -266,39 +266,45 @@ def test_footage_is_told_from_keypoints_by_its_content(tmp_path: Path, lights: L
         assert not is_footage(path)
 
 
-def test_render_takes_a_video_and_extracts_first(
-    tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from signgen import rendering
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_pipeline(tmp_path_factory.mktemp("model") / "tiny")
 
+
+def test_render_takes_a_video_in_python(tmp_path: Path, lights: Lights, model: Path) -> None:
     clip = encode(tmp_path / "clip.mp4", moving(3), crf="1")
-    given: dict[str, Any] = {}
+    (tmp_path / "out").mkdir()
+    for number, footage in enumerate((clip, folder(tmp_path / "frames", moving(3)))):
+        result = render(footage, model=model, output=tmp_path / f"{number}.mp4", estimator="mediapipe", fps=12.5)
+        assert (result.width, result.height, result.fps) == (260, 300, 12.5)
+        assert result.extracted is not None
+        assert result.extracted["estimator"] == "lights"
+    by_hand = extract_keypoints(clip, ExtractSettings(fps=12.5)).keypoints
+    render(by_hand, model=model, output=tmp_path / "by_hand.mp4")
+    assert (tmp_path / "by_hand.mp4").read_bytes() == (tmp_path / "0.mp4").read_bytes()
 
-    class Result(SimpleNamespace):
-        def as_dict(self) -> dict[str, Any]:
-            return {"output": str(self.output), "warnings": self.warnings}
 
-    def render(**options: Any) -> Result:
-        given.update(options)
-        return Result(output=options["output"], frames=3, width=1, height=1, fps=25, seconds=1.0,
-                      frames_per_second=3.0, manifest="m", warnings=["w"])  # fmt: skip
-
-    monkeypatch.setattr(rendering, "render", render)
+def test_render_takes_a_video_on_the_command_line(
+    tmp_path: Path, lights: Lights, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = encode(tmp_path / "clip.mp4", moving(3), crf="1")
+    before = clip.read_bytes()
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(main, ["render", "clip.mp4", "--estimator", "mediapipe", "--json"])
+    result = CliRunner().invoke(main, ["render", "clip.mp4", "--model", str(model), "--json"])
     report = json.loads(result.stdout)
     assert result.exit_code == 0
     assert (report["output"], report["extracted"]["estimator"]) == ("clip_rendered.mp4", "lights")
-    assert report["warnings"] == ["w"]
-    assert (len(given["keypoints"]), given["keypoints"].fps, given["keypoints"].size) == (3, 25, (260, 300))
-    before = clip.read_bytes()
-    for arguments, words in (
-        (["clip.mp4", "-o", "clip.mp4"], "clip.mp4: is the input"),
-        (["clip.mp4", "--clip", "a"], "--clip: got a with a video"),
-        (["points.json", "--estimator", "mediapipe"], "--estimator: is given for keypoints"),
+    assert (report["frames"], report["width"], report["height"], report["fps"]) == (3, 260, 300, 25)
+    assert report["extracted"]["missing"]["body"] == 0
+    assert json.loads((tmp_path / "clip_rendered.json").read_text())["extracted"] == report["extracted"]
+    extract(clip, tmp_path / "points.json")
+    for arguments, subject in (
+        (["clip.mp4", "-o", "clip.mp4"], "clip.mp4"),
+        (["clip.mp4", "--clip", "a"], "--clip"),
+        (["clip.mp4", "--from", "mmpose"], "--from"),
+        (["points.json", "--estimator", "mediapipe"], "--estimator"),
     ):
-        (tmp_path / "points.json").write_text("[]")
-        failed = CliRunner().invoke(main, ["render", *arguments])
+        failed = CliRunner().invoke(main, ["render", *arguments, "--model", str(model)])
         assert failed.exit_code == 2
-        assert words in failed.stderr
+        assert failed.stderr.startswith(f"error: {subject}: ")
     assert clip.read_bytes() == before

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from signgen.keypoints import Keypoints
-from signgen.rendering.compositing import Plate, lift
+from signgen.rendering.compositing import Compositor, lift
 from signgen.rendering.framing import Framing, choose_framing, find_stance, typical_stance
 from signgen.rendering.scene import build_scene, place_source
 from signgen.rendering.source import Source
@@ -118,10 +118,10 @@ def test_pictures_and_points_move_alike():
     assert (ys * canvas).sum() / canvas.sum() == pytest.approx(point[1], abs=0.05)
 
 
-def test_plate_fills_the_output_and_keeps_the_painted_middle():
+def test_compositing_fills_the_output_and_keeps_the_painted_middle():
     source = np.full((260, 210, 3), 90, np.uint8)
     painted = np.full((260, 210, 3), 200, np.uint8)
-    out = Plate(source, Framing((640, 480), CANVAS, (640, 480), 120, 50, 380, 400)).compose(painted)
+    out = Compositor(source, Framing((640, 480), CANVAS, (640, 480), 120, 50, 380, 400)).compose(painted)
     assert out.shape == (480, 640, 3)
     assert (out[80:420, 150:470] == 200).all()
     for outside in (out[:, :110], out[:, 510:], out[:40]):
@@ -131,14 +131,14 @@ def test_plate_fills_the_output_and_keeps_the_painted_middle():
 def test_backdrop_rows_go_on_sideways():
     ramp = np.linspace(0, 255, 260).astype(np.uint8)
     source = np.repeat(ramp[:, None], 210, axis=1)[..., None].repeat(3, axis=2)
-    out = Plate(source, Framing((320, 260), CANVAS, (320, 260), 55, 0, 210, 260)).compose(source)
+    out = Compositor(source, Framing((320, 260), CANVAS, (320, 260), 55, 0, 210, 260)).compose(source)
     assert (np.abs(np.diff(out.astype(int), axis=1)) <= 1).all()
 
 
 @pytest.mark.parametrize("size", [(320, 480), (1280, 720), (96, 96)])
 def test_a_canvas_much_larger_than_the_output_is_cropped(size):
     framing = Framing(size, CANVAS, size, -200, -150, 4 * size[0], 4 * size[1])
-    out = Plate(np.zeros((260, 210, 3), np.uint8), framing).compose(np.full((260, 210, 3), 7, np.uint8))
+    out = Compositor(np.zeros((260, 210, 3), np.uint8), framing).compose(np.full((260, 210, 3), 7, np.uint8))
     assert out.shape == (size[1], size[0], 3)
     assert (out == 7).all()
 
@@ -166,7 +166,7 @@ def test_driving_in_the_sources_own_frame_keeps_its_surroundings():
     points = person((640, 480), 400, 230, 120, 80, frames=1)
     driving = person((640, 480), 404, 232, 122, 80)
     scene = build_scene(Source(image, points, "me.png", "image"), driving, CANVAS, ASPECT, None, False)
-    out = Plate(scene.image, scene.framing, scene.surroundings).compose(scene.image)
+    out = Compositor(scene.image, scene.framing, scene.surroundings).compose(scene.image)
     assert (out[:, :100] == image[:, :100]).all()
     moved = find_stance(scene.driving).x - find_stance(scene.person).x
     assert moved == pytest.approx(4 * 210 / scene.framing.width, abs=0.1)
@@ -175,7 +175,7 @@ def test_driving_in_the_sources_own_frame_keeps_its_surroundings():
 def test_an_elbow_at_the_edge_does_not_become_a_bar():
     source = np.full((260, 210, 3), 180, np.uint8)
     source[130:185, :60] = (15, 15, 20)
-    out = Plate(source, Framing((640, 480), CANVAS, (640, 480), 101, 5, 498, 499)).compose(source)
+    out = Compositor(source, Framing((640, 480), CANVAS, (640, 480), 101, 5, 498, 499)).compose(source)
     assert (out[:, :90] == 180).all()
 
 
@@ -183,7 +183,7 @@ def test_hands_on_the_lower_edge_do_not_become_pillars():
     source = np.full((260, 210, 3), 200, np.uint8)
     source[100:, 60:150] = (30, 30, 40)  # clothes
     source[235:, 90:110] = (210, 145, 112)  # a hand
-    out = Plate(source, Framing((300, 500), CANVAS, (300, 500), 45, 20, 210, 260)).compose(source)
+    out = Compositor(source, Framing((300, 500), CANVAS, (300, 500), 45, 20, 210, 260)).compose(source)
     assert (out[330, 110:190] == (30, 30, 40)).all()
     assert (out[330, :90] == 200).all()
 
@@ -218,7 +218,7 @@ def test_a_figure_far_above_the_lower_edge_is_no_pillar():
     canvas = np.full((260, 210, 3), 220, np.uint8)
     canvas[60:, 70:140] = 30
     framing = Framing((640, 1000), CANVAS, (640, 1000), 200, 0, 210, 260)
-    column = Plate(canvas, framing).compose(canvas)[:, 305, 0]
+    column = Compositor(canvas, framing).compose(canvas)[:, 305, 0]
     assert (column[300:380] == 30).all()
     assert (np.diff(column[390:520].astype(int)) >= 0).all()
     assert (column[530:] == 220).all()

@@ -16,7 +16,7 @@ from signgen.keypoints.repair.missing import fill_missing
 from signgen.keypoints.skeleton import FACE, LEFT_ELBOW, LEFT_HAND, LEFT_WRIST, NOSE, RIGHT_HAND, RIGHT_WRIST
 from signgen.pose_image import draw_pose
 from signgen.pose_image.strokes import FADE_FROM
-from signgen.rendering.driving import load_driving
+from signgen.rendering.driving import read_driving
 from signgen.rendering.settings import RenderSettings
 from signgen.rendering.source import load_source
 from signgen.video import read_frame
@@ -325,10 +325,12 @@ def test_clips_of_a_few_frames(frames: int) -> None:
 def test_render_completes_hands_unless_told_not_to() -> None:
     given = _without(_signing(14), LEFT_HAND, _frames((20, 50)))
     source = load_source()
-    clip, warnings = load_driving(given, source, RenderSettings())
+    driving = read_driving(given, source, RenderSettings())
+    clip, warnings = driving.clip, driving.warnings
     assert clip == fill_missing(given)[0]
     assert warnings == ["missing parts were completed: left hand in 30 of 100 frames"]
-    clip, warnings = load_driving(given, source, RenderSettings(fill_hands=False))
+    driving = read_driving(given, source, RenderSettings(fill_hands=False))
+    clip, warnings = driving.clip, driving.warnings
     assert clip == given
     assert warnings == []
 

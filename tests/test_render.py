@@ -12,10 +12,10 @@ from tiny_pipeline import FRAME, make_pipeline, picture, signing
 
 from signgen.errors import InputError, RunError
 from signgen.keypoints import Keypoints, write_keypoints
-from signgen.model.schedulers import meaning
-from signgen.rendering import RenderSettings, render, render_with
-from signgen.rendering.compositing import Plate
-from signgen.rendering.sample_windows import Sampling, Sink, render_windows, stream
+from signgen.model.schedulers import learned_settings
+from signgen.rendering import RenderSettings, render
+from signgen.rendering.run import stream
+from signgen.rendering.sample_windows import RenderedWindow, render_windows
 from signgen.rendering.scene import build_scene
 from signgen.rendering.source import Source
 from signgen.video import VideoWriter, probe, read_frames
@@ -110,18 +110,19 @@ def test_a_window_sees_the_frames_before_it(pipeline, source, tmp_path):
 def test_frames_are_written_before_the_next_window_is_computed(pipeline, source):
     written, at_window = [], []
 
-    class Writer:
-        def write(self, frame: np.ndarray) -> None:
-            written.append(frame.shape)
+    def write(window: RenderedWindow) -> None:
+        written.extend(window.frames)
 
     scene = build_scene(source, signing(12), FRAME, 0.81, None, False)
 
+    settings = RenderSettings(steps=1, window=4, overlap=1)
+
     def watched():
-        for window in render_windows(pipeline, scene, range(12), Sampling(1, (1.0, 1.0), 4, 1, 0)):
+        for window in render_windows(pipeline, scene, range(12), settings):
             at_window.append(len(written))
             yield window
 
-    evaluations = stream(watched(), Sink(Plate(scene.image, scene.framing), Writer()).write, 12, None)
+    evaluations = stream(watched(), write, 12, None)
     assert at_window == [0, 3, 5, 7, 9, 11]
     assert len(written) == 12
     assert evaluations == 4 * 5 + 3
@@ -200,7 +201,7 @@ def test_more_steps_than_a_few_step_model_was_made_for(source, tmp_path, made_fo
     result = render(signing(1), source, pipeline, tmp_path / "out", steps=steps)
     assert any("grain" in warning for warning in result.warnings) == warned
     pipeline.register_modules(scheduler=DDIMScheduler.from_config(pipeline.scheduler.config, prediction_type="sample"))
-    pipeline._learned = meaning(pipeline.scheduler)
+    pipeline._learned = learned_settings(pipeline.scheduler)
     result = render(signing(1), source, pipeline, tmp_path / "clean", steps=steps)
     assert any("gain nothing" in warning for warning in result.warnings) == warned
     assert not any("grain" in warning for warning in result.warnings)
@@ -291,4 +292,4 @@ def test_models_whose_views_do_not_see_each_other_take_no_overlap(source, tmp_pa
     result = render(signing(6), source, pipeline, tmp_path / "out.mp4")
     assert result.unet_evaluations_per_frame == 1
     with pytest.raises(InputError, match="--overlap"):
-        render_with(RenderSettings(overlap=1), signing(6), source, pipeline, tmp_path / "out.mp4")
+        render(signing(6), source, pipeline, tmp_path / "out.mp4", overlap=1)

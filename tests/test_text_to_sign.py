@@ -13,7 +13,7 @@ from tiny_pipeline import make_pipeline
 from signgen.keypoints import Keypoints, write_keypoints
 from signgen.rendering import render
 from signgen.rendering.driving import read_driving
-from signgen.rendering.run import FITTED
+from signgen.rendering.plan import FITTED
 from signgen.rendering.scene import Scene, build_scene
 from signgen.rendering.settings import RenderSettings
 from signgen.rendering.source import load_source

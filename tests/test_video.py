@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from signgen.errors import InputError, RunError
+from signgen.errors import InputError, NotFound, NotWritable, RunError, Unsupported
+from signgen.files import Staging
 from signgen.video import VideoWriter, check_writable, exact_rate, probe, read_frame, read_frames, read_image
 from signgen.video.images import natural_key
 
@@ -294,19 +296,43 @@ def test_wrong_frames_and_no_frames(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_outputs_that_cannot_be_are_refused_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("no/such/a.mp4", NotFound), ("file/a.mp4", NotFound), ("a.avi", Unsupported), ("a.json", Unsupported),
+     ("folder.mp4", NotWritable), ("file", NotWritable), ("pipe.mp4", NotWritable), ("pipe", NotWritable)],
+)  # fmt: skip
+def test_outputs_that_cannot_be_are_refused_first(tmp_path: Path, name: str, kind: type[InputError]) -> None:
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "file").touch()
-    for name in ("no/such/a.mp4", "a.avi", "a.json", "folder.mp4", "file/a.mp4"):
-        with pytest.raises(InputError):
-            VideoWriter(tmp_path / name, (96, 64), 25)
-    with pytest.raises(InputError, match="make the folder first"):
-        check_writable(tmp_path / "no" / "such" / "a.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(kind) as error:
+        VideoWriter(tmp_path / name, (96, 64), 25)
+    assert error.value.subject == str(tmp_path / name)
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    for name in ("a.mp4", "frames"):
+        (tmp_path / name).symlink_to(tmp_path / "disk" / name)
+        for _ in range(2):
+            write(tmp_path / name, (96, 64), count=2)
+            assert (tmp_path / name).is_symlink()
+            assert probe(tmp_path / "disk" / name).frames == 2
+
+
+def test_outputs_of_one_staging_appear_together(tmp_path: Path) -> None:
+    with Staging() as staging:
+        for name in ("a.mp4", "frames"):
+            with VideoWriter(tmp_path / name, (96, 64), 25, staging=staging) as writer:
+                writer.write(numbered(1))
+            assert not (tmp_path / name).exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "frames"]
 
 
 def test_write_protected_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
-    with pytest.raises(InputError, match="cannot be written to"):
+    with pytest.raises(NotWritable):
         check_writable(tmp_path / "a.mp4")
 
 

@@ -12,8 +12,8 @@ from signgen.files import Staging
 from signgen.keypoints import Keypoints
 from signgen.rendering.driving import frame_range, hold_missing
 from signgen.rendering.manifest import build_manifest, manifest_path, write_manifest
+from signgen.rendering.sample_windows import plan_windows
 from signgen.rendering.settings import RenderSettings
-from signgen.rendering.windows import plan_windows
 
 
 @pytest.mark.parametrize(("views", "overlap"), [(2, 0), (3, 1), (8, 1), (8, 2), (8, 6), (5, 0)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).parent.parent / "assets" / "examples"
+from signgen import folders
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Example:
 
     @property
     def path(self) -> Path:
-        return FOLDER / self.file
+        return folders.EXAMPLES / self.file
 
 
 EXAMPLES = (

@@ -149,7 +149,7 @@ class Preview:
     def __init__(
         self, keypoints: Keypoints, source: Source, settings: RenderSettings, pipeline: SignGenPipeline
     ) -> None:
-        from signgen.rendering.compositing import Plate, resized
+        from signgen.rendering.compositing import Compositor, resized
         from signgen.rendering.driving import read_driving
         from signgen.rendering.scene import build_scene
 
@@ -158,11 +158,11 @@ class Preview:
         scene = build_scene(source, clip, pipeline.frame_size, aspect, settings.size, settings.align)
         size = small(scene.framing.output)
         around = None if scene.surroundings is None else resized(scene.surroundings, size)
-        self._plate = Plate(scene.image, scene.framing.onto(size), around)
+        self._compositor = Compositor(scene.image, scene.framing.onto(size), around)
 
     def frames(self, painted: np.ndarray) -> np.ndarray:
         """uint8 (N,H,W,3) of the model's canvas -> uint8 (N,h,w,3) as the video will have it."""
-        return np.stack([self._plate.compose(frame) for frame in painted])
+        return np.stack([self._compositor.compose(frame) for frame in painted])
 
 
 def small(size: tuple[int, int], largest: int = LARGEST_SIDE) -> tuple[int, int]:

@@ -80,8 +80,7 @@ def load_warm(choice: ModelChoice, place: Path) -> SignGenPipeline:
         place: folder for the two frames; nothing is left there.
     """
     from signgen.app.examples import EXAMPLES
-    from signgen.rendering import RenderSettings, render_with
-    from signgen.rendering.run import load_model
+    from signgen.rendering import RenderSettings, load_model, plan_render, run_plan
 
     settings = RenderSettings(
         frames=slice(0, WARM_FRAMES), device=choice.device, dtype=choice.dtype, backend=choice.backend
@@ -89,5 +88,5 @@ def load_warm(choice: ModelChoice, place: Path) -> SignGenPipeline:
     pipeline = load_model(choice.model, settings)
     with tempfile.TemporaryDirectory(prefix="warm-", dir=place) as folder:
         warm = RenderSettings(frames=slice(0, WARM_FRAMES))
-        render_with(warm, EXAMPLES[0].path, model=pipeline, output=Path(folder) / "warm.mp4")
+        run_plan(plan_render(warm, EXAMPLES[0].path, output=Path(folder) / "warm.mp4"), pipeline)
     return pipeline

@@ -88,7 +88,7 @@ def render_job(order: Order, model: Model, feed: Feed, limits: Limits) -> Callab
 
 
 def _render(order: Order, model: Model, feed: Feed, ticket: Ticket, tell: Tell) -> Rendered:
-    from signgen.rendering import render_with
+    from signgen.rendering import plan_render, run_plan
 
     if not model.ready:
         tell(Working("The model is being loaded"))
@@ -105,16 +105,15 @@ def _render(order: Order, model: Model, feed: Feed, ticket: Ticket, tell: Tell) 
         feed.add(preview.frames(frames))
 
     with watched(pipeline, show, ticket.check):
-        result = render_with(
+        plan = plan_render(
             order.settings,
             order.clip.keypoints,
             order.source,
-            pipeline,
             folder / f"{name}.mp4",
             compare=folder / f"{name}-compare.mp4",
             original=order.original,
-            progress=progress,
         )
+        result = run_plan(plan, pipeline, progress)
     feed.close()
     tell(Working("Writing the pose images"))
     poses = folder / f"{name}-poses.zip"

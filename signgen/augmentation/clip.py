@@ -20,9 +20,8 @@ from signgen.dataset.phoenix import list_frames
 from signgen.errors import InputError, RunError
 from signgen.keypoints import Keypoints, write_keypoints
 from signgen.keypoints.many_clips import ClipFile, points_in_frame
-from signgen.rendering import RenderSettings, render_with
-from signgen.rendering.driving import load_driving
-from signgen.rendering.run import load_model
+from signgen.rendering import RenderSettings, load_model, plan_render, run_plan
+from signgen.rendering.driving import read_driving
 from signgen.rendering.scene import build_scene
 from signgen.rendering.source import Source
 
@@ -116,7 +115,7 @@ class Maker:
         """The clip's keypoints on the job's signer; InputError where they show nobody who could be fitted."""
         clip = read_clip(job, self.recipe.frame)
         source = change.framed(self.recipe.sources[job.signer])
-        whole, _ = load_driving(clip, source, RenderSettings())
+        whole = read_driving(clip, source, RenderSettings()).clip
         driving = change.moved(whole)
         config = self.pipeline.config
         size = self.recipe.frame
@@ -154,7 +153,7 @@ class Maker:
         options = {"align": True, "fill_hands": False, "size": self.recipe.frame, "frames": frames}
         settings = self.recipe.settings.render_settings(seed=seed, **options)
         settings = replace(settings, backend="auto", export=None)  # the loaded pipeline keeps its engine
-        result = render_with(settings, fitted.driving, fitted.source, self.pipeline, target)
+        result = run_plan(plan_render(settings, fitted.driving, fitted.source, target), self.pipeline)
         result.manifest.unlink()  # one line of ours says what it says
 
     def _judge(self, job: Job, clip: Path, fitted: Fitted, frames: slice | None) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
-from signgen.commands.common import FrameRange, Rate, Size, common_options, emit, existing_path, progress_to
-from signgen.errors import InputError
+from signgen.commands.common import FrameRange, Rate, Size, common_options, emit, progress_to
+from signgen.errors import BadValue
+
+FILES = ("keypoints", "source", "output", "compare", "original", "source_keypoints")
 
 
 class Guidance(click.ParamType):
@@ -24,7 +26,7 @@ class Guidance(click.ParamType):
         except ValueError:
             weights = []
         if len(weights) not in (1, 2):
-            raise InputError("--guidance", f"got {value!r}", "give one weight, or two as W1,W2")
+            raise BadValue("--guidance", f"got {value!r}", "give one weight, or two as W1,W2")
         return weights[0], weights[-1]
 
 
@@ -73,34 +75,24 @@ class Guidance(click.ParamType):
 )
 @click.option("--estimator-weights", type=click.Path(), help="The estimator's local file of weights.")
 @common_options
-def command(as_json: bool, estimator: str | None, estimator_weights: str | None, **options: Any) -> None:
+def command(as_json: bool, model: str, **options: Any) -> None:
     """Render KEYPOINTS (a file, a folder, or - for standard input) as video of the source person signing.
 
     KEYPOINTS may be a video too, or a folder of its frames: its keypoints are extracted first.
 
     The output has the frames, the size and the rate of the keypoints. OUT.json beside it says how it was made.
     """
-    from signgen.rendering import render
-    from signgen.video.sniff import is_footage
+    from signgen.rendering import RenderSettings, load_model, plan_render, run_plan
 
-    for name in ("keypoints", "source_keypoints", "original"):
-        if options[name] is not None and (name, options[name]) != ("keypoints", "-"):
-            options[name] = existing_path(options[name])
-    if options["original"] is not None and options["compare"] is None:
-        raise InputError("--original", "is given without --compare", "add --compare OUT.mp4")
-    found: dict[str, Any] = {}
-    if options["keypoints"] != "-" and is_footage(options["keypoints"]):
-        from signgen.commands.from_video import extract_first
-
-        found = extract_first(options, estimator, estimator_weights)
-    elif estimator or estimator_weights:
-        raise InputError("--estimator", "is given for keypoints", "it is for a video; leave it out")
+    files = {name: options.pop(name) for name in FILES}
+    settings = RenderSettings(**options)
+    with progress_to("extract") as report:
+        plan = plan_render(settings, **files, progress=report)
+    pipeline = load_model(model, plan.settings)
     with progress_to("render") as report:
-        result = render(**options, progress=report)
+        result = run_plan(plan, pipeline, report)
     text = (
         f"{result.output}: {result.frames} frames of {result.width}x{result.height} at {result.fps:g} fps"
         f" in {result.seconds:.1f} s ({result.frames_per_second:.1f} frames/s); {result.manifest}"
     )
-    shown = {**result.as_dict(), **found}
-    shown["warnings"] = [*found.get("warnings", []), *result.warnings]
-    emit(shown, as_json, text)
+    emit(result.as_dict(), as_json, text)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from signgen.model.loading import PACKAGED
+from signgen.folders import WEIGHTS
 from signgen.model.published_weights import CATALOGUE, is_hub_id
 from signgen.training.config import TrainConfig
 from signgen.training.starts import Start, starts
@@ -91,7 +91,7 @@ class Weights:
     sha256: str
 
 
-def packaged_weights(folder: Path = PACKAGED) -> list[Weights]:
+def packaged_weights(folder: Path = WEIGHTS) -> list[Weights]:
     """All that are there, by name."""
     found = []
     for place in sorted(path for path in folder.iterdir() if path.is_dir()):
@@ -120,7 +120,7 @@ def describe_machine(folder: str | Path = ".") -> dict[str, Any]:
     """Plain data; ``folder``: whose disk is meant."""
     import torch
 
-    from signgen.model.loading import PACKAGED, choose_device, choose_dtype
+    from signgen.model.loading import choose_device, choose_dtype
 
     device = choose_device("auto")
     return {
@@ -137,7 +137,7 @@ def describe_machine(folder: str | Path = ".") -> dict[str, Any]:
         "disk_free_gb": round(shutil.disk_usage(folder).free / GIGABYTE, 1),
         "encoders": _encoders(),
         "clip": _clip(),
-        "models": sorted(path.parent.name for path in PACKAGED.glob("*/model_index.json")),
+        "models": sorted(path.parent.name for path in WEIGHTS.glob("*/model_index.json")),
         "hub_cache": _hub_cache(),
     }
 

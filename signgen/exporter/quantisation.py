@@ -10,24 +10,24 @@ import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
 from signgen.errors import missing_extra
+from signgen.folders import EXAMPLES
 from signgen.keypoints import read_keypoints
 from signgen.model.openvino.graphs import NAMES, PRESENT, input_names
-from signgen.rendering.sample_windows import Sampling, render_windows
+from signgen.rendering.sample_windows import render_windows
 from signgen.rendering.scene import build_scene
+from signgen.rendering.settings import RenderSettings
 from signgen.rendering.source import builtin_names, load_source
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
     from signgen.model.engine import Engine
 
-EXAMPLE = Path(__file__).parent.parent / "assets" / "examples" / "weather.pose"
 NARROW = 16  # channels of a convolution that reads or writes latents or pictures
 VIEWS = 6  # of a window that is traced or recorded; their number stays open in the graphs
 Sample = dict[str, np.ndarray]
@@ -72,16 +72,16 @@ def _array(value: Tensor) -> np.ndarray:
 
 def record(pipeline: SignGenPipeline) -> dict[str, list[Sample]]:
     """Inputs of each graph while each built-in signer signs another part of the example clip."""
-    clip = read_keypoints(EXAMPLE).keypoints
+    clip = read_keypoints(EXAMPLES / "weather.pose").keypoints
     recorder = Recorder(pipeline.engine, input_names(pipeline))
     pipeline.engine, before = recorder, pipeline.engine
     config, signers = pipeline.config, builtin_names()
-    sampling = Sampling(config.steps, tuple(config.guidance), VIEWS, min(config.overlap, VIEWS - 2), 0)
+    settings = RenderSettings(window=VIEWS, overlap=min(config.overlap, VIEWS - 2))
     try:
         for number, signer in enumerate(signers):
             scene = build_scene(load_source(signer), clip, pipeline.frame_size, config.pixel_aspect, None, True)
             start = number * (len(clip) - 2 * VIEWS) // len(signers)
-            for _ in render_windows(pipeline, scene, range(start, start + 2 * VIEWS), sampling):
+            for _ in render_windows(pipeline, scene, range(start, start + 2 * VIEWS), settings):
                 pass
     finally:
         pipeline.engine = before

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from signgen.errors import BadValue, Damaged, NotFound, Unsupported, Untrusted
+from signgen.folders import WEIGHTS
 
-PACKAGED = Path(__file__).parent.parent / "weights"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _LIBRARIES = ("signgen", "diffusers", "transformers")  # whose classes a model folder may name
 _INDEX = "model_index.json"
@@ -22,8 +22,8 @@ def model_folder(model: str | Path) -> Path:
     Raises:
         InputError: there is no such model, or its index cannot be trusted or read.
     """
-    packaged = sorted(path.parent.name for path in PACKAGED.glob(f"*/{_INDEX}"))
-    folder = PACKAGED / str(model) if str(model) in packaged else Path(model)
+    packaged = sorted(path.parent.name for path in WEIGHTS.glob(f"*/{_INDEX}"))
+    folder = WEIGHTS / str(model) if str(model) in packaged else Path(model)
     if not folder.is_dir():
         names = ", ".join(packaged) or "none is packaged"
         raise NotFound(model, "no such model", f"give a model's folder or a packaged name ({names})")

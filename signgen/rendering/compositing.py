@@ -1,9 +1,12 @@
-"""Pictures onto the canvas, and the canvas back into the output frame."""
+"""Pictures onto the canvas, the canvas back into the output frame, and frames side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from signgen.keypoints import Keypoints
 from signgen.rendering.framing import Framing, Size
 
 BORDER = 4  # px of the source's border that are averaged before they are extended
@@ -36,7 +39,7 @@ def lift(image: np.ndarray, framing: Framing) -> np.ndarray:
     return resized(image[rows][:, columns], framing.canvas)
 
 
-class Plate:
+class Compositor:
     """Puts painted canvases into output frames.
 
     The surroundings are made once, from the source: its outermost columns and rows, averaged over a few pixels and
@@ -95,6 +98,48 @@ class Plate:
         across = _ramp(self.right - self.left, self.left > 0, self.right < width, f.width / f.canvas[0])
         down = _ramp(self.bottom - self.top, self.top > 0, self.bottom < height, f.height / f.canvas[1])
         return (down[:, None] * across[None, :])[..., None]
+
+
+class CompareSheet:
+    """Puts the panels of one frame in a row.
+
+    Args:
+        source: uint8 (H,W,3), the source in the output's frame.
+        driving: keypoints on the canvas, all frames of the clip.
+        framing: canvas and output.
+        style: style of the pose drawing.
+        original: frames of the true video from the first rendered one on, or None.
+    """
+
+    def __init__(
+        self,
+        source: np.ndarray,
+        driving: Keypoints,
+        framing: Framing,
+        style: str,
+        original: Iterator[np.ndarray] | None = None,
+    ) -> None:
+        self._source = source
+        self._driving, self._framing, self._style, self._original = driving, framing, style, original
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the sheet."""
+        width, height = self._framing.output
+        return width * (3 if self._original is None else 4), height
+
+    def row(self, index: int, generated: np.ndarray) -> np.ndarray:
+        """uint8 (H, panels*W, 3) for frame ``index`` of the clip; frames must come in order."""
+        panels = [self._source, self._pose(index), generated]
+        if self._original is not None:
+            panels.append(resized(next(self._original), self._framing.output))
+        return np.concatenate(panels, axis=1)
+
+    def _pose(self, index: int) -> np.ndarray:
+        from signgen.pose_image import draw_frame
+
+        frame = self._framing.to_output(self._driving[index : index + 1])
+        return draw_frame(frame.xy[0], frame.confidence[0], self._framing.output, self._style)
 
 
 def _below(picture: np.ndarray, rows: int, painted: int) -> np.ndarray:

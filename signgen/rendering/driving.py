@@ -1,18 +1,20 @@
-"""The driving keypoints of a render: read, mended, and cut to the frames asked for."""
+"""The driving keypoints of a render: read, or extracted from footage, completed, and the frames asked for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Empty, Mismatch
 from signgen.keypoints import Keypoints, ReadResult, read_keypoints
 from signgen.keypoints.content import is_standard_input, read_standard_input
 from signgen.keypoints.repair.missing import fill_missing
-from signgen.rendering.settings import RenderSettings
+from signgen.rendering.settings import Progress, RenderSettings
 from signgen.rendering.source import Source
+from signgen.video import sniff
 
 
 @dataclass(frozen=True)
@@ -23,35 +25,32 @@ class Driving:
         clip: all of its frames.
         warnings: what was assumed, filled in or changed.
         placed: whether the input said where the signer stands and how large; False for neck-centred formats.
+        extracted: how the keypoints of footage were found, or None.
     """
 
     clip: Keypoints
     warnings: list[str]
     placed: bool = True
+    extracted: dict[str, Any] | None = None
 
 
-def load_driving(
-    keypoints: Keypoints | str | Path, source: Source, settings: RenderSettings
-) -> tuple[Keypoints, list[str]]:
-    """The clip and the warnings of `read_driving`."""
-    driving = read_driving(keypoints, source, settings)
-    return driving.clip, driving.warnings
+def is_footage(keypoints: Keypoints | str | Path) -> TypeGuard[str | Path]:
+    """Whether this is a video, or a folder of its frames, in the place of keypoints."""
+    return not isinstance(keypoints, Keypoints) and not is_standard_input(keypoints) and sniff.is_footage(keypoints)
 
 
-def read_driving(keypoints: Keypoints | str | Path, source: Source, settings: RenderSettings) -> Driving:
+def read_driving(
+    keypoints: Keypoints | str | Path, source: Source, settings: RenderSettings, progress: Progress | None = None
+) -> Driving:
     """The whole clip, with missing hands and gaps filled and smoothed as asked.
 
     Everything here looks at the whole clip, never at the frames asked for, so that a part of a clip comes out the
     same as in the whole.
     """
-    placed = True
-    if isinstance(keypoints, Keypoints):
-        clip, warnings = _declared(keypoints, settings), list[str]()
-    else:
-        result = _read(keypoints, source, settings)
-        clip, warnings, placed = result.keypoints, list(result.warnings), result.placed
+    given = _given(keypoints, source, settings, progress)
+    clip, warnings = given.clip, list(given.warnings)
     if not clip.confidence.any():
-        raise InputError(clip.name or "keypoints", f"nobody is found in any of {len(clip)} frames", "check the file")
+        raise Empty(clip.name or "keypoints", f"nobody is found in any of {len(clip)} frames", "check the file")
     if settings.fill_hands:
         clip, completed = fill_missing(clip)
         warnings += completed
@@ -62,7 +61,34 @@ def read_driving(keypoints: Keypoints | str | Path, source: Source, settings: Re
     clip, held = hold_missing(clip)
     if held:
         warnings.append(f"nobody is found in {held} of {len(clip)} frames: the last pose before is held there")
-    return Driving(clip, warnings, placed)
+    return replace(given, clip=clip, warnings=warnings)
+
+
+def _given(
+    keypoints: Keypoints | str | Path, source: Source, settings: RenderSettings, progress: Progress | None
+) -> Driving:
+    """The clip as it was given."""
+    if is_footage(keypoints):
+        return _extracted(Path(keypoints), settings, progress)
+    if settings.estimator or settings.estimator_weights:
+        raise Mismatch("--estimator", "is given for keypoints", "it is for a video; leave it out")
+    if isinstance(keypoints, Keypoints):
+        return Driving(_declared(keypoints, settings), [])
+    result = _read(keypoints, source, settings)
+    return Driving(result.keypoints, result.warnings, result.placed)
+
+
+def _extracted(footage: Path, settings: RenderSettings, progress: Progress | None) -> Driving:
+    """The keypoints of a video or a folder of frames, found by an estimator, which is imported only here."""
+    from signgen.extraction import EstimatorSettings, ExtractSettings, extract_keypoints
+
+    for name in ("format", "clip", "frame_size"):
+        if (value := getattr(settings, name)) is not None:
+            option = "--from" if name == "format" else f"--{name.replace('_', '-')}"
+            raise Mismatch(option, f"got {value} with a video", "it is for keypoint files; leave it out")
+    estimator = EstimatorSettings(settings.estimator or "auto", settings.estimator_weights)
+    found = extract_keypoints(footage, ExtractSettings(estimator, fps=settings.fps), progress)
+    return Driving(found.keypoints, found.warnings, extracted={**found.origin, "missing": found.missing})
 
 
 def _declared(clip: Keypoints, settings: RenderSettings) -> Keypoints:
@@ -118,13 +144,13 @@ def hold_missing(clip: Keypoints) -> tuple[Keypoints, int]:
 
 
 def frame_range(clip: Keypoints, frames: slice | None) -> range:
-    """The frames asked for as indices into the clip; `InputError` where they are none or beyond its end."""
+    """The frames asked for as indices into the clip; `BadValue` where they are none or beyond its end."""
     if frames is None:
         return range(len(clip))
     if not isinstance(frames, slice) or frames.step not in (None, 1):
-        raise InputError("frames", f"got {frames!r}", "give a slice without a step, such as slice(3, 7)")
+        raise BadValue("frames", f"got {frames!r}", "give a slice without a step, such as slice(3, 7)")
     start, stop = frames.start or 0, len(clip) if frames.stop is None else frames.stop
     if not 0 <= start < stop <= len(clip):
         allowed = f"the clip has frames 0 to {len(clip) - 1}, write A:B with 0 <= A < B <= {len(clip)}"
-        raise InputError("--frames", f"got {start}:{stop}", allowed)
+        raise BadValue("--frames", f"got {start}:{stop}", allowed)
     return range(start, stop)

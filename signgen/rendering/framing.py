@@ -7,7 +7,7 @@ frames come in any size. A `Framing` says which rectangle of the output the canv
 * any other is laid so that the driving shoulders and nose meet the source's. Width and height are scaled apart,
   because broadcast frames such as PHOENIX14T's are squeezed sideways and camera frames are not.
 
-What the canvas does not cover is filled from the source's border, see `plate.py`.
+What the canvas does not cover is filled from the source's border, see `compositing.py`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from signgen.keypoints.skeleton import BOTH_HANDS, NOSE, SHOULDERS
+from signgen.keypoints.skeleton import BOTH_HANDS, CONFIDENT, NOSE, SHOULDERS
 
 if TYPE_CHECKING:
     from signgen.keypoints import Keypoints
 
 Size = tuple[int, int]
 
-SURE = 0.3  # confidence from which a point says where a person stands
 SAME_SHAPE = 0.01  # relative difference of aspect below which two frames have the same shape
 STRETCH = (0.7, 1.4)  # allowed x scale / y scale
 ZOOM = (0.1, 8.0)  # allowed side of the canvas / side of the output
@@ -67,7 +66,7 @@ def typical_stance(canvas: Size) -> Stance:
 
 def find_stance(keypoints: Keypoints) -> Stance | None:
     """The person's stance, or None where no frame shows two shoulders some pixels apart."""
-    sure = keypoints.confidence >= SURE
+    sure = keypoints.confidence >= CONFIDENT
     both = sure[:, SHOULDERS].all(axis=1)
     if not both.any():
         both = (keypoints.confidence[:, SHOULDERS] > 0).all(axis=1)
@@ -250,4 +249,4 @@ def _hands_outside(driving: Keypoints, framing: Framing) -> list[str]:
 def _inside(keypoints: Keypoints) -> np.ndarray:
     """bool (T, 42): hand points that lie in the frame."""
     xy = keypoints.xy[:, BOTH_HANDS]
-    return ((xy >= 0) & (xy < np.array([keypoints.width, keypoints.height]))).all(axis=-1)
+    return np.all((xy >= 0) & (xy < np.array([keypoints.width, keypoints.height])), axis=-1)

@@ -1,22 +1,24 @@
-"""A whole clip of any length: windows, known views, per-frame seeds, frames streamed to the encoder."""
+"""A clip of any length in windows of V views, each with known views and noise by frame.
+
+View 0 of every window is the source (known). The next K views are the last K frames already rendered (known), so that
+motion carries over; the others are new. The first window has no frames behind it; it is kept short, so that the first
+frames are there soon.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from signgen.keypoints.skeleton import LOWER_BODY
 from signgen.rendering.background_threads import ahead
-from signgen.rendering.compare import CompareSheet
-from signgen.rendering.compositing import Plate
 from signgen.rendering.scene import Scene
-from signgen.rendering.settings import Progress
-from signgen.rendering.windows import Window, plan_windows
+from signgen.rendering.settings import RenderSettings, check_window
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,15 +27,46 @@ if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """The resolved settings of sampling: see `RenderSettings`."""
+FIRST_VIEWS = 8  # of a clip's first window, at most
 
-    steps: int
-    guidance: tuple[float, float]
-    window: int
-    overlap: int
-    seed: int
+
+@dataclass(frozen=True)
+class Window:
+    """Frames of one window, as indices into the clip.
+
+    Attributes:
+        known: frames already rendered, oldest first.
+        new: frames to be rendered.
+    """
+
+    known: range
+    new: range
+
+    @property
+    def views(self) -> int:
+        """V: the source, the known frames and the new ones."""
+        return 1 + len(self.known) + len(self.new)
+
+
+def plan_windows(frames: int, views: int, overlap: int) -> Iterator[Window]:
+    """The windows of a clip of ``frames`` frames, in the order in which they are rendered.
+
+    Where a window ends depends on ``views`` and ``overlap`` alone, never on how long the clip is: a longer clip begins
+    with the same whole windows as a shorter one.
+
+    Args:
+        frames: T, frames of the clip.
+        views: V, at least 2.
+        overlap: K, from 0 to V - 2.
+    """
+    check_window(views, overlap)
+    done = 0
+    while done < frames:
+        known = range(done - min(overlap, done), done)
+        most = views if done else min(views, FIRST_VIEWS)
+        new = range(done, min(frames, done + most - 1 - len(known)))
+        yield Window(known, new)
+        done = new.stop
 
 
 @dataclass(frozen=True)
@@ -52,8 +85,8 @@ class RenderedWindow:
 
 
 def render_windows(
-    pipeline: SignGenPipeline, scene: Scene, frames: range, sampling: Sampling
-) -> Iterator[RenderedWindow]:
+    pipeline: SignGenPipeline, scene: Scene, frames: range, settings: RenderSettings
+) -> Generator[RenderedWindow, None, None]:
     """Renders window after window; nothing but the last K latents is kept from one to the next.
 
     The next window's poses are drawn meanwhile.
@@ -62,12 +95,13 @@ def render_windows(
         pipeline: the model.
         scene: source and driving keypoints on the canvas.
         frames: which frames of the clip to render; noise is seeded with these indices.
-        sampling: how.
+        settings: how; None means the model's own, for the overlap none.
     """
     person = None if scene.person is None else draw_canvas(pipeline, scene.person)[0]
     source = pipeline.encode_source(scene.image, person)
-    kept: deque[Tensor] = deque(maxlen=max(sampling.overlap, 1))
-    windows = plan_windows(len(frames), sampling.window, sampling.overlap)
+    overlap = settings.overlap or 0
+    kept: deque[Tensor] = deque(maxlen=max(overlap, 1))
+    windows = plan_windows(len(frames), settings.window or pipeline.config.window, overlap)
     with pipeline.fixed_device():
         for window, poses in ahead(partial(_drawn, pipeline, scene, frames, window) for window in windows):
             known = list(kept)[len(kept) - len(window.known) :] if window.known else []
@@ -77,9 +111,9 @@ def render_windows(
                 poses,
                 frame_indices=list(indices),
                 known_latents=known,
-                num_inference_steps=sampling.steps,
-                guidance_scale=sampling.guidance,
-                seed=sampling.seed,
+                num_inference_steps=settings.steps,
+                guidance_scale=settings.guidance,
+                seed=settings.seed,
             )
             kept.extend(output.latents)
             yield RenderedWindow(indices, output.frames, output.evaluations)
@@ -102,34 +136,3 @@ def draw_canvas(pipeline: SignGenPipeline, keypoints: Keypoints) -> np.ndarray:
         keypoints = replace(keypoints, confidence=confidence)
     on_canvas = keypoints.shifted(left, top).with_size(*pipeline.canvas_size)
     return draw_pose(on_canvas, style=pipeline.config.pose_style)
-
-
-class Sink:
-    """Where finished frames go: the video, and the side-by-side video if one is made."""
-
-    def __init__(self, plate: Plate, writer: Any, sheet: CompareSheet | None = None, sheet_writer: Any = None) -> None:
-        self._plate, self._writer, self._sheet, self._sheet_writer = plate, writer, sheet, sheet_writer
-
-    def write(self, window: RenderedWindow) -> None:
-        """Composes and encodes the frames of one window."""
-        for index, canvas in zip(window.indices, window.frames, strict=True):
-            frame = self._plate.compose(canvas)
-            self._writer.write(frame)
-            if self._sheet is not None:
-                self._sheet_writer.write(self._sheet.row(index, frame))
-
-
-def stream(
-    windows: Iterator[RenderedWindow], write: Callable[[RenderedWindow], None], total: int, progress: Progress | None
-) -> int:
-    """Hands windows to ``write`` as they come, and returns the evaluations they took."""
-    done = evaluations = 0
-    if progress is not None:
-        progress(0, total)
-    for window in windows:
-        write(window)
-        done += len(window.indices)
-        evaluations += window.evaluations
-        if progress is not None:
-            progress(done, total)
-    return evaluations

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Missing
 from signgen.keypoints import Keypoints
 from signgen.keypoints.repair.align import align_to, complete_from
 from signgen.keypoints.skeleton import BOTH_HANDS, LEFT_ELBOW, RIGHT_WRIST
@@ -65,45 +65,36 @@ def build_scene(
         align: fit the driving skeleton to the source person's proportions and place.
     """
     if align and source.keypoints is None:
-        raise InputError("--align", f"nobody has said where {source.name} shows the person", "add --source-keypoints")
+        raise Missing("--align", f"nobody has said where {source.name} shows the person", "add --source-keypoints")
     output = output or (driving.width, driving.height)
     laid = _laid(source, driving, canvas, pixel_aspect, output)
     taken_as_it_is = same_shape((driving.width, driving.height), canvas)
-    outside = 0.0 if taken_as_it_is else hands_outside(driving, laid.framing)
+    outside = 0.0 if taken_as_it_is else hands_outside(driving, laid[0].framing)
     for zoom in ZOOMS:
         if outside <= HANDS_OUT:
             break
         wider = _laid(source, driving, canvas, pixel_aspect, output, zoom)
-        if (share := hands_outside(driving, wider.framing)) < outside:
+        if (share := hands_outside(driving, wider[0].framing)) < outside:
             laid, outside = wider, share
-    person, reference, framing, notes = laid.person, laid.reference, laid.framing, laid.notes
-    on_canvas = framing.to_canvas(driving)
+    scene, reference, notes = laid
+    person, on_canvas = scene.person, scene.driving
     if align and person is not None:
         on_canvas, report = align_to(on_canvas, _trunk(person))
         notes = [*report.warnings, *misfit(on_canvas, reference, canvas)]
     if person is not None and find_stance(person) is not None and find_stance(on_canvas) is not None:
         on_canvas, completed = complete_from(on_canvas, person)
         notes = [*notes, *completed]
-    return Scene(laid.image, person, on_canvas, framing, laid.surroundings, [*laid.warnings, *notes])
-
-
-@dataclass(frozen=True)
-class _Laid:
-    """Source and driving frame on one canvas; see `Scene`."""
-
-    image: np.ndarray
-    person: Keypoints | None
-    reference: Stance
-    framing: Framing
-    surroundings: np.ndarray | None
-    warnings: list[str]
-    notes: list[str]
+    return replace(scene, driving=on_canvas, warnings=[*scene.warnings, *notes])
 
 
 def _laid(
     source: Source, driving: Keypoints, canvas: Size, pixel_aspect: float, output: Size, zoom: float = 1.0
-) -> _Laid:
-    """The source on a canvas that shows ``zoom`` times as much as usual, and where that lies in the output."""
+) -> tuple[Scene, Stance, list[str]]:
+    """Source and driving person on a canvas that shows ``zoom`` times as much as usual.
+
+    Returns:
+        The scene, not aligned yet, the source person's stance on the canvas, and warnings about the framing.
+    """
     image, person, lifted, warnings = place_source(source, canvas, pixel_aspect, zoom)
     found = find_stance(person) if person is not None else None
     reference = found or typical_stance(canvas).zoomed_out(zoom, canvas)
@@ -114,7 +105,7 @@ def _laid(
         surroundings = resized(source.image, output)
     if zoom > 1:
         notes = [f"wide signing: the person is painted {1 / zoom:.2f} x as large, so that the hands have room", *notes]
-    return _Laid(image, person, reference, framing, surroundings, warnings, notes)
+    return Scene(image, person, framing.to_canvas(driving), framing, surroundings, warnings), reference, notes
 
 
 def _trunk(person: Keypoints) -> Keypoints:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from signgen.errors import InputError
+from signgen.errors import BadValue
+
+MOST_VIEWS = 64  # of a window
 
 Progress = Callable[[int, int], None]
-"""Called as ``progress(frames done, frames in all)`` after every window, and once with 0 before the first."""
+"""Called as ``progress(frames done, frames in all)`` after every window or batch, and once with 0 before the first."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class RenderSettings:
         backend: ``auto``, ``torch`` or ``openvino``, see `signgen.model.openvino.choice.choose_engine`.
         export: folder that ``signgen export`` wrote.
         compile: run torch's networks through torch.compile.
+        estimator, estimator_weights: what finds the keypoints of footage, see `signgen.extraction.EstimatorSettings`.
     """
 
     frame_size: tuple[int, int] | None = None
@@ -60,6 +63,8 @@ class RenderSettings:
     backend: str = "auto"
     export: str | Path | None = None
     compile: bool = False
+    estimator: str | None = None
+    estimator_weights: str | Path | None = None
 
     def __post_init__(self) -> None:
         _in_range("--steps", self.steps, 1, 1000)
@@ -72,20 +77,21 @@ class RenderSettings:
             for side in size or ():
                 _in_range(option, side, 16, 8192)
         if self.fps is not None and not 0 < self.fps <= 1000:
-            raise InputError("--fps", f"got {self.fps}", "frames per second must be above 0 and at most 1000")
-
-    def resolved(self, **known: Any) -> dict[str, Any]:
-        """All settings as plain data, with what the model or the input decided in ``known`` put in."""
-        values = {**asdict(self), **known}
-        frames = values["frames"]
-        values["frames"] = [frames.start, frames.stop] if isinstance(frames, slice) else frames
-        values["export"] = None if self.export is None else str(self.export)
-        return values
+            raise BadValue("--fps", f"got {self.fps}", "frames per second must be above 0 and at most 1000")
+        check_window(self.window if self.window is not None else MOST_VIEWS, self.overlap or 0)
 
 
 def _in_range(option: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not (math.isfinite(value) and low <= value <= high):
-        raise InputError(option, f"got {value}", f"allowed are {low} to {high}")
+        raise BadValue(option, f"got {value}", f"allowed are {low} to {high}")
+
+
+def check_window(views: int, overlap: int) -> None:
+    """Raises `BadValue` unless a window has room for the source, the overlap and one new frame."""
+    if not 2 <= views <= MOST_VIEWS:
+        raise BadValue("--window", f"got {views}", f"a window holds 2 to {MOST_VIEWS} views, the source among them")
+    if not 0 <= overlap <= views - 2:
+        raise BadValue("--overlap", f"got {overlap} with a window of {views}", f"allowed are 0 to {views - 2}")
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,7 @@ class RenderResult:
         warnings: one line each, for the user.
         manifest: the JSON file beside the output.
         compare: the side-by-side video, if one was asked for.
+        extracted: how the keypoints of footage were found.
     """
 
     output: Path
@@ -123,8 +130,11 @@ class RenderResult:
     warnings: list[str]
     manifest: Path
     compare: Path | None = None
+    extracted: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, as printed by ``signgen render --json``."""
+        """Plain data, as printed by ``signgen render --json``; ``extracted`` only where footage was given."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.extracted is None:
+            del values["extracted"]
         return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Empty, Mismatch, Missing, NotFound
+from signgen.folders import SIGNERS
 
 if TYPE_CHECKING:
     from signgen.keypoints import Keypoints
 
-SIGNERS = Path(__file__).resolve().parents[1] / "assets" / "signers"
 SMALLEST_SIDE = 32  # px; below that no person can be seen, let alone copied
 LARGEST_SIDE = 8192
 VIDEO_SUFFIXES = frozenset({".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v", ".gif"})
@@ -27,7 +27,7 @@ class Source:
         image: uint8 (H,W,3), RGB.
         keypoints: where the person stands in ``image``, one frame of (H,W), or None if nobody has said.
         name: a signer's name, or the file as it was given.
-        kind: ``"signer"``, ``"image"`` or ``"video"``.
+        kind: ``"signer"``, ``"image"``, or ``"video"`` also for a folder of frames.
     """
 
     image: np.ndarray
@@ -79,28 +79,30 @@ def with_keypoints(source: Source, path: str | Path) -> Source:
         result = read_keypoints(path, frame_size=source.size)
     first = result.keypoints[0:1]
     if not first.confidence.any():
-        raise InputError(path, "nobody is found in its first frame", "give keypoints of the source image")
+        raise Empty(path, "nobody is found in its first frame", "give keypoints of the source image")
     width, height = source.size
     if abs(first.width * height - first.height * width) > 0.01 * first.width * height:
         got = f"its frame is {first.width}x{first.height}, the source {width}x{height}"
-        raise InputError(path, got, "give keypoints of the source image itself")
+        raise Mismatch(path, got, "give keypoints of the source image itself")
     return Source(source.image, first.resized(width, height), source.name, source.kind)
 
 
 def _load(spec: str | Path | None) -> Source:
+    from signgen.video import read_frame, read_image
+
     names = builtin_names()
     if spec is None:
         if not names:
-            raise InputError("--source", "this installation has no built-in signers", "give an image of the person")
+            raise Missing("--source", "this installation has no built-in signers", "give an image of the person")
         return _builtin(names[0])
     if str(spec) in names:
         return _builtin(str(spec))
     path = Path(spec)
+    if path.is_dir() or (path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES):
+        return Source(read_frame(path, 0), None, str(path), "video")
     if path.is_file():
-        return _from_video(path) if path.suffix.lower() in VIDEO_SUFFIXES else _from_image(path)
-    if path.is_dir():
-        return _from_folder(path)
-    raise InputError(spec, "no such file and no such signer", f"give an image, a video, or one of: {_listed(names)}")
+        return Source(read_image(path), None, str(path), "image")
+    raise NotFound(spec, "no such file and no such signer", f"give an image, a video, or one of: {_listed(names)}")
 
 
 def _listed(names: list[str]) -> str:
@@ -120,29 +122,10 @@ def _builtin(name: str) -> Source:
     return Source(image, keypoints, name, "signer")
 
 
-def _from_image(path: Path) -> Source:
-    from signgen.video import read_image
-
-    return Source(read_image(path), None, str(path), "image")
-
-
-def _from_video(path: Path) -> Source:
-    from signgen.video import read_frame
-
-    return Source(read_frame(path, 0), None, str(path), "video")
-
-
-def _from_folder(path: Path) -> Source:
-    """A folder of frames counts as a video."""
-    from signgen.video import read_frame
-
-    return Source(read_frame(path, 0), None, str(path), "video")
-
-
 def _check_size(source: Source) -> None:
     width, height = source.size
     if min(width, height) < SMALLEST_SIDE or max(width, height) > LARGEST_SIDE:
-        raise InputError(
+        raise BadValue(
             source.name,
             f"the picture is {width}x{height}",
             f"a source needs sides of {SMALLEST_SIDE} to {LARGEST_SIDE} pixels and a person in it",

@@ -7,6 +7,7 @@ import tempfile
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 
@@ -23,7 +24,7 @@ _GRACE_SECONDS = 5
 
 
 class Encoder:
-    """Feeds FFmpeg; `close` waits for a whole file, `abandon` stops at once.
+    """Feeds FFmpeg. Where its ``with`` block ends well it waits for a whole file, else it stops at once.
 
     Args:
         temporary: file that FFmpeg writes; its suffix chooses format and codec.
@@ -57,7 +58,18 @@ class Encoder:
         except (BrokenPipeError, OSError):
             raise self._failure() from None
 
-    def close(self) -> None:
+    def __enter__(self) -> Encoder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._close()
+        else:
+            self._abandon()
+
+    def _close(self) -> None:
         """Ends the stream and waits; `RunError` if the file is not whole."""
         with suppress(OSError):  # if FFmpeg is gone, its exit code says so below
             self._input.close()
@@ -65,7 +77,7 @@ class Encoder:
             raise self._failure()
         self._messages.close()
 
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """Stops FFmpeg; the file is of no use."""
         if self._process.poll() is None:
             self._process.kill()
@@ -91,7 +103,7 @@ class Encoder:
 def ffmpeg_arguments(path: Path, size: tuple[int, int], rate: Fraction, metadata: dict[str, str]) -> list[str]:
     """FFmpeg's command line without the program."""
     width, height = size
-    webm = path.suffix == ".webm"
+    webm = path.suffix.lower() == ".webm"
     # VP9 pads odd sides itself; H.264 with halved chroma cannot hold them.
     full_chroma = not webm and bool(width % 2 or height % 2)
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}", "-framerate", str(rate)]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import tempfile
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from signgen.errors import InputError, RunError
+from signgen.errors import BadValue, NotWritable, RunError, Unsupported
+from signgen.files import Staging, check_replaceable, check_target
 from signgen.video.encoder import Encoder
 
 VIDEO_SUFFIXES = (".mp4", ".webm")
+_FRAME_NAMES = r"images\d+\.png"
 _TV_RATES = (24, 30, 48, 60, 120)
 
 
@@ -23,10 +23,10 @@ def exact_rate(fps: float | Fraction) -> Fraction:
     """The fraction that a rounded rate stands for: 25 -> 25/1, 29.97 -> 30000/1001, 12.5 -> 25/2.
 
     Raises:
-        InputError: not above 0 or over 1000.
+        BadValue: not above 0 or over 1000.
     """
     if not 0 < fps <= 1000:
-        raise InputError("fps", f"got {fps}", "frames per second must be above 0 and at most 1000")
+        raise BadValue("fps", f"got {fps}", "frames per second must be above 0 and at most 1000")
     for whole in _TV_RATES:
         if abs(fps - whole * 1000 / 1001) < 0.006:  # 29.97, 23.976, 23.98 and 59.94 are all in use
             return Fraction(whole * 1000, 1001)
@@ -41,30 +41,15 @@ def is_folder(path: str | Path) -> bool:
 def check_writable(path: str | Path) -> None:
     """Raises `InputError` if an output cannot be put at ``path``: to be called before any work is done."""
     target = Path(path)
-    parent = target.absolute().parent
     if target.name in ("", ".."):
-        raise InputError(path, "got no name", "give the name of a file or of a folder of its own")
-    if not parent.is_dir():
-        raise InputError(path, f"there is no folder {parent}", "make the folder first")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError(path, f"the folder {parent} cannot be written to", "choose another folder")
-    if target.is_dir():
-        if target.suffix.lower() in VIDEO_SUFFIXES:
-            raise InputError(path, "is a folder", "choose another name for the video")
-        _check_replaceable(target)
-    elif target.is_file() and is_folder(path):
-        raise InputError(path, "is a file, and a name without suffix means a folder", "choose another name")
-    elif target.exists() and not target.is_file():
-        raise InputError(path, "is neither a file nor a folder", "choose another name")
+        raise BadValue(path, "got no name", "give the name of a file or of a folder of its own")
+    if target.is_dir() and target.suffix.lower() in VIDEO_SUFFIXES:
+        raise NotWritable(path, "is a folder", "choose another name for the video")
+    check_target(target, "folder" if is_folder(path) else "file")
+    if is_folder(path):
+        check_replaceable(target, _FRAME_NAMES)
     elif target.exists() and not os.access(target, os.W_OK):
-        raise InputError(path, "is write-protected", "choose another name")
-
-
-def _check_replaceable(folder: Path) -> None:
-    strange = [f.name for f in folder.iterdir() if not re.fullmatch(r"images\d+\.png", f.name)]
-    if strange:
-        got = f"the folder holds other files, such as {sorted(strange)[0]}"
-        raise InputError(folder, got, "choose a new or empty folder")
+        raise NotWritable(path, "is write-protected", "choose another name")
 
 
 class VideoWriter:
@@ -78,6 +63,7 @@ class VideoWriter:
         size: (width, height).
         fps: frames per second, see `exact_rate`; a folder of PNG has none.
         metadata: words for the container, such as title and comment. PNG files get them as text.
+        staging: outputs that this one shall appear together with; None: it appears alone.
 
     Attributes:
         frames: number written so far.
@@ -89,15 +75,21 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: str | Path, size: tuple[int, int], fps: float | Fraction, metadata: dict[str, str] | None = None
+        self,
+        path: str | Path,
+        size: tuple[int, int],
+        fps: float | Fraction,
+        metadata: dict[str, str] | None = None,
+        staging: Staging | None = None,
     ) -> None:
         self.path, self.size, self.rate = Path(path), (int(size[0]), int(size[1])), exact_rate(fps)
         self.metadata = dict(metadata or {})
         self.frames = 0
         self.warnings: list[str] = []
+        self._staging, self._stack = staging, ExitStack()
         self._sink: Encoder | _PngFolder | None = None
         if min(self.size) < 1:
-            raise InputError(path, f"got frames of {size[0]}x{size[1]}", "both sides must be at least 1 pixel")
+            raise BadValue(path, f"got frames of {size[0]}x{size[1]}", "both sides must be at least 1 pixel")
         self.is_folder = is_folder(path)
         self._check_kind()
         check_writable(path)
@@ -107,19 +99,23 @@ class VideoWriter:
         if self.is_folder:
             return
         if suffix not in VIDEO_SUFFIXES:
-            raise InputError(
-                self.path, f"got suffix {suffix}", "use .mp4, .webm, or a name without suffix for PNG frames"
-            )
+            got = f"got suffix {suffix}"
+            raise Unsupported(self.path, got, "use .mp4, .webm, or a name without suffix for PNG frames")
         if suffix == ".mp4" and (self.size[0] % 2 or self.size[1] % 2):
             got = f"{self.size[0]}x{self.size[1]} has an odd side, so {self.path.name} is H.264 4:4:4"
             self.warnings.append(f"{got}, which not every player shows; use .webm or even sides if it matters")
 
     def __enter__(self) -> VideoWriter:
-        self._temporary = _temporary_beside(self.path, self.is_folder)
-        if self.is_folder:
-            self._sink = _PngFolder(self._temporary, self.metadata)
-        else:
-            self._sink = Encoder(self._temporary, self.path, self.size, self.rate, self.metadata)
+        with ExitStack() as stack:
+            staging = self._staging or stack.enter_context(Staging())
+            temporary = staging.place(self.path)
+            if self.is_folder:
+                self._sink = _PngFolder(temporary, self.metadata)
+            else:
+                encoder = Encoder(temporary, self.path, self.size, self.rate, self.metadata)
+                self._sink = stack.enter_context(encoder)
+            stack.push(self._check_complete)
+            self._stack = stack.pop_all()
         return self
 
     def write(self, frame: np.ndarray) -> None:
@@ -140,22 +136,15 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        sink, self._sink = self._sink, None
-        assert sink is not None, "a with block ends once"
-        try:
-            if kind is None:
-                self._finish(sink)
-            else:
-                sink.abandon()
-        finally:
-            _remove(self._temporary)
+        self._sink = None
+        self._stack.__exit__(kind, error, trace)
 
-    def _finish(self, sink: Encoder | _PngFolder) -> None:
-        if self.frames == 0:
-            sink.abandon()
+    def _check_complete(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Before the output is put in place: it must hold a frame, and an older folder only what may be replaced."""
+        if kind is None and self.frames == 0:
             raise RunError(self.path, "no frame was written", "a video needs at least one frame")
-        sink.close()
-        _replace(self._temporary, self.path)
+        if kind is None and self.is_folder:
+            check_replaceable(self.path, _FRAME_NAMES)
 
 
 class _PngFolder:
@@ -164,6 +153,7 @@ class _PngFolder:
     def __init__(self, folder: Path, metadata: dict[str, str]) -> None:
         from PIL.PngImagePlugin import PngInfo
 
+        folder.mkdir()
         self.folder, self.count, self.words = folder, 0, PngInfo()
         for key, value in metadata.items():
             self.words.add_itxt(key.title(), value)
@@ -179,57 +169,3 @@ class _PngFolder:
             raise RunError(
                 file.name, f"cannot be written ({error.strerror or error})", "check the free space"
             ) from None
-
-    def close(self) -> None:
-        """Every file is whole once it is written."""
-
-    def abandon(self) -> None:
-        """The writer removes the folder."""
-
-
-def _temporary_beside(path: Path, folder: bool) -> Path:
-    """A new empty file or folder with a hidden name in the target's own folder, so that a rename is atomic."""
-    parent, prefix = path.absolute().parent, f".{path.stem}."
-    try:
-        if folder:
-            made = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=parent))
-            made.chmod(0o777 & ~_umask())
-            return made
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=f".partial{path.suffix.lower()}", dir=parent)
-        os.close(handle)
-        Path(name).chmod(0o666 & ~_umask())  # mkstemp's files are private, an ordinary output is not
-        return Path(name)
-    except OSError as error:
-        raise InputError(path, f"cannot be written ({error.strerror})", "choose another folder") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _replace(temporary: Path, target: Path) -> None:
-    """Moves the finished output to its name; an older folder of frames makes room only when the new one is there."""
-    try:
-        if not target.is_dir():
-            os.replace(temporary, target)
-            return
-        _check_replaceable(target)
-        aside = temporary.with_suffix(".old")
-        os.replace(target, aside)
-        try:
-            os.replace(temporary, target)
-        except OSError:
-            os.replace(aside, target)
-            raise
-        shutil.rmtree(aside, ignore_errors=True)
-    except OSError as error:
-        raise RunError(target, f"cannot be put in place ({error.strerror})", "check the folder's permissions") from None
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from signgen import folders
 from signgen.errors import InputError
 from signgen.scoring.recogniser.network import GlossNetwork, NetworkSize
 
@@ -121,7 +122,7 @@ def _pieces(frames: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
         yield piece
 
 
-WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "recogniser"
+WEIGHTS = folders.WEIGHTS / "recogniser"
 _VERSION = 1  # of how frames become glosses: bump it whenever the same weights give other words
 _FRAMES = 64  # looked at in one go
 

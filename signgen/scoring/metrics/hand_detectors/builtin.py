@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from signgen import folders
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import FINGERS, LEFT_HAND, RIGHT_HAND
 from signgen.model.networks.wrist_finder import Residual, conv_block
@@ -188,7 +189,7 @@ def _summary(
     }
 
 
-WEIGHTS = Path(__file__).resolve().parents[3] / "weights" / "hand_detector"
+WEIGHTS = folders.WEIGHTS / "hand_detector"
 TRAIN = "train it with tools/train_hand_detector.py"
 FOUND = 0.4  # belief from which a hand counts as found; the card says how often true and absent hands reach it
 BATCH = 64  # hands at a time

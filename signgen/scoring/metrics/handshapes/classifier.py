@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from signgen import folders
 from signgen.errors import InputError
 from signgen.scoring.metrics.hand_detectors.builtin import to_images
 from signgen.scoring.metrics.hand_detectors.interface import LEFT, RULE, Places, check_boxes, check_frames
 from signgen.scoring.metrics.handshapes.network import CROP, HandshapeNetwork
 
-WEIGHTS = Path(__file__).resolve().parents[3] / "weights" / "handshape_classifier"
+WEIGHTS = folders.WEIGHTS / "handshape_classifier"
 TRAIN = "train it with tools/train_handshape_classifier.py"
 BATCH = 64  # hands at a time
 

@@ -1,0 +1,139 @@
+"""All reading and checking of a render, before any model is loaded: nothing here imports torch."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from signgen.errors import BadValue, Mismatch, Missing, NotWritable
+from signgen.keypoints import Keypoints
+from signgen.keypoints.content import is_standard_input
+from signgen.rendering.driving import frame_range, is_footage, read_driving
+from signgen.rendering.manifest import manifest_path
+from signgen.rendering.settings import Progress, RenderSettings
+from signgen.rendering.source import Source, load_source
+
+FITTED = "the keypoints have no place in the frame: they are fitted to the source person, as --align does"
+
+
+@dataclass(frozen=True)
+class RenderPlan:
+    """A checked render, ready for `signgen.rendering.run_plan`.
+
+    Attributes:
+        settings: as given; ``align`` is set where the keypoints have no place of their own.
+        clip: the driving keypoints, all frames.
+        source: who is shown.
+        frames: which frames of the clip are rendered.
+        output, manifest: files to write, or a folder of frames.
+        compare, compare_manifest: the side-by-side video and its manifest, or None.
+        original: the true video shown in ``compare``, or None.
+        warnings: what was assumed, filled in or changed so far.
+        extracted: how the keypoints of footage were found, or None.
+        begun: `time.monotonic` before anything was read.
+    """
+
+    settings: RenderSettings
+    clip: Keypoints
+    source: Source
+    frames: range
+    output: Path
+    manifest: Path
+    compare: Path | None
+    compare_manifest: Path | None
+    original: Path | None
+    warnings: tuple[str, ...]
+    extracted: dict[str, Any] | None
+    begun: float
+
+
+def plan_render(
+    settings: RenderSettings,
+    keypoints: Keypoints | str | Path,
+    source: Source | str | Path | None = None,
+    output: str | Path | None = None,
+    *,
+    compare: str | Path | None = None,
+    original: str | Path | None = None,
+    source_keypoints: str | Path | None = None,
+    progress: Progress | None = None,
+) -> RenderPlan:
+    """Reads and checks everything that needs no model.
+
+    Args:
+        progress: called with the frames looked at, where ``keypoints`` is footage; see `Progress`.
+        settings, keypoints, source, output, compare, original, source_keypoints: see `signgen.rendering.render`.
+
+    Raises:
+        InputError: bad keypoints, source, output or options.
+    """
+    begun = time.monotonic()
+    if original is not None and compare is None:
+        raise Missing("--original", "is given without --compare", "add --compare OUT.mp4")
+    target = _output_path(keypoints, output)
+    given = (keypoints, source, original, source_keypoints)
+    inputs = [Path(p) for p in given if isinstance(p, (str, Path)) and not is_standard_input(p)]
+    sheet = None if compare is None else _video_path(Path(compare), "--compare")
+    manifest = manifest_path(target, inputs)
+    sheet_manifest = None if sheet is None else manifest_path(sheet, [*inputs, manifest])
+    _check_targets([path for path in (target, manifest, sheet, sheet_manifest) if path is not None], inputs)
+    person = source if isinstance(source, Source) else load_source(source, source_keypoints)
+    driving = read_driving(keypoints, person, settings, progress)
+    warnings = driving.warnings
+    if not driving.placed and person.keypoints is not None:
+        settings = replace(settings, align=True)
+        warnings = [*warnings, FITTED]
+    frames = frame_range(driving.clip, settings.frames)
+    true_video = None if original is None else _checked_original(Path(original), frames.stop)
+    return RenderPlan(
+        settings, driving.clip, person, frames, target, manifest, sheet, sheet_manifest, true_video, tuple(warnings),
+        driving.extracted, begun,
+    )  # fmt: skip
+
+
+def _checked_original(path: Path, stop: int) -> Path:
+    """The true video, which must have the frames that are rendered."""
+    from signgen.video import probe
+
+    frames = probe(path).frames
+    if frames < stop:
+        raise Mismatch(path, f"has {frames} frames, the keypoints go to frame {stop}", "give the clip's own video")
+    return path
+
+
+def _output_path(keypoints: Keypoints | str | Path, output: str | Path | None) -> Path:
+    """The output's path: given, or the keypoints' stem + .mp4 (of footage: + _rendered.mp4) in the current folder."""
+    from signgen.video.writing import is_folder
+
+    if output is None:
+        if is_standard_input(keypoints):
+            raise Missing("--output", "got none for keypoints from standard input", "add -o OUT.mp4")
+        if is_footage(keypoints):
+            return Path(f"{Path(keypoints).resolve().stem}_rendered.mp4")
+        name = keypoints.name if isinstance(keypoints, Keypoints) else Path(keypoints).stem
+        return Path(f"{Path(name).name or 'signgen'}.mp4")
+    if Path(output).name in ("", ".."):
+        raise BadValue("--output", f"got {str(output)!r}", "give the name of a video file or of a folder of its own")
+    return Path(output) if is_folder(output) else _video_path(Path(output), "--output")
+
+
+def _video_path(path: Path, option: str) -> Path:
+    from signgen.video.writing import VIDEO_SUFFIXES
+
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise BadValue(option, f"got {path}", "give a file that ends in .mp4 or .webm, or (--output) a folder")
+    return path
+
+
+def _check_targets(targets: list[Path], inputs: list[Path]) -> None:
+    """Nothing may overwrite what is being read, nor another output; everything must be writable."""
+    from signgen.video import check_writable
+
+    places = [target.resolve() for target in targets]
+    taken = {path.resolve() for path in inputs}
+    for target, place in zip(targets, places, strict=True):
+        if places.count(place) > 1 or place in taken:
+            raise NotWritable(target, "is an input or another output of this render", "write elsewhere")
+        check_writable(target)
