@@ -11,7 +11,7 @@ import numpy as np
 from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import CONFIDENT
 from signgen.scoring.comparison import percentile_interval, quotients, resample
-from signgen.scoring.metrics.hand_detectors import HandDetector, found, hand_boxes
+from signgen.scoring.metrics.hand_detectors import HandDetector, found, search_boxes
 from signgen.scoring.metrics.hand_detectors.interface import HANDS
 from signgen.scoring.metrics.handshapes import HandshapeClassifier
 
@@ -47,7 +47,7 @@ def read_hands(judges: Judges, frames: np.ndarray, keypoints: Keypoints) -> Read
     A hand is visible where its middle knuckle is confident. Joints that the driving signal is not sure of have no
     distance, those that it says are hidden behind others have.
     """
-    boxes = hand_boxes(keypoints.xy, keypoints.confidence, keypoints.width, keypoints.height)
+    boxes = search_boxes(keypoints.xy, keypoints.confidence, keypoints.width, keypoints.height)
     visible = ~np.isnan(boxes[..., 0])
     joints = judges.detector.detect(frames, boxes)  # (T,2,21,3)
     wanted = np.stack([keypoints.xy[:, hand] for hand, _ in HANDS], 1)

@@ -14,12 +14,12 @@ from hand_painter import HEIGHT, LEFT, RIGHT, WIDTH, keypoints, painted
 
 from signgen.errors import InputError
 from signgen.extraction.mmpose_package import Placeholder, fill, prepare, read_state
-from signgen.scoring.metrics.hand_detectors import HandDetector, found, hand_boxes, load_hand_detector
+from signgen.scoring.metrics.hand_detectors import HandDetector, found, load_hand_detector, search_boxes
 from signgen.scoring.metrics.hand_detectors.mediapipe_hands import CROP, MediaPipeHands
 from signgen.scoring.metrics.hand_detectors.mmpose_hands import WANTED, MMPoseHands, config_name
 from signgen.scoring.metrics.hand_detectors.rtmlib_hands import RTMLibHands
 
-BOXES = hand_boxes(*keypoints(), WIDTH, HEIGHT)
+BOXES = search_boxes(*keypoints(), WIDTH, HEIGHT)
 CENTRES = np.array([LEFT, RIGHT])
 
 

@@ -11,7 +11,7 @@ import torch
 
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import MIRROR
-from signgen.scoring.metrics.hand_detectors import HandDetector, found, hand_boxes, load_hand_detector, report
+from signgen.scoring.metrics.hand_detectors import HandDetector, found, load_hand_detector, report, search_boxes
 from signgen.scoring.metrics.hand_detectors.builtin import (
     CELLS,
     CROP,
@@ -66,7 +66,7 @@ def test_it_finds_the_hands_of_drawn_frames(clips: list, detector: SignGenHands)
 
 def test_it_tells_a_hand_from_none(everything: tuple, detector: SignGenHands) -> None:
     frames, xy, confidence = everything
-    boxes = boxes_without_hands(hand_boxes(xy, confidence, WIDTH, HEIGHT), xy, confidence, (WIDTH, HEIGHT))
+    boxes = boxes_without_hands(search_boxes(xy, confidence, WIDTH, HEIGHT), xy, confidence, (WIDTH, HEIGHT))
     elsewhere = ~np.isnan(boxes[..., 0])
     assert elsewhere.sum() >= 10
     assert found(detector.detect(frames, boxes), detector)[elsewhere].mean() < 0.1
@@ -91,7 +91,7 @@ def test_published_figures_are_those_of_the_shipped_weights(detector: SignGenHan
 
 def test_points_move_with_the_picture_and_its_boxes(everything: tuple, detector: SignGenHands) -> None:
     frames, xy, confidence = (part[:6] for part in everything)
-    boxes = hand_boxes(xy, confidence, WIDTH, HEIGHT)
+    boxes = search_boxes(xy, confidence, WIDTH, HEIGHT)
     padded = np.pad(frames, ((0, 0), (20, 20), (20, 20), (0, 0)), mode="edge")
     by = np.array([13.0, -7.0])
     shifted = padded[:, 27 : 27 + HEIGHT, 7 : 7 + WIDTH]
@@ -106,7 +106,7 @@ def test_points_move_with_the_picture_and_its_boxes(everything: tuple, detector:
 def test_points_follow_the_picture_within_a_box_that_stays(everything: tuple, detector: SignGenHands) -> None:
     """A generated hand is not quite where the box is."""
     frames, xy, confidence = everything
-    boxes = hand_boxes(xy, confidence, WIDTH, HEIGHT)
+    boxes = search_boxes(xy, confidence, WIDTH, HEIGHT)
     here = detector.detect(frames, boxes)
     padded = np.pad(frames, ((0, 0), (8, 8), (8, 8), (0, 0)), mode="edge")
     there = detector.detect(padded[:, 12 : 12 + HEIGHT, 5 : 5 + WIDTH], boxes)  # 3 to the right, 4 up
@@ -119,8 +119,8 @@ def test_points_follow_the_picture_within_a_box_that_stays(everything: tuple, de
 def test_a_left_hand_is_a_right_hand_in_a_mirror(everything: tuple, detector: SignGenHands) -> None:
     frames, xy, confidence = (part[:6] for part in everything)
     mirrored_xy = xy[:, MIRROR] * [-1, 1] + [WIDTH - 1, 0]
-    boxes = hand_boxes(xy, confidence, WIDTH, HEIGHT)
-    mirrored_boxes = hand_boxes(mirrored_xy, confidence[:, MIRROR], WIDTH, HEIGHT)
+    boxes = search_boxes(xy, confidence, WIDTH, HEIGHT)
+    mirrored_boxes = search_boxes(mirrored_xy, confidence[:, MIRROR], WIDTH, HEIGHT)
     here = detector.detect(frames, boxes)
     there = detector.detect(frames[:, :, ::-1], mirrored_boxes)[:, ::-1]
     assert there[..., :2] * [-1, 1] + [WIDTH - 1, 0] == pytest.approx(here[..., :2], abs=0.05, nan_ok=True)
@@ -129,7 +129,7 @@ def test_a_left_hand_is_a_right_hand_in_a_mirror(everything: tuple, detector: Si
 
 def test_batches_and_single_hands_agree(everything: tuple, detector: SignGenHands) -> None:
     frames, xy, confidence = (part[:4] for part in everything)
-    boxes = hand_boxes(xy, confidence, WIDTH, HEIGHT)
+    boxes = search_boxes(xy, confidence, WIDTH, HEIGHT)
     alone = np.concatenate([detector.detect(frames[i : i + 1], boxes[i : i + 1]) for i in range(4)])
     assert alone == pytest.approx(detector.detect(frames, boxes), abs=1e-2, nan_ok=True)
 

@@ -5,7 +5,7 @@ import pytest
 from hand_painter import HEIGHT, LEFT, RIGHT, WIDTH, Spotter, keypoints, painted
 
 from signgen.errors import InputError
-from signgen.scoring.metrics.hand_detectors import hand_boxes
+from signgen.scoring.metrics.hand_detectors import search_boxes
 from signgen.scoring.metrics.hand_pe import HandPE, HandPEDrive, hand_pe, hand_pe_drive, look
 
 
@@ -14,32 +14,32 @@ def moved(by: tuple[int, int]) -> np.ndarray:
     return painted(right=(RIGHT[0] + by[0], RIGHT[1] + by[1]))
 
 
-# ---- hand_boxes ------------------------------------------------------------------------------------------------------
+# --- search_boxes ------------------------------------------------------------------------------------------------
 
 
 def test_box_is_the_stated_square_around_the_points() -> None:
-    boxes = hand_boxes(*keypoints(), WIDTH, HEIGHT)
+    boxes = search_boxes(*keypoints(), WIDTH, HEIGHT)
     # 20 pixels across and down (rows -2 to 2 of 5 pixels): 1.5 times that is below 0.12 of 260, which is the side.
     assert boxes[0, 0] == pytest.approx([150 - 15.6, 120 - 15.6, 150 + 15.6, 120 + 15.6])
     xy, confidence = keypoints()
     xy[0, 92] = LEFT[0] - 50, LEFT[1]  # 60 across
-    assert hand_boxes(xy, confidence, WIDTH, HEIGHT)[0, 0] == pytest.approx([130 - 45, 75, 130 + 45, 165])
+    assert search_boxes(xy, confidence, WIDTH, HEIGHT)[0, 0] == pytest.approx([130 - 45, 75, 130 + 45, 165])
 
 
 def test_box_leaves_out_points_without_confidence_and_hands_without_knuckle() -> None:
     xy, confidence = keypoints(sure=(1, 0.29))
     xy[0, 92], confidence[0, 92] = (0, 0), 0.29
-    boxes = hand_boxes(xy, confidence, WIDTH, HEIGHT)
+    boxes = search_boxes(xy, confidence, WIDTH, HEIGHT)
     assert boxes[0, 0] == pytest.approx([134.4, 104.4, 165.6, 135.6])
     assert np.isnan(boxes[0, 1]).all()
 
 
 def test_box_is_shifted_into_the_frame_and_centred_where_it_does_not_fit() -> None:
-    boxes = hand_boxes(*keypoints((3, 258), (200, 5)), WIDTH, HEIGHT)
+    boxes = search_boxes(*keypoints((3, 258), (200, 5)), WIDTH, HEIGHT)
     assert boxes[0, 0] == pytest.approx([-0.5, 259.5 - 31.2, 30.7, 259.5])
     assert boxes[0, 1] == pytest.approx([209.5 - 31.2, -0.5, 209.5, 30.7])
     xy, confidence = keypoints((12, 12), (12, 12))
-    assert hand_boxes(xy, confidence, 24, 300)[0, 0] == pytest.approx([11.5 - 18, -0.5, 11.5 + 18, 35.5])
+    assert search_boxes(xy, confidence, 24, 300)[0, 0] == pytest.approx([11.5 - 18, -0.5, 11.5 + 18, 35.5])
 
 
 # ---- the scores, with a detector that can be computed by hand --------------------------------------------------------

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from signgen.dataset.cache import build_cache
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LEFT_HAND, MIRROR, RIGHT_HAND
-from signgen.scoring.metrics.hand_detectors import hand_boxes
+from signgen.scoring.metrics.hand_detectors import search_boxes
 from signgen.scoring.metrics.handshapes import load_handshape_classifier, read_shape_labels, report, shape_names_in
 from signgen.scoring.metrics.handshapes.classifier import WEIGHTS, HandshapeClassifier
 from signgen.scoring.metrics.handshapes.network import CROP, HandshapeNetwork
@@ -88,7 +88,7 @@ def trained(tool: ModuleType, dataset: Path, tmp_path_factory: pytest.TempPathFa
 def test_it_learns_shapes_and_knows_them_in_other_frames(trained: Path) -> None:
     classifier = load_handshape_classifier(trained)
     images, points, labels = make_clip(np.random.default_rng(5), 30)
-    belief = classifier.classify(images, hand_boxes(points[..., :2], points[..., 2], *SIZE))
+    belief = classifier.classify(images, search_boxes(points[..., :2], points[..., 2], *SIZE))
     assert belief.shape == (30, 2, 2)
     assert belief.sum(-1) == pytest.approx(1, abs=1e-5)
     assert (belief.argmax(-1) == labels).mean() > 0.9
@@ -99,8 +99,8 @@ def test_a_left_hand_is_a_right_hand_in_a_mirror(trained: Path) -> None:
     classifier = load_handshape_classifier(trained)
     images, points, _ = make_clip(np.random.default_rng(6), 5)
     mirrored = points[:, MIRROR] * [-1, 1, 1] + [SIZE[0] - 1, 0, 0]
-    here = classifier.classify(images, hand_boxes(points[..., :2], points[..., 2], *SIZE))
-    there = classifier.classify(images[:, :, ::-1], hand_boxes(mirrored[..., :2], mirrored[..., 2], *SIZE))
+    here = classifier.classify(images, search_boxes(points[..., :2], points[..., 2], *SIZE))
+    there = classifier.classify(images[:, :, ::-1], search_boxes(mirrored[..., :2], mirrored[..., 2], *SIZE))
     assert there[:, ::-1] == pytest.approx(here, abs=1e-4)
 
 
@@ -108,7 +108,7 @@ def test_hands_that_are_not_looked_for_have_no_shape(trained: Path) -> None:
     classifier = load_handshape_classifier(trained)
     images, points, _ = make_clip(np.random.default_rng(7), 2)
     points[0, LEFT_HAND] = 0
-    belief = classifier.classify(images / 255.0, hand_boxes(points[..., :2], points[..., 2], *SIZE))
+    belief = classifier.classify(images / 255.0, search_boxes(points[..., :2], points[..., 2], *SIZE))
     assert np.isnan(belief[0, 0]).all()
     assert not np.isnan(belief[0, 1]).any()
 

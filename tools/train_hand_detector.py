@@ -36,7 +36,7 @@ from signgen.scoring.metrics.hand_detectors.builtin import (
     measure,
     to_images,
 )
-from signgen.scoring.metrics.hand_detectors.interface import HANDS, LEFT, RULE, Places, hand_boxes
+from signgen.scoring.metrics.hand_detectors.interface import HANDS, LEFT, RULE, Places, search_boxes
 from signgen.video import read_image
 
 SPREAD = 1.0  # cells: deviation of the target map
@@ -58,7 +58,7 @@ class HandSamples:
 
     def __init__(self, cache: FrameCache) -> None:
         self.cache, self.keypoints = cache, np.array(cache.keypoints)
-        self.boxes = hand_boxes(self.keypoints[..., :2], self.keypoints[..., 2], *cache.size)
+        self.boxes = search_boxes(self.keypoints[..., :2], self.keypoints[..., 2], *cache.size)
         self.hands = np.argwhere(~np.isnan(self.boxes[..., 0]))
 
     def batch(self, count: int, rng: np.random.Generator) -> Hands:

@@ -28,7 +28,7 @@ from signgen.dataset.phoenix import PhoenixIndex
 from signgen.errors import InputError
 from signgen.keypoints import read_keypoints
 from signgen.scoring.metrics.hand_detectors.builtin import blurred, to_images
-from signgen.scoring.metrics.hand_detectors.interface import LEFT, RULE, Places, hand_boxes
+from signgen.scoring.metrics.hand_detectors.interface import LEFT, RULE, Places, search_boxes
 from signgen.scoring.metrics.handshapes import (
     HandshapeClassifier,
     load_handshape_classifier,
@@ -61,7 +61,7 @@ class LabelledHands:
     def __init__(self, cache: FrameCache, labels: Path) -> None:
         self.cache = cache
         keypoints = np.asarray(cache.keypoints)
-        self.boxes = hand_boxes(keypoints[..., :2], keypoints[..., 2], *cache.size)  # (N,2,4)
+        self.boxes = search_boxes(keypoints[..., :2], keypoints[..., 2], *cache.size)  # (N,2,4)
         names = shape_names_in(labels / f"{cache.clips[0].name}.npz")
         given = np.full(self.boxes.shape[:2], -1, np.int64)
         for clip in cache.clips:
@@ -146,7 +146,7 @@ def measure(classifier: HandshapeClassifier, folder: Path, split: str, blur: flo
     for clip in PhoenixIndex(folder).clips(split):
         keypoints = read_keypoints(clip.keypoints).keypoints
         frames = np.stack([read_image(path) for path in clip.frames])
-        boxes = hand_boxes(keypoints.xy, keypoints.confidence, keypoints.width, keypoints.height)
+        boxes = search_boxes(keypoints.xy, keypoints.confidence, keypoints.width, keypoints.height)
         belief = classifier.classify(blurred(frames, blur) if blur > 1 else frames, boxes)
         assert clip.keypoints is not None, "read above"
         labels = read_shape_labels(clip.keypoints, classifier.shapes)

@@ -16,7 +16,7 @@ import numpy as np
 from signgen.dataset.keypoint_source import KeypointSource
 from signgen.dataset.phoenix import RELEASE_COUNTS, Clip, PhoenixIndex, frame_name, list_frames
 from signgen.errors import InputError, NotFound
-from signgen.keypoints.many_clips import Mended, points_in_frame
+from signgen.keypoints.many_clips import points_in_frame
 from signgen.processes import in_processes
 from signgen.video import read_image
 
@@ -103,7 +103,7 @@ class ClipState:
         frames: frame files in its folder.
         stray: names of other files there, which are ignored.
         points: float32 (T, 133, 3) x, y in pixels of the frames, confidence; None where the clip is left out.
-        mended: what was changed in the points, in words; changes: the same, counted.
+        mended: what was changed in the points, one phrase for each change.
         left_out: why the clip cannot be used, or an empty text.
     """
 
@@ -112,7 +112,6 @@ class ClipState:
     stray: tuple[str, ...]
     points: np.ndarray | None
     mended: tuple[str, ...] = ()
-    changes: Mended = Mended()
     left_out: str = ""
 
 
@@ -139,18 +138,17 @@ def examine(clip: Clip, folder: FolderState, source: KeypointSource, size: tuple
     if clip.name not in source:
         return found(None, left_out="has no keypoints")
     try:
-        points, changes = points_in_frame(source.raw(clip.name, clip.split), size, clip.name)
+        points, mended = points_in_frame(source.raw(clip.name, clip.split), size, clip.name)
     except InputError as error:
         return found(None, left_out=f"keypoints: {error.got}")
     if len(points) != folder.frames:
         return found(None, left_out=f"{folder.frames} frames but {len(points)} frames of keypoints")
     if not points[..., 2].any():
         return found(None, left_out="keypoints: no confident point in any frame")
-    mended = changes.words()
     others = source.others(clip.name, clip.split)
     if others:
         mended.append(f"{others + 1} entries of keypoints: the first is taken")
-    return found(points, tuple(mended), changes)
+    return found(points, tuple(mended))
 
 
 def examine_split(

@@ -159,8 +159,7 @@ class Keypoints:
             the knuckle's confidence is at least `least`. A box whose hand is absent holds zeros.
         """
         present = self.confidence[:, KNUCKLES] >= max(least, 1e-9)
-        room = np.maximum(np.array(self.size) - size, 0)
-        corner = np.clip(np.rint(self.xy[:, KNUCKLES]).astype(np.int64) - size // 2, 0, room)
+        corner = window_corners(self.xy[:, KNUCKLES], size, self.size)
         boxes = np.concatenate([corner, np.minimum(corner + size, self.size)], axis=-1)
         return np.where(present[..., None], boxes, 0).astype(np.int32), present
 
@@ -221,6 +220,21 @@ class Keypoints:
         if hz >= self.fps / 2 or len(self) < 3:
             return self
         return self._moved(filters.low_pass(self.xy, self.confidence, self.fps, hz))
+
+
+def window_corners(centres: np.ndarray, size: int, frame: tuple[int, int]) -> np.ndarray:
+    """Where square windows about points begin: the rule of hand crops.
+
+    Args:
+        centres: (...,2) pixels; the pixel nearest to a point is the window's middle.
+        size: side of the windows in pixels.
+        frame: (width, height); windows are moved to stay inside of it.
+
+    Returns:
+        int64 (...,2) first column and row.
+    """
+    corner = np.floor(np.asarray(centres) + 0.5).astype(np.int64) - size // 2
+    return np.clip(corner, 0, np.maximum(np.array(frame) - size, 0))
 
 
 def check_size(size: tuple[object, object], subject: str) -> tuple[int, int]:

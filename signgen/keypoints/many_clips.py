@@ -1,12 +1,12 @@
 """Files of many clips, read once: pickles of MSKA, SLRT and NLA-SLR; every other format as a file of one clip.
 
-`read_keypoints` reads a file anew for each clip, which is right for one clip and takes weeks for PHOENIX14T's 8,257.
+`read_keypoints` reads the whole file for each clip, which is right for one clip and takes weeks for PHOENIX14T's 8,257.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,37 +19,6 @@ from signgen.keypoints.raw import RawClip, Request
 from signgen.keypoints.units import in_pixels
 
 _SAME_SHAPE = 0.01  # relative difference of two aspect ratios that still counts as the same
-
-
-@dataclass(frozen=True)
-class Mended:
-    """What was changed in a clip's points, counted.
-
-    Attributes:
-        infinite: points with a coordinate or score that is not finite; they count as missing.
-        far: points more than 100,000 pixels away; likewise.
-        above_one: scores above 1, clipped to 1; highest: the highest of them.
-        scaled_from: frame size (width, height) that the file gives where it is not the video's, or None.
-    """
-
-    infinite: int = 0
-    far: int = 0
-    above_one: int = 0
-    highest: float = 0.0
-    scaled_from: tuple[int, int] | None = None
-
-    def words(self) -> list[str]:
-        """One phrase for each change."""
-        said = []
-        if self.infinite:
-            said.append(f"{self.infinite} points with infinite coordinates: count as missing")
-        if self.far:
-            said.append(f"{self.far} points more than {FARTHEST:.0f} pixels away: count as missing")
-        if self.above_one:
-            said.append(f"{self.above_one} scores above 1 (up to {self.highest:.3g}): clipped to 1")
-        if self.scaled_from:
-            said.append(f"points of a {self.scaled_from[0]}x{self.scaled_from[1]} frame: scaled to the video's")
-        return said
 
 
 class ClipFile:
@@ -81,31 +50,37 @@ class ClipFile:
         return guarded(lambda: read_one(clip, request), self.format, request)
 
 
-def points_in_frame(raw: RawClip, frame: tuple[int, int], subject: str) -> tuple[np.ndarray, Mended]:
-    """float32 (T, 133, 3) x, y in pixels of ``frame`` (width, height) and confidence in [0, 1], and what was mended.
+def points_in_frame(raw: RawClip, frame: tuple[int, int], subject: str) -> tuple[np.ndarray, list[str]]:
+    """Points in pixels of ``frame`` (width, height), usable as they are.
 
-    A point at (0, 0) is missing. Where a score is 0 the place stays, for some files know it all the same. The arrays
-    of ``raw`` stay as they are.
+    A point at (0, 0), with a number that is not finite, or more than 100,000 pixels away is missing. Where a score is 0
+    the place stays, for some files know it all the same. The arrays of ``raw`` stay as they are.
+
+    Returns:
+        float32 (T, 133, 3) x, y and confidence in [0, 1], and a phrase for each change, with its count.
 
     Raises:
-        InputError: the file gives a frame of another shape than ``frame``.
+        Mismatch: the file gives a frame of another shape than ``frame``.
     """
     scores = np.where((raw.xy == 0).all(-1), 0, raw.scores)
-    copy = RawClip(raw.xy, scores, raw.name, raw.size, raw.fps, raw.people, raw.unit)
+    changes = []
     with np.errstate(all="ignore"):  # infinite coordinates are counted below, not warned about
-        xy, _, _ = in_pixels(copy, raw.size or frame)
-        scaled = raw.size if raw.size and raw.size != frame else None
-        if scaled:
-            xy = (xy + 0.5) * _factor(scaled, frame, subject) - 0.5
+        xy, _, _ = in_pixels(replace(raw, scores=scores), raw.size or frame)
+        if raw.size and raw.size != frame:
+            xy = (xy + 0.5) * _factor(raw.size, frame, subject) - 0.5
         finite = np.isfinite(xy).all(-1) & np.isfinite(scores)
         far = finite & (np.abs(np.where(finite[..., None], xy, 0)).max(-1) > FARTHEST)
-    keep = finite & ~far
-    scores = np.where(keep, scores, 0)
-    above = scores > 1
-    highest = float(scores.max(initial=0)) if above.any() else 0.0
-    points = np.concatenate((np.where(keep[..., None], xy, 0), np.clip(scores, 0, 1)[..., None]), -1)
-    mended = Mended(int((~finite).sum()), int(far.sum()), int(above.sum()), highest, scaled)
-    return points.astype(np.float32), mended
+    scores = np.where(finite & ~far, scores, 0)
+    if not finite.all():
+        changes.append(f"{(~finite).sum()} points with infinite coordinates: count as missing")
+    if far.any():
+        changes.append(f"{far.sum()} points more than {FARTHEST:.0f} pixels away: count as missing")
+    if (scores > 1).any():
+        changes.append(f"{(scores > 1).sum()} scores above 1 (up to {scores.max():.3g}): clipped to 1")
+    if raw.size and raw.size != frame:
+        changes.append(f"points of a {raw.size[0]}x{raw.size[1]} frame: scaled to the video's")
+    xy = np.where((finite & ~far)[..., None], xy, 0)
+    return np.concatenate((xy, np.clip(scores, 0, 1)[..., None]), -1).astype(np.float32), changes
 
 
 def _factor(given: tuple[int, int], frame: tuple[int, int], subject: str) -> np.ndarray:

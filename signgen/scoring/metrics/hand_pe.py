@@ -18,7 +18,7 @@ import numpy as np
 
 from signgen.keypoints.skeleton import CONFIDENT
 from signgen.scoring.metrics.frames import as_bytes, check_keypoints, paired_bytes
-from signgen.scoring.metrics.hand_detectors import RULE, HandDetector, found, hand_boxes, load_hand_detector
+from signgen.scoring.metrics.hand_detectors import RULE, HandDetector, found, load_hand_detector, search_boxes
 from signgen.scoring.metrics.hand_detectors.interface import HANDS
 from signgen.scoring.metrics.metric import Chunk, Score, Tools, VideoMetric
 
@@ -62,7 +62,7 @@ def look(detector: HandDetector, frames: Any, xy: Any, confidence: Any) -> np.nd
     """
     pixels = as_bytes(frames, "frames")
     points, scores = check_keypoints(xy, confidence, len(pixels))
-    return detector.detect(pixels, hand_boxes(points, scores, pixels.shape[2], pixels.shape[1]))
+    return detector.detect(pixels, search_boxes(points, scores, pixels.shape[2], pixels.shape[1]))
 
 
 def _distance(first: np.ndarray, second: np.ndarray, wanted: np.ndarray) -> np.ndarray:

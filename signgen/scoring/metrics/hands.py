@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import InputError
+from signgen.keypoints.clip import window_corners
 from signgen.keypoints.skeleton import CONFIDENT, KNUCKLES
 from signgen.scoring.metrics.frames import check_keypoints, paired
 from signgen.scoring.metrics.image import WANG, SSIMDefinition, ssim_pair
@@ -53,7 +54,7 @@ def hand_crop(image: np.ndarray, centre: tuple[float, float], size: int = CROP, 
         raise InputError("border", repr(border), f"rules are {', '.join(BORDERS)}")
     if min(height, width) < size:
         raise InputError("frames", f"{width}x{height}", f"a hand crop needs at least {size} pixels a side")
-    left, top = min(max(left, 0), width - size), min(max(top, 0), height - size)
+    left, top = window_corners(np.array(centre), size, (width, height))
     return image[top : top + size, left : left + size]
 
 

@@ -1,7 +1,7 @@
 """Hand keypoint detectors behind one small interface, for the scores that compare hands.
 
     detector = load_hand_detector("signgen")
-    joints = detector.detect(frames, hand_boxes(xy, confidence, width, height))   # (N,2,21,3)
+    joints = detector.detect(frames, search_boxes(xy, confidence, width, height))   # (N,2,21,3)
 
 ``signgen`` comes with the package; ``mmpose``, ``rtmlib`` and ``mediapipe`` are imported when asked for.
 """
@@ -11,10 +11,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from signgen.errors import InputError
-from signgen.scoring.metrics.hand_detectors.interface import RULE, HandDetector, found, hand_boxes
+from signgen.scoring.metrics.hand_detectors.interface import RULE, HandDetector, found, search_boxes
 
 NAMES = ("signgen", "mmpose", "rtmlib", "mediapipe")
-__all__ = ["NAMES", "RULE", "HandDetector", "found", "hand_boxes", "load_hand_detector", "report"]
+__all__ = ["NAMES", "RULE", "HandDetector", "found", "search_boxes", "load_hand_detector", "report"]
 
 
 def load_hand_detector(name: str = "signgen", weights: str | Path | None = None) -> HandDetector:

@@ -30,7 +30,7 @@ from signgen.scoring.metrics.hand_detectors.interface import (
     check_boxes,
     check_frames,
     found,
-    hand_boxes,
+    search_boxes,
 )
 
 # The network of the built-in hand detector: a small hourglass from the crop of a right hand to 21 maps of belief.
@@ -152,7 +152,7 @@ def _clip(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Of M hands that count: error (M,21,2), known (M,21), side of the box (M,), found (M,); found where none is."""
     size = (frames.shape[2], frames.shape[1])
-    boxes = hand_boxes(xy, confidence, *size)
+    boxes = search_boxes(xy, confidence, *size)
     wanted = ~np.isnan(boxes[..., 0])
     joints = detector.detect(frames, boxes)
     truth = np.stack([xy[:, hand] for hand, _ in HANDS], 1)

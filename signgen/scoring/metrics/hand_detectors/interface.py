@@ -25,7 +25,7 @@ LEAST = 0.12  # least side as a share of the frame's height, for a fist that poi
 RULE = f"box:square,{MARGIN:g}x-extent,>={LEAST:g}-height,shift,points>={CONFIDENT:g},knuckle>={CONFIDENT:g}"
 
 
-def hand_boxes(xy: Any, confidence: Any, width: int, height: int) -> np.ndarray:
+def search_boxes(xy: Any, confidence: Any, width: int, height: int) -> np.ndarray:
     """A square around each hand that counts.
 
     A hand counts when its middle knuckle's confidence reaches ``CONFIDENT``, as for Hand SSIM. The square is centred
@@ -168,7 +168,7 @@ class HandDetector(Protocol):
 
         Args:
             frames: uint8 (N,H,W,3) RGB.
-            boxes: (N,2,4) as `hand_boxes` gives them; NaN for a hand that is not to be looked for.
+            boxes: (N,2,4) as `search_boxes` gives them; NaN for a hand that is not to be looked for.
 
         Returns:
             float32 (N,2,21,3): x and y in pixels of the frame, and a score, joints in COCO-WholeBody's order.

@@ -1,7 +1,7 @@
 """Which hand shape a hand shows: the judge of whether generated fingers can still be read.
 
 classifier = load_handshape_classifier()
-belief = classifier.classify(frames, hand_boxes(xy, confidence, width, height))   # (N,2,S)
+belief = classifier.classify(frames, search_boxes(xy, confidence, width, height))   # (N,2,S)
 labels = read_shape_labels("keypoints/clip.npz", classifier.shapes)               # (T,2), -1: none
 """
 

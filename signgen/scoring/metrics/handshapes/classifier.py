@@ -47,7 +47,7 @@ class HandshapeClassifier:
 
         Args:
             frames: (N,H,W,3) RGB, uint8 or float in [0, 1].
-            boxes: (N,2,4) as `signgen.scoring.metrics.hand_detectors.hand_boxes` gives them, left and right hand.
+            boxes: (N,2,4) as `signgen.scoring.metrics.hand_detectors.search_boxes` gives them, left and right hand.
         """
         pixels = check_frames(frames)
         squares = check_boxes(boxes, len(pixels))
