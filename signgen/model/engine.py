@@ -15,6 +15,7 @@ from torch import Tensor
 from signgen.errors import Unsupported
 from signgen.model.networks.attention import ContextMemory
 from signgen.model.networks.canvas import from_canvas
+from signgen.video.tensors import from_signed, to_frames, to_unit
 
 if TYPE_CHECKING:
     from signgen.model.networks.denoiser import Denoiser
@@ -115,7 +116,7 @@ class TorchEngine:
         images = from_canvas(
             self._run(lambda latent: decode(latent).sample, scaled), *self.networks.frame_size
         )  # (N, 3, H, W)
-        return to_bytes(images).permute(0, 2, 3, 1).cpu().numpy()
+        return to_frames(from_signed(images))
 
     def _run(self, network: Callable[..., Tensor], *inputs: Tensor, **given: Any) -> Tensor:
         """A network's output. A CUDA graph writes it to the same place every time: what is kept must be a copy."""
@@ -134,11 +135,5 @@ def _compiled(function: Callable[..., Any], options: dict[str, Any]) -> Callable
 
 
 def pixels(images: np.ndarray, device: torch.device) -> Tensor:
-    """uint8 (N, H, W, 3) -> float32 (N, 3, H, W) in [0, 1], channels last."""
-    moved = torch.tensor(images, device=device).permute(0, 3, 1, 2)
-    return moved.float().div(255).contiguous(memory_format=torch.channels_last)
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """(N, 3, H, W) in about [-1, 1] -> uint8 (N, 3, H, W)."""
-    return images.float().clamp(-1, 1).add(1).mul(127.5).round().byte()
+    """uint8 (N, H, W, 3) -> float32 (N, 3, H, W) in [0, 1], channels last in memory."""
+    return to_unit(images, device).contiguous(memory_format=torch.channels_last)

@@ -7,12 +7,12 @@ on every body, and `collisions` keeps them from passing through each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from signgen.synthetic.motion.signs import ORIENTATIONS, Beat, HandKey, Triple
+from signgen.synthetic.motion.signs import Beat, Drawn, HandKey, Triple, drawn_key, pick
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Contact:
     """One way in which hands meet.
 
     Attributes:
-        base_shapes, base_turns: hand shapes and orientations of the other hand, any of which fits.
+        base_shapes, base_turns: hand shapes and orientations of the other hand, any of which fits; separated by spaces.
         place: where it is touched, one of `anatomy.HAND_PLACES`.
         shapes, turns: the same of the dominant hand.
         part: its part that touches.
@@ -29,169 +29,95 @@ class Contact:
         same: both hands take the same shape.
     """
 
-    base_shapes: tuple[str, ...]
-    base_turns: tuple[str, ...]
+    base_shapes: str
+    base_turns: str
     place: str
-    shapes: tuple[str, ...]
-    turns: tuple[str, ...]
+    shapes: str
+    turns: str
     part: str
     away: Triple = (0.04, 0.02, 0.2)
     slide: Triple = (0.0, 0.0, 0.0)
     same: bool = False
 
 
-_FISTS = ("fist", "A", "T", "E", "N", "M", "I", "Y", "X", "thumb")
+# fmt: off
+_FISTS = "fist A T E N M I Y X thumb"
 CONTACTS: dict[str, Contact] = {
     "tip_on_palm": Contact(
-        ("flat", "five", "B"),
-        ("in_up", "front_up"),
-        "other_palm",
-        ("index", "X", "hookV", "V", "U", "pinch", "flatO", "bent", "K", "Q"),
-        ("fall_down", "front_down", "rise_down"),
-        "index",
-        slide=(0.06, 0.14, 0.0),
+        "flat five B", "in_up front_up", "other_palm",
+        "index X hookV V U pinch flatO bent K Q", "fall_down front_down rise_down", "index", slide=(0.06, 0.14, 0.0),
     ),
     "fist_on_palm": Contact(
-        ("flat", "B", "cup"), ("in_up", "front_up"), "other_palm", _FISTS, ("front_side", "in_self"), "edge"
+        "flat B cup", "in_up front_up", "other_palm",
+        _FISTS, "front_side in_self", "edge",
     ),
     "palm_on_palm": Contact(
-        ("flat", "cup", "B"),
-        ("in_up", "front_up"),
-        "other_palm",
-        ("flat", "cup", "halfbent", "B", "four"),
-        ("in_down", "front_down"),
-        "palm",
-        slide=(0.1, 0.1, 0.0),
+        "flat cup B", "in_up front_up", "other_palm",
+        "flat cup halfbent B four", "in_down front_down", "palm", slide=(0.1, 0.1, 0.0),
     ),
     "palm_on_back": Contact(
-        ("flat", "fist", "A", "cup", "five"),
-        ("in_down", "front_down"),
-        "other_back",
-        ("flat", "cup", "claw", "five", "bent"),
-        ("in_down", "front_down"),
-        "palm",
-        slide=(0.08, 0.0, 0.0),
+        "flat fist A cup five", "in_down front_down", "other_back",
+        "flat cup claw five bent", "in_down front_down", "palm", slide=(0.08, 0.0, 0.0),
     ),
     "palms_together": Contact(
-        ("flat", "five", "B", "bent", "claw", "C"),
-        ("up_side", "front_side", "rise_self"),
-        "other_palm",
-        ("flat",),
-        ("up_side", "front_side", "rise_self"),
-        "palm",
-        away=(0.22, 0.02, 0.0),
-        same=True,
+        "flat five B bent claw C", "up_side front_side rise_self", "other_palm",
+        "flat", "up_side front_side rise_self", "palm", away=(0.22, 0.02, 0.0), same=True,
     ),
     "fist_on_fist": Contact(
-        _FISTS, ("front_side", "in_self"), "other_top", _FISTS, ("front_side", "in_self"), "edge", same=True
+        _FISTS, "front_side in_self", "other_top",
+        _FISTS, "front_side in_self", "edge", same=True,
     ),
     "fist_in_hand": Contact(
-        ("C", "cup", "flat", "softfive"),
-        ("front_side", "up_side"),
-        "other_palm",
-        _FISTS,
-        ("in_down", "in_self"),
-        "knuckle",
-        away=(0.2, 0.03, 0.02),
+        "C cup flat softfive", "front_side up_side", "other_palm",
+        _FISTS, "in_down in_self", "knuckle", away=(0.2, 0.03, 0.02),
     ),
     "tips_together": Contact(
-        ("flatO", "five", "claw", "index", "U", "beak", "O", "bent"),
-        ("in_self", "rise_self"),
-        "other_tip",
-        ("five",),
-        ("in_self", "rise_self"),
-        "index",
-        away=(0.18, 0.04, 0.03),
-        same=True,
+        "flatO five claw index U beak O bent", "in_self rise_self", "other_tip",
+        "five", "in_self rise_self", "index", away=(0.18, 0.04, 0.03), same=True,
     ),
     "fingers_cross": Contact(
-        ("index", "U", "R", "two"),
-        ("rise_out", "rise_self"),
-        "other_finger",
-        ("index", "U", "R", "H"),
-        ("in_down", "in_self"),
-        "finger",
-        away=(0.12, 0.14, 0.06),
+        "index U R two", "rise_out rise_self", "other_finger",
+        "index U R H", "in_down in_self", "finger", away=(0.12, 0.14, 0.06),
     ),
     "fork": Contact(
-        ("index", "flat", "B", "U"),
-        ("in_self", "in_down"),
-        "other_finger",
-        ("V", "three", "K", "hookV"),
-        ("front_down", "fall_down"),
-        "fork",
-        away=(0.03, 0.06, 0.2),
+        "index flat B U", "in_self in_down", "other_finger",
+        "V three K hookV", "front_down fall_down", "fork", away=(0.03, 0.06, 0.2),
     ),
     "hooks": Contact(
-        ("X", "hookV", "pincer", "F", "pinch"),
-        ("in_up", "in_self"),
-        "other_tip",
-        ("X",),
-        ("in_down",),
-        "index",
-        away=(0.12, 0.06, 0.06),
-        same=True,
+        "X hookV pincer F pinch", "in_up in_self", "other_tip",
+        "X", "in_down", "index", away=(0.12, 0.06, 0.06), same=True,
     ),
     "wrists_cross": Contact(
-        ("fist", "A", "flat", "five", "L", "ILY", "horns", "N"),
-        ("rise_self", "rise_out"),
-        "other_wrist",
-        ("fist",),
-        ("rise_self", "rise_out"),
-        "wrist",
-        away=(0.2, 0.1, 0.03),
-        same=True,
+        "fist A flat five L ILY horns N", "rise_self rise_out", "other_wrist",
+        "fist", "rise_self rise_out", "wrist", away=(0.2, 0.1, 0.03), same=True,
     ),
     "on_forearm": Contact(
-        ("fist", "flat", "A", "relax"),
-        ("in_down", "in_self"),
-        "other_forearm",
-        ("flat", "fist", "index", "V", "U", "T", "bent", "W"),
-        ("in_down", "rise_down"),
-        "middle",
-        slide=(0.12, 0.0, 0.0),
+        "fist flat A relax", "in_down in_self", "other_forearm",
+        "flat fist index V U T bent W", "in_down rise_down", "middle", slide=(0.12, 0.0, 0.0),
     ),
     "stacked": Contact(
-        ("flat", "B", "bent", "fist", "E"),
-        ("in_self",),
-        "other_back",
-        ("flat", "five", "fist", "B"),
-        ("in_self",),
-        "palm",
-        away=(0.14, 0.12, 0.0),
+        "flat B bent fist E", "in_self", "other_back",
+        "flat five fist B", "in_self", "palm", away=(0.14, 0.12, 0.0),
     ),
 }
+# fmt: on
 _CROSSED = ("wrists_cross", "fingers_cross")
+_TILT = 0.07  # standard deviation of directions
 
 
-def _pick(rng: np.random.Generator, items: Sequence):
-    return items[int(rng.integers(len(items)))]
-
-
-def _key(
-    rng: np.random.Generator, place: str, turn: str, shape: str, part: str, offset: Triple, size: float
-) -> HandKey:
-    def noisy(triple: Triple, spread: float) -> Triple:
-        out, front, up = (float(v + e) for v, e in zip(triple, rng.normal(0, spread, 3), strict=True))
-        return out, front, up
-
-    fingers, palm = ORIENTATIONS[turn]
-    return HandKey(place, noisy(offset, size), part, noisy(fingers, 0.07), noisy(palm, 0.07), shape)
-
-
-def contact_template(name: str) -> Callable[[np.random.Generator], tuple[tuple[Beat, ...], str]]:
+def contact_template(name: str) -> Callable[[np.random.Generator], Drawn]:
     """A template (see `templates`) whose signs use the contact of this name."""
     contact = CONTACTS[name]
 
-    def template(rng: np.random.Generator) -> tuple[tuple[Beat, ...], str]:
-        shape, base_shape = _pick(rng, contact.shapes), _pick(rng, contact.base_shapes)
-        turn, base_turn = _pick(rng, contact.turns), _pick(rng, contact.base_turns)
+    def template(rng: np.random.Generator) -> Drawn:
+        shape, base_shape = pick(rng, contact.shapes.split()), pick(rng, contact.base_shapes.split())
+        turn, base_turn = pick(rng, contact.turns.split()), pick(rng, contact.base_turns.split())
         if contact.same:
-            shape, turn = base_shape, (base_turn if base_turn in contact.turns else turn)
+            shape, turn = base_shape, (base_turn if base_turn in contact.turns.split() else turn)
         spot = (-0.07 if name in _CROSSED else 0.03, float(rng.uniform(-0.12, 0.08)), float(rng.uniform(-0.42, -0.02)))
-        base = _key(rng, "space", base_turn, base_shape, "palm", spot, 0.02)
-        touch = _key(rng, contact.place, turn, shape, contact.part, (0.0, 0.0, 0.0), 0.004)
-        return _MOVEMENTS[int(rng.integers(len(_MOVEMENTS)))](rng, contact, base, touch), ""
+        base = drawn_key(rng, "space", base_turn, base_shape, "palm", spot, 0.02, _TILT)
+        touch = drawn_key(rng, contact.place, turn, shape, contact.part, (0.0, 0.0, 0.0), 0.004, _TILT)
+        return pick(rng, _MOVEMENTS)(rng, contact, base, touch), ""
 
     return template
 
@@ -216,7 +142,7 @@ def _glide(rng: np.random.Generator, contact: Contact, base: HandKey, touch: Han
 
 def _together(rng: np.random.Generator, contact: Contact, base: HandKey, touch: HandKey) -> tuple[Beat, ...]:
     """Touch, and move on as one."""
-    way = _pick(rng, ((0.0, 0.2, 0.0), (0.0, 0.04, 0.2), (0.14, 0.03, 0.0), (0.0, 0.06, -0.18)))
+    way = pick(rng, ((0.0, 0.2, 0.0), (0.0, 0.04, 0.2), (0.14, 0.03, 0.0), (0.0, 0.06, -0.18)))
     pace = float(rng.uniform(6, 9))
     return (Beat(touch, base, 9.0, (0.0, 0.08, 0.02), 0.85), Beat(touch, base.moved(*way), pace, flow=0.85))
 

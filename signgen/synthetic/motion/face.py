@@ -26,44 +26,17 @@ VISEMES: dict[str, dict[str, float]] = {
     "s": {"jawOpen": 0.05, "mouthStretch": 0.3, "mouthSmile": 0.1},
     "sch": {"jawOpen": 0.1, "mouthFunnel": 0.5, "mouthPucker": 0.2},
 }
-_LETTERS = {
-    **{v: v for v in "aeiou"},
-    "y": "i",
-    "m": "m",
-    "b": "m",
-    "p": "m",
-    "f": "f",
-    "v": "f",
-    "w": "f",
-    "l": "l",
-    "n": "l",
-    "d": "l",
-    "t": "l",
-    "r": "open",
-    "h": "open",
-    "g": "open",
-    "k": "open",
-    "c": "open",
-    "s": "s",
-    "z": "s",
-    "x": "s",
-    "j": "i",
-    "q": "u",
+# fmt: off
+_SPOKEN = {
+    "a": "a", "e": "e", "i": "ijy", "o": "o", "u": "uq",
+    "m": "mbp", "f": "fvw", "l": "ldnt", "open": "cghkr", "s": "sxz",
 }
-_PAIRED = (
-    "mouthStretch",
-    "mouthSmile",
-    "mouthPress",
-    "mouthUpperUp",
-    "browDown",
-    "browOuterUp",
-    "eyeSquint",
-    "eyeWide",
-    "cheekSquint",
-    "eyeBlink",
-    "mouthFrown",
-    "mouthDimple",
+_PAIRED = (  # facial actions that ARKit has for each side
+    "mouthStretch", "mouthSmile", "mouthPress", "mouthUpperUp", "mouthFrown", "mouthDimple",
+    "browDown", "browOuterUp", "eyeSquint", "eyeWide", "eyeBlink", "cheekSquint",
 )
+# fmt: on
+_LETTERS = {letter: name for name, letters in _SPOKEN.items() for letter in letters}
 _BLINK_FRAMES = 5.5
 
 
@@ -105,7 +78,7 @@ class FaceTrack:
         self._strength = float(rng.uniform(0.65, 1.15))
         self._mouthed = rng.random(len(self._expressions)) < 0.85
         self._blinks = _blink_times(length, [e.end for e in self._expressions], rng)
-        self._lean = float(rng.normal(0, 0.12))
+        self._asymmetry = float(rng.normal(0, 0.12))
         self._mood = _mood(rng)
 
     def at(self, times: np.ndarray) -> list[dict[str, float]]:
@@ -140,9 +113,9 @@ class FaceTrack:
     def _as_actions(self, tracks: dict[str, np.ndarray], count: int) -> list[dict[str, float]]:
         sided: dict[str, np.ndarray] = {}
         for name, track in tracks.items():
-            lean = 0.0 if name == "eyeBlink" else self._lean
+            more = 0.0 if name == "eyeBlink" else self._asymmetry  # on the left
             if name in _PAIRED:
-                sided[name + "Left"], sided[name + "Right"] = track * (1 + lean), track * (1 - lean)
+                sided[name + "Left"], sided[name + "Right"] = track * (1 + more), track * (1 - more)
             else:
                 sided[name] = track
         if "jawOpen" in sided:

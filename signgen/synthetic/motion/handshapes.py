@@ -17,9 +17,6 @@ import numpy as np
 from signgen.errors import NotFound
 
 N_ANGLES = 20
-FLEXION = slice(0, 12)
-SPREAD = slice(12, 16)
-THUMB = slice(16, 20)
 
 # Ranges that a living hand reaches, degrees (lowest, highest), repeated over the fingers.
 _MCP, _PIP, _DIP, _SPREAD = (-20.0, 88.0), (-8.0, 102.0), (-6.0, 66.0), (-16.0, 14.0)

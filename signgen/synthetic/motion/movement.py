@@ -10,7 +10,7 @@ from signgen.synthetic.body.rotations import rotate
 from signgen.synthetic.motion.anatomy import Anatomy
 from signgen.synthetic.motion.placement import hand_part
 from signgen.synthetic.motion.posing import Poser
-from signgen.synthetic.motion.posture import SIDES, ArmTrack, Pose, Posture
+from signgen.synthetic.motion.posture import SIDES, Pose, Posture
 
 GRID = 4  # channel samples per frame
 SHUTTER = 0.55  # of a frame's time
@@ -52,10 +52,7 @@ class Movement:
 
     def posture_at(self, times: np.ndarray) -> Posture:
         """Channels at instants (N,), frames."""
-        at = lambda values: interpolate(self._grid, values, times)  # noqa: E731
-        p = self._posture
-        arms = {side: ArmTrack(at(a.wrist), at(a.pole), at(a.hand), at(a.fingers)) for side, a in p.arms.items()}
-        return Posture(at(p.torso), at(p.head), at(p.gaze), arms)
+        return self._posture.resampled(lambda values: interpolate(self._grid, values, times))
 
     def exposures(self) -> list[list[Pose]]:
         """One list of poses per frame: 1 to 6 sub-frames of the open shutter, more for faster hands."""

@@ -20,7 +20,7 @@ from signgen.synthetic.motion.labels import held_shapes
 from signgen.synthetic.motion.movement import Movement, locate, time_grid
 from signgen.synthetic.motion.placement import hand_places, place_hands, to_axes
 from signgen.synthetic.motion.posing import limit_hand
-from signgen.synthetic.motion.posture import SIDES, ArmTrack, Posture
+from signgen.synthetic.motion.posture import SIDES, ArmTrack, Posture, gaze_directions
 from signgen.synthetic.motion.score import Mark, Score
 
 _SMOOTHING = 1.3  # grid samples, rounds off the corners of the key frames
@@ -98,8 +98,7 @@ class Performance(Movement):
             torso = torso + weight[:, None] * (0.3 * nod, 0.2 * side * tilt, 0.35 * side * turn)
             look = look + weight[:, None] * ((18.0, -8.0 * side) if down else (0.0, 0.0))
         pitch, yaw = np.radians(look[:, 0]), np.radians(look[:, 1] + 0.25 * (torso[:, 2] + head[:, 1]))
-        gaze = np.stack([np.sin(yaw), -np.cos(yaw) * np.cos(pitch), -np.sin(pitch)], -1)
-        return torso, head, gaze
+        return torso, head, gaze_directions(pitch, yaw)
 
     # ---- arms ----------------------------------------------------------------------------------------------------
     def _perform(self) -> Posture:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,14 +24,16 @@ from signgen.synthetic.body.rotations import (
     twist_angle,
 )
 from signgen.synthetic.motion.handshapes import clamp_angles
-from signgen.synthetic.motion.posture import SIDES, ArmTrack, Joint, Pose, Posture
+from signgen.synthetic.motion.posture import SIDES, ArmTrack, Joint, Posture
+
+if TYPE_CHECKING:
+    from signgen.synthetic.signer import Signer
 
 SPINE = ("spine04", "spine03", "spine02", "spine01")
 NECK = ("neck01", "neck02", "neck03", "head")
 MAX_TWIST = 90.0  # of the forearm, degrees
 MAX_FLEX, MAX_DEVIATION = 62.0, 32.0  # of the wrist, half axes of an ellipse, degrees
 FOREARM_SHARE = 0.6  # of the twist goes to the forearm's second bone, the rest to the wrist
-__all__ = ["ArmTrack", "Joint", "Pose", "Poser", "Posture", "limit_hand"]
 _X, _Y, _Z = np.eye(3)
 
 # Vertices of the MakeHuman base mesh: 8 around each finger tip's joint, thumb to pinky; corneas; eyeballs.
@@ -89,11 +92,10 @@ class Poser:
         self.origin = (self._at("upperarm01.L") + self._at("upperarm01.R")) / 2
         self.rest = {side: self._arm_rest(side, tips[side]) for side in SIDES}
         self._eyes = {side: normalise(eyes[side]) for side in SIDES}
-        lengths = [np.linalg.norm(self.rest["R"].upper), np.linalg.norm(self.rest["R"].lower)]
-        self.arm_length = float(sum(lengths))
+        self.arm_length = float(np.linalg.norm(self.rest["R"].upper) + np.linalg.norm(self.rest["R"].lower))
 
     @classmethod
-    def from_signer(cls, signer) -> Poser:
+    def from_signer(cls, signer: Signer) -> Poser:
         """A poser for a signer with `heads`, `bone_labels` and `rest_body` (indexed like the base mesh)."""
         body = np.asarray(signer.rest_body, float)
         tips = {s: np.stack([body[i : i + 8].mean(0) for i in _TIP_STARTS[s]]) for s in SIDES}
@@ -201,10 +203,11 @@ class Poser:
 
     def turn_hand(self, side: str, arm: ArmSolution, hand: np.ndarray) -> ArmSolution:
         """Adds forearm twist and wrist bend (N, 3), degrees, to a reached arm."""
-        twist, swing = self._hand_parts(side, hand)
+        twist, swing = self.hand_parts(side, hand)
         return replace(arm, hand=arm.lower @ twist @ swing)
 
-    def _hand_parts(self, side: str, hand: np.ndarray, share: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    def hand_parts(self, side: str, hand: np.ndarray, share: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """Rotations (N, 3, 3) of a share of the forearm's twist, and of the wrist's bend, for angles (N, 3)."""
         rest = self.rest[side]
         twist = axis_angle(normalise(rest.lower), rest.sign * share * hand[:, 0])
         swing = hand[:, 1:2] * rest.flex_axis + hand[:, 2:3] * rest.deviation_axis
@@ -277,8 +280,8 @@ class Poser:
         put("upperarm01", upper @ axis_angle(along, -half))
         put("upperarm02", axis_angle(along, half))
         put("lowerarm01", transpose(arm.upper) @ arm.lower)
-        put("lowerarm02", self._hand_parts(side, track.hand, FOREARM_SHARE)[0])
-        twist, swing = self._hand_parts(side, track.hand, 1 - FOREARM_SHARE)
+        put("lowerarm02", self.hand_parts(side, track.hand, FOREARM_SHARE)[0])
+        twist, swing = self.hand_parts(side, track.hand, 1 - FOREARM_SHARE)
         put("wrist", twist @ swing)
         fingers = self.finger_rotations(side, track.fingers)
         for f in range(5):

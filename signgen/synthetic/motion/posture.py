@@ -7,6 +7,7 @@ turned with the chest.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -69,6 +70,14 @@ class Posture:
     def __len__(self) -> int:
         return len(self.torso)
 
+    def resampled(self, at: Callable[[np.ndarray], np.ndarray]) -> Posture:
+        """The posture at other instants: `at` takes the samples (N, C) of a channel to those instants."""
+        arms = {
+            side: ArmTrack(at(arm.wrist), at(arm.pole), at(arm.hand), at(arm.fingers))
+            for side, arm in self.arms.items()
+        }
+        return Posture(at(self.torso), at(self.head), at(self.gaze), arms)
+
     def with_arm(self, side: str, **channels: np.ndarray) -> Posture:
         """The same posture with some channels of one arm replaced."""
         return replace(self, arms={**self.arms, side: replace(self.arms[side], **channels)})
@@ -80,3 +89,8 @@ class Joint:
 
     rotation: np.ndarray
     head: np.ndarray
+
+
+def gaze_directions(pitch: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+    """Unit directions (N, 3) of eyes that look `pitch` down and `yaw` to the own left, radians (N,)."""
+    return np.stack([np.sin(yaw), -np.cos(yaw) * np.cos(pitch), -np.sin(pitch)], -1)

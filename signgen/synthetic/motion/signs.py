@@ -6,9 +6,15 @@ middle, so the same numbers give mirrored hands. Offsets are in arm lengths (sho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-Triple = tuple[float, float, float]
+import numpy as np
+
+from signgen.synthetic.body.rotations import Triple
+
+T = TypeVar("T")
 
 # name: (fingers, palm)
 ORIENTATIONS: dict[str, tuple[Triple, Triple]] = {
@@ -33,8 +39,6 @@ ORIENTATIONS: dict[str, tuple[Triple, Triple]] = {
     "hang": ((-0.05, 0.15, -1.0), (-1.0, 0.1, 0.0)),
     "clasp": ((-0.8, 0.3, -0.35), (-0.2, -0.85, 0.3)),
 }
-
-
 _WIDEST, _ACROSS, _LOWEST, _FARTHEST = 0.5, -0.32, -0.6, 0.2  # how far hands go in space: the frame is narrow
 
 
@@ -121,3 +125,33 @@ class Sign:
     def two_handed(self) -> bool:
         """Whether the other hand takes part."""
         return any(beat.other is not None for beat in self.beats)
+
+
+Drawn = tuple[tuple[Beat, ...], str]  # beats of a sign and its `local` movement, as a template draws them
+
+
+def pick(rng: np.random.Generator, items: Sequence[T]) -> T:
+    """One of several, all equally likely."""
+    return items[int(rng.integers(len(items)))]
+
+
+def jittered(rng: np.random.Generator, triple: Triple, spread: float) -> Triple:
+    """A triple with normal noise of the standard deviation `spread`."""
+    out, front, up = (float(v + e) for v, e in zip(triple, rng.normal(0, spread, 3), strict=True))
+    return out, front, up
+
+
+def drawn_key(
+    rng: np.random.Generator,
+    place: str,
+    orientation: str,
+    shape: str,
+    part: str = "palm",
+    offset: Triple = (0.0, 0.0, 0.0),
+    spread: float = 0.03,
+    tilt: float = 0.08,
+) -> HandKey:
+    """A key near a place; `spread` and `tilt` are the standard deviations of its offset and of its directions."""
+    fingers, palm = ORIENTATIONS[orientation]
+    where = jittered(rng, offset, spread)
+    return HandKey(place, where, part, jittered(rng, fingers, tilt), jittered(rng, palm, tilt), shape)

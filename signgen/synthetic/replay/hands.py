@@ -51,7 +51,7 @@ class _Hand:
         self.to_pixels = np.stack([axes[0], -axes[2]]) * view.scale[:, None]
 
     def _turned(self, hand: np.ndarray, lower: np.ndarray, near: np.ndarray) -> np.ndarray:
-        twist, swing = self.poser._hand_parts(self.side, hand)
+        twist, swing = self.poser.hand_parts(self.side, hand)
         return near[:, None, None] * (self.to_pixels @ (lower @ twist @ swing))
 
     def points(self, q: np.ndarray, lower: np.ndarray, near: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Motion from a keypoint file on a drawn signer's body: inverse kinematics in the camera's view.
 
-The driver's points are brought onto the signer's picture (`replay_view`); trunk, head and face follow (`replay_face`),
-then arms (`replay_arms`) and hands (`replay_hands`); what the file misses continues. Hands are kept out of the body
+The driver's points are brought onto the signer's picture (`view`); trunk, head and face follow (`face`), then arms
+(`arms`) and hands (`hands`); what the file misses continues. Hands are kept out of the body
 as those of invented motion are. Who may use the motion of a file is for its owner to say.
 """
 
@@ -17,7 +17,7 @@ from signgen.synthetic.motion.anatomy import Anatomy
 from signgen.synthetic.motion.collisions import separate, smooth
 from signgen.synthetic.motion.movement import Movement, interpolate, time_grid
 from signgen.synthetic.motion.performance import Sway
-from signgen.synthetic.motion.posture import SIDES, ArmTrack, Joint, Posture
+from signgen.synthetic.motion.posture import SIDES, ArmTrack, Joint, Posture, gaze_directions
 from signgen.synthetic.picture.camera import Camera
 from signgen.synthetic.replay.arms import ArmTargets, fit_arm
 from signgen.synthetic.replay.face import ReplayedFace, head_angles
@@ -82,8 +82,8 @@ class Replay(Movement):
         self._stance = _Track(shift)
         arms = {side: self._arm(side, chest, shift, *places[side]) for side in SIDES}
         self._grid = time_grid(self.frames)
-        whole = Posture(torso, head, self._looks(head), arms)
-        self._posture = separate(anatomy, _resampled(whole, self._grid), _EASE)
+        whole, frames = Posture(torso, head, self._gaze_at(head), arms), np.arange(self.frames, dtype=float)
+        self._posture = separate(anatomy, whole.resampled(lambda v: interpolate(frames, v, self._grid)), _EASE)
 
     def _shoulder_pixels(self) -> np.ndarray:
         return continued(self.points[:, SHOULDERS], np.all(self.seen[:, SHOULDERS], axis=1))
@@ -126,16 +126,8 @@ class Replay(Movement):
         bend, fingers = fit_hand(self.poser, side, arm.lower, near, self.view, self.points[:, hand], self.seen[:, hand])
         return ArmTrack(place, pole, bend, fingers)
 
-    def _looks(self, head: np.ndarray) -> np.ndarray:
+    def _gaze_at(self, head: np.ndarray) -> np.ndarray:
         """Directions of the eyes (T, 3): at the camera, following the head a little."""
         look = self._gaze.at(np.arange(self.frames, dtype=float))
         pitch, yaw = np.radians(look[:, 0] + 0.2 * head[:, 0]), np.radians(look[:, 1] + 0.3 * head[:, 1])
-        return np.stack([np.sin(yaw), -np.cos(yaw) * np.cos(pitch), -np.sin(pitch)], -1)
-
-
-def _resampled(posture: Posture, grid: np.ndarray) -> Posture:
-    """A posture at whole frames at the instants of a grid."""
-    frames = np.arange(len(posture), dtype=float)
-    at = lambda values: interpolate(frames, values, grid)  # noqa: E731
-    arms = {s: ArmTrack(at(a.wrist), at(a.pole), at(a.hand), at(a.fingers)) for s, a in posture.arms.items()}
-    return Posture(at(posture.torso), at(posture.head), at(posture.gaze), arms)
+        return gaze_directions(pitch, yaw)
