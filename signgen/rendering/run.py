@@ -64,6 +64,12 @@ def render(
     Raises:
         InputError: bad keypoints, source, model, output or options.
         RunError: the encoder failed.
+
+    Example:
+        >>> from signgen import render
+        >>> result = render("clip.pose", source="bela", output="bela.mp4", align=True)
+        >>> result.frames, result.width, result.height, result.fps
+        (4, 210, 260, 25.0)
     """
     plan = plan_render(
         RenderSettings(**options), keypoints, source, output,
