@@ -1,11 +1,13 @@
-"""The web page's own logic, without Gradio: what comes in, who has the device, what is told."""
+"""The web page's own logic, without Gradio: what comes in, who has the device, what is shown and logged."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import json
+import logging
 import os
+import re
 import threading
 import time
 from dataclasses import replace
@@ -14,18 +16,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from signgen.app.context import MIB, Limits, Reports, Workplace, safe_name
-from signgen.app.examples import EXAMPLES
-from signgen.app.feed import Feeds, data_url
-from signgen.app.job import CalledOff, Ended, Turns, Waiting, Working, follow
-from signgen.app.model import Model
-from signgen.app.opening import open_clip, open_example, open_picture, parse_part, parse_size
-from signgen.app.render_tab import MISSING, PER_PIXEL, packed, show, strokes
+from signgen.app.clips import EXAMPLES, Clip, open_clip, open_picture, parse_part, parse_size
+from signgen.app.context import MIB, Limits, Recent, Workspace, open_workspace, safe_name
+from signgen.app.jobs import Cancelled, Ended, JobQueue, Waiting, Working, follow
+from signgen.app.live import MISSING, PER_PIXEL, LiveStream, data_url, packed, player_content, strokes, watched
+from signgen.app.model import load_in_background, wait_for
 from signgen.app.rendering import name_only
-from signgen.app.server import HEADERS, Doors, host_name
-from signgen.app.status import error_words, failure, happening, notes, opened, page_words
+from signgen.app.server import HEADERS, Middleware, ServerSettings, host_name, log_to_standard_error, open_socket
+from signgen.app.status import error_text, failure, notes, opened, page_text, progress
 from signgen.cli import COMMANDS, main
-from signgen.errors import InputError, RunError
+from signgen.errors import BadValue, InputError, Mismatch, Missing, NotFound, RunError, TooLarge, Untrusted
 from signgen.keypoints import Keypoints, write_keypoints
 from signgen.rendering.source import builtin_names
 
@@ -34,8 +34,8 @@ PATIENCE = 20.0  # seconds after which a test gives up waiting for another threa
 
 @pytest.fixture
 def place():
-    with Workplace() as workplace:
-        yield workplace
+    with open_workspace() as workspace:
+        yield workspace
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def keypoints() -> Keypoints:
     return Keypoints(xy, confidence, width=210, height=260, fps=12.5, name="six")
 
 
-def upload(place: Workplace, keypoints: Keypoints, name: str = "six.npz"):
+def upload(place: Workspace, keypoints: Keypoints, name: str = "six.npz"):
     path = place.uploads / name
     write_keypoints(keypoints, path)
     return path
@@ -75,25 +75,25 @@ def test_only_files_in_the_upload_folder_are_read(place, tmp_path):
         place.uploads / "missing.json",
     ]  # fmt: skip
     for path in strange:
-        with pytest.raises(InputError, match="no file that was sent to this page") as caught:
+        with pytest.raises(Untrusted, match="no file that was sent to this page") as caught:
             place.accept(path)
         assert str(tmp_path) not in str(caught.value)
 
 
-def test_workplace_is_private_and_leaves_nothing(tmp_path):
-    with Workplace() as workplace:
-        root = workplace.root
+def test_workspace_is_private_and_leaves_nothing(tmp_path):
+    with open_workspace() as workspace:
+        root = workspace.root
         assert root.stat().st_mode & 0o077 == 0
-        (workplace.folder() / "x").write_text("x")
-        (workplace.uploads / "y").write_text("y")
+        (workspace.folder() / "x").write_text("x")
+        (workspace.uploads / "y").write_text("y")
     assert not root.exists()
 
 
 def test_folders_of_old_jobs_are_removed():
-    with Workplace(kept_seconds=60) as workplace:
-        old, young = workplace.folder(), workplace.folder()
+    with open_workspace(60) as workspace:
+        old, young = workspace.folder(), workspace.folder()
         os.utime(old, (time.time() - 61,) * 2)
-        workplace.folder()
+        workspace.folder()
         assert not old.exists()
         assert young.exists()
 
@@ -107,19 +107,19 @@ def test_names_are_safe(name, safe):
     assert len(safe_name("n" * 500)) <= 60
 
 
-def test_limits():
-    limits = Limits(keypoint_bytes=MIB, files=3, frames=10, side=300)
-    limits.check_bytes("a", MIB, limits.keypoint_bytes)
-    limits.check_files(3)
+def test_limits(tmp_path):
+    limits, file = Limits(files=3, frames=10, side=300), tmp_path / "a"
+    file.write_bytes(bytes(2 * MIB))
+    limits.check_files([file], 2 * MIB)
     limits.check_frames("a", 10)
     limits.check_size("a", (300, 260))
-    with pytest.raises(InputError, match=r"a: is 2\.0 MiB; up to 1 MiB"):
-        limits.check_bytes("a", 2 * MIB, limits.keypoint_bytes)
-    with pytest.raises(InputError, match="4 files; up to 3"):
-        limits.check_files(4)
-    with pytest.raises(InputError, match="11 frames are asked for; up to 10"):
+    with pytest.raises(TooLarge, match=r"a: is 4\.0 MiB; up to 3 MiB"):
+        limits.check_files([file, file], 3 * MIB)
+    with pytest.raises(TooLarge, match="4 files; up to 3"):
+        limits.check_files([file] * 4, 9 * MIB)
+    with pytest.raises(TooLarge, match="11 frames are asked for; up to 10"):
         limits.check_frames("a", 11)
-    with pytest.raises(InputError, match="its frame is 210x301; sides of up to 300"):
+    with pytest.raises(TooLarge, match="its frame is 210x301; sides of up to 300"):
         limits.check_size("a", (210, 301))
 
 
@@ -144,20 +144,20 @@ def test_several_files_are_one_clip(place, keypoints):
     clip = open_clip(files, place, Limits())
     assert len(clip.keypoints) == 3
     assert clip.format == "openpose"
-    with pytest.raises(InputError, match="sent twice"):
+    with pytest.raises(Mismatch, match="sent twice"):
         open_clip([files[0], files[0]], place, Limits())
-    with pytest.raises(InputError, match="3 files; up to 2"):
+    with pytest.raises(TooLarge):
         open_clip(files, place, Limits(files=2))
 
 
 def test_clip_beyond_a_limit_is_refused_before_it_is_read(place, keypoints):
     path = upload(place, keypoints)
     path.write_bytes(b"\x93NUMPY" + bytes(2 * MIB))  # damaged: reading it would say so
-    with pytest.raises(InputError, match=r"six.npz: is 2\.0 MiB; up to 1 MiB"):
+    with pytest.raises(TooLarge):
         open_clip([path], place, Limits(keypoint_bytes=MIB))
-    with pytest.raises(InputError, match="its frame is 210x260; sides of up to 200"):
+    with pytest.raises(TooLarge):
         open_clip([upload(place, keypoints, "big.npz")], place, Limits(side=200))
-    with pytest.raises(InputError, match="no file"):
+    with pytest.raises(Missing):
         open_clip([], place, Limits())
 
 
@@ -167,9 +167,9 @@ def test_texts_of_fields():
     assert parse_part("") is None
     assert parse_part("3:") == slice(3, None)
     assert parse_part(" 0 : 100 ") == slice(0, 100)
-    with pytest.raises(InputError, match="write width and height"):
+    with pytest.raises(BadValue):
         parse_size("large")
-    with pytest.raises(InputError, match="write frames as A:B"):
+    with pytest.raises(BadValue):
         parse_part("10")
 
 
@@ -180,18 +180,18 @@ def test_picture_of_a_signer(place, tmp_path):
     Image.fromarray(np.full((64, 48, 3), 90, np.uint8)).save(path)
     source = open_picture(path, None, place, Limits())
     assert (source.name, source.kind, source.size, source.keypoints) == ("me.png", "image", (48, 64), None)
-    with pytest.raises(InputError, match="me.png: is .* MiB; up to 0 MiB"):
+    with pytest.raises(TooLarge):
         open_picture(path, None, place, Limits(picture_bytes=10))
     outside = tmp_path / "me.png"
     path.rename(outside)
-    with pytest.raises(InputError, match="no file that was sent"):
+    with pytest.raises(Untrusted):
         open_picture(outside, None, place, Limits())
 
 
 def test_examples_are_there_and_small():
     assert [example for example in EXAMPLES if example.signer not in builtin_names()] == []
     for example in EXAMPLES:
-        clip = open_example(example.path, example.signer)
+        clip = example.open()
         assert 25 <= len(clip.keypoints) <= 200
         assert clip.warnings == ()
         assert clip.signer == example.signer
@@ -201,49 +201,49 @@ def test_examples_are_there_and_small():
 # --- who has the device -----------------------------------------------------------------------------------------------
 
 
-def test_turns_are_in_order_and_one_at_a_time():
-    turns = Turns(waiting=2)
-    first, second, third = (turns.enter(owner) for owner in "abc")
-    assert [turns.wait(ticket, 0) for ticket in (first, second, third)] == [0, 1, 2]
+def test_jobs_are_in_order_and_one_at_a_time():
+    jobs = JobQueue(waiting=2)
+    first, second, third = (jobs.enter(owner) for owner in "abc")
+    assert [jobs.wait(job, 0) for job in (first, second, third)] == [0, 1, 2]
     with pytest.raises(RunError, match="2 jobs are waiting"):
-        turns.enter("d")
-    turns.leave(first)
-    turns.leave(first)
-    assert [turns.wait(ticket, 0) for ticket in (second, third)] == [0, 1]
-    turns.enter("d")
+        jobs.enter("d")
+    jobs.leave(first)
+    jobs.leave(first)
+    assert [jobs.wait(job, 0) for job in (second, third)] == [0, 1]
+    jobs.enter("d")
 
 
-def test_calling_off_frees_the_place_of_who_waits_but_not_of_who_works():
-    turns = Turns()
-    working, waiting, last = (turns.enter(owner) for owner in "abc")
-    assert turns.call_off("b")
-    assert not turns.call_off("b")
-    assert not turns.call_off("nobody")
-    with pytest.raises(CalledOff):
-        turns.wait(waiting, PATIENCE)
-    turns.leave(waiting)
-    assert turns.wait(last, 0) == 1
-    turns.call_off("a")
-    with pytest.raises(CalledOff):
+def test_cancelling_frees_the_place_of_who_waits_but_not_of_who_works():
+    jobs = JobQueue()
+    working, waiting, last = (jobs.enter(owner) for owner in "abc")
+    assert jobs.cancel("b")
+    assert not jobs.cancel("b")
+    assert not jobs.cancel("nobody")
+    with pytest.raises(Cancelled):
+        jobs.wait(waiting, PATIENCE)
+    jobs.leave(waiting)
+    assert jobs.wait(last, 0) == 1
+    jobs.cancel("a")
+    with pytest.raises(Cancelled):
         working.check()
-    assert turns.wait(last, 0) == 1  # its thread may still be computing
-    turns.leave(working)
-    assert turns.wait(last, 0) == 0
+    assert jobs.wait(last, 0) == 1  # its thread may still be computing
+    jobs.leave(working)
+    assert jobs.wait(last, 0) == 0
 
 
 def test_a_second_job_of_one_owner_ends_the_first():
-    turns = Turns()
-    first = turns.enter("a")
-    second = turns.enter("a")
-    assert first.called_off
-    assert not second.called_off
-    assert turns.wait(second, 0) == 1
+    jobs = JobQueue()
+    first = jobs.enter("a")
+    second = jobs.enter("a")
+    assert first.cancelled
+    assert not second.cancelled
+    assert jobs.wait(second, 0) == 1
 
 
 def test_two_jobs_never_work_together():
-    turns, together, most, lock = Turns(), 0, 0, threading.Lock()
+    jobs, together, most, lock = JobQueue(), 0, 0, threading.Lock()
 
-    def work(ticket, tell):
+    def work(job, report):
         nonlocal together, most
         with lock:
             together += 1
@@ -251,11 +251,11 @@ def test_two_jobs_never_work_together():
         time.sleep(0.01)
         with lock:
             together -= 1
-        return ticket.owner
+        return job.owner
 
     results = []
     threads = [
-        threading.Thread(target=lambda owner=owner: results.append(list(follow(turns, owner, work))[-1].result))
+        threading.Thread(target=lambda owner=owner: results.append(list(follow(jobs, owner, work))[-1].result))
         for owner in "abcdef"
     ]
     for thread in threads:
@@ -269,61 +269,62 @@ def test_two_jobs_never_work_together():
 # --- jobs -------------------------------------------------------------------------------------------------------------
 
 
-def test_job_tells_what_happens():
-    def work(ticket, tell):
-        tell(Working("Rendering", 1, 2))
+def test_job_reports_what_happens():
+    def work(job, report):
+        report(Working("Rendering", 1, 2))
         return 42
 
-    assert list(follow(Turns(), "a", work)) == [Working("Rendering", 1, 2), Ended(result=42)]
+    assert list(follow(JobQueue(), "a", work)) == [Working("Rendering", 1, 2), Ended(result=42)]
 
 
-def test_job_that_fails_tells_why(capsys):
-    def refuse(ticket, tell):
+def test_job_that_fails_says_why_and_the_log_has_the_traceback(caplog):
+    def refuse(job, report):
         raise InputError("clip", "is empty", "give another")
 
-    def crash(ticket, tell):
+    def crash(job, report):
         raise ZeroDivisionError("oh")
 
-    turns = Turns()
-    assert str(list(follow(turns, "a", refuse))[-1].error) == "clip: is empty; give another"
-    assert "ZeroDivisionError: oh" in str(list(follow(turns, "a", crash))[-1].error)
-    assert "Traceback" in capsys.readouterr().err
-    assert turns.wait(turns.enter("b"), 0) == 0
+    jobs = JobQueue()
+    assert str(list(follow(jobs, "a", refuse))[-1].error) == "clip: is empty; give another"
+    assert "ZeroDivisionError: oh" in str(list(follow(jobs, "a", crash))[-1].error)
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.exc_info[0] is ZeroDivisionError
+    assert jobs.wait(jobs.enter("b"), 0) == 0
 
 
 def test_cancelled_job_stops_at_its_next_check_and_frees_the_device():
-    turns, begun = Turns(), threading.Event()
+    jobs, begun = JobQueue(), threading.Event()
 
-    def work(ticket, tell):
+    def work(job, report):
         begun.set()
         while True:
-            ticket.check()
-            tell(Working("Rendering", 0, 1))
+            job.check()
+            report(Working("Rendering", 0, 1))
             time.sleep(0.005)
 
-    events = follow(turns, "a", work)
+    events = follow(jobs, "a", work)
     next(events)
     assert begun.wait(PATIENCE)
-    turns.call_off("a")
+    jobs.cancel("a")
     assert list(events)[-1] == Ended()
-    assert turns.wait(turns.enter("b"), 0) == 0
+    assert jobs.wait(jobs.enter("b"), 0) == 0
 
 
-def test_closed_browser_calls_its_job_off_and_the_next_one_waits_for_its_true_end():
-    turns, release, ended = Turns(), threading.Event(), threading.Event()
+def test_closed_browser_cancels_its_job_and_the_next_one_waits_for_its_true_end():
+    jobs, release, ended = JobQueue(), threading.Event(), threading.Event()
 
-    def slow(ticket, tell):
-        tell(Working("Rendering", 0, 1))
+    def slow(job, report):
+        report(Working("Rendering", 0, 1))
         release.wait(PATIENCE)  # a computation that cannot be interrupted
         try:
-            ticket.check()
+            job.check()
         finally:
             ended.set()
 
-    events = follow(turns, "a", slow)
+    events = follow(jobs, "a", slow)
     next(events)
     events.close()
-    other = follow(turns, "b", lambda ticket, tell: ended.is_set())
+    other = follow(jobs, "b", lambda job, report: ended.is_set())
     assert next(other) == Waiting(1)
     release.set()
     assert list(other)[-1] == Ended(result=True)
@@ -336,32 +337,29 @@ def test_model_is_waited_for_and_its_error_reaches_everybody():
         release.wait(PATIENCE)
         return "pipeline"
 
-    model = Model(load)
-    model.start()
+    model = load_in_background(load)
     checks = []
 
     def check():
-        checks.append(model.ready)
+        checks.append(True)
         release.set()
 
-    assert model.get(check) == "pipeline"
-    assert checks == [False] * len(checks) != []
-    broken = Model(lambda: (_ for _ in ()).throw(InputError("m", "no such model", "give another")))
-    broken.start()
+    assert wait_for(model, check) == "pipeline"
+    assert checks
+    broken = load_in_background(lambda: (_ for _ in ()).throw(NotFound("m", "no such model", "give another")))
     for _ in range(2):
-        with pytest.raises(InputError, match="no such model"):
-            broken.get(lambda: None)
+        with pytest.raises(NotFound):
+            wait_for(broken, lambda: None)
 
 
 def test_watched_engine_shows_and_stops(tmp_path):
     from tiny_pipeline import make_pipeline
 
-    from signgen.app.feed import watched
     from signgen.rendering import render
 
     pipeline = make_pipeline()
     before, seen = pipeline.engine, []
-    clip = open_example(EXAMPLES[0].path, "alma").keypoints[:9]
+    clip = EXAMPLES[0].open().keypoints[:9]
     with watched(pipeline, lambda frames: seen.append(len(frames)), lambda: None) as shown:
         result = render(clip, "alma", shown, tmp_path / "a.mp4")
     assert pipeline.engine is before
@@ -369,34 +367,39 @@ def test_watched_engine_shows_and_stops(tmp_path):
     calls = iter([None] * 3)
 
     def check():
-        if next(calls, CalledOff) is CalledOff:
-            raise CalledOff
+        if next(calls, Cancelled) is Cancelled:
+            raise Cancelled
 
-    with pytest.raises(CalledOff), watched(pipeline, seen.append, check) as shown:
+    with pytest.raises(Cancelled), watched(pipeline, seen.append, check) as shown:
         render(clip, "alma", shown, tmp_path / "b.mp4")
     assert pipeline.engine is before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.mp4"]
 
 
-# --- what is told -----------------------------------------------------------------------------------------------------
+# --- what is shown ----------------------------------------------------------------------------------------------------
 
 
-def test_feed_gives_frames_from_any_start_in_order():
-    feeds = Feeds(most=2)
-    feed = feeds.new()
-    assert feed.since(0) == ([], False)
-    feed.add(np.zeros((2, 8, 6, 3), np.uint8))
-    feed.add(np.full((1, 8, 6, 3), 255, np.uint8))
-    frames, over = feed.since(1)
+def test_stream_gives_frames_from_any_start_in_order():
+    stream = LiveStream()
+    assert stream.since(0) == ([], False)
+    stream.add(np.zeros((2, 8, 6, 3), np.uint8))
+    stream.add(np.full((1, 8, 6, 3), 255, np.uint8))
+    frames, over = stream.since(1)
     assert len(frames) == 2
     assert not over
     assert frames[0] != frames[1]
-    feed.close()
-    assert feed.since(3) == ([], True)
-    assert feed.since(-5)[0] == feed.since(0)[0]
-    assert feeds.get(feed.key) is feed
-    feeds.new(), feeds.new()
-    assert feeds.get(feed.key) is None
+    stream.close()
+    assert stream.since(3) == ([], True)
+    assert stream.since(-5)[0] == stream.since(0)[0]
+
+
+def test_recent_things_are_found_by_their_key_alone_and_old_ones_are_forgotten():
+    recent = Recent(2)
+    first, second = recent.add("a"), recent.add("b")
+    assert (recent.get(first), recent.get(second)) == ("a", "b")
+    assert recent.get("../" + first) is None
+    third = recent.add("c")
+    assert [recent.get(key) for key in (first, second, third)] == [None, "b", "c"]
 
 
 def test_preview_is_a_small_jpeg_of_the_frame():
@@ -416,8 +419,8 @@ def test_browser_gets_the_points(keypoints):
     assert (points[2, 7] == MISSING).all()
     seen = keypoints.confidence > 0
     assert np.abs(points[seen] / PER_PIXEL - keypoints.xy[seen]).max() <= 0.5 / PER_PIXEL
-    told = json.loads(show(keypoints, "</script>", "key"))
-    assert (told["frames"], told["width"], told["height"], told["fps"], told["live"]) == (6, 210, 260, 12.5, "key")
+    content = json.loads(player_content(keypoints, "</script>", "key"))
+    assert tuple(content[name] for name in ("frames", "width", "height", "fps", "live")) == (6, 210, 260, 12.5, "key")
 
 
 def test_strokes_draw_both_hands_apart():
@@ -429,11 +432,11 @@ def test_strokes_draw_both_hands_apart():
     assert all(0 <= point < 133 for stroke in drawn for point in stroke[:2])
 
 
-def test_words_name_fields_and_no_folder():
+def test_texts_name_fields_and_no_folder():
     error = InputError("/tmp/signgen-app-x/uploads/9f/clip.json", "no frame size", "give --frame-size and --fps")
-    assert error_words(error) == "clip.json: no frame size; give “Frame size” and “Frames per second”"
-    assert page_words("see --source-keypoints, not a--b") == "see “Keypoints of the picture”, not a--b"
-    assert page_words("give another; see `signgen convert --help` for the formats").endswith("lists the formats")
+    assert error_text(error) == "clip.json: no frame size; give “Frame size” and “Frames per second”"
+    assert page_text("see --source-keypoints, not a--b") == "see “Keypoints of the picture”, not a--b"
+    assert page_text("give another; see `signgen convert --help` for the formats").endswith("lists the formats")
     assert "&lt;b&gt;" in notes(["<b>bold</b>"])
     assert notes([]) == ""
 
@@ -442,39 +445,27 @@ def test_status_escapes_and_announces(keypoints):
     bad = failure(InputError("<img src=x onerror=alert(1)>", "got <b>", "no"))
     assert "<img" not in bad
     assert 'role="alert"' in bad
-    assert "one job is before yours" in happening(Waiting(1))
-    assert "3 jobs are before yours" in happening(Waiting(3))
-    assert 'value="4" max="9"' in happening(Working("Rendering", 4, 9))
-    assert "value" not in happening(Working("Loading"))
-    from signgen.app.opening import Clip
-
+    assert "one job is before yours" in progress(Waiting(1))
+    assert "3 jobs are before yours" in progress(Waiting(3))
+    assert 'value="4" max="9"' in progress(Working("Rendering", 4, 9))
+    assert "value" not in progress(Working("Loading"))
     text = opened(Clip("six", keypoints, "npz", ("<i>",)))
     assert "6 frames, 0.5 s, 210x260 pixels, 12.5 frames per second" in text
     assert "<i>" not in text
 
 
-def test_manifest_tells_no_folder(tmp_path):
+def test_manifest_names_no_folder(tmp_path):
     path = tmp_path / "clip.json"
     path.write_text(json.dumps({"output": "/tmp/a/clip.mp4", "manifest": "/tmp/a/clip.json", "seed": 3}))
     name_only(path)
     assert json.loads(path.read_text()) == {"output": "clip.mp4", "manifest": "clip.json", "seed": 3}
 
 
-def test_reports_are_found_by_their_key_alone(tmp_path):
-    reports, path = Reports(most=1), tmp_path / "r.html"
-    path.write_text("x")
-    key = reports.add(path)
-    assert reports.get(key) == path
-    assert reports.get("../" + key) is None
-    path.unlink()
-    assert reports.get(key) is None
-
-
-# --- the server's doors -----------------------------------------------------------------------------------------------
+# --- the server ------------------------------------------------------------------------------------------------------
 
 
 def ask(host: str, local: bool = True, own: tuple = ()) -> list[dict]:
-    """What an application behind the doors sends back."""
+    """What an application behind the middleware sends back."""
     sent: list[dict] = []
 
     async def inner(scope, receive, send):
@@ -485,7 +476,7 @@ def ask(host: str, local: bool = True, own: tuple = ()) -> list[dict]:
         sent.append(message)
 
     scope = {"type": "http", "headers": [(b"host", host.encode())]}
-    asyncio.run(Doors(inner, local)(scope, None, send))
+    asyncio.run(Middleware(inner, local)(scope, None, send))
     return sent
 
 
@@ -510,23 +501,64 @@ def test_an_answer_keeps_its_own_policy():
     assert [value for key, value in headers if key.lower() == b"content-security-policy"] == [b"sandbox"]
 
 
+def test_log_has_failed_requests_and_jobs_and_no_names_of_files(capsys, monkeypatch):
+    logger = logging.getLogger("signgen.app")
+    for name, value in (("handlers", []), ("propagate", True), ("level", logging.NOTSET)):
+        monkeypatch.setattr(logger, name, value)
+    log_to_standard_error()
+
+    async def inner(scope, receive, send):
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+
+    async def send(message):
+        pass
+
+    def refuse(job, report):
+        raise InputError("my secret.json", "is empty", "give another")
+
+    def crash(job, report):
+        raise ZeroDivisionError("oh")
+
+    scope = {"type": "http", "method": "GET", "path": "/report/my secret", "headers": [(b"host", b"localhost")]}
+    asyncio.run(Middleware(inner, local=True)(scope, None, send))
+    jobs = JobQueue(waiting=0)
+    for work in (lambda job, report: 1, refuse, crash):
+        list(follow(jobs, "somebody", work, "render"))
+    jobs.enter("a")
+    with pytest.raises(RunError):
+        jobs.enter("b", "score")
+    text = capsys.readouterr().err
+    lines = [line.split(" ", 2)[2] for line in text.splitlines() if " INFO " in line]
+    assert lines[0] == "INFO GET /report answered with 404"
+    assert [re.sub(r"[\d.]+", "N", line) for line in lines[1:]] == [
+        "INFO render N started after N s in the queue",
+        "INFO render N ended after N s",
+        "INFO render N started after N s in the queue",
+        "INFO render N ended with an error: input",
+        "INFO render N started after N s in the queue",
+        "INFO score refused: N jobs are waiting",
+    ]
+    assert re.search(r" ERROR render \d+ failed\nTraceback", text)
+    assert "ZeroDivisionError: oh" in text
+    assert "secret" not in text
+    assert "somebody" not in text
+
+
 def test_name_of_a_request_without_host():
     assert host_name({"headers": []}) == ""
 
 
 def test_port_that_is_taken_is_one_clear_line():
-    from signgen.app.server import open_socket
-
     with open_socket("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=f"127.0.0.1:{port} cannot be listened on"):
+        with pytest.raises(BadValue, match=f"127.0.0.1:{port} cannot be listened on"):
             open_socket("127.0.0.1", port)
-    with pytest.raises(InputError, match="another --host"):
+    with pytest.raises(BadValue):
         open_socket("203.0.113.7", 0)
 
 
 def test_missing_gradio_gives_the_install_line(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("signgen.app.server.find_spec", lambda name: None)
     done = CliRunner().invoke(main, ["app"])
     assert done.exit_code == 2
     assert done.stderr == 'error: gradio: is not installed; install it with: pip install "signgen[app]"\n'
@@ -539,7 +571,5 @@ def test_command_is_listed_and_checks_its_options():
 
 
 def test_settings_know_who_can_reach_them():
-    from signgen.app.server import ServerSettings
-
     assert ServerSettings().local
     assert not replace(ServerSettings(), host="0.0.0.0").local

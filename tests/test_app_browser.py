@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from signgen.app.examples import EXAMPLES
+from signgen.app.clips import EXAMPLES
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.video import VideoWriter, probe
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from concurrent.futures import Future
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -12,12 +13,11 @@ import pytest
 from PIL import Image
 
 from signgen import SignGenPipeline
-from signgen.app.context import Limits, Workplace
-from signgen.app.examples import EXAMPLES
-from signgen.app.feed import LARGEST_SIDE, Feed, small
-from signgen.app.job import Turns
-from signgen.app.model import Model
-from signgen.app.opening import Clip, open_clip
+from signgen.app.clips import EXAMPLES, Clip, open_clip
+from signgen.app.context import Limits, open_workspace
+from signgen.app.jobs import JobQueue
+from signgen.app.live import LARGEST_SIDE, LiveStream, small
+from signgen.app.model import load_in_background
 from signgen.app.rendering import Order, Rendered, render_job
 from signgen.keypoints import Keypoints, read_keypoints
 from signgen.rendering import RenderSettings
@@ -33,11 +33,9 @@ def driving() -> Keypoints:
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
+def model() -> Future[SignGenPipeline]:
     """The packaged one: what an untrained one paints is noise, which no two ways of scaling treat alike."""
-    model = Model(lambda: SignGenPipeline.from_pretrained("mini"))
-    model.start()
-    return model
+    return load_in_background(lambda: SignGenPipeline.from_pretrained("mini"))
 
 
 def wide(keypoints: Keypoints) -> Keypoints:
@@ -45,12 +43,14 @@ def wide(keypoints: Keypoints) -> Keypoints:
     return keypoints.scaled(3, 3).shifted(40, 60).with_size(1280, 900)
 
 
-def rendered(model: Model, clip: Keypoints, folder: Path, **settings: object) -> tuple[Rendered, np.ndarray]:
+def rendered(
+    model: Future[SignGenPipeline], clip: Keypoints, folder: Path, **settings: object
+) -> tuple[Rendered, np.ndarray]:
     """What a render on the page gives, and the live frames (N,h,w,3) that it showed."""
-    feed, ticket = Feed(), Turns().enter("somebody")
+    stream, job = LiveStream(), JobQueue().enter("somebody")
     order = Order(Clip("clip", clip, "npz"), load_source("alma"), RenderSettings(**settings), folder)
-    done = render_job(order, model, feed, Limits())(ticket, lambda event: None)
-    pictures, over = feed.since(0)
+    done = render_job(order, model, stream, Limits())(job, lambda event: None)
+    pictures, over = stream.since(0)
     assert over
     return done, np.stack([np.asarray(Image.open(BytesIO(base64.b64decode(p.split(",")[1])))) for p in pictures])
 
@@ -83,7 +83,7 @@ def test_sizes_of_previews():
 
 
 def test_a_clip_without_a_place_says_so_and_the_first_of_several_is_taken(shared):
-    with Workplace() as place:
+    with open_workspace() as place:
         path = place.uploads / "dev.skels"
         path.write_bytes((shared / "data" / "skels" / "dev.skels").read_bytes())
         clip = open_clip([path], place, Limits())

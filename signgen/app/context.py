@@ -1,4 +1,4 @@
-"""What all requests to one server share."""
+"""What all requests to one server share: its folder of files, its limits, its queue, its model."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ import shutil
 import tempfile
 import threading
 import time
-from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from signgen.app.feed import Feeds
-from signgen.app.job import Turns
-from signgen.app.model import Model
-from signgen.errors import InputError
+from signgen.app.jobs import JobQueue
+from signgen.app.live import LiveStream
+from signgen.errors import TooLarge, Untrusted
 
-# The one folder that the page reads from and writes to.
+if TYPE_CHECKING:
+    from signgen.model import SignGenPipeline
 
-
-_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+T = TypeVar("T")
+MIB = 1 << 20
 LONGEST_NAME = 60
+_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
-class Workplace:
-    """A new private folder, removed at the end of the ``with`` block.
+class Workspace:
+    """The one folder that the page reads from and writes to.
 
     Attributes:
         root: the folder, without links in its path.
         uploads: where the web server puts what users send, and copies of what they fetch.
     """
 
-    def __init__(self, kept_seconds: float = 3600) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="signgen-app-")).resolve()  # readable by this user alone
-        self.uploads = self.root / "uploads"
-        self._jobs = self.root / "jobs"
-        self._kept = kept_seconds
+    def __init__(self, root: Path, kept_seconds: float) -> None:
+        self.root, self._kept = root, kept_seconds
+        self.uploads, self._jobs = root / "uploads", root / "jobs"
         for folder in (self.uploads, self._jobs):
             folder.mkdir()
 
@@ -45,7 +46,7 @@ class Workplace:
         """The path of an upload, if that is what it is.
 
         Raises:
-            InputError: it is no ordinary file inside `uploads`; links out of it count as outside.
+            Untrusted: it is no ordinary file inside `uploads`; links out of it count as outside.
         """
         given = Path(path)
         try:
@@ -54,15 +55,11 @@ class Workplace:
         except (OSError, ValueError, RuntimeError):
             fine = False
         if not fine:
-            raise InputError(given.name or "upload", "is no file that was sent to this page", "send it again")
+            raise Untrusted(given.name or "upload", "is no file that was sent to this page", "send it again")
         return real
 
     def folder(self) -> Path:
         """A new empty folder for one job; folders of jobs long past are removed."""
-        self._sweep()
-        return Path(tempfile.mkdtemp(dir=self._jobs))
-
-    def _sweep(self) -> None:
         oldest = time.time() - self._kept
         for folder in self._jobs.iterdir():
             try:
@@ -70,29 +67,23 @@ class Workplace:
                     shutil.rmtree(folder, ignore_errors=True)
             except OSError:  # another request was faster
                 continue
+        return Path(tempfile.mkdtemp(dir=self._jobs))
 
-    def close(self) -> None:
-        """Removes everything."""
-        shutil.rmtree(self.root, ignore_errors=True)
 
-    def __enter__(self) -> Workplace:
-        return self
+@contextmanager
+def open_workspace(kept_seconds: float = 3600) -> Iterator[Workspace]:
+    """A new folder that this user alone can read, removed with all that is in it at the end of the block.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    Args:
+        kept_seconds: how long folders of jobs are kept.
+    """
+    with tempfile.TemporaryDirectory(prefix="signgen-app-", ignore_cleanup_errors=True) as root:
+        yield Workspace(Path(root).resolve(), kept_seconds)
 
 
 def safe_name(name: str, otherwise: str = "clip") -> str:
     """Letters, digits, ``_`` and ``-`` of a name, which make a file name everywhere."""
     return _NAME.sub("-", name).strip("-_")[:LONGEST_NAME] or otherwise
-
-
-# What the page takes in: sizes of files, lengths of clips, people waiting.
-
-
-MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -119,78 +110,71 @@ class Limits:
     waiting: int = 20
     kept_seconds: int = 3600
 
-    def check_bytes(self, name: str, size: int, most: int) -> None:
-        """`InputError` for a file of ``size`` bytes where ``most`` are allowed."""
+    def check_files(self, files: Sequence[Path], most: int) -> None:
+        """`TooLarge` for too many files of a clip, or for more than ``most`` bytes of all together."""
+        if len(files) > self.files:
+            raise TooLarge("upload", f"{len(files)} files", f"up to {self.files} files make one clip; send fewer")
+        size = sum(file.stat().st_size for file in files)
         if size > most:
-            got = f"is {size / MIB:.1f} MiB"
-            raise InputError(name, got, f"up to {most / MIB:.0f} MiB are taken; cut the file or use the command line")
-
-    def check_files(self, count: int) -> None:
-        """`InputError` for a clip of too many files."""
-        if count > self.files:
-            raise InputError("upload", f"{count} files", f"up to {self.files} files make one clip; send fewer")
+            advice = f"up to {most / MIB:.0f} MiB are taken; cut the file or use the command line"
+            raise TooLarge(files[0].name, f"is {size / MIB:.1f} MiB", advice)
 
     def check_frames(self, name: str, frames: int) -> None:
-        """`InputError` for too long a clip."""
+        """`TooLarge` for too long a clip."""
         if frames > self.frames:
-            got = f"{frames} frames are asked for"
-            raise InputError(name, got, f"up to {self.frames} are made at a time; give a part of them as A:B")
+            advice = f"up to {self.frames} are made at a time; give a part of them as A:B"
+            raise TooLarge(name, f"{frames} frames are asked for", advice)
 
     def check_size(self, name: str, size: tuple[int, int]) -> None:
-        """`InputError` for too large a frame."""
+        """`TooLarge` for too large a frame."""
         if max(size) > self.side:
-            raise InputError(name, f"its frame is {size[0]}x{size[1]}", f"sides of up to {self.side} pixels are taken")
+            raise TooLarge(name, f"its frame is {size[0]}x{size[1]}", f"sides of up to {self.side} pixels are taken")
 
-    def check_video(self, path: Path, name: str) -> None:
+    def check_video(self, path: Path) -> None:
         """`InputError` for a video that is no video, too long or too large; decodes one frame."""
         from signgen.video import probe
 
         info = probe(path)
-        self.check_size(name, info.size)
+        self.check_size(path.name, info.size)
         if info.frames > self.frames:
-            raise InputError(name, f"has {info.frames} frames", f"up to {self.frames} are taken; cut it")
+            raise TooLarge(path.name, f"has {info.frames} frames", f"up to {self.frames} are taken; cut it")
 
 
-MOST_REPORTS = 64
+class Recent(Generic[T]):
+    """The newest things that browsers may ask for, under keys that nobody can guess; older ones are forgotten."""
 
-
-class Reports:
-    """Reports that browsers may ask for, under addresses that nobody can guess; the oldest are forgotten."""
-
-    def __init__(self, most: int = MOST_REPORTS) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
-        self._paths: OrderedDict[str, Path] = OrderedDict()
+        self._things: dict[str, T] = {}
         self._lock = threading.Lock()
 
-    def add(self, path: Path) -> str:
-        """The key of a report."""
+    def add(self, thing: T) -> str:
+        """The key of a thing."""
         key = secrets.token_urlsafe(16)
         with self._lock:
-            self._paths[key] = path
-            while len(self._paths) > self._most:
-                self._paths.popitem(last=False)
+            self._things[key] = thing
+            while len(self._things) > self._most:
+                del self._things[next(iter(self._things))]
         return key
 
-    def get(self, key: str) -> Path | None:
-        """The report of a key, if it is still there."""
-        with self._lock:
-            path = self._paths.get(key)
-        return path if path is not None and path.is_file() else None
+    def get(self, key: str) -> T | None:
+        """The thing of a key, unless it was never there or is forgotten."""
+        return self._things.get(key)
 
 
 @dataclass(frozen=True)
 class Context:
     """Attributes:
-    workplace: where files are.
-    model: what renders.
+    workspace: where files are.
+    model: what renders, as soon as it is loaded.
     limits: what may come in.
-    turns: who has the device.
-    feeds, reports: what browsers fetch beside the page.
+    jobs: who has the device.
+    streams, reports: what browsers fetch beside the page.
     """
 
-    workplace: Workplace
-    model: Model
+    workspace: Workspace
+    model: Future[SignGenPipeline]
     limits: Limits
-    turns: Turns
-    feeds: Feeds = field(default_factory=Feeds)
-    reports: Reports = field(default_factory=Reports)
+    jobs: JobQueue
+    streams: Recent[LiveStream] = field(default_factory=lambda: Recent(16))
+    reports: Recent[Path] = field(default_factory=lambda: Recent(64))

@@ -10,11 +10,10 @@ from typing import Any
 
 import gradio as gr
 
+from signgen.app.clips import EXAMPLES
 from signgen.app.context import MIB, Context, Limits
-from signgen.app.examples import EXAMPLES
-from signgen.app.feed import data_url
-from signgen.app.render_tab import RenderTab, strokes
-from signgen.app.score_tab import ScoreTab
+from signgen.app.live import data_url, strokes
+from signgen.app.tabs import RenderTab, ScoreTab
 
 ASSETS = Path(__file__).parent / "assets"
 TITLE = "signgen: keypoints to sign-language video"
@@ -26,6 +25,7 @@ _FOOT = """<footer class="sg-foot">Files stay on the machine that serves this pa
 {minutes} minutes at most. Nothing is sent anywhere else. Small models place body, arms, hands and face where the
 keypoints are; fluent signers should judge what is shown to others.</footer>"""
 _FORMATS = "MMPose, OpenPose, RTMLib or COCO-WholeBody JSON, .pose, .skels, .npz, .npy, pickles of known projects"
+_CALL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}  # of every callback
 Parts = dict[str, Any]
 
 
@@ -70,8 +70,8 @@ def _render_tab(page: gr.Blocks, context: Context) -> None:
     _connect_render(page, RenderTab(context, parts), parts, examples)
 
 
-def _step(title: str, words: str) -> None:
-    gr.HTML(f'<div class="sg-step"><h2>{title}</h2><p>{words}</p></div>', apply_default_css=False)
+def _step(title: str, text: str) -> None:
+    gr.HTML(f'<div class="sg-step"><h2>{title}</h2><p>{text}</p></div>', apply_default_css=False)
 
 
 def _movement(parts: Parts, limits: Limits) -> list[gr.Button]:
@@ -116,13 +116,13 @@ def _signer(parts: Parts, limits: Limits) -> None:
 def _picker() -> gr.HTML:
     from signgen.rendering.source import builtin_names, load_source
 
-    rows = "".join(
+    choices = "".join(
         f'<label><input type="radio" name="signer" value="{escape(name)}">'
         f'<img src="{data_url(load_source(name).image, 200)}" alt="">'
         f"<span>{escape(name.title())}</span></label>"
         for name in builtin_names()
     )
-    template = f'<fieldset class="sg-signers"><legend>Signer</legend><div class="sg-row">{rows}</div></fieldset>'
+    template = f'<fieldset class="sg-signers"><legend>Signer</legend><div class="sg-row">{choices}</div></fieldset>'
     return gr.HTML(
         builtin_names()[0], html_template=template, js_on_load=asset("signers.js"), apply_default_css=False,
         elem_id="signer",
@@ -170,40 +170,34 @@ def _results(parts: Parts) -> None:
 
 
 def _connect_render(page: gr.Blocks, tab: RenderTab, parts: Parts, examples: list[gr.Button]) -> None:
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    opened = [parts[name] for name in ("clip", "player", "status", "results")]
-    rendering = {
-        "fn": tab.render,
-        "inputs": [
-            parts[name]
-            for name in ("clip", "signer", "picture", "picture_keypoints", "original", "align", "fill_hands", "smooth",
-                         "part", "seed")
-        ],
-        "outputs": [
-            parts[name]
-            for name in ("player", "status", "start", "stop", "results", "video", "compare", "get_video", "get_compare",
-                         "get_manifest", "get_poses")
-        ],
-        **quiet,
-    }  # fmt: skip
+    def named(*names: str) -> list[Any]:
+        return [parts[name] for name in names]
+
+    opened = named("clip", "player", "status", "results")
+    inputs = named("clip", "signer", "picture", "picture_keypoints", "original", "align", "fill_hands", "smooth",
+                   "part", "seed")  # fmt: skip
+    outputs = named("player", "status", "start", "stop", "results", "video", "compare", "get_video", "get_compare",
+                    "get_manifest", "get_poses")  # fmt: skip
+    rendering: dict[str, Any] = {"fn": tab.render, "inputs": set(inputs), "outputs": outputs, **_CALL}
     for number, button in enumerate(examples):
-        outputs = [*opened, parts["signer"], parts["files"]]
-        chosen = button.click(partial(tab.example, number), [parts["picture"]], outputs, **quiet)
+        chosen = button.click(
+            partial(tab.example, number), parts["picture"], [*opened, *named("signer", "files")], **_CALL
+        )
         chosen.then(**rendering)
-    upload = {
+    upload: dict[str, Any] = {
         "fn": tab.upload,
-        "inputs": [parts[name] for name in ("files", "clip_name", "frame_size", "fps", "known")],
-        "outputs": [*opened, parts["files"], parts["known"]],
-        **quiet,
+        "inputs": named("files", "clip_name", "frame_size", "fps", "known"),
+        "outputs": [*opened, *named("files", "known")],
+        **_CALL,
     }
     parts["files"].upload(**upload)
     parts["again"].click(**upload)
-    picture = [parts[name] for name in ("picture", "picture_keypoints", "signer")]
+    picture = named("picture", "picture_keypoints", "signer")
     for part in picture[:2]:
-        part.change(tab.picture, picture, [parts["picture_shown"], parts["signer"]], **quiet)
-    parts["signer"].change(tab.signer, parts["signer"], [*picture[:2], parts["picture_shown"]], **quiet)
+        part.change(tab.picture, picture, named("picture_shown", "signer"), **_CALL)
+    parts["signer"].change(tab.signer, parts["signer"], [*picture[:2], parts["picture_shown"]], **_CALL)
     parts["start"].click(**rendering)
-    parts["stop"].click(tab.stop, **quiet)
+    parts["stop"].click(tab.stop, **_CALL)
     page.unload(tab.stop)
 
 
@@ -234,8 +228,7 @@ def _score_tab(context: Context) -> None:
         parts["get_report"] = gr.DownloadButton("Download report", size="md", elem_id="get-report")
         parts["report"] = gr.HTML("", apply_default_css=False)
     tab = ScoreTab(context, parts)
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
     outputs = [parts[name] for name in ("status", "start", "stop", "results", "table", "report", "get_report")]
-    inputs = [parts[name] for name in ("generated", "reference", "keypoints", "lengths", "sizes")]
-    parts["start"].click(tab.score, inputs, outputs, **quiet)
-    parts["stop"].click(tab.stop, **quiet)
+    inputs = {parts[name] for name in ("generated", "reference", "keypoints", "lengths", "sizes")}
+    parts["start"].click(tab.score, inputs, outputs, **_CALL)
+    parts["stop"].click(tab.stop, **_CALL)

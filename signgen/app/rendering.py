@@ -6,20 +6,20 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from signgen.app.clips import Clip
 from signgen.app.context import Limits
-from signgen.app.feed import Feed, Preview, watched
-from signgen.app.job import Tell, Ticket, Working
-from signgen.app.model import Model
-from signgen.app.opening import Clip
+from signgen.app.jobs import Job, Report, Work, Working
+from signgen.app.live import LiveStream, Preview, watched
+from signgen.app.model import wait_for
 from signgen.keypoints.repair.missing import fill_missing
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from signgen.model import SignGenPipeline
     from signgen.rendering import RenderResult, RenderSettings
     from signgen.rendering.source import Source
 
@@ -45,7 +45,7 @@ class Order:
     original: Path | None = None
 
     def frames(self) -> range:
-        """The frames asked for; `InputError` where the clip has them not."""
+        """The frames asked for; `InputError` where the clip does not have them."""
         from signgen.rendering.driving import frame_range
 
         return frame_range(self.clip.keypoints, self.settings.frames)
@@ -67,57 +67,52 @@ class Rendered:
     result: RenderResult
 
 
-def render_job(order: Order, model: Model, feed: Feed, limits: Limits) -> Callable[[Ticket, Tell], Rendered]:
-    """The work of a render, for `signgen.app.job.follow`; its frames go to ``feed`` as they are painted.
+def render_job(order: Order, model: Future[SignGenPipeline], stream: LiveStream, limits: Limits) -> Work:
+    """The work of a render, for `signgen.app.jobs.follow`: gives a `Rendered`.
+
+    Args:
+        model: waited for.
+        stream: gets the frames as they are painted, and is closed.
 
     Raises:
         InputError: at once, for too many frames or an original that does not fit.
     """
-    frames = order.frames()
-    limits.check_frames(order.clip.name, len(frames))
+    limits.check_frames(order.clip.name, len(order.frames()))
     if order.original is not None:
-        limits.check_video(order.original, order.original.name)
+        limits.check_video(order.original)
 
-    def work(ticket: Ticket, tell: Tell) -> Rendered:
+    def work(job: Job, report: Report) -> Rendered:
         try:
-            return _render(order, model, feed, ticket, tell)
+            return _render(order, model, stream, job, report)
         finally:
-            feed.close()
+            stream.close()
 
     return work
 
 
-def _render(order: Order, model: Model, feed: Feed, ticket: Ticket, tell: Tell) -> Rendered:
+def _render(order: Order, model: Future[SignGenPipeline], stream: LiveStream, job: Job, report: Report) -> Rendered:
     from signgen.rendering import plan_render, run_plan
 
-    if not model.ready:
-        tell(Working("The model is being loaded"))
-    pipeline = model.get(ticket.check)
-    folder, name = order.folder, order.clip.name
+    if not model.done():
+        report(Working("The model is being loaded"))
+    pipeline = wait_for(model, job.check)
+    folder, name, keypoints = order.folder, order.clip.name, order.clip.keypoints
 
     def progress(done: int, total: int) -> None:
-        ticket.check()
-        tell(Working("Rendering", done, total))
+        job.check()
+        report(Working("Rendering", done, total))
 
-    preview = Preview(order.clip.keypoints, order.source, order.settings, pipeline)
-
-    def show(frames: np.ndarray) -> None:
-        feed.add(preview.frames(frames))
-
-    with watched(pipeline, show, ticket.check):
-        plan = plan_render(
-            order.settings,
-            order.clip.keypoints,
-            order.source,
-            folder / f"{name}.mp4",
-            compare=folder / f"{name}-compare.mp4",
-            original=order.original,
-        )
+    plan = plan_render(
+        order.settings, keypoints, order.source, folder / f"{name}.mp4", compare=folder / f"{name}-compare.mp4",
+        original=order.original,
+    )  # fmt: skip
+    preview = Preview(plan, pipeline)
+    with watched(pipeline, lambda frames: stream.add(preview.frames(frames)), job.check):
         result = run_plan(plan, pipeline, progress)
-    feed.close()
-    tell(Working("Writing the pose images"))
+    stream.close()
+    report(Working("Writing the pose images"))
     poses = folder / f"{name}-poses.zip"
-    write_pose_images(poses, order, pipeline.config.pose_style, ticket.check)
+    write_pose_images(poses, order, pipeline.config.pose_style, job.check)
     assert result.compare is not None, "it was asked for"
     for manifest in sorted(folder.glob("*.json")):
         name_only(manifest)
@@ -143,7 +138,7 @@ def write_pose_images(path: Path, order: Order, style: str, check: Callable[[], 
 
 
 def name_only(manifest: Path) -> None:
-    """Takes the server's folders out of a manifest: its files travel together, under their names."""
+    """Removes the server's folders from a manifest: its files travel together, under their names."""
     content = json.loads(manifest.read_text(encoding="utf-8"))
     for key in _PATHS:
         if isinstance(content.get(key), str):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from signgen.app.context import Limits
-from signgen.app.job import Tell, Ticket, Working
+from signgen.app.jobs import Job, Report, Work, Working
+from signgen.app.status import page_text
 
 if TYPE_CHECKING:
     from signgen.scoring import EvaluationResult
@@ -45,48 +45,43 @@ class Scored:
     report: Path
 
 
-def score_job(pair: Pair, limits: Limits) -> Callable[[Ticket, Tell], Scored]:
-    """The work of an evaluation, for `signgen.app.job.follow`.
+def score_job(pair: Pair, limits: Limits) -> Work:
+    """The work of an evaluation, for `signgen.app.jobs.follow`: gives a `Scored`.
 
     Raises:
         InputError: at once, for files that are too large or are no videos.
     """
     for path in (pair.generated, pair.reference):
-        limits.check_bytes(path.name, path.stat().st_size, limits.video_bytes)
-        limits.check_video(path, path.name)
+        limits.check_files([path], limits.video_bytes)
+        limits.check_video(path)
     if pair.keypoints is not None:
-        limits.check_bytes(pair.keypoints.name, pair.keypoints.stat().st_size, limits.keypoint_bytes)
+        limits.check_files([pair.keypoints], limits.keypoint_bytes)
 
-    def work(ticket: Ticket, tell: Tell) -> Scored:
-        return _score(pair, ticket, tell)
+    def work(job: Job, report: Report) -> Scored:
+        return _score(pair, job, report)
 
     return work
 
 
-def _score(pair: Pair, ticket: Ticket, tell: Tell) -> Scored:
+def _score(pair: Pair, job: Job, report: Report) -> Scored:
     from signgen.scoring import evaluate
 
     def progress(done: int, total: int) -> None:
-        ticket.check()
-        tell(Working("Scoring", done, total))
+        job.check()
+        report(Working("Scoring", done, total))
 
-    report = pair.folder / "report.html"
-    tell(Working("Opening the videos"))
+    page = pair.folder / "report.html"
+    report(Working("Opening the videos"))
     result = evaluate(
-        pair.generated,
-        pair.reference,
-        pair.keypoints,
-        report=report,
-        lengths=pair.lengths,
-        sizes=pair.sizes,
+        pair.generated, pair.reference, pair.keypoints, report=page, lengths=pair.lengths, sizes=pair.sizes,
         progress=progress,
-    )
-    name_files_only(report, [pair.generated, pair.reference, *([pair.keypoints] if pair.keypoints else [])])
-    return Scored(result, report)
+    )  # fmt: skip
+    name_files_only(page, [pair.generated, pair.reference, *([pair.keypoints] if pair.keypoints else [])])
+    return Scored(result, page)
 
 
 def name_files_only(report: Path, files: list[Path]) -> None:
-    """Takes the server's folders out of a report, so that it calls the files what their owner calls them."""
+    """Removes the server's folders from a report, so that it calls the files what their owner calls them."""
     text = report.read_text(encoding="utf-8")
     for folder in {file.parent for file in files}:
         text = text.replace(f"{folder}{os.sep}", "")
@@ -95,7 +90,6 @@ def name_files_only(report: Path, files: list[Path]) -> None:
 
 def score_table(result: EvaluationResult) -> str:
     """The metrics as an HTML table, and below it what was not computed and why."""
-    from signgen.app.status import page_words
     from signgen.scoring.metrics.registry import METRICS
 
     rows = []
@@ -109,7 +103,7 @@ def score_table(result: EvaluationResult) -> str:
             f"<td>{value:.{row.digits}f}</td><td>{_BETTER[row.better]}</td></tr>"
         )
     missing = "".join(
-        f"<li>{escape(METRICS[name].label if name in METRICS else name)}: {escape(page_words(reason))}</li>"
+        f"<li>{escape(METRICS[name].label if name in METRICS else name)}: {escape(page_text(reason))}</li>"
         for name, reason in result.not_computed.items()
     )
     left_out = f"<details><summary>Not computed</summary><ul>{missing}</ul></details>" if missing else ""

@@ -1,22 +1,22 @@
-"""Serves the page: Gradio's application with its doors closed, on a socket of ours."""
+"""Serves the page: Gradio's application behind a middleware that guards it, on a socket of ours."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from signgen.app.context import Context, Limits, Workplace
-from signgen.app.job import Turns
-from signgen.app.model import Model, ModelChoice, load_warm
-from signgen.errors import InputError, missing_extra
-
-# What every request and every answer passes: who may ask, and what a browser may do with the answer.
-
+from signgen.app.context import Context, Limits, open_workspace
+from signgen.app.jobs import JobQueue
+from signgen.app.model import load_in_background, load_warm
+from signgen.errors import BadValue, missing_extra
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -38,11 +38,26 @@ HEADERS = {
 }
 
 
-class Doors:
-    """Wraps an ASGI application.
+HOLD_SECONDS = 2.0  # for which a request for new frames waits for some
+REPORT_POLICY = "sandbox allow-scripts; frame-ancestors 'self'"
+# Gradio reads these when it is imported; they stop its statistics, its look for newer versions and its reloader.
+_QUIET = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "GRADIO_RUN_HISTORY": "False",
+    "GRADIO_MCP_SERVER": "False",
+    "GRADIO_SSR_MODE": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+log = logging.getLogger(__name__)
+
+
+class Middleware:
+    """What every request and every answer passes: who may ask, and what a browser may do with the answer.
+
+    Requests that fail are logged by their method, the first part of their path and their status: never a file's name.
 
     Args:
-        application: what answers.
+        application: the ASGI application that answers.
         local: refuse requests that call this machine by another name than `LOCAL`. A website that has its own name
             lead to this machine (DNS rebinding) is kept out by that.
     """
@@ -54,9 +69,9 @@ class Doors:
         if scope["type"] not in ("http", "websocket"):
             await self._application(scope, receive, send)
         elif self._local and host_name(scope) not in LOCAL:
-            await _refuse(scope, send)
+            await _refuse(scope, _guarded(scope, send))
         else:
-            await self._application(scope, receive, _with_headers(send))
+            await self._application(scope, receive, _guarded(scope, send))
 
 
 def host_name(scope: Message) -> str:
@@ -75,29 +90,20 @@ async def _refuse(scope: Message, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"This page answers to localhost only."})
 
 
-def _with_headers(send: Send) -> Send:
-    """Adds `HEADERS` where an answer does not say otherwise."""
+def _guarded(scope: Message, send: Send) -> Send:
+    """Adds `HEADERS` where an answer does not say otherwise, and logs the answer of a request that failed."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
+            if message["status"] >= 400:
+                first = str(scope.get("path", "")).split("/")[1:2]
+                log.info("%s /%s answered with %d", scope.get("method"), *first or [""], message["status"])
             given = list(message.get("headers", []))
             names = {key.lower() for key, _ in given}
             message = {**message, "headers": given + [(k, v) for k, v in HEADERS.items() if k not in names]}
         await send(message)
 
     return sending
-
-
-HOLD_SECONDS = 2.0  # that a question for new frames waits for some
-REPORT_POLICY = "sandbox allow-scripts; frame-ancestors 'self'"
-# Gradio reads these when it is imported; they stop its statistics, its look for newer versions and its reloader.
-_QUIET = {
-    "GRADIO_ANALYTICS_ENABLED": "False",
-    "GRADIO_RUN_HISTORY": "False",
-    "GRADIO_MCP_SERVER": "False",
-    "GRADIO_SSR_MODE": "False",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-}
 
 
 @dataclass(frozen=True)
@@ -107,13 +113,17 @@ class ServerSettings:
     Attributes:
         host: address to listen on.
         port: 0 for any free one.
-        choice: the model.
+        model: ``"mini"`` or a model's folder.
+        device, dtype, backend: as in `signgen.rendering.RenderSettings`.
         limits: what may come in.
     """
 
     host: str = "127.0.0.1"
     port: int = 7860
-    choice: ModelChoice = ModelChoice()
+    model: str = "mini"
+    device: str = "auto"
+    dtype: str = "auto"
+    backend: str = "auto"
     limits: Limits = Limits()
 
     @property
@@ -122,19 +132,11 @@ class ServerSettings:
         return self.host in LOCAL
 
 
-def need_gradio() -> None:
-    """`InputError` with the command that installs it, where Gradio is missing."""
-    from importlib.util import find_spec
-
-    if find_spec("gradio") is None:
-        raise missing_extra("gradio", "app")
-
-
 def open_socket(host: str, port: int) -> socket.socket:
     """A listening socket.
 
     Raises:
-        InputError: the port is taken or not allowed, or the address is not this machine's.
+        BadValue: the port is taken or not allowed, or the address is not this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
@@ -146,7 +148,7 @@ def open_socket(host: str, port: int) -> socket.socket:
         found.close()
         reason = getattr(error, "strerror", None) or str(error)
         advice = "give another --port (0 takes any free one) or another --host"
-        raise InputError("--port", f"{host}:{port} cannot be listened on ({reason})", advice) from None
+        raise BadValue("--port", f"{host}:{port} cannot be listened on ({reason})", advice) from None
     return found
 
 
@@ -155,21 +157,24 @@ def serve(settings: ServerSettings, ready: Callable[[str], None]) -> None:
 
     Args:
         settings: where and with what.
-        ready: told the page's address as soon as it can be opened. The model is loaded meanwhile.
+        ready: called with the page's address as soon as it can be opened. The model is loaded meanwhile.
 
     Raises:
         InputError: Gradio is missing, the model is no model, or the socket cannot be had.
     """
-    need_gradio()
+    if find_spec("gradio") is None:
+        raise missing_extra("gradio", "app")
     from signgen import quick_start
     from signgen.model.loading import model_folder
 
-    with Workplace(settings.limits.kept_seconds) as workplace, open_socket(settings.host, settings.port) as listening:
-        quick_start.start(settings.choice.model)  # before there are threads: it hides modules for a moment
-        model_folder(settings.choice.model)
-        model = Model(lambda: load_warm(settings.choice, workplace.root))
-        context = Context(workplace, model, settings.limits, Turns(settings.limits.waiting))
-        context.model.start()
+    log_to_standard_error()
+    limits = settings.limits
+    chosen = (settings.device, settings.dtype, settings.backend)
+    with open_workspace(limits.kept_seconds) as workspace, open_socket(settings.host, settings.port) as listening:
+        quick_start.start(settings.model)  # before there are threads: it hides modules for a moment
+        model_folder(settings.model)
+        model = load_in_background(lambda: load_warm(settings.model, workspace.root, *chosen))
+        context = Context(workspace, model, limits, JobQueue(limits.waiting))
         application = build_application(context, settings.local)
         import uvicorn
 
@@ -181,7 +186,17 @@ def serve(settings: ServerSettings, ready: Callable[[str], None]) -> None:
         try:
             server.run(sockets=[listening])
         finally:
-            context.turns.close()
+            context.jobs.close()
+
+
+def log_to_standard_error() -> None:
+    """What the page's modules log: jobs and requests that failed as one line each, errors with their traceback."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("signgen.app")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def build_application(context: Context, local: bool) -> Any:
@@ -192,7 +207,7 @@ def build_application(context: Context, local: bool) -> Any:
         local: answer only requests that name this machine, so that no website can reach the page through a browser.
     """
     os.environ.update(_QUIET)
-    os.environ["GRADIO_TEMP_DIR"] = str(context.workplace.uploads)
+    os.environ["GRADIO_TEMP_DIR"] = str(context.workspace.uploads)
     import gradio as gr
     from fastapi import FastAPI
 
@@ -220,7 +235,7 @@ def build_application(context: Context, local: bool) -> Any:
     # Gradio refuses paths that nobody uploaded only once its own launch() has run, which a mounted page never does:
     # without this a made-up request has any file of the machine copied among the uploads and read.
     page.has_launched = True
-    return Doors(application, local)
+    return Middleware(application, local)
 
 
 def _theme() -> Any:
@@ -247,21 +262,21 @@ def _add_routes(application: Any, context: Context) -> None:
     @application.get("/live/{key}")
     async def live(key: str, start: int = 0) -> Response:
         """Frames of a render from ``start`` on; waits a moment for some."""
-        feed = context.feeds.get(key)
-        if feed is None:
+        stream = context.streams.get(key)
+        if stream is None:
             return Response(status_code=404)
         loop = asyncio.get_running_loop()
         until = loop.time() + HOLD_SECONDS
-        frames, over = feed.since(start)
+        frames, over = stream.since(start)
         while not frames and not over and loop.time() < until:
             await asyncio.sleep(0.05)
-            frames, over = feed.since(start)
+            frames, over = stream.since(start)
         return JSONResponse({"frames": frames, "over": over}, headers={"Cache-Control": "no-store"})
 
     @application.get("/report/{key}")
     def report(key: str) -> Response:
         """A report, which may run its own script and reach nothing else."""
         path = context.reports.get(key)
-        if path is None:
+        if path is None or not path.is_file():
             return Response("This report is no longer here.", status_code=404)
         return HTMLResponse(path.read_bytes(), headers={"Content-Security-Policy": REPORT_POLICY})

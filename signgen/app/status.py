@@ -7,15 +7,12 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from signgen.app.job import Waiting, Working
+from signgen.app.jobs import Waiting, Working
 from signgen.errors import SignGenError
 
 if TYPE_CHECKING:
-    from signgen.app.opening import Clip
+    from signgen.app.clips import Clip
     from signgen.rendering import RenderResult
-
-# Errors and warnings in the words of the page: its fields instead of options, no folder of the server.
-
 
 # Options of the command line -> what the page calls them.
 FIELDS = {
@@ -37,13 +34,13 @@ _ELSEWHERE = {"see `signgen convert --help` for the formats": "“If the file do
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
-def error_words(error: SignGenError) -> str:
+def error_text(error: SignGenError) -> str:
     """One sentence for the user; plain text."""
     subject = Path(error.subject).name if "/" in error.subject or "\\" in error.subject else error.subject
-    return page_words(f"{subject}: {error.got}; {error.advice}")
+    return page_text(f"{subject}: {error.got}; {error.advice}")
 
 
-def page_words(text: str) -> str:
+def page_text(text: str) -> str:
     """Plain text in which options are called what the page calls them."""
     text = " ".join(text.split())
     for there, here in _ELSEWHERE.items():
@@ -53,31 +50,31 @@ def page_words(text: str) -> str:
 
 def notes(warnings: list[str]) -> str:
     """Warnings as an HTML list; empty if there are none."""
-    items = "".join(f"<li>{escape(page_words(warning))}</li>" for warning in warnings)
+    items = "".join(f"<li>{escape(page_text(warning))}</li>" for warning in warnings)
     return f'<ul class="sg-notes">{items}</ul>' if items else ""
 
 
-def say(text: str, kind: str = "", below: str = "", role: str = "status") -> str:
+def box(text: str, kind: str = "", below: str = "", role: str = "status") -> str:
     """A box with plain ``text``; ``below`` is HTML. Screen readers read it out when it appears."""
     return f'<div class="sg-status {kind}" role="{role}"><p>{escape(text)}</p>{below}</div>'
 
 
 def failure(error: SignGenError) -> str:
     """What went wrong, and what to do."""
-    return say(error_words(error), "bad", role="alert")
+    return box(error_text(error), "bad", role="alert")
 
 
-def happening(event: Waiting | Working) -> str:
+def progress(event: Waiting | Working) -> str:
     """How far a job is. Not read out each time: it changes several times a second."""
     if isinstance(event, Waiting):
         jobs = "one job is" if event.before == 1 else f"{event.before} jobs are"
-        return say(f"Waiting: {jobs} before yours.")
+        return box(f"Waiting: {jobs} before yours.")
     if not event.total:
         bar = f'<progress aria-label="{escape(event.what)}"></progress>'
-        return say(f"{event.what} …", below=bar)
-    words = f"{event.what}: {event.done} of {event.total} frames"
+        return box(f"{event.what} …", below=bar)
+    text = f"{event.what}: {event.done} of {event.total} frames"
     bar = f'<progress aria-label="{escape(event.what)}" value="{event.done}" max="{event.total}"></progress>'
-    return f'<div class="sg-status"><p>{escape(words)}</p>{bar}</div>'
+    return f'<div class="sg-status"><p>{escape(text)}</p>{bar}</div>'
 
 
 def opened(clip: Clip) -> str:
@@ -88,7 +85,7 @@ def opened(clip: Clip) -> str:
         f"{clip.name}: {len(keypoints)} frames, {seconds:.1f} s, {keypoints.width}x{keypoints.height} pixels,"
         f" {keypoints.fps:g} frames per second, read as {clip.format}."
     )
-    return say(text, "good", notes(list(clip.warnings)))
+    return box(text, "good", notes(list(clip.warnings)))
 
 
 def rendered(result: RenderResult) -> str:
@@ -97,4 +94,4 @@ def rendered(result: RenderResult) -> str:
         f"Done: {result.frames} frames of {result.width}x{result.height} in {result.seconds:.1f} s"
         f" ({result.frames_per_second:.1f} frames per second). This video is generated."
     )
-    return say(text, "good", notes(result.warnings))
+    return box(text, "good", notes(result.warnings))

@@ -41,7 +41,6 @@ def command(
     Only this machine can open it, unless --host says otherwise; there is no password then. Nothing is sent anywhere.
     """
     from signgen.app.context import MIB, Limits
-    from signgen.app.model import ModelChoice
     from signgen.app.server import ServerSettings, serve
 
     most = max_upload * MIB
@@ -52,7 +51,7 @@ def command(
         video_bytes=most,
         frames=max_frames,
     )
-    settings = ServerSettings(host, port, ModelChoice(model, device, dtype, backend), limits)
+    settings = ServerSettings(host, port, model, device, dtype, backend, limits)
 
     def ready(address: str) -> None:
         warnings = [] if settings.local else [f"whoever reaches {host} can use this page and this machine's time"]
@@ -68,7 +67,7 @@ def command(
 
 
 def _end() -> None:
-    """Ends the process; everything is put away already.
+    """Ends the process; files and threads of the page are gone already.
 
     The model's thread may be inside of torch, and an interpreter that is taken down around it takes seconds or aborts.
     """

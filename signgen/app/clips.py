@@ -1,4 +1,4 @@
-"""What a user sent, as a clip that can be shown and rendered."""
+"""Clips and pictures that the page can work with: uploads of its users, and the examples of the package."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from signgen.app.context import Limits, Workplace, safe_name
-from signgen.errors import InputError
+from signgen import folders
+from signgen.app.context import Limits, Workspace, safe_name
+from signgen.errors import BadValue, Mismatch, Missing
 
 if TYPE_CHECKING:
     from signgen.keypoints import Keypoints
@@ -43,7 +44,7 @@ class Clip:
 
 def open_clip(
     paths: Sequence[str | Path],
-    workplace: Workplace,
+    workspace: Workspace,
     limits: Limits,
     clip: str = "",
     frame_size: str = "",
@@ -56,20 +57,19 @@ def open_clip(
         clip, frame_size, fps: what the user typed; empty, None and 0 mean: as the file says.
 
     Raises:
-        InputError: too large, outside the workplace, or nothing that `read_keypoints` reads.
+        InputError: too large, outside the workspace, or nothing that `read_keypoints` reads.
     """
-    files = [workplace.accept(path) for path in paths]
+    files = [workspace.accept(path) for path in paths]
     if not files:
-        raise InputError("upload", "no file", "choose a keypoint file or an example")
-    limits.check_files(len(files))
-    limits.check_bytes(files[0].name, sum(file.stat().st_size for file in files), limits.keypoint_bytes)
+        raise Missing("upload", "no file", "choose a keypoint file or an example")
+    limits.check_files(files, limits.keypoint_bytes)
     if len(files) == 1:
         return _read(files[0], limits, clip, frame_size, fps)
-    folder = workplace.folder() / safe_name(files[0].stem)
+    folder = workspace.folder() / safe_name(files[0].stem)
     folder.mkdir()
     for file in files:
         if (folder / file.name).exists():
-            raise InputError(file.name, "was sent twice", "send the files of one clip, each once")
+            raise Mismatch(file.name, "was sent twice", "send the files of one clip, each once")
         shutil.copyfile(file, folder / file.name)
     try:
         return _read(folder, limits, clip, frame_size, fps)
@@ -77,17 +77,42 @@ def open_clip(
         shutil.rmtree(folder.parent, ignore_errors=True)
 
 
-def open_example(path: Path, signer: str) -> Clip:
-    """Reads one of the package's own clips."""
-    clip = _read(path, Limits())
-    return replace(clip, signer=signer)
+@dataclass(frozen=True)
+class Example:
+    """A clip that comes with the package. Its signing is invented, by `signgen.synthetic`; nobody was recorded.
+
+    Attributes:
+        title: what it is called on the page.
+        file: in the package's folder of examples.
+        signer: who signs it.
+    """
+
+    title: str
+    file: str
+    signer: str
+
+    @property
+    def path(self) -> Path:
+        return folders.EXAMPLES / self.file
+
+    def open(self) -> Clip:
+        """Reads it."""
+        return replace(_read(self.path, Limits()), signer=self.signer)
+
+
+EXAMPLES = (
+    Example("Weather", "weather.pose", "alma"),
+    Example("Fog at the border", "fog.npz", "dara"),
+    Example("House in the rain", "house.npz", "femi"),
+)
 
 
 def _read(path: Path, limits: Limits, clip: str = "", frame_size: str = "", fps: float | None = None) -> Clip:
     from signgen.keypoints import read_keypoints
 
-    said = {"clip": clip.strip() or None, "frame_size": parse_size(frame_size), "fps": fps or None}
-    result = read_keypoints(path, **said, first=True)
+    result = read_keypoints(
+        path, clip=clip.strip() or None, frame_size=parse_size(frame_size), fps=fps or None, first=True
+    )
     limits.check_size(path.name, result.keypoints.size)
     name = safe_name(Path(result.keypoints.name or path.stem).name)
     return Clip(name, result.keypoints, result.format, tuple(result.warnings), placed=result.placed)
@@ -99,7 +124,7 @@ def parse_size(text: str) -> tuple[int, int] | None:
         return None
     found = _SIZE.fullmatch(text)
     if found is None:
-        raise InputError("--frame-size", f"got {text!r}", "write width and height in pixels, such as 210x260")
+        raise BadValue("--frame-size", f"got {text!r}", "write width and height in pixels, such as 210x260")
     return int(found[1]), int(found[2])
 
 
@@ -109,24 +134,24 @@ def parse_part(text: str) -> slice | None:
         return None
     found = _PART.fullmatch(text)
     if found is None:
-        raise InputError("--frames", f"got {text!r}", "write frames as A:B, such as 0:100")
+        raise BadValue("--frames", f"got {text!r}", "write frames as A:B, such as 0:100")
     return slice(int(found[1]) if found[1] else None, int(found[2]) if found[2] else None)
 
 
-def open_picture(path: str | Path, keypoints: str | Path | None, workplace: Workplace, limits: Limits) -> Source:
+def open_picture(path: str | Path, keypoints: str | Path | None, workspace: Workspace, limits: Limits) -> Source:
     """An uploaded picture (or a video's first frame) of a signer, and where the person stands in it.
 
     Raises:
-        InputError: too large, outside the workplace, no picture, or keypoints of something else.
+        InputError: too large, outside the workspace, no picture, or keypoints of something else.
     """
     from signgen.rendering.source import VIDEO_SUFFIXES, load_source, with_keypoints
 
-    file = workplace.accept(path)
+    file = workspace.accept(path)
     is_video = file.suffix.lower() in VIDEO_SUFFIXES
-    limits.check_bytes(file.name, file.stat().st_size, limits.video_bytes if is_video else limits.picture_bytes)
+    limits.check_files([file], limits.video_bytes if is_video else limits.picture_bytes)
     source = load_source(file)
     if keypoints is not None:
-        said = workplace.accept(keypoints)
-        limits.check_bytes(said.name, said.stat().st_size, limits.keypoint_bytes)
-        source = with_keypoints(source, said)
+        place = workspace.accept(keypoints)
+        limits.check_files([place], limits.keypoint_bytes)
+        source = with_keypoints(source, place)
     return replace(source, name=file.name)

@@ -1,0 +1,210 @@
+"""Jobs of the page: one at a time on the device, in the order of asking, each in a thread of its own.
+
+A job waits for its turn, works and reports how far it is. It can be cancelled at any time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from signgen.errors import RunError, SignGenError
+
+POLL_SECONDS = 0.5  # between two looks at the place in the queue
+log = logging.getLogger(__name__)
+_numbers = itertools.count(1)
+
+
+class Cancelled(Exception):
+    """A job was cancelled by its user, who knows: nothing went wrong."""
+
+
+class Job:
+    """A place in the queue.
+
+    Attributes:
+        owner: whose it is.
+        kind: what it does, for the log.
+        number: counts the jobs of this process, for the log.
+    """
+
+    def __init__(self, owner: str, kind: str = "job") -> None:
+        self.owner, self.kind, self.number = owner, kind, next(_numbers)
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """Ends the job at its next `check`."""
+        self._cancelled.set()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def check(self) -> None:
+        """Raises `Cancelled` if the job was cancelled."""
+        if self.cancelled:
+            raise Cancelled
+
+
+class JobQueue:
+    """A fair queue for one device.
+
+    ``job = jobs.enter(owner)``, then `wait` until it says 0, work with calls of ``job.check()``, `leave`.
+
+    Args:
+        waiting: jobs that may stand behind the running one.
+    """
+
+    def __init__(self, waiting: int = 20) -> None:
+        self._most = waiting + 1
+        self._queue: deque[Job] = deque()
+        self._changed = threading.Condition()
+
+    def enter(self, owner: str, kind: str = "job") -> Job:
+        """A place at the end. An owner has one job at a time: an earlier one is cancelled.
+
+        Raises:
+            RunError: the queue is full.
+        """
+        with self._changed:
+            self._cancel(owner)
+            if sum(not job.cancelled for job in self._queue) >= self._most:
+                log.info("%s refused: %d jobs are waiting", kind, self._most - 1)
+                raise RunError("queue", f"{self._most - 1} jobs are waiting already", "try again in a few minutes")
+            job = Job(owner, kind)
+            self._queue.append(job)
+            return job
+
+    def wait(self, job: Job, seconds: float) -> int:
+        """Jobs before this one: 0 means that it has the device. Returns when that is so, or after ``seconds``.
+
+        Raises:
+            Cancelled: the job was cancelled.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: job.cancelled or self._queue[0] is job, seconds)
+            job.check()
+            return self._queue.index(job)
+
+    def leave(self, job: Job) -> None:
+        """The job is over, or will not begin. May be called more than once."""
+        with self._changed:
+            if job in self._queue:
+                self._queue.remove(job)
+            self._changed.notify_all()
+
+    def cancel(self, owner: str) -> bool:
+        """Cancels all that an owner runs or waits for; True if there was anything."""
+        with self._changed:
+            return self._cancel(owner)
+
+    def close(self) -> None:
+        """Cancels everything."""
+        with self._changed:
+            for job in self._queue:
+                job.cancel()
+            self._changed.notify_all()
+
+    def _cancel(self, owner: str) -> bool:
+        theirs = [job for job in self._queue if job.owner == owner and not job.cancelled]
+        for job in theirs:
+            job.cancel()
+        self._changed.notify_all()
+        return bool(theirs)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """So many jobs are before this one."""
+
+    before: int
+
+
+@dataclass(frozen=True)
+class Working:
+    """What is being done; frames done and in all, where they are counted."""
+
+    what: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The job is over: with a result, with an error, or with neither because it was cancelled."""
+
+    result: Any = None
+    error: SignGenError | None = None
+
+
+Event = Waiting | Working | Ended
+Report = Callable[[Event], None]
+Work = Callable[[Job, Report], Any]
+
+
+def follow(jobs: JobQueue, owner: str, work: Work, kind: str = "job") -> Iterator[Event]:
+    """Starts a job and yields what happens, `Ended` last.
+
+    The thread keeps the device until it is truly over, whatever becomes of this generator: closing it (the browser was
+    closed, say) cancels the job, and only when that has taken effect does the next one get the device.
+
+    Args:
+        jobs: the device's queue.
+        owner: who asks; their earlier job is cancelled.
+        work: called with the job, which it must `check` often, and with ``report``.
+        kind: what it does, for the log.
+
+    Raises:
+        RunError: the queue is full; before anything is yielded.
+    """
+    job = jobs.enter(owner, kind)
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    thread = threading.Thread(target=_run, args=(jobs, job, work, events.put), name="signgen-job", daemon=True)
+    thread.start()
+    try:
+        while True:
+            event = events.get()
+            yield event
+            if isinstance(event, Ended):
+                return
+    finally:
+        job.cancel()
+
+
+def _run(jobs: JobQueue, job: Job, work: Work, report: Report) -> None:
+    """Waits for the device, works, and reports the end. The log names no file and no user."""
+    ended, begun = Ended(), time.monotonic()
+    name = f"{job.kind} {job.number}"
+    try:
+        _wait(jobs, job, report)
+        log.info("%s started after %.1f s in the queue", name, time.monotonic() - begun)
+        begun = time.monotonic()
+        ended = Ended(result=work(job, report))
+        log.info("%s ended after %.1f s", name, time.monotonic() - begun)
+    except Cancelled:
+        log.info("%s cancelled after %.1f s", name, time.monotonic() - begun)
+    except SignGenError as error:
+        log.info("%s ended with an error: %s", name, error.code)
+        ended = Ended(error=error)
+    except Exception as error:
+        log.exception("%s failed", name)
+        ended = Ended(error=RunError("signgen", f"{type(error).__name__}: {error}", "the server's log says more"))
+    finally:
+        jobs.leave(job)
+        report(ended)
+
+
+def _wait(jobs: JobQueue, job: Job, report: Report) -> None:
+    """Returns when it is the job's turn; reports each new place in the queue."""
+    reported = 0
+    while before := jobs.wait(job, POLL_SECONDS):
+        if before != reported:
+            report(Waiting(before))
+            reported = before

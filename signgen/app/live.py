@@ -1,0 +1,171 @@
+"""What the page's player shows: the skeleton of a clip at once, and the frames of a render while it goes on."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from signgen.keypoints import Keypoints
+    from signgen.model import SignGenPipeline
+    from signgen.model.engine import Engine
+    from signgen.rendering import RenderPlan
+
+PER_PIXEL = 4  # units of a coordinate on its way to the browser
+MISSING = -32768
+_FARTHEST = 32000
+LARGEST_SIDE = 400  # px of a live frame; the video itself is whole
+QUALITY = 82  # of its JPEG
+
+
+def player_content(keypoints: Keypoints, title: str, live: str | None = None) -> str:
+    """What the page's player is given, as JSON. The browser draws the skeleton: small, at once, and always sharp.
+
+    Args:
+        keypoints: the frames to be shown.
+        title: name of the clip.
+        live: key of the stream that will have the rendered frames.
+    """
+    width, height = keypoints.size
+    content = {
+        "title": title, "frames": len(keypoints), "width": width, "height": height, "fps": keypoints.fps,
+        "points": packed(keypoints), "live": live,
+    }  # fmt: skip
+    return json.dumps(content)
+
+
+def packed(keypoints: Keypoints) -> str:
+    """x and y of all points as base64 of little-endian int16 (T,133,2), quarter pixels, `MISSING` where not seen."""
+    points = np.clip(np.rint(keypoints.xy * PER_PIXEL), -_FARTHEST, _FARTHEST).astype("<i2")
+    points[keypoints.confidence <= 0] = MISSING
+    return base64.b64encode(points.tobytes()).decode("ascii")
+
+
+def strokes() -> list[list[Any]]:
+    """What to draw, in order: [point, point, colour as #rrggbb, width for a frame of 260 rows]."""
+    from signgen.keypoints.skeleton import FINGERS, LIMB_GROUPS
+    from signgen.pose_image.palette import FINGER_WIDTH, GROUPS, LEFT_FINGERS, RIGHT_FINGERS, WRIST_LINKS
+
+    drawn: list[list[Any]] = []
+    for name, (colour, width) in GROUPS.items():
+        pairs = (*LIMB_GROUPS[name], *WRIST_LINKS.get(name, ()))
+        drawn += [[a, b, "#" + bytes(colour).hex(), width] for a, b in pairs]
+    for side, colours in (("left", LEFT_FINGERS), ("right", RIGHT_FINGERS)):
+        for finger, colour in zip(FINGERS, colours, strict=True):
+            drawn += [[a, b, "#" + bytes(colour).hex(), FINGER_WIDTH] for a, b in LIMB_GROUPS[f"{side}_{finger}"]]
+    return drawn
+
+
+def data_url(frame: np.ndarray, largest: int = LARGEST_SIDE) -> str:
+    """uint8 (H,W,3) as a JPEG data URL, shrunk to sides of at most ``largest`` pixels."""
+    from PIL import Image
+
+    image = Image.fromarray(frame)
+    image.thumbnail((largest, largest))
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+class LiveStream:
+    """The frames of one render in their order, as small pictures."""
+
+    def __init__(self) -> None:
+        self._frames: list[str] = []
+        self._over = False
+        self._lock = threading.Lock()
+
+    def add(self, frames: np.ndarray) -> None:
+        """Appends uint8 (N,H,W,3)."""
+        pictures = [data_url(frame) for frame in frames]
+        with self._lock:
+            self._frames += pictures
+
+    def close(self) -> None:
+        """No more frames will come."""
+        with self._lock:
+            self._over = True
+
+    def since(self, start: int) -> tuple[list[str], bool]:
+        """Data URLs of the frames from number ``start`` on, and whether no more will come."""
+        with self._lock:
+            return self._frames[max(start, 0) :], self._over
+
+
+class Preview:
+    """The frames of one render as `signgen.rendering` lays them into the output, at the size of a live frame.
+
+    Args:
+        plan: of the render.
+        pipeline: the model that paints.
+    """
+
+    def __init__(self, plan: RenderPlan, pipeline: SignGenPipeline) -> None:
+        from signgen.rendering.compositing import Compositor, resized
+        from signgen.rendering.scene import build_scene
+
+        size, align, aspect = plan.settings.size, plan.settings.align, pipeline.config.pixel_aspect
+        scene = build_scene(plan.source, plan.clip, pipeline.frame_size, aspect, size, align)
+        size = small(scene.framing.output)
+        around = None if scene.surroundings is None else resized(scene.surroundings, size)
+        self._compositor = Compositor(scene.image, scene.framing.onto(size), around)
+
+    def frames(self, painted: np.ndarray) -> np.ndarray:
+        """uint8 (N,H,W,3) of the model's canvas -> uint8 (N,h,w,3) as the video will have it."""
+        return np.stack([self._compositor.compose(frame) for frame in painted])
+
+
+def small(size: tuple[int, int], largest: int = LARGEST_SIDE) -> tuple[int, int]:
+    """(W,H) with the same shape and no side above ``largest``."""
+    scale = min(1.0, largest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+class WatchedEngine:
+    """Another engine's computations, between which ``check`` may raise.
+
+    Args:
+        engine: what computes.
+        show: called with the frames of each window, uint8 (N,H,W,3) of the model's canvas.
+        check: called before each computation.
+    """
+
+    def __init__(self, engine: Engine, show: Callable[[np.ndarray], None], check: Callable[[], None]) -> None:
+        self.engine, self._show, self._check = engine, show, check
+        self.name, self.threads = engine.name, engine.threads
+
+    def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        self._check()
+        return self.engine.conditions(poses, embedding)
+
+    def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Tensor | None]) -> Tensor:
+        self._check()
+        return self.engine.denoise(noisy, timestep, given)
+
+    def frames(self, latents: Tensor) -> np.ndarray:
+        self._check()
+        frames = self.engine.frames(latents)
+        self._show(frames)
+        return frames
+
+
+@contextmanager
+def watched(
+    pipeline: SignGenPipeline, show: Callable[[np.ndarray], None], check: Callable[[], None]
+) -> Iterator[SignGenPipeline]:
+    """The pipeline with its engine watched inside the block; only one job may use it meanwhile."""
+    before = pipeline.engine
+    pipeline.engine = WatchedEngine(before, show, check)
+    try:
+        yield pipeline
+    finally:
+        pipeline.engine = before
