@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,26 +16,16 @@ def numbers(footage: Footage, start: int = 0, stop: int | None = None) -> list[i
     return [number_of(image) for image in footage.read(start, stop)]
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"x264-params": "open-gop=1:keyint=5:min-keyint=5:bframes=2"},  # decord is wrong here, but only after a seek
-    ],
-)
-def test_decord_reads_every_frame_in_order(tmp_path: Path, options: dict[str, str]) -> None:
-    pytest.importorskip("decord", reason="decord has no wheel for this platform")
+@pytest.mark.parametrize("options", [{}, {"x264-params": "open-gop=1:keyint=5:min-keyint=5:bframes=2"}])
+def test_every_frame_is_read_in_order(tmp_path: Path, options: dict[str, str]) -> None:
     footage = open_footage(encode(tmp_path / "a.mp4", numbered(20), **options))
-    assert (footage.reader, footage.frames, footage.rate) == ("decord", 20, 25)
+    assert (footage.reader, footage.frames, footage.rate) == ("pyav", 20, 25)
     assert numbers(footage) == list(range(20))
     assert numbers(footage, 7, 11) == [7, 8, 9, 10]
-    ours = replace(footage, reader="pyav")
-    assert all((a == b).all() for a, b in zip(footage.read(), ours.read(), strict=True))
 
 
-def test_av1_goes_to_pyav(tmp_path: Path) -> None:
+def test_av1_is_read(tmp_path: Path) -> None:
     footage = open_footage(encode(tmp_path / "a.mp4", numbered(6), codec="libsvtav1", preset="12"))
-    assert footage.reader == "pyav"
     assert numbers(footage) == list(range(6))
 
 
@@ -51,7 +40,6 @@ def test_hidden_frames_do_not_count(tmp_path: Path) -> None:
     tool = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-ss", "0.12", "-i", str(path), "-c", "copy", str(cut)]
     subprocess.run(tool, check=True, timeout=60)
     footage = open_footage(cut)
-    assert footage.reader == "pyav"
     assert numbers(footage) == [3, 4, 5, 6, 7]
     assert footage.times == pytest.approx(np.arange(5) / 25, abs=0.002)
 

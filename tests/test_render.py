@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,10 +12,10 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from tiny_pipeline import FRAME, make_pipeline, picture, signing
 
-from signgen.errors import InputError, RunError
+from signgen.errors import BadValue, InputError, Missing, NotWritable, RunError
 from signgen.keypoints import Keypoints, write_keypoints
 from signgen.model.schedulers import learned_settings
-from signgen.rendering import RenderSettings, render
+from signgen.rendering import RenderSettings, plan_render, render
 from signgen.rendering.run import stream
 from signgen.rendering.sample_windows import RenderedWindow, render_windows
 from signgen.rendering.scene import build_scene
@@ -293,3 +295,29 @@ def test_models_whose_views_do_not_see_each_other_take_no_overlap(source, tmp_pa
     assert result.unet_evaluations_per_frame == 1
     with pytest.raises(InputError, match="--overlap"):
         render(signing(6), source, pipeline, tmp_path / "out.mp4", overlap=1)
+
+
+def test_a_plan_needs_no_torch_and_footage_is_told_without_an_estimator(tmp_path):
+    write_keypoints(signing(3), tmp_path / "clip.npz")
+    code = f"""
+import sys
+from signgen.rendering import RenderSettings, plan_render
+plan = plan_render(RenderSettings(frames=slice(1, 3)), {str(tmp_path / "clip.npz")!r}, None, {str(tmp_path / "out")!r})
+assert (plan.frames, plan.clip.size, plan.output.name) == (range(1, 3), (42, 52), "out")
+print([name for name in sys.modules if name in ("torch", "diffusers") or name.startswith("signgen.extraction")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_plan_refuses_what_no_model_could_do(source, tmp_path):
+    (tmp_path / "out.mp4").symlink_to(tmp_path / "clip.mp4")
+    with VideoWriter(tmp_path / "clip.mp4", FRAME, 25) as writer:
+        writer.write(picture())
+    with pytest.raises(NotWritable) as error:  # the link leads to an input
+        plan_render(RenderSettings(), signing(2), tmp_path / "clip.mp4", tmp_path / "out.mp4")
+    assert error.value.subject == str(tmp_path / "out.mp4")
+    with pytest.raises(Missing):
+        plan_render(RenderSettings(), signing(2), source, tmp_path / "o.mp4", original=tmp_path / "clip.mp4")
+    with pytest.raises(BadValue):
+        RenderSettings(window=4, overlap=3)

@@ -15,7 +15,17 @@ from PIL import Image
 
 from signgen.errors import InputError, NotFound, NotWritable, RunError, Unsupported
 from signgen.files import Staging
-from signgen.video import VideoWriter, check_writable, exact_rate, probe, read_frame, read_frames, read_image
+from signgen.video import (
+    VideoWriter,
+    check_writable,
+    exact_rate,
+    probe,
+    read_frame,
+    read_frames,
+    read_frames_at,
+    read_image,
+    reading,
+)
 from signgen.video.images import natural_key
 
 COUNT = 90
@@ -83,9 +93,21 @@ def test_rotation_is_applied_as_ffmpeg_applies_it(videos: Path, tmp_path: Path) 
     assert np.abs(ours.astype(int) - upright).mean() < 2
 
 
-def test_decord_reads_closed_groups(videos: Path) -> None:
-    pytest.importorskip("decord")
-    assert number(read_frame(videos / "closed.mp4", 41, reader="decord")) == 41
+@pytest.mark.parametrize("name", [*WANTED, "turned.mp4"])
+def test_frames_in_any_order_are_those_read_one_by_one(videos: Path, name: str) -> None:
+    indices = [29, 3, 13, 12, 0, 31]
+    expected = [read_frame(videos / name, index) for index in indices]
+    found = list(read_frames_at(videos / name, indices))
+    assert [np.array_equal(a, b) for a, b in zip(found, expected, strict=True)] == [True] * len(indices)
+    with pytest.raises(NotFound):
+        list(read_frames_at(videos / name, [COUNT]))
+
+
+@pytest.mark.parametrize(("name", "exact"), [("closed.mp4", True), ("open.mp4", False), ("trimmed.mp4", False),
+                                             ("stream.ts", False)])  # fmt: skip
+def test_decord_is_taken_where_its_frames_are_exact(videos: Path, name: str, exact: bool) -> None:
+    pytest.importorskip("decord", reason="decord has no wheel for this platform")
+    assert (reading._decord_reader(videos / name) is not None) == exact
 
 
 def test_bad_videos_are_named(tmp_path: Path, videos: Path) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from signgen.errors import InputError
-from signgen.files import Staging
 from signgen.keypoints import Keypoints
 from signgen.rendering.driving import frame_range, hold_missing
 from signgen.rendering.manifest import build_manifest, manifest_path, write_manifest
@@ -74,50 +73,6 @@ def test_frame_ranges(frames, expected):
 def test_frame_ranges_beyond_the_clip_are_refused(frames):
     with pytest.raises(InputError, match="--frames"):
         frame_range(clip([True] * 6), frames)
-
-
-def test_staged_outputs_appear_together(tmp_path):
-    first, second = tmp_path / "a.txt", tmp_path / "b.txt"
-    with Staging() as staging:
-        staging.place(first).write_text("1")
-        staging.place(second).write_text("2")
-        assert not first.exists()
-    assert (first.read_text(), second.read_text()) == ("1", "2")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]
-
-
-def test_a_failure_leaves_what_was_there(tmp_path):
-    old = tmp_path / "a.txt"
-    old.write_text("old")
-
-    def fail() -> None:
-        with Staging() as staging:
-            staging.place(old).write_text("new")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
-    assert old.read_text() == "old"
-
-
-def test_a_folder_replaces_a_folder(tmp_path):
-    target = tmp_path / "frames"
-    target.mkdir()
-    (target / "old.png").write_text("")
-    with Staging() as staging:
-        folder = staging.place(target)
-        folder.mkdir()
-        (folder / "new.png").write_text("")
-    assert [path.name for path in target.iterdir()] == ["new.png"]
-    assert [path.name for path in tmp_path.iterdir()] == ["frames"]
-
-
-@pytest.mark.parametrize("parent", ["absent", "file"])
-def test_a_folder_that_cannot_be_written_is_an_input_error(tmp_path, parent):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="no folder"), Staging() as staging:
-        staging.place(tmp_path / parent / "out.mp4")
 
 
 def test_the_manifest_never_overwrites_somebody_elses_file(tmp_path):

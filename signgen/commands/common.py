@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from signgen.errors import InputError, SignGenError
+from signgen.errors import BadValue, NotFound, SignGenError
 
 
 class Size(click.ParamType):
@@ -28,9 +28,9 @@ class Size(click.ParamType):
             return value
         width, _, height = str(value).lower().partition("x")
         if not (is_whole(width) and is_whole(height)):
-            raise InputError(_option(param), f"got {value!r}", "give width and height in pixels, such as 210x260")
+            raise BadValue(_option(param), f"got {value!r}", "give width and height in pixels, such as 210x260")
         if not all(16 <= int(side) <= 8192 for side in (width, height)):
-            raise InputError(_option(param), f"got {value}", "each side must be from 16 to 8192 pixels")
+            raise BadValue(_option(param), f"got {value}", "each side must be from 16 to 8192 pixels")
         return int(width), int(height)
 
 
@@ -44,7 +44,7 @@ class FrameRange(click.ParamType):
             return value
         start, colon, stop = str(value).partition(":")
         if not colon or not all(part == "" or is_whole(part) for part in (start, stop)):
-            raise InputError(_option(param), f"got {value!r}", "give frames as A:B, such as 0:50, 25: or :100")
+            raise BadValue(_option(param), f"got {value!r}", "give frames as A:B, such as 0:50, 25: or :100")
         return slice(int(start) if start else None, int(stop) if stop else None)
 
 
@@ -59,7 +59,7 @@ class Rate(click.ParamType):
         except ValueError:
             rate = float("nan")
         if not 0 < rate <= 1000:
-            raise InputError(_option(param), f"got {value}", "frames per second must be above 0 and at most 1000")
+            raise BadValue(_option(param), f"got {value}", "frames per second must be above 0 and at most 1000")
         return rate
 
 
@@ -217,5 +217,5 @@ class _PlainLines:
 def existing_path(path: str) -> Path:
     """The path of an input, or an `InputError` that says that it is not there."""
     if not Path(path).exists():
-        raise InputError(path, "no such file or folder", "check the path")
+        raise NotFound(path, "no such file or folder", "check the path")
     return Path(path)

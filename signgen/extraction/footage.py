@@ -1,23 +1,16 @@
-"""The frames that are looked at, and when each is shown.
-
-Frames are read with decord where its frames and times are those of the file's own index, and with PyAV elsewhere: for
-codecs that decord cannot read (AV1), for edit lists, whose hidden frames decord counts, and for turned video.
-"""
+"""The frames that are looked at, and when each is shown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from signgen.errors import InputError
 from signgen.video import exact_rate, probe, read_frames
 
 FOLDER_RATE = 25.0  # frames per second of a folder of frames, which says none: PHOENIX14T's
-_SAME_TIME = 0.002  # seconds; containers round times to milliseconds or finer
 
 
 @dataclass(frozen=True)
@@ -29,7 +22,6 @@ class Footage:
         width, height: pixels.
         times: float64 (T,), seconds from the first frame to each, rising; None for a folder.
         rate: frames per second as the container says; None for a folder.
-        reader: ``decord``, ``pyav`` or ``folder``.
     """
 
     path: Path
@@ -38,11 +30,15 @@ class Footage:
     frames: int
     times: np.ndarray | None
     rate: float | None
-    reader: str
+
+    @property
+    def reader(self) -> str:
+        """What reads the frames: ``pyav`` or ``folder``."""
+        return "folder" if self.times is None else "pyav"
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Frames ``start`` to ``stop - 1``, one at a time, each (H, W, 3) uint8 RGB."""
-        return _with_decord(self, start, stop) if self.reader == "decord" else read_frames(self.path, start, stop)
+        return read_frames(self.path, start, stop)
 
 
 def open_footage(path: str | Path) -> Footage:
@@ -53,70 +49,23 @@ def open_footage(path: str | Path) -> Footage:
     """
     info = probe(path)
     if Path(path).is_dir():
-        return Footage(Path(path), *info.size, info.frames, None, None, "folder")
-    times, plain = _index(path, info.fps)
-    reader = "decord" if plain and _decord_agrees(path, times, info.size) else "pyav"
-    return Footage(Path(path), *info.size, len(times), times, info.fps, reader)
+        return Footage(Path(path), *info.size, info.frames, None, None)
+    times = _index(path, info.fps)
+    return Footage(Path(path), *info.size, len(times), times, info.fps)
 
 
-def _index(path: str | Path, rate: float | None) -> tuple[np.ndarray, bool]:
-    """Times of the frames that are shown, and whether all frames are shown, as they are stored."""
+def _index(path: str | Path, rate: float | None) -> np.ndarray:
+    """float64 (T,), times of the frames that are shown."""
     import av
 
-    stamps: list[int] = []
-    missing = hidden = False
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         unit = float(stream.time_base or 1)
-        for packet in container.demux(stream):
-            if packet.size and packet.is_discard:
-                hidden = True
-            elif packet.size and packet.pts is None:
-                missing = True
-                stamps.append(0)
-            elif packet.size and packet.pts is not None:
-                stamps.append(packet.pts)
-    with av.open(str(path)) as container:
-        turned = bool(next(container.decode(container.streams.video[0])).rotation)
-    if missing:  # such as a raw stream: frames follow each other at the rate
-        return np.arange(len(stamps)) / (rate or FOLDER_RATE), False
+        stamps = [packet.pts for packet in container.demux(stream) if packet.size and not packet.is_discard]
+    if None in stamps:  # such as a raw stream: frames follow each other at the rate
+        return np.arange(len(stamps)) / (rate or FOLDER_RATE)
     times = np.sort(np.asarray(stamps, np.float64)) * unit
-    return times - times[0], not (hidden or turned)
-
-
-def _decord_agrees(path: str | Path, times: np.ndarray, size: tuple[int, int]) -> bool:
-    """Whether decord is there, reads the file, and counts and times its frames as the index does."""
-    try:
-        reader = _decord_reader(path)
-        stamps = np.asarray(reader.get_frame_timestamp(range(len(reader))))[:, 0]
-        shape = reader[0].shape
-    except Exception:  # decord's own errors for codecs and files that it cannot read; PyAV has the last word
-        return False
-    return (
-        len(stamps) == len(times)
-        and shape == (size[1], size[0], 3)
-        and bool(np.abs(np.sort(stamps - stamps[0]) - times).max() < _SAME_TIME)
-    )
-
-
-def _decord_reader(path: str | Path) -> Any:
-    import decord
-
-    decord.logging.set_level(decord.logging.QUIET)
-    return decord.VideoReader(str(path), num_threads=1)
-
-
-def _with_decord(footage: Footage, start: int, stop: int | None) -> Iterator[np.ndarray]:
-    """Front to back, without a seek: after one, decord gives wrong frames in open groups of pictures."""
-    reader = _decord_reader(footage.path)
-    for number in range(footage.frames if stop is None else min(stop, footage.frames)):
-        try:
-            frame = reader.next()
-        except Exception as error:  # a cut file ends early
-            got = f"frame {number} of {footage.frames} cannot be read ({str(error)[:80]})"
-            raise InputError(footage.path, got, "encode the video again") from None
-        if number >= start:
-            yield frame.asnumpy()
+    return times - times[0]
 
 
 # --- a constant rate ----------------------------------------------------------------------------------------------

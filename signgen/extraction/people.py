@@ -17,7 +17,7 @@ from signgen.extraction.estimator import Estimator, whole_frame
 from signgen.extraction.footage import Footage
 from signgen.keypoints.raw import Person
 from signgen.keypoints.skeleton import CONFIDENT, HEAD, LEFT_ELBOW, LEFT_SHOULDER, NOSE, RIGHT_ELBOW, RIGHT_SHOULDER
-from signgen.video import read_frame
+from signgen.video import read_frames_at
 
 # Has an estimator look at frames of a footage, batch by batch.
 
@@ -206,7 +206,7 @@ def choose_region(
             raise InputError("--person", "got it with --box", "one of them says who is meant")
         return _checked_box(given, footage), [], []
     chosen = np.unique(numbers[np.linspace(0, len(numbers) - 1, LOOKS).round().astype(int)])
-    people = find_people(estimator, (read_frame(footage.path, int(number)) for number in chosen))
+    people = find_people(estimator, read_frames_at(footage.path, chosen.tolist()))
     someone = choose(people, person, footage.path)
     warnings = []
     if someone is None:

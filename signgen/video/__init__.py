@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from signgen.video.images import frame_files, read_image
-from signgen.video.reading import VideoInfo, probe, read_frame, read_frames
+from signgen.video.reading import VideoInfo, probe, read_frame, read_frames, read_frames_at
 from signgen.video.writing import VideoWriter, check_writable, exact_rate
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "probe",
     "read_frame",
     "read_frames",
+    "read_frames_at",
     "read_image",
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Damaged, Empty, InputError, NotFound, TooLarge, Unsupported
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,7 +29,7 @@ def read_image(path: str | Path) -> np.ndarray:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if not Path(path).is_file():
-        raise InputError(path, "no such file", "check the path")
+        raise NotFound(path, "no such file", "check the path")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the check below has its own limit
@@ -37,24 +37,24 @@ def read_image(path: str | Path) -> np.ndarray:
                 _check(image, path)
                 return _as_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
-        raise InputError(path, "is not an image", "give a PNG or JPEG file") from None
+        raise Unsupported(path, "is not an image", "give a PNG or JPEG file") from None
     except Image.DecompressionBombError:
-        raise InputError(path, "has more than 100 megapixels", "scale it down first") from None
+        raise TooLarge(path, "has more than 100 megapixels", "scale it down first") from None
     except (OSError, SyntaxError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(path, f"is a damaged image ({error})", "save it again as PNG or JPEG") from None
+        raise Damaged(path, f"is a damaged image ({error})", "save it again as PNG or JPEG") from None
 
 
 def _check(image: Image.Image, path: str | Path) -> None:
     width, height = image.size
     if min(width, height) < SMALLEST_SIDE:
-        raise InputError(path, f"is {width}x{height} pixels", f"both sides must be at least {SMALLEST_SIDE} pixels")
+        raise Unsupported(path, f"is {width}x{height} pixels", f"both sides must be at least {SMALLEST_SIDE} pixels")
     if width * height > MOST_PIXELS:
-        raise InputError(path, f"is {width}x{height} pixels", "scale it down to at most 100 megapixels")
+        raise TooLarge(path, f"is {width}x{height} pixels", "scale it down to at most 100 megapixels")
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # MPO: a photo with an embedded preview
-        raise InputError(path, f"is animated ({frames} frames)", "save one of its frames as PNG")
+        raise Unsupported(path, f"is animated ({frames} frames)", "save one of its frames as PNG")
 
 
 def _as_rgb(image: Image.Image) -> np.ndarray:
@@ -82,7 +82,7 @@ def frame_files(folder: str | Path) -> list[Path]:
     """
     files = [f for f in Path(folder).iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith(".")]
     if not files:
-        raise InputError(folder, "holds no images", "give a folder of numbered PNG or JPEG frames")
+        raise Empty(folder, "holds no images", "give a folder of numbered PNG or JPEG frames")
     phoenix = [f for f in files if re.fullmatch(r"images\d+.*\.png", f.name)]
     return sorted(phoenix or _largest_series(files), key=natural_key)
 

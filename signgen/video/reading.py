@@ -1,4 +1,4 @@
-"""Frame-accurate reading with PyAV, of video files and of folders of images.
+"""Frame-accurate reading with PyAV, of video files and of folders of images; decord where single frames are wanted.
 
 Frames are counted as a player shows them: packets that an edit list discards do not count, frames of a variable rate
 count once each. A seek goes to a keyframe that is shown no later than the wanted frame, so that leading frames of an
@@ -7,16 +7,16 @@ open group of pictures are never decoded without their references.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Damaged, Empty, Mismatch, NotFound, Unsupported
 from signgen.video.images import frame_files, read_image
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def probe(path: str | Path) -> VideoInfo:
     with _opened(path) as (container, stream):
         first = next(container.decode(stream), None)
         if first is None:
-            raise InputError(path, "holds no frame", _NOT_VIDEO)
+            raise Empty(path, "holds no frame", _NOT_VIDEO)
         height, width = _pixels(first).shape[:2]
         rate = stream.average_rate or stream.guessed_rate
     with _opened(path) as (container, stream):
@@ -86,28 +86,34 @@ def read_frames(path: str | Path, start: int = 0, stop: int | None = None) -> It
     return _read_video(path, start, stop)
 
 
-def read_frame(path: str | Path, index: int, reader: str = "pyav") -> np.ndarray:
-    """Frame ``index``, (H, W, 3) uint8 RGB.
-
-    Args:
-        path: video file or folder of images.
-        index: from 0.
-        reader: ``pyav``, or ``decord``, whose frames are right only in files with closed groups of pictures and
-            without an edit list.
+def read_frame(path: str | Path, index: int) -> np.ndarray:
+    """Frame ``index``, counted from 0, of a video file or a folder of images: (H, W, 3) uint8 RGB.
 
     Raises:
         InputError: no such frame, or as in `read_frames`.
     """
-    if reader not in ("pyav", "decord"):
-        raise InputError("reader", f"got {reader!r}", "choose pyav or decord")
     if index < 0:
-        raise InputError(path, f"has no frame {index}", "frames count from 0")
-    if reader == "decord" and not Path(path).is_dir():
-        return _read_with_decord(path, index)
+        raise NotFound(path, f"has no frame {index}", "frames count from 0")
     frame = next(iter(read_frames(path, index, index + 1)), None)
     if frame is None:
-        raise InputError(path, f"has no frame {index}", f"it has {probe(path).frames} frames, counted from 0")
+        raise NotFound(path, f"has no frame {index}", f"it has {probe(path).frames} frames, counted from 0")
     return frame
+
+
+def read_frames_at(path: str | Path, indices: Iterable[int]) -> Iterator[np.ndarray]:
+    """Yields the frames of these numbers, in any order, as `read_frame` gives each.
+
+    decord reads them, which keeps the file open, where it is installed and its frames are exactly the same.
+
+    Raises:
+        InputError: as in `read_frame`; while iterating.
+    """
+    reader = None if Path(path).is_dir() else _decord_reader(path)
+    for index in indices:
+        if reader is not None and 0 <= index < len(reader):
+            yield reader[index].asnumpy()
+        else:
+            yield read_frame(path, index)
 
 
 # --- folders ------------------------------------------------------------------------------------------------------
@@ -119,7 +125,7 @@ def _read_folder(folder: str | Path, start: int, stop: int | None) -> Iterator[n
         frame = read_image(file)
         if shape is not None and frame.shape != shape:
             got = f"is {frame.shape[1]}x{frame.shape[0]}, the frames before are {shape[1]}x{shape[0]}"
-            raise InputError(file, got, "all frames of a folder must have one size")
+            raise Mismatch(file, got, "all frames of a folder must have one size")
         shape = frame.shape
         yield frame
 
@@ -133,16 +139,16 @@ def _opened(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     import av
 
     if not Path(path).is_file():
-        raise InputError(path, "no such file or folder", "check the path")
+        raise NotFound(path, "no such file or folder", "check the path")
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise InputError(path, "has no video in it", _NOT_VIDEO)
+                raise Unsupported(path, "has no video in it", _NOT_VIDEO)
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             yield container, stream
     except av.FFmpegError as error:
-        raise InputError(path, f"is not a readable video ({error.strerror or error})", _NOT_VIDEO) from None
+        raise Damaged(path, f"is not a readable video ({error.strerror or error})", _NOT_VIDEO) from None
 
 
 def _pixels(frame: VideoFrame) -> np.ndarray:
@@ -158,7 +164,7 @@ def _read_video(path: str | Path, start: int, stop: int | None) -> Iterator[np.n
     for frame in islice(_from_frame(path, start), count):
         image = _pixels(frame)
         if shape is not None and image.shape != shape:
-            raise InputError(path, "changes its size on the way", "encode it again with one size")
+            raise Damaged(path, "changes its size on the way", "encode it again with one size")
         shape = image.shape
         yield image
 
@@ -225,16 +231,39 @@ def _shown(container: InputContainer, stream: VideoStream, hidden: set[int]) -> 
     return (frame for frame in container.decode(stream) if frame.pts is None or frame.pts not in hidden)
 
 
-def _read_with_decord(path: str | Path, index: int) -> np.ndarray:
+# --- random access ------------------------------------------------------------------------------------------------
+
+
+def _decord_reader(path: str | Path) -> Any:
+    """decord's reader of a video file, or None where its frames are not exactly those of `read_frames`.
+
+    After a seek decord gives wrong frames in open groups of pictures, and it counts frames that an edit list hides.
+    """
+    stamps = _closed_groups(path)
+    if stamps is None:
+        return None
     try:
         import decord
-    except ImportError:
-        advice = "install it with: pip install decord, or use reader='pyav'"
-        raise InputError("decord", "is not installed", advice) from None
-    try:
-        video = decord.VideoReader(str(path))
-    except RuntimeError:
-        raise InputError(path, "is not a video that decord reads", "use reader='pyav'") from None
-    if index >= len(video):
-        raise InputError(path, f"has no frame {index}", f"it has {len(video)} frames, counted from 0")
-    return video[index].asnumpy()
+
+        decord.logging.set_level(decord.logging.QUIET)
+        reader = decord.VideoReader(str(path), num_threads=1)
+        first = reader[0].asnumpy()
+    except Exception:  # not installed, or a codec that it cannot read: its own errors
+        return None
+    return reader if len(reader) == stamps and np.array_equal(first, read_frame(path, 0)) else None
+
+
+def _closed_groups(path: str | Path) -> int | None:
+    """How many frames a file holds that shows them all, in closed groups of pictures; None for another one."""
+    stored: list[tuple[int, bool]] = []
+    with _opened(path) as (container, stream):
+        if not set(container.format.name.split(",")) & _INDEXED:
+            return None
+        for packet in container.demux(stream):
+            if packet.size and (packet.pts is None or packet.is_discard):
+                return None
+            if packet.size and packet.pts is not None:
+                stored.append((packet.pts, packet.is_keyframe))
+    earliest = [*accumulate((time for time, _ in reversed(stored)), min)][::-1]  # of a frame and all stored after it
+    closed = all(time == first for (time, is_key), first in zip(stored, earliest, strict=True) if is_key)
+    return len(stored) if closed and len({time for time, _ in stored}) == len(stored) else None
