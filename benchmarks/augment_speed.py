@@ -22,7 +22,7 @@ import torch
 
 from signgen.augmentation.clip import Maker, read_clip
 from signgen.augmentation.jobs import plan_jobs
-from signgen.augmentation.opening import open_recipe
+from signgen.augmentation.recipe import open_recipe
 from signgen.augmentation.settings import Settings
 from signgen.augmentation.store import open_part
 from signgen.augmentation.variation import Variation

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.augmentation.opening import load_signers
+from signgen.augmentation.recipe import load_signers
 from signgen.augmentation.run import Task, augment
 from signgen.augmentation.settings import Settings
 from signgen.dataset.phoenix import PhoenixIndex

@@ -185,13 +185,25 @@ def recover(target: Path) -> None:
         os.replace(aside, target)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes, at any depth, hidden folders of processes of this machine that were killed."""
+def remove_leftovers(folder: Path, deep: bool = True, of_all: bool = False) -> None:
+    """Removes hidden folders of processes of this machine that were killed.
+
+    Args:
+        deep: at any depth, and not just in the folder itself.
+        of_all: of any process of any machine; to be asked for when nobody is at work there.
+    """
     prefix = _process().rpartition("-")[0]
-    for path in folder.rglob(f"{_HIDDEN}{prefix}-*"):
+    for path in (folder.rglob if deep else folder.glob)(f"{_HIDDEN}*"):
         number = path.name.removeprefix(f"{_HIDDEN}{prefix}-").partition("-")[0]
-        if number.isdigit() and not _lives(int(number)):
+        if of_all or (number.isdigit() and not _lives(int(number))):
             _remove(path)
+
+
+def discard(path: Path) -> None:
+    """Removes a file or a folder, which until then is there whole: it first goes under a hidden name."""
+    hidden = _hidden_folder(path, path.absolute().parent)
+    os.replace(path, hidden / path.name)
+    _remove(hidden)
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def test_a_copy_without_variation_is_what_render_makes(stage, tmp_path):
     stage.run("plain", settings)
     name = "c,3"
     record = record_contents(stage.root / "plain")[f"{name}__aug01"]
-    from signgen.augmentation.opening import load_signers
+    from signgen.augmentation.recipe import load_signers
 
     source = load_signers(settings.signers)[settings.signers[0]]
     keypoints = stage.dataset / "keypoints" / f"{name}.npz"

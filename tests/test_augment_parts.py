@@ -16,12 +16,12 @@ from signgen.augmentation.jobs import (
     Extra,
     Rate,
     choose_signer,
+    describe,
     frames_of,
     of_phoenix,
     plain_name,
     plan_jobs,
     share_of,
-    words,
 )
 from signgen.augmentation.layouts.slrt import dump_dict, dump_list
 from signgen.augmentation.store import open_part, part_path, read_records
@@ -254,8 +254,8 @@ def test_a_plan_divides_hours_by_workers():
     plan = rate.plan(clips=2, frames=72_000)
     assert plan == {"clips": 2, "frames": 72_000, "bytes": 7_200_000, "hours": {"1": 2.0, "8": 0.25, "64": 0.03125}}
     assert Rate.of([]) is None
-    assert words("x", plan).endswith("2.0 h on 1 worker, 15.0 min on 8 workers, 1.9 min on 64 workers")
-    assert words("x", rate.plan(1, 100)).endswith("10 s on 1 worker, 1 s on 8 workers, 0 s on 64 workers")
+    assert describe("x", plan).endswith("2.0 h on 1 worker, 15.0 min on 8 workers, 1.9 min on 64 workers")
+    assert describe("x", rate.plan(1, 100)).endswith("10 s on 1 worker, 1 s on 8 workers, 0 s on 64 workers")
 
 
 def test_a_plan_counts_archives_and_copied_originals():

@@ -149,10 +149,10 @@ def test_a_stopped_run_goes_on_as_if_never_stopped(data: Path, starts: dict[str,
 def test_an_unfinished_checkpoint_is_not_resumed_from(data: Path, tmp_path: Path) -> None:
     config = _config(data, tmp_path / "ae", "autoencoder", model=TINY_VAE, steps=2)
     run_stage(config)
-    broken = tmp_path / "ae/checkpoints/step-00000009.tmp"
-    broken.mkdir()
+    broken = tmp_path / "ae/checkpoints/.signgen-elsewhere-7-x/step-00000009"
+    broken.mkdir(parents=True)
     assert run_stage(config, resume=True)["steps"] == 2
-    assert not broken.exists()
+    assert not broken.parent.exists()
 
 
 def test_missing_parts_are_named(data: Path, tmp_path: Path) -> None:

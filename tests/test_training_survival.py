@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import logging
 import os
 import pickle
+import re
 import resource
 import shutil
 import signal
@@ -30,6 +32,7 @@ from signgen.dataset import training_data
 from signgen.errors import InputError, RunError
 from signgen.files import reason
 from signgen.training import checkpoints, optimizers
+from signgen.training.fusion import FusionTask
 from signgen.training.loop import recompute_activations
 from signgen.training.run import run_stage
 
@@ -61,7 +64,8 @@ def test_two_processes_stopped_and_killed_go_on_as_if_never_stopped(data: Path, 
     first = subprocess.run(scenario, capture_output=True, text=True, env=_environment(), timeout=400)
     assert "SIGKILL" in first.stderr or "exitcode  : -9" in first.stderr, first.stderr[-3000:]
     left = sorted(path.name for path in (tmp_path / "stopped/checkpoints").iterdir())
-    assert left == ["step-00000003", "step-00000004", "step-00000005.tmp"]
+    assert left[0].startswith(".signgen-"), "what the kill left unfinished has no name that counts"
+    assert left[1:] == ["step-00000003", "step-00000004"]
     assert lines(tmp_path / "stopped")[-1]["step"] == 5, "it told of a step that no checkpoint holds"
 
     config = tmp_path / "config.yaml"
@@ -117,9 +121,9 @@ def test_resuming_another_configuration_is_told_or_refused(
 ) -> None:
     run_stage(fusion_config(data, tmp_path / "run", steps=1))
     run_stage(fusion_config(data, tmp_path / "run", steps=2, save_minutes=9.0, prefetch=0), resume=True)
-    assert "note: " not in capsys.readouterr().err, "neither changes what a step does"
+    assert "WARNING" not in capsys.readouterr().err, "neither changes what a step does"
     run_stage(fusion_config(data, tmp_path / "run", steps=3, batch=3, optim={"lr": 5e-4}), resume=True)
-    (told,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "WARNING" in line]
     assert "batch was 4, optim.lr was 0.001; the run goes on with the new settings" in told
     other = dataclasses.replace(fusion_config(data, tmp_path / "run", steps=4, model={}), stage="autoencoder")
     with pytest.raises(InputError, match="holds a run of the stage 'fusion', the configuration is one of 'autoenc"):
@@ -228,8 +232,6 @@ def test_a_full_disk_is_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_frame_that_cannot_be_read_ends_in_one_line_and_what_was_learned_stays(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from signgen.training.fusion import FusionTask
-
     real = FusionTask.loss
 
     def loss(self: FusionTask, *given: Any) -> Any:
@@ -260,6 +262,54 @@ def test_a_full_disk_while_frames_are_decoded_is_one_line(
         run_stage(fusion_config(data, tmp_path / "run", cache=str(tmp_path / "elsewhere")))
 
 
+def test_the_log_of_a_run_says_what_happened(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Start, checkpoints, warnings, resumption and errors, with the time, in the folder and on standard error."""
+    output = tmp_path / "run"
+
+    def log() -> list[str]:
+        """What the file has more than at the last time, after the date and the time of each line."""
+        whole = (output / "run.log").read_text(encoding="utf-8").splitlines()
+        assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (INFO|WARNING|ERROR) ", line) for line in whole)
+        fresh, seen[:] = whole[len(seen) :], whole
+        told = capsys.readouterr().err.splitlines()
+        assert [line for line in fresh if " ERROR " not in line] == [line for line in told if line[:2] == "20"]
+        return [line[20:] for line in fresh]
+
+    seen: list[str] = []
+    run_stage(fusion_config(data, output, steps=2))
+    begun, checkpoint, done = log()
+    assert begun.startswith("INFO stage fusion begins: 2 steps, ")
+    assert begun.endswith("parameters, 1 x cpu")
+    assert re.fullmatch(r"INFO step-00000002 written in \d+\.\d s", checkpoint)
+    assert done == f"INFO done at step 2; model in {output}/model"
+
+    real, stop = FusionTask.loss, {"at": 2}
+
+    def loss(self: FusionTask, *given: Any) -> Any:
+        stop["at"] -= 1
+        if not stop["at"]:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(self, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FusionTask, "loss", loss)
+        run_stage(fusion_config(data, output, steps=9, batch=3, prefetch=0), resume=True)
+    on, changed, *_, end = log()
+    assert on.startswith("INFO stage fusion goes on after step-00000002: 9 steps")
+    assert changed.startswith("WARNING ")
+    assert "batch was 4" in changed
+    assert end == f"INFO stopped by a signal at step 4; model in {output}/model"
+
+    monkeypatch.setattr(FusionTask, "loss", lambda self, *given: (real(self, *given)[0] * float("nan"), {}))
+    with pytest.raises(RunError):
+        run_stage(fusion_config(data, output, steps=9, batch=3), resume=True)
+    *_, failed = log()
+    assert failed.startswith("ERROR training: the loss is no finite number in step 5; ")
+    assert not logging.getLogger("signgen.training").handlers, "nothing stays behind in a program that goes on"
+
+
 def test_lost_random_numbers_are_told(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_stage(fusion_config(data, tmp_path / "run", steps=1))
     (tmp_path / "run/checkpoints/step-00000001/random_states_0.pkl").unlink()
@@ -270,8 +320,6 @@ def test_lost_random_numbers_are_told(data: Path, tmp_path: Path, capsys: pytest
 def test_a_loss_that_is_no_number_ends_the_run_and_is_not_saved(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from signgen.training.fusion import FusionTask
-
     real = FusionTask.loss
 
     def loss(self: FusionTask, network: torch.nn.Module, drawn: Any) -> Any:
@@ -310,7 +358,7 @@ def test_without_tensorboard_one_line_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     run_stage(fusion_config(data, tmp_path / "run", steps=1, tensorboard=True))
-    told = [line for line in capsys.readouterr().err.splitlines() if "tensorboard" in line]
+    told = [line for line in capsys.readouterr().err.splitlines() if "is not installed" in line]
     assert len(told) == 1
     assert 'pip install "signgen[logs]"' in told[0]
 

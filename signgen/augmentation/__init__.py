@@ -77,7 +77,7 @@ def augment(
         >>> result["done"], result["clips"]
         (1, 1)
     """
-    from signgen.augmentation.opening import pick_signers
+    from signgen.augmentation.recipe import pick_signers
     from signgen.augmentation.run import Task
     from signgen.augmentation.run import augment as run
     from signgen.augmentation.settings import Settings

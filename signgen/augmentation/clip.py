@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,44 +11,23 @@ import numpy as np
 
 from signgen.augmentation.gate import Gate, certain_points, looked_at
 from signgen.augmentation.jobs import Job
+from signgen.augmentation.recipe import FPS, Recipe, open_model, what_computes
 from signgen.augmentation.settings import Settings
-from signgen.augmentation.store import DONE, LEFT_OUT, Store, content_of
+from signgen.augmentation.store import DONE, LEFT_OUT, content_of
 from signgen.augmentation.variation import Change
+from signgen.dataset.keypoint_source import read_clip_points
 from signgen.dataset.phoenix import list_frames
-from signgen.errors import InputError, RunError
+from signgen.errors import InputError, Missing, RunError
+from signgen.files import Staging
 from signgen.keypoints import Keypoints, write_keypoints
-from signgen.keypoints.many_clips import ClipFile, points_in_frame
-from signgen.rendering import RenderSettings, load_model, plan_render, run_plan
+from signgen.keypoints.many_clips import points_in_frame
+from signgen.rendering import RenderSettings, plan_render, run_plan
 from signgen.rendering.driving import read_driving
 from signgen.rendering.scene import build_scene
 from signgen.rendering.source import Source
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
-
-FPS = 25.0  # of PHOENIX14T, whose keypoint files do not say
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What every worker needs beside its jobs; can be sent to other processes.
-
-    Attributes:
-        store: where clips go.
-        settings: what is made.
-        sources: the signers' pictures by name.
-        frame: (width, height) of the data set's frames.
-        weights: SHA-256 of the model's weights; computes: device, numbers and engine, as `what_computes` says.
-        licence: of the data set, which its copies inherit.
-    """
-
-    store: Store
-    settings: Settings
-    sources: dict[str, Source]
-    frame: tuple[int, int]
-    weights: str
-    computes: dict[str, str]
-    licence: str
 
 
 @dataclass(frozen=True)
@@ -124,28 +101,23 @@ class Maker:
         return Fitted(driving, source, drawn, certain_points(clip, whole, change))
 
     def _write(self, job: Job, fitted: Fitted, seed: int, frames: slice | None) -> dict[str, Any]:
-        """Renders into a folder of the worker's own; keypoints go to their place first, then the clip."""
+        """Keypoints and frames, which appear together when they are whole."""
         store = self.recipe.store
         frames = _within(frames, len(fitted.drawn))
         drawn = fitted.drawn if frames is None else fitted.drawn[frames]
         verdict: dict[str, Any] = {}
-        with store.work(job.name) as work:
-            points = work / "keypoints.npz"
+        with Staging() as staging:
+            points = store.place(staging, store.keypoints(job.name))
             write_keypoints(drawn, points)
             size, digest = content_of(points)
             if store.media != "none":
-                made = work / store.clip(job.split, job.name).name
+                made = store.place(staging, store.clip(job.split, job.name))
                 inner = made / "1" if store.frames(job.split, job.name).name == "1" else made
                 self._render(fitted, seed, frames, inner)
                 more, digest = content_of(inner)
                 size += more
                 verdict = self._judge(job, inner, fitted, frames)
                 store.link_inner(made)
-                if frames is None:
-                    store.put(work, points, store.keypoints(job.name))
-                    store.put(work, made, store.clip(job.split, job.name))
-            elif frames is None:
-                store.put(work, points, store.keypoints(job.name))
         return {"frames": len(drawn), "fps": drawn.fps, "bytes": size, "sha256": digest, **verdict}
 
     def _render(self, fitted: Fitted, seed: int, frames: slice | None, target: Path) -> None:
@@ -158,22 +130,22 @@ class Maker:
 
     def _judge(self, job: Job, clip: Path, fitted: Fitted, frames: slice | None) -> dict[str, Any]:
         """The gate's verdict; a whole clip that fails is held against its source's own frames."""
-        if self.gate is None:
+        gate, drawn = self.gate, fitted.drawn
+        if gate is None:
             return {}
-        drawn = fitted.drawn
         sure = replace(drawn, xy=np.where(fitted.certain[..., None], drawn.xy, 0),
                        confidence=np.where(fitted.certain, drawn.confidence, 0))  # fmt: skip
-        verdict = self.gate.judge(looked_at(clip), sure if frames is None else sure[frames])
+        verdict = gate.judge(looked_at(clip), sure if frames is None else sure[frames])
         if not verdict["passed"] and frames is None:
-            verdict = self.gate.reconsider(verdict, self._judge_source(job))
+            verdict = gate.reconsider(verdict, self._judge_source(gate, job))
         return {"gate": verdict}
 
-    def _judge_source(self, job: Job) -> dict[str, Any] | None:
+    def _judge_source(self, gate: Gate, job: Job) -> dict[str, Any] | None:
         """The gate's verdict of the source clip's own frames; None where there are none that fit its keypoints."""
         true = list_frames(job.frames).files
         try:
             points = read_clip(job, self.recipe.frame)
-            return self.gate.judge(looked_at(true[0].parent), points) if len(true) == len(points) else None
+            return gate.judge(looked_at(true[0].parent), points) if len(true) == len(points) else None
         except (InputError, ValueError):  # frames damaged, or of several sizes: nothing of the copy depends on them
             return None
 
@@ -188,36 +160,11 @@ def _within(frames: slice | None, count: int) -> slice | None:
 def read_clip(job: Job, frame: tuple[int, int]) -> Keypoints:
     """The source clip's keypoints in pixels of the data set's frames; InputError where it has none."""
     if job.keypoints is None:
-        raise InputError(job.source, "has no keypoints", "give the file or folder that holds them with --keypoints")
-    file = ClipFile(job.keypoints)
-    names = [name for name in file.names if name.rsplit("/", 1)[-1] == job.source] or list(file.names)
-    raw = file.raw(names[0])
+        raise Missing(job.source, "has no keypoints", "give the file or folder that holds them with --keypoints")
+    raw = read_clip_points(job.keypoints, job.source)
     points, _ = points_in_frame(raw, frame, job.source)  # (T,133,3)
     width, height = frame
     return Keypoints(points[..., :2], points[..., 2], width=width, height=height, fps=raw.fps or FPS, name=job.source)
-
-
-def open_model(settings: Settings) -> SignGenPipeline:
-    """The model with the engine of the settings."""
-    return load_model(settings.model, settings.render_settings())
-
-
-def what_computes(pipeline: SignGenPipeline) -> dict[str, str]:
-    """Device, numbers and engine: what a frame's last bits depend on beside the weights."""
-    numbers = str(pipeline.dtype).removeprefix("torch.")
-    return {"device": pipeline.device.type, "dtype": numbers, "engine": pipeline.engine.name}
-
-
-@contextmanager
-def threads_restored() -> Iterator[None]:
-    """Leaves the number of torch's threads as it was: a `Maker` sets it for its whole process."""
-    import torch
-
-    before = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _origin(job: Job, seed: int, change: Change, recipe: Recipe) -> dict[str, Any]:

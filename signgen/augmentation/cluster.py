@@ -1,7 +1,7 @@
 """Clips made by the actors of a Ray cluster: one per GPU, or per CPU slot, each with a model of its own.
 
 Scheduling, retries and what is sent between machines are Ray's. An actor of a node that dies is started again where
-there is room, and Ray gives it its unfinished jobs anew; actors that have nothing left to do end, which makes that
+there is room, and Ray gives it its unfinished jobs again; actors that have nothing left to do end, which makes that
 room. All nodes must see the output folder and the data set under the same paths.
 """
 
@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from signgen.augmentation.clip import Maker, Recipe
+from signgen.augmentation.clip import Maker
 from signgen.augmentation.jobs import Job
-from signgen.augmentation.workers import AHEAD, packed, unpacked
-from signgen.errors import InputError, RunError, missing_extra
+from signgen.augmentation.recipe import Recipe
+from signgen.errors import NotFound, RunError, SignGenError, Unsupported, missing_extra
+
+AHEAD = 2  # jobs that wait or run, for each actor
 
 
 class Worker:
@@ -33,9 +35,12 @@ class Worker:
             raise RuntimeError(f"{recipe.store.out} cannot be seen on {host}: all nodes need the same output folder")
         self._maker = Maker(recipe)
 
-    def make(self, job: Job) -> dict[str, Any]:
-        """The record or, packed, the error."""
-        return packed(self._maker, job)
+    def make(self, job: Job) -> dict[str, Any] | SignGenError:
+        """The record, or the error; raised, it would come back as one of Ray's."""
+        try:
+            return self._maker.make(job)
+        except SignGenError as error:
+            return error
 
 
 def import_ray() -> Any:
@@ -62,7 +67,7 @@ def connected(address: str) -> Iterator[Any]:
             ray.init(address=address, log_to_driver=False, logging_level="error", configure_logging=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
             got = " ".join(str(error).split())[:160]
-            raise InputError("--ray", f"{address} does not answer ({got})", "give a cluster's HOST:PORT") from None
+            raise NotFound("--ray", f"{address} does not answer ({got})", "give a cluster's HOST:PORT") from None
     try:
         yield ray
     finally:
@@ -88,7 +93,10 @@ def make_on_cluster(recipe: Recipe, jobs: Sequence[Job], address: str) -> Iterat
             while at_work:
                 finished, _ = ray.wait(list(at_work))  # waits with AHEAD jobs an actor: that is the back-pressure
                 number = at_work.pop(finished[0])
-                yield unpacked(ray.get(finished[0]))
+                record = ray.get(finished[0])
+                if isinstance(record, SignGenError):
+                    raise record
+                yield record
                 for job in islice(left, 1):
                     at_work[actors[number].make.remote(job)] = number
                 if number not in at_work.values():
@@ -108,5 +116,5 @@ def _slots(ray: Any, recipe: Recipe) -> tuple[int, dict[str, Any]]:
     slots = int(resources.get("CPU", 0)) // threads
     if not slots:
         got = f"the cluster has {resources.get('CPU', 0):g} CPU slots, a worker takes {threads}"
-        raise InputError("--ray", got, "add nodes or give fewer --threads")
+        raise Unsupported("--ray", got, "add nodes or give fewer --threads")
     return slots, {"num_cpus": threads}

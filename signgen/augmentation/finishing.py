@@ -2,108 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from signgen.augmentation.jobs import Job, plain_name
 from signgen.augmentation.layouts import wants_originals, write_layouts
-from signgen.augmentation.layouts.entries import Entry, Split, collect, failed_gate
+from signgen.augmentation.layouts.entries import Split, collect, failed_gate
 from signgen.augmentation.store import DONE, FRAMES, KEYPOINTS, LEFT_OUT, Store, count_lines
 from signgen.dataset.phoenix import PhoenixIndex, list_frames
-from signgen.errors import InputError, RunError
-
-# The licence of a data set, which its copies inherit: they show what its signers signed.
-
-
-OF_PHOENIX = (
-    "Motion, glosses and translations are those of RWTH-PHOENIX-Weather 2014 T, CC BY-NC-SA 3.0: for research, not for "
-    "commercial use, and copies are shared under the same licence."
-)
-_NOTES = (("augment.json", "licence"), ("synthetic.json", "statement"))
-
-
-def licence_of(index: PhoenixIndex) -> str:
-    """What the data set says of itself, in augment.json or synthetic.json, else PHOENIX14T's licence."""
-    for folder in (index.root, index.release, index.release.parent.parent):
-        for name, key in _NOTES:
-            said = _read(folder / name, key)
-            if said:
-                return said
-    return OF_PHOENIX
-
-
-def _read(path: Path, key: str) -> str:
-    try:
-        said = json.loads(path.read_text(encoding="utf-8")).get(key)
-    except (OSError, ValueError, AttributeError):
-        return ""
-    return said if isinstance(said, str) else ""
-
-
-# The clips of the source data set in the new one: linked, or copied on request.
-
-
-MODES = ("link", "copy", "none")
-
-
-def place_originals(store: Store, splits: Sequence[Split], mode: str) -> None:
-    """Puts frames and keypoints of every original where readers of the new set look for them.
-
-    Args:
-        store: of the new set; splits: its clips.
-        mode: ``link`` (symbolic links to the source's folders, or frames for readers of both kinds) or ``copy``.
-    """
-    with store.work("originals") as work:
-        for entry in (entry for split in splits for entry in split.entries if not entry.generated):
-            folder = store.out / FRAMES / entry.split / entry.name
-            if entry.frames is not None and store.flat:
-                _place_both(entry, folder, mode, store, work)
-            elif entry.frames is not None:
-                _place(_inner(entry.frames), folder / "1" if store.nested else folder, mode, work)
-            if entry.keypoints is not None:
-                name = f"{entry.name}{entry.keypoints.suffix}"
-                _place(entry.keypoints, store.out / KEYPOINTS / name, mode, work)
-
-
-def _place_both(entry: Entry, target: Path, mode: str, store: Store, work: Path) -> None:
-    """A folder of links to frames, or of their copies, that is its own folder ``1``."""
-    if os.path.lexists(target):
-        return
-    folder = work / entry.name
-    for file in entry.files():
-        _place(file, folder / file.name, mode, work)
-    store.link_inner(folder)
-    store.put(work, folder, target)
-
-
-def _inner(folder: Path) -> Path:
-    return folder / "1" if (folder / "1").is_dir() else folder
-
-
-def _place(source: Path, target: Path, mode: str, work: Path) -> None:
-    """One file or folder, made in ``work`` and then put in place; what is there already stays."""
-    if os.path.lexists(target):
-        return
-    partial = work / f"{target.name}.part"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if mode == "link":
-            partial.symlink_to(source.absolute(), target_is_directory=source.is_dir())
-        elif source.is_dir():
-            shutil.copytree(source, partial, ignore=shutil.ignore_patterns("1"))  # a link to the folder itself
-        else:
-            shutil.copy2(source, partial)
-        os.replace(partial, target)
-    except OSError as error:
-        if mode == "link" and os.name != "posix":
-            got = f"links cannot be made ({error.strerror})"
-            raise InputError("--originals", got, "use --originals copy") from None
-        raise RunError(target, f"cannot be written ({error.strerror})", "see to space and permissions") from None
-
+from signgen.errors import Damaged, Mismatch, Missing, RunError, Unsupported
+from signgen.files import whole, writing
 
 Records = Mapping[str, Mapping[str, Any]]
 
@@ -157,16 +69,16 @@ def check(store: Store, jobs: Sequence[Job], records: Records, index: PhoenixInd
     missing = [job.name for job in jobs if job.name not in records]
     if missing:
         got = f"lacks {len(missing)} of {len(jobs)} clips, such as {missing[0]}"
-        raise InputError(store.out, got, "give the command again for the share that was not finished")
+        raise Missing(store.out, got, "give the command again for the share that was not finished")
     torn = [job.name for job in jobs if not is_whole(store, job, records[job.name])]
     if torn:
         got = f"{len(torn)} clips have lost files since they were made, such as {torn[0]}"
-        raise InputError(store.out, got, "give the command again: they are made anew")
+        raise Damaged(store.out, got, "give the command again: it makes them once more")
     planned = {job.name for job in jobs}
     strange = sorted(records.keys() - planned) or sorted(_folders(store) - planned - _originals(index))
     if strange:
         got = f"holds {len(strange)} clips that are not of this plan, such as {strange[0]}"
-        raise InputError(store.out, got, "use the signers, copies and splits that they were made with")
+        raise Mismatch(store.out, got, "use the signers, copies and splits that they were made with")
 
 
 def _originals(index: PhoenixIndex) -> set[str]:
@@ -192,6 +104,60 @@ def _folders(store: Store) -> set[str]:
     """Names of all clips in the tree of frames, hidden ones aside."""
     places: list[Path] = [place for place in (store.out / FRAMES).glob("*") if place.is_dir()]
     return {item.name for place in places for item in place.iterdir() if not item.name.startswith(".")}
+
+
+def place_originals(store: Store, splits: Sequence[Split], mode: str) -> None:
+    """Puts frames and keypoints of every original where readers of the new set look for them; what is there stays.
+
+    Args:
+        store: of the new set; splits: its clips.
+        mode: ``link`` (symbolic links to the source's folders, or frames for readers of both kinds) or ``copy``.
+    """
+    for entry in (entry for split in splits for entry in split.entries if not entry.generated):
+        folder = store.out / FRAMES / entry.split / entry.name
+        if entry.frames is not None and store.flat:  # a folder of links to frames, or of copies, that is its own ``1``
+            with _new(folder, mode) as made:
+                if made is not None:
+                    made.mkdir()
+                    for file in entry.files():
+                        _put(file, made / file.name, mode)
+                    store.link_inner(made)
+        elif entry.frames is not None:
+            frames = entry.frames / "1" if (entry.frames / "1").is_dir() else entry.frames
+            with _new(folder / "1" if store.nested else folder, mode) as made:
+                _put(frames, made, mode)
+        if entry.keypoints is not None:
+            with _new(store.out / KEYPOINTS / f"{entry.name}{entry.keypoints.suffix}", mode) as made:
+                _put(entry.keypoints, made, mode)
+
+
+@contextmanager
+def _new(target: Path, mode: str) -> Iterator[Path | None]:
+    """Where to make what is to become ``target``; None where there is something already."""
+    if os.path.lexists(target):
+        yield None
+        return
+    try:
+        with writing(target, "see to space and permissions"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with whole(target) as temporary:
+                yield temporary
+    except RunError as error:
+        if mode == "copy" or os.name == "posix":
+            raise
+        raise Unsupported("--originals", f"links cannot be made ({error.got})", "use --originals copy") from None
+
+
+def _put(source: Path, target: Path | None, mode: str) -> None:
+    """A link to a file or folder, or its copy."""
+    if target is None:
+        return
+    if mode == "link":
+        target.symlink_to(source.absolute(), target_is_directory=source.is_dir())
+    elif source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("1"))  # a link to the folder itself
+    else:
+        shutil.copy2(source, target)
 
 
 def summary(jobs: Sequence[Job], records: Records, store: Store) -> dict[str, Any]:

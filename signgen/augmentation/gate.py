@@ -93,7 +93,7 @@ def certain_points(clip: Keypoints, whole: Keypoints, change: Change) -> np.ndar
 
 def in_view(xy: np.ndarray, confidence: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Confidence (N,133) with 0 for hands' joints outside of the picture, and for hands of which most are."""
-    inside = ((xy > -0.5) & (xy < np.array(size) - 0.5)).all(-1)  # (N,133)
+    inside = np.all((xy > -0.5) & (xy < np.array(size) - 0.5), axis=-1)  # (N,133)
     out = confidence.copy()
     for hand in HANDS:
         sure = confidence[:, hand] >= CONFIDENT

@@ -5,21 +5,31 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from signgen.augmentation.clip import Maker, Recipe, threads_restored
+from signgen.augmentation.clip import Maker
 from signgen.augmentation.finishing import Records, finish, is_whole, summary
-from signgen.augmentation.jobs import Extra, Job, Rate, check_free, frames_of, of_phoenix, plan_jobs, share_of, words
+from signgen.augmentation.jobs import Extra, Job, Rate, describe, frames_of, of_phoenix, plan_jobs, share_of
 from signgen.augmentation.layouts import wants_originals
-from signgen.augmentation.opening import agree_on_plan, make_folder, open_dataset, open_recipe, reopen_recipe
+from signgen.augmentation.recipe import (
+    Recipe,
+    agree_on_plan,
+    make_folder,
+    open_dataset,
+    open_recipe,
+    reopen_recipe,
+    threads_restored,
+)
 from signgen.augmentation.settings import Settings
 from signgen.augmentation.store import DONE, Store, open_part, read_records, store_of
+from signgen.augmentation.workers import make_here, make_in_processes
 from signgen.dataset.phoenix import PhoenixIndex
-from signgen.errors import InputError
+from signgen.dataset.prepare import check_free
+from signgen.errors import Empty
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
@@ -127,7 +137,7 @@ def _make_share(
         left = [job for job in share_of(jobs, *task.share) if not _is_made(job, records, recipe.store)]
         if left:
             plan = _plan(task, index, left, records, recipe, loaded[0], say)
-            check_free(task.out, plan["left"]["bytes"])
+            check_free(task.out, plan["left"]["bytes"], "choose --media mp4")
         if _workers(task, recipe, len(left)) != 1:
             loaded.clear()
         with progress(len(left), "clips") as advance, closing(_made(task, recipe, left, loaded)) as finished:
@@ -150,10 +160,8 @@ def _workers(task: Task, recipe: Recipe, jobs: int) -> int:
 
 def _made(
     task: Task, recipe: Recipe, jobs: Sequence[Job], loaded: Sequence[SignGenPipeline]
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any]]:
     """The records of the jobs as they are finished, by the workers that were asked for."""
-    from signgen.augmentation.workers import make_here, make_in_processes
-
     if not jobs:
         return
     if task.ray is not None:
@@ -180,7 +188,9 @@ def _finish(
     return finish(index, recipe.store, jobs, records, layouts, recipe.frame, task.originals, task.leave_out)
 
 
-# --- the plan -------------------------------------------------------------------------------------------------
+# -- the plan --------------------------------------------------------------------------------------------------------
+
+
 def _plan(
     task: Task, index: PhoenixIndex, jobs: Sequence[Job], records: Records, recipe: Recipe, pipeline: SignGenPipeline,
     say: Say,
@@ -191,14 +201,14 @@ def _plan(
     counts = {(clip.split, clip.name): frames_of(clip) for clip in index}
     frames, settings = sum(counts[job.split, job.source] for job in jobs), recipe.settings
     extra = _extra(task)
-    plan = {
+    plan: dict[str, Any] = {
         "seconds_per_frame": round(rate.seconds, 4),
         "bytes_per_frame": round(rate.bytes),
         "left": rate.plan(len(jobs), frames, again=extra.frames(frames, sum(counts.values()))),
         "phoenix14t": of_phoenix(rate, settings.splits, settings.copies, extra),
     }
-    say(words("to be made", plan["left"]))
-    say(words("the whole PHOENIX14T", plan["phoenix14t"]))
+    say(describe("to be made", plan["left"]))
+    say(describe("the whole PHOENIX14T", plan["phoenix14t"]))
     return plan
 
 
@@ -222,4 +232,4 @@ def _trial(jobs: Sequence[Job], recipe: Recipe, pipeline: SignGenPipeline) -> Ra
                 return rate
             reason = record.get("reason", reason)
     tried = min(_TRIES, len(jobs))
-    raise InputError(recipe.store.out, f"none of the first {tried} clips can be made ({reason})", "mend the data set")
+    raise Empty(recipe.store.out, f"none of the first {tried} clips can be made ({reason})", "repair the data set")

@@ -1,12 +1,15 @@
-"""Where a new clip's files lie, and how they get there whole.
+"""Where the clips of an augmented data set lie, and the manifest that says what was made.
 
     OUT/PHOENIX-2014-T-release-v3/PHOENIX-2014-T/features/fullFrame-210x260px/<split>/<clip>/[1/]images0001.png ...
                                        both with and without 1/ where 1 is a link to the clip's own folder
     OUT/videos/<split>/<clip>.mp4      instead, with media mp4
     OUT/keypoints/<clip>.npz           what was rendered, in pixels of the frames
-    OUT/augment.json, OUT/manifest/    how it was made
+    OUT/augment.json                   how the set is made
+    OUT/manifest/part-I-of-N.jsonl     what was made: one JSON line a clip
 
-A clip's keypoints are put in place before its frames, and its line in the manifest comes last.
+A clip's keypoints and frames appear together, and its line in the manifest comes last. A process that is killed leaves
+at most one torn line at the end, which counts for nothing: its clip is made again. Each share of the work has a
+manifest of its own, for not every network disk appends lines of two machines one after the other.
 """
 
 from __future__ import annotations
@@ -14,8 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,23 +24,93 @@ from pathlib import Path
 from typing import Any
 
 from signgen.augmentation.settings import Settings
-from signgen.errors import InputError, RunError
+from signgen.dataset.phoenix import SPLITS
+from signgen.errors import Damaged, Mismatch, NotWritable, RunError, Unsupported
+from signgen.files import Staging, remove_leftovers, writing
 
-# What was made: one JSON line a clip, written when the clip's files are in place.
-# A process that is killed leaves at most one torn line at the end, which counts for nothing: its clip is made again.
-# Each share of the work has a file of its own (``manifest/part-I-of-N.jsonl``), for not every network disk appends
-# lines of two machines one after the other.
-
-
+RELEASE = Path("PHOENIX-2014-T-release-v3", "PHOENIX-2014-T")
+FRAMES = RELEASE / "features" / "fullFrame-210x260px"
+ANNOTATIONS = RELEASE / "annotations" / "manual"
+KEYPOINTS, VIDEOS, MANIFEST = Path("keypoints"), Path("videos"), "manifest"
 DONE, LEFT_OUT = "done", "left_out"
-FOLDER = "manifest"
 # What may differ between two records of the same clip: when and how fast, not what.
 _INCIDENTAL = ("seconds", "worker")
 
 
+@dataclass(frozen=True)
+class Store:
+    """The places of an augmented data set.
+
+    Attributes:
+        out: its folder.
+        media: ``png``, ``mp4`` or ``none``.
+        nested: frames are found in a folder ``1`` inside the clip's own.
+        flat: they are found in the clip's own folder as well.
+    """
+
+    out: Path
+    media: str = "png"
+    nested: bool = False
+    flat: bool = False
+
+    def keypoints(self, name: str) -> Path:
+        """The clip's keypoint file."""
+        return self.out / KEYPOINTS / f"{name}.npz"
+
+    def clip(self, split: str, name: str) -> Path:
+        """The clip's folder, or its video."""
+        if self.media == "mp4":
+            return self.out / VIDEOS / split / f"{name}.mp4"
+        return self.out / FRAMES / split / name
+
+    def frames(self, split: str, name: str) -> Path:
+        """What a reader of frames is given: the folder of PNG files, or the video."""
+        place = self.clip(split, name)
+        return place / "1" if self.nested and not self.flat and self.media == "png" else place
+
+    def place(self, staging: Staging, target: Path) -> Path:
+        """Where to write what shall become ``target``, whose folder is made."""
+        with writing(target, "see to space and permissions"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        return staging.place(target)
+
+    def link_inner(self, folder: Path) -> None:
+        """Lets ``1`` lead to ``folder`` itself, where readers of both kinds are to find its frames."""
+        if not self.flat:
+            return
+        try:
+            (folder / "1").symlink_to(".", target_is_directory=True)
+        except OSError as error:
+            got = f"phoenix14t and corrnet in one folder need links, which cannot be made there ({error.strerror})"
+            raise Unsupported("--layout", got, "give one of them, or another disk") from None
+
+    def clear(self) -> None:
+        """Removes what killed processes left unfinished. To be called when nobody is at work."""
+        for folder in (KEYPOINTS, *(place / split for place in (FRAMES, VIDEOS) for split in SPLITS)):
+            remove_leftovers(self.out / folder, deep=False, of_all=True)
+
+
+def store_of(out: Path, settings: Settings) -> Store:
+    """The places of a set that is made with these settings."""
+    return Store(out, settings.media, settings.nested, settings.nested and settings.flat)
+
+
+def content_of(path: Path) -> tuple[int, str]:
+    """Bytes and SHA-256 of a file, or of a folder's files in order of their names."""
+    digest, size = hashlib.sha256(), 0
+    for file in [path] if path.is_file() else sorted(path.iterdir()):
+        data = file.read_bytes()
+        digest.update(data)
+        size += len(data)
+    return size, digest.hexdigest()
+
+
+# -- the manifest ----------------------------------------------------------------------------------------------------
+
+
 def part_path(out: Path, number: int, count: int) -> Path:
     """The manifest of share ``number`` of ``count``."""
-    return out / FOLDER / f"part-{number:04d}-of-{count:04d}.jsonl"
+    return out / MANIFEST / f"part-{number:04d}-of-{count:04d}.jsonl"
 
 
 class Part:
@@ -86,18 +157,18 @@ def read_records(out: Path) -> dict[str, dict[str, Any]]:
         InputError: a line is damaged, or two records of a clip say different things.
     """
     records: dict[str, dict[str, Any]] = {}
-    for path in sorted((out / FOLDER).glob("part-*-of-*.jsonl")):
+    for path in sorted((out / MANIFEST).glob("part-*-of-*.jsonl")):
         for record in _read(path):
             before = records.setdefault(record["clip"], record)
             if _content(before) != _content(record):
                 advice = "one of them was made with other settings or weights: delete the clip's lines and run again"
-                raise InputError(path, f"makes {record['clip']} a second time, differently", advice)
+                raise Mismatch(path, f"makes {record['clip']} a second time, differently", advice)
     return records
 
 
 def count_lines(out: Path) -> int:
     """Whole lines of all shares; more than there are records where a clip was made twice."""
-    return sum(1 for path in (out / FOLDER).glob("part-*-of-*.jsonl") for _ in _read(path))
+    return sum(1 for path in (out / MANIFEST).glob("part-*-of-*.jsonl") for _ in _read(path))
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
@@ -111,7 +182,7 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
                     raise ValueError
             except (ValueError, KeyError, TypeError):
                 got, advice = f"line {number} is damaged", "delete that line and give the same command again"
-                raise InputError(path, got, advice) from None
+                raise Damaged(path, got, advice) from None
             yield record
 
 
@@ -127,7 +198,7 @@ def _lock(handle: int, path: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise InputError(path, "another process is at work on this share", "wait for it, or end it first") from None
+        raise NotWritable(path, "another process is at work on this share", "wait for it, or end it first") from None
 
 
 def _cut_torn_line(handle: int) -> None:
@@ -144,95 +215,3 @@ def _cut_torn_line(handle: int) -> None:
         end = start
     if end < size:
         os.ftruncate(handle, end)
-
-
-RELEASE = Path("PHOENIX-2014-T-release-v3", "PHOENIX-2014-T")
-FRAMES = RELEASE / "features" / "fullFrame-210x260px"
-ANNOTATIONS = RELEASE / "annotations" / "manual"
-KEYPOINTS = Path("keypoints")
-_WORK = ".work"
-
-
-@dataclass(frozen=True)
-class Store:
-    """The places of an augmented data set.
-
-    Attributes:
-        out: its folder.
-        media: ``png``, ``mp4`` or ``none``.
-        nested: frames are found in a folder ``1`` inside the clip's own.
-        flat: they are found in the clip's own folder as well.
-    """
-
-    out: Path
-    media: str = "png"
-    nested: bool = False
-    flat: bool = False
-
-    def keypoints(self, name: str) -> Path:
-        """The clip's keypoint file."""
-        return self.out / KEYPOINTS / f"{name}.npz"
-
-    def clip(self, split: str, name: str) -> Path:
-        """What appears by one rename: the clip's folder, or its video."""
-        if self.media == "mp4":
-            return self.out / "videos" / split / f"{name}.mp4"
-        return self.out / FRAMES / split / name
-
-    def frames(self, split: str, name: str) -> Path:
-        """What a reader of frames is given: the folder of PNG files, or the video."""
-        place = self.clip(split, name)
-        return place / "1" if self.nested and not self.flat and self.media == "png" else place
-
-    def link_inner(self, folder: Path) -> None:
-        """Lets ``1`` lead to ``folder`` itself, where readers of both kinds are to find its frames."""
-        if not self.flat:
-            return
-        try:
-            (folder / "1").symlink_to(".", target_is_directory=True)
-        except OSError as error:
-            got = f"phoenix14t and corrnet in one folder need links, which cannot be made there ({error.strerror})"
-            raise InputError("--layout", got, "give one of them, or another disk") from None
-
-    @contextmanager
-    def work(self, name: str) -> Iterator[Path]:
-        """A folder of one's own, on the same disk as the places, that is gone afterwards."""
-        place = self.out / _WORK
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix="clip-", dir=place))
-        except OSError as error:
-            raise RunError(place, f"cannot be written ({error.strerror})", "see to space and permissions") from None
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def put(self, work: Path, made: Path, target: Path) -> None:
-        """Renames a finished file or folder to its place; what a killed run left there makes room."""
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.is_dir() and not target.is_symlink():
-                os.replace(target, Path(tempfile.mkdtemp(dir=work)))
-            os.replace(made, target)
-        except OSError as error:
-            raise RunError(target, f"cannot be put in place ({error.strerror})", "see to its folder") from None
-
-    def clear(self) -> None:
-        """Removes what killed processes left unfinished. To be called when nobody is at work."""
-        shutil.rmtree(self.out / _WORK, ignore_errors=True)
-
-
-def store_of(out: Path, settings: Settings) -> Store:
-    """The places of a set that is made with these settings."""
-    return Store(out, settings.media, settings.nested, settings.nested and settings.flat)
-
-
-def content_of(path: Path) -> tuple[int, str]:
-    """Bytes and SHA-256 of a file, or of a folder's files in order of their names."""
-    digest, size = hashlib.sha256(), 0
-    for file in [path] if path.is_file() else sorted(path.iterdir()):
-        data = file.read_bytes()
-        digest.update(data)
-        size += len(data)
-    return size, digest.hexdigest()

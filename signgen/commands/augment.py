@@ -61,7 +61,7 @@ def command(
     speaker. The same command goes on with a run that was stopped. A job array does a share each with --shard I/N,
     then --merge checks the shares and writes the layout's files.
     """
-    from signgen.augmentation.opening import pick_signers
+    from signgen.augmentation.recipe import pick_signers
     from signgen.augmentation.run import Task, augment
     from signgen.augmentation.settings import Settings
     from signgen.augmentation.variation import Variation

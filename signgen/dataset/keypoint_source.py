@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from signgen.dataset.phoenix import SPLITS
-from signgen.errors import InputError
+from signgen.errors import Missing, NotFound
 from signgen.keypoints.many_clips import ClipFile
 from signgen.keypoints.raw import RawClip
 
@@ -23,6 +23,17 @@ class Entry:
     file: Path
     name: str
     alone: bool
+
+
+def read_clip_points(path: Path, clip: str) -> RawClip:
+    """The points of a clip in its keypoint file, of whatever format; where no entry has its name, those of the first.
+
+    Raises:
+        InputError: the file cannot be read, or holds no 133 points a frame.
+    """
+    file = ClipFile(path)
+    names = [name for name in file.names if _base(name) == clip] or list(file.names)
+    return file.raw(names[0])
 
 
 class KeypointSource:
@@ -50,7 +61,7 @@ class KeypointSource:
             elif place.is_file():
                 self._add_file(place)
             else:
-                raise InputError(place, "no such file or folder", "give the keypoints' file or folder")
+                raise NotFound(place, "no such file or folder", "give the keypoints' file or folder")
 
     def __contains__(self, clip: str) -> bool:
         return clip in self._entries
@@ -72,13 +83,11 @@ class KeypointSource:
         """
         fitting = self._fitting(clip, split)
         if not fitting:
-            raise InputError(clip, "has no keypoints", "give the file or folder that holds them with --keypoints")
+            raise Missing(clip, "has no keypoints", "give the file or folder that holds them with --keypoints")
         entry = fitting[0]
         if not entry.alone:
             return self._many[entry.file].raw(entry.name)
-        file = ClipFile(entry.file)
-        names = [name for name in file.names if _base(name) == clip] or list(file.names)
-        return file.raw(names[0])
+        return read_clip_points(entry.file, clip)
 
     def _fitting(self, clip: str, split: str) -> list[Entry]:
         entries = self._entries.get(clip, [])

@@ -1,15 +1,15 @@
 """Checkpoints of a run: written whole or not at all, and rotated; `signgen.training.resuming` reads them.
 
 ``checkpoints/step-N`` holds what accelerate saves (weights, optimizer, random numbers of each process), the averaged
-weights (``ema.safetensors``) and where the run stands (``run.json``). Until it is whole its name ends with ``.tmp``,
-so that a kill at any time, or a full disk, leaves the checkpoints before it as they are.
+weights (``ema.safetensors``) and where the run stands (``run.json``). It appears when it is whole, so that a kill at
+any time, or a full disk, leaves the checkpoints before it as they are.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
+import logging
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object
 from diffusers.training_utils import EMAModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -25,14 +25,16 @@ from torch import nn
 from torch.distributed.checkpoint.api import CheckpointException
 
 from signgen import config as configuration
-from signgen.errors import InputError, RunError
-from signgen.files import flush, free_bytes, gibibytes, reason, whole
+from signgen.errors import NotWritable, RunError, TooLarge
+from signgen.files import Staging, discard, flush, free_bytes, gibibytes, reason, recover, remove_leftovers, whole
 from signgen.training import optimizers
 from signgen.training.config import TrainConfig
 from signgen.training.optimizers import averaged, is_sharded
 from signgen.training.task import Task
 
+LOG = logging.getLogger("signgen.training")
 KEEP = 2  # checkpoints kept: the newest, and one before it in case the newest is damaged by the disk
+MODEL = "model"  # the folder of the trained parts, in the output of a run
 WRAPPED = "module."  # what DistributedDataParallel puts before each name
 COPIES = 4  # of the weights in a checkpoint: themselves, their average, and AdamW's two moments
 FAILED_WRITES = (OSError, RuntimeError, SafetensorError, CheckpointException)
@@ -69,8 +71,8 @@ def agree(accelerator: Accelerator, *flags: bool) -> list[bool]:
     """Each flag as True where it is True for any process: what all must do, none may do alone."""
     if accelerator.num_processes == 1:
         return list(flags)
-    told = torch.tensor(flags, dtype=torch.float32, device=accelerator.device)
-    return (accelerator.reduce(told, "sum") > 0).tolist()
+    known = torch.tensor(flags, dtype=torch.float32, device=accelerator.device)
+    return (accelerator.reduce(known, "sum") > 0).tolist()
 
 
 def total(accelerator: Accelerator, sums: dict[str, float]) -> dict[str, float]:
@@ -111,21 +113,21 @@ def whole_checkpoints(output: Path) -> list[Path]:
 def check_output(output: Path, resume: bool) -> None:
     """Two runs never share a folder."""
     if whole_checkpoints(output) and not resume:
-        raise InputError(output, "already holds a run", "add --resume to go on with it, or name another output")
+        raise NotWritable(output, "already holds a run", "add --resume to go on with it, or name another output")
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(output, error.strerror or "cannot be made", "name a folder that can be written") from None
+        raise NotWritable(output, error.strerror or "cannot be made", "name a folder that can be written") from None
 
 
 def check_space(output: Path, network: nn.Module, processes: int) -> None:
     """A checkpoint must fit onto the disk before hours of training depend on it."""
-    needed = checkpoint_bytes(network) * (processes if optimizers.is_sharded(network) else 1)
+    needed = checkpoint_bytes(network) * (processes if is_sharded(network) else 1)
     free = free_bytes(output)
     if free < needed:
         takes = f"a checkpoint takes {gibibytes(needed)}, and {KEEP + 1} are there at a time"
         advice = f"{takes}: free as much, or name another output"
-        raise InputError(output, f"{gibibytes(free)} are free", advice)
+        raise TooLarge(output, f"{gibibytes(free)} are free", advice)
 
 
 def checkpoint_bytes(network: nn.Module) -> int:
@@ -135,9 +137,10 @@ def checkpoint_bytes(network: nn.Module) -> int:
 
 
 def clean(output: Path) -> None:
-    """Removes what a kill left unfinished."""
-    for unfinished in (output / "checkpoints").glob("*.tmp"):
-        shutil.rmtree(unfinished, ignore_errors=True)
+    """Removes what a kill left unfinished, on whatever machine."""
+    remove_leftovers(output / "checkpoints", of_all=True)
+    remove_leftovers(output, deep=False, of_all=True)
+    recover(output / MODEL)
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------
@@ -149,41 +152,44 @@ def save(training: Training, output: Path) -> None:
     Raises:
         RunError: it cannot be written; those before it are as they were.
     """
-    accelerator, state = training.accelerator, training.state
-    target = output / "checkpoints" / f"step-{state.step:08d}"
+    accelerator, begun = training.accelerator, time.monotonic()
+    target = output / "checkpoints" / f"step-{training.state.step:08d}"
     if agree(accelerator, target.exists())[0]:
         return
-    temporary = target.with_suffix(".tmp")
-    sums = total(accelerator, state.sums)
-    failure: BaseException | None = None
-    try:
-        temporary.mkdir(parents=True, exist_ok=True)
-        accelerator.save_state(str(temporary))
-        _save_own(training, sums, temporary)
-    except FAILED_WRITES as error:
-        failure = error
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process and failure is None:
-        try:
-            flush(temporary)
-        except OSError as error:
-            failure = error
-    said = "" if failure is None else reason(failure, temporary)
-    if agree(accelerator, failure is not None)[0]:
-        accelerator.wait_for_everyone()
+    sums = total(accelerator, training.state.sums)
+    with Staging() as staging:  # the first process's; the others write into its folder
+        place: list[Any] = [None]
         if accelerator.is_main_process:
-            shutil.rmtree(temporary, ignore_errors=True)
-        raise _unsaved(output, target, said or "another process cannot write it", training.network) from failure
+            target.parent.mkdir(parents=True, exist_ok=True)
+            place = [staging.place(target)]
+        temporary: Path = broadcast_object_list(place)[0]
+        failure: BaseException | None = None
+        try:
+            temporary.mkdir(exist_ok=True)
+            accelerator.save_state(str(temporary))
+            _save_own(training, sums, temporary)
+        except FAILED_WRITES as error:
+            failure = error
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process and failure is None:
+            try:
+                flush(temporary)
+            except OSError as error:
+                failure = error
+        said = "" if failure is None else reason(failure, temporary)
+        if agree(accelerator, failure is not None)[0]:
+            raise _unsaved(output, target, said or "another process cannot write it", training.network) from failure
     if accelerator.is_main_process:
-        os.replace(temporary, target)
-        _rotate(output)
+        for old in whole_checkpoints(output)[:-KEEP]:
+            discard(old)
+        LOG.info("%s written in %.1f s", target.name, time.monotonic() - begun)
     accelerator.wait_for_everyone()
 
 
 def _save_own(training: Training, sums: dict[str, float], folder: Path) -> None:
     """What is ours beside accelerate's files."""
     accelerator, state = training.accelerator, training.state
-    sharded = optimizers.is_sharded(training.network)
+    sharded = is_sharded(training.network)
     if sharded or accelerator.is_main_process:
         path = optimizers.file_of(folder, sharded, accelerator.process_index)
         optimizers.save_average(training.average, path)
@@ -207,19 +213,13 @@ def _unsaved(output: Path, target: Path, said: str, network: nn.Module) -> RunEr
     return RunError(target, said, advice)
 
 
-def _rotate(output: Path) -> None:
-    """Drops all but the newest; one that is being removed no longer counts as whole."""
-    for old in whole_checkpoints(output)[:-KEEP]:
-        going = old.with_suffix(".tmp")
-        os.replace(old, going)
-        shutil.rmtree(going, ignore_errors=True)
-
-
-# The folder ``model`` of a run: the trained parts with their averaged weights, and how they came about.
+# -- the trained parts -----------------------------------------------------------------------------------------------
 
 
 def export(training: Training, task: Task, config: TrainConfig) -> None:
-    """Writes ``<output>/model``, whole or not at all. All processes call it, for the weights may be in shards.
+    """Writes ``<output>/model``, whole or not at all: the trained parts with averaged weights, and how they came about.
+
+    All processes call it, for the weights may be in shards.
 
     Raises:
         RunError: it cannot be written; the checkpoint that was saved before is there.
@@ -236,7 +236,7 @@ def export(training: Training, task: Task, config: TrainConfig) -> None:
     said = "" if failure is None else reason(failure, output)
     if agree(accelerator, failure is not None)[0]:
         advice = "the run itself is saved: free some space, then --resume writes the model"
-        raise RunError(output / "model", said or "another process cannot write it", advice) from failure
+        raise RunError(output / MODEL, said or "another process cannot write it", advice) from failure
 
 
 def _record(training: Training, config: TrainConfig) -> dict[str, Any]:
@@ -247,7 +247,7 @@ def _record(training: Training, config: TrainConfig) -> dict[str, Any]:
 
 
 def _write(task: Task, gathered: dict[str, Any] | None, output: Path, record: dict[str, Any]) -> None:
-    with whole(output / "model", durable=True) as temporary:
+    with whole(output / MODEL, durable=True) as temporary:
         temporary.mkdir(parents=True)
         if gathered is None:
             task.save(temporary)

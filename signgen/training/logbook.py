@@ -1,18 +1,24 @@
-"""What a run tells while it runs: lines of means, contact sheets, and both in TensorBoard where it is installed."""
+"""What a run writes while it runs: means, contact sheets, both for TensorBoard where it is installed, and a log.
+
+``log.jsonl`` has the numbers. ``run.log`` says what happened: when the run began, went on and ended, its checkpoints
+and warnings; standard error says the same.
+"""
 
 from __future__ import annotations
 
 import json
-import os
+import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from signgen.files import writing
-from signgen.training.checkpoints import RunState, total
+from signgen.files import place_file, writing
+from signgen.training.checkpoints import LOG, RunState, total
 from signgen.training.config import TrainConfig
 
 ABSENT = 'tensorboard is not installed: figures go to log.jsonl alone; pip install "signgen[logs]"'
@@ -94,9 +100,39 @@ class Logbook:
             self.board.close()
 
 
-def note(text: str) -> None:
-    """A line for the user who watches; standard output belongs to the result."""
-    print(f"note: {text}", file=sys.stderr, flush=True)
+@contextmanager
+def run_log(folder: Path, writes: bool) -> Iterator[None]:
+    """While it lasts, what is logged goes to ``run.log`` in ``folder`` and to standard error; from one process alone.
+
+    An error ends the command, which says it itself: standard error has it once, the file too.
+    """
+    handlers: list[logging.Handler] = [logging.NullHandler()]
+    if writes:
+        with writing(folder / "run.log", ADVICE):
+            handlers = [_RunLog(folder / "run.log", encoding="utf-8"), logging.StreamHandler(sys.stderr)]
+        handlers[1].addFilter(lambda record: record.levelno < logging.ERROR)
+    level = LOG.level
+    LOG.setLevel(logging.INFO)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        LOG.addHandler(handler)
+    try:
+        yield
+    except Exception as error:
+        LOG.error("%s", error)
+        raise
+    finally:
+        LOG.setLevel(level)
+        for handler in handlers:
+            LOG.removeHandler(handler)
+            handler.close()
+
+
+class _RunLog(logging.FileHandler):
+    """A full disk costs lines of the log and not the run; standard error has them all the same."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
 
 
 def _cut(path: Path, step: int) -> None:
@@ -107,10 +143,8 @@ def _cut(path: Path, step: int) -> None:
     kept = [line for line in lines if _step_of(line) <= step]
     if kept == lines:
         return
-    temporary = path.with_name(f".{path.name}.tmp")
     with writing(path, ADVICE):
-        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        os.replace(temporary, path)
+        place_file(path, "".join(f"{line}\n" for line in kept).encode())
 
 
 def _step_of(line: str) -> float:
@@ -126,6 +160,6 @@ def _board(folder: Path, step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        note(ABSENT)
+        LOG.warning(ABSENT)
         return None
     return SummaryWriter(str(folder), purge_step=step + 1)

@@ -22,12 +22,12 @@ from torch import nn
 
 from signgen import config as configuration
 from signgen.dataset.batches import made_ahead
-from signgen.errors import InputError, RunError
-from signgen.files import writing
+from signgen.errors import InputError, RunError, Unsupported
+from signgen.files import whole, writing
 from signgen.training import checkpoints
 from signgen.training.checkpoints import RunState, Training, agree, export
 from signgen.training.config import OptimConfig, TrainConfig
-from signgen.training.logbook import ADVICE, Logbook, note
+from signgen.training.logbook import ADVICE, LOG, Logbook, run_log
 from signgen.training.optimizers import averaged, check_whole, is_sharded, make_average, make_optimizer
 from signgen.training.resuming import CONFIG, check_same_run, load
 from signgen.training.task import Task
@@ -62,12 +62,12 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
 def _check_kind(accelerator: Accelerator, config: TrainConfig) -> None:
     """The kinds of sharing weights among processes whose average and export this loop knows."""
     if accelerator.distributed_type == DistributedType.FSDP and not accelerator.is_fsdp2:
-        raise InputError("fsdp_version", "got 1 in accelerate's configuration", "set it to 2")
+        raise Unsupported("fsdp_version", "got 1 in accelerate's configuration", "set it to 2")
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         settings = accelerator.state.deepspeed_plugin
         if settings.zero_stage > 2:
             advice = "take 1 or 2, or FSDP with fsdp_version 2, which shards the weights too"
-            raise InputError("zero_stage", f"got {settings.zero_stage} in accelerate's configuration", advice)
+            raise Unsupported("zero_stage", f"got {settings.zero_stage} in accelerate's configuration", advice)
         settings.deepspeed_config["train_micro_batch_size_per_gpu"] = config.batch
 
 
@@ -88,13 +88,14 @@ def train(
     output = Path(config.output)
     checkpoints.check_output(output, resume)
     changes = check_same_run(config, output) if resume else []
-    with _stop_flag() as stopped:
-        accelerator = make_accelerator(config)
+    accelerator = make_accelerator(config)
+    with _stop_flag() as stopped, run_log(output, accelerator.is_main_process):
         session = Session(config, accelerator, _make_task(config, accelerator, make_task))
         session.begin(changes)
         advance(session.state.step)
         session.run(stopped, advance)
         export(session.training, session.task, config)
+        LOG.info("%s at step %d; model in %s", session.ended, session.state.step, output / checkpoints.MODEL)
     return {
         "stage": config.stage,
         "output": str(output),
@@ -121,7 +122,7 @@ def recompute_activations(network: nn.Module) -> None:
     """Gradient checkpointing: activations are computed again in the backward pass, which takes time for memory."""
     able: list[Any] = [part for part in network.modules() if getattr(part, "_supports_gradient_checkpointing", False)]
     if not able:
-        raise InputError("optim.checkpointing", "got true for a network that cannot", "set it to false for this stage")
+        raise Unsupported("optim.checkpointing", "got true for a network that cannot", "set it to false for this stage")
     for part in able:
         part.enable_gradient_checkpointing()
 
@@ -137,24 +138,26 @@ class Session:
         optimizer = make_optimizer(task.trainable, config.optim)
         self.network, self.optimizer = accelerator.prepare(task.trainable, optimizer)
         self.average = make_average(self.network, config.optim.ema)
-        self.state = RunState()
+        self.state, self.ended = RunState(), "done"
         self.training = Training(accelerator, self.network, self.average, self.state)
 
     def begin(self, changes: list[str]) -> None:
-        """Goes back to the newest checkpoint if there is one, and opens the log; ``changes`` are told to the user."""
+        """Goes back to the newest checkpoint if there is one, and opens the log, which names the ``changes``."""
         if self.accelerator.is_main_process:
             checkpoints.clean(self.output)
         self.accelerator.wait_for_everyone()
         known = checkpoints.whole_checkpoints(self.output)
         checkpoints.check_space(self.output, self.network, self.accelerator.num_processes)
-        if known:
-            told = [*changes, *(f"{known[-1].name}: {text}" for text in load(self.training, known[-1]))]
-            for text in told if self.accelerator.is_main_process else ():
-                note(text)
+        warnings = [f"{known[-1].name}: {text}" for text in load(self.training, known[-1])] if known else []
+        done = f"goes on after {known[-1].name}" if known else "begins"
+        size, place = f"{self.parameters:,} parameters", f"{self.accelerator.num_processes} x {self.accelerator.device}"
+        LOG.info("stage %s %s: %d steps, %s, %s", self.config.stage, done, self.config.steps, size, place)
+        for text in (*changes, *warnings):
+            LOG.warning(text)
         self.log = Logbook(self.config, self.state, self.accelerator)
         if self.accelerator.is_main_process:
-            with writing(self.output / CONFIG, ADVICE):
-                configuration.save(self.config, self.output / CONFIG)
+            with writing(self.output / CONFIG, ADVICE), whole(self.output / CONFIG) as temporary:
+                configuration.save(self.config, temporary)
 
     def run(self, stopped: Callable[[], bool], advance: Callable[[int], None]) -> None:
         """Steps until they are done, the time is up, or a signal asks for an end; saves on the way and at the end."""
@@ -193,9 +196,11 @@ class Session:
             timed_out = bool(config.minutes) and now - begun > config.minutes * 60
             due = now - saved > config.save_minutes * 60
             broken, end, due = agree(self.accelerator, broken, stopped() or timed_out, due)  # each has its own clock
+            if end:
+                self.ended = "stopped by a signal" if stopped() else f"stopped after {config.minutes:g} minutes"
             if broken:
                 advice = "lower optim.lr and resume from the last checkpoint"
-                raise RunError("training", f"the loss became no finite number in step {state.step}", advice)
+                raise RunError("training", f"the loss is no finite number in step {state.step}", advice)
             if self.log.line_is_due():
                 self.log.line()
             if config.sheet_steps and state.step % config.sheet_steps == 0:
@@ -219,6 +224,8 @@ class Session:
                 if accelerator.sync_gradients:
                     norm = accelerator.clip_grad_norm_(list(self.network.parameters()), optim.clip)
                 self.optimizer.step()
+                if self.optimizer.step_was_skipped:
+                    LOG.warning("step %d was skipped: its gradient is too large for float16", self.state.step + 1)
                 self.optimizer.zero_grad(set_to_none=True)
             losses += float(loss.detach()) / optim.accumulate
             for name, value in figures.items():

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from signgen.errors import InputError
+from signgen.errors import Mismatch, Unsupported
 from signgen.training.config import OptimConfig
 
 # The moving average of the weights (EMA), which is what a run keeps in the end.
@@ -88,8 +88,8 @@ def restore(average: EMAModel, state: dict[str, Any]) -> None:
     values = state["shadow_params"]
     mine = [local_part(value) for value in average.shadow_params]
     if [value.shape for value in values] != [value.shape for value in mine]:
-        advice = "go on with the settings of its config.yaml, or begin anew in another output folder"
-        raise InputError("model", "the checkpoint is of a network of other sizes", advice)
+        advice = "go on with the settings of its config.yaml, or begin again in another output folder"
+        raise Mismatch("model", "the checkpoint is of a network of other sizes", advice)
     with torch.no_grad():
         for value, own in zip(values, mine, strict=True):
             own.copy_(value)
@@ -115,9 +115,9 @@ def make_optimizer(network: nn.Module, optim: OptimConfig) -> torch.optim.Optimi
 
 
 def check_whole(optim: OptimConfig, sharded: bool) -> None:
-    """Raises `InputError` for Muon where no process has a whole kernel."""
+    """Raises `Unsupported` for Muon where no process has a whole kernel."""
     if optim.kind == "muon" and sharded:
-        raise InputError("optim.kind", "got muon with weights in shards", "take adamw, or train without shards")
+        raise Unsupported("optim.kind", "got muon with weights in shards", "take adamw, or train without shards")
 
 
 class KernelMuon(torch.optim.Optimizer):
@@ -134,7 +134,7 @@ class KernelMuon(torch.optim.Optimizer):
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
         self._kernels = kernels
         self._matrices = [nn.Parameter(_matrix(weight)) for weight in kernels]
-        settings = {"lr": lr, "weight_decay": weight_decay}
+        settings: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay}
         self._parts: list[torch.optim.Optimizer] = []
         if kernels:
             self._parts.append(torch.optim.Muon(self._matrices, adjust_lr_fn="match_rms_adamw", **settings))
@@ -149,7 +149,7 @@ class KernelMuon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for weight, matrix in zip(self._kernels, self._matrices, strict=True):
-            matrix.data = _matrix(weight)  # looked at anew: whoever moves weights to a device gives them other memory
+            matrix.data = _matrix(weight)  # looked at again: whoever moves weights to a device gives them other memory
             matrix.grad = None if weight.grad is None else _matrix(weight.grad)
         for group, part in zip(self.param_groups, self._parts, strict=True):
             for inner in part.param_groups:

@@ -16,7 +16,7 @@ import torch
 from accelerate.utils.constants import RNG_STATE_NAME
 
 from signgen import config as configuration
-from signgen.errors import InputError, RunError, SignGenError
+from signgen.errors import Mismatch, RunError, SignGenError
 from signgen.training import optimizers
 from signgen.training.checkpoints import FAILED_WRITES, Training
 from signgen.training.config import TrainConfig
@@ -75,11 +75,11 @@ def check_same_run(config: TrainConfig, output: Path) -> list[str]:
     before, now = configuration.read_yaml(path), configuration.to_dict(config)
     if before.get("stage") != config.stage:
         got = f"holds a run of the stage {before.get('stage')!r}, the configuration is one of {config.stage!r}"
-        raise InputError(output, got, "name another output")
+        raise Mismatch(output, got, "name another output")
     kind = (before.get("optim") or {}).get("kind", "adamw")  # runs that do not say it are older than the choice
     if kind != config.optim.kind:
         got = f"got {config.optim.kind}, the run in {output} is one of {kind}"
-        raise InputError("optim.kind", got, f"set it to {kind}, or begin another run with start from this one's model")
+        raise Mismatch("optim.kind", got, f"set it to {kind}, or begin another run with start from this one's model")
     changed = [name for name, value in _flat(now) if name not in FREE and _get(before, name, value) != _plain(value)]
     if not changed:
         return []
@@ -118,7 +118,7 @@ def _check_shards(record: dict[str, Any], training: Training, folder: Path) -> N
         return
     kinds = {True: f"shards of {record['processes']} processes", False: "whole weights"}
     advice = "go on with as many processes and the same settings of accelerate as before"
-    raise InputError(folder, f"holds {kinds[record['sharded']]}", advice)
+    raise Mismatch(folder, f"holds {kinds[record['sharded']]}", advice)
 
 
 def _load_earlier(training: Training, folder: Path) -> dict[str, Any]:

@@ -13,8 +13,9 @@ import numpy as np
 from signgen.augmentation.jobs import Job, frames_of, plain_name
 from signgen.augmentation.store import ANNOTATIONS, DONE, Store
 from signgen.dataset.files import write_text
+from signgen.dataset.keypoint_source import read_clip_points
 from signgen.dataset.phoenix import Clip, PhoenixIndex, list_frames
-from signgen.keypoints.many_clips import ClipFile, points_in_frame
+from signgen.keypoints.many_clips import points_in_frame
 
 
 @dataclass(frozen=True)
@@ -125,23 +126,16 @@ def _copy(store: Store, job: Job, row: dict[str, str], record: Mapping[str, Any]
     )  # fmt: skip
 
 
-# Keypoints of a finished clip as recognisers take them: pixels of the frames.
-
-
 def points_of(entry: Entry, frame: tuple[int, int]) -> np.ndarray | None:
     """float32 (T,133,3) x, y, confidence in pixels of ``frame``; None where the clip has no keypoints."""
     if entry.keypoints is None:
         return None
-    file = ClipFile(Path(entry.keypoints))
-    names = [name for name in file.names if name.rsplit("/", 1)[-1] == entry.name] or list(file.names)
-    return points_in_frame(file.raw(names[0]), frame, entry.name)[0]
-
-
-# PHOENIX14T's own layout: the corpus files; the frames lie in their folders already.
+    return points_in_frame(read_clip_points(entry.keypoints, entry.name), frame, entry.name)[0]
 
 
 def write(out: Path, splits: Sequence[Split], frame: tuple[int, int]) -> list[Path]:
-    """The corpus file of each split: ``|`` between columns and no quoting, as the release's."""
+    """PHOENIX14T's own layout: the corpus file of each split, ``|`` between columns and no quoting; the frames lie in
+    their folders already."""
     return [corpus(out, split, [split_row(split, entry.row) for entry in split.entries]) for split in splits]
 
 

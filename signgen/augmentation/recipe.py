@@ -1,0 +1,299 @@
+"""What an augmentation starts from: the data set, the signers, the model; and ``augment.json``, which says so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from signgen.augmentation.settings import Settings
+from signgen.augmentation.store import Store, store_of
+from signgen.dataset.files import locked, whole_file, write_text
+from signgen.dataset.keypoint_source import KeypointSource
+from signgen.dataset.phoenix import PhoenixIndex
+from signgen.dataset.survey import frame_size
+from signgen.errors import BadValue, Damaged, Mismatch, Missing, NotWritable, RunError
+from signgen.keypoints.many_clips import points_in_frame
+from signgen.rendering import load_model
+from signgen.rendering.manifest import NOTICE, versions
+from signgen.rendering.source import Source, builtin_names, load_source
+
+if TYPE_CHECKING:
+    from signgen.model import SignGenPipeline
+
+FPS = 25.0  # of PHOENIX14T, whose keypoint files do not say
+USUAL_FRAME = (210, 260)  # of PHOENIX14T, where a data set comes without frames
+PLAN = "augment.json"
+KEYPOINT_SUFFIXES = (".npz", ".json", ".pose")  # beside a signer's picture
+_UNPACKED = ".source-keypoints"
+_SAID = {"nested": "layouts (corrnet's frames lie in folders of their own)", "variation": "--vary or --mirror"}
+OF_PHOENIX = (
+    "Motion, glosses and translations are those of RWTH-PHOENIX-Weather 2014 T, CC BY-NC-SA 3.0: for research, not for "
+    "commercial use, and copies are shared under the same licence."
+)
+_NOTES = (("augment.json", "licence"), ("synthetic.json", "statement"))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What every worker needs beside its jobs; can be sent to other processes.
+
+    Attributes:
+        store: where clips go.
+        settings: what is made.
+        sources: the signers' pictures by name.
+        frame: (width, height) of the data set's frames.
+        weights: SHA-256 of the model's weights; computes: device, numbers and engine, as `what_computes` says.
+        licence: of the data set, which its copies inherit.
+    """
+
+    store: Store
+    settings: Settings
+    sources: dict[str, Source]
+    frame: tuple[int, int]
+    weights: str
+    computes: dict[str, str]
+    licence: str
+
+
+def open_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> tuple[Recipe, SignGenPipeline]:
+    """What all workers need, and the model that it was found out with."""
+    import torch
+
+    sources = load_signers(settings.signers)
+    with threads_restored():
+        torch.set_num_threads(settings.threads)
+        pipeline = open_model(settings)
+    recipe = Recipe(
+        store=store_of(out.absolute(), settings),
+        settings=replace(settings, model=_absolute(settings.model)),
+        sources=sources,
+        frame=frame_size(index) or USUAL_FRAME,
+        weights=pipeline.weights_sha256(),
+        computes=what_computes(pipeline),
+        licence=licence_of(index),
+    )
+    return recipe, pipeline
+
+
+def reopen_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> Recipe:
+    """The recipe of a folder that was begun, without the model: enough to finish it, on any machine.
+
+    Raises:
+        InputError: nothing was begun there.
+    """
+    before = _read(out / PLAN)
+    if before is None:
+        raise Missing(out, f"has no {PLAN}", "let a share make its clips first")
+    decides = before["decides"]
+    computes = {name: decides[f"model_{name}"] for name in ("device", "dtype", "engine")}
+    store = store_of(out.absolute(), settings)
+    frame = frame_size(index) or USUAL_FRAME
+    weights = decides["weights_sha256"]
+    return Recipe(store, settings, load_signers(settings.signers), frame, weights, computes, licence_of(index))
+
+
+def _absolute(model: str) -> str:
+    """A model's folder as other processes find it; a packaged name stays."""
+    return str(Path(model).absolute()) if Path(model).is_dir() else model
+
+
+# -- the data set -----------------------------------------------------------------------------------------------------
+
+
+def make_folder(out: Path, dataset: Path) -> None:
+    """Makes the output folder; InputError where it cannot be one or is the data set itself."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotWritable(out, f"cannot be made a folder ({error.strerror})", "name another folder") from None
+    if dataset.exists() and out.resolve() == dataset.resolve():
+        raise NotWritable(out, "is the data set itself", "name another folder for the copies")
+
+
+def open_dataset(dataset: str | Path, keypoints: Sequence[str | Path], out: Path) -> PhoenixIndex:
+    """The data set, each clip with a keypoint file of its own.
+
+    Files of many clips are unpacked once into ``out``: workers then read one clip at a time, in little memory.
+    """
+    if not keypoints:
+        return PhoenixIndex(dataset)
+    index = PhoenixIndex(dataset)
+    if len(keypoints) == 1 and Path(keypoints[0]).is_dir():
+        beside = PhoenixIndex(dataset, keypoints[0])
+        if any(clip.keypoints for clip in beside):
+            return beside
+    with locked(out):
+        _unpack(index, keypoints, out / _UNPACKED)
+    return PhoenixIndex(dataset, out / _UNPACKED)
+
+
+def _unpack(index: PhoenixIndex, places: Sequence[str | Path], folder: Path) -> None:
+    """``<split>/<clip>.npz`` of every clip that the places know, in pixels of the data set's frames."""
+    width, height = frame_size(index) or USUAL_FRAME
+    source: KeypointSource | None = None
+    folder.mkdir(exist_ok=True)
+    for clip in index:
+        target = folder / clip.split / f"{clip.name}.npz"
+        if target.is_file():
+            continue
+        source = source or KeypointSource(places, [clip.name for clip in index])
+        if clip.name not in source:
+            continue
+        raw = source.raw(clip.name, clip.split)
+        points, _ = points_in_frame(raw, (width, height), clip.name)
+        with whole_file(target) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, keypoints=points, width=width, height=height, fps=raw.fps or FPS)
+
+
+def licence_of(index: PhoenixIndex) -> str:
+    """What the data set says of itself, in augment.json or synthetic.json, else PHOENIX14T's licence."""
+    for folder in (index.root, index.release, index.release.parent.parent):
+        for name, key in _NOTES:
+            said = _note(folder / name, key)
+            if said:
+                return said
+    return OF_PHOENIX
+
+
+def _note(path: Path, key: str) -> str:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8")).get(key)
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return said if isinstance(said, str) else ""
+
+
+# -- signers ----------------------------------------------------------------------------------------------------------
+
+
+def pick_signers(wanted: str) -> tuple[str, ...]:
+    """Signers from a number of built-in ones, or from names and pictures separated by commas."""
+    names = builtin_names()
+    if wanted.strip().isdecimal():
+        count = int(wanted)
+        if not 1 <= count <= len(names):
+            raise BadValue("--signers", f"got {count}", f"there are {len(names)} built-in signers")
+        return tuple(names[:count])
+    return tuple(part.strip() for part in wanted.split(",") if part.strip())
+
+
+def load_signers(specs: tuple[str, ...]) -> dict[str, Source]:
+    """The pictures by what was asked for.
+
+    Raises:
+        InputError: no such picture, or nobody has said where its person stands: copies are fitted to that person.
+    """
+    return {spec: _load(spec) for spec in specs}
+
+
+def _load(spec: str) -> Source:
+    source = load_source(spec)
+    if source.keypoints is not None:
+        return source
+    beside = [Path(spec).with_suffix(suffix) for suffix in KEYPOINT_SUFFIXES]
+    found = next((path for path in beside if path.is_file()), None)
+    if found is None:
+        raise Missing(spec, f"has no {beside[0].name} beside it", "say with a keypoint file where the person stands")
+    return load_source(spec, found)
+
+
+def fingerprint(source: Source) -> str:
+    """SHA-256 of a signer's picture and place."""
+    digest = hashlib.sha256(source.image.tobytes())
+    if source.keypoints is not None:
+        digest.update(source.keypoints.xy.tobytes())
+        digest.update(source.keypoints.confidence.tobytes())
+    return digest.hexdigest()
+
+
+# -- the model --------------------------------------------------------------------------------------------------------
+
+
+def open_model(settings: Settings) -> SignGenPipeline:
+    """The model with the engine of the settings."""
+    return load_model(settings.model, settings.render_settings())
+
+
+def what_computes(pipeline: SignGenPipeline) -> dict[str, str]:
+    """Device, numbers and engine: what a frame's last bits depend on beside the weights."""
+    numbers = str(pipeline.dtype).removeprefix("torch.")
+    return {"device": pipeline.device.type, "dtype": numbers, "engine": pipeline.engine.name}
+
+
+@contextmanager
+def threads_restored() -> Iterator[None]:
+    """Leaves the number of torch's threads as it was: a `Maker` sets it for its whole process."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+# -- augment.json -----------------------------------------------------------------------------------------------------
+
+
+def agree_on_plan(index: PhoenixIndex, recipe: Recipe) -> None:
+    """Writes ``augment.json``, or compares with the one that is there.
+
+    Raises:
+        InputError: the folder was begun with something else that clips depend on.
+    """
+    path = recipe.store.out / PLAN
+    wanted = describe(index, recipe)
+    before = _read(path)
+    if before is not None:
+        changed = sorted(_differences(before.get("decides", {}), wanted["decides"]))
+        if changed:
+            got = f"was begun with other {', '.join(_SAID.get(name, name) for name in changed)}"
+            raise Mismatch(recipe.store.out, got, "use the same to go on, or name another folder")
+    try:
+        write_text(path, json.dumps(wanted, indent=2, ensure_ascii=False) + "\n")
+    except (RunError, NotWritable) as error:
+        raise NotWritable(recipe.store.out, error.got, "name a folder that can be written") from None
+
+
+def describe(index: PhoenixIndex, recipe: Recipe) -> dict[str, Any]:
+    """How the set is made; ``decides`` holds what its clips depend on."""
+    settings = recipe.settings
+    decides = {
+        **settings.content(),
+        "weights_sha256": recipe.weights,
+        "pictures": {Path(name).name: fingerprint(source) for name, source in recipe.sources.items()},
+        "frame": list(recipe.frame),
+        **{f"model_{name}": value for name, value in recipe.computes.items()},
+    }
+    return {
+        "kind": "signgen augmented data set",
+        "notice": NOTICE,
+        "generated": True,
+        "licence": recipe.licence,
+        "dataset": str(index.root.absolute()),
+        "splits": list(settings.splits),
+        "copies": settings.copies,
+        "layouts": list(settings.layouts),
+        "decides": json.loads(json.dumps(decides)),  # tuples become lists, as when read back
+        "versions": versions(),
+    }
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise Damaged(path, f"is damaged ({error})", "delete it, or name another folder") from None
+
+
+def _differences(before: dict[str, Any], wanted: dict[str, Any]) -> set[str]:
+    return {key for key in before.keys() | wanted.keys() if before.get(key) != wanted.get(key)}
