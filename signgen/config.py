@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Damaged, Missing, NotFound, TooLarge
 
 T = TypeVar("T")
 PRESETS = Path(__file__).resolve().parent / "presets"
@@ -43,16 +43,16 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         advice = f"give the path of a YAML file, or a preset: {', '.join(preset_names())}"
-        raise InputError(path, "no such configuration file", advice)
+        raise NotFound(path, "no such configuration file", advice)
     if path.stat().st_size > MAX_BYTES:
-        raise InputError(path, "is larger than 1 MiB", "give a YAML configuration file")
+        raise TooLarge(path, "is larger than 1 MiB", "give a YAML configuration file")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(path, f"is not YAML ({' '.join(str(error).split())[:120]})", "mend the file") from None
+        raise Damaged(path, f"is not YAML ({' '.join(str(error).split())[:120]})", "correct the file") from None
     if not isinstance(content, dict):
         got = "is empty" if content is None else f"holds a {type(content).__name__}"
-        raise InputError(path, got, "a configuration is a mapping of names to values")
+        raise Damaged(path, got, "a configuration is a mapping of names to values")
     return content
 
 
@@ -64,17 +64,17 @@ def merge(content: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key:
-            raise InputError("--set", f"got {setting!r}", "write it as key=value, such as steps=1000")
+            raise BadValue("--set", f"got {setting!r}", "write it as key=value, such as steps=1000")
         *parents, last = key.split(".")
         target = merged
         for parent in parents:
             target = target.setdefault(parent, {})
             if not isinstance(target, dict):
-                raise InputError("--set", f"{parent!r} in {key!r} is no group of settings", "see its configuration")
+                raise BadValue("--set", f"{parent!r} in {key!r} is no group of settings", "see its configuration")
         try:
             target[last] = yaml.safe_load(text)
         except yaml.YAMLError:
-            raise InputError("--set", f"got {setting!r}", "its value is no YAML: quote it, or close brackets") from None
+            raise BadValue("--set", f"got {setting!r}", "its value is no YAML: quote it, or close brackets") from None
     return merged
 
 
@@ -84,7 +84,7 @@ def build(cls: type[T], content: Mapping[str, Any], subject: str = "configuratio
     check_keys(subject, content, list(hints), _nested(hints))
     missing = [name for name in _required(cls) if name not in content]
     if missing:
-        raise InputError(subject, f"lacks {', '.join(missing)}", "see the presets in signgen/presets for an example")
+        raise Missing(subject, f"lacks {', '.join(missing)}", "see the presets in signgen/presets for an example")
     return cls(**{key: _convert(hints[key], value, f"{subject}: {key}") for key, value in content.items()})
 
 
@@ -106,13 +106,13 @@ def check_keys(subject: object, given: Iterable[Any], known: Sequence[str], else
     got = f"unknown key {', '.join(map(repr, unknown))}"
     name, colon, _ = unknown[0].partition(":")
     if colon and name in known:
-        raise InputError(subject, got, f"write a blank after the colon: {unknown[0].replace(':', ': ', 1)}")
+        raise BadValue(subject, got, f"write a blank after the colon: {unknown[0].replace(':', ': ', 1)}")
     initials = "".join(word[:1] for word in unknown[0].split("_"))  # lr for learning_rate
     near = [path for path in elsewhere if path.rpartition(".")[2] == unknown[0]]
     near += [name for name in known if name == initials]
     near += difflib.get_close_matches(unknown[0], known, 1) or difflib.get_close_matches(unknown[0], elsewhere, 1)
     meant = f"did you mean {near[0]}? " if near else ""
-    raise InputError(subject, got, f"{meant}keys are {', '.join(known)}")
+    raise BadValue(subject, got, f"{meant}keys are {', '.join(known)}")
 
 
 def _nested(hints: Mapping[str, Any]) -> list[str]:
@@ -140,7 +140,7 @@ def _convert(hint: Any, value: Any, subject: str) -> Any:
     wrong_bool = hint is int and isinstance(value, bool)
     if hint is Any or (isinstance(hint, type) and isinstance(value, hint) and not wrong_bool):
         return value
-    raise InputError(subject, f"got {value!r}", f"expected {_words(hint)}")
+    raise BadValue(subject, f"got {value!r}", f"expected {_words(hint)}")
 
 
 def _words(hint: Any) -> str:

@@ -303,10 +303,10 @@ def test_every_frame_is_a_target_as_often(tmp_path: Path) -> None:
     pairs = within_clip({"a": 100, "b": 300}, 8000, 0)
     assert (pairs.clip == 1).mean() == pytest.approx(0.75, abs=0.02)
     starts = {"a": 0, "b": 100}
-    rows = pairs.rows(starts)
+    rows = pairs.frame_pairs(starts)
     assert ((rows[:, 0] < 100) == (rows[:, 1] < 100)).all()
     with pytest.raises(InputError, match="names the clip b"):
-        pairs.rows({"a": 0})
+        pairs.frame_pairs({"a": 0})
 
 
 def test_windows_begin_at_the_triplets_targets(root: Path, tmp_path: Path) -> None:

@@ -220,6 +220,26 @@ def test_a_full_disk_ends_in_one_line_and_the_last_checkpoint_stays(data: Path, 
     assert np.allclose(curve(output), curve(tmp_path / "whole"), rtol=0, atol=2e-6)
 
 
+def test_a_run_that_was_killed_between_two_renames_goes_on_with_the_old_model(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "run"
+    run_stage(fusion_config(data, output, steps=1))
+    os.replace(output / "model", output / ".signgen-old-model")  # as the kill leaves it: the new one is not there yet
+
+    def full(*given: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_write", full)
+        with pytest.raises(RunError, match="no space left on the disk; the run itself is saved"):
+            run_stage(fusion_config(data, output, steps=2), resume=True)
+    assert json.loads((output / "model/training.json").read_text())["step"] == 1
+    run_stage(fusion_config(data, output, steps=2), resume=True)
+    assert json.loads((output / "model/training.json").read_text())["step"] == 2
+    assert not list(output.glob(".signgen-*"))
+
+
 def test_a_full_disk_is_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
     assert reason(OSError(errno.ENOSPC, "No space left on device"), tmp_path) == "no space left on the disk"
     assert reason(RuntimeError("I/O error: (os error 28)"), tmp_path) == "no space left on the disk"

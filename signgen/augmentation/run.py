@@ -71,7 +71,7 @@ def augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
     """Makes the clips that are not there yet and, when all are, the files of the layouts.
 
     Args:
-        task: what; say: told the plan, line by line; progress: ``progress(total, label)`` gives ``advance(n)``.
+        task: what; say: called with each line of the plan; progress: ``progress(total, label)`` gives ``advance(n)``.
 
     Returns:
         Plain data: output, clips, done, left_out, failed_gate, written ...

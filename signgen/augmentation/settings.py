@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from signgen.augmentation.variation import Variation
-from signgen.errors import InputError
+from signgen.errors import BadValue, Mismatch, Missing
 from signgen.rendering import RenderSettings
 
 LAYOUTS = ("phoenix14t", "corrnet", "slrt", "mska")
@@ -57,9 +57,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.signers:
-            raise InputError("--signers", "names nobody", "give signers separated by commas, or how many")
+            raise Missing("--signers", "names nobody", "give signers separated by commas, or how many")
         if len({Path(signer).name for signer in self.signers}) < len(self.signers):  # the manifest has file names
-            raise InputError("--signers", f"got {', '.join(self.signers)}", "each signer once, by a name of its own")
+            raise BadValue("--signers", f"got {', '.join(self.signers)}", "each signer once, by a name of its own")
         _in_range("--copies", self.copies, 1, MOST_COPIES)
         _in_range("--threads", self.threads, 1, 256)
         if self.window is not None:
@@ -68,10 +68,10 @@ class Settings:
             _in_range("--gate", self.gate, 0.1, 1000)
         for layout in self.layouts:
             if layout in NEEDS_PNG and self.media != "png":
-                raise InputError("--media", f"got {self.media} with --layout {layout}", f"{layout} reads PNG files")
+                raise Mismatch("--media", f"got {self.media} with --layout {layout}", f"{layout} reads PNG files")
         if "phoenix14t" in self.layouts and self.media == "none":
             advice = "choose png or mp4, or --layout mska alone"
-            raise InputError("--media", "got none with --layout phoenix14t", advice)
+            raise Mismatch("--media", "got none with --layout phoenix14t", advice)
         self.render_settings()
 
     @property
@@ -103,4 +103,4 @@ class Settings:
 
 def _in_range(option: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise InputError(option, f"got {value}", f"allowed are {low} to {high}")
+        raise BadValue(option, f"got {value}", f"allowed are {low} to {high}")

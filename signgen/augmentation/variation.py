@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import BadValue
 from signgen.keypoints import Keypoints
 from signgen.keypoints.repair.proportions import measure
 from signgen.keypoints.skeleton import ARMS, FACE, NUM_JOINTS
@@ -46,7 +46,7 @@ class Variation:
         for name, most in {**LIMITS, "mirror": 1.0}.items():
             if not 0 <= getattr(self, name) <= most:
                 option = "--mirror" if name == "mirror" else f"--vary {name}"
-                raise InputError(option, f"got {getattr(self, name)}", f"allowed are 0 to {most:g}")
+                raise BadValue(option, f"got {getattr(self, name)}", f"allowed are 0 to {most:g}")
 
     @classmethod
     def parse(cls, words: Sequence[str], mirror: float = 0.0) -> Variation:
@@ -57,7 +57,7 @@ class Variation:
             if word == "all":
                 amounts.update(USUAL)
             elif name not in USUAL:
-                raise InputError("--vary", f"got {word!r}", f"use all, or {', '.join(USUAL)}, with =AMOUNT if you like")
+                raise BadValue("--vary", f"got {word!r}", f"use all, or {', '.join(USUAL)}, with =AMOUNT if you like")
             else:
                 amounts[name] = _number(word, amount) if equals else USUAL[name]
         return cls(**amounts, mirror=mirror)
@@ -125,7 +125,7 @@ def _number(word: str, amount: str) -> float:
     try:
         return float(amount)
     except ValueError:
-        raise InputError("--vary", f"got {word!r}", "write an amount such as tempo=0.1") from None
+        raise BadValue("--vary", f"got {word!r}", "write an amount such as tempo=0.1") from None
 
 
 def _respaced(clip: Keypoints, factor: float, turn: float) -> Keypoints:

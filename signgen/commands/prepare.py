@@ -21,13 +21,13 @@ class Share(click.ParamType):
     name = "I/N"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        from signgen.errors import InputError
+        from signgen.errors import BadValue
 
         if isinstance(value, tuple):
             return value
         number, _, count = str(value).partition("/")
         if not (is_whole(number) and is_whole(count) and 1 <= int(number) <= int(count)):
-            raise InputError("--shard", f"got {value!r}", "give it as I/N with I from 1 to N, such as 2/4")
+            raise BadValue("--shard", f"got {value!r}", "give it as I/N with I from 1 to N, such as 2/4")
         return int(number), int(count)
 
 
@@ -91,20 +91,20 @@ def _encoders(
 ) -> Callable[[], Encoders]:
     def load() -> Encoders:
         from signgen.dataset.encoded import Encoders
-        from signgen.errors import InputError
+        from signgen.errors import BadValue, InputError
         from signgen.model.loading import choose_device
         from signgen.model.published_weights import load_autoencoder, load_image_encoder
 
         try:
             place = choose_device(device)
         except RuntimeError as error:
-            raise InputError("--device", f"got {device!r}", "give auto, cpu, cuda, or one GPU as cuda:1") from error
+            raise BadValue("--device", f"got {device!r}", "give auto, cpu, cuda, or one GPU as cuda:1") from error
         try:
             autoencoder = load_autoencoder(vae, download).to(place).eval() if vae else None
             semantic = load_image_encoder(image_encoder, download).to(place) if image_encoder else None
         except InputError as error:  # the same words as for a configuration, but an option was wrong
             option = error.subject.replace("start.", "--", 1).replace("_", "-")
-            raise InputError(option, error.got, error.advice) from None
+            raise type(error)(option, error.got, error.advice) from None
         return Encoders(place, autoencoder, semantic, size, canvas)
 
     return load
@@ -123,7 +123,7 @@ def _text(result: dict[str, Any]) -> str:
     lines = []
     for split, part in result["splits"].items():
         lines += [f"{split} {name}: left out: {why}" for name, why in part["left_out"]]
-        lines += [f"{split} {name}: mended: {what}" for name, what in part["mended"]]
+        lines += [f"{split} {name}: corrected: {what}" for name, what in part["mended"]]
     for split, part in result["splits"].items():
         left = ", ".join(f"{count} shards of {name}" for name, count in part["shards_left"].items() if count)
         own = f" ({part['self_pairs']:,} of a frame with itself)" if part["self_pairs"] else ""

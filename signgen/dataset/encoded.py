@@ -112,7 +112,7 @@ def write_encoded(
 ) -> None:
     """This part's shards of what ``encoder`` makes of the ``frames`` (n,) of the cache, a row each.
 
-    The next frames are read while the encoder works; ``advance`` is told the rows of each shard.
+    The next frames are read while the encoder works; ``advance`` is called with the rows of each shard.
     """
     for number in shards.left(part):
         start, stop = shards.span(number)

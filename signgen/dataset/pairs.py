@@ -12,7 +12,7 @@ import numpy as np
 
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance, disturb
-from signgen.errors import InputError
+from signgen.errors import BadValue
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, LEFT_KNUCKLE, NOSE, RIGHT_HAND, RIGHT_KNUCKLE
 
 
@@ -51,10 +51,10 @@ def draw_windows(
     lengths = cache.bounds[:, 1] - cache.bounds[:, 0]
     usable = np.flatnonzero(lengths >= views)
     if not len(usable):
-        raise InputError("views", f"got {views}, the longest clip has {lengths.max()} frames", "lower views")
+        raise BadValue("views", f"got {views}, the longest clip has {lengths.max()} frames", "lower views")
     draw = _drawn_anywhere if cache.triplets is None else _drawn_triplets
     if batch % per_clip:
-        raise InputError("per_clip", f"got {per_clip} for batches of {batch}", "give a divisor of the batch")
+        raise BadValue("per_clip", f"got {per_clip} for batches of {batch}", "give a divisor of the batch")
     chosen, start, source = draw(cache, usable, batch, views, rng, per_clip)
     target = start[:, None] + np.arange(views)  # (B, V)
     truth = np.array(cache.keypoints[target.ravel()]).reshape(batch, views, 133, 3)
@@ -86,7 +86,7 @@ def _drawn_triplets(
         fits = np.isin(clip, usable)
         triplets, clip = triplets[fits], clip[fits]
     if not len(triplets):
-        raise InputError("triplets", f"none lies in a clip of {views} frames or more", "lower views")
+        raise BadValue("triplets", f"none lies in a clip of {views} frames or more", "lower views")
     chosen = rng.integers(len(triplets), size=batch // per_clip)
     if per_clip > 1:  # any triplets of the clips that were drawn
         own = [np.flatnonzero(clip == clip[first]) for first in chosen]
@@ -112,11 +112,11 @@ def crop_centres(truth: np.ndarray, crops: int, rng: np.random.Generator) -> np.
     first, kind = rng.integers(2, size=len(truth)), rng.random((crops, len(truth)))
     spread = np.where(kind < 0.85, 6, 60)[..., None]
     centres = truth[:, NOSE, :2] + rng.normal(0, 1, (crops, len(truth), 2)) * spread
-    for turn, i in np.argwhere(kind < 0.6):
-        side = (first[i] + turn) % 2
+    for crop, i in np.argwhere(kind < 0.6):
+        side = (first[i] + crop) % 2
         seen = side if hands[i, side, 2] else 1 - side
         if hands[i, seen, 2]:
-            centres[turn, i] = hands[i, seen, :2]
+            centres[crop, i] = hands[i, seen, :2]
     return centres.reshape(-1, 2)
 
 

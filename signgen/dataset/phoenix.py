@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from signgen.errors import InputError
+from signgen.errors import Damaged, Empty, InputError, NotFound, Untrusted
 
 SPLITS = ("train", "dev", "test")
 RELEASE_COUNTS = {"train": (7096, 827_354), "dev": (519, 55_775), "test": (642, 64_627)}  # clips, frames of PHOENIX14T
@@ -89,10 +89,10 @@ class Clip:
         """
         listing = list_frames(self.folder)
         if not listing.files:
-            raise InputError(self.folder, "holds no images0001.png ...", "unpack the release's frames there")
+            raise Empty(self.folder, "holds no images0001.png ...", "unpack the release's frames there")
         if listing.missing:
             last = len(listing.files) + len(listing.missing)
-            raise InputError(self.folder, f"lacks frame {listing.missing[0]} of {last}", "unpack the release again")
+            raise Damaged(self.folder, f"lacks frame {listing.missing[0]} of {last}", "unpack the release again")
         return listing.files
 
 
@@ -113,7 +113,7 @@ class PhoenixIndex:
         self.release = _find_release(self.root)
         self.keypoints = Path(keypoints) if keypoints is not None else self._beside("keypoints")
         if keypoints is not None and not self.keypoints.is_dir():
-            raise InputError(keypoints, "is no folder", "give the folder that holds one keypoint file per clip")
+            raise NotFound(keypoints, "is no folder", "give the folder that holds one keypoint file per clip")
         self._clips: dict[str, tuple[Clip, ...]] = {}
 
     @property
@@ -124,7 +124,7 @@ class PhoenixIndex:
     def clips(self, split: str) -> tuple[Clip, ...]:
         """All clips of a split, in the corpus file's order."""
         if split not in self.splits:
-            raise InputError(self.release, f"has no split {split!r}", "it has " + (", ".join(self.splits) or "none"))
+            raise NotFound(self.release, f"has no split {split!r}", "it has " + (", ".join(self.splits) or "none"))
         if split not in self._clips:
             self._clips[split] = tuple(self._read(split))
         return self._clips[split]
@@ -134,7 +134,7 @@ class PhoenixIndex:
         for clip in self:
             if clip.name == name:
                 return clip
-        raise InputError(self.release, f"has no clip {name!r}", "see its corpus files for the names")
+        raise NotFound(self.release, f"has no clip {name!r}", "see its corpus files for the names")
 
     def speakers(self, split: str) -> tuple[str, ...]:
         """Names of the signers of a split, sorted."""
@@ -166,7 +166,7 @@ class PhoenixIndex:
         path, seen = self._corpus(split), set()
         for number, row in _rows(path):
             if row["name"] in seen:
-                raise InputError(path, f"line {number} repeats clip {row['name']}", "clip names must be unique")
+                raise Damaged(path, f"line {number} repeats clip {row['name']}", "clip names must be unique")
             seen.add(row["name"])
             yield Clip(
                 row["name"],
@@ -205,7 +205,7 @@ def _find_release(root: Path) -> Path:
     for release in (root / _RELEASE, root / _RELEASE.name, root):
         if any((release / "annotations" / "manual").glob("PHOENIX-2014-T.*.corpus.csv")):
             return release
-    raise InputError(
+    raise NotFound(
         root,
         "holds no PHOENIX-2014-T.<split>.corpus.csv in annotations/manual",
         f"give the folder that contains {_RELEASE.parts[0]}",
@@ -217,20 +217,20 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InputError(path, f"is not UTF-8 at byte {error.start}", "unpack the release's own file again") from error
+        raise Damaged(path, f"is not UTF-8 at byte {error.start}", "unpack the release's own file again") from error
     reader = csv.reader(lines, delimiter="|", quoting=csv.QUOTE_NONE)
     header = next(reader, [])
     absent = [column for column in _COLUMNS if column not in header]
     if absent:
-        raise InputError(path, f"lacks the columns {', '.join(absent)}", "its first line must be " + "|".join(_COLUMNS))
+        raise Damaged(path, f"lacks the columns {', '.join(absent)}", "its first line must be " + "|".join(_COLUMNS))
     for number, fields in enumerate(reader, 2):
         if not fields:
             continue
         if len(fields) != len(header):
-            raise InputError(path, f"line {number} has {len(fields)} fields", f"each line needs {len(header)}")
+            raise Damaged(path, f"line {number} has {len(fields)} fields", f"each line needs {len(header)}")
         row = dict(zip(header, fields, strict=True))
         if _unsafe(row["name"]) or _unsafe(row["video"].removesuffix("/1/*.png")):
-            raise InputError(path, f"line {number} names the clip {row['name']!r}", "a name is one plain folder name")
+            raise Untrusted(path, f"line {number} names the clip {row['name']!r}", "a name is one plain folder name")
         yield number, row
 
 

@@ -58,7 +58,7 @@ def prepare(work: Work, say: Callable[[Needs, int], None], progress: Progress, d
     """Does the work and returns its report as plain data.
 
     Args:
-        say: told the bytes to be written, split -> part -> bytes, and the free ones, before anything is written.
+        say: called with the bytes to be written, split -> part -> bytes, and the free ones, before anything is written.
         progress: opens a bar of so many steps under a name.
         dry_run: end after that.
     """
@@ -198,7 +198,7 @@ def write_frames(
     jobs: int = 1,
     advance: Callable[[int], None] = lambda n: None,
 ) -> None:
-    """Decodes this part's frames of a split; ``advance`` is told the frames of each shard.
+    """Decodes this part's frames of a split; ``advance`` is called with the frames of each shard.
 
     Raises:
         InputError: a frame is damaged; RunError: the disk is full. Shards that are finished stay.

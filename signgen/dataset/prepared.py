@@ -138,7 +138,7 @@ def open_prepared(folder: str | Path, split: str = "train", frames: bool = True)
     keypoints = open_array(place / KEYPOINTS, index.frames)
     triplets = None
     if (place / PROTOCOL).is_file():
-        triplets = Protocol.load(place / PROTOCOL).rows(index.starts)
+        triplets = Protocol.load(place / PROTOCOL).frame_pairs(index.starts)
     stored: StoredArray
     if frames and (place / FRAMES).is_dir():
         stored = Shards(place / FRAMES, index.shards).opened()

@@ -45,7 +45,7 @@ class Protocol:
         """(N,) bool: the source is the target itself."""
         return self.source == self.target
 
-    def rows(self, starts: dict[str, int]) -> np.ndarray:
+    def frame_pairs(self, starts: dict[str, int]) -> np.ndarray:
         """(N, 2) source and target as frames of a store whose clip ``name`` begins at ``starts[name]``."""
         absent = [name for name in self.clips if name not in starts]
         if absent:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from diffusers import DDIMScheduler
 
-from signgen.errors import InputError
+from signgen.errors import Missing, NotWritable, TooLarge
 from signgen.files import Staging
 from signgen.model import SignGenPipeline
 from signgen.model.networks.denoiser import Denoiser
@@ -56,7 +56,7 @@ def assemble(
         (folder / RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
         size = sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 2**20
         if limit is not None and size > limit:
-            raise InputError(target, f"the weights come to {size:.1f} MiB", f"at most {limit:g} MiB are allowed")
+            raise TooLarge(target, f"the weights come to {size:.1f} MiB", f"at most {limit:g} MiB are allowed")
         if (target / KEPT).exists():
             shutil.copy(target / KEPT, folder / KEPT)
     parts = [name for name in pipeline.components if getattr(pipeline, name) is not None]
@@ -72,7 +72,7 @@ def assemble(
 def _check_replaceable(target: Path) -> None:
     """Only an earlier model or an empty folder may make room."""
     if target.exists() and not (target / "model_index.json").is_file() and (target.is_file() or any(target.iterdir())):
-        raise InputError(target, "is there and is no model", "give a new or empty folder")
+        raise NotWritable(target, "is there and is no model", "give a new or empty folder")
 
 
 def _forget_origins(folder: Path) -> None:
@@ -116,7 +116,7 @@ def build(runs: Sequence[Path], dtype: torch.dtype = torch.float16, **sampling: 
 def _part(folders: dict[str, Path], name: str, start: str | None = None) -> Path | str:
     """Where a part is: trained by one of the runs, else the folder or hub id that the denoiser started from."""
     if name not in folders and start is None:
-        raise InputError("RUN", f"no run has trained a {name}", "name the output folders of all stages")
+        raise Missing("RUN", f"no run has trained a {name}", "name the output folders of all stages")
     return folders.get(name) or str(start)
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.pairs import hand_centres
-from signgen.errors import InputError
+from signgen.errors import Mismatch, Unsupported
 from signgen.keypoints.skeleton import NOSE
 from signgen.model.networks.autoencoder import FrameAutoencoder
 from signgen.training.config import TrainConfig
@@ -38,7 +38,7 @@ class AutoencoderTask(Task):
         super().__init__(config, cache, device, folder)
         if min(self.canvas) < CROP:
             got = f"frames of {cache.size[0]}x{cache.size[1]}"
-            raise InputError(config.data, got, f"this stage trains on crops of {CROP} pixels: draw larger frames")
+            raise Unsupported(config.data, got, f"this stage trains on crops of {CROP} pixels: draw larger frames")
         self.autoencoder = built(FrameAutoencoder, config.model)
         if "autoencoder" in config.start:
             _go_on(self.autoencoder, config.start["autoencoder"])
@@ -95,7 +95,7 @@ def _keep_latents(autoencoder: FrameAutoencoder, folder: str) -> None:
     known = stage_network(FrameAutoencoder, folder)
     if _encoder(known) != _encoder(autoencoder):
         got = f"an encoder of widths, blocks, channels and fold {_encoder(known)}"
-        raise InputError(folder, got, f"the configuration's model has {_encoder(autoencoder)}: both must be alike")
+        raise Mismatch(folder, got, f"the configuration's model has {_encoder(autoencoder)}: both must be alike")
     for name in ("encoder", "scale"):
         getattr(autoencoder, name).load_state_dict(getattr(known, name).state_dict())
     autoencoder.encoder.requires_grad_(False)

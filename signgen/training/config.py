@@ -8,7 +8,7 @@ from typing import Any
 from signgen.config import check_keys
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.phoenix import SPLITS
-from signgen.errors import InputError
+from signgen.errors import BadValue
 from signgen.model.networks.canvas import fit_canvas
 from signgen.training.stages import STAGES
 
@@ -16,7 +16,7 @@ STARTS = ("autoencoder", "encoder", "fusion", "denoiser", "vae", "unet", "clip",
 OPTIMIZERS = ("adamw", "muon")
 PREDICTIONS = ("v_prediction", "sample")  # what means something at a zero terminal SNR
 MOST_AHEAD = 64  # batches in memory; a batch of 42 frames of 210x260 and their pose images takes 35 MB
-MOST_STEPS = 50  # of a student; a walk along its own estimates is made anew in each step of training
+MOST_STEPS = 50  # of a student; a walk along its own estimates is made in each step of training
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         if self.kind not in OPTIMIZERS:
-            raise InputError("optim.kind", f"got {self.kind!r}", f"it is one of {', '.join(OPTIMIZERS)}")
+            raise BadValue("optim.kind", f"got {self.kind!r}", f"it is one of {', '.join(OPTIMIZERS)}")
         _check_least("optim", self, 0, "weight_decay", "warmup")
         _check_least("optim", self, 1, "accumulate")
         if not self.lr > 0 or not self.clip > 0:
-            raise InputError("optim.lr, optim.clip", f"got {self.lr}, {self.clip}", "both must be above 0")
+            raise BadValue("optim.lr, optim.clip", f"got {self.lr}, {self.clip}", "both must be above 0")
         if not 0 <= self.decay <= 1 or not 0 <= self.ema < 1:
             advice = "shares: the first from 0 to 1, the second below 1"
-            raise InputError("optim.decay, optim.ema", f"got {self.decay}, {self.ema}", advice)
+            raise BadValue("optim.decay, optim.ema", f"got {self.decay}, {self.ema}", advice)
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,10 @@ class LossConfig:
         _check_least("loss", self, 1, "hand", "face", "crop", "crops", "zoom", "per_clip")
         if not self.late > 0 or not self.temperature > 0:
             got = f"got {self.late}, {self.temperature}"
-            raise InputError("loss.late, loss.temperature", got, "both must be above 0")
+            raise BadValue("loss.late, loss.temperature", got, "both must be above 0")
         for name in ("last_step_share", "null_share", "drop"):
             if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"loss.{name}", f"got {getattr(self, name)}", "it is a share, from 0 to 1")
+                raise BadValue(f"loss.{name}", f"got {getattr(self, name)}", "it is a share, from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -174,44 +174,44 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
-            raise InputError("stage", f"got {self.stage!r}", f"stages are {', '.join(STAGES)}")
+            raise BadValue("stage", f"got {self.stage!r}", f"stages are {', '.join(STAGES)}")
         if self.split not in SPLITS:
-            raise InputError("split", f"got {self.split!r}", f"splits are {', '.join(SPLITS)}")
+            raise BadValue("split", f"got {self.split!r}", f"splits are {', '.join(SPLITS)}")
         _check_least("", self, 1, "steps", "batch", "views", "log_steps")
         _check_least("", self, 0, "seed", "minutes", "save_minutes", "sheet_steps", "threads")
         if not 0 <= self.prefetch <= MOST_AHEAD or not 1 <= self.loaders <= MOST_AHEAD:
             allowed = f"the first is from 0, the second from 1 to {MOST_AHEAD}"
-            raise InputError("prefetch, loaders", f"got {self.prefetch}, {self.loaders}", allowed)
+            raise BadValue("prefetch, loaders", f"got {self.prefetch}, {self.loaders}", allowed)
         if not all(count >= 1 for count in self.views_in_turn):
-            raise InputError("views_in_turn", f"got {list(self.views_in_turn)}", "each must be 1 or more")
+            raise BadValue("views_in_turn", f"got {list(self.views_in_turn)}", "each must be 1 or more")
         fewest = min(self.views_in_turn, default=self.views)
         if not 0 <= self.known < max(fewest, 2):
-            raise InputError("known", f"got {self.known} of {fewest} views", "at least one view is to be generated")
+            raise BadValue("known", f"got {self.known} of {fewest} views", "at least one view is to be generated")
         if self.prediction not in PREDICTIONS:
-            raise InputError("prediction", f"got {self.prediction!r}", f"it is one of {', '.join(PREDICTIONS)}")
+            raise BadValue("prediction", f"got {self.prediction!r}", f"it is one of {', '.join(PREDICTIONS)}")
         named = {name: where for name, where in self.start.items() if where is not None}
         object.__setattr__(self, "start", named)  # null takes an entry out, so that an override can
         check_keys("start", self.start, STARTS)
         if self.image_encoder_size < 14:
-            raise InputError("image_encoder_size", f"got {self.image_encoder_size}", "give pixels, 14 or more")
+            raise BadValue("image_encoder_size", f"got {self.image_encoder_size}", "give pixels, 14 or more")
         if self.precision not in ("auto", "no", "bf16", "fp16"):
-            raise InputError("precision", f"got {self.precision!r}", "it is one of auto, no, bf16, fp16")
+            raise BadValue("precision", f"got {self.precision!r}", "it is one of auto, no, bf16, fp16")
         fit_canvas(1, 1, self.canvas)  # says what is wrong with the canvas
         if self.stage == "distill":
             _check_distillation(self.loss)
 
     def views_of(self, step: int) -> int:
         """Frames of a window in a step, the same in all processes, so that none waits for another."""
-        turn = self._turn()
-        return turn[step % len(turn)]
+        lengths = self._lengths()
+        return lengths[step % len(lengths)]
 
     def views_before(self, step: int) -> int:
         """Frames of one window of each step before ``step``, all together."""
-        turn = self._turn()
-        rounds, rest = divmod(step, len(turn))
-        return rounds * sum(turn) + sum(turn[:rest])
+        lengths = self._lengths()
+        rounds, rest = divmod(step, len(lengths))
+        return rounds * sum(lengths) + sum(lengths[:rest])
 
-    def _turn(self) -> tuple[int, ...]:
+    def _lengths(self) -> tuple[int, ...]:
         return tuple(self.views_in_turn) or (self.views,)
 
 
@@ -220,18 +220,18 @@ def _check_least(group: str, settings: Any, least: int, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         if not value >= least:
-            raise InputError(f"{group}.{name}".strip("."), f"got {value}", f"it must be {least} or more")
+            raise BadValue(f"{group}.{name}".strip("."), f"got {value}", f"it must be {least} or more")
 
 
 def _check_distillation(loss: LossConfig) -> None:
     """What the student's stage needs; no condition is dropped, for a student runs without a null branch."""
     steps = loss.student_steps
     if not steps or not all(1 <= count <= MOST_STEPS for count in steps):
-        raise InputError("loss.student_steps", f"got {list(steps)}", f"give one or more numbers from 1 to {MOST_STEPS}")
+        raise BadValue("loss.student_steps", f"got {list(steps)}", f"give one or more numbers from 1 to {MOST_STEPS}")
     if not 0 <= loss.teacher <= 1 or loss.teacher_steps < 1 or len(loss.guidance) != 2:
         got = f"got {loss.teacher}, {loss.teacher_steps}, {list(loss.guidance)}"
         allowed = "a share from 0 to 1, 1 step or more, and two weights"
-        raise InputError("loss.teacher, loss.teacher_steps, loss.guidance", got, allowed)
+        raise BadValue("loss.teacher, loss.teacher_steps, loss.guidance", got, allowed)
     if loss.drop or loss.null_share:
         got = f"got {loss.drop}, {loss.null_share}"
-        raise InputError("loss.drop, loss.null_share", got, "a student always has its conditions: both must be 0")
+        raise BadValue("loss.drop, loss.null_share", got, "a student always has its conditions: both must be 0")

@@ -23,7 +23,7 @@ from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.encoded import latent_store
 from signgen.dataset.pairs import Windows, crop_centres, draw_windows, loss_weights
-from signgen.errors import InputError
+from signgen.errors import BadValue, Mismatch
 from signgen.model.diffusion.losses import denoising_loss, min_snr_weights
 from signgen.model.diffusion.parametrisation import add_noise, denoised_from, target_for
 from signgen.model.networks.canvas import fit_canvas
@@ -133,7 +133,7 @@ class DenoiserTask(Task):
         wanted = width + -width % CELL, height + -height % CELL
         if tuple(self.canvas) != wanted:
             got = f"{self.canvas[0]}x{self.canvas[1]} leaves bars beside frames, which fill {inner[0]}x{inner[1]} of it"
-            raise InputError("canvas", got, f"give {list(wanted)}")
+            raise BadValue("canvas", got, f"give {list(wanted)}")
 
     def _denoiser(self) -> Denoiser:
         """A new denoiser, with a UNet of base weights where ``start`` names one; or an earlier stage's, changed as
@@ -141,7 +141,7 @@ class DenoiserTask(Task):
         start = self.config.start
         if "denoiser" in start:
             if "unet" in start:
-                raise InputError("start", "got unet and denoiser", "a denoiser has its UNet already: give one of them")
+                raise Mismatch("start", "got unet and denoiser", "a denoiser has its UNet already: give one of them")
             known = stage_network(Denoiser, start["denoiser"]).to(self.device)
             grown = grow(known, self.config.model, self._evaluate_some)
             return restated(grown, stage_prediction(start["denoiser"]), self.config.prediction)

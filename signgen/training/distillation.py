@@ -46,9 +46,9 @@ class Walks:
     before: np.ndarray
     total: np.ndarray
 
-    def at(self, turns: np.ndarray, windows: np.ndarray, views: int) -> tuple[Tensor, Tensor]:
-        """(items,) timesteps now and after of the given turn of each of the windows, repeated for their views."""
-        now, after = (times[windows, turns] for times in (self.now, self.after))
+    def at(self, numbers: np.ndarray, windows: np.ndarray, views: int) -> tuple[Tensor, Tensor]:
+        """(items,) timesteps now and after of the given evaluation of each of the windows, repeated for their views."""
+        now, after = (times[windows, numbers] for times in (self.now, self.after))
         return now.repeat_interleave(views), after.repeat_interleave(views)
 
 
@@ -114,10 +114,10 @@ class Distillation(Denoising):
     def _walk(self, inputs: Inputs, views: int, noise: Tensor, walks: Walks) -> Tensor:
         """Latents (N, C, h, w) after each window's ``before`` evaluations of the student, by DDIM without noise."""
         latents = noise.clone()
-        for turn in range(int(walks.before.max(initial=0))):
-            active = np.flatnonzero(walks.before > turn)
+        for done in range(int(walks.before.max(initial=0))):
+            active = np.flatnonzero(walks.before > done)
             items = _items(active, views, self.device)
-            now, after = walks.at(np.full(len(active), turn), active, views)
+            now, after = walks.at(np.full(len(active), done), active, views)
             part = _pick(inputs, active, items)
             noisy = self._with_known(part, latents[items], noise[items], now)
             prediction = self.task.trainable(part, noisy, now, None, views).float()
@@ -126,7 +126,7 @@ class Distillation(Denoising):
         return latents
 
     def _with_known(self, inputs: Inputs, latents: Tensor, noise: Tensor, now: Tensor) -> Tensor:
-        """Latents (N, C, h, w) in which known views are what the pipeline makes of them: noised anew in each step."""
+        """Latents (N, C, h, w) in which known views are what the pipeline makes of them: noised again in each step."""
         if inputs.flag is None or inputs.known is None:  # a denoiser without image-level condition: nothing is known
             return latents
         return torch.where(inputs.flag > 0, add_noise(self.scheduler, inputs.known, noise, now), latents)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from signgen.dataset.batches import Batch, BatchMaker
 from signgen.dataset.cache import FrameCache
-from signgen.errors import InputError
+from signgen.errors import Mismatch
 from signgen.model.diffusion.losses import baseline_loss, source_enhanced_loss
 from signgen.model.networks.fusion import FusionModel
 from signgen.model.published_weights import load_clip
@@ -53,7 +53,7 @@ class FusionTask(Task):
         if "clip" not in start:
             return built(FusionModel, settings)
         if "vision" in settings:
-            raise InputError("model.vision", "got it beside start.clip", "CLIP's folder says what its encoder is like")
+            raise Mismatch("model.vision", "got it beside start.clip", "CLIP's folder says what its encoder is like")
         with model_settings(settings, ("projection", "hidden", "dropout")):
             return load_clip(start["clip"], self.config.allow_download, **settings).train()
 

@@ -11,7 +11,7 @@ import torch
 from diffusers import ModelMixin
 from diffusers.utils import SAFETENSORS_WEIGHTS_NAME
 
-from signgen.errors import InputError, SignGenError
+from signgen.errors import Damaged, Mismatch, NotFound, SignGenError
 from signgen.model.networks.conditions import FOLD
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.norms import mean_effect
@@ -65,7 +65,7 @@ def grow(known: Denoiser, changes: Mapping[str, Any], run: Callable[[Denoiser], 
             value = torch.cat([value, own[name][len(value) :]])
         if value.shape != own[name].shape:
             advice = "leave its setting as it was, or train without start.denoiser"
-            raise InputError(name, f"was {tuple(value.shape)}, is {tuple(own[name].shape)}", advice)
+            raise Mismatch(name, f"was {tuple(value.shape)}, is {tuple(own[name].shape)}", advice)
         own[name] = value
     grown.load_state_dict(own)
     return grown
@@ -83,7 +83,7 @@ def restated(denoiser: Denoiser, was: str, now: str) -> Denoiser:
     if was == now:
         return denoiser
     if {was, now} != {"v_prediction", "sample"}:
-        raise InputError("start.denoiser", f"it predicts {was}", f"take one that predicts {now}")
+        raise Mismatch("start.denoiser", f"it predicts {was}", f"take one that predicts {now}")
     with torch.no_grad():
         head, channels = denoiser.detail_head, denoiser.config.channels
         for tensor in denoiser.unet.conv_out.parameters():
@@ -154,9 +154,9 @@ def check_starts(config: TrainConfig) -> None:
             find(CATALOGUE[start.name], start.where, config.allow_download)
             continue
         advice = f"train that stage first, then set start.{start.name} to its model folder"
-        raise InputError(f"start.{start.name}", f"no trained {start.name} at {start.where or None!r}", advice)
+        raise NotFound(f"start.{start.name}", f"no trained {start.name} at {start.where or None!r}", advice)
     if "vae" in config.start and "autoencoder" in config.start:
-        raise InputError("start", "got vae and autoencoder", "give one of them")
+        raise Mismatch("start", "got vae and autoencoder", "give one of them")
 
 
 def _check_kind(start: Start) -> None:
@@ -166,7 +166,7 @@ def _check_kind(start: Start) -> None:
     got = read_settings(start.where).get("_class_name") if wanted else None
     if got != wanted:
         advice = f"give the folder of a {wanted}, such as model/{start.name} of a run"
-        raise InputError(f"start.{start.name}", f"{start.where} holds a {got}", advice)
+        raise Mismatch(f"start.{start.name}", f"{start.where} holds a {got}", advice)
 
 
 def stage_network(kind: type[N], folder: str | Path) -> N:
@@ -182,7 +182,7 @@ def stage_network(kind: type[N], folder: str | Path) -> N:
         network = kind.from_config(settings)
     except (TypeError, ValueError, LookupError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise InputError(Path(folder) / "config.json", f"makes no {kind.__name__} ({reason})", AGAIN) from error
+        raise Damaged(Path(folder) / "config.json", f"makes no {kind.__name__} ({reason})", AGAIN) from error
     return fill(network, tensors, path).eval()
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from signgen.config import check_keys
 from signgen.dataset.cache import FrameCache
-from signgen.errors import InputError
+from signgen.errors import BadValue, InputError
 from signgen.model.networks.canvas import fit_canvas, fit_frames, fit_points
 from signgen.training.config import TrainConfig
 from signgen.training.stages import STAGES
@@ -83,7 +83,7 @@ def model_settings(settings: Mapping[str, Any], known: Sequence[str]) -> Iterato
         raise
     except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise InputError("model", f"cannot be built ({reason})", "see signgen/presets for settings") from error
+        raise BadValue("model", f"cannot be built ({reason})", "see signgen/presets for settings") from error
 
 
 def seeded(rng: np.random.Generator, device: torch.device) -> torch.Generator:

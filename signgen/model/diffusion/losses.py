@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from signgen.errors import InputError
+from signgen.errors import Missing
 from signgen.model.diffusion.parametrisation import prediction_type, snr
 
 TEMPERATURE = 0.07
@@ -46,7 +46,7 @@ def baseline_loss(
     if not l1_weight:
         return loss
     if source is None:
-        raise InputError("l1_weight", f"got {l1_weight} without source embeddings", "give the sources, or 0")
+        raise Missing("l1_weight", f"got {l1_weight} without source embeddings", "give the sources, or 0")
     return loss + l1_weight * (source - fusion).abs().mean()
 
 
