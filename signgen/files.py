@@ -186,7 +186,8 @@ def recover(target: Path) -> None:
 
 
 def remove_leftovers(folder: Path, deep: bool = True, of_all: bool = False) -> None:
-    """Removes hidden folders of processes of this machine that were killed.
+    """Removes hidden folders of processes of this machine that were killed; with ``of_all``, what had been moved aside
+    comes back where nothing has taken its place.
 
     Args:
         deep: at any depth, and not just in the folder itself.
@@ -195,7 +196,10 @@ def remove_leftovers(folder: Path, deep: bool = True, of_all: bool = False) -> N
     prefix = _process().rpartition("-")[0]
     for path in (folder.rglob if deep else folder.glob)(f"{_HIDDEN}*"):
         number = path.name.removeprefix(f"{_HIDDEN}{prefix}-").partition("-")[0]
-        if of_all or (number.isdigit() and not _lives(int(number))):
+        if path.name.startswith(_ASIDE):
+            if of_all:
+                recover(path.with_name(path.name.removeprefix(_ASIDE)))
+        elif of_all or (number.isdigit() and not _lives(int(number))):
             _remove(path)
 
 

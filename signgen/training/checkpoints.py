@@ -26,7 +26,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 
 from signgen import config as configuration
 from signgen.errors import NotWritable, RunError, TooLarge
-from signgen.files import Staging, discard, flush, free_bytes, gibibytes, reason, recover, remove_leftovers, whole
+from signgen.files import Staging, discard, flush, free_bytes, gibibytes, reason, remove_leftovers, whole
 from signgen.training import optimizers
 from signgen.training.config import TrainConfig
 from signgen.training.optimizers import averaged, is_sharded
@@ -137,10 +137,9 @@ def checkpoint_bytes(network: nn.Module) -> int:
 
 
 def clean(output: Path) -> None:
-    """Removes what a kill left unfinished, on whatever machine."""
+    """Removes what a kill left unfinished, on whatever machine; a model that was to be replaced comes back."""
     remove_leftovers(output / "checkpoints", of_all=True)
     remove_leftovers(output, deep=False, of_all=True)
-    recover(output / MODEL)
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------
