@@ -17,7 +17,6 @@ from training_runs import VISION
 
 from signgen.errors import InputError
 from signgen.model.networks.fusion import FusionModel
-from signgen.scoring.metrics.retrieval import chance, ranks, sums
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,35 +29,35 @@ def bench() -> ModuleType:
     return importlib.import_module("retrieval")
 
 
-def test_ranks_count_what_is_more_similar() -> None:
+def test_ranks_count_what_is_more_similar(bench: ModuleType) -> None:
     gallery = np.array([[1, 0], [0, 2], [-1, 0], [3, 3]], np.float32)
     queries = np.array([[2, 0.1], [0.1, 1], [1, 0]], np.float32)
-    assert ranks(queries, gallery, np.array([0, 1, 2])).tolist() == [1, 1, 4]
-    assert ranks(queries, gallery, np.array([3, 3, 3])).tolist() == [2, 2, 2]
+    assert bench.ranks(queries, gallery, np.array([0, 1, 2])).tolist() == [1, 1, 4]
+    assert bench.ranks(queries, gallery, np.array([3, 3, 3])).tolist() == [2, 2, 2]
 
 
-def test_what_tells_nothing_apart_comes_last() -> None:
+def test_what_tells_nothing_apart_comes_last(bench: ModuleType) -> None:
     same = np.ones((5, 3), np.float32)
-    assert ranks(same[:2], same, np.array([0, 4])).tolist() == [5, 5]
+    assert bench.ranks(same[:2], same, np.array([0, 4])).tolist() == [5, 5]
 
 
-def test_sums_add_up_to_recall_and_mean_rank() -> None:
-    table = sums(np.array([1, 2, 6])) + sums(np.array([1]))
+def test_sums_add_up_to_recall_and_mean_rank(bench: ModuleType) -> None:
+    table = bench.sums(np.array([1, 2, 6])) + bench.sums(np.array([1]))
     assert (table[:, 0] / table[:, 1]).tolist() == [0.5, 0.75, 0.75, 2.5]
 
 
-def test_random_embeddings_are_at_chance() -> None:
+def test_random_embeddings_are_at_chance(bench: ModuleType) -> None:
     rng = np.random.default_rng(0)
     gallery, queries = rng.normal(size=(40, 16)), rng.normal(size=(4000, 16))
-    table = sums(ranks(queries, gallery, rng.integers(40, size=4000)))
-    assert table[:, 0] / table[:, 1] == pytest.approx(list(chance(40).values()), rel=0.1)
+    table = bench.sums(bench.ranks(queries, gallery, rng.integers(40, size=4000)))
+    assert table[:, 0] / table[:, 1] == pytest.approx(list(bench.chance(40).values()), rel=0.1)
 
 
-def test_answers_outside_of_the_gallery_are_refused() -> None:
+def test_answers_outside_of_the_gallery_are_refused(bench: ModuleType) -> None:
     with pytest.raises(InputError, match="answers from 0 to 7"):
-        ranks(np.ones((2, 3)), np.ones((4, 3)), np.array([0, 7]))
+        bench.ranks(np.ones((2, 3)), np.ones((4, 3)), np.array([0, 7]))
     with pytest.raises(InputError, match="one width"):
-        ranks(np.ones((2, 3)), np.ones((4, 2)), np.array([0, 1]))
+        bench.ranks(np.ones((2, 3)), np.ones((4, 2)), np.array([0, 1]))
 
 
 def write_clips(root: Path, split: str) -> Path:

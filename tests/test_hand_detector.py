@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import sys
 from itertools import islice
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -12,17 +16,7 @@ import torch
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import MIRROR
 from signgen.scoring.metrics.hand_detectors import HandDetector, found, load_hand_detector, report, search_boxes
-from signgen.scoring.metrics.hand_detectors.builtin import (
-    CELLS,
-    CROP,
-    WEIGHTS,
-    HandNetwork,
-    SignGenHands,
-    blurred,
-    boxes_without_hands,
-    measure,
-    peaks,
-)
+from signgen.scoring.metrics.hand_detectors.builtin import CELLS, CROP, WEIGHTS, HandNetwork, SignGenHands, peaks
 from signgen.scoring.metrics.hand_detectors.interface import Places
 from signgen.scoring.metrics.hand_pe import HandPE, HandPEDrive
 from signgen.synthetic.dataset import Plan, draw_clip, pick_signers
@@ -42,6 +36,14 @@ def clips() -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
 
 
 @pytest.fixture(scope="module")
+def accuracy() -> ModuleType:
+    folder = str(Path(__file__).resolve().parent.parent / "tools")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return importlib.import_module("hand_accuracy")
+
+
+@pytest.fixture(scope="module")
 def everything(clips: list) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     frames, xy, confidence = (np.concatenate(part) for part in zip(*clips, strict=True))
     return frames, xy, confidence
@@ -55,18 +57,18 @@ def detector() -> SignGenHands:
 # ---- how good it is --------------------------------------------------------------------------------------------------
 
 
-def test_it_finds_the_hands_of_drawn_frames(clips: list, detector: SignGenHands) -> None:
-    figures = measure(detector, clips)
+def test_it_finds_the_hands_of_drawn_frames(accuracy: ModuleType, clips: list, detector: SignGenHands) -> None:
+    figures = accuracy.measure(detector, clips)
     assert figures["hands"] >= 20
     assert figures["share_found"] >= 0.95
     assert figures["mean_px"] < 2.5
     assert figures["median_px"] < 2.0
-    assert measure(detector, clips, blur=2)["mean_px"] < 3.0
+    assert accuracy.measure(detector, clips, blur=2)["mean_px"] < 3.0
 
 
-def test_it_tells_a_hand_from_none(everything: tuple, detector: SignGenHands) -> None:
+def test_it_tells_a_hand_from_none(accuracy: ModuleType, everything: tuple, detector: SignGenHands) -> None:
     frames, xy, confidence = everything
-    boxes = boxes_without_hands(search_boxes(xy, confidence, WIDTH, HEIGHT), xy, confidence, (WIDTH, HEIGHT))
+    boxes = accuracy.boxes_without_hands(search_boxes(xy, confidence, WIDTH, HEIGHT), xy, confidence, (WIDTH, HEIGHT))
     elsewhere = ~np.isnan(boxes[..., 0])
     assert elsewhere.sum() >= 10
     assert found(detector.detect(frames, boxes), detector)[elsewhere].mean() < 0.1
@@ -152,9 +154,9 @@ def test_hand_pe_grows_with_displacement(everything: tuple, detector: SignGenHan
     assert values[1:3] == pytest.approx([2, 4], rel=0.4)  # the rest is what the detector adds
 
 
-def test_hand_pe_grows_with_blur_and_noise(everything: tuple, detector: SignGenHands) -> None:
+def test_hand_pe_grows_with_blur_and_noise(accuracy: ModuleType, everything: tuple, detector: SignGenHands) -> None:
     frames = everything[0]
-    blurs = [score(HandPE(detector), blurred(frames, factor), everything) for factor in (2, 4, 8)]
+    blurs = [score(HandPE(detector), accuracy.blurred(frames, factor), everything) for factor in (2, 4, 8)]
     assert (np.diff(blurs) > 0).all()
     grain = np.random.default_rng(0).normal(size=frames.shape)
     noisy = [np.clip(frames + level * grain, 0, 255).astype(np.uint8) for level in (4, 16, 48)]
@@ -162,11 +164,11 @@ def test_hand_pe_grows_with_blur_and_noise(everything: tuple, detector: SignGenH
 
 
 def test_drive_on_true_frames_is_the_detectors_own_error(
-    everything: tuple, clips: list, detector: SignGenHands
+    accuracy: ModuleType, everything: tuple, clips: list, detector: SignGenHands
 ) -> None:
     metric = HandPEDrive(detector)
     metric.update(*everything)
-    assert float(metric.compute()) == pytest.approx(measure(detector, clips)["mean_l1_px"], rel=0.1)
+    assert float(metric.compute()) == pytest.approx(accuracy.measure(detector, clips)["mean_l1_px"], rel=0.1)
     assert detector.signature in metric.signature
 
 

@@ -17,9 +17,16 @@ from signgen.dataset.cache import build_cache
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LEFT_HAND, MIRROR, RIGHT_HAND
 from signgen.scoring.metrics.hand_detectors import search_boxes
-from signgen.scoring.metrics.handshapes import load_handshape_classifier, read_shape_labels, report, shape_names_in
-from signgen.scoring.metrics.handshapes.classifier import WEIGHTS, HandshapeClassifier
-from signgen.scoring.metrics.handshapes.network import CROP, HandshapeNetwork
+from signgen.scoring.metrics.handshapes import (
+    CROP,
+    WEIGHTS,
+    HandshapeClassifier,
+    HandshapeNetwork,
+    load_handshape_classifier,
+    read_shape_labels,
+    report,
+    shape_names_in,
+)
 from signgen.synthetic.dataset import Plan, write_dataset
 
 SIZE = (120, 140)

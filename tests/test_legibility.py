@@ -16,7 +16,7 @@ from tiny_pipeline import make_pipeline, picture, signing
 from signgen.errors import InputError
 from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
-from signgen.scoring.metrics.handshapes.network import HandshapeNetwork
+from signgen.scoring.metrics.handshapes import HandshapeNetwork
 
 FRAMES, SIZE = 9, (210, 260)
 SHAPES = ("flat", "fist")

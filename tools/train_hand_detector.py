@@ -19,6 +19,7 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
+from hand_accuracy import measure
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
@@ -26,18 +27,10 @@ from torch.nn import functional as F
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.keypoints import read_keypoints
-from signgen.scoring.metrics.hand_detectors.builtin import (
-    CELLS,
-    CROP,
-    FOUND,
-    WEIGHTS,
-    HandNetwork,
-    load_builtin,
-    measure,
-    to_images,
-)
+from signgen.scoring.metrics.hand_detectors.builtin import CELLS, CROP, FOUND, WEIGHTS, HandNetwork, load_builtin
 from signgen.scoring.metrics.hand_detectors.interface import HANDS, LEFT, RULE, Places, search_boxes
 from signgen.video import read_image
+from signgen.video.tensors import to_unit
 
 SPREAD = 1.0  # cells: deviation of the target map
 TURN, SHIFT, ZOOM = 0.5, 0.18, (0.75, 1.35)  # radians, share of the box, factors: random change of a training box
@@ -66,7 +59,7 @@ class HandSamples:
         frame, side = self.hands[rng.integers(len(self.hands), size=count)].T
         points = np.stack([self.keypoints[f, HANDS[s][0]] for f, s in zip(frame, side, strict=True)])  # (N,21,3)
         places, absent = self._places(frame, side, rng)
-        pixels = to_images(np.stack([self.cache.frames[f] for f in frame]))
+        pixels = to_unit(np.stack([self.cache.frames[f] for f in frame]))
         joints = places.to_crop(torch.from_numpy(points[..., :2]))
         known = torch.from_numpy(points[..., 2] > 0) & ((joints > 0) & (joints < 1)).all(-1) & ~absent[:, None]
         return Hands(places.cut(pixels, CROP), joints, known)

@@ -19,6 +19,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from hand_accuracy import blurred
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
@@ -27,17 +28,18 @@ from signgen.dataset.cache import FrameCache
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.errors import InputError
 from signgen.keypoints import read_keypoints
-from signgen.scoring.metrics.hand_detectors.builtin import blurred, to_images
 from signgen.scoring.metrics.hand_detectors.interface import LEFT, RULE, Places, search_boxes
 from signgen.scoring.metrics.handshapes import (
+    CROP,
+    WEIGHTS,
     HandshapeClassifier,
+    HandshapeNetwork,
     load_handshape_classifier,
     read_shape_labels,
     shape_names_in,
 )
-from signgen.scoring.metrics.handshapes.classifier import WEIGHTS
-from signgen.scoring.metrics.handshapes.network import CROP, HandshapeNetwork
 from signgen.video import read_image
+from signgen.video.tensors import to_unit
 
 TURN, SHIFT, ZOOM = 0.3, 0.08, (0.87, 1.15)  # radians, share of the box, factors: random change of a training box
 SOFT = 1.5  # half of the crops are reduced by up to this factor and brought back, as a lossy video would
@@ -92,7 +94,7 @@ class LabelledHands:
         pixels, corner = self._windows(frame, centre)
         numbers = (torch.from_numpy(values).float() for values in (centre - corner, length, angle))
         places = Places(*numbers, torch.from_numpy(side == LEFT))
-        return places.cut(to_images(pixels), CROP), torch.from_numpy(self.what[picked])
+        return places.cut(to_unit(pixels), CROP), torch.from_numpy(self.what[picked])
 
     def _windows(self, frames: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The frames (N,) around points (N,2), uint8 (N,h,w,3) of at most ``AROUND``, and their corners (N,2)."""

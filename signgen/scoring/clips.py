@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from signgen.dataset.phoenix import Clip, PhoenixIndex
-from signgen.errors import InputError
+from signgen.errors import Damaged, Empty, InputError, Mismatch, Missing, NotFound
 from signgen.keypoints import ReadResult, read_keypoints
 from signgen.rendering.source import VIDEO_SUFFIXES
 from signgen.video import VideoInfo, probe, read_frames, read_image
@@ -59,11 +59,11 @@ class VideoClip:
         for frame in frames:
             if frame.shape != shape:
                 got = f"frame {number} is {frame.shape[1]}x{frame.shape[0]}, the first {shape[1]}x{shape[0]}"
-                raise InputError(self.path, got, "all frames of a clip must have one size")
+                raise Damaged(self.path, got, "all frames of a clip must have one size")
             yield frame
             number += 1
         if number < stop:
-            raise InputError(self.path, f"breaks off after {number} of {stop} frames", "mend or render it again")
+            raise Damaged(self.path, f"breaks off after {number} of {stop} frames", "repair it, or render it again")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def find_clips(path: str | Path, split: str | None = None, partial: bool = False
     if path.is_file():
         return ClipSet(path, (VideoClip(path.stem, path),), single=True)
     if not path.is_dir():
-        raise InputError(path, "no such file or folder", _WANTED)
+        raise NotFound(path, "no such file or folder", _WANTED)
     index = _index(path)
     if index is not None:
         split = split or _default_split(index)
@@ -111,7 +111,7 @@ def find_clips(path: str | Path, split: str | None = None, partial: bool = False
         return ClipSet(path, (VideoClip(path.absolute().name, path),), single=True)
     clips = tuple(_inside(path))
     if not clips:
-        raise InputError(path, "holds neither frames nor clips", _WANTED)
+        raise Empty(path, "holds neither frames nor clips", _WANTED)
     return ClipSet(path, clips)
 
 
@@ -125,7 +125,7 @@ def _index(path: Path) -> PhoenixIndex | None:
 def _default_split(index: PhoenixIndex) -> str:
     if "test" in index.splits or len(index.splits) == 1:
         return "test" if "test" in index.splits else index.splits[0]
-    raise InputError(index.root, f"has the splits {', '.join(index.splits)}", "say which with --split")
+    raise Missing(index.root, f"has the splits {', '.join(index.splits)}", "say which with --split")
 
 
 def _of_data_set(index: PhoenixIndex, split: str, partial: bool) -> Iterator[VideoClip]:
@@ -149,7 +149,7 @@ def _inside(folder: Path) -> Iterator[VideoClip]:
             continue
         if clip.name in seen:
             got = f"holds two clips of the name {clip.name}: {seen[clip.name].name} and {entry.name}"
-            raise InputError(folder, got, "keep one of them there")
+            raise Mismatch(folder, got, "keep one of them there")
         seen[clip.name] = entry
         yield clip
 
@@ -227,5 +227,5 @@ def check_given(given: str | Path | None) -> Path | None:
     if given is None:
         return None
     if not Path(given).exists():
-        raise InputError(given, "no such file or folder", "give a keypoint file, or a folder with one per clip")
+        raise NotFound(given, "no such file or folder", "give a keypoint file, or a folder with one per clip")
     return Path(given)

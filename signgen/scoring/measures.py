@@ -9,7 +9,7 @@ from itertools import islice
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import InputError, Missing
 from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import CONFIDENT
 from signgen.processes import in_processes
@@ -44,7 +44,7 @@ def build_metrics(options: MeasureOptions, pairs: Sequence[Pair]) -> Built:
     """
     if options.recogniser and not any(pair.true.entry for pair in pairs):
         got = "the reference does not say what is signed"
-        raise InputError("--recogniser", got, "give a data set in PHOENIX14T's layout as REFERENCE")
+        raise Missing("--recogniser", got, "give a data set in PHOENIX14T's layout as REFERENCE")
     built, tools = Built(), Tools(options)
     keypoints = any(pair.keypoints for pair in pairs)
     smallest = min(pairs, key=lambda pair: min(pair.size))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Mismatch, NotFound
 from signgen.keypoints import Keypoints
 from signgen.scoring.clips import ClipSet, KeypointFile, VideoClip, check_given, find_clips, keypoints_of
 
@@ -36,7 +36,7 @@ class Rules:
     def __post_init__(self) -> None:
         for name, other in (("names", "common"), ("lengths", "common"), ("sizes", "resize")):
             if getattr(self, name) not in ("error", other):
-                raise InputError(f"--{name}", f"got {getattr(self, name)!r}", f"choose error or {other}")
+                raise BadValue(f"--{name}", f"got {getattr(self, name)!r}", f"choose error or {other}")
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def make_plan(
     true = find_clips(reference, split)
     made = [find_clips(path, split or true.split, partial=True) for path in systems]
     if split is not None and all(clips.split is None for clips in (true, *made)):
-        raise InputError("--split", f"got {split}, but there is no data set", "leave it out for videos and folders")
+        raise Mismatch("--split", f"got {split}, but there is no data set", "leave it out for videos and folders")
     plan = Plan((), true.split)
     problems = _Problems()
     rows = _match(true, made, limit, rules, plan, problems)
@@ -123,7 +123,7 @@ def make_plan(
     problems.raise_if_any(made[0].path)
     if given is not None and not any(pair.keypoints for pair in plan.pairs):
         got = f"holds keypoints of none of the clips, such as {listed([pair.name for pair in plan.pairs])}"
-        raise InputError(given, got, "give one file per clip, named as the clip")
+        raise NotFound(given, got, "give one file per clip, named as the clip")
     _record(plan, problems)
     return plan
 
@@ -147,7 +147,7 @@ class _Problems:
         if self.open:
             got = "; ".join(f"{len(items)} {kind}: {listed(items)}" for kind, (items, _) in self.open.items())
             advice = dict.fromkeys(advice for _, advice in self.open.values())
-            raise InputError(subject, f"does not fit the reference: {got}", "; ".join(advice))
+            raise Mismatch(subject, f"does not fit the reference: {got}", "; ".join(advice))
 
 
 def listed(items: Sequence[str]) -> str:
@@ -170,13 +170,13 @@ def _match(
         if clips.single:
             other = next(c for c in (true, *made) if not c.single)
             got = f"is one clip, {other.path} holds {len(other.clips)}"
-            raise InputError(clips.path, got, "give two videos, or two folders of clips")
+            raise Mismatch(clips.path, got, "give two videos, or two folders of clips")
     _report_names(true, made, limit, rules, problems)
     by_name = [{clip.name: clip for clip in clips.clips} for clips in made]
     rows = [(t, tuple(names[t.name] for names in by_name)) for t in true.clips if all(t.name in n for n in by_name)]
     if not rows and not problems.open:
         got = f"shares no clip name with {true.path}, such as {listed(true.names)}"
-        raise InputError(made[0].path, got, "name the generated clips as the true ones")
+        raise Mismatch(made[0].path, got, "name the generated clips as the true ones")
     plan.counts["clips_left_out"] = len(set(true.names).union(*by_name)) - len(rows) if rules.names == "common" else 0
     return rows[:limit]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from signgen import __version__
-from signgen.errors import InputError
+from signgen.errors import BadValue, Mismatch, NotWritable
 from signgen.files import Staging
 from signgen.rendering.source import VIDEO_SUFFIXES
 from signgen.scoring.clips import KEYPOINT_SUFFIXES
@@ -67,9 +67,9 @@ class Request:
         for name in ("jobs", "limit"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise InputError(f"--{name}", f"got {value}", "give 1 or more")
+                raise BadValue(f"--{name}", f"got {value}", "give 1 or more")
         if self.seed < 0:
-            raise InputError("--seed", f"got {self.seed}", "give 0 or more")
+            raise BadValue("--seed", f"got {self.seed}", "give 0 or more")
 
 
 def evaluate_request(
@@ -224,11 +224,11 @@ def _check_outputs(outputs: list[Path], request: Request) -> None:
     inputs = {Path(path).resolve() for path in (*clips, *weights) if path}
     for path in outputs:
         if path.is_dir():
-            raise InputError(path, "is a folder", "give the name of a file")
+            raise NotWritable(path, "is a folder", "give the name of a file")
         whole = path.resolve()
         if whole in inputs:
-            raise InputError(path, "is one of the inputs", "write elsewhere")
+            raise NotWritable(path, "is one of the inputs", "write elsewhere")
         if path.exists() and path.suffix.lower() in _INPUT_SUFFIXES and not inputs.isdisjoint(whole.parents):
-            raise InputError(path, "lies in one of the inputs, and would be replaced", "write elsewhere")
+            raise NotWritable(path, "lies in one of the inputs, and would be replaced", "write elsewhere")
     if len({path.resolve() for path in outputs}) < len(outputs):
-        raise InputError(outputs[0], "is to be the table and the report", "give two names")
+        raise Mismatch(outputs[0], "is to be the table and the report", "give two names")

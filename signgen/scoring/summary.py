@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Damaged
 from signgen.scoring.comparison import Difference, Interval, bootstrap_intervals, compare
 from signgen.scoring.measures import Built, ClipSums, ratio
 from signgen.scoring.metrics.fid import FID
@@ -100,7 +100,7 @@ class EvaluationResult:
                 known["against"] = _against(known["against"])
             return cls(**known)
         except (KeyError, TypeError) as error:
-            raise InputError("evaluation", f"lacks or misuses {error}", "give what evaluate --json printed") from None
+            raise Damaged("evaluation", f"lacks or misuses {error}", "give what evaluate --json printed") from None
 
 
 def _against(content: Mapping[str, Any]) -> Against:

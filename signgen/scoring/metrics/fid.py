@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from signgen.errors import InputError
+from signgen.errors import BadValue
 from signgen.scoring.metrics.frames import as_array
 from signgen.scoring.metrics.metric import Chunk, Score, Scored
 from signgen.scoring.metrics.weight_files import Published, fill, fingerprint, read_tensors
+from signgen.video.tensors import channels_first
 
 INCEPTION = Published(
     "FID",
@@ -224,7 +225,7 @@ class InceptionOfFrames(nn.Module):
     def __init__(self, network: InceptionFeatures, scaling: str = "fpdm") -> None:
         super().__init__()
         if scaling not in SCALINGS:
-            raise InputError("FID scaling", repr(scaling), f"scalings are {', '.join(SCALINGS)}")
+            raise BadValue("FID scaling", repr(scaling), f"scalings are {', '.join(SCALINGS)}")
         self.network, self.scaling, self.num_features = network, scaling, network.num_features
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
         self.register_buffer("deviation", torch.tensor(DEVIATION)[:, None, None], persistent=False)
@@ -320,7 +321,7 @@ class FID(Scored, FrechetInceptionDistance):
                 self._take(array[start : start + BATCH], is_real)
 
     def _take(self, frames: np.ndarray, is_real: bool) -> None:
-        images = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).to(self.device, torch.float32)
+        images = channels_first(frames, self.device).float()
         with torch.no_grad():
             super().update(images / 255 if frames.dtype == np.uint8 else images, real=is_real)
         self.orig_dtype = torch.float64

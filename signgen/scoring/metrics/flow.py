@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import NotInstalled
 from signgen.scoring.metrics.frames import paired_bytes
 from signgen.scoring.metrics.metric import Chunk, Score
 from signgen.scoring.metrics.temporal import StepMetric
@@ -52,7 +52,7 @@ def _opencv() -> Any:
         import cv2
     except ImportError:
         advice = "tOF needs it; install it with: pip install opencv-python-headless"
-        raise InputError("OpenCV", "is not installed", advice) from None
+        raise NotInstalled("OpenCV", "is not installed", advice) from None
     return cv2
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Mismatch
 
 
 def as_array(frames: Any, name: str) -> np.ndarray:
@@ -21,14 +21,14 @@ def as_array(frames: Any, name: str) -> np.ndarray:
     """
     array = frames.detach().cpu().numpy() if hasattr(frames, "detach") else np.asarray(frames)
     if array.ndim != 4 or array.shape[-1] != 3:
-        raise InputError(name, f"shape {array.shape}", "frames are (N,H,W,3) RGB")
+        raise BadValue(name, f"shape {array.shape}", "frames are (N,H,W,3) RGB")
     if array.dtype == np.uint8:
         return array
     if not np.issubdtype(array.dtype, np.floating):
-        raise InputError(name, f"dtype {array.dtype}", "frames are uint8, or float in [0, 1]")
+        raise BadValue(name, f"dtype {array.dtype}", "frames are uint8, or float in [0, 1]")
     if array.size and not (array.min() >= 0 and array.max() <= 1):
         span = f"values {array.min():g} to {array.max():g}"
-        raise InputError(name, span, "float frames lie in [0, 1]: clip them")
+        raise BadValue(name, span, "float frames lie in [0, 1]: clip them")
     return array
 
 
@@ -51,7 +51,7 @@ def paired_arrays(pred: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _same_shape(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if first.shape != second.shape:
-        raise InputError("generated frames", f"shape {first.shape}", f"the true frames have {second.shape}")
+        raise Mismatch("generated frames", f"shape {first.shape}", f"the true frames have {second.shape}")
     return first, second
 
 
@@ -83,7 +83,7 @@ def check_keypoints(xy: Any, confidence: Any, frames: int) -> tuple[np.ndarray, 
     points, scores = np.asarray(xy, np.float64), np.asarray(confidence, np.float64)
     if points.shape != (frames, 133, 2) or scores.shape != (frames, 133):
         got, need = f"shapes {points.shape} and {scores.shape}", f"({frames},133,2) and ({frames},133)"
-        raise InputError("keypoints", got, f"for these frames xy and confidence are {need}")
+        raise Mismatch("keypoints", got, f"for these frames xy and confidence are {need}")
     if not (np.isfinite(points).all() and np.isfinite(scores).all()):
-        raise InputError("keypoints", "values that are not finite", "clean them first: Keypoints.clean")
+        raise BadValue("keypoints", "values that are not finite", "clean them first: Keypoints.clean")
     return points, scores

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import BadValue
 from signgen.keypoints.clip import window_corners
 from signgen.keypoints.skeleton import CONFIDENT, KNUCKLES
 from signgen.scoring.metrics.frames import check_keypoints, paired
@@ -51,9 +51,9 @@ def hand_crop(image: np.ndarray, centre: tuple[float, float], size: int = CROP, 
     if border == "clip":
         return image[max(0, top) : max(0, top + size), max(0, left) : max(0, left + size)]
     if border != "shift":
-        raise InputError("border", repr(border), f"rules are {', '.join(BORDERS)}")
+        raise BadValue("border", repr(border), f"rules are {', '.join(BORDERS)}")
     if min(height, width) < size:
-        raise InputError("frames", f"{width}x{height}", f"a hand crop needs at least {size} pixels a side")
+        raise BadValue("frames", f"{width}x{height}", f"a hand crop needs at least {size} pixels a side")
     left, top = window_corners(np.array(centre), size, (width, height))
     return image[top : top + size, left : left + size]
 

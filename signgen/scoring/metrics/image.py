@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from skimage.metrics import mean_squared_error
 
-from signgen.errors import InputError
+from signgen.errors import BadValue
 from signgen.scoring.metrics.frames import paired
 from signgen.scoring.metrics.metric import Chunk, FrameMean, Score
 
@@ -60,7 +60,7 @@ def _scale_and_range(pred: np.ndarray, definition: SSIMDefinition) -> tuple[floa
         return 1.0, definition.data_range
     span = 255.0 * float(pred.max() - pred.min())
     if span == 0:
-        raise InputError("generated frame", "one flat colour", f"SSIM {definition.name} has no range for it")
+        raise BadValue("generated frame", "one flat colour", f"SSIM {definition.name} has no range for it")
     return 255.0, span
 
 
@@ -203,7 +203,7 @@ def ssim_pair(pred: np.ndarray, target: np.ndarray, definition: SSIMDefinition) 
     """
     if min(pred.shape[:2]) < definition.size:
         size, need = f"{pred.shape[1]}x{pred.shape[0]}", f"at least {definition.size} pixels a side"
-        raise InputError("frames", size, f"SSIM {definition.name} needs {need}")
+        raise BadValue("frames", size, f"SSIM {definition.name} needs {need}")
     return compiled_ssim(pred, target, definition)
 
 
@@ -224,7 +224,7 @@ class SSIM(FrameMean):
     def __init__(self, flavour: str | SSIMDefinition = "wang", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(flavour, str) and flavour not in DEFINITIONS:
-            raise InputError("SSIM", repr(flavour), f"flavours are {', '.join(DEFINITIONS)}")
+            raise BadValue("SSIM", repr(flavour), f"flavours are {', '.join(DEFINITIONS)}")
         self.definition = DEFINITIONS[flavour] if isinstance(flavour, str) else flavour
 
     @property

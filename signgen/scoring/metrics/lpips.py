@@ -12,10 +12,11 @@ import torchmetrics
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, NotInstalled
 from signgen.scoring.metrics.frames import paired
 from signgen.scoring.metrics.metric import Chunk, FrameMean, Score
 from signgen.scoring.metrics.weight_files import Published, fill, fingerprint, read_tensors
+from signgen.video.tensors import channels_first
 
 ALEXNET = Published(
     "LPIPS", "alexnet-owt-7be5be79.pth", "https://download.pytorch.org/models/", ("alexnet-owt-4df8aa71.pth",)
@@ -112,7 +113,7 @@ def public_heads() -> Path:
     """
     path = Path(torchmetrics.__file__).parent / "functional" / "image" / "lpips_models" / HEADS.file
     if not path.is_file():
-        raise InputError("LPIPS heads", "this torchmetrics comes without them", HEADS.advice)
+        raise NotInstalled("LPIPS heads", "this torchmetrics comes without them", HEADS.advice)
     return path
 
 
@@ -131,7 +132,7 @@ def load_lpips(
     """
     if isinstance(weights, Sequence) and not isinstance(weights, str):
         if len(weights) != 2 or heads is not None:
-            raise InputError("LPIPS", f"{len(weights)} files of weights", "give AlexNet's, or AlexNet's and the heads'")
+            raise BadValue("LPIPS", f"{len(weights)} files of weights", "give AlexNet's, or AlexNet's and the heads'")
         weights, heads = weights
     path = ALEXNET.find(weights)
     files, tensors = [path], published_names(read_tensors(path))
@@ -158,13 +159,13 @@ def lpips(pred: Any, target: Any, network: LPIPSNetwork) -> np.ndarray:
 def _lpips(first: np.ndarray, second: np.ndarray, network: LPIPSNetwork) -> np.ndarray:
     if min(first.shape[1:3]) < SMALLEST:
         got, need = f"{first.shape[2]}x{first.shape[1]}", f"LPIPS needs at least {SMALLEST} pixels a side"
-        raise InputError("frames", got, need)
+        raise BadValue("frames", got, need)
     device = next(network.parameters()).device
     values = [np.zeros(0)]
     with torch.inference_mode():
         for start in range(0, len(first), BATCH):
-            pieces = [torch.from_numpy(frames[start : start + BATCH]).float() for frames in (first, second)]
-            images = [piece.permute(0, 3, 1, 2).to(device) for piece in pieces]
+            pieces = (frames[start : start + BATCH] for frames in (first, second))
+            images = [channels_first(piece).float().to(device) for piece in pieces]
             values.append(network.distance(*images).double().cpu().numpy())
     return np.concatenate(values)
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torchmetrics import Metric
 
-from signgen.errors import InputError
+from signgen.errors import Mismatch
 from signgen.scoring.metrics.frames import paired
 from signgen.scoring.metrics.weight_files import Published
 
@@ -86,7 +86,7 @@ class Chunk(Shared):
             return now
         last = convert(*self.before)
         if last[0].shape[1:] != now[0].shape[1:]:
-            raise InputError("frames", f"shape {now[0].shape[1:]}", f"the clip so far has {last[0].shape[1:]}")
+            raise Mismatch("frames", f"shape {now[0].shape[1:]}", f"the clip so far has {last[0].shape[1:]}")
         return np.concatenate([last[0], now[0]]), np.concatenate([last[1], now[1]])
 
     def per_frame(self, steps: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 import torch
 
-from signgen.errors import InputError
+from signgen.errors import Mismatch
 from signgen.scoring.metrics.frames import paired_arrays, paired_levels
 from signgen.scoring.metrics.metric import Chunk, ClipFacts, Score, Scored, VideoMetric, zero
 
@@ -271,7 +271,7 @@ class BackgroundDeviation(Scored):
             return 0, np.zeros((2, *shape)), np.zeros((2, *shape))
         count, mean, squares = (part.cpu().numpy().copy() for part in self.open_clip)
         if mean.shape[1:] != shape:
-            raise InputError("frames", f"shape {shape}", f"the clip so far has {mean.shape[1:]}")
+            raise Mismatch("frames", f"shape {shape}", f"the clip so far has {mean.shape[1:]}")
         return int(count), mean, squares
 
     def finish(self, clip: ClipFacts) -> Mapping[str, float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from signgen.errors import InputError
+from signgen.errors import Damaged, Mismatch, Missing, NotFound, Unsupported
 from signgen.extraction.packages import UNREADABLE
 
 _LISTED = 6  # missing keys that an error names before it only counts
@@ -43,17 +43,17 @@ class Published:
             InputError: there is none.
         """
         if path is None:
-            raise InputError(self.metric, "no weights given", self.advice)
+            raise Missing(self.metric, "no weights given", self.advice)
         path = Path(path)
         if path.is_file():
             return path
         if not path.is_dir():
-            raise InputError(path, "no such file or folder", f"{self.metric}: {self.advice}")
+            raise NotFound(path, "no such file or folder", f"{self.metric}: {self.advice}")
         names = (self.file, Path(self.file).with_suffix(".safetensors").name, *self.folder_may_hold)
         for candidate in (path / name for name in names):
             if candidate.is_file():
                 return candidate
-        raise InputError(path, f"holds none of {', '.join(names)}", f"{self.metric}: {self.advice}")
+        raise NotFound(path, f"holds none of {', '.join(names)}", f"{self.metric}: {self.advice}")
 
 
 def fingerprint(path: Path) -> str:
@@ -72,13 +72,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         content = _read(path)
     except UNREADABLE as error:
         reason = str(error).partition("\n")[0][:120]
-        raise InputError(
+        raise Damaged(
             path, f"cannot be read ({reason})", "fetch it again: a .pth or .safetensors state dict"
         ) from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise InputError(
+        raise Unsupported(
             path, "is no state dict", "give tensors by name, as torch.save(model.state_dict()) writes them"
         )
     return {str(name): value.float() for name, value in content.items()}
@@ -103,10 +103,10 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], source: object, advi
     wanted = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
     missing = [name for name in wanted if name not in tensors]
     if missing:
-        raise InputError(source, f"lacks {_listed(missing)}", advice)
+        raise Mismatch(source, f"lacks {_listed(missing)}", advice)
     shapes = [f"{name} {tuple(tensors[name].shape)}" for name in wanted if tensors[name].shape != wanted[name].shape]
     if shapes:
-        raise InputError(source, f"has another shape in {_listed(shapes)}", advice)
+        raise Mismatch(source, f"has another shape in {_listed(shapes)}", advice)
     network.load_state_dict({name: tensors[name] for name in wanted}, strict=False)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from signgen.errors import InputError
+from signgen.errors import Mismatch
 from signgen.scoring.metrics.metric import Chunk, ClipFacts, Score, Tools, VideoMetric
 from signgen.scoring.recogniser.recogniser import RATE, Recogniser, stride_of
 
@@ -78,7 +78,7 @@ def word_error_rate(references: Iterable[Sequence[str]], hypotheses: Iterable[Se
     """
     first, second = list(references), list(hypotheses)
     if len(first) != len(second):
-        raise InputError("hypotheses", f"{len(second)} for {len(first)} references", "give one per sentence")
+        raise Mismatch("hypotheses", f"{len(second)} for {len(first)} references", "give one per sentence")
     return sum((word_errors(a, b) for a, b in zip(first, second, strict=True)), WordErrors())
 
 

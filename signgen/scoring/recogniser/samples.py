@@ -21,14 +21,20 @@ from torch.nn import functional as F
 
 from signgen.dataset.cache import FrameCache, build_cache
 from signgen.dataset.phoenix import Clip, PhoenixIndex
-from signgen.errors import InputError
+from signgen.errors import Empty, Missing
+from signgen.files import place_file
 from signgen.keypoints import read_keypoints
 from signgen.scoring.recogniser.network import NetworkSize
 from signgen.scoring.recogniser.recogniser import RATE, small_frames, stride_of
 from signgen.synthetic.dataset import VERSION, Plan
 from signgen.synthetic.motion.score import FPS
+from signgen.video.tensors import to_unit
 
 ANNOTATIONS = "glosses.json"
+PACE = 0.18  # logarithm: largest change of the pace
+TURN, ZOOM, SHIFT = 0.06, 0.12, 0.08  # radians, relative, share of the frame: largest change of the place
+MIRRORED = 0.15  # share of clips that are mirrored; about as many people sign with the left hand
+BLURRED = 0.3  # share of clips that are made softer
 Spans = list[tuple[float, float]]
 
 
@@ -73,7 +79,7 @@ class Samples:
                 spans = None if said["spans"] is None else [(a, b) for a, b in said["spans"]]
                 items.append(Sample(cache.frames[part], cache.keypoints[part], tuple(said["glosses"]), spans))
         if not items:
-            raise InputError("training data", "holds no clip", "give a data set")
+            raise Empty("training data", "holds no clip", "give a data set")
         return cls(tuple(items))
 
 
@@ -134,7 +140,7 @@ def _small(clip: Clip, number: int, size: NetworkSize) -> tuple[str, str, np.nda
     from signgen.video import read_image
 
     if clip.keypoints is None:
-        raise InputError(clip.name, "has no keypoints", "training also asks where the hands are")
+        raise Missing(clip.name, "has no keypoints", "training also asks where the hands are")
     points, first = read_keypoints(clip.keypoints).keypoints, _phase(number)
     stride = stride_of(points.fps)
     frames = small_frames((read_image(path) for path in clip.frames[first::stride]), RATE, size.height, size.width)
@@ -177,18 +183,10 @@ def _draw(plan: Plan, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def _annotate(folder: Path, words: Mapping[str, tuple[tuple[str, ...], Spans | None]]) -> None:
     content = {name: {"glosses": glosses, "spans": spans} for name, (glosses, spans) in words.items()}
-    partial = folder / f".{ANNOTATIONS}.partial"
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    partial.replace(folder / ANNOTATIONS)
+    place_file(folder / ANNOTATIONS, json.dumps(content).encode())
 
 
 # Random changes of training clips: pace, place, mirror, light and sharpness, each drawn once for a whole clip.
-
-
-PACE = 0.18  # logarithm: largest change of the pace
-TURN, ZOOM, SHIFT = 0.06, 0.12, 0.08  # radians, relative, share of the frame: largest change of the place
-MIRRORED = 0.15  # share of clips that are mirrored; about as many people sign with the left hand
-BLURRED = 0.3  # share of clips that are made softer
 
 
 @dataclass(frozen=True)
@@ -218,7 +216,7 @@ def sign_at(spans: list[tuple[float, float]], frames: np.ndarray) -> np.ndarray:
 def draw(sample: Sample, points: tuple[tuple[int, ...], tuple[int, ...]], rng: np.random.Generator) -> Drawn:
     """One random version of a clip; ``points`` are the wanted keypoints, and the same of a mirrored person."""
     picked = retimed(len(sample.frames), rng)
-    frames = torch.from_numpy(sample.frames[picked]).permute(0, 3, 1, 2).float() / 255
+    frames = to_unit(sample.frames[picked])
     mirrored = bool(rng.random() < MIRRORED)
     chosen = torch.from_numpy(sample.keypoints[picked][:, points[mirrored]].copy())  # (T,P,3)
     matrix, shift = _affine(rng, mirrored)

@@ -9,7 +9,6 @@ A step depends on (seed, step) alone, so that a resumed run ends where an uninte
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -21,7 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from signgen.errors import InputError
+from signgen.errors import Mismatch
+from signgen.files import whole
 from signgen.keypoints.skeleton import (
     CONFIDENT,
     LEFT_ELBOW,
@@ -189,9 +189,8 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        torch.save(state, partial)
-        os.replace(partial, path)
+        with whole(path) as temporary:
+            torch.save(state, temporary)
 
     def _resume(self, path: Path) -> None:
         if not path.is_file():
@@ -199,7 +198,7 @@ class Training:
         state = torch.load(path, weights_only=True)
         if state["run"] != self._identity():
             changed = [key for key, value in self._identity().items() if state["run"].get(key) != value]
-            raise InputError(path, f"is a run with other {', '.join(changed)}", "delete it or name another one")
+            raise Mismatch(path, f"is a run with other {', '.join(changed)}", "delete it or name another one")
         self.network.load_state_dict(state["network"])
         self.helps.load_state_dict(state["helps"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from signgen.errors import InputError
+from signgen.errors import BadValue
 from signgen.scoring.metrics.hand_detectors.interface import RULE, HandDetector, found, search_boxes
 
 NAMES = ("signgen", "mmpose", "rtmlib", "mediapipe")
@@ -44,7 +44,7 @@ def load_hand_detector(name: str = "signgen", weights: str | Path | None = None)
         from signgen.scoring.metrics.hand_detectors.mediapipe_hands import load_mediapipe
 
         return load_mediapipe(weights)
-    raise InputError("hand detector", repr(name), f"detectors are {', '.join(NAMES)}")
+    raise BadValue("hand detector", repr(name), f"detectors are {', '.join(NAMES)}")
 
 
 def report() -> dict:

@@ -11,18 +11,51 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Unsupported
 from signgen.keypoints.skeleton import CONFIDENT, LEFT_HAND, LEFT_KNUCKLE, RIGHT_HAND, RIGHT_KNUCKLE
-from signgen.scoring.metrics.frames import check_keypoints
+from signgen.scoring.metrics.frames import as_bytes, check_keypoints
 
-# Where a hand detector looks: one square for each true hand, the same on the true and on the generated frame.
-
-
+LEFT, RIGHT = 0, 1  # the signer's hands, in the order of the boxes
 HANDS = ((LEFT_HAND, LEFT_KNUCKLE), (RIGHT_HAND, RIGHT_KNUCKLE))
 JOINTS = 21
 MARGIN = 1.5  # side of the square over the larger extent of the hand's points
+OVERSAMPLED = 2  # samples along a side for each pixel of a crop, averaged: large hands do not alias
+TOP_DOWN_PADDING = 1.25  # mmpose and rtmlib enlarge every box by this before they look
 LEAST = 0.12  # least side as a share of the frame's height, for a fist that points at the camera
 RULE = f"box:square,{MARGIN:g}x-extent,>={LEAST:g}-height,shift,points>={CONFIDENT:g},knuckle>={CONFIDENT:g}"
+
+
+@runtime_checkable
+class HandDetector(Protocol):
+    """Finds the 21 joints of the hands in given boxes.
+
+    Attributes:
+        signature: name, version and weights: everything that its points depend on but the frames and the boxes.
+        found_from: mean score of the 21 joints from which a hand counts as found. Scores of different detectors mean
+            different things, so each names its own.
+    """
+
+    signature: str
+    found_from: float
+
+    def detect(self, frames: Any, boxes: Any) -> np.ndarray:
+        """Joints of the left and the right hand of each frame.
+
+        Args:
+            frames: uint8 (N,H,W,3) RGB.
+            boxes: (N,2,4) as `search_boxes` gives them; NaN for a hand that is not to be looked for.
+
+        Returns:
+            float32 (N,2,21,3): x and y in pixels of the frame, and a score, joints in COCO-WholeBody's order.
+            Where nothing was found the score is 0; where nothing was looked for all is NaN.
+        """
+        ...
+
+
+def found(joints: np.ndarray, detector: HandDetector) -> np.ndarray:
+    """Which hands (N,2) of a detection (N,2,21,3) count as found; False where none was looked for."""
+    score = joints[..., 2].mean(-1)
+    return (score > 0) & (score >= detector.found_from)
 
 
 def search_boxes(xy: Any, confidence: Any, width: int, height: int) -> np.ndarray:
@@ -41,7 +74,7 @@ def search_boxes(xy: Any, confidence: Any, width: int, height: int) -> np.ndarra
         does not count.
     """
     if width < 1 or height < 1:
-        raise InputError("frame size", f"{width}x{height}", "both sides are positive")
+        raise BadValue("frame size", f"{width}x{height}", "both sides are positive")
     points, scores = check_keypoints(xy, confidence, len(xy))
     boxes = np.full((len(points), 2, 4), np.nan)
     for side, (hand, knuckle) in enumerate(HANDS):
@@ -65,23 +98,17 @@ def check_boxes(boxes: Any, frames: int) -> np.ndarray:
     """Boxes as float64 (N,2,4) for that many frames; a box is NaN throughout, or finite with positive sides."""
     array = np.asarray(boxes, np.float64)
     if array.shape != (frames, 2, 4):
-        raise InputError("hand boxes", f"shape {array.shape}", f"for these frames boxes are ({frames},2,4)")
+        raise BadValue("hand boxes", f"shape {array.shape}", f"for these frames boxes are ({frames},2,4)")
     wanted = ~np.isnan(array).all(-1)
     sides = array[wanted][:, 2:] - array[wanted][:, :2]
     if not (np.isfinite(array[wanted]).all() and (sides > 0).all()):
-        raise InputError("hand boxes", "a box without extent", "each is x0 < x1, y0 < y1, or NaN for no hand")
+        raise BadValue("hand boxes", "a box without extent", "each is x0 < x1, y0 < y1, or NaN for no hand")
     return array
-
-
-# A square place in a frame, turned and mirrored at will: cutting it out, and taking points there and back.
-
-
-OVERSAMPLED = 2  # samples along a side for each pixel of the crop, averaged: large hands do not alias
 
 
 @dataclass(frozen=True)
 class Places:
-    """N square places.
+    """N square places in frames, turned and mirrored at will: to cut them out, and to take points there and back.
 
     Attributes:
         centre: (N,2) x, y in pixels of the frame, pixel centres on whole numbers.
@@ -130,9 +157,6 @@ class Places:
 # Points of one hand from estimators that other packages bring.
 
 
-TOP_DOWN_PADDING = 1.25  # mmpose and rtmlib enlarge every box by this before they look
-
-
 def before_padding(box: np.ndarray) -> np.ndarray:
     """The box (4,) that a top-down estimator enlarges to this one, so that every detector sees the same square."""
     centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / (2 * TOP_DOWN_PADDING)
@@ -143,63 +167,13 @@ def as_hand(points: Any, scores: Any, source: str) -> np.ndarray:
     """One hand (21,3) float32 from points (1,21,2) and scores (1,21), as top-down estimators give them."""
     xy, score = np.asarray(points, np.float32), np.asarray(scores, np.float32)
     if xy.shape != (1, 21, 2) or score.shape != (1, 21):
-        raise InputError(source, f"gives {xy.shape[1]} points", "a hand model gives 21: take its hand weights")
+        raise Unsupported(source, f"gives {xy.shape[1]} points", "a hand model gives 21: take its hand weights")
     return np.concatenate([xy[0], score[0, :, None]], -1)
-
-
-LEFT, RIGHT = 0, 1  # the signer's hands, in the order of the boxes
-
-
-@runtime_checkable
-class HandDetector(Protocol):
-    """Finds the 21 joints of the hands in given boxes.
-
-    Attributes:
-        signature: name, version and weights: everything that its points depend on but the frames and the boxes.
-        found_from: mean score of the 21 joints from which a hand counts as found. Scores of different detectors mean
-            different things, so each names its own.
-    """
-
-    signature: str
-    found_from: float
-
-    def detect(self, frames: Any, boxes: Any) -> np.ndarray:
-        """Joints of the left and the right hand of each frame.
-
-        Args:
-            frames: uint8 (N,H,W,3) RGB.
-            boxes: (N,2,4) as `search_boxes` gives them; NaN for a hand that is not to be looked for.
-
-        Returns:
-            float32 (N,2,21,3): x and y in pixels of the frame, and a score, joints in COCO-WholeBody's order.
-            Where nothing was found the score is 0; where nothing was looked for all is NaN.
-        """
-        ...
-
-
-def found(joints: np.ndarray, detector: HandDetector) -> np.ndarray:
-    """Which hands (N,2) of a detection (N,2,21,3) count as found; False where none was looked for."""
-    score = joints[..., 2].mean(-1)
-    return (score > 0) & (score >= detector.found_from)
-
-
-def check_frames(frames: Any) -> np.ndarray:
-    """Frames as uint8 (N,H,W,3); floats in [0, 1] are rounded to it."""
-    array = frames.detach().cpu().numpy() if hasattr(frames, "detach") else np.asarray(frames)
-    if array.ndim != 4 or array.shape[-1] != 3:
-        raise InputError("frames", f"shape {array.shape}", "frames are (N,H,W,3) RGB")
-    if array.dtype == np.uint8:
-        return array
-    if not np.issubdtype(array.dtype, np.floating):
-        raise InputError("frames", f"dtype {array.dtype}", "frames are uint8, or float in [0, 1]")
-    if array.size and not (array.min() >= 0 and array.max() <= 1):
-        raise InputError("frames", f"values {array.min():g} to {array.max():g}", "float frames lie in [0, 1]")
-    return np.rint(array * 255).astype(np.uint8)
 
 
 def detect_each(frames: Any, boxes: Any, look: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
     """Joints (N,2,21,3) by a function that takes one frame (H,W,3) and one box (4,) and gives joints (21,3)."""
-    pixels = check_frames(frames)
+    pixels = as_bytes(frames, "frames")
     squares = check_boxes(boxes, len(pixels))
     joints = np.full((len(pixels), 2, JOINTS, 3), np.nan, np.float32)
     for index, side in np.argwhere(~np.isnan(squares[..., 0])):

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, NotInstalled
 from signgen.extraction.packages import INSTALL, import_or_say
 from signgen.scoring.metrics.hand_detectors.interface import JOINTS, Places, detect_each
+from signgen.video.tensors import channels_first, to_frames
 
 CROP = 256  # pixels: it looks for a palm first, and misses those of a few dozen pixels
 COMPLEXITY = 1  # the model in the wheel; the other one is downloaded
@@ -38,8 +39,7 @@ class MediaPipeHands:
 
     def _look(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
         place = Places.upright(torch.from_numpy(box)[None].float(), torch.zeros(1, dtype=torch.bool))
-        image = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float()
-        crop = place.cut(image, CROP)[0].permute(1, 2, 0).round().byte().numpy()
+        crop = to_frames(place.cut(channels_first(frame[None]).float(), CROP).round().byte())[0]
         result = self.hands.process(np.ascontiguousarray(crop))
         if not result.multi_hand_landmarks:
             return np.zeros((JOINTS, 3), np.float32)
@@ -56,10 +56,10 @@ def load_mediapipe(weights: str | Path | None = None) -> MediaPipeHands:
         InputError: it is not installed, or is a release without ``solutions``; or weights are given.
     """
     if weights is not None:
-        raise InputError("hand detector mediapipe", f"got weights {weights}", "it uses those of its wheel: give none")
+        raise BadValue("hand detector mediapipe", f"got weights {weights}", "it uses those of its wheel: give none")
     mediapipe = import_or_say("mediapipe", INSTALL["mediapipe"])
     if not hasattr(mediapipe, "solutions"):
-        raise InputError(
+        raise NotInstalled(
             "mediapipe", f"version {mediapipe.__version__} has no solutions", f"install it with: {INSTALL['mediapipe']}"
         )
     hands = mediapipe.solutions.hands.Hands(

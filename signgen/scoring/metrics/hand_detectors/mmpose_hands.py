@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from signgen.errors import InputError
+from signgen.errors import NotInstalled, Unsupported
 from signgen.extraction.mmpose_package import fill, prepare, read_state
 from signgen.extraction.packages import INSTALL, fingerprint, import_or_say, weights_file
 from signgen.scoring.metrics.hand_detectors.interface import as_hand, before_padding, detect_each
@@ -59,7 +59,7 @@ def config_name(checkpoint: Path) -> tuple[str, str]:
         if words in name:
             variant = next((v for v in VARIANTS if v in name.split("_")), "")
             return folder, stem.format(variant and f"{variant}-")
-    raise InputError(checkpoint, "its name does not say which model it is", f"give {WANTED}")
+    raise Unsupported(checkpoint, "its name does not say which model it is", f"give {WANTED}")
 
 
 def load_mmpose(weights: str | Path | None) -> MMPoseHands:
@@ -75,7 +75,7 @@ def load_mmpose(weights: str | Path | None) -> MMPoseHands:
     root = Path(import_or_say("mmpose", INSTALL["mmpose"]).__file__ or "").parent
     config = root / ".mim" / "configs" / CONFIGS / folder / f"{stem}.py"
     if not config.is_file():
-        raise InputError(config, "not found", f"install the wheel that brings it: {INSTALL['mmpose']}")
+        raise NotInstalled(config, "not found", f"install the wheel that brings it: {INSTALL['mmpose']}")
     # Without init_cfg the backbone would fetch its ImageNet weights, which the checkpoint replaces anyway.
     model = apis.init_model(str(config), None, device="cpu", cfg_options={"model.backbone.init_cfg": None})
     fill(model, read_state(path, WANTED), path, WANTED)

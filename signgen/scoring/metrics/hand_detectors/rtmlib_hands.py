@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Unsupported
 from signgen.extraction.packages import INSTALL, fingerprint, import_or_say, weights_file
 from signgen.scoring.metrics.hand_detectors.interface import as_hand, before_padding, detect_each
 
@@ -54,5 +54,5 @@ def load_rtmlib(weights: str | Path | None) -> RTMLibHands:
         with redirect_stdout(sys.stderr):  # it prints what it loads, and stdout may be a JSON object
             model = rtmlib.RTMPose(str(path), model_input_size=INPUT, backend="onnxruntime", device="cpu")
     except Exception as error:  # onnxruntime's own exception classes have no common base that is public
-        raise InputError(path, f"is no ONNX model ({error})", f"give {WANTED}") from error
+        raise Unsupported(path, f"is no ONNX model ({error})", f"give {WANTED}") from error
     return RTMLibHands(model, f"rtmpose,input:{INPUT[0]}x{INPUT[1]},weights:{fingerprint(path)}")
