@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -77,3 +79,13 @@ def golden() -> Path:
         return Path(given)
     full = SHARED / "golden"
     return full if full.is_dir() else ROOT / "tests" / "data" / "golden"
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Path]:
+    """Folder of a ``signgen``, a ``python`` and a notebook ``kernel`` that start at once, see docs_shell.py."""
+    from docs_shell import server
+
+    place = "/tmp" if os.path.isdir("/tmp") else None
+    with TemporaryDirectory(prefix="docs-", dir=place) as folder, server(Path(folder)) as path:
+        yield path

@@ -1,9 +1,9 @@
-"""A shell for the documentation's commands in which `signgen` and `python -` start at once.
+"""A shell for the documentation's commands in which `signgen`, `python -` and notebooks' kernels start at once.
 
 Bash runs a page's blocks as they are. Only the words `signgen` and `python -` mean a small client there: it hands its
 arguments, folder, environment and open files to a server that has imported torch and the other heavy modules, and the
 server answers from a forked copy of itself. Everything else (exit codes, pipes, signals at the end) is as usual.
-Without it the pages would spend most of their time importing.
+Without it pages and notebooks would spend most of their time importing.
 
     python docs_shell.py serve SOCKET
 """
@@ -22,12 +22,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
+from runpy import run_module
 from types import ModuleType
 from typing import Any, NoReturn
 
+KERNEL = ("ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib.figure")
 PRELOADED = (
     "signgen.model.pipeline", "signgen.rendering", "signgen.scoring", "signgen.synthetic.dataset",
     "signgen.training.run", "signgen.pose_image",
@@ -58,13 +60,15 @@ def server(folder: Path) -> Iterator[Path]:
     for name, script in (
         ("signgen", f'{client} signgen "$@"\n'),
         ("python", f'[ "$*" = - ] || exec "{sys.executable}" "$@"\n{client} python -\n'),
+        # A kernel ends itself when its parent is not the process that it was told of.
+        ("kernel", f'unset JPY_PARENT_PID\n{client} python -m ipykernel_launcher -f "$1"\n'),
     ):
         (bin_folder / name).write_text(f"#!/bin/sh\n{script}")
         (bin_folder / name).chmod(0o755)
     process = subprocess.Popen(
         [sys.executable, __file__, "serve", str(place)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "module://matplotlib_inline.backend_inline"},
     )  # fmt: skip
     try:
         assert process.stdout is not None
@@ -82,7 +86,8 @@ def serve(place: str) -> int:
         0; copies never return.
     """
     for name in PRELOADED:
-        import_module(name)
+        with suppress(ImportError) if name in KERNEL else nullcontext():
+            import_module(name)
     gc.collect()
     gc.freeze()  # a copy's collector leaves alone what was imported, so that its memory stays shared
     listener = socket.socket(socket.AF_UNIX)
@@ -128,7 +133,7 @@ def _run(call: dict[str, Any], files: list[int]) -> NoReturn:
     sys.argv = call["arguments"] if call["program"] == "python" else [call["program"], *call["arguments"]]
     code = 1
     try:
-        code = _command(call["arguments"]) if call["program"] == "signgen" else _standard_input()
+        code = _command(call["arguments"]) if call["program"] == "signgen" else _python(call["arguments"])
     except BaseException:
         traceback.print_exc()
     finally:
@@ -150,13 +155,16 @@ def _command(arguments: list[str]) -> int:
     return 0
 
 
-def _standard_input() -> int:
-    """What ``python -`` does."""
+def _python(arguments: list[str]) -> int:
+    """What ``python -`` and ``python -m MODULE ...`` do."""
     sys.path[0] = ""
-    main = ModuleType("__main__")
-    sys.modules["__main__"] = main
     try:
-        exec(compile(sys.stdin.read(), "<stdin>", "exec"), vars(main))
+        if arguments[0] == "-m":
+            sys.argv = arguments[1:]
+            run_module(arguments[1], run_name="__main__", alter_sys=True)
+        else:
+            sys.modules["__main__"] = main = ModuleType("__main__")
+            exec(compile(sys.stdin.read(), "<stdin>", "exec"), vars(main))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from docs_pages import ROOT, RUN, Block, blocks, complaints, known_options, links, options_in_prose, pages
-from docs_shell import server
 from docs_stage import Stage, checkout
 
 STAGES = Path(__file__).resolve().parent / "docs_stages"
@@ -62,16 +59,6 @@ def script(run: list[Block], stage: Stage, page: str) -> str:
         parts.append(f'echo {block.line} > "$DOCS_LINE"')
         parts.append(text if block.language == "bash" else f"python - <<'END_OF_BLOCK'\n{text}END_OF_BLOCK")
     return "\n".join(parts)
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Path]:
-    """Folder of the quick `signgen` and `python`."""
-    with (
-        TemporaryDirectory(prefix="docs-", dir="/tmp" if os.path.isdir("/tmp") else None) as folder,
-        server(Path(folder)) as path,
-    ):
-        yield path
 
 
 @pytest.mark.parametrize("page", pages())

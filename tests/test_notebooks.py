@@ -69,19 +69,23 @@ def test_what_is_stored(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_run(name: str, commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     client = pytest.importorskip("nbclient", reason='nbclient is not installed: pip install "signgen[test]"')
     pytest.importorskip("ipykernel", reason='ipykernel is not installed: pip install "signgen[test]"')
     pytest.importorskip("matplotlib", reason='matplotlib is not installed: pip install "signgen[test]"')
     import nbformat
 
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(NOTEBOOKS.parent), os.environ.get("PYTHONPATH", "")]))
+    specification = {"argv": [str(commands / "kernel"), "{connection_file}"], "display_name": "", "language": "python"}
+    (tmp_path / "kernels" / "quick").mkdir(parents=True)
+    (tmp_path / "kernels" / "quick" / "kernel.json").write_text(json.dumps(specification))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     notebook = nbformat.reads(smaller(name), as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     place = {"metadata": {"path": str(NOTEBOOKS)}}
-    client.NotebookClient(notebook, timeout=280, kernel_name="python3", resources=place).execute()
+    client.NotebookClient(notebook, timeout=280, kernel_name="quick", resources=place).execute()
     made = pictures(notebook)
     assert len(made) == len(pictures(read(name)))
     assert all(picture.std() > 5 for picture in made)  # none is blank

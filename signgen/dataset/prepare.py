@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,12 @@ from signgen.dataset.files import locked
 from signgen.dataset.keypoint_source import KeypointSource
 from signgen.dataset.phoenix import PhoenixIndex, list_frames
 from signgen.dataset.planning import Plan, mark_folder, plan_split, write_protocol
-from signgen.dataset.prepared import FRAMES, INDEX, KEYPOINTS, Index, open_prepared, png_frames
+from signgen.dataset.prepared import FRAMES, INDEX, KEYPOINTS, Index, open_prepared, write_frames
 from signgen.dataset.shards import Part, Shards
 from signgen.dataset.survey import chosen_splits, frame_size, keypoint_source
 from signgen.errors import Empty, Missing, NotFound, TooLarge
 from signgen.files import free_bytes, remove_leftovers
-from signgen.processes import in_processes
 
-CHUNK = 64  # decoded frames in memory at once
 MARGIN = 64 << 20  # bytes of the disk that are to stay free
 POINTS_BYTES = 133 * 3 * 4  # of a frame's keypoints
 
@@ -188,34 +185,3 @@ def _filled(
         "mended": [list(pair) for pair in index.mended], "left_out": [list(pair) for pair in index.left_out],
         "shards_left": left,
     }  # fmt: skip
-
-
-def write_frames(
-    shards: Shards,
-    index: Index,
-    release: Path,
-    part: Part,
-    jobs: int = 1,
-    advance: Callable[[int], None] = lambda n: None,
-) -> None:
-    """Decodes this part's frames of a split; ``advance`` is called with the frames of each shard.
-
-    Raises:
-        InputError: a frame is damaged; RunError: the disk is full. Shards that are finished stay.
-    """
-    write = partial(_write_frame_shard, shards=shards, index=index, release=release)
-    for frames in in_processes(write, shards.left(part), jobs):
-        advance(frames)
-
-
-def _write_frame_shard(number: int, shards: Shards, index: Index, release: Path) -> int:
-    """Writes one shard and returns how many frames it has."""
-    frames = png_frames(index, release, threads=1)
-    start, stop = shards.span(number)
-
-    def pieces() -> Iterator[np.ndarray]:
-        for at in range(start, stop, CHUNK):
-            yield frames[np.arange(at, min(at + CHUNK, stop))]
-
-    shards.write(number, pieces())
-    return stop - start

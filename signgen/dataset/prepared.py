@@ -14,19 +14,24 @@ Shards hold whole clips and all have the same borders. A shard is there whole or
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from signgen.dataset.cache import CachedClip, FrameCache
 from signgen.dataset.files import damaged, open_array, read_json
 from signgen.dataset.protocol import Protocol
-from signgen.dataset.shards import PngFrames, Shards, StoredArray
+from signgen.dataset.shards import Part, PngFrames, Shards, StoredArray
 from signgen.errors import Damaged, NotFound, Unsupported
+from signgen.processes import in_processes
 
 MARK, INDEX, KEYPOINTS, PROTOCOL, FRAMES = "prepared.json", "index.json", "keypoints.npy", "protocol.npz", "frames"
 VERSION = 1
+CHUNK = 64  # decoded frames in memory at once
 
 
 @dataclass(frozen=True)
@@ -154,3 +159,36 @@ def png_frames(index: Index, release: Path, threads: int = 0) -> PngFrames:
         raise NotFound(release, "the data set that was prepared is not there any more", advice)
     starts = [clip.start for clip in index.clips]
     return PngFrames([release / name for name in index.folders], [*starts, index.frames], index.size, threads)
+
+
+def write_frames(
+    shards: Shards,
+    index: Index,
+    release: Path,
+    part: Part,
+    jobs: int = 1,
+    advance: Callable[[int], None] = lambda n: None,
+) -> None:
+    """Decodes this part's frames of a split; ``advance`` is called with the frames of each shard.
+
+    It stands here and not in `signgen.dataset.prepare` so that its processes import neither torch nor the encoders.
+
+    Raises:
+        InputError: a frame is damaged; RunError: the disk is full. Shards that are finished stay.
+    """
+    write = partial(_write_frame_shard, shards=shards, index=index, release=release)
+    for frames in in_processes(write, shards.left(part), jobs):
+        advance(frames)
+
+
+def _write_frame_shard(number: int, shards: Shards, index: Index, release: Path) -> int:
+    """Writes one shard and returns how many frames it has."""
+    frames = png_frames(index, release, threads=1)
+    start, stop = shards.span(number)
+
+    def pieces() -> Iterator[np.ndarray]:
+        for at in range(start, stop, CHUNK):
+            yield frames[np.arange(at, min(at + CHUNK, stop))]
+
+    shards.write(number, pieces())
+    return stop - start
