@@ -37,8 +37,8 @@ class InputError(SignGenError, ValueError):
         >>> try:
         ...     read_keypoints("absent.json")
         ... except InputError as error:
-        ...     print(error.subject)
-        absent.json
+        ...     print(error.code, error.subject)
+        not-found absent.json
     """
 
     exit_code = 2

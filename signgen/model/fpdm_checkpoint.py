@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from signgen.errors import InputError
-from signgen.files import Staging
+from signgen.errors import Damaged, Missing, NotFound, NotWritable, Unsupported
+from signgen.files import check_target, whole
 from signgen.model.networks import reference
 from signgen.model.networks.weight_files import no_bars, some
 from signgen.model.published_weights import load_image_encoder
@@ -72,11 +72,11 @@ def convert(
     first_stage = not any(key.startswith("sd_model.") for key in state)
     place = target / "fusion" if first_stage else target
     if place.exists():
-        raise InputError(place, "is there already", "name another folder, or remove it")
+        raise NotWritable(place, "is there already", "name another folder, or remove it")
     place.parent.mkdir(parents=True, exist_ok=True)
     numbers = getattr(torch, dtype)
-    with Staging() as staging:
-        folder = staging.place(place)
+    check_target(place, "folder")
+    with whole(place) as folder:
         if first_stage:
             _as(reference.fpdm_fusion_model(state, clip_heads), numbers).save_pretrained(folder)
         else:
@@ -90,19 +90,17 @@ def convert(
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint by name; classes of the trainer's are read as `Passed`."""
     if not path.is_file():
-        raise InputError(path, "no such file", "give a .ckpt file of FPDM's trainers")
+        raise NotFound(path, "no such file", "give a .ckpt file of FPDM's trainers")
     try:
         foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         with torch.serialization.safe_globals([(Passed, name) for name in foreign]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # of many kinds: a damaged archive, no archive, objects of a kind that is not read
         reason = " ".join(str(error).split())[:160]
-        raise InputError(
-            path, f"cannot be read as tensors ({reason})", "give a .ckpt file of FPDM's trainers"
-        ) from None
+        raise Damaged(path, f"cannot be read as tensors ({reason})", "give a .ckpt file of FPDM's trainers") from None
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(path, "holds no state dict", "give a .ckpt file of FPDM's trainers")
+        raise Unsupported(path, "holds no state dict", "give a .ckpt file of FPDM's trainers")
     return state
 
 
@@ -119,7 +117,7 @@ def second_stage(
     parts = reference.stage2_parts(state)
     empty = [name for name, part in parts.items() if not part]
     if empty:
-        raise InputError("checkpoint", f"has no {some(empty)}", f"it holds {some(sorted(state))}")
+        raise Missing("checkpoint", f"has no {some(empty)}", f"it holds {some(sorted(state))}")
     return {
         "vae": reference.fpdm_vae(parts["vae"], vae_norm_groups),
         "denoiser": reference.fpdm_denoiser(parts["sd_model"], heads, norm_groups),

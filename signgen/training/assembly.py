@@ -12,7 +12,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from signgen.errors import Missing, NotWritable, TooLarge
-from signgen.files import Staging
+from signgen.files import check_target, whole
 from signgen.model import SignGenPipeline
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import FusionModel
@@ -48,8 +48,8 @@ def assemble(
     record = history(runs)
     pipeline = build(runs, getattr(torch, dtype), **sampling)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with Staging() as staging:
-        folder = staging.place(target)
+    check_target(target, "folder")
+    with whole(target) as folder:
         with no_bars():
             pipeline.save_pretrained(folder)
         _forget_origins(folder)

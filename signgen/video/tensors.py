@@ -11,13 +11,19 @@ Frames = np.ndarray | Tensor
 
 
 def channels_first(frames: Frames, device: torch.device | str | None = None) -> Tensor:
-    """(N, H, W, C) -> (N, C, H, W) of the same numbers; (H, W, C) -> (C, H, W). Nothing is copied on the same device.
+    """(N, H, W, C) -> (N, C, H, W) of the same numbers; (H, W, C) -> (C, H, W).
+
+    On the same device only read-only arrays are copied.
 
     Args:
         frames: an array or a tensor of any type.
         device: where to; None: where it is.
     """
-    tensor = frames if isinstance(frames, Tensor) else torch.from_numpy(np.ascontiguousarray(frames))
+    if isinstance(frames, Tensor):
+        tensor = frames
+    else:
+        array = np.ascontiguousarray(frames)
+        tensor = torch.from_numpy(array if array.flags.writeable else array.copy())  # torch warns of others
     return rearrange(tensor if device is None else tensor.to(device), "... h w c -> ... c h w")
 
 
