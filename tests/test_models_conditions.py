@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Mismatch, Missing
 from signgen.model.networks import conditions
 from signgen.model.networks.conditions import ImageLevel, PoseEncoder, SourceEncoder
 
@@ -45,9 +45,9 @@ def test_folding_keeps_every_pixel() -> None:
 
 
 def test_pose_encoder_refuses_widths_that_miss_the_size() -> None:
-    with pytest.raises(InputError, match="widths"):
+    with pytest.raises(BadValue, match="^pose encoder:"):
         PoseEncoder(16, (8, 12), down=8)
-    with pytest.raises(InputError, match="strides"):
+    with pytest.raises(BadValue, match="^pose encoder:"):
         PoseEncoder(16, (8,), down=8, unshuffle=2)
 
 
@@ -59,9 +59,9 @@ def test_semantic_and_patch_tokens_are_concatenated() -> None:
     assert tokens.shape == (2, 5 + 3 * 3, 12)
     assert torch.equal(tokens[:, :5], both.semantic(semantic))
     for wrong in ({"semantic": semantic}, {"latents": latents}, {}):
-        with pytest.raises(InputError, match="needs"):
+        with pytest.raises(Mismatch, match="^source encoder:"):
             both(**wrong)
-    with pytest.raises(InputError, match="does not take"):
+    with pytest.raises(Mismatch, match="^source encoder:"):
         SourceEncoder(12, patch=2)(semantic, latents)
 
 
@@ -84,7 +84,7 @@ def test_tasks_are_mask_patterns(task: str, known: int, bits: list[int]) -> None
 
 def test_unknown_tasks_are_refused() -> None:
     for task, known in (("T4", 1), ("window", 5)):
-        with pytest.raises(InputError, match="task"):
+        with pytest.raises(BadValue, match="^task:"):
             conditions.mask_bits(task, 4, known)
 
 
@@ -111,9 +111,9 @@ def test_truth_of_unknown_views_never_enters(fill: str) -> None:
 
 
 def test_image_level_says_what_it_needs() -> None:
-    with pytest.raises(InputError, match="choose"):
+    with pytest.raises(BadValue, match="^fill:"):
         ImageLevel("black")
-    with pytest.raises(InputError, match="source"):
+    with pytest.raises(Missing, match="^known views:"):
         ImageLevel("source").known_views(torch.zeros(1, 2, 4, 3, 3), torch.zeros(1, 2).bool())
-    with pytest.raises(InputError, match="both or none"):
+    with pytest.raises(Mismatch, match="^known views:"):
         ImageLevel()(torch.zeros(1, 4, 3, 3), known=torch.zeros(1, 4, 3, 3))

@@ -7,7 +7,7 @@ import torch
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from tiny_models import shake
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Mismatch
 from signgen.model.networks.cross_view import CrossViewAttention, CrossViewTransformer, view_positions
 
 
@@ -60,9 +60,9 @@ def test_cheap_form_has_fewer_parameters() -> None:
 def test_windows_are_checked() -> None:
     module = make(max_views=4)
     for items, views in ((6, 4), (8, 8), (4, 0)):
-        with pytest.raises(InputError, match="views"):
+        with pytest.raises(Mismatch, match="^views:"):
             module(torch.zeros(items, 16, 2, 2), views)
-    with pytest.raises(InputError, match="divide"):
+    with pytest.raises(BadValue, match="^cross-view attention:"):
         CrossViewAttention(30, heads=8, groups=6)
 
 

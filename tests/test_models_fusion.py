@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from signgen.errors import InputError
+from signgen.errors import NotFound
 from signgen.model.networks.fusion import Combiner, FusionModel, letterbox
 
 VISION = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2,
@@ -66,5 +66,5 @@ def test_encoder_from_a_clip_folder(tmp_path: Path) -> None:
     built = FusionModel.from_clip(tmp_path / "clip").eval()
     images = torch.rand(1, 3, 32, 32)
     torch.testing.assert_close(built.encode(images), clip(built._pixels(images)).image_embeds)
-    with pytest.raises(InputError, match="config.json"):
+    with pytest.raises(NotFound, match="config.json"):
         FusionModel.from_clip(tmp_path)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from signgen.errors import InputError
+from signgen.errors import BadValue
 from signgen.model.networks.vision import ImageTower, VisionSettings
 
 SMALL = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3, "num_attention_heads": 4,
@@ -39,7 +39,7 @@ def test_defaults_are_those_of_transformers() -> None:
 
 @pytest.mark.parametrize("wrong", [{"hidden_act": "tanh"}, {"num_attention_heads": 5}])
 def test_settings_that_cannot_be_built_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(InputError, match="vision"):
+    with pytest.raises(BadValue, match="^vision:"):
         VisionSettings.of({**SMALL, **wrong})
 
 

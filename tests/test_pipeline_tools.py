@@ -14,7 +14,7 @@ from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from huggingface_hub import ModelCard
 from tiny_pipeline import make_pipeline, picture, save_pipeline
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, InputError
 from signgen.model import SignGenPipeline
 from signgen.model.schedulers import noised
 
@@ -141,7 +141,7 @@ def test_diffusers_callback_classes_say_themselves_what_they_want(pipeline):
     plain = pipeline(source, poses(1), [0])
     both = MultiPipelineCallbacks([Halved(), Halved()])
     assert torch.allclose(pipeline(source, poses(1), [0], callback_on_step_end=both).latents, plain.latents / 4)
-    with pytest.raises(InputError, match="got prompt_embeds"):
+    with pytest.raises(BadValue, match="^callback_on_step_end_tensor_inputs:"):
         pipeline(source, poses(1), [0], callback_on_step_end_tensor_inputs=["prompt_embeds"])
 
 

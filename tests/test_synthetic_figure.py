@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from signgen.errors import InputError
+from signgen.errors import Empty, NotFound
 from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
 from signgen.synthetic.body.mesh import HAIR, hanging, plain_patch, refined
 from signgen.synthetic.body.template import (
@@ -115,9 +115,9 @@ def test_every_signer_can_be_dressed_and_is_finite():
 
 
 def test_unknown_signer_and_action_are_refused(signer):
-    with pytest.raises(InputError, match="nobody"):
+    with pytest.raises(NotFound, match="^signer:"):
         load_signer("nobody")
-    with pytest.raises(InputError, match="winkBoth"):
+    with pytest.raises(NotFound, match="^facial action:"):
         signer.rest_with_face({"winkBoth": 1.0})
 
 
@@ -242,7 +242,7 @@ def test_backdrop_rows_are_constant():
 
 
 def test_no_pose_is_refused(figure):
-    with pytest.raises(InputError, match="pose"):
+    with pytest.raises(Empty, match="^poses:"):
         figure.draw([])
 
 

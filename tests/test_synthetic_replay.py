@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from signgen.cli import main
 from signgen.dataset.phoenix import PhoenixIndex
-from signgen.errors import InputError
+from signgen.errors import Missing, NotFound
 from signgen.keypoints import Keypoints, read_keypoints
 from signgen.synthetic.dataset import Plan, anatomy_of, write_clip
 from signgen.synthetic.motion.handshapes import shape_angles
@@ -109,7 +109,7 @@ def test_missing_hands_continue(driver: tuple[Movement, Keypoints]) -> None:
 def test_without_shoulders_there_is_no_body() -> None:
     confidence = np.full((4, 133), 0.9, np.float32)
     confidence[:, 5] = 0
-    with pytest.raises(InputError, match="both shoulders"):
+    with pytest.raises(Missing, match="^motion:"):
         replayed(Keypoints(np.full((4, 133, 2), 50.0, np.float32), confidence, 210, 260, 25.0), "s04")
 
 
@@ -186,7 +186,7 @@ def test_one_clip_of_a_file_of_several(tmp_path: Path, drawn_file: Path) -> None
     assert [plan.name(i) for i in range(3)] == ["b", "a", "b-2"]
     assert [plan.length(i) for i in range(2)] == [7, 5]
     assert len({one.sha256 for one in chosen}) == 1
-    with pytest.raises(InputError, match="c"):
+    with pytest.raises(NotFound, match="c"):
         motions([f"{several}#c"])
 
 
@@ -200,7 +200,7 @@ def test_bad_motion(tmp_path: Path, drawn_file: Path) -> None:
         failed = CliRunner().invoke(main, ["synthesize", str(tmp_path / "out"), *extra])
         assert failed.exit_code == 2, failed.output
         assert words in failed.stderr
-    with pytest.raises(InputError, match="no file"):
+    with pytest.raises(Missing, match="^--motion:"):
         ReplayPlan(0, "train", ("s01",))
 
 
