@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from signgen.commands.common import FrameRange, Rate, common_options, emit, existing_path, progress_to
-from signgen.errors import InputError
+from signgen.errors import BadValue
 
 
 class Box(click.ParamType):
@@ -23,9 +23,7 @@ class Box(click.ParamType):
         except ValueError:
             sides = ()
         if len(sides) != 4:
-            raise InputError(
-                "--box", f"got {value!r}", "give left, top, right and bottom in pixels, such as 0,0,320,480"
-            )
+            raise BadValue("--box", f"got {value!r}", "give left, top, right and bottom in pixels, such as 0,0,320,480")
         return sides
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from signgen.extraction import run
 from signgen.extraction.loading import ESTIMATORS, EstimatorSettings
-from signgen.extraction.people import Box, Progress
-from signgen.extraction.run import BATCH, Extracted, ExtractResult, ExtractSettings, extract_keypoints
+from signgen.extraction.people import Box
+from signgen.extraction.run import BATCH, Extracted, ExtractResult, ExtractSettings, Progress, extract_keypoints
 
 __all__ = [
     "ESTIMATORS",

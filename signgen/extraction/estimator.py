@@ -1,4 +1,4 @@
-"""What every estimator of whole-body points does."""
+"""What every estimator of whole-body points does: look at a box of each frame and give the 133 points."""
 
 from __future__ import annotations
 
@@ -7,25 +7,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Mismatch
 from signgen.keypoints.skeleton import NUM_JOINTS
-
-# Raw output of estimators as the 133 points.
-
-
-def as_bodies(points: Sequence[np.ndarray], scores: Sequence[np.ndarray], source: str) -> np.ndarray:
-    """float32 (N,133,3) from N arrays (133,2) and N arrays (133,), as top-down estimators give them.
-
-    Raises:
-        InputError: the model has another number of points.
-    """
-    for body in points:
-        if np.shape(body) != (NUM_JOINTS, 2):
-            got = f"gives {np.shape(body)[0]} points"
-            raise InputError(source, got, f"signgen needs the {NUM_JOINTS} of COCO-WholeBody: take such weights")
-    xy = np.asarray(points, np.float32).reshape(-1, NUM_JOINTS, 2)
-    return np.concatenate([xy, np.asarray(scores, np.float32).reshape(-1, NUM_JOINTS, 1)], -1)
-
 
 PADDING = 1.25  # how much larger than a person's box the region is that is looked at; top-down training's own figure
 
@@ -60,3 +43,17 @@ class Estimator(Protocol):
 def whole_frame(width: int, height: int) -> np.ndarray:
     """The box (4,) that is all of a frame; pixel k covers k - 0.5 to k + 0.5."""
     return np.array([-0.5, -0.5, width - 0.5, height - 0.5])
+
+
+def as_bodies(points: Sequence[np.ndarray], scores: Sequence[np.ndarray], source: str) -> np.ndarray:
+    """float32 (N,133,3) from N arrays (133,2) and N arrays (133,), as top-down estimators give them.
+
+    Raises:
+        Mismatch: the model has another number of points.
+    """
+    for body in points:
+        if np.shape(body) != (NUM_JOINTS, 2):
+            got = f"gives {np.shape(body)[0]} points"
+            raise Mismatch(source, got, f"signgen needs the {NUM_JOINTS} of COCO-WholeBody: take such weights")
+    xy = np.asarray(points, np.float32).reshape(-1, NUM_JOINTS, 2)
+    return np.concatenate([xy, np.asarray(scores, np.float32).reshape(-1, NUM_JOINTS, 1)], -1)

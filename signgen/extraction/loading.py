@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Mismatch, NotFound
 from signgen.extraction.estimator import Estimator
 
 ESTIMATORS = ("mmpose", "rtmlib", "mediapipe")
@@ -49,16 +49,17 @@ def load_estimator(settings: EstimatorSettings) -> Estimator:
     """
     name = settings.chosen
     if name == "auto":
-        raise InputError(
+        raise BadValue(
             settings.weights, "its suffix does not say what it is for", "name --estimator, or give .pth or .onnx"
         )
     if name not in ESTIMATORS:
-        raise InputError("estimator", repr(name), f"estimators are {', '.join(ESTIMATORS)}")
+        raise NotFound("estimator", repr(name), f"estimators are {', '.join(ESTIMATORS)}")
     _check(name, settings)
     if name == "mmpose":
         from signgen.extraction.mmpose_wholebody import load_mmpose
+        from signgen.model.loading import choose_device
 
-        device = _device(settings.device)
+        device = choose_device(settings.device).type
         return load_mmpose(settings.weights, settings.config, device, settings.engine, settings.dtype)
     if name == "rtmlib":
         from signgen.extraction.rtmlib_wholebody import load_rtmlib
@@ -74,21 +75,12 @@ def _check(name: str, settings: EstimatorSettings) -> None:
     if name != "mmpose":
         for option, value in (("--engine", settings.engine), ("--dtype", settings.dtype)):
             if value != "auto":
-                raise InputError(option, f"got {value} with {name}", "it is for --estimator mmpose; leave it out")
+                raise Mismatch(option, f"got {value} with {name}", "it is for --estimator mmpose; leave it out")
         if settings.config is not None:
-            raise InputError("--config", f"got {settings.config} with {name}", "it is for --estimator mmpose")
+            raise Mismatch("--config", f"got {settings.config} with {name}", "it is for --estimator mmpose")
     if name == "mediapipe":
         if settings.weights is not None:
             got = f"got weights {settings.weights}"
-            raise InputError("estimator mediapipe", got, "it uses those of its wheel: give none")
+            raise Mismatch("estimator mediapipe", got, "it uses those of its wheel: give none")
         if settings.device == "cuda":
-            raise InputError("--device cuda", "got it with mediapipe", "it computes on a CPU; leave it out")
-
-
-def _device(wanted: str) -> str:
-    import torch
-
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
-        raise InputError("--device cuda", "no CUDA device is available", "use --device cpu or auto")
-    return "cuda" if wanted == "cuda" or (wanted == "auto" and there) else "cpu"
+            raise Mismatch("--device cuda", "got it with mediapipe", "it computes on a CPU; leave it out")

@@ -12,15 +12,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import NotInstalled
 from signgen.extraction.estimator import PADDING
 from signgen.extraction.packages import INSTALL, import_or_say
 from signgen.keypoints.formats.pose import FACE_MESH, HOLISTIC_BODY
 from signgen.keypoints.skeleton import BODY, FACE, FEET, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
-# MediaPipe Holistic's landmarks as the 133 points of COCO-WholeBody.
-
-
+COMPLEXITY = 1  # the model in the wheel; the others are downloaded
+CONFIDENCE = 0.5  # of its person detector and of its tracker; its own default
+STANDARD_ERROR = 2
 # The names of its 33 body landmarks, in its order. Left is the person's own left, as in COCO.
 POSE_LANDMARKS: Final = (
     "NOSE", "LEFT_EYE_INNER", "LEFT_EYE", "LEFT_EYE_OUTER", "RIGHT_EYE_INNER", "RIGHT_EYE", "RIGHT_EYE_OUTER",
@@ -32,6 +32,63 @@ POSE_LANDMARKS: Final = (
 _BODY = slice(BODY.start, FEET.stop)
 _KNOWN = np.array([joint for joint, name in enumerate(HOLISTIC_BODY) if name])  # Holistic has no small toes
 _SOURCE = np.array([POSE_LANDMARKS.index(name) for name in HOLISTIC_BODY if name])
+
+
+class MediaPipeHolistic:
+    """Body, face and hands of one person, followed from frame to frame.
+
+    Args:
+        holistic: an object of ``mediapipe.solutions.holistic.Holistic``.
+        version: of the package, for the signature.
+    """
+
+    def __init__(self, holistic: Any, version: str) -> None:
+        self.holistic = holistic
+        options = f"complexity:{COMPLEXITY},confidence>={CONFIDENCE:g}"
+        self.signature = f"mediapipe-holistic,{version},{options}"
+
+    def look(self, frames: np.ndarray, box: np.ndarray, *, follows: bool) -> np.ndarray:
+        """See `Estimator.look`. Body points score their visibility, face and hands 1 where they are found."""
+        left, top, right, bottom = cut(box, frames.shape[2], frames.shape[1])
+        crops = [np.ascontiguousarray(frame[top:bottom, left:right]) for frame in frames]
+        first = [] if follows else [self._begin(crops[0])]
+        results = first + [self.holistic.process(crop) for crop in crops[len(first) :]]
+        found = np.stack([from_holistic(result, (right - left, bottom - top)) for result in results])
+        found[..., :2] += np.where(found[..., 2:] > 0, [left, top], 0)
+        return found
+
+    def _begin(self, crop: np.ndarray) -> Any:
+        """The first frame of somebody else: its graph starts again, and logs a dozen lines that mean nothing here."""
+        with kept_aside():
+            self.holistic.reset()
+            return self.holistic.process(crop)
+
+
+def cut(box: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:
+    """left, top, right, bottom (the last two excluded) of the region around a box, inside of the frame."""
+    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) * PADDING / 2
+    low = np.clip(np.floor(centre - half + 0.5), 0, [width - 1, height - 1]).astype(int)
+    high = np.clip(np.ceil(centre + half + 0.5), low + 1, [width, height]).astype(int)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def load_mediapipe() -> MediaPipeHolistic:
+    """MediaPipe Holistic with the models of its wheel.
+
+    Raises:
+        NotInstalled: it is not installed, or is a release without ``solutions``.
+    """
+    mediapipe = import_or_say("mediapipe", INSTALL["mediapipe"])
+    if not hasattr(mediapipe, "solutions"):
+        got = f"version {mediapipe.__version__} has no solutions"
+        raise NotInstalled("mediapipe", got, f"install it with: {INSTALL['mediapipe']}")
+    with kept_aside():
+        holistic = mediapipe.solutions.holistic.Holistic(
+            static_image_mode=False, model_complexity=COMPLEXITY, smooth_landmarks=True,
+            min_detection_confidence=CONFIDENCE, min_tracking_confidence=CONFIDENCE,
+        )  # fmt: skip
+        holistic.process(np.zeros((64, 64, 3), np.uint8))  # waits for its threads, which log things
+    return MediaPipeHolistic(holistic, mediapipe.__version__)
 
 
 def from_holistic(result: Any, size: tuple[int, int]) -> np.ndarray:
@@ -67,17 +124,11 @@ def _pixels(landmarks: Any, size: tuple[int, int]) -> np.ndarray:
     return np.array([[landmark.x, landmark.y] for landmark in landmarks]) * size - 0.5
 
 
-# Keeps what native libraries write to standard error from the user, unless something goes wrong.
-
-
-STANDARD_ERROR = 2
-
-
 @contextmanager
 def kept_aside() -> Iterator[None]:
     """Standard error, also that of C++ code in any thread, goes to a temporary file inside of the block.
 
-    It is written out after all if the block raises. To be used around little: what Python threads say meanwhile is
+    It is shown after all if the block raises. To be used around little: what Python threads write meanwhile is
     kept aside too.
     """
     sys.stderr.flush()
@@ -100,64 +151,3 @@ def kept_aside() -> Iterator[None]:
                 aside.seek(0)
                 with open(STANDARD_ERROR, "wb", closefd=False) as shown:
                     shutil.copyfileobj(aside, shown)
-
-
-COMPLEXITY = 1  # the model in the wheel; the others are downloaded
-CONFIDENCE = 0.5  # of its person detector and of its tracker; its own default
-
-
-class MediaPipeHolistic:
-    """Body, face and hands of one person, followed from frame to frame.
-
-    Args:
-        holistic: an object of ``mediapipe.solutions.holistic.Holistic``.
-        version: of the package, for the signature.
-    """
-
-    def __init__(self, holistic: Any, version: str) -> None:
-        self.holistic = holistic
-        options = f"complexity:{COMPLEXITY},confidence>={CONFIDENCE:g}"
-        self.signature = f"mediapipe-holistic,{version},{options}"
-
-    def look(self, frames: np.ndarray, box: np.ndarray, *, follows: bool) -> np.ndarray:
-        """See `Estimator.look`. Body points score their visibility, face and hands 1 where they are found."""
-        left, top, right, bottom = cut(box, frames.shape[2], frames.shape[1])
-        crops = [np.ascontiguousarray(frame[top:bottom, left:right]) for frame in frames]
-        first = [] if follows else [self._begin(crops[0])]
-        results = first + [self.holistic.process(crop) for crop in crops[len(first) :]]
-        found = np.stack([from_holistic(result, (right - left, bottom - top)) for result in results])
-        found[..., :2] += np.where(found[..., 2:] > 0, [left, top], 0)
-        return found
-
-    def _begin(self, crop: np.ndarray) -> Any:
-        """The first frame of somebody else. Its graph starts anew, and says a dozen things that mean nothing here."""
-        with kept_aside():
-            self.holistic.reset()
-            return self.holistic.process(crop)
-
-
-def cut(box: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:
-    """left, top, right, bottom (the last two excluded) of the region around a box, inside of the frame."""
-    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) * PADDING / 2
-    low = np.clip(np.floor(centre - half + 0.5), 0, [width - 1, height - 1]).astype(int)
-    high = np.clip(np.ceil(centre + half + 0.5), low + 1, [width, height]).astype(int)
-    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
-
-
-def load_mediapipe() -> MediaPipeHolistic:
-    """MediaPipe Holistic with the models of its wheel.
-
-    Raises:
-        InputError: it is not installed, or is a release without ``solutions``.
-    """
-    mediapipe = import_or_say("mediapipe", INSTALL["mediapipe"])
-    if not hasattr(mediapipe, "solutions"):
-        got = f"version {mediapipe.__version__} has no solutions"
-        raise InputError("mediapipe", got, f"install it with: {INSTALL['mediapipe']}")
-    with kept_aside():
-        holistic = mediapipe.solutions.holistic.Holistic(
-            static_image_mode=False, model_complexity=COMPLEXITY, smooth_landmarks=True,
-            min_detection_confidence=CONFIDENCE, min_tracking_confidence=CONFIDENCE,
-        )  # fmt: skip
-        holistic.process(np.zeros((64, 64, 3), np.uint8))  # waits for its threads, which have things to say
-    return MediaPipeHolistic(holistic, mediapipe.__version__)

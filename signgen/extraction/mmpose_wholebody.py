@@ -15,50 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from signgen.errors import InputError, missing_extra
+from signgen.errors import Mismatch, NotFound, NotInstalled, missing_extra
 from signgen.extraction.estimator import as_bodies
 from signgen.extraction.mmpose_package import fill, prepare, read_state
 from signgen.extraction.packages import INSTALL, fingerprint, import_or_say, weights_file
 from signgen.model.openvino.exports import has_openvino
-
-# The backbone of an estimator, computed by OpenVINO instead of torch, on a CPU.
-
-
-class OpenVinoBackbone(nn.Module):
-    """Takes the place of a backbone whose input is one batch of images and whose output is a tuple of feature maps.
-
-    Args:
-        backbone: trained, on the CPU.
-        size: (height, width) of its input.
-        precision: what is computed in: ``f32`` or ``bf16``.
-
-    Attributes:
-        name: of engine, version and precision, for signatures.
-
-    Raises:
-        InputError: OpenVINO is not installed.
-    """
-
-    def __init__(self, backbone: nn.Module, size: tuple[int, int], precision: str) -> None:
-        super().__init__()
-        if not has_openvino():
-            raise missing_extra("openvino", "cpu")
-        import openvino
-
-        backbone.eval()  # in a line of its own: mmpose's backbones return None here
-        with torch.no_grad():
-            graph = openvino.convert_model(backbone, example_input=(torch.zeros(1, 3, *size),))
-        graph.reshape([-1, 3, *size])
-        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-        settings["INFERENCE_NUM_THREADS"] = torch.get_num_threads()
-        self._request = openvino.Core().compile_model(graph, "CPU", settings).create_infer_request()
-        self.name = f"openvino-{openvino.__version__.split('-')[0]}-{precision}"
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """float32 (N, 3, H, W) -> feature maps, each (N, C, h, w)."""
-        results = self._request.infer([np.ascontiguousarray(images.float().numpy())])
-        return tuple(torch.from_numpy(np.array(value)) for value in results.values())
-
 
 CONFIGS = "wholebody_2d_keypoint"  # below the configurations that mmpose's wheel brings
 WANTED = (
@@ -154,7 +115,7 @@ def find_config(root: Path, checkpoint: Path, config: str | Path | None) -> Path
     """
     configs = root / "configs" / CONFIGS
     if not configs.is_dir():
-        raise InputError(configs, "not found", f"install the wheel that brings it: {INSTALL['mmpose']}")
+        raise NotInstalled(configs, "not found", f"install the wheel that brings it: {INSTALL['mmpose']}")
     if config is not None:
         return _named_config(configs, config)
     for listing in sorted(configs.rglob("*.yml")):
@@ -162,7 +123,7 @@ def find_config(root: Path, checkpoint: Path, config: str | Path | None) -> Path
             if weights == checkpoint.name:
                 return root / line
     advice = f"give {WANTED}, or name its configuration with --config"
-    raise InputError(checkpoint, "its name is not one that mmpose lists for whole bodies", advice)
+    raise NotFound(checkpoint, "its name is not one that mmpose lists for whole bodies", advice)
 
 
 def _named_config(configs: Path, config: str | Path) -> Path:
@@ -172,7 +133,7 @@ def _named_config(configs: Path, config: str | Path) -> Path:
     found = sorted(configs.rglob(f"{Path(config).stem}.py")) if Path(config).name == str(config) else []
     if not found:
         advice = "give a file, or a name in mmpose's wheel such as td-hm_hrnet-w48_8xb32-210e_coco-wholebody-384x288"
-        raise InputError("--config", f"got {config}", advice)
+        raise NotFound("--config", f"got {config}", advice)
     return found[0]
 
 
@@ -189,11 +150,47 @@ def choose_engine(model: Any, engine: str, device: str, dtype: str) -> str:
     if engine == "torch" or (engine == "auto" and (device != "cpu" or not has_openvino())):
         if dtype not in ("auto", "float32"):
             got = f"got {dtype} with torch"
-            raise InputError("--dtype", got, "bfloat16 needs OpenVINO on a CPU: pip install openvino")
+            raise Mismatch("--dtype", got, "bfloat16 needs OpenVINO on a CPU: pip install openvino")
         return f"torch-{device}"
     if device != "cpu":
-        raise InputError("--engine openvino", f"got --device {device}", "it computes on a CPU")
+        raise Mismatch("--engine openvino", f"got --device {device}", "it computes on a CPU")
 
     width, height = model.cfg.codec["input_size"]
     model.backbone = OpenVinoBackbone(model.backbone, (height, width), DTYPES[dtype])
     return model.backbone.name
+
+
+class OpenVinoBackbone(nn.Module):
+    """Takes the place of a backbone whose input is one batch of images and whose output is a tuple of feature maps.
+
+    Args:
+        backbone: trained, on the CPU.
+        size: (height, width) of its input.
+        precision: what is computed in: ``f32`` or ``bf16``.
+
+    Attributes:
+        name: of engine, version and precision, for signatures.
+
+    Raises:
+        NotInstalled: OpenVINO is not installed.
+    """
+
+    def __init__(self, backbone: nn.Module, size: tuple[int, int], precision: str) -> None:
+        super().__init__()
+        if not has_openvino():
+            raise missing_extra("openvino", "cpu")
+        import openvino
+
+        backbone.eval()  # in a line of its own: mmpose's backbones return None here
+        with torch.no_grad():
+            graph = openvino.convert_model(backbone, example_input=(torch.zeros(1, 3, *size),))
+        graph.reshape([-1, 3, *size])
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+        settings["INFERENCE_NUM_THREADS"] = torch.get_num_threads()
+        self._request = openvino.Core().compile_model(graph, "CPU", settings).create_infer_request()
+        self.name = f"openvino-{openvino.__version__.split('-')[0]}-{precision}"
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """float32 (N, 3, H, W) -> feature maps, each (N, C, h, w)."""
+        results = self._request.infer([np.ascontiguousarray(images.float().numpy())])
+        return tuple(torch.from_numpy(np.array(value)) for value in results.values())

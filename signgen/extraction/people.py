@@ -6,56 +6,20 @@ upright strips of it as well; points that are confident and at one place are one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import BadValue, Mismatch, NotFound
 from signgen.extraction.estimator import Estimator, whole_frame
 from signgen.extraction.footage import Footage
 from signgen.keypoints.raw import Person
 from signgen.keypoints.skeleton import CONFIDENT, HEAD, LEFT_ELBOW, LEFT_SHOULDER, NOSE, RIGHT_ELBOW, RIGHT_SHOULDER
 from signgen.video import read_frames_at
 
-# Has an estimator look at frames of a footage, batch by batch.
-
-
-Progress = Callable[[int, int], None]
-"""Called as ``progress(frames done, frames in all)``, and once with 0 before the first."""
-
-
-def look_at(
-    footage: Footage, numbers: np.ndarray, estimator: Estimator, box: np.ndarray, batch: int, progress: Progress | None
-) -> np.ndarray:
-    """Points float32 (N,133,3) at ``numbers``; a frame that stands at several of them is looked at once."""
-    needed, places = np.unique(numbers, return_inverse=True)
-    report = progress or (lambda done, total: None)
-    report(0, len(needed))
-    found: list[np.ndarray] = []
-    for frames in _batches(_only(footage, needed), batch):
-        found.append(estimator.look(frames, box, follows=bool(found)))
-        report(sum(map(len, found)), len(needed))
-    points = np.concatenate(found) if found else np.zeros((0, 133, 3), np.float32)
-    if len(points) != len(needed):
-        got = f"{len(points)} of {len(needed)} frames can be read"
-        raise InputError(footage.path, got, "encode the video again")
-    return points[places]
-
-
-def _only(footage: Footage, needed: np.ndarray) -> Iterator[np.ndarray]:
-    first, last = int(needed[0]), int(needed[-1])
-    wanted = set(needed.tolist())
-    frames = enumerate(footage.read(first, last + 1), first)
-    return (frame for number, frame in frames if number in wanted)
-
-
-def _batches(frames: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    while batch := list(islice(frames, size)):
-        yield np.stack(batch)
-
-
+Box = tuple[float, float, float, float]
+LOOKS = 5  # frames that are looked at to find the people
 _TELLING = [NOSE, LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_ELBOW, RIGHT_ELBOW]  # in view wherever somebody signs
 _BUST = [*range(HEAD.start, HEAD.stop), LEFT_SHOULDER, RIGHT_SHOULDER]
 STRIP = 0.75  # width of an upright strip over its height, that of estimators' inputs
@@ -82,6 +46,35 @@ class Someone:
     shoulders: float
     score: float
     seen: int
+
+
+def choose_region(
+    footage: Footage, numbers: np.ndarray, estimator: Estimator, given: Box | None, person: int | None
+) -> tuple[np.ndarray, list[Someone], list[str]]:
+    """The box to look at in every frame, everybody who was found on the way, and warnings.
+
+    Args:
+        numbers: of the frames that will be looked at.
+        given: the user's box; nobody is looked for then.
+        person: number of the person from the left; None: the largest.
+
+    Raises:
+        InputError: a box outside of the frame, a box and a person, or no such person.
+    """
+    if given is not None:
+        if person is not None:
+            raise Mismatch("--person", "got it with --box", "one of them says who is meant")
+        return _checked_box(given, footage), [], []
+    chosen = np.unique(numbers[np.linspace(0, len(numbers) - 1, LOOKS).round().astype(int)])
+    people = find_people(estimator, read_frames_at(footage.path, [int(number) for number in chosen]))
+    someone = choose(people, person, footage.path)
+    warnings = []
+    if someone is None:
+        warnings = [f"nobody is found for sure in {len(chosen)} of its frames; looks at the whole frame (--box)"]
+    elif len(people) > 1 and person is None:
+        mine = next(number for number, other in enumerate(people, 1) if other is someone)
+        warnings = [f"{len(people)} people; takes number {mine} from the left, the largest (--person)"]
+    return signing_box(someone, footage.width, footage.height), people, warnings
 
 
 def find_people(estimator: Estimator, frames: Iterable[np.ndarray]) -> list[Someone]:
@@ -116,12 +109,12 @@ def choose(people: Sequence[Someone], number: int | None, subject: object) -> So
     """The person with this number, from 1 at the left; without one the largest and surest. None if there is nobody.
 
     Raises:
-        InputError: there is no such person.
+        NotFound: there is no such person.
     """
     if number is not None:
         if not 1 <= number <= len(people):
             found = f"{len(people)} {'person' if len(people) == 1 else 'people'} found"
-            raise InputError(subject, f"--person {number}, {found}", "they count from 1 at the left; or say --box")
+            raise NotFound(subject, f"--person {number}, {found}", "they count from 1 at the left; or say --box")
         return people[number - 1]
     return max(people, key=lambda someone: someone.score**2 * someone.shoulders, default=None)
 
@@ -133,6 +126,16 @@ def signing_box(someone: Someone | None, width: int, height: int) -> np.ndarray:
         return everything
     sides = someone.box[2:] - someone.box[:2]
     return someone.box if sides.prod() < _NEARLY_ALL * width * height else everything
+
+
+def _checked_box(box: Box, footage: Footage) -> np.ndarray:
+    place = np.asarray(box, np.float64)
+    frame = whole_frame(footage.width, footage.height)
+    inside = np.concatenate([np.maximum(place[:2], frame[:2]), np.minimum(place[2:], frame[2:])])
+    if not (np.isfinite(place).all() and (inside[2:] - inside[:2] >= 16).all()):
+        allowed = f"give X0,Y0,X1,Y1 in pixels, at least 16 each way inside of {footage.width}x{footage.height}"
+        raise BadValue("--box", f"got {','.join(f'{side:g}' for side in box)}", allowed)
+    return inside
 
 
 # --- sightings to people ------------------------------------------------------------------------------------------
@@ -179,49 +182,3 @@ def _someone(group: Group, size: tuple[int, int]) -> Someone:
     frame = whole_frame(*size)
     box = np.concatenate([np.maximum(low, frame[:2]), np.minimum(high, frame[2:])])
     return Someone(box, shoulders, float(np.mean([person.rank for person in people])), len({look for look, _ in group}))
-
-
-# Where in the frames to look: the box that a user gives, or the person who is found in a few of them.
-
-
-Box = tuple[float, float, float, float]
-LOOKS = 5  # frames that are looked at to find the people
-
-
-def choose_region(
-    footage: Footage, numbers: np.ndarray, estimator: Estimator, given: Box | None, person: int | None
-) -> tuple[np.ndarray, list[Someone], list[str]]:
-    """The box to look at in every frame, everybody who was found on the way, and warnings.
-
-    Args:
-        numbers: of the frames that will be looked at.
-        given: the user's box; nobody is looked for then.
-        person: number of the person from the left; None: the largest.
-
-    Raises:
-        InputError: a box outside of the frame, a box and a person, or no such person.
-    """
-    if given is not None:
-        if person is not None:
-            raise InputError("--person", "got it with --box", "one of them says who is meant")
-        return _checked_box(given, footage), [], []
-    chosen = np.unique(numbers[np.linspace(0, len(numbers) - 1, LOOKS).round().astype(int)])
-    people = find_people(estimator, read_frames_at(footage.path, chosen.tolist()))
-    someone = choose(people, person, footage.path)
-    warnings = []
-    if someone is None:
-        warnings = [f"nobody is found for sure in {len(chosen)} of its frames; looks at the whole frame (--box)"]
-    elif len(people) > 1 and person is None:
-        mine = next(number for number, other in enumerate(people, 1) if other is someone)
-        warnings = [f"{len(people)} people; takes number {mine} from the left, the largest (--person)"]
-    return signing_box(someone, footage.width, footage.height), people, warnings
-
-
-def _checked_box(box: Box, footage: Footage) -> np.ndarray:
-    place = np.asarray(box, np.float64)
-    frame = whole_frame(footage.width, footage.height)
-    inside = np.concatenate([np.maximum(place[:2], frame[:2]), np.minimum(place[2:], frame[2:])])
-    if not (np.isfinite(place).all() and (inside[2:] - inside[:2] >= 16).all()):
-        allowed = f"give X0,Y0,X1,Y1 in pixels, at least 16 each way inside of {footage.width}x{footage.height}"
-        raise InputError("--box", f"got {','.join(f'{side:g}' for side in box)}", allowed)
-    return inside

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import InputError
+from signgen.errors import Damaged, Mismatch
 from signgen.extraction.estimator import as_bodies
 from signgen.extraction.packages import INSTALL, fingerprint, import_or_say, weights_file
 
@@ -46,7 +46,7 @@ class RTMLibWholeBody:
         place = session.get_inputs()[0]
         size = len(images) if not isinstance(place.shape[0], int) else place.shape[0]
         if len(images) % size:
-            raise InputError("--batch", f"{len(images)} frames", f"this model takes {size} at a time")
+            raise Mismatch("--batch", f"{len(images)} frames", f"this model takes {size} at a time")
         parts = [session.run(None, {place.name: images[i : i + size]}) for i in range(0, len(images), size)]
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
@@ -64,7 +64,7 @@ def load_rtmlib(weights: str | Path | None, device: str) -> RTMLibWholeBody:
         with redirect_stdout(sys.stderr):  # it prints what it loads, and stdout may be a JSON object
             model = rtmlib.RTMPose(str(path), model_input_size=USUAL_INPUT, backend="onnxruntime", device=device)
     except Exception as error:  # onnxruntime's own exception classes have no common base that is public
-        raise InputError(path, f"is no ONNX model ({str(error)[:200]})", f"give {WANTED}") from error
+        raise Damaged(path, f"is no ONNX model ({str(error)[:200]})", f"give {WANTED}") from error
     width, height = model.model_input_size = _input_size(model.session, path)
     return RTMLibWholeBody(model, f"simcc,input:{width}x{height},weights:{fingerprint(path)}")
 
@@ -75,6 +75,6 @@ def _input_size(session: Any, path: Path) -> tuple[int, int]:
     shape = inputs[0].shape
     if len(inputs) != 1 or len(shape) != 4 or len(outputs) != 2:
         got = f"has {len(inputs)} inputs and {len(outputs)} outputs"
-        raise InputError(path, got, f"one input and the two outputs of SimCC are needed: give {WANTED}")
+        raise Mismatch(path, got, f"one input and the two outputs of SimCC are needed: give {WANTED}")
     height, width = shape[2:]
     return (width, height) if isinstance(width, int) and isinstance(height, int) else USUAL_INPUT

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from signgen import __version__
-from signgen.errors import InputError
-from signgen.extraction.footage import Schedule, open_footage, schedule
+from signgen.errors import BadValue, Damaged, Empty, Mismatch, Unsupported
+from signgen.extraction.estimator import Estimator
+from signgen.extraction.footage import Footage, Schedule, open_footage, schedule
 from signgen.extraction.loading import EstimatorSettings, load_estimator
-from signgen.extraction.people import Box, Progress, Someone, choose_region, look_at
-from signgen.files import Staging
+from signgen.extraction.people import Box, Someone, choose_region
+from signgen.files import Staging, check_target
 from signgen.keypoints import Keypoints, write_keypoints
 from signgen.keypoints.header import header_bytes, header_path
 from signgen.keypoints.summary import missing_parts
 
+Progress = Callable[[int, int], None]
+"""Called as ``progress(frames done, frames in all)``, and once with 0 before the first."""
 BATCH = 8  # frames at a time
 SUFFIXES = (".json", ".pose", ".npz")
 
@@ -122,7 +127,7 @@ def extract_keypoints(
     """The keypoints of one person in a video file or a folder of frames. Raises as `extract`."""
     settings = settings or ExtractSettings()
     if settings.batch < 1:
-        raise InputError("--batch", f"got {settings.batch}", "give 1 or more")
+        raise BadValue("--batch", f"got {settings.batch}", "give 1 or more")
     footage = open_footage(source)
     plan = schedule(footage, settings.fps)
     numbers = _wanted(plan, settings.frames)
@@ -130,10 +135,10 @@ def extract_keypoints(
     box, people, warnings = choose_region(footage, numbers, estimator, settings.box, settings.person)
     points = look_at(footage, numbers, estimator, box, settings.batch, progress)
     name = footage.path.name if footage.path.is_dir() else footage.path.stem
-    keypoints, mended = Keypoints.clean(
+    keypoints, repaired = Keypoints.clean(
         points[..., :2], points[..., 2], footage.width, footage.height, plan.fps, name
     )  # fmt: skip
-    warnings = [*plan.warnings, *warnings, *mended, *_lost(keypoints, source)]
+    warnings = [*plan.warnings, *warnings, *repaired, *_lost(keypoints, source)]
     origin = {
         "name": name, "source": str(source), "estimator": estimator.signature, "reader": footage.reader,
         "box": [round(float(side), 2) for side in box], "first_frame": int(numbers[0]), "signgen": __version__,
@@ -144,15 +149,44 @@ def extract_keypoints(
     return Extracted(keypoints, origin, [_described(someone) for someone in people], shares, warnings)
 
 
+def look_at(
+    footage: Footage, numbers: np.ndarray, estimator: Estimator, box: np.ndarray, batch: int, progress: Progress | None
+) -> np.ndarray:
+    """Points float32 (N,133,3) at ``numbers``; a frame that stands at several of them is looked at once."""
+    needed, places = np.unique(numbers, return_inverse=True)
+    report = progress or (lambda done, total: None)
+    report(0, len(needed))
+    found: list[np.ndarray] = []
+    for frames in _batches(_only(footage, needed), batch):
+        found.append(estimator.look(frames, box, follows=bool(found)))
+        report(sum(map(len, found)), len(needed))
+    points = np.concatenate(found) if found else np.zeros((0, 133, 3), np.float32)
+    if len(points) != len(needed):
+        got = f"{len(points)} of {len(needed)} frames can be read"
+        raise Damaged(footage.path, got, "encode the video again")
+    return points[places]
+
+
+def _only(footage: Footage, needed: np.ndarray) -> Iterator[np.ndarray]:
+    first, last = int(needed[0]), int(needed[-1])
+    wanted = set(needed.tolist())
+    frames = enumerate(footage.read(first, last + 1), first)
+    return (frame for number, frame in frames if number in wanted)
+
+
+def _batches(frames: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    while batch := list(islice(frames, size)):
+        yield np.stack(batch)
+
+
 def _target(source: str | Path, output: str | Path | None) -> Path:
     target = Path(output) if output is not None else Path(f"{Path(source).resolve().stem}.json")
     if target.suffix.lower() not in SUFFIXES:
         got = f"got suffix {target.suffix}" if target.suffix else "has no suffix"
-        raise InputError(target, got, f"end it in {', '.join(SUFFIXES)}")
-    if target.is_dir():
-        raise InputError(target, "is a folder", "give the name of a file to write")
+        raise Unsupported(target, got, f"end it in {', '.join(SUFFIXES)}")
+    check_target(target, "file")
     if target.exists() and Path(source).exists() and target.samefile(source):
-        raise InputError(target, "is the input", "write elsewhere")
+        raise Mismatch(target, "is the input", "write elsewhere")
     return target
 
 
@@ -162,15 +196,15 @@ def _wanted(plan: Schedule, frames: slice | None) -> np.ndarray:
     stop = len(plan.numbers) if frames is None or frames.stop is None else frames.stop
     if not len(numbers) or stop > len(plan.numbers):
         allowed = f"the clip has frames 0 to {len(plan.numbers) - 1}, write A:B with A < B <= {len(plan.numbers)}"
-        raise InputError("--frames", f"got {frames.start or 0}:{stop}" if frames else "no frame", allowed)
+        raise BadValue("--frames", f"got {frames.start or 0}:{stop}" if frames else "no frame", allowed)
     return numbers
 
 
 def _lost(keypoints: Keypoints, source: str | Path) -> list[str]:
-    """A word about frames without anybody. InputError if there is nobody in any."""
+    """A warning about frames without anybody; `Empty` if there is nobody in any."""
     empty = int((~(keypoints.confidence > 0).any(1)).sum())
     if empty == len(keypoints):
-        raise InputError(source, f"nobody is found in any of {empty} frames", "check the video, or say --box")
+        raise Empty(source, f"nobody is found in any of {empty} frames", "check the video, or say --box")
     return [f"nobody is found in {empty} of {len(keypoints)} frames"] if empty else []
 
 
