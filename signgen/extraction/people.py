@@ -66,7 +66,7 @@ def choose_region(
             raise Mismatch("--person", "got it with --box", "one of them says who is meant")
         return _checked_box(given, footage), [], []
     chosen = np.unique(numbers[np.linspace(0, len(numbers) - 1, LOOKS).round().astype(int)])
-    people = find_people(estimator, read_frames_at(footage.path, [int(number) for number in chosen]))
+    people = find_people(estimator, read_frames_at(footage.path, chosen.tolist()))
     someone = choose(people, person, footage.path)
     warnings = []
     if someone is None:
