@@ -144,7 +144,8 @@ def open_picture(path: str | Path, keypoints: str | Path | None, workspace: Work
     Raises:
         InputError: too large, outside the workspace, no picture, or keypoints of something else.
     """
-    from signgen.rendering.source import VIDEO_SUFFIXES, load_source, with_keypoints
+    from signgen.rendering.source import load_source, with_keypoints
+    from signgen.video.reading import VIDEO_SUFFIXES
 
     file = workspace.accept(path)
     is_video = file.suffix.lower() in VIDEO_SUFFIXES

@@ -10,13 +10,13 @@ import numpy as np
 
 from signgen.errors import BadValue, Empty, Mismatch, Missing, NotFound
 from signgen.folders import SIGNERS
+from signgen.video.reading import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from signgen.keypoints import Keypoints
 
 SMALLEST_SIDE = 32  # px; below that no person can be seen, let alone copied
 LARGEST_SIDE = 8192
-VIDEO_SUFFIXES = frozenset({".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v", ".gif"})
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import numpy as np
 from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import Damaged, Empty, InputError, Mismatch, Missing, NotFound
 from signgen.keypoints import ReadResult, read_keypoints
-from signgen.rendering.source import VIDEO_SUFFIXES
 from signgen.video import VideoInfo, probe, read_frames, read_image
 from signgen.video.images import SUFFIXES, natural_key
+from signgen.video.reading import VIDEO_SUFFIXES
 
 _WANTED = "give a video, a folder of frames, a folder of clips, or a data set in PHOENIX14T's layout"
 

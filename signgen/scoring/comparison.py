@@ -48,8 +48,8 @@ class Difference:
         low, high = self.interval
         excluded = low > 0 or high < 0
         if self.better is None:
-            return "equal" if self.mean == 0 else "they differ" if excluded else "not told apart"
-        return f"{self.better}, excludes 0" if excluded else f"{self.better}, not told apart"
+            return "equal" if self.mean == 0 else "they differ" if excluded else "no clear difference"
+        return f"{self.better}, excludes 0" if excluded else f"{self.better}, no clear difference"
 
 
 def resample(table: np.ndarray, seed: int, draws: int = DRAWS) -> np.ndarray:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 from signgen import __version__
 from signgen.errors import BadValue, Mismatch, NotWritable
 from signgen.files import Staging
-from signgen.rendering.source import VIDEO_SUFFIXES
 from signgen.scoring.clips import KEYPOINT_SUFFIXES
 from signgen.scoring.measures import ClipSums, Task, build_metrics, score_all
 from signgen.scoring.metrics.metric import MeasureOptions
@@ -25,6 +24,7 @@ from signgen.scoring.pairing import Plan, Rules, make_plan
 from signgen.scoring.report.pictures import Limits
 from signgen.scoring.summary import EvaluationResult, Summary
 from signgen.video.images import SUFFIXES
+from signgen.video.reading import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from signgen.scoring.report.clips import WorstClips

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
+VIDEO_SUFFIXES = frozenset({".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v", ".gif"})  # by which a folder's are found
 # FFmpeg's names of formats that carry an index of their keyframes; a seek in others lands anywhere.
 _INDEXED = {"mov", "mp4", "matroska", "webm", "avi"}
 _NOT_VIDEO = "give a video that FFmpeg reads, or a folder of frames"

@@ -77,7 +77,8 @@ class Samples:
             for clip in cache.clips:
                 said, part = words[clip.name], slice(clip.start, clip.stop)
                 spans = None if said["spans"] is None else [(a, b) for a, b in said["spans"]]
-                items.append(Sample(cache.frames[part], cache.keypoints[part], tuple(said["glosses"]), spans))
+                frames, keypoints = (np.asarray(stored)[part] for stored in (cache.frames, cache.keypoints))
+                items.append(Sample(frames, keypoints, tuple(said["glosses"]), spans))
         if not items:
             raise Empty("training data", "holds no clip", "give a data set")
         return cls(tuple(items))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -17,43 +17,26 @@ APART = 0.5  # seconds between two pictures of one clip (and one hand)
 
 
 @dataclass(frozen=True, eq=False)
-class WorstFrame:
-    """A frame of the gallery; ``clip`` counts through the clips given."""
+class Worst:
+    """A frame of the gallery, or a hand of it; ``clip`` counts through the clips given."""
 
     clip: int
     frame: int
     metric: str
     score: float
-
-
-@dataclass(frozen=True, eq=False)
-class WorstHand:
-    """A hand of the gallery."""
-
-    clip: int
-    crop: HandCrop
+    hand: HandCrop | None = None
 
     @property
-    def frame(self) -> int:
-        return self.crop.frame
-
-    @property
-    def metric(self) -> str:
-        return self.crop.metric
-
-    @property
-    def score(self) -> float:
-        return self.crop.score
+    def place(self) -> tuple[int, str]:
+        """Clip and hand, of which neighbours in time are alike."""
+        return self.clip, "" if self.hand is None else self.hand.side
 
 
-Item = TypeVar("Item", WorstFrame, WorstHand)
-
-
-def worst_frames(clips: Sequence[ReportClip], most: int) -> list[WorstFrame]:
+def worst_frames(clips: Sequence[ReportClip], most: int) -> list[Worst]:
     """At most ``most`` embedded frames over all clips, the worst first, by the first frame metric that any clip has."""
     for metric in FRAME_METRICS:
         found = [
-            WorstFrame(index, frame, metric, score)
+            Worst(index, frame, metric, score)
             for index, clip in enumerate(clips)
             for frame, score in ranked(clip, metric)
         ]
@@ -62,13 +45,13 @@ def worst_frames(clips: Sequence[ReportClip], most: int) -> list[WorstFrame]:
     return []
 
 
-def worst_hands(clips: Sequence[ReportClip], most: int) -> dict[str, list[WorstHand]]:
+def worst_hands(clips: Sequence[ReportClip], most: int) -> dict[str, list[Worst]]:
     """Metric -> at most ``most`` hands of embedded frames, the worst first."""
-    by_metric: dict[str, list[WorstHand]] = defaultdict(list)
+    by_metric: dict[str, list[Worst]] = defaultdict(list)
     for index, clip in enumerate(clips):
         for crop in clip.pictures.hands:
             if clip.pictures.holds(crop.frame):
-                by_metric[crop.metric].append(WorstHand(index, crop))
+                by_metric[crop.metric].append(Worst(index, crop.frame, crop.metric, crop.score, crop))
     return {metric: _spread(hands, clips, most) for metric, hands in by_metric.items()}
 
 
@@ -87,20 +70,16 @@ def _rank(metric: str, score: float) -> float:
     return -score if bad is None else bad  # without a direction the lowest value is looked at first
 
 
-def _spread(items: list[Item], clips: Sequence[ReportClip], most: int) -> list[Item]:
+def _spread(items: list[Worst], clips: Sequence[ReportClip], most: int) -> list[Worst]:
     """The worst first; an item close in time to one already taken, of the same clip and hand, is passed over."""
-    taken: list[Item] = []
+    taken: list[Worst] = []
     for item in sorted(items, key=lambda item: _rank(item.metric, item.score), reverse=True):
         if len(taken) == most:
             break
         gap = APART * clips[item.clip].fps
-        if not any(_place(item) == _place(other) and abs(item.frame - other.frame) < gap for other in taken):
+        if not any(item.place == other.place and abs(item.frame - other.frame) < gap for other in taken):
             taken.append(item)
     return taken
-
-
-def _place(item: WorstFrame | WorstHand) -> tuple[int, str]:
-    return item.clip, item.crop.side if isinstance(item, WorstHand) else ""
 
 
 # What the galleries show: true beside generated, the score, and the place that a click goes to.
@@ -123,21 +102,22 @@ def galleries(clips: Sequence[ReportClip]) -> list[dict[str, Any]]:
     return made
 
 
-def _frame_picture(item: WorstFrame, clip: ReportClip) -> dict[str, Any]:
+def _frame_picture(item: Worst, clip: ReportClip) -> dict[str, Any]:
     kept = clip.pictures
     true, generated = (kept.streams[name][item.frame - kept.first] for name in ("true", "generated"))
     return _picture(item, clip, f"frame {item.frame}", true, generated, kept.size)
 
 
-def _hand_picture(item: WorstHand, clip: ReportClip) -> dict[str, Any]:
-    crop = item.crop
+def _hand_picture(item: Worst, clip: ReportClip) -> dict[str, Any]:
+    crop = item.hand
+    assert crop is not None, "a hand"
     true, generated = (webp(image, THUMB, lossless=True) for image in (crop.true, crop.generated))
     size = (crop.true.shape[1], crop.true.shape[0])
     return _picture(item, clip, f"{crop.side} hand, frame {item.frame}", true, generated, size)
 
 
 def _picture(
-    item: WorstFrame | WorstHand, clip: ReportClip, what: str, true: str, generated: str, size: tuple[int, int]
+    item: Worst, clip: ReportClip, what: str, true: str, generated: str, size: tuple[int, int]
 ) -> dict[str, Any]:
     return {
         "clip": item.clip,

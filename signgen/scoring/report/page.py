@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
@@ -30,41 +30,31 @@ COMPRESSION = (
 PANELS = {"source": "Source", "pose": "Pose", "true": "Truth", "generated": "Generated", "difference": "Difference"}
 
 
-@dataclass(frozen=True)
-class Words:
-    """What the caller says about the comparison; each may be empty.
-
-    Args:
-        title: heading of the page.
-        generated, reference: what was compared with what, such as two folders.
-        choice: how the embedded clips were chosen.
-        date: of the evaluation, ISO 8601; empty for now.
-    """
-
-    title: str = ""
-    generated: str = ""
-    reference: str = ""
-    choice: str = ""
-    date: str = ""
-
-
-def context(result: EvaluationResult, clips: Sequence[ReportClip], words: Words) -> dict[str, Any]:
-    """Everything that the template asks for but its style and script."""
+def context(
+    result: EvaluationResult,
+    clips: Sequence[ReportClip],
+    title: str,
+    generated: str,
+    reference: str,
+    choice: str,
+    date: str,
+) -> dict[str, Any]:
+    """Everything that the template asks for but its style and script; see `report_page`."""
     scores = [clip_scores(result, clip.name) for clip in clips]
     orders = clip_orders(scores)
     metrics = list(result.metrics)
     return {
         "version": __version__,
-        "title": words.title or _title(words),
+        "title": title or _title(generated, reference),
         "notice": NOTICE,
-        "facts": _facts(result, words),
+        "facts": _facts(result, generated, reference, date),
         "warnings": result.warnings,
         "counts": counts(result),
         "rows": rows(result),
-        "generated": words.generated,
+        "generated": generated,
         "compared": compared(result),
         "other": result.against.name if result.against else "",
-        "choice": _choice(len(clips), len(result.clips), words.choice),
+        "choice": _choice(len(clips), len(result.clips), choice),
         "compression": COMPRESSION,
         "clips": [
             {"number": number, "name": clip.name, "extent": _extent(clip), "cut": _cut(clip)}
@@ -88,19 +78,19 @@ def context(result: EvaluationResult, clips: Sequence[ReportClip], words: Words)
     }
 
 
-def _title(words: Words) -> str:
-    if words.generated and words.reference:
-        return f"{words.generated} against {words.reference}"
+def _title(generated: str, reference: str) -> str:
+    if generated and reference:
+        return f"{generated} against {reference}"
     return "Generated and true video compared"
 
 
-def _facts(result: EvaluationResult, words: Words) -> list[tuple[str, str]]:
+def _facts(result: EvaluationResult, generated: str, reference: str, date: str) -> list[tuple[str, str]]:
     """What was compared, when and by what; empty ones are left out."""
     facts = [
-        ("Generated", words.generated),
-        ("Reference", words.reference),
+        ("Generated", generated),
+        ("Reference", reference),
         ("Compared with", result.against.name if result.against else ""),
-        ("Date", words.date or datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+        ("Date", date or datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
         ("Evaluator", f"signgen {result.versions.get('signgen', __version__)}"),
     ]
     return [fact for fact in facts if fact[1]]
@@ -208,7 +198,7 @@ def report_page(
     """
     share = (limits or Limits()).share(len(clips))
     clips = [replace(clip, pictures=trimmed(clip.pictures, share)) for clip in clips]
-    page = render(context(result, clips, Words(title, generated, reference, choice, date)))
+    page = render(context(result, clips, title, generated, reference, choice, date))
     return page.encode("utf-8", errors="replace")
 
 

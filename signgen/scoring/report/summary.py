@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from signgen.scoring.comparison import Difference, Interval
 from signgen.scoring.report.labels import DIRECTIONS, badness, label, shown
@@ -14,58 +13,28 @@ SORTED_BY = ("hand_ssim", *FRAME_METRICS)  # what clips are sorted by at first, 
 NONE = "–"
 
 
-@dataclass(frozen=True)
-class Row:
-    """One metric of the table of scores, as texts; empty where there is nothing to say."""
-
-    name: str
-    text: str
-    unit: str
-    direction: str
-    value: str
-    interval: str
-    no_interval: str
-    counted: str
-    signature: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One metric of the table that compares two systems, as texts."""
-
-    text: str
-    unit: str
-    first: str
-    second: str
-    difference: str
-    interval: str
-    p: str
-    better: str
-
-
-def rows(result: EvaluationResult) -> list[Row]:
-    """One row for each metric of the result, those that were not computed last."""
+def rows(result: EvaluationResult) -> list[dict[str, str]]:
+    """The table of scores: one row of texts for each metric of the result, those that were not computed last."""
     made = [_row(name, result) for name in result.metrics]
-    return sorted(made, key=lambda row: bool(row.reason))
+    return sorted(made, key=lambda row: bool(row["reason"]))
 
 
-def _row(name: str, result: EvaluationResult) -> Row:
+def _row(name: str, result: EvaluationResult) -> dict[str, str]:
     value, words = result.metrics[name], label(name)
     interval = _interval(name, result.intervals.get(name))
     why_none = result.not_computed.get(f"intervals.{name}") or result.not_computed.get("intervals", "")
-    return Row(
-        name=name,
-        text=words.text,
-        unit=words.unit,
-        direction=DIRECTIONS[words.better],
-        value=shown(name, value),
-        interval=interval,
-        no_interval=why_none if interval == NONE else "",
-        counted=result.counted(name) or NONE,
-        signature=result.signatures.get(name, ""),
-        reason=result.not_computed.get(name, "nothing was there to be measured") if value is None else "",
-    )
+    return {
+        "name": name,
+        "text": words.text,
+        "unit": words.unit,
+        "direction": DIRECTIONS[words.better],
+        "value": shown(name, value),
+        "interval": interval,
+        "no_interval": why_none if interval == NONE else "",
+        "counted": result.counted(name) or NONE,
+        "signature": result.signatures.get(name, ""),
+        "reason": result.not_computed.get(name, "nothing was there to be measured") if value is None else "",
+    }
 
 
 def counts(result: EvaluationResult) -> list[tuple[str, str]]:
@@ -74,27 +43,27 @@ def counts(result: EvaluationResult) -> list[tuple[str, str]]:
     return [(key.replace("_", " "), f"{number:,}") for key, number in shown_counts]
 
 
-def compared(result: EvaluationResult) -> list[Compared]:
-    """One row for each metric that both systems have; none without a second system."""
+def compared(result: EvaluationResult) -> list[dict[str, str]]:
+    """The table of two systems: one row of texts for each metric that both have; none without a second system."""
     if result.against is None:
         return []
     found = result.against.differences.items()
     return [_compared(name, result, result.against, d) for name, d in found if d.mean is not None]
 
 
-def _compared(name: str, result: EvaluationResult, against: Against, difference: Difference) -> Compared:
+def _compared(name: str, result: EvaluationResult, against: Against, difference: Difference) -> dict[str, str]:
     mean, p, words = difference.mean, difference.p_value, label(name)
     assert mean is not None, "left out by the caller"
-    return Compared(
-        text=words.text,
-        unit=words.unit,
-        first=shown(name, result.metrics.get(name)),
-        second=shown(name, against.metrics.get(name)),
-        difference=("+" if mean > 0 else "") + shown(name, mean),
-        interval=_interval(name, difference.interval),
-        p=NONE if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
-        better=difference.verdict.replace("generated", "first").replace("against", "second"),
-    )
+    return {
+        "text": words.text,
+        "unit": words.unit,
+        "first": shown(name, result.metrics.get(name)),
+        "second": shown(name, against.metrics.get(name)),
+        "difference": ("+" if mean > 0 else "") + shown(name, mean),
+        "interval": _interval(name, difference.interval),
+        "p": NONE if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
+        "better": difference.verdict.replace("generated", "first").replace("against", "second"),
+    }
 
 
 def _interval(name: str, interval: Interval | None) -> str:
