@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -23,20 +22,6 @@ _COMPLETED = 0.5  # confidence of a point that was taken from the reference's pr
 
 
 @dataclass(frozen=True)
-class Misfit:
-    """How two signers differ: sizes as ratios driving / reference, distances in the reference's shoulder widths."""
-
-    shoulder_width_ratio: float
-    shoulder_offset: float
-    head_size_ratio: float | None
-
-    def __float__(self) -> float:
-        """0 for the same place and sizes: the largest of offset, |log width ratio| and |log head ratio|."""
-        ratios = [self.shoulder_width_ratio, *([self.head_size_ratio] if self.head_size_ratio else [])]
-        return max(self.shoulder_offset, *(abs(math.log(max(ratio, 1e-6))) for ratio in ratios))
-
-
-@dataclass(frozen=True)
 class AlignReport:
     """Factors by which the parts were scaled, the shift of the shoulders' middle in pixels, and warnings."""
 
@@ -48,21 +33,6 @@ class AlignReport:
     hips: float
     shift: tuple[float, float]
     warnings: list[str] = field(default_factory=list)
-
-
-# --- how far apart --------------------------------------------------------------------------------------------
-def misfit(driving: Keypoints, reference: Keypoints) -> Misfit:
-    """Compares places and sizes in pixels, each in its own frame; InputError if either shows no shoulders."""
-    ours, theirs = measure(driving), measure(reference)
-    offset = float(np.linalg.norm(ours.middle - theirs.middle) / theirs.shoulders)
-    kind = _common_head(ours, theirs)
-    sized = kind is not None and theirs.heads[kind].size > 0
-    head = ours.heads[kind].size / theirs.heads[kind].size if sized else None  # type: ignore[index]
-    return Misfit(ours.shoulders / theirs.shoulders, offset, head)
-
-
-def _common_head(ours: Proportions, theirs: Proportions) -> str | None:
-    return next((kind for kind in HEADS if kind in ours.heads and kind in theirs.heads), None)
 
 
 # --- aligning -------------------------------------------------------------------------------------------------
@@ -79,6 +49,10 @@ def align_to(driving: Keypoints, reference: Keypoints) -> tuple[Keypoints, Align
     moved = _Mover(driving, ours, theirs, report).run()
     xy = np.where(driving.confidence[..., None] > 0, moved, 0).astype(np.float32)
     return replace(driving, xy=xy, width=reference.width, height=reference.height), report
+
+
+def _common_head(ours: Proportions, theirs: Proportions) -> str | None:
+    return next((kind for kind in HEADS if kind in ours.heads and kind in theirs.heads), None)
 
 
 def _factors(ours: Proportions, theirs: Proportions) -> AlignReport:
