@@ -67,10 +67,10 @@ def test_convert_there_and_back(tmp_path):
 
 def test_convert_says_what_is_lost(tmp_path):
     result = run("convert", one_handed(tmp_path / "a.npz"), tmp_path / "b.json")
-    assert "warning: MMPose JSON has no room for the clip's name" in result.stderr
+    assert "warning: MMPose JSON does not hold the clip's name" in result.stderr
     assert "frame size" not in result.stderr, "it is in the header beside the file"
     result = run("convert", tmp_path / "a.npz", tmp_path / "b", "--to", "openpose")
-    assert "warning: OpenPose JSON has no room for the frame size (210x260)" in result.stderr
+    assert "warning: OpenPose JSON does not hold the frame size (210x260)" in result.stderr
 
 
 def test_bad_input_is_one_line_and_exit_2(tmp_path):

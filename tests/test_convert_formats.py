@@ -38,7 +38,7 @@ def place(folder: Path, format: str) -> Path:
 
 
 def held(original: Keypoints, format: str) -> np.ndarray:
-    """bool (T,133): the points that the format says it has room for."""
+    """bool (T,133): the points that the format says it holds."""
     chosen = np.zeros(133, bool)
     chosen[list(FORMATS[format].joints)] = True
     return (original.confidence > 0) & chosen
@@ -127,7 +127,7 @@ def test_there_and_back(tmp_path: Path, format: str) -> None:
 
 @pytest.mark.parametrize("second", WRITE_FORMATS)
 def test_every_pair_keeps_what_both_hold(tmp_path: Path, second: str) -> None:
-    """From each format to this one: what comes out is what both have room for, and nothing is invented."""
+    """From each format to this one: what comes out is what both hold, and nothing is invented."""
     original = clip()
     for first in WRITE_FORMATS:
         (tmp_path / first).mkdir()
@@ -141,7 +141,7 @@ def test_every_pair_keeps_what_both_hold(tmp_path: Path, second: str) -> None:
         assert_same(original, again.keypoints, first, second)
 
 
-def test_a_format_that_has_room_for_everything_says_nothing(tmp_path: Path) -> None:
+def test_a_format_that_holds_everything_says_nothing(tmp_path: Path) -> None:
     assert write_keypoints(clip(), tmp_path / "a.npz") == []
     named = replace(clip(), name="a")
     assert write_keypoints(named, tmp_path / "a.pose") == []
@@ -187,7 +187,7 @@ def test_openpose_has_neck_and_middle_of_the_hips(tmp_path: Path) -> None:
 
 def test_bytes_for_a_pipe_are_the_files(tmp_path: Path) -> None:
     content, said = keypoint_bytes(clip(), "pose")
-    assert said == [".pose has no room for the clip's name (test/a clip)"]
+    assert said == [".pose does not hold the clip's name (test/a clip)"]
     write_keypoints(clip(), tmp_path / "a.pose")
     assert content == (tmp_path / "a.pose").read_bytes()
 
@@ -208,7 +208,7 @@ HEADED = [name for name in WRITE_FORMATS if name not in ("npz", "pose", "openpos
 
 
 @pytest.mark.parametrize("name", HEADED)
-def test_size_and_rate_go_into_a_header_where_a_format_has_no_room_for_them(tmp_path: Path, name: str) -> None:
+def test_size_and_rate_go_into_a_header_where_a_format_does_not_hold_them(tmp_path: Path, name: str) -> None:
     write_keypoints(clip(), tmp_path / "a.npz")
     target = tmp_path / "b.dat"
     done = CliRunner().invoke(main, ["convert", str(tmp_path / "a.npz"), str(target), "--to", name, "--json"])

@@ -49,7 +49,7 @@ def test_convert_joins_two_pipes() -> None:
     assert done.exit_code == 0, done.stderr
     again = read_keypoints(content.read_standard_input(io.BytesIO(done.stdout_bytes))).keypoints
     assert (again.xy == whole.xy).all()
-    assert "warning: .pose has no room for the clip's name (drawn)" in done.stderr
+    assert "warning: .pose does not hold the clip's name (drawn)" in done.stderr
 
 
 def test_commands_join_in_a_shell(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def command(
 ) -> None:  # fmt: skip
     """Write the keypoints IN to OUT, and say what is lost.
 
-    Frame size and rate go into a header beside OUT (clip.json.header) where its format has no room for them and IN, or
+    Frame size and rate go into a header beside OUT (clip.json.header) where its format does not hold them and IN, or
     an option, says both; signgen reads them from there.
 
     Reads and writes mmpose (.json), mmpose-topdown, mmpose-0.x, openpose (a folder), rtmlib, coco-wholebody, pose
@@ -73,5 +73,5 @@ def _checked(source: str, target: str, to_format: str | None, as_json: bool) -> 
     if target == PIPE and to_format is None:
         raise Missing("--to", "got none with OUT -", "say which format to write, such as --to pose")
     if target != PIPE and Path(target).exists() and Path(source).exists() and Path(target).samefile(source):
-        raise Mismatch(target, "is the input", "write elsewhere: formats differ in what they have room for")
+        raise Mismatch(target, "is the input", "write elsewhere: formats differ in what they hold")
     return to_format

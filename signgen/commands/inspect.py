@@ -51,7 +51,7 @@ def command(
 
     A folder in PHOENIX14T's layout (DATASET) is looked at as a whole: its counts beside the known ones, and every clip
     with missing or damaged frames, without keypoints, with keypoints of another length, with infinite coordinates or
-    with scores above 1: what is mended, and what is left out.
+    with scores above 1: what is corrected, and what is left out.
     """
     from signgen.dataset.phoenix import is_release
     from signgen.errors import Mismatch
@@ -87,14 +87,14 @@ def _survey(
 
 
 def _survey_text(result: dict[str, Any]) -> str:
-    """Every clip with something to say, then the table of counts; a reason that many clips share is said once."""
+    """Every clip in which something was found, then the counts; what many clips share stands in one line."""
     lines = []
     for split, part in result["splits"].items():
-        words = [(name, f"left out: {what}") for name, what in part["left_out"]]
-        words += [(name, f"mended: {what}") for name, what in part["mended"]]
-        words += [(name, "ignored: no frame") for name in part["stray_files"]]
-        words += [(name, "ignored: a folder without a line in the corpus file") for name in part["folders_without_row"]]
-        lines += _by_clip(split, words)
+        found = [(name, f"left out: {what}") for name, what in part["left_out"]]
+        found += [(name, f"corrected: {what}") for name, what in part["mended"]]
+        found += [(name, "ignored: no frame") for name in part["stray_files"]]
+        found += [(name, "ignored: a folder without a line in the corpus file") for name in part["folders_without_row"]]
+        lines += _by_clip(split, found)
     size = "x".join(map(str, result["frame_size"])) if result["frame_size"] else "no"
     usable = any(part["usable_clips"] for part in result["splits"].values())
     formats = ", ".join(result["keypoint_formats"]) or ("one file a clip" if usable else "none that fit")
@@ -106,18 +106,18 @@ def _survey_text(result: dict[str, Any]) -> str:
             f"  {split}: {part['clips']:,} clips (PHOENIX14T has {known['clips']:,}), {part['frames']:,} frames "
             f"({known['frames']:,}), {len(part['speakers'])} signers; {part['usable_clips']:,} clips, "
             f"{part['usable_frames']:,} frames usable, {len(part['left_out']):,} clips left out, "
-            f"{len({name for name, _ in part['mended']}):,} mended"
+            f"{len({name for name, _ in part['mended']}):,} corrected"
         )
     return "\n".join(lines)
 
 
-def _by_clip(split: str, words: list[tuple[str, str]]) -> list[str]:
-    """A line for each clip and what is said of it, in their order; for more than `MANY` of a kind one line for all."""
+def _by_clip(split: str, found: list[tuple[str, str]]) -> list[str]:
+    """A line for each clip and what was found, in their order; more than `MANY` of a kind share one line."""
     alike: dict[str, list[str]] = {}
-    for name, what in words:
+    for name, what in found:
         alike.setdefault(what, []).append(name)
     lines: dict[str, None] = {}  # in order, each once
-    for name, what in words:
+    for name, what in found:
         names = alike[what]
         together = f"{split}: {len(names):,} clips: {what}: {', '.join(names[:3])} ... (all with --json)"
         lines[f"{split} {name}: {what}" if len(names) <= MANY else together] = None

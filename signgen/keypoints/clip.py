@@ -17,7 +17,7 @@ from signgen.keypoints.skeleton import KNUCKLES, MIRROR, NUM_JOINTS
 
 
 FARTHEST = 1e5  # pixels; a coordinate beyond this is a broken file, not a point outside the frame
-_MANY_ABOVE_ONE = 0.05  # share of scores above 1 that is worth a word
+_MANY_ABOVE_ONE = 0.05  # share of scores above 1 from which a warning says so
 
 
 def as_points(xy: object, confidence: object, subject: str) -> tuple[np.ndarray, np.ndarray]:

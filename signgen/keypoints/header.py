@@ -1,4 +1,4 @@
-"""The header file beside a keypoint file: frame size and rate, for which MMPose's JSON and most others have no room.
+"""The header file beside a keypoint file: frame size and rate, which MMPose's JSON and most others do not hold.
 
 ``clip.json`` has it as ``clip.json.header``. Its suffix is not ``.json``, so that no reader of a folder of JSON files
 takes it for a clip or a frame. It is a JSON object: ``{"signgen_header": 1, "frames", "width", "height", "fps", ...}``.

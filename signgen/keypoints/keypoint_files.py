@@ -110,7 +110,7 @@ def _of_kind(kind: str) -> list[Format]:
 
 
 def _describe(content: Content) -> str:
-    """What content is that no format knows, in a few words."""
+    """What content that no format knows is, in a few words."""
     value = content.value
     if content.kind == "object":
         return f"a pickle with {_describe_object(value)}"
@@ -165,13 +165,13 @@ def write_format(path: str | os.PathLike[str], format: str | None = None) -> str
 def write_keypoints(
     keypoints: Keypoints, path: str | os.PathLike[str], format: str | None = None, header: bool = False
 ) -> list[str]:
-    """Write a file, or a folder of one file a frame, whole or not at all; say in words what is lost.
+    """Write a file, or a folder of one file a frame, whole or not at all; say what is lost.
 
     The format is one of `WRITE_FORMATS`, or follows from the suffix, see `write_format`. ``openpose`` and ``fpdm``
     are folders.
 
     Args:
-        header: put frame size and rate into a header beside a file that has no room for both, see `header_path`.
+        header: put frame size and rate into a header beside a file that does not hold both, see `header_path`.
             A header that an earlier file has left there is never left standing: it would be read with this one.
 
     Raises:
@@ -221,7 +221,7 @@ _PARTS = {
 
 
 def losses(keypoints: Keypoints, format: Format, stem: str, header: bool = False) -> list[str]:
-    """One line for each thing of this clip that the format has no room for.
+    """One line for each thing of this clip that the format does not hold.
 
     Args:
         stem: the name, without suffix, of the file or folder that is written.
@@ -235,15 +235,17 @@ def losses(keypoints: Keypoints, format: Format, stem: str, header: bool = False
         lost.append("confidences: a point is there or is missing")
     if not format.placed:
         lost.append("place and size: the neck is the origin, shoulders are 1 apart")
-    return [f"{format.label} has no room for {what}" for what in lost if what]
+    return [f"{format.label} does not hold {what}" for what in lost if what]
 
 
 def _lost_frame(keypoints: Keypoints, format: Format) -> str:
     size, rate = f"the frame size ({keypoints.width}x{keypoints.height})", f"the rate ({keypoints.fps:g} fps)"
     held = ((size, "--frame-size", format.size), (rate, "--fps", format.fps))
-    lost = [(words, option) for words, option, there in held if not there]
-    words, options = (" and ".join(said) for said in zip(*lost, strict=True)) if lost else ("", "")
-    return f"{words}: give {options} when it is read" if lost else ""
+    lost = [(what, option) for what, option, there in held if not there]
+    if not lost:
+        return ""
+    whats, options = (" and ".join(column) for column in zip(*lost, strict=True))
+    return f"{whats}: give {options} when it is read"
 
 
 def _keeps_name(name: str, format: Format, stem: str) -> bool:

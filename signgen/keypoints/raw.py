@@ -1,4 +1,4 @@
-"""What a reader hands on before sizes, rates and units are settled: one signer's raw points."""
+"""What a reader gives before sizes, rates and units are known: one signer's points as they are in the file."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def follow_signer(
 
     Tracks join each detection to the nearest place of a track, at most one and a half shoulder widths a frame away.
     The chosen track is completed with tracks that never share a frame with it (the person was lost and found).
-    A frame without the signer holds zeros. ``followed`` says in words who that is where ranks are no scores.
+    A frame without the signer holds zeros. ``followed`` names who that is where ranks are no scores.
     """
     if not frames:
         raise request.error("no frames", "give a file with at least one frame", Empty)
@@ -197,7 +197,7 @@ def pick_clip(names: Sequence[str], request: Request) -> str:
     """The clip that the user named (in full or by its last part), the only one, or the first if that will do.
 
     Raises:
-        InputError: there is none, or nobody has said which of several.
+        InputError: there is none, or several and no name was given.
     """
     if not names:
         raise request.error("no clips", "give a file with at least one clip", Empty)

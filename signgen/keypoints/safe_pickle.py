@@ -196,7 +196,7 @@ _NUMPY: dict[str, Any] = {
     "_reconstruct": _Call(_reconstruct), "scalar": _Call(_scalar), "_frombuffer": _Call(_frombuffer),
 }  # fmt: skip
 _ALLOWED: dict[tuple[str, str], Any] = {
-    **{(f"numpy.{core}.{room}", name): call for core in ("core", "_core") for room in ("multiarray", "numeric")
+    **{(f"numpy.{core}.{module}", name): call for core in ("core", "_core") for module in ("multiarray", "numeric")
        for name, call in _NUMPY.items()},
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): _Call(_Dtype),
@@ -207,9 +207,9 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("torch.storage", "_load_from_bytes"): _Call(_load_from_bytes),
     **{("torch", name): _Marker(name) for name in _STORAGES},
     ("torch.storage", "UntypedStorage"): _Marker("UntypedStorage"),
-    **{(room, kind.__name__): kind for room in ("builtins", "__builtin__")
+    **{(module, kind.__name__): kind for module in ("builtins", "__builtin__")
        for kind in (list, dict, set, frozenset, tuple, complex)},
-    **{(room, "bytearray"): _Call(_bytearray) for room in ("builtins", "__builtin__")},
+    **{(module, "bytearray"): _Call(_bytearray) for module in ("builtins", "__builtin__")},
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Settling units, frame size and rate, where the file leaves them open."""
+"""Finding units, frame size and rate, where the file leaves them open."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ReadResult:
         format: the format's name, as `--from` takes it.
         people: the largest number of people in a frame.
         warnings: what was assumed, changed or left out, each with figures.
-        size_known: whether the file (or the caller) said the frame size; False if it is a guess.
+        size_known: whether the file (or the caller) gives the frame size; False if it is a guess.
         fps_known: the same for the rate.
         placed: whether the file says where in the frame the signer stands and how large; False for `.skels`.
     """
@@ -81,19 +81,21 @@ def _assumption(assumed: str, frame: tuple[int, int], rate: float | None, *, kno
 
 # --- units ----------------------------------------------------------------------------------------------------
 def in_pixels(raw: RawClip, size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int], str]:
-    """Points in pixels, the frame, and words about what was assumed (empty if nothing was)."""
+    """Points in pixels, the frame, and a phrase for what was assumed (empty if nothing was)."""
     if raw.unit == NECK_ORIGIN:
         frame = size or COMMON_FRAMES[0]
-        words = f", its neck-centred points placed as a PHOENIX14T signer ({_shoulder_pixels(frame):.0f} px shoulders)"
-        return _place(raw.xy, frame), frame, words
+        assumed = (
+            f", its neck-centred points placed as a PHOENIX14T signer ({_shoulder_pixels(frame):.0f} px shoulders)"
+        )
+        return _place(raw.xy, frame), frame, assumed
     unit = _unit(raw.xy, raw.scores)
     if unit == "pixels":
         frame = size or _smallest_frame(raw.xy, raw.scores)
         return raw.xy, frame, "" if size else ", the smallest common frame that holds the confident points"
     fractions = (raw.xy + 1) / 2 if unit == "signed" else raw.xy
     frame = size or _frame_of_shape(fractions, raw.scores)
-    words = "" if size else ", which gives the face its usual shape (its coordinates are fractions of a frame)"
-    return fractions * np.array(frame, np.float64), frame, words
+    assumed = "" if size else ", which gives the face its usual shape (its coordinates are fractions of a frame)"
+    return fractions * np.array(frame, np.float64), frame, assumed
 
 
 def _confident(scores: np.ndarray) -> np.ndarray:
@@ -108,7 +110,7 @@ def _usable(xy: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def _unit(xy: np.ndarray, scores: np.ndarray) -> str:
-    """pixels, fractions (of the frame) or signed (-1 to 1), told by size: no signer is two pixels large."""
+    """pixels, fractions (of the frame) or signed (-1 to 1), known by size: no signer is two pixels large."""
     points = xy[_usable(xy, scores)]
     if not len(points) or np.quantile(np.abs(points), 0.9) > 2 or not (points % 1).any():
         return "pixels"

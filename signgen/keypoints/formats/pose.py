@@ -104,9 +104,9 @@ def _check_length(data: bytes, read: int) -> None:
     header = PoseHeader.read(reader)
     if round(header.version, 3) != 0.1:
         return
-    _fps, said = reader.unpack(ConstStructs.double_ushort)
-    if read < said:
-        raise ValueError(f"{read} frames of {said}")
+    _fps, declared = reader.unpack(ConstStructs.double_ushort)
+    if read < declared:
+        raise ValueError(f"{read} frames of {declared}")
 
 
 def _size(header: Any) -> tuple[tuple[int, int] | None, list[str]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # The shape of a hand that hangs or rests, for hands that a clip never shows.
 
 
-PALM_OF_SHOULDERS = 0.29  # wrist to middle knuckle over the width of the shoulders, for want of a hand to measure
+PALM_OF_SHOULDERS = 0.29  # wrist to middle knuckle over the width of the shoulders, where no hand can be measured
 
 # A left hand's 21 points, fingers a little curled, seen from the back, in lengths of the palm: x runs on from the
 # forearm, y to the thumb's side. (The picture's y points down: a left forearm that points to the picture's left has

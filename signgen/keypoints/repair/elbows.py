@@ -17,7 +17,7 @@ from signgen.keypoints.skeleton import ARMS, LEFT_ARM
 if TYPE_CHECKING:
     from signgen.keypoints.clip import Keypoints
 
-UPPER_ARM, FOREARM = 1.0, 0.83  # lengths over the width of the shoulders, for want of an arm to measure
+UPPER_ARM, FOREARM = 1.0, 0.83  # lengths over the width of the shoulders, where no arm can be measured
 EASE = 0.25  # seconds in which the place where an elbow was seen becomes the one where it must be
 
 

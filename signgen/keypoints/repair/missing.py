@@ -124,8 +124,8 @@ def _read(clip: Keypoints, part: Part) -> _State:
 def _carrier(clip: Keypoints, part: Part, state: _State) -> Carrier:
     """The joint where it is usable, else where the part itself says that it must be, else a short bridge."""
     sure = clip.confidence >= USABLE
-    room = MARGIN * max(clip.size)
-    inside = np.all((clip.xy > -room) & (clip.xy < np.array(clip.size) + room), axis=-1)
+    margin = MARGIN * max(clip.size)
+    inside = np.all((clip.xy > -margin) & (clip.xy < np.array(clip.size) + margin), axis=-1)
     joint = as_complex(clip.xy[:, part.joint])
     known = sure[:, part.joint] & inside[:, part.joint]
     place = steady(joint, known, clip.fps)
