@@ -80,7 +80,7 @@ def allow() -> None:
 def _keep_memory() -> None:
     """Lets glibc keep the memory of large tensors for the next ones, instead of giving it back and asking again.
 
-    Each time it asks, the system clears every page of it anew: a twentieth of a render's processor time.
+    Each time it asks, the system clears every page again: a twentieth of a render's processor time.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -109,7 +109,7 @@ def start(model: str | Path) -> bool:
 
 
 def only_own_parts(model: str | Path) -> bool:
-    """True for a model folder all of whose networks are signgen's; False also where that cannot be told."""
+    """True for a model folder all of whose networks are signgen's; False also where that cannot be read."""
     packaged = WEIGHTS / str(model)
     folder = packaged if packaged.is_dir() else Path(model)
     try:

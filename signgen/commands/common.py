@@ -176,7 +176,7 @@ def _bar(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
-SHORTEST = 0.2  # seconds from which a rate says something
+SHORTEST = 0.2  # seconds from which a rate is shown
 
 
 class _Rate:
@@ -215,7 +215,7 @@ class _PlainLines:
 
 
 def existing_path(path: str) -> Path:
-    """The path of an input, or an `InputError` that says that it is not there."""
+    """The path of an input, or `NotFound`."""
     if not Path(path).exists():
         raise NotFound(path, "no such file or folder", "check the path")
     return Path(path)

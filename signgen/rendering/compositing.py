@@ -128,7 +128,7 @@ class CompareSheet:
         width, height = self._framing.output
         return width * (3 if self._original is None else 4), height
 
-    def row(self, index: int, generated: np.ndarray) -> np.ndarray:
+    def frame(self, index: int, generated: np.ndarray) -> np.ndarray:
         """uint8 (H, panels*W, 3) for frame ``index`` of the clip; frames must come in order."""
         panels = [self._source, self._pose(index), generated]
         if self._original is not None:

@@ -24,7 +24,7 @@ class Driving:
     Attributes:
         clip: all of its frames.
         warnings: what was assumed, filled in or changed.
-        placed: whether the input said where the signer stands and how large; False for neck-centred formats.
+        placed: whether the input gives where the signer stands and how large; False for neck-centred formats.
         extracted: how the keypoints of footage were found, or None.
     """
 
@@ -92,7 +92,7 @@ def _extracted(footage: Path, settings: RenderSettings, progress: Progress | Non
 
 
 def _declared(clip: Keypoints, settings: RenderSettings) -> Keypoints:
-    """The clip with the size and rate of the settings, where those say any."""
+    """The clip with the size and rate of the settings, where they are given."""
     width, height = settings.frame_size or (clip.width, clip.height)
     fps = settings.fps or clip.fps
     if (width, height, fps) == (clip.width, clip.height, clip.fps):
@@ -101,7 +101,7 @@ def _declared(clip: Keypoints, settings: RenderSettings) -> Keypoints:
 
 
 def _read(path: str | Path, source: Source, settings: RenderSettings) -> ReadResult:
-    """Reads the file; a size or rate that neither it nor the settings say is taken from a source video."""
+    """Reads the file; a size or rate that neither it nor the settings give is taken from a source video."""
     place = read_standard_input() if is_standard_input(path) else Path(path)
 
     def read(size: tuple[int, int] | None, fps: float | None) -> ReadResult:

@@ -3,7 +3,7 @@
 The model paints one canvas size only (210x260 for `mini`), with the person where the source person stands. Driving
 frames come in any size. A `Framing` says which rectangle of the output the canvas covers:
 
-* a driving frame of the canvas's own shape is taken as it is, so that what was said about places stays true;
+* a driving frame of the canvas's own shape is taken as it is, so that places in it stay the same;
 * any other is laid so that the driving shoulders and nose meet the source's. Width and height are scaled apart,
   because broadcast frames such as PHOENIX14T's are squeezed sideways and camera frames are not.
 
@@ -28,7 +28,7 @@ Size = tuple[int, int]
 SAME_SHAPE = 0.01  # relative difference of aspect below which two frames have the same shape
 STRETCH = (0.7, 1.4)  # allowed x scale / y scale
 ZOOM = (0.1, 8.0)  # allowed side of the canvas / side of the output
-NARROW = 4.0  # px; shoulders closer than this say nothing about scale
+NARROW = 4.0  # px; shoulders closer than this give no scale
 WIDTH_MISFIT, PLACE_MISFIT = 0.12, 0.15  # relative width, shoulder widths; beyond these the source shines through
 SMALL, LARGE = 0.5, 3.0  # canvas / output below, output / canvas above which the picture disappoints
 HANDS_OUT = 0.05  # share of hand points outside the canvas worth a warning
@@ -152,7 +152,7 @@ def choose_framing(
         canvas: (W,H) of the model's frames.
         output: (W,H) of the frames to be written.
         pixel_aspect: shown width / true width of things on the canvas (.81 for squeezed broadcast frames).
-        known: whether ``reference`` is what the source's keypoints say, or only where signers usually stand.
+        known: whether ``reference`` comes from the source's keypoints, or is only where signers usually stand.
 
     Returns:
         The framing, and warnings about what will not look right.
@@ -193,9 +193,9 @@ def _scales(stance: Stance, reference: Stance, pixel_aspect: float) -> tuple[flo
     if stance.head is None or reference.head is None:
         return sx, sx / pixel_aspect
     sy = reference.head / stance.head
-    if sx > sy * STRETCH[1]:  # shoulders this narrow are turned away: the head says how large the person is
+    if sx > sy * STRETCH[1]:  # shoulders this narrow are turned away: the head gives the scale
         return sy * STRETCH[1], sy
-    return sx, min(sy, sx / STRETCH[0])  # a nose this low is bent forwards: the shoulders say it
+    return sx, min(sy, sx / STRETCH[0])  # a nose this low is bent forwards: the shoulders give it
 
 
 def _whole(driving: Size, canvas: Size, output: Size, pixel_aspect: float) -> Framing:

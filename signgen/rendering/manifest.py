@@ -19,7 +19,7 @@ _PACKAGES = ("torch", "diffusers", "numpy", "pillow", "imageio-ffmpeg", "av", "o
 
 
 def container_metadata(model: str, source: str, seed: int) -> dict[str, str]:
-    """The words that go into the video container itself."""
+    """The metadata of the video container."""
     return {
         "title": "Generated sign-language video",
         "comment": NOTICE,
@@ -41,7 +41,7 @@ def build_manifest(result: dict[str, Any], weights_sha256: str, configuration: d
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that has a say in the pixels."""
+    """Versions of everything that can change the pixels."""
     found = {"signgen": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:

@@ -193,7 +193,7 @@ def _write_videos(
                 frame = compositor.compose(canvas)
                 writer.write(frame)
                 if sheet is not None and sheet_writer is not None:
-                    sheet_writer.write(sheet.row(index, frame))
+                    sheet_writer.write(sheet.frame(index, frame))
 
         with closing(render_windows(pipeline, scene, plan.frames, settings)) as windows, Behind(write) as behind:
             return stream(windows, behind, len(plan.frames), progress)
@@ -240,10 +240,10 @@ def _too_many_steps(pipeline: SignGenPipeline, settings: RenderSettings) -> list
     made_for, steps = pipeline.config.steps, settings.steps
     if steps is None or steps <= made_for or made_for > FEW_STEPS:
         return []
-    words = "1 step" if made_for == 1 else f"{made_for} steps"
+    made = "1 step" if made_for == 1 else f"{made_for} steps"
     clean = prediction_type(pipeline.scheduler) == "sample"
-    effect = "more take their time and gain nothing" if clean else "expect grain that flickers"
-    return [f"{pipeline.name} is made for {words}, {steps} were asked for: {effect}"]
+    effect = "more take longer and gain nothing" if clean else "expect grain that flickers"
+    return [f"{pipeline.name} is made for {made}, {steps} were asked for: {effect}"]
 
 
 def _configuration(

@@ -65,7 +65,7 @@ def build_scene(
         align: fit the driving skeleton to the source person's proportions and place.
     """
     if align and source.keypoints is None:
-        raise Missing("--align", f"nobody has said where {source.name} shows the person", "add --source-keypoints")
+        raise Missing("--align", f"it is not known where {source.name} shows the person", "add --source-keypoints")
     output = output or (driving.width, driving.height)
     laid = _laid(source, driving, canvas, pixel_aspect, output)
     taken_as_it_is = same_shape((driving.width, driving.height), canvas)
@@ -104,7 +104,7 @@ def _laid(
         framing, notes = replace(lifted.onto(output), driving=source.size), []
         surroundings = resized(source.image, output)
     if zoom > 1:
-        notes = [f"wide signing: the person is painted {1 / zoom:.2f} x as large, so that the hands have room", *notes]
+        notes = [f"wide signing: the person is painted {1 / zoom:.2f} x as large, so that the hands fit", *notes]
     return Scene(image, person, framing.to_canvas(driving), framing, surroundings, warnings), reference, notes
 
 

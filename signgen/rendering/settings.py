@@ -18,12 +18,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """The options of a render; None means: as the model or the input says.
+    """The options of a render; None: the model's or the input's own.
 
     Attributes:
-        frame_size: (W,H) of the frames the keypoints are given in, for formats that do not say.
+        frame_size: (W,H) of the frames the keypoints are given in, where their format does not give it.
         size: (W,H) of the output.
-        fps: frames per second, for formats that do not say.
+        fps: frames per second, where the format does not give it.
         format: read the keypoints as this format; None: found from the content.
         clip: which clip of a file that holds several.
         frames: which frames of the clip to render.
@@ -87,7 +87,7 @@ def _in_range(option: str, value: float | None, low: float, high: float) -> None
 
 
 def check_window(views: int, overlap: int) -> None:
-    """Raises `BadValue` unless a window has room for the source, the overlap and one new frame."""
+    """Raises `BadValue` unless a window can hold the source, the overlap and one new frame."""
     if not 2 <= views <= MOST_VIEWS:
         raise BadValue("--window", f"got {views}", f"a window holds 2 to {MOST_VIEWS} views, the source among them")
     if not 0 <= overlap <= views - 2:

@@ -25,7 +25,7 @@ class Source:
 
     Attributes:
         image: uint8 (H,W,3), RGB.
-        keypoints: where the person stands in ``image``, one frame of (H,W), or None if nobody has said.
+        keypoints: where the person stands in ``image``, one frame of (H,W), or None if that is not known.
         name: a signer's name, or the file as it was given.
         kind: ``"signer"``, ``"image"``, or ``"video"`` also for a folder of frames.
     """
@@ -70,7 +70,7 @@ def load_source(spec: str | Path | None = None, keypoints: str | Path | None = N
 def with_keypoints(source: Source, path: str | Path) -> Source:
     """The source with its person's place read from the first frame of a keypoint file.
 
-    A file that says another size than the picture's is scaled to it if the shape is the same, and refused if not.
+    Keypoints of another frame size are scaled to the picture if the shape is the same, and refused if not.
     """
     from signgen.keypoints import read_keypoints
 

@@ -17,7 +17,7 @@ from signgen.errors import RunError
 _THREADS = "4"
 _MP4 = ["-c:v", "libx264", "-preset", "medium", "-crf", "17", "-movflags", "+faststart"]
 _WEBM = ["-c:v", "libvpx-vp9", "-b:v", "0", "-crf", "22", "-deadline", "good", "-cpu-used", "4", "-row-mt", "0"]
-# RGB -> limited-range BT.709, said in the stream, so that every player turns it back the same way.
+# RGB -> limited-range BT.709, tagged in the stream, so that every player turns it back the same way.
 _COLOUR_FILTER = "scale=out_color_matrix=bt709:out_range=tv:flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp"
 _COLOUR_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
 _GRACE_SECONDS = 5
@@ -87,7 +87,7 @@ class Encoder:
         self._messages.close()
 
     def _failure(self) -> RunError:
-        """The error with FFmpeg's last words."""
+        """The error with FFmpeg's last message."""
         try:
             self._process.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -107,10 +107,10 @@ def ffmpeg_arguments(path: Path, size: tuple[int, int], rate: Fraction, metadata
     # VP9 pads odd sides itself; H.264 with halved chroma cannot hold them.
     full_chroma = not webm and bool(width % 2 or height % 2)
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}", "-framerate", str(rate)]
-    words = [part for key, value in metadata.items() for part in ("-metadata", f"{key}={value}")]
+    described = [part for key, value in metadata.items() for part in ("-metadata", f"{key}={value}")]
     return [
         *("-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
-        *(*source, "-i", "pipe:0", "-an", "-map_metadata", "-1", *words),
+        *(*source, "-i", "pipe:0", "-an", "-map_metadata", "-1", *described),
         *("-vf", _COLOUR_FILTER, "-pix_fmt", "yuv444p" if full_chroma else "yuv420p"),
         *(*(_WEBM if webm else _MP4), "-threads", _THREADS, *_COLOUR_TAGS),
         *("-fflags", "+bitexact", "-flags:v", "+bitexact", str(path)),

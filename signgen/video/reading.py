@@ -153,10 +153,10 @@ def _opened(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def _pixels(frame: VideoFrame) -> np.ndarray:
-    """RGB, turned as the container says."""
+    """RGB, rotated as the container asks."""
     image = frame.to_ndarray(format="rgb24")
-    turns = round((frame.rotation or 0) / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+    quarters = round((frame.rotation or 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
 
 
 def _read_video(path: str | Path, start: int, stop: int | None) -> Iterator[np.ndarray]:

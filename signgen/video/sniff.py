@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-# Telling videos by their first bytes: people give them where keypoints are expected.
-
+from signgen.errors import InputError
+from signgen.video.images import frame_files
 
 HEAD = 189  # bytes that are enough
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # first box of MP4 and QuickTime files
@@ -22,7 +22,7 @@ _STARTS = (
 
 
 def is_video(head: bytes) -> bool:
-    """Whether a file that begins like this is a video; MPEG-TS needs `HEAD` bytes to be told, others twelve."""
+    """Whether a file that begins like this is a video; MPEG-TS needs `HEAD` bytes, others twelve."""
     is_transport = head[:1] == b"G" and head[188:189] == b"G"  # packets of 188 bytes begin with 0x47
     return head[4:8] in _BOXES or head.startswith(_STARTS) or is_transport
 
@@ -30,21 +30,12 @@ def is_video(head: bytes) -> bool:
 def is_footage(path: str | Path) -> bool:
     """Whether this is a video file, or a folder of images without keypoint files."""
     place = Path(path)
-    if place.is_dir():
-        return _is_folder_of_images(place)
-    if not place.is_file():
-        return False
-    with place.open("rb") as stream:
-        return is_video(stream.read(HEAD))
-
-
-def _is_folder_of_images(folder: Path) -> bool:
-    from signgen.errors import InputError
-    from signgen.video import frame_files
-
-    if any(item.suffix in (".json", ".txt") for item in folder.iterdir()):
+    if place.is_file():
+        with place.open("rb") as stream:
+            return is_video(stream.read(HEAD))
+    if not place.is_dir() or any(item.suffix in (".json", ".txt") for item in place.iterdir()):
         return False
     try:
-        return bool(frame_files(folder))
+        return bool(frame_files(place))
     except InputError:
         return False

@@ -62,7 +62,7 @@ class VideoWriter:
         path: output; its folder must exist.
         size: (width, height).
         fps: frames per second, see `exact_rate`; a folder of PNG has none.
-        metadata: words for the container, such as title and comment. PNG files get them as text.
+        metadata: text for the container, such as title and comment; PNG files get it too.
         staging: outputs that this one shall appear together with; None: it appears alone.
 
     Attributes:
@@ -154,9 +154,9 @@ class _PngFolder:
         from PIL.PngImagePlugin import PngInfo
 
         folder.mkdir()
-        self.folder, self.count, self.words = folder, 0, PngInfo()
+        self.folder, self.count, self.text = folder, 0, PngInfo()
         for key, value in metadata.items():
-            self.words.add_itxt(key.title(), value)
+            self.text.add_itxt(key.title(), value)
 
     def write(self, frame: np.ndarray) -> None:
         from PIL import Image
@@ -164,7 +164,7 @@ class _PngFolder:
         self.count += 1
         file = self.folder / f"images{self.count:04d}.png"
         try:
-            Image.fromarray(frame).save(file, pnginfo=self.words, compress_level=4)
+            Image.fromarray(frame).save(file, pnginfo=self.text, compress_level=4)
         except OSError as error:
             raise RunError(
                 file.name, f"cannot be written ({error.strerror or error})", "check the free space"
