@@ -24,10 +24,11 @@ from signgen.augmentation.jobs import (
     share_of,
 )
 from signgen.augmentation.layouts.slrt import dump_dict, dump_list
+from signgen.augmentation.settings import Settings
 from signgen.augmentation.store import open_part, part_path, read_records
 from signgen.augmentation.variation import Variation
 from signgen.dataset.phoenix import RELEASE_COUNTS, Clip
-from signgen.errors import InputError
+from signgen.errors import BadValue, InputError
 from signgen.keypoints import write_keypoints
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, LEFT_WRIST, MIRROR, RIGHT_HAND, RIGHT_WRIST
 from signgen.rendering.source import Source
@@ -269,3 +270,10 @@ def test_a_plan_counts_archives_and_copied_originals():
     ):
         plan = of_phoenix(rate, ["train"], 1, extra)
         assert (plan["frames"], plan["bytes"]) == (new, 100 * frames)
+
+
+@pytest.mark.parametrize(("option", "settings"), [("--layout", {"layouts": ("nla",)}), ("--media", {"media": "gif"})])
+def test_unknown_layouts_and_media_are_refused(option: str, settings: dict) -> None:
+    with pytest.raises(BadValue) as caught:
+        Settings(("alma",), **settings)
+    assert caught.value.subject == option

@@ -60,6 +60,9 @@ class Settings:
             raise Missing("--signers", "names nobody", "give signers separated by commas, or how many")
         if len({Path(signer).name for signer in self.signers}) < len(self.signers):  # the manifest has file names
             raise BadValue("--signers", f"got {', '.join(self.signers)}", "each signer once, by a name of its own")
+        for option, given, known in (("--layout", self.layouts, LAYOUTS), ("--media", (self.media,), MEDIA)):
+            if unknown := set(given) - set(known):
+                raise BadValue(option, f"got {sorted(unknown)[0]!r}", f"it is one of {', '.join(known)}")
         _in_range("--copies", self.copies, 1, MOST_COPIES)
         _in_range("--threads", self.threads, 1, 256)
         if self.window is not None:

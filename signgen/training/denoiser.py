@@ -180,9 +180,7 @@ class DenoiserTask(Task):
         if not self.config.loss.pixel:
             return self.config.loss.latent * evaluated.latent, evaluated.figures
         last = (evaluated.last & ~bits.flatten()).cpu().numpy()
-        pixel = self._pixel_loss(evaluated.clean, windows, views, last, rng)
-        figures = evaluated.figures | {"pixel": float(pixel.detach())}
-        return self.config.loss.latent * evaluated.latent + self.config.loss.pixel * pixel, figures
+        return self._sum(evaluated, self._pixel_loss(evaluated.clean, windows, views, last, rng))
 
     def _zoom_loss(self, network: nn.Module, drawn: Batch) -> tuple[Tensor, dict[str, float]]:
         """The loss on crops alone, which the network sees without the rest of the frame: several hands for the price
@@ -202,8 +200,13 @@ class DenoiserTask(Task):
         if not loss.pixel or not len(items):
             return loss.latent * evaluated.latent + 0 * evaluated.clean.sum(), evaluated.figures
         wanted = crop_batch(self.images(windows.target[items, 0]), corners[items], loss.zoom)
-        pixel = self._compare(self.decode(evaluated.clean[items]), wanted, 2 * CELL)
-        return loss.latent * evaluated.latent + loss.pixel * pixel, evaluated.figures | {"pixel": float(pixel.detach())}
+        return self._sum(evaluated, self._compare(self.decode(evaluated.clean[items]), wanted, 2 * CELL))
+
+    def _sum(self, evaluated: Evaluated, pixel: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Both terms with their weights, and the figures of both."""
+        loss = self.config.loss
+        figures = evaluated.figures | {"pixel": float(pixel.detach())}
+        return loss.latent * evaluated.latent + loss.pixel * pixel, figures
 
     def _weights(self, windows: Windows, views: int) -> Tensor:
         """(N, h, w) from the undisturbed keypoints."""

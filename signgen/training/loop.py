@@ -25,11 +25,11 @@ from signgen.dataset.batches import made_ahead
 from signgen.errors import InputError, RunError, Unsupported
 from signgen.files import whole, writing
 from signgen.training import checkpoints
-from signgen.training.checkpoints import RunState, Training, agree, export
+from signgen.training.checkpoints import RunState, Training, agree
 from signgen.training.config import OptimConfig, TrainConfig
-from signgen.training.logbook import ADVICE, LOG, Logbook, run_log
+from signgen.training.logbook import ADVICE, LOG, Logbook
 from signgen.training.optimizers import averaged, check_whole, is_sharded, make_average, make_optimizer
-from signgen.training.resuming import CONFIG, check_same_run, load
+from signgen.training.resuming import CONFIG, load
 from signgen.training.task import Task
 
 
@@ -69,53 +69,6 @@ def _check_kind(accelerator: Accelerator, config: TrainConfig) -> None:
             advice = "take 1 or 2, or FSDP with fsdp_version 2, which shards the weights too"
             raise Unsupported("zero_stage", f"got {settings.zero_stage} in accelerate's configuration", advice)
         settings.deepspeed_config["train_micro_batch_size_per_gpu"] = config.batch
-
-
-def train(
-    config: TrainConfig,
-    make_task: Callable[[TrainConfig, torch.device], Task],
-    resume: bool = False,
-    advance: Callable[[int], None] = lambda n: None,
-) -> dict[str, Any]:
-    """Runs (or goes on with) a stage and returns where it ended. The trained parts are in ``<output>/model``.
-
-    SIGTERM and Ctrl-C end it after the step at hand, with a checkpoint, and count as an end like any other.
-
-    Raises:
-        InputError: the output holds another run, there is no space for a checkpoint, or a setting does not fit.
-        RunError: the loss is no number any more, a checkpoint is damaged, or the disk is full.
-    """
-    output = Path(config.output)
-    checkpoints.check_output(output, resume)
-    changes = check_same_run(config, output) if resume else []
-    accelerator = make_accelerator(config)
-    with _stop_flag() as stopped, run_log(output, accelerator.is_main_process):
-        session = Session(config, accelerator, _make_task(config, accelerator, make_task))
-        session.begin(changes)
-        advance(session.state.step)
-        session.run(stopped, advance)
-        export(session.training, session.task, config)
-        LOG.info("%s at step %d; model in %s", session.ended, session.state.step, output / checkpoints.MODEL)
-    return {
-        "stage": config.stage,
-        "output": str(output),
-        "steps": session.state.step,
-        "seconds": round(session.state.seconds, 1),
-        "finished": session.state.step >= config.steps,
-        "parameters": session.parameters,
-    }
-
-
-def _make_task(
-    config: TrainConfig, accelerator: Accelerator, make_task: Callable[[TrainConfig, torch.device], Task]
-) -> Task:
-    torch.manual_seed(config.seed)
-    task = make_task(config, accelerator.device)
-    if accelerator.process_index:  # what a network drops out is another thing in each process
-        torch.manual_seed(config.seed + accelerator.process_index)
-    if config.optim.checkpointing:
-        recompute_activations(task.trainable)
-    return task
 
 
 def recompute_activations(network: nn.Module) -> None:
@@ -248,7 +201,7 @@ class Session:
 
 
 @contextmanager
-def _stop_flag() -> Iterator[Callable[[], bool]]:
+def stop_flag() -> Iterator[Callable[[], bool]]:
     """SIGTERM and Ctrl-C end the run after the current step, with a checkpoint, instead of in its middle."""
     asked = {"stop": False}
 
