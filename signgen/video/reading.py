@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate, chain, islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,16 +178,18 @@ class _Times:
         shown: of the shown frames in their order; empty if seeking by time is not safe.
         keys: of the keyframes.
         hidden: of the frames that an edit list hides.
+        closed: whether no frame is shown before the keyframe that it is stored after.
     """
 
     shown: list[int]
     keys: list[int]
     hidden: set[int]
+    closed: bool = True
 
 
 def _from_frame(path: str | Path, start: int) -> Iterator[VideoFrame]:
     """Frames in the order shown, from number ``start`` on: by a seek where that is safe, else by decoding all."""
-    times = _times(path, start)
+    times = _times(path, any_frame=start > 0)
     if start and times.shown:
         if start >= len(times.shown):
             return
@@ -204,14 +206,15 @@ def _from_frame(path: str | Path, start: int) -> Iterator[VideoFrame]:
         yield from islice(_shown(container, stream, times.hidden), start, None)
 
 
-def _times(path: str | Path, start: int) -> _Times:
-    """Reads all packets, without decoding, if frame ``start`` or an edit list makes that necessary."""
+def _times(path: str | Path, any_frame: bool) -> _Times:
+    """Reads all packets, without decoding, if another frame than the first or an edit list makes that necessary."""
     shown: list[int] = []
     keys: list[int] = []
     hidden: set[int] = set()
+    closed = True
     with _opened(path) as (container, stream):
         names = set(container.format.name.split(","))
-        if not names & _INDEXED or (start == 0 and "mov" not in names):
+        if not names & _INDEXED or ("mov" not in names and not any_frame):
             return _Times([], [], set())
         for packet in container.demux(stream):
             if not packet.size:
@@ -220,12 +223,13 @@ def _times(path: str | Path, start: int) -> _Times:
                 return _Times([], [], hidden)
             if packet.is_keyframe:
                 keys.append(packet.pts)
+            closed = closed and bool(keys) and packet.pts >= keys[-1]
             if packet.is_discard:
                 hidden.add(packet.pts)
             else:
                 shown.append(packet.pts)
     # Two frames at one time cannot be told apart by seeking.
-    return _Times(sorted(shown) if len(set(shown)) == len(shown) else [], keys, hidden)
+    return _Times(sorted(shown) if len(set(shown)) == len(shown) else [], keys, hidden, closed)
 
 
 def _shown(container: InputContainer, stream: VideoStream, hidden: set[int]) -> Iterator[VideoFrame]:
@@ -240,8 +244,8 @@ def _decord_reader(path: str | Path) -> Any:
 
     After a seek decord gives wrong frames in open groups of pictures, and it counts frames that an edit list hides.
     """
-    stamps = _closed_groups(path)
-    if stamps is None:
+    times = _times(path, any_frame=True)
+    if not times.shown or times.hidden or not times.closed:
         return None
     try:
         import decord
@@ -251,20 +255,4 @@ def _decord_reader(path: str | Path) -> Any:
         first = reader[0].asnumpy()
     except Exception:  # not installed, or a codec that it cannot read: its own errors
         return None
-    return reader if len(reader) == stamps and np.array_equal(first, read_frame(path, 0)) else None
-
-
-def _closed_groups(path: str | Path) -> int | None:
-    """How many frames a file holds that shows them all, in closed groups of pictures; None for another one."""
-    stored: list[tuple[int, bool]] = []
-    with _opened(path) as (container, stream):
-        if not set(container.format.name.split(",")) & _INDEXED:
-            return None
-        for packet in container.demux(stream):
-            if packet.size and (packet.pts is None or packet.is_discard):
-                return None
-            if packet.size and packet.pts is not None:
-                stored.append((packet.pts, packet.is_keyframe))
-    earliest = [*accumulate((time for time, _ in reversed(stored)), min)][::-1]  # of a frame and all stored after it
-    closed = all(time == first for (time, is_key), first in zip(stored, earliest, strict=True) if is_key)
-    return len(stored) if closed and len({time for time, _ in stored}) == len(stored) else None
+    return reader if len(reader) == len(times.shown) and np.array_equal(first, read_frame(path, 0)) else None
