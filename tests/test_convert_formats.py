@@ -15,6 +15,7 @@ from keypoint_maker import signer
 from signgen.cli import main
 from signgen.errors import Missing, NotWritable
 from signgen.keypoints import READ_FORMATS, WRITE_FORMATS, Keypoints, read_keypoints, write_keypoints
+from signgen.keypoints.formats import registry
 from signgen.keypoints.formats.registry import FORMATS
 from signgen.keypoints.keypoint_files import keypoint_bytes
 
@@ -64,6 +65,12 @@ def assert_same(original: Keypoints, again: Keypoints, *formats: str) -> None:
 
 def test_every_format_that_is_read_is_written() -> None:
     assert set(WRITE_FORMATS) == set(READ_FORMATS) == set(FORMATS)
+
+
+def test_every_file_of_the_formats_is_listed() -> None:
+    files = {path.stem for path in Path(registry.__file__).parent.glob("*.py")} - {"record", "registry"}
+    assert files == set(registry._FILES)
+    assert len(FORMATS) == len(registry._FILES), "each has a name of its own"
 
 
 def table_of(heading: str) -> list[list[str]]:

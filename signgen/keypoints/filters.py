@@ -27,12 +27,9 @@ def resample(xy: np.ndarray, confidence: np.ndarray, positions: np.ndarray) -> t
 
 def fill_gaps(xy: np.ndarray, confidence: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw straight lines through gaps of at most `longest` frames that have a seen point on both sides."""
-    frames, joints = confidence.shape
     seen = confidence > 0
-    index = np.arange(frames)[:, None]
-    before = np.maximum.accumulate(np.where(seen, index, -1), axis=0)  # last seen frame, -1 if none
-    after = np.minimum.accumulate(np.where(seen, index, frames)[::-1], axis=0)[::-1]  # next seen one
-    fillable = ~seen & (before >= 0) & (after < frames) & (after - before - 1 <= longest)
+    before, after = neighbours(seen)
+    fillable = ~seen & (before >= 0) & (after < len(seen)) & (after - before - 1 <= longest)
     t, j = np.nonzero(fillable)
     a, b = before[t, j], after[t, j]
     weight = ((t - a) / np.maximum(b - a, 1))[:, None]
@@ -40,6 +37,14 @@ def fill_gaps(xy: np.ndarray, confidence: np.ndarray, longest: int) -> tuple[np.
     points[t, j] = (1 - weight) * xy[a, j] + weight * xy[b, j]
     scores[t, j] = FILLED * np.minimum(confidence[a, j], confidence[b, j])
     return points, scores
+
+
+def neighbours(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each frame of bool (T,...): the last known frame up to it (-1: none) and the next from it on (T: none)."""
+    frames = np.arange(len(known)).reshape(-1, *[1] * (known.ndim - 1))
+    before = np.maximum.accumulate(np.where(known, frames, -1), axis=0)
+    after = np.minimum.accumulate(np.where(known, frames, len(known))[::-1], axis=0)[::-1]
+    return before, after
 
 
 def low_pass(xy: np.ndarray, confidence: np.ndarray, fps: float, hz: float) -> np.ndarray:

@@ -11,6 +11,7 @@ from signgen.errors import Empty, Missing
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format
 from signgen.keypoints.raw import NECK_ORIGIN, RawClip, Request, pick_clip
+from signgen.keypoints.repair.align import over_time
 from signgen.keypoints.skeleton import LEFT_HAND, NUM_JOINTS, RIGHT_HAND, SHOULDERS
 
 _JOINTS = 50
@@ -80,19 +81,19 @@ def _write(keypoints: Keypoints) -> bytes:
     The neck is the middle of the shoulders (between frames that show them where one does not). Depth is 0, and so is
     a missing joint. InputError if no frame shows both shoulders.
     """
-    both = (keypoints.confidence[:, SHOULDERS] > 0).all(1)
+    both = np.all(keypoints.confidence[:, SHOULDERS] > 0, axis=1)
     if not both.any():
         advice = "coordinates of .skels are measured by the shoulders; choose another format"
         raise Missing(keypoints.name or "keypoints", "no frame shows both shoulders", advice)
     pair = keypoints.xy[:, SHOULDERS].astype(np.float64)
     width = max(float(np.median(np.linalg.norm(pair[both, 0] - pair[both, 1], axis=-1))), 1e-3)
-    frames = np.arange(len(pair))
-    neck = np.stack([np.interp(frames, frames[both], pair[both, :, axis].mean(1)) for axis in (0, 1)], axis=-1)
+    neck = over_time(pair.mean(1), both)
     local = (keypoints.xy - neck[:, None]) / (width * _SCALE)
-    joints = np.zeros((len(frames), _JOINTS, 3))
+    joints = np.zeros((len(pair), _JOINTS, 3))
     local = np.where(keypoints.confidence[..., None] > 0, local, 0)
     joints[:, list(_JOINT_OF.values()), :2] = local[:, list(_JOINT_OF)]
-    rows = np.concatenate([joints.reshape(len(frames), -1), frames[:, None] / len(frames)], axis=1)
+    counter = np.arange(len(pair))[:, None] / len(pair)
+    rows = np.concatenate([joints.reshape(len(pair), -1), counter], axis=1)
     return (" ".join(f"{value:.8g}" for value in rows.ravel()) + "\n").encode()
 
 

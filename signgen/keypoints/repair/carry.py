@@ -105,7 +105,7 @@ def bridge(values: np.ndarray, known: np.ndarray, longest: int) -> tuple[np.ndar
     Returns:
         The filled values and where they are known now.
     """
-    before, after = neighbours(known, np.arange(len(known)))
+    before, after = filters.neighbours(known)
     inside = ~known & (before >= 0) & (after < len(known)) & (after - before - 1 <= longest)
     t = np.flatnonzero(inside)
     if not len(t):
@@ -124,14 +124,6 @@ def bridge(values: np.ndarray, known: np.ndarray, longest: int) -> tuple[np.ndar
     filled = values.copy()
     filled[t] = curve
     return filled, known | inside
-
-
-def neighbours(known: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each of the frames (K,): the last known frame up to it, -1 if none, and the first from it on, T if none."""
-    index = np.arange(len(known))
-    before = np.maximum.accumulate(np.where(known, index, -1))
-    after = np.minimum.accumulate(np.where(known, index, len(known))[::-1])[::-1]
-    return before[frames], after[frames]
 
 
 def runs(mask: np.ndarray) -> list[tuple[int, int]]:
@@ -176,8 +168,8 @@ def carry(
 
 
 def around(known: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`neighbours`, both of them the nearest known frame before the first and after the last one."""
-    before, after = neighbours(known, frames)
+    """For each of the frames (K,) the known ones before and after it; beyond the first or last, twice the nearest."""
+    before, after = (frame[frames] for frame in filters.neighbours(known))
     return np.where(before < 0, after, before), np.where(after >= len(known), before, after)
 
 
