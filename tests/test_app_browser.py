@@ -119,8 +119,11 @@ def page(desk, address) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def sample(shared) -> Path:
-    return shared / "data" / "wholebody133" / "derived_phoenix14t_86f_mmpose_inferencer.json"
+def sample(tmp_path_factory) -> Path:
+    """The first example as a user's own file in another format."""
+    path = tmp_path_factory.mktemp("own") / "clip.json"
+    write_keypoints(read_keypoints(EXAMPLES[0].path).keypoints, path)
+    return path
 
 
 def until(page: Any, condition: str) -> None:
@@ -159,7 +162,7 @@ def fetched(page: Any, button: str, folder: Path) -> Path:
 def test_uploaded_file_is_shown_rendered_played_and_fetched(page, sample, tmp_path):
     upload(page, "keypoints", sample)
     until(page, f"{PLAYER}.state === 'skeleton'")
-    until_status(page, "86 frames")
+    until_status(page, f"{len(read_keypoints(sample).keypoints)} frames")
     assert colours(page, "pose") > 20
     until(page, f"Number({PLAYER}.frame) > 2")  # it moves
     assert page.inner_text("[data-sg=hint]") == "Press Render"

@@ -20,6 +20,7 @@ from signgen.app.live import LARGEST_SIDE, LiveStream, small
 from signgen.app.model import load_in_background
 from signgen.app.rendering import Order, Rendered, render_job
 from signgen.keypoints import Keypoints, read_keypoints
+from signgen.keypoints.keypoint_files import keypoint_bytes
 from signgen.rendering import RenderSettings
 from signgen.rendering.source import load_source
 from signgen.video import read_frames
@@ -82,12 +83,13 @@ def test_sizes_of_previews():
     assert small((5000, 3)) == (LARGEST_SIDE, 1)
 
 
-def test_a_clip_without_a_place_says_so_and_the_first_of_several_is_taken(shared):
+def test_a_clip_without_a_place_says_so_and_the_first_of_several_is_taken():
+    example = read_keypoints(EXAMPLES[0].path).keypoints
     with open_workspace() as place:
         path = place.uploads / "dev.skels"
-        path.write_bytes((shared / "data" / "skels" / "dev.skels").read_bytes())
+        path.write_bytes(b"".join(keypoint_bytes(example[:frames], "skels")[0] for frames in (42, 7, 9)))
         clip = open_clip([path], place, Limits())
     assert not clip.placed
     assert len(clip.keypoints) == 42
-    assert any("holds 5 clips" in warning for warning in clip.warnings)
+    assert any("holds 3 clips" in warning for warning in clip.warnings)
     assert replace(clip, signer="bela").placed is False

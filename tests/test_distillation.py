@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
+from training_runs import two_trainings
 
 from signgen import config as configuration
 from signgen.dataset.cache import FrameCache, build_cache
@@ -331,15 +329,14 @@ def test_gradients_reach_every_weight_under_autocast(data: Path, starts: dict[st
     assert not lacking
 
 
-def test_two_processes_train_together(data: Path, starts: dict[str, str], tmp_path: Path) -> None:
+def test_two_processes_train_together(
+    data: Path, starts: dict[str, str], commands: Path, unused_port: int, tmp_path: Path
+) -> None:
     config = make_config(data, tmp_path / "run", "distill", start=starts, loss={**STUDENT, "teacher": 0.5}, steps=2)
     path = tmp_path / "distill.yaml"
     path.write_text("")
     configuration.save(config, path)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "signgen"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([*command, "train", str(path)], capture_output=True, text=True, env=environment, timeout=280)
-    assert done.returncode == 0, done.stderr[-2000:]
+    two_trainings(commands, unused_port, path)
     record = json.loads((tmp_path / "run/model/training.json").read_text())
     assert (record["step"], record["processes"]) == (2, 2)
 

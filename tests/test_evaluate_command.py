@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from clip_maker import SIZE, clip, noisy, save, save_keypoints
 
 from signgen.cli import main
+from signgen.scoring import measures
 from signgen.scoring.measures import frames_at_a_time
 from signgen.scoring.metrics import PSNR, SSIM, TOF, BackgroundDeviation, HandSSIM, MotionRatio, StillFlicker
 from signgen.scoring.metrics.registry import METRICS
@@ -213,6 +214,20 @@ def test_few_frames_start_no_second_process() -> None:
     assert processes(10**9) == (os.cpu_count() or 1)
 
 
+@pytest.fixture
+def workers_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What worker processes do from their beginning on is done in this one; the real ones have a test above."""
+
+    def here(action: Any, tasks: Any, jobs: int, begin: Any, given: Any) -> Any:
+        begin(*given)
+        return map(action, tasks)
+
+    monkeypatch.setattr(measures, "in_processes", here)
+    monkeypatch.setattr(measures, "_metrics", {})
+    monkeypatch.setattr(measures, "_set_threads", lambda count: None)
+
+
+@pytest.mark.usefixtures("workers_here")
 def test_a_clip_that_breaks_off_in_another_process_is_one_line(clips: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         save(clip(4), tmp_path / "made" / name)
@@ -221,9 +236,8 @@ def test_a_clip_that_breaks_off_in_another_process_is_one_line(clips: Path, tmp_
     assert_refused(call(tmp_path / "made", tmp_path / "true", "--jobs", "2"), "images0003.png")
 
 
-def test_processes_load_no_hand_detector_that_nothing_needs(
-    clips: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("workers_here")
+def test_processes_load_no_hand_detector_that_nothing_needs(clips: Path, tmp_path: Path) -> None:
     """Without keypoints this process loads none, whatever it is; nor may the others."""
     options = "--hand-detector", "mmpose", "--hand-weights", tmp_path / "absent.pth"
     assert scores(clips / "good", clips / "true", *options, "--jobs", "2")["counts"]["frames"] == 27

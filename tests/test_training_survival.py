@@ -26,7 +26,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 from tiny_models import shake, tiny_denoiser, tiny_inputs
-from training_runs import curve, fusion_config, fusion_settings, lines, noise_cache
+from training_runs import curve, fusion_config, fusion_settings, lines, noise_cache, two_trainings
 
 from signgen.dataset import training_data
 from signgen.errors import InputError, RunError
@@ -59,7 +59,9 @@ def _same_weights(one: Path, other: Path) -> bool:
 
 
 @pytest.mark.timeout(900)
-def test_two_processes_stopped_and_killed_go_on_as_if_never_stopped(data: Path, tmp_path: Path) -> None:
+def test_two_processes_stopped_and_killed_go_on_as_if_never_stopped(
+    data: Path, commands: Path, unused_port: int, tmp_path: Path
+) -> None:
     scenario = [*TORCHRUN, str(HERE / "two_processes.py"), str(data), str(tmp_path)]
     first = subprocess.run(scenario, capture_output=True, text=True, env=_environment(), timeout=400)
     assert "SIGKILL" in first.stderr or "exitcode  : -9" in first.stderr, first.stderr[-3000:]
@@ -70,10 +72,8 @@ def test_two_processes_stopped_and_killed_go_on_as_if_never_stopped(data: Path, 
 
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(fusion_settings(data, tmp_path / "stopped", optim={"accumulate": 2})))
-    command = [*TORCHRUN, "-m", "signgen", "train", str(config), "--resume", "--json"]
-    second = subprocess.run(command, capture_output=True, text=True, env=_environment(), timeout=400)
-    assert second.returncode == 0, second.stderr[-3000:]
-    assert json.loads(second.stdout)["steps"] == 6, "one process speaks for both"
+    first_said, second_said = two_trainings(commands, unused_port, config, "--resume", "--json")
+    assert (json.loads(first_said)["steps"], second_said) == (6, ""), "one process speaks for both"
     assert [step for step, *_ in curve(tmp_path / "whole")] == [1, 2, 3, 4, 5, 6]
     assert np.allclose(curve(tmp_path / "stopped"), curve(tmp_path / "whole"), rtol=0, atol=2e-6)
     assert _same_weights(tmp_path / "stopped", tmp_path / "whole")

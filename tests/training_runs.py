@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +57,24 @@ def lines(output: Path) -> list[dict[str, Any]]:
 def curve(output: Path) -> list[tuple[int, float, float]]:
     """(step, loss, recall) of each line of the log, in their order in the file."""
     return [(line["step"], line["loss"], line["recall_at_1"]) for line in lines(output)]
+
+
+def two_trainings(commands: Path, port: int, *arguments: object) -> list[str]:
+    """`signgen train` in two processes that work together, as torchrun begins them; what each of them prints.
+
+    Args:
+        commands: folder of the quick `signgen`, which saves both the time of their imports.
+        port: where they meet.
+    """
+    place = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    command = [str(commands / "signgen"), "train", *map(str, arguments)]
+    processes = [
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **place, "RANK": rank, "LOCAL_RANK": rank, "CUDA_VISIBLE_DEVICES": ""},
+        )
+        for rank in "01"
+    ]  # fmt: skip
+    said = [process.communicate(timeout=280) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], [text[-2000:] for _, text in said]
+    return [text for text, _ in said]
