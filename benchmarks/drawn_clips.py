@@ -30,6 +30,7 @@ from signgen.rendering.source import Source
 from signgen.synthetic.dataset import VERSION, Plan, write_dataset
 from signgen.synthetic.signer import HELD_OUT, signer_names
 from signgen.video import read_frames
+from signgen.video.tensors import from_signed, to_frames, to_signed
 
 CACHE = Path("~/.cache/signgen/held_out")
 CHUNK = 16  # frames that are held in memory at a time
@@ -80,11 +81,10 @@ def reconstruct(pipeline: SignGenPipeline, frames: np.ndarray) -> np.ndarray:
     """The frames uint8 (N,H,W,3) through the model's autoencoder and back."""
     vae = pipeline.vae
     weight = next(vae.parameters())
-    pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).to(weight.device, weight.dtype) / 127.5 - 1
+    pixels = to_signed(frames, weight.device).to(weight.dtype)  # (N, 3, H, W)
     with torch.inference_mode():
         decoded = vae.decode(vae.encode(fit_frames(pixels)).latent_dist.mode()).sample
-    back = from_canvas(decoded, frames.shape[2], frames.shape[1]).float().permute(0, 2, 3, 1)
-    return ((back + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
+    return to_frames(from_signed(from_canvas(decoded, frames.shape[2], frames.shape[1])))
 
 
 def generate(

@@ -133,7 +133,7 @@ class BasePipeline(DiffusionPipeline):
 
     # -- offloading: one part of the pipeline at a time on the accelerator -----------------------------------------
     # diffusers moves a part there when its ``forward`` is called. This pipeline calls other methods as well (the source
-    # is encoded, poses and frames are), so it says itself which parts it needs next.
+    # is encoded, poses and frames are), so it loads the parts that it needs next by itself.
 
     @property
     def _offload_target(self) -> torch.device | None:

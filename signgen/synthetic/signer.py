@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -137,16 +137,9 @@ def _body_patch(look: Look, rest: np.ndarray) -> Patch:
 
 def _final(patch: Patch) -> Patch:
     """Contiguous float32 and int64 arrays, which the compiled loops expect."""
-    floats = {
-        name: np.ascontiguousarray(getattr(patch, name), np.float32)
-        for name in ("vertices", "colour", "canonical", "weights", "cut", "trim", "bump")
-    }
-    return Patch(
-        faces=np.ascontiguousarray(patch.faces, np.int64),
-        material=np.ascontiguousarray(patch.material, np.int64),
-        bones=np.ascontiguousarray(patch.bones, np.int64),
-        **floats,
-    )
+    kinds = dict.fromkeys(("faces", "material", "bones"), np.int64)
+    arrays = {one.name: getattr(patch, one.name) for one in fields(Patch)}
+    return Patch(**{name: np.ascontiguousarray(array, kinds.get(name, np.float32)) for name, array in arrays.items()})
 
 
 def _kept(patch: Patch) -> Patch:

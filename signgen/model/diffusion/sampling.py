@@ -43,7 +43,7 @@ def sample(
         timesteps: (S,) in order of use.
         noises: for samplers that add noise: step number -> (N, C, h, w), or one tensor per step (a recording).
         eta: DDIM's share of ancestral noise, 0 to 1.
-        on_step: told step number and latents (N, C, h, w) after each step.
+        on_step: called with step number and latents (N, C, h, w) after each step.
 
     Returns:
         (N, C, h, w) clean latents.

@@ -59,7 +59,7 @@ def _check(canvas: Sequence[int]) -> None:
 
 
 def canvas_name(width: int, height: int, canvas: Sequence[int] | None = None) -> str:
-    """What tells pictures of frames on one canvas from those on another: "" where frames are only padded, else WxH.
+    """A name for the canvas of cached pictures: "" where frames are only padded, else WxH.
 
     210x260 on 416x512 -> "416x512"; on 216x264 -> "216x264", for frames are scaled to it; on None -> "".
     """

@@ -212,28 +212,17 @@ def imagpose_cross_view(state: State, heads: int = 8, groups: int = 32) -> Cross
     return fill(module, kept, "IMAGPose motion module")
 
 
-def imagpose_patch(state: State, positions: bool = False) -> PatchTokens:
-    """The patch embedding (``proj.*``, or with prefix ``patch.``)."""
-    state = _under(state, ("patch.",))
-    dim, channels, patch, _ = _shape(state, "proj.weight")
-    return fill(PatchTokens(channels, patch, dim, positions), state, "IMAGPose patch embedding")
-
-
-def imagpose_pose(state: State) -> PoseEncoder:
-    """The pose guider (``conv_in.*`` ..., or with prefix ``pose_guider.``)."""
-    state = _under(state, ("pose_guider.",))
-    encoder = PoseEncoder(_shape(state, "conv_out.weight")[0], pose_widths(state))
-    fill(encoder.net, state, "IMAGPose pose guider")
-    return encoder
-
-
 def imagpose_parts(state: State, heads: int = 8, groups: int = 32) -> dict[str, nn.Module]:
     """``motion_module.*``, ``patch.*`` and ``pose_guider.*`` in one dict -> the three modules by these names."""
     parts = split(state, ("motion_module", "patch", "pose_guider"))
+    dim, channels, patch, _ = _shape(parts["patch"], "proj.weight")
+    guider = parts["pose_guider"]
+    encoder = PoseEncoder(_shape(guider, "conv_out.weight")[0], pose_widths(guider))
+    fill(encoder.net, guider, "IMAGPose pose guider")
     return {
         "motion_module": imagpose_cross_view(parts["motion_module"], heads, groups),
-        "patch": imagpose_patch(parts["patch"]),
-        "pose_guider": imagpose_pose(parts["pose_guider"]),
+        "patch": fill(PatchTokens(channels, patch, dim), parts["patch"], "IMAGPose patch embedding"),
+        "pose_guider": encoder,
     }
 
 

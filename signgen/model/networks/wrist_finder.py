@@ -19,6 +19,7 @@ from signgen import folders
 from signgen.errors import BadValue, Mismatch, NotFound
 from signgen.keypoints.skeleton import LEFT_ELBOW, LEFT_KNUCKLE, LEFT_WRIST, RIGHT_ELBOW, RIGHT_KNUCKLE, RIGHT_WRIST
 from signgen.model.networks.canvas import fit_canvas, fit_frames
+from signgen.video.tensors import channels_first
 
 POINTS = (LEFT_WRIST, RIGHT_WRIST, LEFT_ELBOW, RIGHT_ELBOW, LEFT_KNUCKLE, RIGHT_KNUCKLE)
 MIRRORED = (1, 0, 3, 2, 5, 4)  # which point each one becomes when the frame is mirrored
@@ -52,7 +53,7 @@ class Residual(nn.Module):
 class WristFinder(nn.Module):
     """Frames to heat-map logits at a quarter of their size, for wrists, elbows and middle knuckles.
 
-    An hourglass: five halvings give the context that tells left from right, the way up gives the place.
+    An hourglass: five halvings give the context in which left and right differ, the way up gives the place.
 
     Args:
         widths: channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the frame.
@@ -76,12 +77,12 @@ class WristFinder(nn.Module):
         """(N, 3, H, W) in [0, 1], H and W multiples of 4 -> logits (N, 6, H/4, W/4), points as in ``POINTS``."""
         levels = [self.stem(frames * 2 - 1)]  # (N, 32, H/4, W/4)
         for down in self.down:
-            levels.append(down(levels[-1]))
+            levels.append(down(levels[-1]))  # (N, C, h, w) -> (N, C', h/2, w/2)
         x = levels.pop()  # (N, 56, H/32, W/32)
         for up, lateral in zip(reversed(self.up), reversed(self.lateral), strict=True):  # type: ignore[call-overload]
             skip = levels.pop()
             x = up(skip + functional.interpolate(lateral(x), skip.shape[-2:], mode="bilinear", align_corners=False))
-        return self.head(x)
+        return self.head(x)  # (N, 6, H/4, W/4)
 
     @torch.inference_mode()
     def find(self, frames: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -99,7 +100,7 @@ class WristFinder(nn.Module):
         if pixels.ndim != 4 or pixels.shape[-1] != 3:
             raise BadValue("frames", f"shape {tuple(pixels.shape)}", "frames are (N,H,W,3) RGB")
         scale = 255.0 if pixels.dtype == torch.uint8 else 1.0
-        images = pixels.permute(0, 3, 1, 2).to(weight.device, weight.dtype) / scale  # (N, 3, H, W)
+        images = channels_first(pixels, weight.device).to(weight.dtype) / scale  # (N, 3, H, W)
         height, width = images.shape[-2:]
         if height != HEIGHT:
             size = (HEIGHT, max(8, round(width * HEIGHT / height)))

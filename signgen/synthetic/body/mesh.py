@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -61,13 +61,10 @@ def plain_patch(
 
 def join(patches: list[Patch]) -> Patch:
     """One patch of many, vertices and faces in the order given."""
+    stacked = {one.name: np.concatenate([getattr(patch, one.name) for patch in patches]) for one in fields(Patch)}
     starts = np.cumsum([0] + [len(patch.vertices) for patch in patches])
-    faces = np.concatenate([patch.faces + start for patch, start in zip(patches, starts, strict=False)])
-    stacked = {
-        name: np.concatenate([getattr(patch, name) for patch in patches])
-        for name in ("vertices", "material", "colour", "canonical", "weights", "bones", "cut", "trim", "bump")
-    }
-    return Patch(faces=faces, **stacked)
+    faces = [patch.faces + start for patch, start in zip(patches, starts, strict=False)]
+    return Patch(**{**stacked, "faces": np.concatenate(faces)})
 
 
 def grid_faces(rows: int, columns: int) -> np.ndarray:

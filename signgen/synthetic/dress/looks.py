@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +29,11 @@ from signgen.synthetic.dress.palettes import (
 NECKLINES = ("turtle", "crew", "vee", "shirt", "blouse", "vest", "jacket", "suit")
 MENS_HAIR = ("cropped", "short", "side", "full", "quiff", "receding", "curly", "bald")
 WOMENS_HAIR = ("bob", "long", "wavy", "tied", "pony", "bun", "fringe", "side", "curly", "afro")
+_VOLUMES = {  # thickness of hair over the scalp by cut, metres
+    "cropped": 0.004, "short": 0.010, "receding": 0.008, "tied": 0.009, "pony": 0.009, "afro": 0.034, "quiff": 0.014,
+    "bun": 0.009, "bald": 0.001, "curly": 0.021, "bob": 0.013, "long": 0.012, "fringe": 0.015,
+}  # fmt: skip
+_USUAL_VOLUME = 0.014
 BEARDS = ("none", "stubble", "full", "goatee", "moustache")
 
 
@@ -70,35 +75,12 @@ class Look:
         return r, g * 0.92, b * 0.85
 
 
-class _HairLook(TypedDict):
-    hair: str
-    hair_colour: Colour
-    hair_volume: float
-    parting: float
-    hair_length: float
-
-
-class _ClothesLook(TypedDict):
-    neckline: str
-    cloth: Colour
-    sleeves: Colour
-    second: Colour
-    shirt: Colour
-    tie: bool
-    tie_colour: Colour
-    button: Colour
-    closed: float
-    bulk: float
-    cuff: float
-    folds: float
-
-
 def _origin(phenotype: dict[str, float]) -> str:
     return max(("caucasian", "african", "asian"), key=lambda key: phenotype[key])
 
 
-def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -> _HairLook:
-    """Cut, colour and volume."""
+def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -> dict[str, Any]:
+    """Cut, colour and volume: fields of `Look`."""
     styles: tuple[str, ...]
     odds: tuple[float, ...]
     styles, odds = (
@@ -116,21 +98,7 @@ def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -
     if age > 0.76 and rng.random() < 0.6:
         grey = rng.uniform(0.4, 0.9)
         colour = triple((1 - grey) * own + grey * other for own, other in zip(colour, GREY_HAIR, strict=True))
-    volume = {
-        "cropped": 0.004,
-        "short": 0.010,
-        "receding": 0.008,
-        "tied": 0.009,
-        "pony": 0.009,
-        "afro": 0.034,
-        "quiff": 0.014,
-        "bun": 0.009,
-        "bald": 0.001,
-        "curly": 0.021,
-        "bob": 0.013,
-        "long": 0.012,
-        "fringe": 0.015,
-    }.get(style, 0.014)
+    volume = _VOLUMES.get(style, _USUAL_VOLUME)
     parted = style in ("side", "bob", "long", "wavy", "full") and rng.random() < 0.8
     length = rng.uniform(0.08, 0.13) if style == "bob" else rng.uniform(0.17, 0.30)
     return {
@@ -142,8 +110,8 @@ def _draw_hair(rng: np.random.Generator, origin: str, woman: bool, age: float) -
     }
 
 
-def _draw_clothes(rng: np.random.Generator, woman: bool) -> _ClothesLook:
-    """Cut and colours; jumpers are mostly dark, shirts may be light."""
+def _draw_clothes(rng: np.random.Generator, woman: bool) -> dict[str, Any]:
+    """Cut and colours, fields of `Look`; jumpers are mostly dark, shirts may be light."""
     odds = (2, 3.5, 3, 1, 2.5, 0.5, 2.5, 0.5) if woman else (3, 2.5, 1.5, 3, 0, 2.2, 1.5, 1.8)
     neckline = str(rng.choice(NECKLINES, p=np.array(odds) / sum(odds)))
     cloth = pick(rng, LIGHT_CLOTHS if rng.random() < 0.15 else CLOTHS, 0.12)

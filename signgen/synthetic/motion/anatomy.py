@@ -21,15 +21,8 @@ _SKIN = slice(0, 13380)
 HEAD_PLACES = ("forehead", "temple", "eye", "cheek", "ear", "nose", "mouth", "chin")
 CHEST_PLACES = ("space", "chest", "shoulder", "far_shoulder", "belly", "thigh", "clasp")
 HAND_PLACES = (
-    "other_hand",
-    "other_palm",
-    "other_back",
-    "other_top",
-    "other_tip",
-    "other_finger",
-    "other_wrist",
-    "other_forearm",
-)
+    "other_hand", "other_palm", "other_back", "other_top", "other_tip", "other_finger", "other_wrist", "other_forearm",
+)  # fmt: skip
 PLACES = (*HEAD_PLACES, *CHEST_PLACES, *HAND_PLACES)
 FINGER_RADIUS = 0.010  # metres, of a finger tip
 CLOTH = 0.018  # thickness of cloth over the skin

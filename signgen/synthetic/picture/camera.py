@@ -46,7 +46,7 @@ class Camera:
 
     @classmethod
     def drawn(cls, seed: int) -> Camera:
-        """A camera with the small variation of framing and backdrop that tells one recording from another."""
+        """A camera with the small variation of framing and backdrop by which recordings differ."""
         rng = np.random.default_rng([seed, 31])
         return cls(
             x=float(rng.normal(99, 2.5)),
