@@ -26,7 +26,7 @@ def asks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A signgen that asks for six packages, five of them on this platform."""
     known = metadata.requires
     monkeypatch.setattr(metadata, "requires", lambda name: REQUIRES if name == "signgen" else known(name))
-    monkeypatch.setattr("signgen.doctor.optional._extras", lambda name: ["cpu", "mediapipe"])
+    monkeypatch.setattr("signgen.doctor.packages._extras", lambda name: ["cpu", "mediapipe"])
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "hub"
 
 
-def test_packages_are_told_by_version_and_by_what_needs_them(asks: None) -> None:
+def test_packages_are_listed_by_version_and_by_what_needs_them(asks: None) -> None:
     packages = {package.name: package for package in installed_packages()}
     assert set(packages) - {"torchvision"} == {"torch", "numpy", "click", "nothing-of-that-name"}
     assert packages["torch"].fits
@@ -61,15 +61,15 @@ def test_both_steps_of_an_install_line_are_printed(asks: None) -> None:
 
 
 def test_a_torchvision_for_another_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from signgen.doctor import optional
+    from signgen.doctor import packages
 
-    monkeypatch.setattr(optional, "_version", {"torch": "2.13.0+cpu", "torchvision": "0.28.0"}.get)
+    monkeypatch.setattr(packages, "_version", {"torch": "2.13.0+cpu", "torchvision": "0.28.0"}.get)
     monkeypatch.setattr(metadata, "requires", lambda name: ["numpy", "torch==2.12.0"])
-    (harm,) = optional._harmful()
+    (harm,) = packages._harmful()
     assert not harm.fits
     assert harm.command == "pip uninstall torchvision"
     monkeypatch.setattr(metadata, "requires", lambda name: ["torch==2.13.0"])
-    assert optional._harmful() == []
+    assert packages._harmful() == []
 
 
 def _doctor(*arguments: str) -> tuple[int, dict, str]:
@@ -124,7 +124,7 @@ def test_what_is_here_is_said_to_be_here(asks: None, no_cache: Path, tmp_path: P
     assert command.endswith(f"--local-dir {tmp_path / 'clip'}")
 
 
-def test_weights_are_told_by_the_hash_that_manifests_have(tmp_path: Path) -> None:
+def test_weights_are_listed_with_the_hash_that_manifests_have(tmp_path: Path) -> None:
     import shutil
 
     from signgen.doctor import packaged_weights
@@ -145,11 +145,11 @@ def test_weights_are_told_by_the_hash_that_manifests_have(tmp_path: Path) -> Non
 
 
 def test_optional_packages_are_there_as_a_whole_or_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from signgen.doctor import optional
+    from signgen.doctor import packages
 
     there = {"mmpose": "1.3.2", "mmengine": "0.10.7", "mmcv": "2.1.0", "openvino": "2026.4", "gradio": "6.31"}
-    monkeypatch.setattr(optional, "_version", there.get)
-    found = {package.name: package for package in optional.optional_packages()}
+    monkeypatch.setattr(packages, "_version", there.get)
+    found = {package.name: package for package in packages.optional_packages()}
     assert found["mmpose"].found == "1.3.2", "the full mmcv does for mmcv-lite"
     assert found["gradio"].found == "6.31"
     assert (found["openvino"].found, found["openvino"].missing) == (None, ("nncf",))

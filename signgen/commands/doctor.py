@@ -31,10 +31,10 @@ def command(path: str | None, settings: tuple[str, ...], as_json: bool) -> None:
     needed is missing.
     """
     from signgen.doctor import describe_machine, installed_packages, optional_packages, packaged_weights
-    from signgen.errors import InputError, RunError
+    from signgen.errors import Missing, RunError
 
     if settings and path is None:
-        raise InputError("--set", "got it without --config", "name the configuration that it changes")
+        raise Missing("--set", "got it without --config", "name the configuration that it changes")
     needs = _needs(path, settings) if path is not None else []
     packages, machine = installed_packages(), describe_machine()
     optional, weights = optional_packages(), packaged_weights()

@@ -1,7 +1,8 @@
 """What this installation and this machine have, what a training needs, and how to get what is missing."""
 
-from signgen.doctor.machine import Need, Weights, describe_machine, needs_of, packaged_weights
-from signgen.doctor.optional import OptionalPackage, Package, installed_packages, optional_packages
+from signgen.doctor.machine import describe_machine
+from signgen.doctor.packages import OptionalPackage, Package, installed_packages, optional_packages
+from signgen.doctor.weights import Need, Weights, needs_of, packaged_weights
 
 __all__ = [
     "Need",

@@ -58,7 +58,10 @@ class OpenVinoEngine:
         self._core, self._folder = openvino.Core(), Path(folder)
         if os.access(folder, os.W_OK):  # compiling takes a second or two, which later starts save
             self._core.set_property({"CACHE_DIR": str(self._folder / COMPILED)})
-        self._settings = {"INFERENCE_PRECISION_HINT": HINTS[pipeline.dtype], "PERFORMANCE_HINT": "LATENCY"}
+        self._settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": HINTS[pipeline.dtype],
+            "PERFORMANCE_HINT": "LATENCY",
+        }
         self._settings["INFERENCE_NUM_THREADS"] = torch.get_num_threads()
         self._requests: dict[tuple[str, int], Any] = {}
         wanted = AT_ONCE | {"denoiser": pipeline.config.window}

@@ -56,14 +56,14 @@ class ExportManifest:
         """
         advice = "write it with: signgen export MODEL"
         try:
-            content: Any = json.loads((Path(folder) / FILE).read_text(encoding="utf-8"))
+            content = json.loads((Path(folder) / FILE).read_text(encoding="utf-8"))
             if not isinstance(content, dict) or content.pop("kind", None) != KIND:
                 raise ValueError
             if content.get("format") != FORMAT:
                 raise Unsupported(folder, f"is an export of format {content.get('format')}", advice)
             names = {field.name for field in fields(cls)}
-            values = {key: tuple(value) if key.endswith("_size") else value for key, value in content.items()}
-            return cls(**{key: value for key, value in values.items() if key in names})
+            known = {key: value for key, value in content.items() if key in names}
+            return cls(**{key: tuple(value) if key.endswith("_size") else value for key, value in known.items()})
         except InputError:
             raise
         except (OSError, ValueError, TypeError):

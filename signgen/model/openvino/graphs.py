@@ -33,7 +33,8 @@ class ConditionsGraph(nn.Module):
         super().__init__()
         self.encoder = pipeline.denoiser.pose_encoder
         self.fusion = pipeline.fusion if pipeline.denoiser.config.fusion_dim is not None else None
-        self.letterbox = None if self.fusion is None else Letterbox(*pipeline.canvas_size, self.fusion.image_size)
+        width, height = pipeline.canvas_size
+        self.letterbox = None if self.fusion is None else Letterbox(width, height, self.fusion.image_size)
 
     def forward(self, poses: Tensor, embedding: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
         images = to_unit(poses)  # (V, 3, H', W') in [0, 1]
@@ -49,12 +50,15 @@ class Letterbox(nn.Module):
     Resizing is linear along each axis, so its matrices are the resized identities.
     """
 
+    down: Tensor  # (h, H)
+    across: Tensor  # (W, w)
+
     def __init__(self, width: int, height: int, size: int) -> None:
         super().__init__()
         scale = size / max(width, height)
         inner = max(1, round(height * scale)), max(1, round(width * scale))
-        self.register_buffer("down", _resizing(height, inner[0]))  # (h, H)
-        self.register_buffer("across", _resizing(width, inner[1]).T.contiguous())  # (W, w)
+        self.register_buffer("down", _resizing(height, inner[0]))
+        self.register_buffer("across", _resizing(width, inner[1]).T.contiguous())
         top, left = (size - inner[0]) // 2, (size - inner[1]) // 2
         self.padding = (left, size - inner[1] - left, top, size - inner[0] - top)
 

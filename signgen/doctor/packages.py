@@ -1,15 +1,15 @@
-"""What signgen can use and does not need: what each is for, whether it is there, and the commands that get it."""
+"""Packages that signgen needs or can use: whether they are there in a version that will do, and what gets them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 
 from packaging.requirements import Requirement
 
 from signgen.extraction.packages import INSTALL
 
-# How to get an optional part of signgen: one line to type, also where it takes two steps.
+TEST_EXTRAS = ("test", "dev")  # of no use to those who only run signgen
 
 
 def install_command(extra: str) -> str:
@@ -19,7 +19,7 @@ def install_command(extra: str) -> str:
 
 @dataclass(frozen=True)
 class OptionalPackage:
-    """One of them.
+    """What signgen can use and does not need.
 
     Attributes:
         name: for people; distributions: that must all be there.
@@ -69,7 +69,7 @@ def _look_up(known: OptionalPackage) -> OptionalPackage:
     versions = {name: next(filter(None, map(_version, SAME.get(name, (name,)))), None) for name in known.distributions}
     missing = tuple(name for name, version in versions.items() if version is None)
     found = None if missing else versions[known.distributions[0]]
-    return OptionalPackage(known.name, known.distributions, known.use, known.command, found, missing)
+    return replace(known, found=found, missing=missing)
 
 
 def _version(name: str) -> str | None:
@@ -79,15 +79,9 @@ def _version(name: str) -> str | None:
         return None
 
 
-# Which of the packages that signgen asks for are there, in a version that will do.
-
-
-TEST_EXTRAS = ("test", "dev")  # of no use to those who only run signgen
-
-
 @dataclass(frozen=True)
 class Package:
-    """One package.
+    """A package that signgen asks for.
 
     Attributes:
         name; wanted: versions that will do, "" = any.
@@ -118,10 +112,9 @@ def installed_packages(distribution: str = "signgen") -> list[Package]:
 
 def _find(requirement: Requirement, distribution: str) -> Package | None:
     """None for what this platform does not need, and for tests."""
-    extra = next((name for name in _extras(distribution) if _holds(requirement, name)), "")
-    if not _holds(requirement, "") and not extra:
+    extra = next((name for name in ("", *_extras(distribution)) if _holds(requirement, name)), None)
+    if extra is None:
         return None
-    extra = "" if _holds(requirement, "") else extra
     found = _version(requirement.name)
     fits = found is not None and requirement.specifier.contains(found, prereleases=True)
     command = install_command(extra) if extra else f'pip install "{requirement.name}{requirement.specifier}"'
@@ -146,5 +139,5 @@ def _harmful() -> list[Package]:
                    if (r := Requirement(line)).name == "torch"), "")  # fmt: skip
     if not wanted or Requirement(f"torch{wanted}").specifier.contains(torch, prereleases=True):
         return []
-    words = f"made for torch{wanted}, this is torch {torch}"
-    return [Package("torchvision", words, found, "", False, "pip uninstall torchvision")]
+    got = f"made for torch{wanted}, this is torch {torch}"
+    return [Package("torchvision", got, found, "", False, "pip uninstall torchvision")]
