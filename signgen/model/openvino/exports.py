@@ -62,11 +62,13 @@ class ExportManifest:
             if content.get("format") != FORMAT:
                 raise Unsupported(folder, f"is an export of format {content.get('format')}", advice)
             names = {field.name for field in fields(cls)}
-            known = {key: value for key, value in content.items() if key in names}
-            return cls(**{key: tuple(value) if key.endswith("_size") else value for key, value in known.items()})
+            known: dict[str, Any] = {key: value for key, value in content.items() if key in names}
+            for key in ("frame_size", "canvas_size"):
+                known[key] = tuple(known[key])
+            return cls(**known)
         except InputError:
             raise
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             raise Damaged(folder, f"holds no readable {FILE}", advice) from None
 
 
