@@ -137,7 +137,7 @@ def _load_earlier(training: Training, folder: Path) -> dict[str, Any]:
 @contextmanager
 def _without(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
     """A folder with the same files but for some."""
-    with tempfile.TemporaryDirectory(dir=folder.parent, suffix=".tmp") as view:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".signgen-") as view:
         for path in folder.iterdir():
             if path.name not in names:
                 _link(path, Path(view) / path.name)
