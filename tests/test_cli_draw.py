@@ -52,7 +52,7 @@ def test_png_frames_are_the_drawing(clip, tmp_path: Path, style: str, stick: int
     ("arguments", "words"),
     [
         (["-o", "out.avi"], "use .mp4, .webm"),
-        (["-o", "no/such/out.mp4"], "make the folder first"),
+        (["-o", "no/such/out.mp4"], "there is no folder"),
         (["-o", "out.mp4", "--stick", "2"], "only style fpdm"),
         (["-o", "out.mp4", "--style", "openpose"], "openpose"),
         (["-o", "out.mp4", "--frames", "50:60"], "0 to 5"),
