@@ -7,12 +7,9 @@ from typing import Any
 
 _PUBLIC = {
     "Recogniser": "recogniser",
-    "ClipRecognition": "recognition",
-    "score_clip": "recognition",
-    "summarise": "recognition",
+    "Recognition": "recognition",
     "WordErrors": "recognition",
     "word_errors": "recognition",
-    "word_error_rate": "recognition",
 }
 __all__ = [*sorted(_PUBLIC)]
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from signgen.errors import Mismatch
 from signgen.scoring.metrics.metric import Chunk, ClipFacts, Score, Tools, VideoMetric
 from signgen.scoring.recogniser.recogniser import RATE, Recogniser, stride_of
 
@@ -70,82 +69,30 @@ def word_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> WordErro
     return WordErrors(len(reference), substitutions, deletions, errors - substitutions - deletions)
 
 
-def word_error_rate(references: Iterable[Sequence[str]], hypotheses: Iterable[Sequence[str]]) -> WordErrors:
-    """The sum over sentences; ``.rate`` is the word error rate.
-
-    Raises:
-        InputError: not as many hypotheses as references.
-    """
-    first, second = list(references), list(hypotheses)
-    if len(first) != len(second):
-        raise Mismatch("hypotheses", f"{len(second)} for {len(first)} references", "give one per sentence")
-    return sum((word_errors(a, b) for a, b in zip(first, second, strict=True)), WordErrors())
-
-
-@dataclass(frozen=True)
-class ClipRecognition:
-    """One clip.
-
-    Attributes:
-        glosses: what was signed.
-        true, generated: what was recognised in the true and in the generated video.
-        true_errors, generated_errors: against ``glosses``.
-    """
-
-    glosses: tuple[str, ...]
-    true: tuple[str, ...]
-    generated: tuple[str, ...]
-    true_errors: WordErrors
-    generated_errors: WordErrors
-
-    def ratios(self) -> dict[str, tuple[float, float]]:
-        """Numerator and denominator of each measure; sums over clips give the measure of a set."""
-        words = self.true_errors.words
-        return {
-            "wer_true": (self.true_errors.errors, words),
-            "wer_generated": (self.generated_errors.errors, words),
-            "recognition_retained": (words - self.generated_errors.errors, words - self.true_errors.errors),
-        }
-
-
-def score_clip(
+def recognition_sums(
     recogniser: Recogniser,
     glosses: Sequence[str],
     generated: Iterable[np.ndarray],
     true: Iterable[np.ndarray],
     fps: float = 25.0,
-) -> ClipRecognition:
-    """Recognises both videos of a clip; frames as for `Recogniser.recognise`."""
-    heard_true, heard_generated = (tuple(recogniser.recognise(frames, fps)) for frames in (true, generated))
-    return ClipRecognition(
-        tuple(glosses),
-        heard_true,
-        heard_generated,
-        word_errors(glosses, heard_true),
-        word_errors(glosses, heard_generated),
-    )
+) -> dict[str, tuple[float, float]]:
+    """Numerator and denominator of each measure of a clip; their sums over clips give the measure of a set.
 
-
-def summarise(clips: Iterable[ClipRecognition]) -> dict[str, Any]:
-    """Word error rates over clips and the share retained, (1 - WER generated) / (1 - WER true).
-
-    Returns:
-        wer_true, wer_generated, recognition_retained (None where it is not defined: no words, or none recognised in
-        the true video), and words, clips, and substitutions, deletions and insertions of the generated video.
+    Args:
+        glosses: what was signed.
+        generated, true: frames as for `Recogniser.recognise`.
     """
-    clips = list(clips)
-    sums = {name: np.zeros(2) for name in ("wer_true", "wer_generated", "recognition_retained")}
-    for clip in clips:
-        for name, ratio in clip.ratios().items():
-            sums[name] += ratio
-    errors = sum((clip.generated_errors for clip in clips), WordErrors())
-    values = {name: float(top / bottom) if bottom > 0 else None for name, (top, bottom) in sums.items()}
-    counts = {"clips": len(clips), "words": errors.words, "substitutions": errors.substitutions}
-    return {**values, **counts, "deletions": errors.deletions, "insertions": errors.insertions}
+    true_errors, generated_errors = (word_errors(glosses, recogniser.recognise(v, fps)) for v in (true, generated))
+    words = true_errors.words
+    return {
+        "wer_true": (true_errors.errors, words),
+        "wer_generated": (generated_errors.errors, words),
+        "recognition_retained": (words - generated_errors.errors, words - true_errors.errors),
+    }
 
 
 class Recognition(VideoMetric):
-    """One of the measures of `ClipRecognition` over clips.
+    """One of the measures of `recognition_sums` over clips; retained is (1 - WER generated) / (1 - WER true).
 
     Args:
         name: ``wer_true``, ``wer_generated`` or ``recognition_retained``.
@@ -173,7 +120,7 @@ class Recognition(VideoMetric):
         self, generated: Iterable[np.ndarray], true: Iterable[np.ndarray], glosses: Sequence[str], fps: float = 25.0
     ) -> None:
         """Add a clip: both videos, uint8 (T,H,W,3) or single frames, and what is signed."""
-        total, words = score_clip(self.recogniser, glosses, generated, true, fps).ratios()[self.name]
+        total, words = recognition_sums(self.recogniser, glosses, generated, true, fps)[self.name]
         self.total += float(total)
         self.words += float(words)
 
@@ -195,8 +142,8 @@ class Recognition(VideoMetric):
         if glosses is None:
             return {}
         videos = _small_videos(clip)
-        found = clip.once("recognition", lambda: score_clip(self.recogniser, glosses, *videos, RATE))
-        return dict(zip(self.ratio, found.ratios()[self.name], strict=True))
+        found = clip.once("recognition", lambda: recognition_sums(self.recogniser, glosses, *videos, RATE))
+        return dict(zip(self.ratio, found[self.name], strict=True))
 
 
 def _small_videos(clip: ClipFacts) -> tuple[list[np.ndarray], list[np.ndarray]]:
