@@ -27,7 +27,8 @@ SHARED = Path(os.environ.get("SIGNGEN_SHARED", ROOT.parent / "shared"))
 
 # Files that take longest begin first, so that none is left to run alone at the end.
 SLOW = (
-    "test_docs.py", "test_wheel.py", "test_notebooks.py", "test_recognition.py", "test_quick_start.py", "test_prepare.py",
+    "test_docs.py", "test_wheel.py", "test_notebooks.py", "test_recognition.py", "test_quick_start.py",
+    "test_prepare.py",
     "test_distillation.py", "test_app_browser.py", "test_evaluate_command.py", "test_training_survival.py",
     "test_augment.py", "test_bench_sampler.py", "test_benchmark_augmentation.py", "test_synthetic_figure.py",
 )  # fmt: skip
