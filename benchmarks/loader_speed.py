@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 from signgen.commands.common import Size
-from signgen.dataset.batches import BatchMaker, Prefetch
+from signgen.dataset.batches import BatchMaker, made_ahead
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.encoded import Encoders
@@ -68,7 +68,7 @@ def make_data(folder: Path) -> Path:
 
 def measure(maker: BatchMaker, threads: int, seconds: float) -> dict[str, float]:
     """Samples a second, and milliseconds of CPU a sample, over about ``seconds`` after two batches to warm up."""
-    with Prefetch(lambda step: maker(np.random.default_rng(step)), range(10**9), 2 * threads, threads) as batches:
+    with made_ahead(lambda step: maker(np.random.default_rng(step)), range(10**9), 2 * threads, threads) as batches:
         next(batches), next(batches)
         count, begun, cpu = 0, time.monotonic(), time.process_time()
         while time.monotonic() - begun < seconds or count < 4:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from signgen.dataset.batches import BatchMaker, Prefetch, made_ahead
+from signgen.dataset.batches import BatchMaker, made_ahead
 from signgen.dataset.cache import FrameCache, build_cache
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.pairs import draw_windows
@@ -41,9 +41,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> FrameCache:
 
 @pytest.mark.parametrize(("ahead", "threads"), [(1, 1), (4, 3)])
 def test_results_come_in_order_with_any_number_of_threads(ahead: int, threads: int) -> None:
-    with Prefetch(lambda step: step * step, range(20), ahead, threads) as results:
+    with made_ahead(lambda step: step * step, range(20), ahead, threads) as results:
         assert list(results) == [step * step for step in range(20)]
-    with Prefetch(lambda step: step, itertools.count(5), ahead, threads) as endless:
+    with made_ahead(lambda step: step, itertools.count(5), ahead, threads) as endless:
         assert list(itertools.islice(endless, 3)) == [5, 6, 7]
     with made_ahead(lambda step: step, range(3), 0) as plain:
         assert list(plain) == [0, 1, 2]
@@ -51,7 +51,7 @@ def test_results_come_in_order_with_any_number_of_threads(ahead: int, threads: i
 
 def test_the_next_result_is_made_before_it_is_asked_for() -> None:
     made = [threading.Event() for _ in range(4)]
-    with Prefetch(lambda step: made[step].set(), range(4), ahead=2) as results:
+    with made_ahead(lambda step: made[step].set(), range(4), ahead=2) as results:
         assert made[1].wait(30)  # nothing was asked for yet
         next(results)
         assert made[2].wait(30)
@@ -64,18 +64,16 @@ def test_a_failure_is_raised_in_its_turn() -> None:
             raise InputError("images0002.png", "is damaged", "unpack it again")
         return step
 
-    with Prefetch(make, range(5)) as results:
+    with made_ahead(make, range(5)) as results:
         assert [next(results), next(results)] == [0, 1]
         with pytest.raises(InputError, match=r"images0002.png: is damaged"):
             next(results)
-    with pytest.raises(ValueError, match="1 or more"):
-        Prefetch(make, range(5), ahead=0)
 
 
 def test_a_batch_depends_on_seed_process_and_step_alone(cache: FrameCache) -> None:
     maker = BatchMaker(cache, 3, 2, (80, 88), Disturbance())
     make = lambda step: maker(np.random.default_rng((4, 1, step, 0)))  # noqa: E731
-    with Prefetch(make, range(6), 3, 2) as batches:
+    with made_ahead(make, range(6), 3, 2) as batches:
         ahead = list(batches)[5]
     again = make(5)
     rng = np.random.default_rng((4, 1, 5, 0))

@@ -4,10 +4,10 @@
     recipe.py                   what it starts from: data set, signers, model, and augment.json, which says so
     jobs.py                     which clips are made, their names, seeds and signers, and what they will take
     clip.py, gate.py            one clip: fitted, rendered, judged, put in place
-    workers.py, cluster.py      many clips: processes of this machine, actors of a Ray cluster
+    cluster.py                  many clips by the actors of a Ray cluster
     store.py                    where clips lie, and the manifest: one JSON line a clip
     finishing.py, layouts/      the finished data set, and the files that recognisers read
-    run.py                      all of it in order
+    run.py                      all of it in order, by one process of this machine or several
 
 A clip's files depend on (source clip, copy number, seed, settings, weights) alone: shards, clusters and resumed runs
 write the same ones.

@@ -14,11 +14,11 @@ import numpy as np
 
 from signgen.augmentation.settings import Settings
 from signgen.augmentation.store import Store, store_of
-from signgen.dataset.files import locked, whole_file, write_text
+from signgen.dataset.files import locked, read_json, whole_file, write_text
 from signgen.dataset.keypoint_source import KeypointSource
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.survey import frame_size
-from signgen.errors import BadValue, Damaged, Mismatch, Missing, NotWritable, RunError
+from signgen.errors import BadValue, Mismatch, Missing, NotWritable, RunError
 from signgen.keypoints.many_clips import points_in_frame
 from signgen.rendering import load_model
 from signgen.rendering.manifest import NOTICE, versions
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FPS = 25.0  # of PHOENIX14T, whose keypoint files do not say
 USUAL_FRAME = (210, 260)  # of PHOENIX14T, where a data set comes without frames
 PLAN = "augment.json"
-KEYPOINT_SUFFIXES = (".npz", ".json", ".pose")  # beside a signer's picture
+ANOTHER = "delete it, or name another folder"
 _UNPACKED = ".source-keypoints"
 _SAID = {"nested": "layouts (corrnet's frames lie in folders of their own)", "variation": "--vary or --mirror"}
 OF_PHOENIX = (
@@ -67,12 +67,14 @@ def open_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> tuple[Rec
     import torch
 
     sources = load_signers(settings.signers)
+    folder = Path(settings.model)
+    model = str(folder.absolute()) if folder.is_dir() else settings.model  # as other processes find it
     with threads_restored():
         torch.set_num_threads(settings.threads)
         pipeline = open_model(settings)
     recipe = Recipe(
         store=store_of(out.absolute(), settings),
-        settings=replace(settings, model=_absolute(settings.model)),
+        settings=replace(settings, model=model),
         sources=sources,
         frame=frame_size(index) or USUAL_FRAME,
         weights=pipeline.weights_sha256(),
@@ -88,20 +90,15 @@ def reopen_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> Recipe:
     Raises:
         InputError: nothing was begun there.
     """
-    before = _read(out / PLAN)
-    if before is None:
+    if not (out / PLAN).is_file():
         raise Missing(out, f"has no {PLAN}", "let a share make its clips first")
+    before = read_json(out / PLAN, ANOTHER)
     decides = before["decides"]
     computes = {name: decides[f"model_{name}"] for name in ("device", "dtype", "engine")}
     store = store_of(out.absolute(), settings)
     frame = frame_size(index) or USUAL_FRAME
     weights = decides["weights_sha256"]
     return Recipe(store, settings, load_signers(settings.signers), frame, weights, computes, licence_of(index))
-
-
-def _absolute(model: str) -> str:
-    """A model's folder as other processes find it; a packaged name stays."""
-    return str(Path(model).absolute()) if Path(model).is_dir() else model
 
 
 # -- the data set -----------------------------------------------------------------------------------------------------
@@ -197,7 +194,7 @@ def _load(spec: str) -> Source:
     source = load_source(spec)
     if source.keypoints is not None:
         return source
-    beside = [Path(spec).with_suffix(suffix) for suffix in KEYPOINT_SUFFIXES]
+    beside = [Path(spec).with_suffix(suffix) for suffix in (".npz", ".json", ".pose")]
     found = next((path for path in beside if path.is_file()), None)
     if found is None:
         raise Missing(spec, f"has no {beside[0].name} beside it", "say with a keypoint file where the person stands")
@@ -250,9 +247,9 @@ def agree_on_plan(index: PhoenixIndex, recipe: Recipe) -> None:
     """
     path = recipe.store.out / PLAN
     wanted = describe(index, recipe)
-    before = _read(path)
-    if before is not None:
-        changed = sorted(_differences(before.get("decides", {}), wanted["decides"]))
+    if path.is_file():
+        before, now = read_json(path, ANOTHER).get("decides", {}), wanted["decides"]
+        changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if changed:
             got = f"was begun with other {', '.join(_SAID.get(name, name) for name in changed)}"
             raise Mismatch(recipe.store.out, got, "use the same to go on, or name another folder")
@@ -284,16 +281,3 @@ def describe(index: PhoenixIndex, recipe: Recipe) -> dict[str, Any]:
         "decides": json.loads(json.dumps(decides)),  # tuples become lists, as when read back
         "versions": versions(),
     }
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise Damaged(path, f"is damaged ({error})", "delete it, or name another folder") from None
-
-
-def _differences(before: dict[str, Any], wanted: dict[str, Any]) -> set[str]:
-    return {key for key in before.keys() | wanted.keys() if before.get(key) != wanted.get(key)}

@@ -26,10 +26,10 @@ from signgen.augmentation.recipe import (
 )
 from signgen.augmentation.settings import Settings
 from signgen.augmentation.store import DONE, Store, open_part, read_records, store_of
-from signgen.augmentation.workers import make_here, make_in_processes
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.prepare import check_free
 from signgen.errors import Empty
+from signgen.processes import in_processes
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
@@ -169,9 +169,22 @@ def _made(
 
         yield from make_on_cluster(recipe, jobs, task.ray)
     elif (workers := _workers(task, recipe, len(jobs))) > 1:
-        yield from make_in_processes(recipe, jobs, workers)
+        threads = recipe.settings.threads
+        yield from in_processes(_make, jobs, workers, _begin, (recipe,), ordered=False, threads=threads)
     else:
-        yield from make_here(recipe, jobs, loaded[0])
+        with threads_restored():
+            yield from map(Maker(recipe, loaded[0]).make, jobs)
+
+
+_makers: list[Maker] = []  # of a worker process: one
+
+
+def _begin(recipe: Recipe) -> None:
+    _makers.append(Maker(recipe))
+
+
+def _make(job: Job) -> dict[str, Any]:
+    return _makers[0].make(job)
 
 
 def _is_made(job: Job, records: Records, store: Store) -> bool:

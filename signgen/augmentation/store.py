@@ -24,13 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from signgen.augmentation.settings import Settings
-from signgen.dataset.phoenix import SPLITS
+from signgen.dataset import phoenix
 from signgen.errors import Damaged, Mismatch, NotWritable, RunError, Unsupported
 from signgen.files import Staging, remove_leftovers, writing
 
-RELEASE = Path("PHOENIX-2014-T-release-v3", "PHOENIX-2014-T")
-FRAMES = RELEASE / "features" / "fullFrame-210x260px"
-ANNOTATIONS = RELEASE / "annotations" / "manual"
+FRAMES = phoenix.RELEASE / phoenix.FRAMES
 KEYPOINTS, VIDEOS, MANIFEST = Path("keypoints"), Path("videos"), "manifest"
 DONE, LEFT_OUT = "done", "left_out"
 # What may differ between two records of the same clip: when and how fast, not what.
@@ -86,7 +84,7 @@ class Store:
 
     def clear(self) -> None:
         """Removes what killed processes left unfinished. To be called when nobody is at work."""
-        for folder in (KEYPOINTS, *(place / split for place in (FRAMES, VIDEOS) for split in SPLITS)):
+        for folder in (KEYPOINTS, *(place / split for place in (FRAMES, VIDEOS) for split in phoenix.SPLITS)):
             remove_leftovers(self.out / folder, deep=False, of_all=True)
 
 
@@ -203,15 +201,6 @@ def _lock(handle: int, path: Path) -> None:
 
 def _cut_torn_line(handle: int) -> None:
     """Cuts off what follows the last line end."""
-    size = end = os.lseek(handle, 0, os.SEEK_END)
-    while end:
-        start = max(end - (1 << 16), 0)
-        os.lseek(handle, start, os.SEEK_SET)
-        block = os.read(handle, end - start)
-        last = block.rfind(b"\n")
-        if last >= 0:
-            end = start + last + 1
-            break
-        end = start
-    if end < size:
-        os.ftruncate(handle, end)
+    with open(handle, "rb", closefd=False) as file:
+        lines = file.read()
+    os.ftruncate(handle, lines.rfind(b"\n") + 1)

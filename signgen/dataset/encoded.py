@@ -17,7 +17,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from signgen.dataset.batches import Prefetch
+from signgen.dataset.batches import made_ahead
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.files import open_array, write_npy
 from signgen.dataset.prepared import INDEX, Index
@@ -117,7 +117,7 @@ def write_encoded(
     for number in shards.left(part):
         start, stop = shards.span(number)
         read = lambda at, stop=stop: cache.frames[frames[at : min(at + BATCH, stop)]]  # noqa: E731
-        with Prefetch(read, range(start, stop, BATCH)) as batches:
+        with made_ahead(read, range(start, stop, BATCH)) as batches:
             shards.write(number, map(encoder, batches))
         advance(stop - start)
 

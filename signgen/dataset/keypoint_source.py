@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from signgen.dataset.phoenix import SPLITS
+from signgen.dataset.phoenix import KEYPOINT_SUFFIXES, SPLITS
 from signgen.errors import Missing, NotFound
 from signgen.keypoints.many_clips import ClipFile
 from signgen.keypoints.raw import RawClip
 
-_ORDER = (".npz", ".json", ".pose", ".pkl")  # the first of these where a clip has several files
 _OF_MANY = (".pkl", ".pickle", ".gz", *(f".{split}" for split in SPLITS))  # MSKA names its files Phoenix-2014T.<split>
 
 
@@ -134,7 +133,7 @@ def _base(name: str) -> str:
 
 
 def _rank(file: Path) -> int:
-    return _ORDER.index(file.suffix) if file.suffix in _ORDER else len(_ORDER)
+    return [*KEYPOINT_SUFFIXES, file.suffix].index(file.suffix)
 
 
 def _one_a_place(files: list[Path]) -> list[Path]:

@@ -23,10 +23,15 @@ from signgen.errors import Damaged, Empty, InputError, NotFound, Untrusted
 SPLITS = ("train", "dev", "test")
 RELEASE_COUNTS = {"train": (7096, 827_354), "dev": (519, 55_775), "test": (642, 64_627)}  # clips, frames of PHOENIX14T
 _COLUMNS = ("name", "video", "start", "end", "speaker", "orth", "translation")
-_RELEASE = Path("PHOENIX-2014-T-release-v3", "PHOENIX-2014-T")
-_FRAMES = Path("features", "fullFrame-210x260px")
+RELEASE = Path("PHOENIX-2014-T-release-v3", "PHOENIX-2014-T")
+FRAMES = Path("features", "fullFrame-210x260px")
 _FRAME = re.compile(r"images(\d+)\.png")
-_KEYPOINT_SUFFIXES = (".npz", ".json", ".pose", ".pkl")
+KEYPOINT_SUFFIXES = (".npz", ".json", ".pose", ".pkl")  # the first of these where a clip has several files
+
+
+def corpus_name(split: str) -> Path:
+    """The corpus file of a split, relative to the release."""
+    return Path("annotations", "manual", f"PHOENIX-2014-T.{split}.corpus.csv")
 
 
 def frame_name(number: int) -> str:
@@ -119,7 +124,7 @@ class PhoenixIndex:
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits whose corpus file is there."""
-        return tuple(split for split in SPLITS if self._corpus(split).is_file())
+        return tuple(split for split in SPLITS if self.corpus(split).is_file())
 
     def clips(self, split: str) -> tuple[Clip, ...]:
         """All clips of a split, in the corpus file's order."""
@@ -148,14 +153,15 @@ class PhoenixIndex:
 
     def folders_without_row(self, split: str) -> tuple[str, ...]:
         """Names of the frame folders of a split that no line of its corpus file names."""
-        place = self.release / _FRAMES / split
+        place = self.release / FRAMES / split
         known = {clip.folder.name for clip in self.clips(split)}
         if not place.is_dir():
             return ()
         return tuple(sorted(item.name for item in place.iterdir() if item.is_dir() and item.name not in known))
 
-    def _corpus(self, split: str) -> Path:
-        return self.release / "annotations" / "manual" / f"PHOENIX-2014-T.{split}.corpus.csv"
+    def corpus(self, split: str) -> Path:
+        """The corpus file of a split."""
+        return self.release / corpus_name(split)
 
     def _beside(self, name: str) -> Path:
         """The folder `name` in the given root or beside the release."""
@@ -163,8 +169,8 @@ class PhoenixIndex:
         return self.root / name if (self.root / name).is_dir() else outer / name
 
     def _read(self, split: str) -> Iterator[Clip]:
-        path, seen = self._corpus(split), set()
-        for number, row in _rows(path):
+        path, seen = self.corpus(split), set()
+        for number, row in read_corpus(path)[1]:
             if row["name"] in seen:
                 raise Damaged(path, f"line {number} repeats clip {row['name']}", "clip names must be unique")
             seen.add(row["name"])
@@ -181,13 +187,13 @@ class PhoenixIndex:
     def _folder(self, split: str, row: dict[str, str]) -> Path:
         named = row["video"].removesuffix("*.png").rstrip("/")
         named = named.removesuffix("/1") or row["name"]
-        return self.release / _FRAMES / split / named
+        return self.release / FRAMES / split / named
 
     def _keypoint_file(self, split: str, name: str) -> Path | None:
         choices = (
             folder / f"{name}{suffix}"
             for folder in (self.keypoints, self.keypoints / split)
-            for suffix in _KEYPOINT_SUFFIXES
+            for suffix in KEYPOINT_SUFFIXES
         )
         return next((path for path in choices if path.is_file()), None)
 
@@ -202,18 +208,18 @@ def is_release(root: str | Path) -> bool:
 
 
 def _find_release(root: Path) -> Path:
-    for release in (root / _RELEASE, root / _RELEASE.name, root):
-        if any((release / "annotations" / "manual").glob("PHOENIX-2014-T.*.corpus.csv")):
+    for release in (root / RELEASE, root / RELEASE.name, root):
+        if any(release.glob(str(corpus_name("*")))):
             return release
     raise NotFound(
         root,
         "holds no PHOENIX-2014-T.<split>.corpus.csv in annotations/manual",
-        f"give the folder that contains {_RELEASE.parts[0]}",
+        f"give the folder that contains {RELEASE.parts[0]}",
     )
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line number, row) of a corpus file, checked for its columns."""
+def read_corpus(path: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, str]]]]:
+    """Columns, and (line number, row) of each line; `Damaged` or `Untrusted` for a corpus file that is not sound."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -223,6 +229,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     absent = [column for column in _COLUMNS if column not in header]
     if absent:
         raise Damaged(path, f"lacks the columns {', '.join(absent)}", "its first line must be " + "|".join(_COLUMNS))
+    rows = []
     for number, fields in enumerate(reader, 2):
         if not fields:
             continue
@@ -231,7 +238,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         row = dict(zip(header, fields, strict=True))
         if _unsafe(row["name"]) or _unsafe(row["video"].removesuffix("/1/*.png")):
             raise Untrusted(path, f"line {number} names the clip {row['name']!r}", "a name is one plain folder name")
-        yield number, row
+        rows.append((number, row))
+    return tuple(header), rows
 
 
 def _unsafe(name: str) -> bool:

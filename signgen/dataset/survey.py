@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -86,15 +86,6 @@ def frame_size(index: PhoenixIndex) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True)
-class FolderState:
-    """What was found in a clip's folder: frame files, names of others, and why the frames cannot be used, if so."""
-
-    frames: int
-    stray: tuple[str, ...]
-    fault: str
-
-
-@dataclass(frozen=True)
 class ClipState:
     """What was found of one clip.
 
@@ -110,14 +101,15 @@ class ClipState:
     clip: Clip
     frames: int
     stray: tuple[str, ...]
-    points: np.ndarray | None
+    points: np.ndarray | None = None
     mended: tuple[str, ...] = ()
     left_out: str = ""
 
 
-def look_at_frames(clip: Clip, size: tuple[int, int] | None, check: str) -> FolderState:
+def look_at_frames(clip: Clip, size: tuple[int, int] | None, check: str) -> ClipState:
     """A clip's folder; ``size`` (width, height) all frames must have, ``check`` as in `broken_frame`."""
-    files, missing, stray = (listing := list_frames(clip.folder)).files, listing.missing, listing.stray
+    listing = list_frames(clip.folder)
+    files, missing = listing.files, listing.missing
     if not files:
         fault = "has no frames"
     elif missing:
@@ -127,28 +119,28 @@ def look_at_frames(clip: Clip, size: tuple[int, int] | None, check: str) -> Fold
         fault = f"frames named unlike {frame_name(1)}"
     else:
         fault = broken_frame(files, size, check) or ""
-    return FolderState(len(files), stray, fault)
+    return ClipState(clip, len(files), listing.stray, left_out=fault)
 
 
-def examine(clip: Clip, folder: FolderState, source: KeypointSource, size: tuple[int, int] | None) -> ClipState:
-    """The state of a clip whose folder has been looked at; ``size`` (width, height) of the data set's frames."""
-    found = partial(ClipState, clip, folder.frames, folder.stray)
-    if folder.fault or size is None:
-        return found(None, left_out=folder.fault or "has no frames")
+def examine(state: ClipState, source: KeypointSource, size: tuple[int, int] | None) -> ClipState:
+    """The state with the keypoints of a clip whose folder has been looked at; ``size`` of the data set's frames."""
+    clip = state.clip
+    if state.left_out or size is None:
+        return replace(state, left_out=state.left_out or "has no frames")
     if clip.name not in source:
-        return found(None, left_out="has no keypoints")
+        return replace(state, left_out="has no keypoints")
     try:
         points, mended = points_in_frame(source.raw(clip.name, clip.split), size, clip.name)
     except InputError as error:
-        return found(None, left_out=f"keypoints: {error.got}")
-    if len(points) != folder.frames:
-        return found(None, left_out=f"{folder.frames} frames but {len(points)} frames of keypoints")
+        return replace(state, left_out=f"keypoints: {error.got}")
+    if len(points) != state.frames:
+        return replace(state, left_out=f"{state.frames} frames but {len(points)} frames of keypoints")
     if not points[..., 2].any():
-        return found(None, left_out="keypoints: no confident point in any frame")
+        return replace(state, left_out="keypoints: no confident point in any frame")
     others = source.others(clip.name, clip.split)
     if others:
         mended.append(f"{others + 1} entries of keypoints: the first is taken")
-    return found(points, tuple(mended))
+    return replace(state, points=points, mended=tuple(mended))
 
 
 def examine_split(
@@ -161,9 +153,8 @@ def examine_split(
 ) -> Iterator[ClipState]:
     """The state of each clip in turn; frames are looked at by ``jobs`` processes."""
     look = partial(look_at_frames, size=size, check=check)
-    folders = in_processes(look, clips, 1 if check == "names" else jobs, chunk=8)
-    for clip, folder in zip(clips, folders, strict=True):
-        yield examine(clip, folder, source, size)
+    for state in in_processes(look, clips, 1 if check == "names" else jobs, chunk=8):
+        yield examine(state, source, size)
         advance(1)
 
 

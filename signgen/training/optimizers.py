@@ -164,18 +164,12 @@ def scalars(average: EMAModel) -> dict[str, Any]:
 
 
 def load_average(average: EMAModel, path: Path, settings: dict[str, Any]) -> None:
-    """Undoes `save_average` and `scalars`."""
-    values = load_file(path)
-    restore(average, {**settings, "shadow_params": [values[name] for name in sorted(values)]})
-
-
-def restore(average: EMAModel, state: dict[str, Any]) -> None:
-    """Takes over what `EMAModel.state_dict` says, on the devices and in the shards where the average is now.
+    """Undoes `save_average` and `scalars`, on the devices and in the shards where the average is now.
 
     Raises:
         InputError: it is the average of another network.
     """
-    values = state["shadow_params"]
+    values = [value for _, value in sorted(load_file(path).items())]
     mine = [local_part(value) for value in average.shadow_params]
     if [value.shape for value in values] != [value.shape for value in mine]:
         advice = "go on with the settings of its config.yaml, or begin again in another output folder"
@@ -185,7 +179,7 @@ def restore(average: EMAModel, state: dict[str, Any]) -> None:
             own.copy_(value)
     for name in SCALARS:
         if name != "decay":  # a setting of the run, which may be changed on the way
-            setattr(average, name, state[name])
+            setattr(average, name, settings[name])
 
 
 def local_part(value: Tensor) -> Tensor:

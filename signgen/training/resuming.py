@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate.utils.constants import RNG_STATE_NAME
 
 from signgen import config as configuration
@@ -36,15 +31,11 @@ def load(training: Training, folder: Path) -> list[str]:
     """
     accelerator, state = training.accelerator, training.state
     try:
-        own = folder / "run.json"
-        if own.is_file():
-            record = json.loads(own.read_text(encoding="utf-8"))
-            _check_shards(record, training, folder)
-            path = optimizers.file_of(folder, record["sharded"], accelerator.process_index)
-            optimizers.load_average(training.average, path, record["ema"])  # first: it tells another network's sizes
-            accelerator.load_state(str(folder))
-        else:
-            record = _load_earlier(training, folder)
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        _check_shards(record, training, folder)
+        path = optimizers.file_of(folder, record["sharded"], accelerator.process_index)
+        optimizers.load_average(training.average, path, record["ema"])  # first: it tells another network's sizes
+        accelerator.load_state(str(folder))
         state.step, state.seconds = int(record["step"]), float(record["seconds"])
         state.logged = int(record["logged"])
         state.sums = {k: float(v) for k, v in record["sums"].items()} if accelerator.is_main_process else {}
@@ -54,12 +45,10 @@ def load(training: Training, folder: Path) -> list[str]:
         detail = " ".join(str(error).split())[:160] or type(error).__name__
         advice = "remove that folder, then --resume goes on from the one before it"
         raise RunError(folder, f"cannot be read ({detail})", advice) from error
-    before = record.get("processes", accelerator.num_processes)
+    before = record["processes"]
     if before != accelerator.num_processes:
         return [f"saved by {before} processes, goes on with {accelerator.num_processes}: batches are others now"]
-    random = (
-        folder / f"{RNG_STATE_NAME}_{accelerator.process_index}.pkl"
-    )  # accelerate goes on without it and says nothing
+    random = folder / f"{RNG_STATE_NAME}_{accelerator.process_index}.pkl"  # accelerate says nothing where it is absent
     return [] if random.is_file() else [f"lacks {random.name}: what is random in a network is another thing now"]
 
 
@@ -119,33 +108,3 @@ def _check_shards(record: dict[str, Any], training: Training, folder: Path) -> N
     kinds = {True: f"shards of {record['processes']} processes", False: "whole weights"}
     advice = "go on with as many processes and the same settings of accelerate as before"
     raise Mismatch(folder, f"holds {kinds[record['sharded']]}", advice)
-
-
-def _load_earlier(training: Training, folder: Path) -> dict[str, Any]:
-    """A checkpoint of signgen before it had ``run.json``: the average and the run were accelerate's own pickles.
-
-    accelerate would load these two whatever they hold; here they may hold tensors and plain values alone.
-    """
-    names = ("custom_checkpoint_0.pkl", "custom_checkpoint_1.pkl")
-    average, run = (torch.load(folder / name, map_location="cpu", weights_only=True) for name in names)
-    optimizers.restore(training.average, average)
-    with _without(folder, names) as view:
-        training.accelerator.load_state(str(view))
-    return {**run, "logged": run["step"], "sums": {}}
-
-
-@contextmanager
-def _without(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
-    """A folder with the same files but for some."""
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".signgen-") as view:
-        for path in folder.iterdir():
-            if path.name not in names:
-                _link(path, Path(view) / path.name)
-        yield Path(view)
-
-
-def _link(path: Path, other: Path) -> None:
-    try:
-        os.link(path, other)
-    except OSError:  # not on every file system
-        shutil.copyfile(path, other)

@@ -42,7 +42,7 @@ def write(out: Path, splits: Sequence[Split], frame: tuple[int, int]) -> list[Pa
 def _row(entry: Entry) -> dict[str, str]:
     """The entry's row with frames in folder ``1``, and texts without commas and quotes."""
     plain = {column: _plain(value) for column, value in entry.row.items()}
-    speaker = plain_name(entry.speaker)
+    speaker = plain_name(entry.row["speaker"])
     return {**plain, "name": entry.name, "speaker": speaker, "video": f"{entry.name}/1/*.png"}
 
 

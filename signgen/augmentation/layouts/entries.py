@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from signgen.augmentation.jobs import Job, frames_of, plain_name
-from signgen.augmentation.store import ANNOTATIONS, DONE, Store
+from signgen.augmentation.store import DONE, Store
 from signgen.dataset.files import write_text
 from signgen.dataset.keypoint_source import read_clip_points
-from signgen.dataset.phoenix import Clip, PhoenixIndex, list_frames
+from signgen.dataset.phoenix import RELEASE, Clip, PhoenixIndex, corpus_name, list_frames, read_corpus
 from signgen.keypoints.many_clips import points_in_frame
 
 
@@ -35,18 +34,6 @@ class Entry:
     count: int
     keypoints: Path | None
     generated: bool
-
-    @property
-    def speaker(self) -> str:
-        return self.row["speaker"]
-
-    @property
-    def glosses(self) -> str:
-        return self.row["orth"]
-
-    @property
-    def translation(self) -> str:
-        return self.row["translation"]
 
     def files(self) -> tuple[Path, ...]:
         """Its PNG files in order."""
@@ -79,7 +66,8 @@ def collect(
     """
     found = []
     for split in index.splits:
-        columns, rows = read_rows(index.release / "annotations" / "manual" / f"PHOENIX-2014-T.{split}.corpus.csv")
+        columns, numbered = read_corpus(index.corpus(split))
+        rows = [row for _, row in numbered]
         by_name = {row["name"]: row for row in rows}
         clips = {clip.name: clip for clip in index.clips(split)}
         old = [_original(clips[row["name"]], row, store.nested) for row in rows] if originals else []
@@ -97,14 +85,6 @@ def collect(
 def failed_gate(record: Mapping[str, Any]) -> bool:
     """Whether a clip was judged and did not pass."""
     return not record.get("gate", {}).get("passed", True)
-
-
-def read_rows(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
-    """Columns and rows of a corpus file that `PhoenixIndex` has read, every column as it is there."""
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    reader = csv.reader(lines, delimiter="|", quoting=csv.QUOTE_NONE)
-    columns = tuple(next(reader))
-    return columns, [dict(zip(columns, fields, strict=True)) for fields in reader if fields]
 
 
 def _original(clip: Clip, row: dict[str, str], nested: bool) -> Entry:
@@ -146,6 +126,6 @@ def split_row(split: Split, row: dict[str, str]) -> str:
 
 def corpus(out: Path, split: Split, lines: Sequence[str]) -> Path:
     """Writes a corpus file of these lines and returns its path."""
-    path = out / ANNOTATIONS / f"PHOENIX-2014-T.{split.name}.corpus.csv"
+    path = out / RELEASE / corpus_name(split.name)
     write_text(path, "\n".join(["|".join(split.columns), *lines]) + "\n")
     return path

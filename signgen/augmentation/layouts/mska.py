@@ -36,6 +36,6 @@ def _items(split: Split, frame: tuple[int, int]) -> Iterator[tuple[str, dict[str
         points = points_of(entry, frame)
         if points is not None:
             yield full_name(entry), {
-                "name": full_name(entry), "gloss": entry.glosses, "text": text_of(entry),
+                "name": full_name(entry), "gloss": entry.row["orth"], "text": text_of(entry),
                 "num_frames": len(points), "keypoint": torch.from_numpy(points),
             }  # fmt: skip

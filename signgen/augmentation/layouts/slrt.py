@@ -16,7 +16,7 @@ import pickle
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def full_name(entry: Entry) -> str:
 
 def text_of(entry: Entry) -> str:
     """The translation with the full stop that these lists have and the corpus file has not."""
-    text = entry.translation.strip()
+    text = entry.row["translation"].strip()
     return text if text.endswith(".") else f"{text} ."
 
 
@@ -65,7 +65,7 @@ def _item(entry: Entry) -> dict[str, Any]:
     import torch
 
     return {
-        "name": full_name(entry), "signer": entry.speaker, "gloss": entry.glosses, "text": text_of(entry),
+        "name": full_name(entry), "signer": entry.row["speaker"], "gloss": entry.row["orth"], "text": text_of(entry),
         "sign": torch.zeros(0), "num_frames": entry.count,
     }  # fmt: skip
 
@@ -103,13 +103,7 @@ def _keypoints(splits: Sequence[Split], frame: tuple[int, int]) -> Iterator[tupl
 # Protocol 4 and later number their memo by its length, so they could not be joined like this.
 
 
-class Writable(Protocol):
-    """What takes bytes: a file, or a gzip stream."""
-
-    def write(self, data: bytes, /) -> object: ...
-
-
-def dump_list(items: Iterable[Any], file: Writable) -> None:
+def dump_list(items: Iterable[Any], file: io.BufferedIOBase) -> None:
     """A pickled list of the items."""
     file.write(_HEAD + _EMPTY_LIST)
     for item in items:
@@ -117,7 +111,7 @@ def dump_list(items: Iterable[Any], file: Writable) -> None:
     file.write(_STOP)
 
 
-def dump_dict(items: Iterable[tuple[str, Any]], file: Writable) -> None:
+def dump_dict(items: Iterable[tuple[str, Any]], file: io.BufferedIOBase) -> None:
     """A pickled dictionary of (key, value) pairs, in their order."""
     file.write(_HEAD + _EMPTY_DICT)
     for key, value in items:
