@@ -23,7 +23,6 @@ from signgen.dataset.planning import Plan
 from signgen.dataset.prepare import Work, prepare
 from signgen.dataset.prepared import Index, open_prepared, shard_borders
 from signgen.dataset.protocol import Protocol, first_to_every, within_clip
-from signgen.dataset.shards import Part
 from signgen.dataset.training_data import cache_folder, open_data
 from signgen.errors import Damaged, InputError, RunError
 
@@ -95,11 +94,11 @@ def test_png_files_serve_where_no_frames_are_kept(root: Path, tmp_path: Path) ->
 
 def test_shares_make_what_one_process_makes(root: Path, tmp_path: Path) -> None:
     run(work(root, tmp_path / "whole"))
-    report = run(work(root, tmp_path / "parts", part=Part(2, 2)))
+    report = run(work(root, tmp_path / "parts", share=(2, 2)))
     assert report["splits"]["train"]["shards_left"] == {"frames": 2}
     with pytest.raises(InputError, match="lacks 2 of 3 shards"):
         open_prepared(tmp_path / "parts")
-    report = run(work(root, tmp_path / "parts", part=Part(1, 2), jobs=2))
+    report = run(work(root, tmp_path / "parts", share=(1, 2), jobs=2))
     assert report["splits"]["train"]["shards_left"] == {"frames": 0}
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
 

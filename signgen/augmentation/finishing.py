@@ -13,7 +13,7 @@ from signgen.augmentation.jobs import Job, plain_name
 from signgen.augmentation.layouts import wants_originals, write_layouts
 from signgen.augmentation.layouts.entries import Split, collect, failed_gate
 from signgen.augmentation.store import DONE, FRAMES, KEYPOINTS, LEFT_OUT, Store, count_lines
-from signgen.dataset.phoenix import PhoenixIndex, list_frames
+from signgen.dataset.phoenix import PhoenixIndex, inner_folder, list_frames
 from signgen.errors import Damaged, Mismatch, Missing, RunError, Unsupported
 from signgen.files import whole, writing
 
@@ -75,15 +75,12 @@ def check(store: Store, jobs: Sequence[Job], records: Records, index: PhoenixInd
         got = f"{len(torn)} clips have lost files since they were made, such as {torn[0]}"
         raise Damaged(store.out, got, "give the command again: it makes them once more")
     planned = {job.name for job in jobs}
-    strange = sorted(records.keys() - planned) or sorted(_folders(store) - planned - _originals(index))
+    originals = {name for clip in index for name in (clip.name, plain_name(clip.name))}  # both may be in the tree
+    folders = {path.name for path in (store.out / FRAMES).glob("*/[!.]*")}
+    strange = sorted(records.keys() - planned) or sorted(folders - planned - originals)
     if strange:
         got = f"holds {len(strange)} clips that are not of this plan, such as {strange[0]}"
         raise Mismatch(store.out, got, "use the signers, copies and splits that they were made with")
-
-
-def _originals(index: PhoenixIndex) -> set[str]:
-    """Names that the data set's own clips may have in the tree."""
-    return {name for clip in index for name in (clip.name, plain_name(clip.name))}
 
 
 def is_whole(store: Store, job: Job, record: Mapping[str, Any]) -> bool:
@@ -98,12 +95,6 @@ def is_whole(store: Store, job: Job, record: Mapping[str, Any]) -> bool:
         return True
     listing = list_frames(store.clip(job.split, job.name))
     return len(listing.files) == record["frames"] and not listing.missing
-
-
-def _folders(store: Store) -> set[str]:
-    """Names of all clips in the tree of frames, hidden ones aside."""
-    places: list[Path] = [place for place in (store.out / FRAMES).glob("*") if place.is_dir()]
-    return {item.name for place in places for item in place.iterdir() if not item.name.startswith(".")}
 
 
 def place_originals(store: Store, splits: Sequence[Split], mode: str) -> None:
@@ -123,9 +114,8 @@ def place_originals(store: Store, splits: Sequence[Split], mode: str) -> None:
                         _put(file, made / file.name, mode)
                     store.link_inner(made)
         elif entry.frames is not None:
-            frames = entry.frames / "1" if (entry.frames / "1").is_dir() else entry.frames
             with _new(folder / "1" if store.nested else folder, mode) as made:
-                _put(frames, made, mode)
+                _put(inner_folder(entry.frames), made, mode)
         if entry.keypoints is not None:
             with _new(store.out / KEYPOINTS / f"{entry.name}{entry.keypoints.suffix}", mode) as made:
                 _put(entry.keypoints, made, mode)

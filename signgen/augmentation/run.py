@@ -42,17 +42,7 @@ _TRIES = 5  # clips that a trial may find unusable
 
 @dataclass(frozen=True)
 class Task:
-    """Arguments of `augment`.
-
-    Attributes:
-        dataset: in PHOENIX14T's layout; out: folder of the new set; settings: what is made.
-        keypoints: files or folders of keypoints; none: beside the data set.
-        share: (I, N), the share of the work that is this call's.
-        jobs: worker processes on this machine, 0: as many as its cores allow, or one on a GPU.
-        ray: a cluster's address or ``local``, to work there instead.
-        originals: ``link``, ``copy`` or ``none``; leave_out: clips that failed the gate are not in the layouts' files.
-        merge: make nothing, check and finish; dry_run: say what it would take, and end.
-    """
+    """Arguments of `augment`; those beside ``settings``, which say what is made, are `signgen.augment`'s."""
 
     dataset: str | Path
     out: Path
@@ -68,17 +58,10 @@ class Task:
 
 
 def augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
-    """Makes the clips that are not there yet and, when all are, the files of the layouts.
+    """Makes the clips that are not there yet and, when all are, the files of the layouts; see `signgen.augment`.
 
     Args:
-        task: what; say: called with each line of the plan; progress: ``progress(total, label)`` gives ``advance(n)``.
-
-    Returns:
-        Plain data: output, clips, done, left_out, failed_gate, written ...
-
-    Raises:
-        InputError: bad input, or the folder holds something else; RunError: a failure while running, after which the
-        same command goes on.
+        say: called with each line of the plan; progress: ``progress(total, label)`` gives ``advance(n)``.
     """
     if task.ray is not None:
         from signgen.augmentation.cluster import import_ray

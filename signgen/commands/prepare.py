@@ -76,12 +76,10 @@ def command(
     """
     from signgen.dataset.planning import Plan
     from signgen.dataset.prepare import Work, prepare
-    from signgen.dataset.shards import Part
 
     plan = Plan(places, check, skip, skip_unusable, triplets, sources, seed)
     encoders = _encoders(vae, image_encoder, image_encoder_size, canvas, device, allow_download)
-    share = Part(*shard)
-    work = Work(dataset, Path(out), encoders, plan, splits, frames, share, jobs or os.cpu_count() or 1)
+    work = Work(dataset, Path(out), encoders, plan, splits, frames, shard, jobs or os.cpu_count() or 1)
     result = prepare(work, _say, progress, dry_run)
     emit(result, as_json, _text(result))
 

@@ -21,7 +21,7 @@ from signgen.dataset.batches import made_ahead
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.files import open_array, write_npy
 from signgen.dataset.prepared import INDEX, Index
-from signgen.dataset.shards import WHOLE, Part, Shards, StoredArray
+from signgen.dataset.shards import Shards, StoredArray
 from signgen.errors import Mismatch
 from signgen.model.networks.autoencoder import FrameAutoencoder
 from signgen.model.networks.canvas import canvas_name, fit_frames
@@ -107,14 +107,14 @@ def write_encoded(
     frames: np.ndarray,
     cache: FrameCache,
     encoder: Callable[[np.ndarray], np.ndarray],
-    part: Part = WHOLE,
+    share: tuple[int, int] = (1, 1),
     advance: Callable[[int], None] = lambda n: None,
 ) -> None:
-    """This part's shards of what ``encoder`` makes of the ``frames`` (n,) of the cache, a row each.
+    """This share's shards of what ``encoder`` makes of the ``frames`` (n,) of the cache, a row each.
 
     The next frames are read while the encoder works; ``advance`` is called with the rows of each shard.
     """
-    for number in shards.left(part):
+    for number in shards.left(share):
         start, stop = shards.span(number)
         read = lambda at, stop=stop: cache.frames[frames[at : min(at + BATCH, stop)]]  # noqa: E731
         with made_ahead(read, range(start, stop, BATCH)) as batches:

@@ -54,9 +54,14 @@ class FrameListing:
     stray: tuple[str, ...]
 
 
+def inner_folder(folder: Path) -> Path:
+    """Where a clip's frames really are: in its folder, or in the folder ``1`` in it, where some tools move them."""
+    return folder / "1" if (folder / "1").is_dir() else folder
+
+
 def list_frames(folder: Path) -> FrameListing:
-    """The frames of a clip's folder, or of the folder ``1`` in it, where some tools move them; empty if neither is."""
-    folder = folder / "1" if (folder / "1").is_dir() else folder
+    """The frames of a clip, see `inner_folder`; empty where there is none."""
+    folder = inner_folder(folder)
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
     found = {int(m[1]): name for name in names if (m := _FRAME.fullmatch(name))}
     numbers = sorted(found)

@@ -13,7 +13,7 @@ import numpy as np
 from signgen.dataset.cache import CachedClip
 from signgen.dataset.files import NpyWriter, is_whole, whole_file, write_text
 from signgen.dataset.keypoint_source import KeypointSource
-from signgen.dataset.phoenix import PhoenixIndex
+from signgen.dataset.phoenix import PhoenixIndex, inner_folder
 from signgen.dataset.prepared import (
     INDEX,
     KEYPOINTS,
@@ -109,7 +109,7 @@ def plan_split(
                 continue
             start = kept[-1].stop if kept else 0
             kept.append(CachedClip(state.clip.name, state.clip.speaker, start, start + state.frames))
-            folders.append(_frame_folder(state.clip.folder, index.release))
+            folders.append(inner_folder(state.clip.folder).relative_to(index.release).as_posix())
             file.append(state.points)
         _check_left_out(split, left_out, plan)
     if not kept or size is None:
@@ -143,12 +143,6 @@ def write_protocol(out: Path, index: Index, plan: Plan) -> Protocol | None:
         got = f"holds {len(known):,} pairs of seed {known.seed} ({known.rule})"
         raise Mismatch(path, got, "delete it to have it written again, or name another folder")
     return known
-
-
-def _frame_folder(folder: Path, release: Path) -> str:
-    """Where the frames really are, relative to the release."""
-    inner = folder / "1"
-    return (inner if inner.is_dir() else folder).relative_to(release).as_posix()
 
 
 def _names(plan: Plan) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from signgen.dataset.keypoint_source import KeypointSource
 from signgen.dataset.phoenix import PhoenixIndex, list_frames
 from signgen.dataset.planning import Plan, mark_folder, plan_split, write_protocol
 from signgen.dataset.prepared import FRAMES, INDEX, KEYPOINTS, Index, open_prepared, write_frames
-from signgen.dataset.shards import Part, Shards
+from signgen.dataset.shards import Shards
 from signgen.dataset.survey import chosen_splits, frame_size, keypoint_source
 from signgen.errors import Empty, Missing, NotFound, TooLarge
 from signgen.files import free_bytes, remove_leftovers
@@ -38,7 +38,7 @@ class Work:
         plan: what the splits are to hold; splits: which ones, empty for all.
         keep_frames: write decoded frames, too.
         encoders: loads the encoders, or returns some without any.
-        part: this process's share of the shards; jobs: its processes for reading frames.
+        share: (I, N), this process's share of the shards; jobs: its processes for reading frames.
     """
 
     data: str
@@ -47,7 +47,7 @@ class Work:
     plan: Plan = field(default_factory=Plan)
     splits: tuple[str, ...] = ()
     keep_frames: bool = True
-    part: Part = field(default_factory=Part)
+    share: tuple[int, int] = (1, 1)
     jobs: int = 1
 
 
@@ -163,19 +163,19 @@ def _planned(work: Work, index: PhoenixIndex, splits: tuple[str, ...], progress:
 def _filled(
     work: Work, release: PhoenixIndex, index: Index, encoders: Encoders, names: dict[str, str], progress: Progress
 ) -> dict[str, Any]:
-    """This part's shards of a split, and what was found and is left."""
+    """This share's shards of a split, and what was found and is left."""
     place, left = work.out / index.split, dict[str, int]()
     if work.keep_frames:
         shards = Shards(place / FRAMES, index.shards)
-        with progress(shards.rows_left(work.part), f"{index.split} frames") as advance:
-            write_frames(shards, index, release.release, work.part, work.jobs, advance)
+        with progress(shards.rows_left(work.share), f"{index.split} frames") as advance:
+            write_frames(shards, index, release.release, work.share, work.jobs, advance)
         left["frames"] = len(shards.left())
     cache = open_prepared(work.out, index.split, frames=not left.get("frames"))
     for kind, name in names.items():
         frames = np.arange(index.frames) if kind == "latents" else sources_of(cache)
         shards = Shards(place / name, index.shards) if kind == "latents" else token_shards(place / name, frames)
-        with progress(shards.rows_left(work.part), f"{index.split} {kind}") as advance:
-            write_encoded(shards, frames, cache, getattr(encoders, kind), work.part, advance)
+        with progress(shards.rows_left(work.share), f"{index.split} {kind}") as advance:
+            write_encoded(shards, frames, cache, getattr(encoders, kind), work.share, advance)
         left[kind] = len(shards.left())
     pairs = np.zeros((0, 2)) if cache.triplets is None else cache.triplets
     return {

@@ -25,7 +25,7 @@ import numpy as np
 from signgen.dataset.cache import CachedClip, FrameCache
 from signgen.dataset.files import damaged, open_array, read_json
 from signgen.dataset.protocol import Protocol
-from signgen.dataset.shards import Part, PngFrames, Shards, StoredArray
+from signgen.dataset.shards import PngFrames, Shards, StoredArray
 from signgen.errors import Damaged, NotFound, Unsupported
 from signgen.processes import in_processes
 
@@ -78,7 +78,11 @@ class Index:
         """Raises `Damaged` where it is not there or not whole."""
         content = read_json(path)
         try:
-            return cls._of(content)
+            clips = tuple(CachedClip(**clip) for clip in content.pop("clips"))
+            for name in ("mended", "left_out"):
+                content[name] = tuple(map(tuple, content[name]))
+            rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+            return cls(clips=clips, **rest)
         except (KeyError, TypeError, IndexError) as error:
             raise damaged(path, error) from error
 
@@ -89,14 +93,6 @@ class Index:
             return cls.load(path)
         except Damaged:
             return None
-
-    @classmethod
-    def _of(cls, content: dict[str, Any]) -> Index:
-        clips = tuple(CachedClip(**clip) for clip in content.pop("clips"))
-        for name in ("mended", "left_out"):
-            content[name] = tuple(map(tuple, content[name]))
-        rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
-        return cls(clips=clips, **rest)
 
 
 def shard_borders(lengths: Sequence[int], most: int) -> tuple[int, ...]:
@@ -165,11 +161,11 @@ def write_frames(
     shards: Shards,
     index: Index,
     release: Path,
-    part: Part,
+    share: tuple[int, int],
     jobs: int = 1,
     advance: Callable[[int], None] = lambda n: None,
 ) -> None:
-    """Decodes this part's frames of a split; ``advance`` is called with the frames of each shard.
+    """Decodes this share's frames of a split; ``advance`` is called with the frames of each shard.
 
     It stands here and not in `signgen.dataset.prepare` so that its processes import neither torch nor the encoders.
 
@@ -177,7 +173,7 @@ def write_frames(
         InputError: a frame is damaged; RunError: the disk is full. Shards that are finished stay.
     """
     write = partial(_write_frame_shard, shards=shards, index=index, release=release)
-    for frames in in_processes(write, shards.left(part), jobs):
+    for frames in in_processes(write, shards.left(share), jobs):
         advance(frames)
 
 

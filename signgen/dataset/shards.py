@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -30,17 +29,6 @@ class StoredArray(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, indices: np.ndarray) -> np.ndarray: ...
-
-
-@dataclass(frozen=True)
-class Part:
-    """Share ``number`` of ``count`` of the work, counted from 1."""
-
-    number: int = 1
-    count: int = 1
-
-
-WHOLE = Part()
 
 
 class Shards:
@@ -95,15 +83,15 @@ class Shards:
             raise Missing(self.folder, f"lacks {absent} of {count} shards", advice)
         return self
 
-    def left(self, part: Part = WHOLE) -> list[int]:
-        """Numbers of the shards that are not there whole and that are ``part``'s to make."""
+    def left(self, share: tuple[int, int] = (1, 1)) -> list[int]:
+        """Numbers of the shards that are not there whole, of share I of N of all: ``share`` is (I, N), I from 1."""
         rows = np.diff(self.starts)
-        numbers = range(part.number - 1, len(rows), part.count)
+        numbers = range(share[0] - 1, len(rows), share[1])
         return [number for number in numbers if not is_whole(self.file(number), rows[number])]
 
-    def rows_left(self, part: Part = WHOLE) -> int:
-        """Rows of ``part``'s shards that are not there yet."""
-        return int(sum(np.diff(self.starts)[number] for number in self.left(part)))
+    def rows_left(self, share: tuple[int, int]) -> int:
+        """Rows of the share's shards that are not there yet."""
+        return int(sum(np.diff(self.starts)[number] for number in self.left(share)))
 
     def write(self, number: int, pieces: Iterator[np.ndarray]) -> None:
         """A shard from (n, *row) pieces."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -161,43 +161,6 @@ def examine_split(
 # -- splits ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class SplitSurvey:
-    """A split in numbers. ``mended`` and ``left_out`` hold one pair (clip, words) for each thing found."""
-
-    clips: int = 0
-    frames: int = 0
-    usable_clips: int = 0
-    usable_frames: int = 0
-    speakers: set[str] = field(default_factory=set)
-    stray: list[str] = field(default_factory=list)
-    without_row: tuple[str, ...] = ()
-    mended: list[tuple[str, str]] = field(default_factory=list)
-    left_out: list[tuple[str, str]] = field(default_factory=list)
-
-    def add(self, state: ClipState) -> None:
-        self.clips += 1
-        self.frames += state.frames
-        self.speakers.add(state.clip.speaker)
-        self.stray += [f"{state.clip.name}/{name}" for name in state.stray]
-        self.mended += [(state.clip.name, words) for words in state.mended]
-        if state.left_out:
-            self.left_out.append((state.clip.name, state.left_out))
-        else:
-            self.usable_clips += 1
-            self.usable_frames += state.frames
-
-    def to_dict(self, split: str) -> dict[str, Any]:
-        """As plain data, with PHOENIX14T's own counts beside."""
-        known = dict(zip(("clips", "frames"), RELEASE_COUNTS[split], strict=True))
-        pairs = {name: [list(pair) for pair in getattr(self, name)] for name in ("mended", "left_out")}
-        return {
-            "clips": self.clips, "frames": self.frames, "phoenix14t": known, "usable_clips": self.usable_clips,
-            "usable_frames": self.usable_frames, "speakers": sorted(self.speakers), "stray_files": self.stray,
-            "folders_without_row": list(self.without_row), **pairs,
-        }  # fmt: skip
-
-
 def keypoint_source(index: PhoenixIndex, places: Sequence[str | Path], splits: Sequence[str]) -> KeypointSource:
     """Keypoints from ``places``, or from the folder ``keypoints`` beside the release where none is given."""
     names = [clip.name for split in splits for clip in index.clips(split)]
@@ -225,14 +188,30 @@ def survey(
     size = frame_size(index)
     found = {}
     for split in splits:
-        found[split] = SplitSurvey(without_row=index.folders_without_row(split))
-        for state in examine_split(index.clips(split), source, size, check, jobs, advance):
-            found[split].add(state)
+        states = examine_split(index.clips(split), source, size, check, jobs, advance)
+        found[split] = _counts(index, split, [replace(state, points=None) for state in states])
     return {
         "dataset": str(index.release),
         "frame_size": list(size) if size else None,
         "check": check,
         "keypoint_formats": list(source.formats),
         "keypoints_of_no_clip": source.unmatched,
-        "splits": {split: part.to_dict(split) for split, part in found.items()},
+        "splits": found,
+    }
+
+
+def _counts(index: PhoenixIndex, split: str, states: Sequence[ClipState]) -> dict[str, Any]:
+    """A split in numbers, PHOENIX14T's own beside; one pair (clip, words) for each thing changed or left out."""
+    usable = [state for state in states if not state.left_out]
+    return {
+        "clips": len(states),
+        "frames": sum(state.frames for state in states),
+        "phoenix14t": dict(zip(("clips", "frames"), RELEASE_COUNTS[split], strict=True)),
+        "usable_clips": len(usable),
+        "usable_frames": sum(state.frames for state in usable),
+        "speakers": sorted({state.clip.speaker for state in states}),
+        "stray_files": [f"{state.clip.name}/{name}" for state in states for name in state.stray],
+        "folders_without_row": list(index.folders_without_row(split)),
+        "mended": [[state.clip.name, words] for state in states for words in state.mended],
+        "left_out": [[state.clip.name, state.left_out] for state in states if state.left_out],
     }

@@ -163,7 +163,8 @@ class InputMaker:
             bits, known, flag = torch.zeros_like(bits), None, None
         else:
             known, flag = known_input.known_views(_roughen(latents, generator), bits, source)
-        pose = self._pictures(poses.reshape(-1, *poses.shape[2:]))
+        pose = to_unit(poses.reshape(-1, *poses.shape[2:]), self.task.device)  # (N, 3, H, W)
+        pose = pose.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             images = self.task.placed(drawn.sources)
             semantic = self.encoders.semantic(images, drawn.tokens)
@@ -181,10 +182,6 @@ class InputMaker:
         boxes = np.concatenate([corners, corners + side], 1) / np.tile(np.array(self.task.canvas), 2)  # (N, 4)
         crop = torch.from_numpy(boxes).float().to(self.task.device)
         return replace(inputs, pose=crop_batch(inputs.pose, corners, side), crop=crop, **small)
-
-    def _pictures(self, images: np.ndarray) -> Tensor:
-        """uint8 (N, H, W, 3) -> (N, 3, H, W) in [0, 1]."""
-        return to_unit(images, self.task.device).contiguous(memory_format=torch.channels_last)
 
     def _floats(self, stored: np.ndarray) -> Tensor:
         return torch.from_numpy(stored.astype(np.float32)).to(self.task.device)
