@@ -94,8 +94,7 @@ def test_a_person_who_fills_the_frame_is_looked_for_in_all_of_it() -> None:
 def test_what_is_written_is_mmposes_json_and_reads_back_with_size_and_rate(tmp_path: Path, lights: Lights) -> None:
     clip = encode(tmp_path / "clip.mp4", moving(), crf="1")
     seen: list[tuple[int, int]] = []
-    settings = ExtractSettings(batch=3)
-    result = extract(clip, tmp_path / "out.json", settings, lambda done, total: seen.append((done, total)))
+    result = extract(clip, tmp_path / "out.json", batch=3, progress=lambda done, total: seen.append((done, total)))
     frames = json.loads((tmp_path / "out.json").read_text())
     assert [entry["frame_id"] for entry in frames] == list(range(7))
     (instance,) = frames[0]["instances"]
@@ -123,8 +122,8 @@ def test_one_picture_is_a_clip_of_one_frame(tmp_path: Path, lights: Lights) -> N
 @pytest.mark.parametrize("suffix", [".pose", ".npz"])
 def test_other_formats_hold_the_same(tmp_path: Path, lights: Lights, suffix: str) -> None:
     place = folder(tmp_path / "clip", moving(3))
-    extract(place, tmp_path / "a.json", ExtractSettings(fps=30))
-    extract(place, tmp_path / f"b{suffix}", ExtractSettings(fps=30))
+    extract(place, tmp_path / "a.json", fps=30)
+    extract(place, tmp_path / f"b{suffix}", fps=30)
     one, other = (read_keypoints(tmp_path / name).keypoints for name in ("a.json", f"b{suffix}"))
     assert one.fps == other.fps == 30
     assert other.xy == pytest.approx(one.xy, abs=1e-4)
@@ -143,7 +142,7 @@ def test_a_failure_on_the_way_leaves_nothing(tmp_path: Path, lights: Lights, mon
 
     monkeypatch.setattr(lights, "_find", fail)
     with pytest.raises(OSError, match="No space"):
-        extract(place, tmp_path / "out" / "a.json", ExtractSettings(batch=1))
+        extract(place, tmp_path / "out" / "a.json", batch=1)
     assert [item.name for item in (tmp_path / "out").iterdir()] == ["a.json"]
     assert (tmp_path / "out" / "a.json").read_text() == "before"
 
@@ -151,7 +150,7 @@ def test_a_failure_on_the_way_leaves_nothing(tmp_path: Path, lights: Lights, mon
 def test_box_and_frames_say_where_and_when_to_look(tmp_path: Path, lights: Lights) -> None:
     place = folder(tmp_path / "clip", moving(6))
     box = (10.0, 20.0, 240.0, 280.0)
-    result = extract(place, tmp_path / "a.json", ExtractSettings(box=box, frames=slice(2, 5)))
+    result = extract(place, tmp_path / "a.json", box=box, frames=slice(2, 5))
     assert len(lights.calls) == 1  # nobody is searched for
     assert (lights.calls[0][1] == box).all()
     assert result.people == []

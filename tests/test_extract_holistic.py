@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from signgen.extraction import EstimatorSettings, ExtractSettings
 from signgen.extraction.mediapipe_holistic import POSE_LANDMARKS, MediaPipeHolistic, cut, from_holistic, kept_aside
 from signgen.extraction.run import extract
 from signgen.keypoints import read_keypoints
@@ -114,8 +113,7 @@ def test_what_a_library_says_is_shown_only_if_it_fails(capfd: pytest.CaptureFixt
 def test_a_real_video(shared: Path, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     pytest.importorskip("mediapipe", reason="the extra mediapipe is not installed")
     video = shared / "data" / "video" / "poseformat_test_video.mp4"
-    settings = ExtractSettings(EstimatorSettings("mediapipe"), frames=slice(20, 40))
-    found = extract(video, tmp_path / "a.json", settings)
+    found = extract(video, tmp_path / "a.json", estimator="mediapipe", frames=slice(20, 40))
     assert capfd.readouterr().err == ""
     read = read_keypoints(tmp_path / "a.json")
     clip = read.keypoints

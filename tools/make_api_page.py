@@ -37,6 +37,8 @@ GROUPS = {
 FURTHER = {
     "Options": (
         ("signgen.rendering", "RenderSettings"),
+        ("signgen.extraction", "ExtractSettings"),
+        ("signgen.extraction", "EstimatorSettings"),
         ("signgen.augmentation.settings", "Settings"),
         ("signgen.training.config", "TrainConfig"),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -76,4 +77,4 @@ def command(source: str, output: str | None, as_json: bool, **options: Any) -> N
         f" in {result.seconds:.1f} s ({result.frames_per_second:.1f} frames/s); "
         f"missing: {', '.join(absent) or 'nothing'}; {result.header}"
     )
-    emit(result.as_dict(), as_json, text)
+    emit(asdict(result), as_json, text)

@@ -85,11 +85,6 @@ class Schedule:
     fps: float
     warnings: list[str]
 
-    @property
-    def is_every_frame(self) -> bool:
-        """Whether the frames are taken one by one from some frame on."""
-        return bool((np.diff(self.numbers) == 1).all())
-
 
 def schedule(footage: Footage, fps: float | None = None) -> Schedule:
     """Every frame, where the footage has a constant rate; else the frame that is shown at each tick.

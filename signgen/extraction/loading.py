@@ -17,7 +17,7 @@ class EstimatorSettings:
     """Which estimator looks at the frames.
 
     Attributes:
-        name: one of `ESTIMATORS`, or ``auto``: what the weights are for, and MediaPipe without any.
+        estimator: one of `ESTIMATORS`, or ``auto``: what the weights are for, and MediaPipe without any.
         weights: a local file: a checkpoint for mmpose, an ONNX file for rtmlib.
         config: mmpose's configuration, where the checkpoint's name does not say which.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -25,7 +25,7 @@ class EstimatorSettings:
         dtype: ``auto``, ``float32`` or, with OpenVINO, ``bfloat16``.
     """
 
-    name: str = "auto"
+    estimator: str = "auto"
     weights: str | Path | None = None
     config: str | Path | None = None
     device: str = "auto"
@@ -35,8 +35,8 @@ class EstimatorSettings:
     @property
     def chosen(self) -> str:
         """The estimator's name, ``auto`` resolved."""
-        if self.name != "auto":
-            return self.name
+        if self.estimator != "auto":
+            return self.estimator
         return "mediapipe" if self.weights is None else _BY_SUFFIX.get(Path(self.weights).suffix.lower(), "auto")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,14 @@ from signgen.keypoints.summary import missing_parts
 
 Progress = Callable[[int, int], None]
 """Called as ``progress(frames done, frames in all)``, and once with 0 before the first."""
-BATCH = 8  # frames at a time
 SUFFIXES = (".json", ".pose", ".npz")
 
 
 @dataclass(frozen=True)
-class ExtractSettings:
-    """What is looked at; None means: as the footage says.
+class ExtractSettings(EstimatorSettings):
+    """Which estimator looks, see `EstimatorSettings`, and at what; None means: as the footage says.
 
     Attributes:
-        estimator: which, and with what.
         fps: rate of the keypoints: for a folder of frames, which says none, and to take a video at another rate.
         frames: which of them, counted at that rate.
         person: number of the person, from 1 at the left of the picture; None: the largest.
@@ -41,12 +39,11 @@ class ExtractSettings:
         batch: frames at a time.
     """
 
-    estimator: EstimatorSettings = field(default_factory=EstimatorSettings)
     fps: float | None = None
     frames: slice | None = None
     person: int | None = None
     box: Box | None = None
-    batch: int = BATCH
+    batch: int = 8
 
 
 @dataclass(frozen=True)
@@ -87,30 +84,34 @@ class ExtractResult:
     missing: dict[str, float]
     warnings: list[str]
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def extract(
-    source: str | Path,
-    output: str | Path | None = None,
-    settings: ExtractSettings | None = None,
-    progress: Progress | None = None,
+    source: str | Path, output: str | Path | None = None, *, progress: Progress | None = None, **options: Any
 ) -> ExtractResult:
-    """Writes the keypoints of a video and their header, both whole or none of them.
+    """Finds the keypoints of one person in a video and writes them, as ``signgen extract`` does.
+
+    Beside the file lies ``<output>.header``, which holds frame size and rate. Both are written whole or not at all.
 
     Args:
         source: a video file or a folder of frames.
         output: ``.json`` (MMPose's), ``.pose`` or ``.npz``; None: the source's stem + ``.json`` in the current folder.
+        progress: called as ``progress(frames done, frames in all)``.
+        **options: the fields of `ExtractSettings`, the estimator's among them.
 
     Raises:
-        InputError: bad source, output or options, or nobody in any frame.
+        InputError: bad source, output or options, an estimator that is not installed, or nobody in any frame.
+
+    Example:
+        >>> from signgen import extract
+        >>> result = extract("recording.mp4", "found.json", person=1)
+        >>> result.frames, result.width, result.height
+        (4, 320, 240)
     """
     begun = time.monotonic()
     target = _target(source, output)
     with Staging() as staging:
         place, header = staging.place(target), staging.place(header_path(target))
-        found = extract_keypoints(source, settings, progress)
+        found = extract_keypoints(source, ExtractSettings(**options), progress)
         write_keypoints(found.keypoints, place)
         header.write_bytes(header_bytes(found.keypoints, found.origin))
     seconds, clip = time.monotonic() - begun, found.keypoints
@@ -131,7 +132,7 @@ def extract_keypoints(
     footage = open_footage(source)
     plan = schedule(footage, settings.fps)
     numbers = _wanted(plan, settings.frames)
-    estimator = load_estimator(settings.estimator)
+    estimator = load_estimator(settings)
     box, people, warnings = choose_region(footage, numbers, estimator, settings.box, settings.person)
     points = look_at(footage, numbers, estimator, box, settings.batch, progress)
     name = footage.path.name if footage.path.is_dir() else footage.path.stem

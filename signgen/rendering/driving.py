@@ -80,14 +80,14 @@ def _given(
 
 def _extracted(footage: Path, settings: RenderSettings, progress: Progress | None) -> Driving:
     """The keypoints of a video or a folder of frames, found by an estimator, which is imported only here."""
-    from signgen.extraction import EstimatorSettings, ExtractSettings, extract_keypoints
+    from signgen.extraction import ExtractSettings, extract_keypoints
 
     for name in ("format", "clip", "frame_size"):
         if (value := getattr(settings, name)) is not None:
             option = "--from" if name == "format" else f"--{name.replace('_', '-')}"
             raise Mismatch(option, f"got {value} with a video", "it is for keypoint files; leave it out")
-    estimator = EstimatorSettings(settings.estimator or "auto", settings.estimator_weights)
-    found = extract_keypoints(footage, ExtractSettings(estimator, fps=settings.fps), progress)
+    chosen = ExtractSettings(settings.estimator or "auto", settings.estimator_weights, fps=settings.fps)
+    found = extract_keypoints(footage, chosen, progress)
     return Driving(found.keypoints, found.warnings, extracted={**found.origin, "missing": found.missing})
 
 
