@@ -30,7 +30,7 @@ from augmentation_table import as_data, markdown, picture, row_of
 from signgen.augmentation.recipe import pick_signers as built_in
 from signgen.augmentation.settings import Settings
 from signgen.augmentation.variation import Variation
-from signgen.commands.common import is_whole, progress
+from signgen.commands.common import progress
 from signgen.dataset.files import write_text
 from signgen.errors import InputError, SignGenError
 from signgen.scoring.recogniser.network import NetworkSize
@@ -52,7 +52,7 @@ def vocabulary(count: int) -> tuple[str, ...]:
 def shares_of(text: str) -> tuple[int, ...]:
     """ "20,50,100" -> per cents in rising order."""
     parts = [part.strip() for part in text.split(",")]
-    if not all(is_whole(part) and 1 <= int(part) <= 100 for part in parts):
+    if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= 100 for part in parts):
         raise InputError("--shares", f"got {text!r}", "write per cents from 1 to 100 with commas between them")
     return tuple(sorted({int(part) for part in parts}))
 

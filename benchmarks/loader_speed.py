@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from signgen.commands.common import Size
+from signgen.commands.options import SIZE
 from signgen.dataset.batches import BatchMaker, made_ahead
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance
@@ -99,7 +99,7 @@ def rows(
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), help="A folder that signgen prepare wrote.")
 @click.option("--batch", default=16, show_default=True, help="Samples of a batch.")
-@click.option("--canvas", type=Size(), help="Size of the pose images; the padded frame by default.")
+@click.option("--canvas", type=SIZE, help="Size of the pose images; the padded frame by default.")
 @click.option("--threads", default=2, show_default=True, help="Threads that make batches.")
 @click.option("--seconds", default=5.0, show_default=True, help="Time for each row.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from signgen.cli import COMMANDS, main
-from signgen.commands.common import FrameRange, Rate, Size, common_options, emit
+from signgen.commands.common import common_options, emit
+from signgen.commands.options import FRAME_RANGE, RATE, SIZE
 from signgen.errors import InputError, RunError
 
 
@@ -64,8 +65,7 @@ def test_usage_errors_are_one_line(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text"),
-    [(Size(), "0x0"), (Size(), "210"), (Size(), "9999x260"), (Rate(), "0"), (Rate(), "nan"), (FrameRange(), "5")],
+    ("kind", "text"), [(SIZE, "0x0"), (SIZE, "210"), (SIZE, "9999x260"), (RATE, "0"), (RATE, "nan"), (FRAME_RANGE, "5")]
 )
 def test_values_outside_their_range(kind: click.ParamType, text: str) -> None:
     with pytest.raises(InputError, match="got"):
@@ -73,9 +73,9 @@ def test_values_outside_their_range(kind: click.ParamType, text: str) -> None:
 
 
 def test_good_values() -> None:
-    assert Size().convert("210x260", None, None) == (210, 260)
-    assert Rate().convert("29.97", None, None) == 29.97
-    assert FrameRange().convert("5:", None, None) == slice(5, None)
+    assert SIZE.convert("210x260", None, None) == (210, 260)
+    assert RATE.convert("29.97", None, None) == 29.97
+    assert FRAME_RANGE.convert("5:", None, None) == slice(5, None)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

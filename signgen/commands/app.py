@@ -8,21 +8,14 @@ import sys
 import click
 
 from signgen.commands.common import common_options, emit
+from signgen.commands.options import model_options
 
 
 @click.command(short_help="Serve a web page that renders and scores.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; this machine only.")
 @click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0 takes any free one.")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
-@click.option("--model", default="mini", show_default=True, help="mini, or a model's folder.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option(
-    "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
-)
-@click.option(
-    "--backend", type=click.Choice(["auto", "torch", "openvino"]), default="auto", show_default=True,
-    help="What computes: OpenVINO where `signgen export` was run.",
-)  # fmt: skip
+@model_options
 @click.option(
     "--max-upload", type=click.IntRange(1, 4096), default=200, show_default=True, metavar="MB",
     help="Largest file taken, MiB.",
@@ -33,8 +26,7 @@ from signgen.commands.common import common_options, emit
 )  # fmt: skip
 @common_options
 def command(
-    host: str, port: int, open_browser: bool, model: str, device: str, dtype: str, backend: str, max_upload: int,
-    max_frames: int, as_json: bool,
+    host: str, port: int, open_browser: bool, max_upload: int, max_frames: int, as_json: bool, **computing: str
 ) -> None:  # fmt: skip
     """Serve a page that renders keypoints and scores videos, until it is stopped with Ctrl-C.
 
@@ -51,11 +43,11 @@ def command(
         video_bytes=most,
         frames=max_frames,
     )
-    settings = ServerSettings(host, port, model, device, dtype, backend, limits)
+    settings = ServerSettings(host, port, limits=limits, **computing)
 
     def ready(address: str) -> None:
         warnings = [] if settings.local else [f"whoever reaches {host} can use this page and this machine's time"]
-        emit({"url": address, "model": model, "warnings": warnings}, as_json, f"{address}  (Ctrl-C stops)")
+        emit({"url": address, "model": settings.model, "warnings": warnings}, as_json, f"{address}  (Ctrl-C stops)")
         if open_browser:
             click.launch(address)
 

@@ -8,9 +8,7 @@ from typing import Any
 import click
 
 from signgen.commands.common import common_options, emit
-from signgen.commands.render import Guidance
-
-DTYPES = ("float16", "bfloat16", "float32")
+from signgen.commands.options import GUIDANCE, choice
 
 
 @click.command(short_help="Put trained parts together to a model.")
@@ -20,8 +18,8 @@ DTYPES = ("float16", "bfloat16", "float32")
 @click.option("--window", type=click.IntRange(2), default=8, show_default=True, help="Default views of a window.")
 @click.option("--overlap", type=click.IntRange(0), default=2, show_default=True,
               help="Default rendered frames that the next window sees.")  # fmt: skip
-@click.option("--guidance", type=Guidance(), default="1,1", show_default=True, help="Default guidance weights.")
-@click.option("--dtype", type=click.Choice(DTYPES), default="float16", show_default=True, help="Of the weights.")
+@click.option("--guidance", type=GUIDANCE, default="1,1", show_default=True, help="Default guidance weights.")
+@choice("--dtype", "float16", "bfloat16", "float32", help="Of the weights.")
 @click.option("--limit", type=float, metavar="MIB", help="Refuse a model whose weight files are larger together.")
 @common_options
 def command(target: Path, runs: tuple[Path, ...], as_json: bool, dtype: str, **options: Any) -> None:

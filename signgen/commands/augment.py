@@ -8,8 +8,14 @@ from typing import Any
 import click
 
 from signgen.commands.common import common_options, emit, existing_path, progress
-from signgen.commands.prepare import Share
-from signgen.commands.render import Guidance
+from signgen.commands.options import (
+    SHARE,
+    choice,
+    export_option,
+    keypoint_files_option,
+    model_options,
+    sampling_options,
+)
 
 
 @click.command(short_help="Sign a data set again with other signers, for recognisers.")
@@ -20,33 +26,24 @@ from signgen.commands.render import Guidance
 @click.option("--split", "splits", multiple=True, type=click.Choice(["train", "dev", "test"]), help="[train]")
 @click.option("--layout", "layouts", multiple=True, type=click.Choice(["phoenix14t", "corrnet", "slrt", "mska"]),
               help="Whose files are written; may be repeated. [phoenix14t]")  # fmt: skip
-@click.option("--media", type=click.Choice(["png", "mp4", "none"]), default="png", show_default=True,
-              help="Lossless frames, a video a clip, or keypoints alone.")  # fmt: skip
+@choice("--media", "png", "mp4", "none", help="Lossless frames, a video a clip, or keypoints alone.")
 @click.option("--vary", multiple=True, metavar="all|NAME[=AMOUNT]", help="tempo, space, tilt, noise, framing.")
 @click.option("--mirror", type=float, default=0.0, metavar="SHARE", help="Share of copies with exchanged hands. [0]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything random.")
-@click.option("--keypoints", multiple=True, metavar="FILE|FOLDER", help="Pickles or folders. [keypoints/]")
-@click.option("--model", default="mini", show_default=True, help="mini, or a model's folder.")
-@click.option("--steps", type=int, help="Sampling steps [the model's].")
-@click.option("--guidance", type=Guidance(), help="Guidance weights [the model's].")
-@click.option("--window", type=int, help="Views of one window [the model's].")
-@click.option("--overlap", type=int, help="Rendered frames that the next window sees [the model's].")
+@keypoint_files_option
+@model_options
+@export_option
+@sampling_options
 @click.option("--gate", type=float, default=6.0, show_default=True, metavar="PX",
               help="HandPE-drive above which a clip is marked.")  # fmt: skip
 @click.option("--no-gate", is_flag=True, help="Do not judge the hands.")
 @click.option("--leave-out", is_flag=True, help="Leave clips that failed the gate out of the layout's files.")
-@click.option("--originals", type=click.Choice(["link", "copy", "none"]), default="link", show_default=True,
-              help="How the data set's own clips get into OUT.")  # fmt: skip
+@choice("--originals", "link", "copy", "none", help="How the data set's own clips get into OUT.")
 @click.option("--jobs", type=click.IntRange(0), default=0, help="Worker processes. [cores; 1 on a GPU]")
 @click.option("--threads", type=int, default=1, show_default=True, help="Threads of a worker.")
-@click.option("--shard", "share", type=Share(), default="1/1", show_default=True, help="This job's share of an array.")
+@click.option("--shard", "share", type=SHARE, default="1/1", show_default=True, help="This job's share of an array.")
 @click.option("--ray", metavar="local|HOST:PORT", help="Work on a Ray cluster.")
 @click.option("--merge", is_flag=True, help="Check the finished shards and write the layout's files.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto",
-              show_default=True)  # fmt: skip
-@click.option("--backend", type=click.Choice(["auto", "torch", "openvino"]), default="auto", show_default=True)
-@click.option("--export", type=click.Path(), help="Folder that `signgen export -o` wrote.")
 @click.option("--dry-run", is_flag=True, help="Say what it would take, and end.")
 @common_options
 def command(

@@ -15,61 +15,7 @@ from typing import Any
 
 import click
 
-from signgen.errors import BadValue, NotFound, SignGenError
-
-
-class Size(click.ParamType):
-    """``WxH`` in pixels, both at least 16 and at most 8192."""
-
-    name = "WxH"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        width, _, height = str(value).lower().partition("x")
-        if not (is_whole(width) and is_whole(height)):
-            raise BadValue(_option(param), f"got {value!r}", "give width and height in pixels, such as 210x260")
-        if not all(16 <= int(side) <= 8192 for side in (width, height)):
-            raise BadValue(_option(param), f"got {value}", "each side must be from 16 to 8192 pixels")
-        return int(width), int(height)
-
-
-class FrameRange(click.ParamType):
-    """``A:B``, frames A to B-1, either end may be left out; a slice of the clip."""
-
-    name = "A:B"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> slice:
-        if isinstance(value, slice):
-            return value
-        start, colon, stop = str(value).partition(":")
-        if not colon or not all(part == "" or is_whole(part) for part in (start, stop)):
-            raise BadValue(_option(param), f"got {value!r}", "give frames as A:B, such as 0:50, 25: or :100")
-        return slice(int(start) if start else None, int(stop) if stop else None)
-
-
-class Rate(click.ParamType):
-    """Frames per second, above 0 and at most 1000."""
-
-    name = "F"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            rate = float(value)
-        except ValueError:
-            rate = float("nan")
-        if not 0 < rate <= 1000:
-            raise BadValue(_option(param), f"got {value}", "frames per second must be above 0 and at most 1000")
-        return rate
-
-
-def is_whole(text: str) -> bool:
-    """True for a number of at most 18 of the digits 0 to 9; `str.isdigit` knows others, which `int` refuses."""
-    return text.isascii() and text.isdigit() and len(text) <= 18
-
-
-def _option(param: click.Parameter | None) -> str:
-    return param.opts[0] if param is not None and param.opts else "option"
+from signgen.errors import NotFound, SignGenError
 
 
 def common_options(function: Callable[..., None]) -> Callable[..., None]:

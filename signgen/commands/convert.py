@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from signgen.commands.common import Rate, Size, common_options, emit
+from signgen.commands.common import common_options, emit
+from signgen.commands.options import reading_options
 from signgen.errors import Mismatch, Missing
 
 PIPE = "-"
@@ -17,16 +18,10 @@ PIPE = "-"
 @click.command()
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
-@click.option("--from", "from_format", metavar="FMT", help="Read as this format; found from the content otherwise.")
+@reading_options
 @click.option("--to", "to_format", metavar="FMT", help="Write this format; follows from OUT's suffix otherwise.")
-@click.option("--clip", metavar="NAME", help="The clip to take from a file of several [the first].")
-@click.option("--frame-size", type=Size(), help="Frame size in pixels, where the file does not say it.")
-@click.option("--fps", type=Rate(), help="Frames per second, where the file does not say it.")
 @common_options
-def command(
-    source: str, target: str, from_format: str | None, to_format: str | None, clip: str | None,
-    frame_size: tuple[int, int] | None, fps: float | None, as_json: bool,
-) -> None:  # fmt: skip
+def command(source: str, target: str, to_format: str | None, as_json: bool, **reading: Any) -> None:
     """Write the keypoints IN to OUT, and say what is lost.
 
     Frame size and rate go into a header beside OUT (clip.json.header) where its format does not hold them and IN, or
@@ -42,7 +37,7 @@ def command(
 
     to_format = _checked(source, target, to_format, as_json)
     written = write_format(target, to_format)
-    read = read_keypoints(source, format=from_format, clip=clip, frame_size=frame_size, fps=fps, first=True)
+    read = read_keypoints(source, **reading, first=True)
     keypoints = read.keypoints
     header = None
     if target == PIPE:

@@ -7,30 +7,21 @@ from typing import Any
 
 import click
 
-from signgen.commands.common import Size, common_options, emit
+from signgen.commands.common import common_options, emit
+from signgen.commands.options import SIZE, Parsed, choice
 
-DTYPES = ("float32", "bfloat16", "float16")
-
-
-class Numbers(click.ParamType):
-    """Whole numbers with commas between."""
-
-    name = "N,N,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        try:
-            return value if isinstance(value, list) else [int(part) for part in str(value).split(",")]
-        except ValueError:
-            self.fail(f"got {value!r}; give whole numbers, such as 5,10,20,20", param, ctx)
+NUMBERS = Parsed(
+    "N,N,...", lambda text: [int(part) for part in text.split(",")], "give whole numbers, such as 5,10,20,20"
+)
 
 
 @click.command(short_help="Turn a checkpoint of FPDM's trainers into a model.")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("target", metavar="MODEL", type=click.Path(path_type=Path))
-@click.option("--frame-size", type=Size(), default="512x512", show_default=True, help="WxH that it was trained on.")
+@click.option("--frame-size", type=SIZE, default="512x512", show_default=True, help="WxH that it was trained on.")
 @click.option("--pixel-aspect", default=1.0, show_default=True, help="Shown width / true width of things in frames.")
-@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="Of the weights.")
-@click.option("--heads", type=Numbers(), help="Attention heads by level of the denoiser. [widths / 64]")
+@choice("--dtype", "float32", "bfloat16", "float16", help="Of the weights.")
+@click.option("--heads", type=NUMBERS, help="Attention heads by level of the denoiser. [widths / 64]")
 @click.option("--norm-groups", default=32, show_default=True, help="Groups of the denoiser's norms.")
 @click.option("--vae-norm-groups", default=32, show_default=True, help="Groups of the autoencoder's norms.")
 @click.option("--clip-heads", type=int, help="Of the fusion model's encoder. [width / 64]")

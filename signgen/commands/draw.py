@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from signgen.commands.common import FrameRange, Rate, Size, common_options, emit
+from signgen.commands.common import common_options, emit
+from signgen.commands.options import FRAME_RANGE, SIZE, choice, reading_options
 from signgen.keypoints.repair.missing import fill_missing
 
 if TYPE_CHECKING:
@@ -19,24 +20,20 @@ CHUNK_BYTES = 32_000_000  # pictures held in memory at a time
 @click.command()
 @click.argument("keypoints", metavar="KEYPOINTS")
 @click.option("-o", "--output", required=True, metavar="OUT", help="A .mp4 or .webm file, or a folder for PNG frames.")
-@click.option("--style", type=click.Choice(["signgen", "fpdm"]), default="signgen", show_default=True)
-@click.option("--size", type=Size(), help="Size of the pictures; the keypoints' own frame otherwise.")
+@choice("--style", "signgen", "fpdm")
+@click.option("--size", type=SIZE, help="Size of the pictures; the keypoints' own frame otherwise.")
 @click.option("--stick", type=click.IntRange(1, 64), help="Half width of a limb in pixels, style fpdm only.")
-@click.option("--frames", type=FrameRange(), help="Frames A to B-1 only.")
+@click.option("--frames", type=FRAME_RANGE, help="Frames A to B-1 only.")
 @click.option(
     "--fill-hands/--no-fill-hands",
     default=None,
     help="Complete hands that the estimator lost, as render does [yes in style signgen].",
 )
-@click.option("--from", "from_format", metavar="FMT", help="Read as this format; found from the content otherwise.")
-@click.option("--clip", metavar="NAME", help="The clip to take from a file of several [the first].")
-@click.option("--frame-size", type=Size(), help="Frame size in pixels, where the file does not say it.")
-@click.option("--fps", type=Rate(), help="Frames per second, where the file does not say it.")
+@reading_options
 @common_options
 def command(
     keypoints: str, output: str, style: str, size: tuple[int, int] | None, stick: int | None, frames: slice | None,
-    fill_hands: bool | None, from_format: str | None, clip: str | None, frame_size: tuple[int, int] | None,
-    fps: float | None, as_json: bool,
+    fill_hands: bool | None, as_json: bool, **reading: Any,
 ) -> None:  # fmt: skip
     """Draw the poses of KEYPOINTS (a file, a folder, or - for standard input) as a video or as PNG frames."""
     from signgen.errors import Mismatch
@@ -46,7 +43,7 @@ def command(
 
     if stick is not None and style != "fpdm":
         raise Mismatch("--stick", f"got {stick} with style {style}", "only style fpdm has a stick width")
-    read = read_keypoints(keypoints, format=from_format, clip=clip, frame_size=frame_size, fps=fps, first=True)
+    read = read_keypoints(keypoints, **reading, first=True)
     poses, completed = read.keypoints, list[str]()
     if fill_hands or (fill_hands is None and style == "signgen"):  # style fpdm reproduces a reference, gaps and all
         poses, completed = fill_missing(poses)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from signgen.commands.common import common_options, emit, progress_to
+from signgen.commands.options import choice
 
 if TYPE_CHECKING:
     from signgen.scoring.summary import Against, EvaluationResult
@@ -46,13 +47,7 @@ _LEFT_OUT = {
     metavar="N",
     help="How many clips the page shows, the worst first.",
 )
-@click.option(
-    "--hand-detector",
-    type=click.Choice(["signgen", "mmpose", "rtmlib", "mediapipe"]),
-    default="signgen",
-    show_default=True,
-    help="What finds the hands' joints for Hand PE.",
-)
+@choice("--hand-detector", "signgen", "mmpose", "rtmlib", "mediapipe", help="What finds the hands' joints for Hand PE.")
 @click.option("--hand-weights", type=click.Path(), metavar="FILE", help="The hand detector's weights.")
 @click.option("--lpips-weights", type=click.Path(), metavar="FILE", help="Without them no LPIPS.")
 @click.option("--fid-weights", type=click.Path(), metavar="FILE", help="Without them no FID.")
@@ -63,27 +58,9 @@ _LEFT_OUT = {
     metavar="[DIR]",
     help="Recognise the signs too; REFERENCE must be a data set with glosses. Put it last, or DIR is the next word.",
 )
-@click.option(
-    "--names",
-    type=click.Choice(["error", "common"]),
-    default="error",
-    show_default=True,
-    help="Clips that one side lacks.",
-)
-@click.option(
-    "--lengths",
-    type=click.Choice(["error", "common"]),
-    default="error",
-    show_default=True,
-    help="Clips of unequal length; common compares their first frames.",
-)
-@click.option(
-    "--sizes",
-    type=click.Choice(["error", "resize"]),
-    default="error",
-    show_default=True,
-    help="Frames of unequal size; resize scales the generated ones.",
-)
+@choice("--names", "error", "common", help="Clips that one side lacks.")
+@choice("--lengths", "error", "common", help="Clips of unequal length; common compares their first frames.")
+@choice("--sizes", "error", "resize", help="Frames of unequal size; resize scales the generated ones.")
 @click.option("--split", type=click.Choice(["train", "dev", "test"]), help="Of data sets [test, or the only one].")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N clips of REFERENCE.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes [all cores, fewer for few frames].")

@@ -7,59 +7,35 @@ from typing import Any
 
 import click
 
-from signgen.commands.common import FrameRange, Rate, common_options, emit, existing_path, progress_to
-from signgen.errors import BadValue
+from signgen.commands.common import common_options, emit, existing_path, progress_to
+from signgen.commands.options import FRAME_RANGE, RATE, Parsed, choice, device_option
 
 
-class Box(click.ParamType):
-    """``X0,Y0,X1,Y1`` in pixels."""
+def _box(text: str) -> tuple[float, ...]:
+    left, top, right, bottom = map(float, text.split(","))
+    return left, top, right, bottom
 
-    name = "X0,Y0,X1,Y1"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            sides = tuple(float(part) for part in str(value).split(","))
-        except ValueError:
-            sides = ()
-        if len(sides) != 4:
-            raise BadValue("--box", f"got {value!r}", "give left, top, right and bottom in pixels, such as 0,0,320,480")
-        return sides
+BOX = Parsed("X0,Y0,X1,Y1", _box, "give left, top, right and bottom in pixels, such as 0,0,320,480")
 
 
 @click.command(short_help="Find the keypoints of a signer in a video.")
 @click.argument("source", metavar="VIDEO|FRAMES_DIR", type=click.Path())
 @click.option("-o", "--output", type=click.Path(), help="OUT.json (MMPose's), OUT.pose or OUT.npz [./VIDEO.json].")
-@click.option(
-    "--estimator",
-    type=click.Choice(["auto", "mmpose", "rtmlib", "mediapipe"]),
-    default="auto",
-    show_default=True,
+@choice(
+    "--estimator", "auto", "mmpose", "rtmlib", "mediapipe",
     help="auto: what the weights are for; mediapipe without weights.",
-)
+)  # fmt: skip
 @click.option("--weights", type=click.Path(), help="Local file: mmpose's .pth checkpoint, or rtmlib's .onnx model.")
 @click.option("--config", metavar="FILE|NAME", help="mmpose's configuration, where the checkpoint's name does not say.")
 @click.option("--person", type=click.IntRange(1), help="Which person, from 1 at the left [the largest].")
-@click.option("--box", type=Box(), help="Where that person is, in pixels.")
-@click.option("--fps", type=Rate(), help="Rate of a folder of frames, or a rate to take the video at.")
-@click.option("--frames", type=FrameRange(), help="Only frames A to B-1.")
+@click.option("--box", type=BOX, help="Where that person is, in pixels.")
+@click.option("--fps", type=RATE, help="Rate of a folder of frames, or a rate to take the video at.")
+@click.option("--frames", type=FRAME_RANGE, help="Only frames A to B-1.")
 @click.option("--batch", type=click.IntRange(1, 1024), default=8, show_default=True, help="Frames at a time.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option(
-    "--engine",
-    type=click.Choice(["auto", "torch", "openvino"]),
-    default="auto",
-    show_default=True,
-    help="What computes mmpose's network: OpenVINO where it is installed.",
-)
-@click.option(
-    "--dtype",
-    type=click.Choice(["auto", "float32", "bfloat16"]),
-    default="auto",
-    show_default=True,
-    help="bfloat16 is for OpenVINO on CPUs with units for it.",
-)
+@device_option
+@choice("--engine", "auto", "torch", "openvino", help="What computes mmpose's network: OpenVINO where it is installed.")
+@choice("--dtype", "auto", "float32", "bfloat16", help="bfloat16 is for OpenVINO on CPUs with units for it.")
 @common_options
 def command(source: str, output: str | None, as_json: bool, **options: Any) -> None:
     """Find the keypoints of the signer in VIDEO and write them as MMPose writes its own.

@@ -7,43 +7,29 @@ from typing import Any
 
 import click
 
-from signgen.commands.common import Rate, Size, common_options, emit, progress
+from signgen.commands.common import common_options, emit, progress
+from signgen.commands.options import (
+    frame_check_option,
+    jobs_option,
+    keypoint_files_option,
+    reading_options,
+    split_option,
+)
 
 MANY = 20  # clips of one reason that are named one by one
 
 
 @click.command()
 @click.argument("path", metavar="KEYPOINTS|DATASET")
-@click.option("--from", "from_format", metavar="FMT", help="Read as this format; found from the content otherwise.")
-@click.option("--clip", metavar="NAME", help="The clip to take from a file of several.")
-@click.option("--frame-size", type=Size(), help="Frame size in pixels, where the file does not say it.")
-@click.option("--fps", type=Rate(), help="Frames per second, where the file does not say it.")
-@click.option(
-    "--keypoints",
-    "places",
-    multiple=True,
-    metavar="FILE|FOLDER",
-    help="DATASET's keypoints: pickles of many clips, or folders; may be repeated. [default: keypoints/]",
-)
-@click.option(
-    "--split",
-    "splits",
-    multiple=True,
-    type=click.Choice(["train", "dev", "test"]),
-    help="Look at this split of DATASET only; may be repeated.",
-)
-@click.option(
-    "--check",
-    type=click.Choice(["names", "ends", "pixels"]),
-    default="ends",
-    show_default=True,
-    help="How closely DATASET's frames are looked at; pixels decodes every one.",
-)
-@click.option("--jobs", type=click.IntRange(1), default=None, help="Processes for that; all cores by default.")
+@reading_options
+@keypoint_files_option
+@split_option
+@frame_check_option
+@jobs_option
 @common_options
 def command(
-    path: str, from_format: str | None, clip: str | None, frame_size: tuple[int, int] | None, fps: float | None,
-    places: tuple[str, ...], splits: tuple[str, ...], check: str, jobs: int | None, as_json: bool,
+    path: str, keypoints: tuple[str, ...], splits: tuple[str, ...], check: str, jobs: int, as_json: bool,
+    **reading: Any,
 ) -> None:  # fmt: skip
     """Say what KEYPOINTS holds: format, frames, size, rate, missing parts, points outside of the frame.
 
@@ -56,20 +42,20 @@ def command(
     from signgen.dataset.phoenix import is_release
     from signgen.errors import Mismatch
 
-    of_clip, of_dataset = any((from_format, clip, frame_size, fps)), any((places, splits))
+    of_clip, of_dataset = any(reading.values()), any((keypoints, splits))
     is_dataset = os.path.isdir(path) and is_release(path)
     if of_clip if is_dataset else of_dataset:
         got = "is a data set" if is_dataset else "is no data set in PHOENIX14T's layout"
         wrong = "--from, --clip, --frame-size and --fps" if is_dataset else "--keypoints and --split"
         raise Mismatch(path, got, f"leave out {wrong}")
     if is_dataset:
-        result = _survey(path, places, splits, check, jobs or os.cpu_count() or 1)
+        result = _survey(path, keypoints, splits, check, jobs)
         emit(result, as_json, _survey_text(result))
         return
     from signgen.keypoints import read_keypoints
     from signgen.keypoints.summary import summary
 
-    result = summary(read_keypoints(path, format=from_format, clip=clip, frame_size=frame_size, fps=fps, first=True))
+    result = summary(read_keypoints(path, **reading, first=True))
     emit(result, as_json, _text(result))
 
 

@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from signgen.commands.common import Size, common_options, emit, is_whole, progress
+from signgen.commands.common import common_options, emit, progress
+from signgen.commands.options import SHARE, SIZE, frame_check_option, jobs_option, keypoint_files_option, split_option
 
 if TYPE_CHECKING:
     from signgen.dataset.encoded import Encoders
 
 
-class Share(click.ParamType):
-    """``I/N``: share I of N, counted from 1."""
-
-    name = "I/N"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        from signgen.errors import BadValue
-
-        if isinstance(value, tuple):
-            return value
-        number, _, count = str(value).partition("/")
-        if not (is_whole(number) and is_whole(count) and 1 <= int(number) <= int(count)):
-            raise BadValue("--shard", f"got {value!r}", "give it as I/N with I from 1 to N, such as 2/4")
-        return int(number), int(count)
-
-
 @click.command()
 @click.argument("dataset")
 @click.argument("out")
-@click.option(
-    "--keypoints",
-    "places",
-    multiple=True,
-    metavar="FILE|FOLDER",
-    help="Pickles of many clips (MSKA, SLRT), or folders of one file a clip; may be repeated. [default: keypoints/]",
-)
-@click.option("--split", "splits", multiple=True, type=click.Choice(["train", "dev", "test"]), help="Only this split.")
+@keypoint_files_option
+@split_option
 @click.option(
     "--triplets", type=click.IntRange(0), default=100_000, show_default=True, help="Training pairs; 0 = none."
 )
@@ -51,21 +29,20 @@ class Share(click.ParamType):
 @click.option("--vae", metavar="FOLDER|ID", help="Write latents of all frames, made with this autoencoder.")
 @click.option("--image-encoder", metavar="FOLDER|ID", help="Write tokens of all source frames, made with this DINOv2.")
 @click.option("--image-encoder-size", type=click.IntRange(14), default=518, show_default=True, help="Its side in px.")
-@click.option("--canvas", type=Size(), help="Size that frames are scaled to for both, aspect kept, such as 416x512.")
+@click.option("--canvas", type=SIZE, help="Size that frames are scaled to for both, aspect kept, such as 416x512.")
 @click.option("--skip", multiple=True, metavar="CLIP", help="Leave this clip out; may be repeated.")
 @click.option("--skip-unusable", is_flag=True, help="Leave out every clip that inspect calls left out.")
-@click.option("--check", type=click.Choice(["names", "ends", "pixels"]), default="ends", show_default=True,
-              help="How closely frames are looked at; pixels decodes every one.")  # fmt: skip
-@click.option("--shard", type=Share(), default="1/1", show_default=True, help="This process's share of the work.")
-@click.option("--jobs", type=click.IntRange(1), default=None, help="Processes that read frames; all cores by default.")
+@frame_check_option
+@click.option("--shard", type=SHARE, default="1/1", show_default=True, help="This process's share of the work.")
+@jobs_option
 @click.option("--device", default="auto", show_default=True, help="Where the encoders run, such as cuda:1.")
 @click.option("--allow-download", is_flag=True, help="Fetch encoders given by a hub id that are not on this machine.")
 @click.option("--dry-run", is_flag=True, help="Say what it would take on the disk, and end.")
 @common_options
 def command(
-    dataset: str, out: str, places: tuple[str, ...], splits: tuple[str, ...], triplets: int, sources: int, seed: int,
+    dataset: str, out: str, keypoints: tuple[str, ...], splits: tuple[str, ...], triplets: int, sources: int, seed: int,
     frames: bool, vae: str | None, image_encoder: str | None, image_encoder_size: int, canvas: tuple[int, int] | None,
-    skip: tuple[str, ...], skip_unusable: bool, check: str, shard: tuple[int, int], jobs: int | None, device: str,
+    skip: tuple[str, ...], skip_unusable: bool, check: str, shard: tuple[int, int], jobs: int, device: str,
     allow_download: bool, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Make DATASET, in PHOENIX14T's layout, ready for training, in the folder OUT.
@@ -77,9 +54,9 @@ def command(
     from signgen.dataset.planning import Plan
     from signgen.dataset.prepare import Work, prepare
 
-    plan = Plan(places, check, skip, skip_unusable, triplets, sources, seed)
+    plan = Plan(keypoints, check, skip, skip_unusable, triplets, sources, seed)
     encoders = _encoders(vae, image_encoder, image_encoder_size, canvas, device, allow_download)
-    work = Work(dataset, Path(out), encoders, plan, splits, frames, shard, jobs or os.cpu_count() or 1)
+    work = Work(dataset, Path(out), encoders, plan, splits, frames, shard, jobs)
     result = prepare(work, _say, progress, dry_run)
     emit(result, as_json, _text(result))
 

@@ -6,28 +6,10 @@ from typing import Any
 
 import click
 
-from signgen.commands.common import FrameRange, Rate, Size, common_options, emit, progress_to
-from signgen.errors import BadValue
+from signgen.commands.common import common_options, emit, progress_to
+from signgen.commands.options import FRAME_RANGE, SIZE, export_option, model_options, reading_options, sampling_options
 
 FILES = ("keypoints", "source", "output", "compare", "original", "source_keypoints")
-
-
-class Guidance(click.ParamType):
-    """``W`` for both weights, or ``W1,W2``."""
-
-    name = "W|W1,W2"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).split(",")
-        try:
-            weights = [float(part) for part in parts]
-        except ValueError:
-            weights = []
-        if len(weights) not in (1, 2):
-            raise BadValue("--guidance", f"got {value!r}", "give one weight, or two as W1,W2")
-        return weights[0], weights[-1]
 
 
 @click.command(short_help="Turn keypoints into photo-real signing video.")
@@ -35,17 +17,10 @@ class Guidance(click.ParamType):
 @click.option("-o", "--output", type=click.Path(), help="OUT.mp4, OUT.webm or a folder [./KEYPOINTS.mp4].")
 @click.option("--source", help="Who is shown: an image, a video or a built-in signer.")
 @click.option("--source-keypoints", type=click.Path(), help="Where the person stands in the source.")
-@click.option("--model", default="mini", show_default=True, help="mini, or a model's folder.")
-@click.option("--frame-size", type=Size(), help="Frame of the keypoints, where their file does not give it.")
-@click.option("--size", type=Size(), help="Size of the output [the keypoints' frame].")
-@click.option("--fps", type=Rate(), help="Frames per second, where the file does not give it.")
-@click.option("--from", "format", metavar="FMT", help="Read KEYPOINTS as this format [found from the content].")
-@click.option("--clip", help="Which clip, of a file that holds several [the first].")
-@click.option("--frames", type=FrameRange(), help="Only frames A to B-1.")
-@click.option("--steps", type=int, help="Sampling steps [the model's].")
-@click.option("--guidance", type=Guidance(), help="Guidance weights [the model's].")
-@click.option("--window", type=int, help="Views of one window, the source among them [the model's].")
-@click.option("--overlap", type=int, help="Rendered frames that the next window sees [the model's].")
+@reading_options
+@click.option("--size", type=SIZE, help="Size of the output [the keypoints' frame].")
+@click.option("--frames", type=FRAME_RANGE, help="Only frames A to B-1.")
+@sampling_options
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise of every frame.")
 @click.option("--align", is_flag=True, help="Fit the skeleton to the source person's body and place.")
 @click.option("--smooth", type=float, metavar="HZ", help="Smooth the keypoints, cut-off in Hz.")
@@ -53,18 +28,8 @@ class Guidance(click.ParamType):
 @click.option(
     "--fill-hands/--no-fill-hands", default=True, show_default=True, help="Complete hands that the estimator lost."
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option(
-    "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
-)
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "torch", "openvino"]),
-    default="auto",
-    show_default=True,
-    help="What computes: OpenVINO where `signgen export` was run.",
-)
-@click.option("--export", type=click.Path(), help="Folder that `signgen export -o` wrote.")
+@model_options
+@export_option
 @click.option("--compile", is_flag=True, help="Compile torch's networks (CUDA graphs on a GPU); for long clips.")
 @click.option("--compare", type=click.Path(), help="A second video: source | pose | generated side by side.")
 @click.option("--original", type=click.Path(), help="The true video, shown in --compare too.")

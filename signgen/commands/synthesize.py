@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
-from signgen.commands.common import Size, common_options, emit, is_whole, progress
+from signgen.commands.common import common_options, emit, progress
+from signgen.commands.options import SIZE, Parsed, choice, jobs_option, whole
+
+
+def _lengths(text: str) -> tuple[int, int]:
+    low, colon, high = text.partition(":")
+    return whole(low), whole(high if colon else low)
+
+
+LENGTHS = Parsed("N|A:B", _lengths, "give a number such as 42 or a range such as 36:60")
 
 
 @click.command()
@@ -14,22 +21,10 @@ from signgen.commands.common import Size, common_options, emit, is_whole, progre
 @click.option("--clips", type=int, default=None, help="How many clips; one a file with --motion.")
 @click.option("--signers", default="12", show_default=True, help="A number, or names separated by commas.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random.")
-@click.option(
-    "--split",
-    type=click.Choice(["train", "dev", "test"]),
-    default="train",
-    show_default=True,
-    help="Splits share no sentence; test shares no signer with the others.",
-)
-@click.option(
-    "--frames-per-clip",
-    "frames",
-    default="42",
-    show_default=True,
-    metavar="N|A:B",
-    help="Frames of a clip, or the range they are drawn from.",
-)
-@click.option("--size", type=Size(), default="210x260", show_default=True, help="Frame size in pixels.")
+@choice("--split", "train", "dev", "test", help="Splits share no sentence; test shares no signer with the others.")
+@click.option("--frames-per-clip", "frames", type=LENGTHS, default="42", show_default=True,
+              help="Frames of a clip, or the range they are drawn from.")  # fmt: skip
+@click.option("--size", type=SIZE, default="210x260", show_default=True, help="Frame size in pixels.")
 @click.option(
     "--motion",
     "files",
@@ -45,21 +40,12 @@ from signgen.commands.common import Size, common_options, emit, is_whole, progre
     metavar="TEXT",
     help="What is signed in a --motion file, glosses separated by spaces; as often as --motion, same order.",
 )
-@click.option("--jobs", type=click.IntRange(1), default=None, help="Processes; all cores by default.")
+@jobs_option
 @common_options
 def command(
-    out_dir: str,
-    clips: int | None,
-    signers: str,
-    seed: int,
-    split: str,
-    frames: str,
-    size: tuple[int, int],
-    files: tuple[str, ...],
-    glosses: tuple[str, ...],
-    jobs: int | None,
-    as_json: bool,
-) -> None:
+    out_dir: str, clips: int | None, signers: str, seed: int, split: str, frames: tuple[int, int],
+    size: tuple[int, int], files: tuple[str, ...], glosses: tuple[str, ...], jobs: int, as_json: bool,
+) -> None:  # fmt: skip
     """Write clips of drawn signers, with exact keypoints and glosses, into OUT_DIR.
 
     People and signs are invented; with --motion the people are, and the movements are those of your files: their
@@ -68,7 +54,7 @@ def command(
     from signgen.errors import Missing
     from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
 
-    settings = (seed, split, pick_signers(signers, split), frame_range(frames), size)
+    settings = (seed, split, pick_signers(signers, split), frames, size)
     if files:
         from signgen.synthetic.replay.plan import ReplayPlan, motions
 
@@ -80,19 +66,9 @@ def command(
     else:
         plan = Plan(*settings)
     with progress(clips, "clips") as advance:
-        result = write_dataset(out_dir, plan, clips, jobs or os.cpu_count() or 1, advance)
+        result = write_dataset(out_dir, plan, clips, jobs, advance)
     text = (
         f"{result['output']}: {result['clips']} clips of split {split}, {result['frames']} frames, "
         f"{result['written']} clips new, {result['frames_per_second']} frames/s"
     )
     emit(result, as_json, text)
-
-
-def frame_range(text: str) -> tuple[int, int]:
-    """``42`` or ``36:60`` as (lowest, highest)."""
-    from signgen.errors import BadValue
-
-    low, colon, high = text.partition(":")
-    if not is_whole(low) or (colon and not is_whole(high)):
-        raise BadValue("--frames-per-clip", f"got {text!r}", "give a number such as 42 or a range such as 36:60")
-    return int(low), int(high) if colon else int(low)

@@ -1,0 +1,140 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from signgen.errors import BadValue
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Parsed(click.ParamType):
+    """A value that a function reads from text.
+
+    Args:
+        name: how the value is written, for the help.
+        parse: the function; its `ValueError` means that the text is not allowed.
+        advice: what is allowed.
+    """
+
+    def __init__(self, name: str, parse: Callable[[str], Any], advice: str) -> None:
+        self.name, self._parse, self._advice = name, parse, advice
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError:
+            option = param.opts[0] if param is not None and param.opts else "option"
+            raise BadValue(option, f"got {value!r}", self._advice) from None
+
+
+def whole(text: str) -> int:
+    """A number of at most 18 of the digits 0 to 9; `int` takes signs, blanks and the digits of other scripts, too."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise ValueError(text)
+    return int(text)
+
+
+def _within(text: str, low: int, high: int) -> int:
+    if not low <= whole(text) <= high:
+        raise ValueError(text)
+    return int(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    return _within(width, 16, 8192), _within(height, 16, 8192)
+
+
+def _frame_range(text: str) -> slice:
+    start, stop = text.split(":")
+    return slice(whole(start) if start else None, whole(stop) if stop else None)
+
+
+def _share(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    return _within(number, 1, whole(count)), int(count)
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate <= 1000:
+        raise ValueError(text)
+    return rate
+
+
+def _guidance(text: str) -> tuple[float, float]:
+    weights = [float(part) for part in text.split(",", 1)]
+    return weights[0], weights[-1]
+
+
+SIZE = Parsed("WxH", _size, "give width and height from 16 to 8192 pixels, such as 210x260")
+FRAME_RANGE = Parsed("A:B", _frame_range, "give frames as A:B, such as 0:50, 25: or :100")
+RATE = Parsed("F", _rate, "frames per second must be above 0 and at most 1000")
+SHARE = Parsed("I/N", _share, "give it as I/N with I from 1 to N, such as 2/4")
+GUIDANCE = Parsed("W|W1,W2", _guidance, "give one weight, or two as W1,W2")
+
+
+def choice(option: str, *values: str, default: str | None = None, **more: Any) -> Decorator:
+    """An option with one of some values; without ``default`` the first of them is it."""
+    return click.option(option, type=click.Choice(values), default=default or values[0], show_default=True, **more)
+
+
+def grouped(*options: Decorator) -> Decorator:
+    """Several options as one decorator, in the order of the help."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+# What says how keypoints are read: arguments of `signgen.keypoints.read_keypoints`.
+reading_options = grouped(
+    click.option("--from", "format", metavar="FMT", help="Read as this format; found from the content otherwise."),
+    click.option("--clip", metavar="NAME", help="The clip to take from a file of several [the first]."),
+    click.option("--frame-size", type=SIZE, help="Frame size in pixels, where the file does not say it."),
+    click.option("--fps", type=RATE, help="Frames per second, where the file does not say it."),
+)
+device_option = choice("--device", "auto", "cpu", "cuda")
+# With what a model renders: fields of `signgen.rendering.RenderSettings`.
+model_options = grouped(
+    click.option("--model", default="mini", show_default=True, help="mini, or a model's folder."),
+    device_option,
+    choice("--dtype", "auto", "float32", "bfloat16", "float16"),
+    choice("--backend", "auto", "torch", "openvino", help="What computes: OpenVINO where `signgen export` was run."),
+)
+export_option = click.option("--export", type=click.Path(), help="Folder that `signgen export -o` wrote.")
+sampling_options = grouped(
+    click.option("--steps", type=int, help="Sampling steps [the model's]."),
+    click.option("--guidance", type=GUIDANCE, help="Guidance weights [the model's]."),
+    click.option("--window", type=int, help="Views of one window, the source among them [the model's]."),
+    click.option("--overlap", type=int, help="Rendered frames that the next window sees [the model's]."),
+)
+keypoint_files_option = click.option(
+    "--keypoints", multiple=True, metavar="FILE|FOLDER",
+    help="DATASET's keypoints: pickles of many clips, or folders of one file a clip; may be repeated. [keypoints/]",
+)  # fmt: skip
+split_option = click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    type=click.Choice(["train", "dev", "test"]),
+    help="Only this split of DATASET; may be repeated.",
+)
+frame_check_option = choice(
+    "--check", "names", "ends", "pixels", default="ends",
+    help="How closely DATASET's frames are looked at; pixels decodes every one.",
+)  # fmt: skip
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(1), default=os.cpu_count, help="Processes; all cores by default."
+)
