@@ -29,7 +29,7 @@ from signgen.extraction.loading import load_estimator
 from signgen.keypoints import Keypoints, read_keypoints
 from signgen.keypoints.skeleton import CONFIDENT, LEFT_HAND, RIGHT_HAND
 from signgen.model import SignGenPipeline
-from signgen.pose_image.palette import build_table
+from signgen.pose_image import palette
 from signgen.video import read_frames
 
 HANDS = ((LEFT_HAND, RIGHT_HAND), (RIGHT_HAND, LEFT_HAND))  # a hand, and the one that it may be taken for
@@ -86,7 +86,7 @@ def picture(frame: np.ndarray, points: np.ndarray) -> np.ndarray:
     """A frame with the points that were read from it, three times as large."""
     image = Image.fromarray(frame).resize((frame.shape[1] * 3, frame.shape[0] * 3))
     draw = ImageDraw.Draw(image)
-    strokes = build_table()
+    strokes = palette.table()
     for (a, b), (colour, _) in zip(strokes.ends, strokes.colours.astype(int), strict=True):
         if min(points[a, 2], points[b, 2]) >= CONFIDENT:
             draw.line([tuple((points[a, :2] + 0.5) * 3), tuple((points[b, :2] + 0.5) * 3)], fill=tuple(colour), width=2)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SignGenError(Exception):
     """One line for the user: ``<subject>: <got>; <advice>``.
@@ -123,6 +126,17 @@ class RunError(SignGenError, RuntimeError):
     """
 
     code = "failed"
+
+
+@contextmanager
+def damage(subject: object, what: str, advice: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Reading what may be cut or broken: errors of these kinds become `Damaged`, signgen's own pass as they are."""
+    try:
+        yield
+    except SignGenError:
+        raise
+    except kinds as error:
+        raise Damaged(subject, f"{what} ({type(error).__name__}: {str(error)[:100]})", advice) from None
 
 
 def missing_extra(package: str, extra: str) -> NotInstalled:

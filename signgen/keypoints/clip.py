@@ -266,6 +266,5 @@ def _checked_arrays(xy: object, confidence: object, subject: str) -> tuple[np.nd
     points32 = np.where((scores32 > 0)[..., None], points, 0).astype(np.float32)
     if not np.isfinite(points32).all():
         raise BadValue(subject, "coordinates too large for float32", "use Keypoints.clean for raw values")
-    assert points32.shape[1] == NUM_JOINTS
     points32.flags.writeable = scores32.flags.writeable = False
     return points32, scores32

@@ -17,10 +17,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from signgen.errors import Damaged, Empty, InputError, Missing, NotFound, TooLarge, Unsupported
+from signgen.errors import Damaged, Empty, Missing, NotFound, TooLarge, Unsupported, damage
 from signgen.keypoints.formats import pose
 from signgen.keypoints.raw import Folder
-from signgen.keypoints.safe_pickle import LARGEST_CONTENT, LARGEST_FILE, Limited, guarded, load_pickle, load_torch_zip
+from signgen.keypoints.safe_pickle import LARGEST_CONTENT, LARGEST_FILE, Limited, load_pickle, load_torch_zip
 from signgen.video.images import natural_key
 from signgen.video.sniff import is_video
 
@@ -103,8 +103,6 @@ def load(path: Path | Piped) -> Content:
             raise TooLarge(subject, f"{path.stat().st_size / 2**30:.1f} GiB", "split it; files up to 2 GiB are read")
         with path.open("rb") as stream:
             return _load_stream(stream, subject)
-    except InputError:
-        raise
     except (zlib.error, gzip.BadGzipFile, EOFError) as error:
         raise Damaged(subject, f"a damaged gzip file ({error})", "download or write it again") from None
     except MemoryError:
@@ -169,18 +167,19 @@ def _load_text(data: bytes, subject: str) -> Content:
 
 
 def _parse_json(text: str, subject: str) -> Any:
-    try:
+    advice = "the file may be cut; write or download it again"
+    with damage(subject, "damaged JSON", advice, ValueError, RecursionError):
         return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        got = f"damaged JSON ({str(error)[:100]})"
-        raise Damaged(subject, got, "the file may be cut; write or download it again") from None
 
 
 # --- numpy and torch ------------------------------------------------------------------------------------------
+_AGAIN = "write or download it again"
+_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, OSError, RuntimeError)
+
+
 def _load_npy(stream: BinaryIO, subject: str) -> Content:
     """An array of numbers, or a single pickled object, which the restricted unpickler reads."""
-
-    def read() -> Content:
+    with damage(subject, "a damaged npy file", _AGAIN, Exception):  # numpy's parser of headers raises what it likes
         version = np.lib.format.read_magic(stream)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = header(stream)
@@ -194,33 +193,19 @@ def _load_npy(stream: BinaryIO, subject: str) -> Content:
         array = np.frombuffer(data, dtype, count).reshape(shape, order="F" if fortran else "C")
         return Content("array", array)
 
-    try:
-        return read()
-    except InputError:
-        raise
-    except Exception as error:  # numpy's header parser raises what it likes on damaged text
-        raise Damaged(subject, f"a damaged npy file ({str(error)[:100]})", "write or download it again") from None
-
 
 def _load_zip(stream: io.BytesIO, subject: str) -> Content:
     """An npz, or a torch file (which has a data.pkl)."""
-    try:
-        with zipfile.ZipFile(stream) as archive:
-            if sum(item.file_size for item in archive.infolist()) > LARGEST_CONTENT:
-                raise TooLarge(subject, "decompresses to more than 4 GiB", "split it into files of fewer clips")
-            names = archive.namelist()
-            if any(name.endswith("data.pkl") for name in names):
-                return Content("object", load_torch_zip(archive, subject))
-            arrays = [name for name in names if name.endswith(".npy")]
-            if not arrays:
-                raise Unsupported(subject, "a zip archive without arrays", "unpack it and give a file of it")
-            members = {name.removesuffix(".npy"): _member(archive, name, subject) for name in arrays}
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, NotImplementedError, OSError,
-            RuntimeError) as error:  # fmt: skip
-        if isinstance(error, InputError):
-            raise
-        raise Damaged(subject, f"a damaged npz file ({str(error)[:100]})", "write or download it again") from None
-    return Content("table", members)
+    with damage(subject, "a damaged npz file", _AGAIN, *_ZIP_FAULTS), zipfile.ZipFile(stream) as archive:
+        if sum(item.file_size for item in archive.infolist()) > LARGEST_CONTENT:
+            raise TooLarge(subject, "decompresses to more than 4 GiB", "split it into files of fewer clips")
+        names = archive.namelist()
+        if any(name.endswith("data.pkl") for name in names):
+            return Content("object", load_torch_zip(archive, subject))
+        arrays = [name for name in names if name.endswith(".npy")]
+        if not arrays:
+            raise Unsupported(subject, "a zip archive without arrays", "unpack it and give a file of it")
+        return Content("table", {name.removesuffix(".npy"): _member(archive, name, subject) for name in arrays})
 
 
 def _member(archive: zipfile.ZipFile, name: str, subject: str) -> Any:
@@ -262,5 +247,6 @@ def _describe(path: Path, files: list[Path]) -> str:
 
 
 def readable(path: str | os.PathLike[str]) -> Path:
-    """The path, or InputError for one that no file system takes (an embedded zero, say)."""
-    return guarded(lambda: Path(os.fsdecode(path)), repr(path))
+    """The path, or InputError for what is none (a number, say)."""
+    with damage(repr(path), "no path", "give the name of a file or a folder", TypeError, ValueError):
+        return Path(os.fsdecode(path))

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from signgen.errors import Damaged, InputError, TooLarge, Unsupported
+from signgen.errors import Damaged, InputError, TooLarge, Unsupported, damage
 from signgen.files import Staging, check_target, place_file, writing
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.raw import RawClip
@@ -75,10 +75,8 @@ def place_with_header(target: Path, content: bytes, header: bytes | None) -> Non
 def _read(place: Path) -> dict[str, Any]:
     if place.stat().st_size > _LARGEST:
         raise TooLarge(place, "more than 16 MiB, too much for a header", _ADVICE)
-    try:
+    with damage(place, "a damaged header", _ADVICE, ValueError, RecursionError):
         header = json.loads(place.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise Damaged(place, f"a damaged header ({str(error)[:100]})", _ADVICE) from None
     if not isinstance(header, dict) or header.get(MARK) != VERSION:
         raise Unsupported(place, "no header of a keypoint file that this signgen knows", _ADVICE)
     for key, kinds in (("frames", int), ("width", int), ("height", int), ("fps", (int, float))):

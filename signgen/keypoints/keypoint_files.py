@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from signgen.errors import BadValue, Empty, InputError, Mismatch, NotFound, Unsupported
+from signgen.errors import BadValue, Empty, Mismatch, NotFound, Unsupported, damage
 from signgen.files import place_folder
 from signgen.keypoints.clip import Keypoints, check_fps, check_size
 from signgen.keypoints.content import NAME, Content, Piped, is_standard_input, load, read_standard_input, readable
@@ -27,8 +28,8 @@ __all__ = [
 ]  # fmt: skip
 
 READ_FORMATS = tuple(FORMATS)
-WRITE_FORMATS = tuple(name for name, format in FORMATS.items() if format.write)
-_BY_SUFFIX = {format.suffix: name for name, format in FORMATS.items() if format.write and format.suffix}
+WRITE_FORMATS = READ_FORMATS
+_BY_SUFFIX = {format.suffix: name for name, format in FORMATS.items() if format.suffix}
 _PLAIN = {"array": "npy", "table": "npz"}  # what reads content that no format knows, and says best what is wrong
 
 
@@ -71,12 +72,14 @@ def read_keypoints(
     raw = read_raw(found, content.value, request)
     raw.warnings[:0] = request.notes
     _check_clip(raw, found, request)
-    return guarded(lambda: finish(raw, found.name, request.subject, frame_size, fps), found.name, request)
+    with guarded(found.name, request):
+        return finish(raw, found.name, request.subject, frame_size, fps)
 
 
 def read_raw(format: Format, value: Any, request: Request) -> RawClip:
     """One signer's points as they are in a file of this format, with what a header beside it adds."""
-    return guarded(lambda: complete_from_header(format.read(value, request), request.path), format.name, request)
+    with guarded(format.name, request):
+        return complete_from_header(format.read(value, request), request.path)
 
 
 def _check_clip(raw: RawClip, format: Format, request: Request) -> None:
@@ -96,11 +99,13 @@ def find_format(content: Content, wanted: str | None, request: Request) -> Forma
     if wanted is not None:
         return FORMATS[wanted]  # where the content does not fit, its reader says in which way
     for format in _of_kind(content.kind):
-        if guarded(lambda format=format: format.recognises(content.value), format.name, request):  # type: ignore[misc]
-            return format
+        with guarded(format.name, request):
+            if format.recognises(content.value):
+                return format
     if content.kind in _PLAIN:
         return FORMATS[_PLAIN[content.kind]]
-    got = guarded(lambda: _describe(content), content.kind, request)
+    with guarded(content.kind, request):
+        got = _describe(content)
     kind = Empty if content.kind == "json" and content.value in ([], {}) else Unsupported
     raise request.error(got, "give a keypoint file; see `signgen convert --help` for the formats", kind)
 
@@ -139,16 +144,13 @@ def _describe_object(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def guarded(action: Callable[[], Any], name: str, request: Request) -> Any:
+@contextmanager
+def guarded(name: str, request: Request) -> Iterator[None]:
     """Content of a wrong inner shape, where no reader foresaw it, is bad input and not a program failure."""
-    try:
-        with np.errstate(all="ignore"):  # values that overflow or are NaN are counted and reported, not printed
-            return action()
-    except InputError:
-        raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
-        got = f"a damaged or unusual {name} file ({type(error).__name__}: {str(error)[:100]})"
-        raise request.error(got, "compare it with the format's own description") from None
+    what, advice = f"a damaged or unusual {name} file", "compare it with the format's own description"
+    kinds = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+    with np.errstate(all="ignore"), damage(request.subject, what, advice, *kinds):  # NaN is counted, not printed
+        yield
 
 
 # --- writing --------------------------------------------------------------------------------------------------
@@ -187,7 +189,6 @@ def write_keypoints(
         True
     """
     chosen, target = FORMATS[write_format(path, format)], readable(path)
-    assert chosen.write is not None  # `write_format` names no other
     content = chosen.write(keypoints)
     if isinstance(content, dict):
         place_folder(target, content, chosen.folder)
@@ -206,7 +207,7 @@ def leaves_open(format: str) -> bool:
 def keypoint_bytes(keypoints: Keypoints, format: str, target: str = "") -> tuple[bytes, list[str]]:
     """What `write_keypoints` would write to a file, for a pipe, and what is lost. InputError for formats of folders."""
     chosen = FORMATS[write_format(target, format)]
-    content = chosen.write(keypoints) if chosen.write and not chosen.folder else {}
+    content = {} if chosen.folder else chosen.write(keypoints)
     if isinstance(content, dict):
         got = f"got {chosen.name} for a pipe"
         raise Mismatch("--to", got, "it is a folder of one file a frame; give a folder's name")

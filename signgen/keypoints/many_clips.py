@@ -47,7 +47,8 @@ class ClipFile:
         if self._clips is None:
             return read_raw(self._format, self._value, self._request)
         clip, request = self._clips[name], Request(self._request.path, name)
-        return guarded(lambda: read_one(clip, request), self.format, request)
+        with guarded(self.format, request):
+            return read_one(clip, request)
 
 
 def points_in_frame(raw: RawClip, frame: tuple[int, int], subject: str) -> tuple[np.ndarray, list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,6 @@ import numpy as np
 
 from signgen.errors import BadValue, Damaged, Empty, InputError, Missing, NotFound, Unsupported
 from signgen.keypoints.skeleton import CONFIDENT, NUM_JOINTS, SHOULDERS, UPPER_BODY
-
-NECK_ORIGIN = "neck"  # unit of `.skels`: the neck is (0,0) and shoulders are about 1 apart
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,10 @@ class Folder:
 
 @dataclass
 class RawClip:
-    """xy float64 (T,133,2) in pixels (or fractions, found by value), scores float64 (T,133), as the file has them."""
+    """xy float64 (T,133,2) in pixels (or fractions, found by value), scores float64 (T,133), as the file has them.
+
+    ``placed``: False where the neck is (0,0) and shoulders are about 1 apart, as in `.skels`.
+    """
 
     xy: np.ndarray
     scores: np.ndarray
@@ -54,7 +55,7 @@ class RawClip:
     size: tuple[int, int] | None = None
     fps: float | None = None
     people: int = 1
-    unit: str | None = None
+    placed: bool = True
     warnings: list[str] = field(default_factory=list)
 
 
@@ -102,6 +103,12 @@ def person(points: object, scores: object, rank: object, request: Request) -> Pe
     if given.shape != (NUM_JOINTS,):
         raise request.error(f"{given.size} scores for 133 keypoints", "give one score per keypoint")
     return Person(xy[:, :2], given, _number(rank, default=float(np.nanmean(np.nan_to_num(given)))))
+
+
+def present(points: Iterable[np.ndarray], scores: Iterable[np.ndarray]) -> list[Person]:
+    """Those people of a frame of whom a point is seen, (133,2) or (133,3) and (133,); their mean score ranks them."""
+    everyone = zip(points, scores, strict=True)
+    return [Person(xy[:, :2], s, float(np.nan_to_num(s).mean())) for xy, s in everyone if (s > 0).any()]
 
 
 def wrong_count(count: int, request: Request) -> InputError:

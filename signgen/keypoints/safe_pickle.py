@@ -7,20 +7,19 @@ rebuilding code is not called with values from the file: dtypes, shapes, strides
 
 from __future__ import annotations
 
-import gzip
 import io
 import math
 import pickle
 import struct
 import zipfile
-import zlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from signgen.errors import Damaged, InputError, TooLarge, Unsupported, Untrusted
+from signgen.errors import TooLarge, Unsupported, Untrusted, damage
 
 LARGEST_FILE = 2 << 30  # bytes on disk
 LARGEST_CONTENT = 4 << 30  # bytes after decompression
@@ -267,31 +266,22 @@ class Limited(io.RawIOBase):
         return len(data)
 
 
-_PICKLE_FAULTS = (
-    pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError,
-    MemoryError, RecursionError, struct.error, UnicodeError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile,
-    NotImplementedError, ImportError, AssertionError, OSError,
-)  # fmt: skip
-
-
-def guarded(load: Callable[[], Any], subject: str) -> Any:
-    """Run a load; what a crafted or damaged pickle can raise becomes one clear `InputError`."""
-    try:
-        return load()
-    except InputError:
-        raise
-    except Refused as error:
-        advice = "only numpy arrays, torch tensors and plain containers are read; convert it with its own program"
-        raise Untrusted(subject, f"a pickle that is not plain data ({error})", advice) from None
-    except _PICKLE_FAULTS as error:
-        got = f"a damaged pickle ({type(error).__name__}: {str(error)[:100]})"
-        raise Damaged(subject, got, "download or write the file again") from None
+@contextmanager
+def _guarded(subject: str) -> Iterator[None]:
+    """What a crafted or damaged pickle can raise, which is almost anything, becomes one clear `InputError`."""
+    with damage(subject, "a damaged pickle", "download or write the file again", Exception):
+        try:
+            yield
+        except Refused as error:
+            advice = "only numpy arrays, torch tensors and plain containers are read; convert it with its own program"
+            raise Untrusted(subject, f"a pickle that is not plain data ({error})", advice) from None
 
 
 def load_pickle(stream: BinaryIO, subject: str) -> Any:
     """The object of a plain pickle; InputError if it is damaged or names anything but data."""
     limited = io.BufferedReader(Limited(stream, LARGEST_CONTENT, subject), 1 << 20)
-    value = guarded(lambda: _Unpickler(limited).load(), subject)
+    with _guarded(subject):
+        value = _Unpickler(limited).load()
     if isinstance(value, int) and value == _OLD_TORCH_MAGIC:
         raise Unsupported(subject, "a torch file of the layout before 2020", "load it and torch.save it again")
     return value
@@ -299,9 +289,6 @@ def load_pickle(stream: BinaryIO, subject: str) -> Any:
 
 def load_torch_zip(archive: zipfile.ZipFile, subject: str) -> Any:
     """The object of a file that `torch.save` wrote (a zip with data.pkl inside)."""
-
-    def load() -> Any:
+    with _guarded(subject):
         member = next(name for name in archive.namelist() if name.endswith("data.pkl"))
         return _Unpickler(io.BytesIO(archive.read(member)), archive).load()
-
-    return guarded(load, subject)

@@ -9,7 +9,7 @@ import numpy as np
 
 from signgen.errors import Empty
 from signgen.keypoints.clip import FARTHEST, Keypoints, check_fps, check_size
-from signgen.keypoints.raw import NECK_ORIGIN, RawClip
+from signgen.keypoints.raw import RawClip
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND, SHOULDERS, UPPER_BODY
 
 COMMON_FRAMES = ((210, 260), (256, 256), (512, 512), (640, 480), (1280, 720), (1920, 1080))
@@ -61,10 +61,8 @@ def finish(raw: RawClip, name: str, subject: str, frame_size: tuple[int, int] | 
         raise Empty(subject, "no usable keypoint in any frame", f"check the file ({'; '.join(warnings)})")
     if rate is None or assumed:
         warnings.append(_assumption(assumed, frame, rate, known_size=size is not None))
-    return ReadResult(
-        keypoints, name, raw.people, [*raw.warnings, *warnings], size is not None, rate is not None,
-        placed=raw.unit != NECK_ORIGIN,
-    )  # fmt: skip
+    warnings = [*raw.warnings, *warnings]
+    return ReadResult(keypoints, name, raw.people, warnings, size is not None, rate is not None, raw.placed)
 
 
 def _assumption(assumed: str, frame: tuple[int, int], rate: float | None, *, known_size: bool) -> str:
@@ -82,12 +80,12 @@ def _assumption(assumed: str, frame: tuple[int, int], rate: float | None, *, kno
 # --- units ----------------------------------------------------------------------------------------------------
 def in_pixels(raw: RawClip, size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int], str]:
     """Points in pixels, the frame, and a phrase for what was assumed (empty if nothing was)."""
-    if raw.unit == NECK_ORIGIN:
+    if not raw.placed:
         frame = size or COMMON_FRAMES[0]
-        assumed = (
-            f", its neck-centred points placed as a PHOENIX14T signer ({_shoulder_pixels(frame):.0f} px shoulders)"
-        )
-        return _place(raw.xy, frame), frame, assumed
+        shares = np.divide(frame, COMMON_FRAMES[0])
+        shoulders = _SHOULDERS * shares.min()
+        assumed = f", its neck-centred points placed as a PHOENIX14T signer ({shoulders:.0f} px shoulders)"
+        return raw.xy * shoulders + np.array(_NECK) / COMMON_FRAMES[0] * frame, frame, assumed
     unit = _unit(raw.xy, raw.scores)
     if unit == "pixels":
         frame = size or _smallest_frame(raw.xy, raw.scores)
@@ -98,15 +96,11 @@ def in_pixels(raw: RawClip, size: tuple[int, int] | None) -> tuple[np.ndarray, t
     return fractions * np.array(frame, np.float64), frame, assumed
 
 
-def _confident(scores: np.ndarray) -> np.ndarray:
-    """Points to rely on: score of 0.5, or of half of the best where none is that high."""
-    scores = np.nan_to_num(scores, posinf=0.0, neginf=0.0)
-    return scores >= min(0.5, 0.5 * scores.max(initial=0))
-
-
 def _usable(xy: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    finite = np.isfinite(xy).all(-1)
-    return _confident(scores) & (scores > 0) & finite & (np.abs(np.where(finite[..., None], xy, 0)) < FARTHEST).all(-1)
+    """Points to rely on: score of 0.5, or of half of the best where none is that high, and not too far out."""
+    finite = np.nan_to_num(scores, posinf=0.0, neginf=0.0)
+    confident = (finite >= min(0.5, 0.5 * finite.max(initial=0))) & (scores > 0)
+    return confident & (np.abs(np.nan_to_num(xy, nan=np.inf)) < FARTHEST).all(-1)
 
 
 def _unit(xy: np.ndarray, scores: np.ndarray) -> str:
@@ -171,14 +165,3 @@ def _stands_as_in_phoenix(fractions: np.ndarray, usable: np.ndarray) -> bool:
     width = np.median(np.abs(np.diff(fractions[frames][:, shoulders, 0], axis=1)))
     height = np.median(fractions[frames][:, shoulders, 1])
     return 0.32 <= width <= 0.52 and 0.36 <= height <= 0.60
-
-
-# --- `.skels` -------------------------------------------------------------------------------------------------
-def _shoulder_pixels(frame: tuple[int, int]) -> float:
-    return _SHOULDERS * min(frame[0] / COMMON_FRAMES[0][0], frame[1] / COMMON_FRAMES[0][1])
-
-
-def _place(xy: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
-    """Neck-centred points with shoulders 1 apart, put where PHOENIX14T's signers stand."""
-    neck = np.array(_NECK) / COMMON_FRAMES[0] * frame
-    return xy * _shoulder_pixels(frame) + neck

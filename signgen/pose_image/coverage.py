@@ -112,31 +112,31 @@ def _palm_of(canvas, box, points, opacity, corners, colour, strength):  # type: 
 
 
 @_compiled
-def draw_layers(  # type: ignore[no-untyped-def]
-    xy, opacity, facing, orders, ends, radii, colours, first, palms, palm_colours, palm_opacity, out
-):
-    """Draws a clip: ``xy`` (T,133,2) finite, ``opacity`` (T,133), ``facing`` (T,2), ``orders`` (T,M) -> ``out``.
+def draw_layers(xy, opacity, facing, table, palm_opacity, out):  # type: ignore[no-untyped-def]
+    """Draws a clip: ``xy`` (T,133,2) finite, ``opacity`` (T,133), ``facing`` (T,2) -> ``out``.
 
-    ``out`` is (T,H,W,3) uint8 and overwritten; the other arrays are those of `palette.Table`, ``radii`` in pixels.
+    ``out`` is (T,H,W,3) uint8 and overwritten. ``table`` is a `palette.Table` with ``radii`` in pixels and the
+    ``orders`` (T,M) of these frames.
     """
+    ends, first = table.ends, table.first
     height, width = out.shape[1], out.shape[2]
     canvas = np.empty((height, width, 3), np.float32)
     layer = np.zeros((height, width, 4), np.float32)
     box = np.array([[0, 0, 0, 0], [width, height, 0, 0], [0, 0, width, height]])
     for frame in range(out.shape[0]):
         canvas[:] = 0.0
-        for n in orders[frame]:
+        for n in table.orders[frame]:
             if n < 0:
                 side = -n - 1
                 mix = 0.5 + 0.5 * facing[frame, side]
-                colour = (1.0 - mix) * palm_colours[side, 0] + mix * palm_colours[side, 1]
-                _palm_of(canvas, box, xy[frame], opacity[frame], palms[side], colour, palm_opacity)
+                colour = (1.0 - mix) * table.palm_colours[side, 0] + mix * table.palm_colours[side, 1]
+                _palm_of(canvas, box, xy[frame], opacity[frame], table.palms[side], colour, palm_opacity)
                 box[1] = np.array([width, height, 0, 0])
                 continue
             for s in range(first[n], first[n + 1]):
                 visible = opacity[frame][ends[s]]
                 if visible[0] > 0.0 and visible[1] > 0.0:
-                    _stroke(layer, box, xy[frame][ends[s]], radii[s], visible, colours[s])
+                    _stroke(layer, box, xy[frame][ends[s]], table.radii[s], visible, table.colours[s])
             _lay_over(canvas, layer, box)
         for row in range(height):
             for column in range(width):

@@ -5,7 +5,8 @@ Numbers are COCO-WholeBody-133 indices. Colours are RGB, 0 to 255. Widths are in
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -52,8 +53,7 @@ UPPER_ARM_SHADE = 0.6
 WRIST_LINKS = {"left_arm": ((LEFT_WRIST, LEFT_HAND.start),), "right_arm": ((RIGHT_WRIST, RIGHT_HAND.start),)}
 
 
-@dataclass(frozen=True)
-class Stroke:
+class Stroke(NamedTuple):
     """A round-ended line from point ``a`` to point ``b``; ``a == b`` is a dot."""
 
     a: int
@@ -79,21 +79,15 @@ def _group(name: str) -> Layer:
     colour, width = GROUPS[name]
     limbs = (*LIMB_GROUPS[name], *WRIST_LINKS.get(name, ()))
     strokes = [Stroke(a, b, width, colour, colour) for a, b in limbs]
-    if name in WRIST_LINKS:
-        strokes[0] = replace(strokes[0], colour_a=_dimmed(colour), colour_b=_dimmed(colour))
+    if name in WRIST_LINKS:  # the upper arm is darker, so that a forearm folded onto it stays visible
+        dimmed = _shaded(colour, UPPER_ARM_SHADE)
+        strokes[0] = strokes[0]._replace(colour_a=dimmed, colour_b=dimmed)
     return _with_dots(strokes)
 
 
-def _dimmed(colour: Colour) -> Colour:
-    """The upper arm's colour, so that a forearm folded onto it stays visible."""
-    red, green, blue = (round(UPPER_ARM_SHADE * c) for c in colour)
-    return red, green, blue
-
-
-def _shaded(colour: Colour, step: int) -> Colour:
-    """The colour of a finger at its joint number ``step``, 0 = wrist, 4 = tip."""
-    white = FINGER_WHITE[step]
-    red, green, blue = (round(FINGER_SHADE[step] * ((1 - white) * c + white * 255)) for c in colour)
+def _shaded(colour: Colour, shade: float, white: float = 0.0) -> Colour:
+    """The colour turned towards white by a share, then darkened to another."""
+    red, green, blue = (round(shade * ((1 - white) * c + white * 255)) for c in colour)
     return red, green, blue
 
 
@@ -101,7 +95,7 @@ def _hand(side: str, colours: tuple[Colour, ...]) -> tuple[Layer, list[Layer]]:
     """The five lines across the palm as one layer, and each finger as a layer of its own."""
     across, fingers = [], []
     for finger, colour in zip(FINGERS, colours, strict=True):
-        shades = [_shaded(colour, step) for step in range(5)]
+        shades = [_shaded(colour, *look) for look in zip(FINGER_SHADE, FINGER_WHITE, strict=True)]
         strokes = [
             Stroke(a, b, FINGER_WIDTH, shades[step], shades[step + 1])
             for step, (a, b) in enumerate(LIMB_GROUPS[f"{side}_{finger}"])
@@ -111,8 +105,7 @@ def _hand(side: str, colours: tuple[Colour, ...]) -> tuple[Layer, list[Layer]]:
     return _with_dots(across), fingers
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """The drawing as arrays for the kernel.
 
     Attributes:
@@ -120,7 +113,8 @@ class Table:
         radii: (S,) float64, half widths at 260 rows.
         colours: (S, 2, 3) float64, 0 to 255, at both ends.
         first: (N + 1,) int64, layer n is made of strokes ``first[n]`` to ``first[n + 1] - 1``.
-        orders: (8, M) int64 orders of drawing, see `order_index`; -1 and -2 are the left and the right palm.
+        orders: (8, M) int64 orders of drawing; -1 and -2 are the left and the right palm. The row is a sum: 4 if the
+            right hand lies over the left, 2 if the left shows its back, 1 if the right does.
         palms: (2, 6) int64 point indices around each palm.
         palm_colours: (2, 2, 3) float64: side, (back, palm).
     """
@@ -134,17 +128,13 @@ class Table:
     palm_colours: np.ndarray
 
 
-def order_index(right_over_left: np.ndarray, left_back: np.ndarray, right_back: np.ndarray) -> np.ndarray:
-    """Row of ``Table.orders`` for three truths per frame."""
-    return 4 * right_over_left.astype(np.int64) + 2 * left_back + right_back
-
-
 def _hand_order(palm: int, across: int, fingers: list[int], back: bool) -> list[int]:
     """Seen from its back a hand hides the fingers that it closes; seen from the palm they lie over it."""
     return [*fingers, palm, across] if back else [palm, across, *fingers]
 
 
-def build_table() -> Table:
+@cache
+def table() -> Table:
     """Collects all layers and the eight orders in which they may lie over each other."""
     layers = [_group(name) for name in GROUPS]
     base = list(range(len(layers)))

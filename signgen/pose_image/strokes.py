@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 
 from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
@@ -13,11 +11,6 @@ from signgen.pose_image.coverage import draw_layers
 FADE_FROM, FADE_TO = 0.05, 0.7
 # Sine of the angle between index and little knuckle, seen from the wrist, of a hand held flat to the camera.
 FLAT_HAND_SINE = 0.5
-
-
-@cache
-def _table() -> palette.Table:
-    return palette.build_table()
 
 
 def draw_clip(xy: np.ndarray, confidence: np.ndarray, frame_size: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
@@ -31,22 +24,10 @@ def draw_clip(xy: np.ndarray, confidence: np.ndarray, frame_size: tuple[int, int
     xy = np.clip(np.nan_to_num(xy), -1e7, 1e7)  # keeps squared distances exact enough; far outside any picture
     scale = min(width / palette.REFERENCE_SIZE[0], height / palette.REFERENCE_SIZE[1])
     facing = palm_facing(xy, scale)
-    table = _table()
+    table = palette.table()
+    table = table._replace(radii=table.radii * scale, orders=table.orders[_orders(confidence, facing)])
     out = np.empty((len(xy), height, width, 3), np.uint8)
-    draw_layers(
-        xy,
-        opacity,
-        facing,
-        table.orders[_orders(confidence, facing)],
-        table.ends,
-        table.radii * scale,
-        table.colours,
-        table.first,
-        table.palms,
-        table.palm_colours,
-        palette.PALM_OPACITY,
-        out,
-    )
+    draw_layers(xy, opacity, facing, table, palette.PALM_OPACITY, out)
     return out
 
 
@@ -78,4 +59,5 @@ def palm_facing(xy: np.ndarray, scale: float) -> np.ndarray:
 def _orders(confidence: np.ndarray, facing: np.ndarray) -> np.ndarray:
     """(T,) rows of the table of orders: the hand that is seen better lies over the other."""
     left, right = (confidence[:, w : w + 21].sum(-1) for w in (LEFT_HAND.start, RIGHT_HAND.start))
-    return palette.order_index(right >= left, facing[:, 0] < 0, facing[:, 1] < 0)
+    left_back, right_back = (facing < 0).T
+    return 4 * (right >= left) + 2 * left_back + right_back

@@ -11,9 +11,8 @@ import numpy as np
 
 from signgen.errors import InputError, Missing
 from signgen.keypoints import Keypoints
-from signgen.keypoints.skeleton import CONFIDENT
 from signgen.processes import in_processes
-from signgen.scoring.metrics.hands import KNUCKLES, HandSSIM
+from signgen.scoring.metrics.hands import HandSSIM
 from signgen.scoring.metrics.metric import Chunk, ClipFacts, MeasureOptions, Score, Scored, Tools
 from signgen.scoring.metrics.registry import METRICS
 from signgen.scoring.pairing import Pair
@@ -143,7 +142,7 @@ def score_clip(
         advance(len(chunk.pred))
     result = ClipSums(pair.name, system, pair.frames, pictures=None if album is None else album.pictures())
     if keypoints is not None:
-        sure = keypoints.confidence[:, KNUCKLES] >= CONFIDENT
+        _, sure = keypoints.hand_boxes()
         result.counts = {"hands": int(sure.sum()), "hands_left_out": int((~sure).sum())}
     for name, metric in metrics.items():
         _add_metric(result, name, metric, pieces[name], metric.finish(clip))

@@ -9,7 +9,7 @@ import numpy as np
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.openpose import FROM_BODY_18
 from signgen.keypoints.formats.record import ALL_JOINTS, Format, as_pickle, in_fractions
-from signgen.keypoints.raw import Person, RawClip, Request, follow_signer
+from signgen.keypoints.raw import Person, RawClip, Request, follow_signer, present
 from signgen.keypoints.skeleton import FACE, FEET, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
 
@@ -32,24 +32,22 @@ def _people(frame: Any, request: Request) -> list[Person]:
     people = len(subset)
     places = np.asarray(frame["bodies"]["candidate"], dtype=np.float64)[:, :2].reshape(-1, 18, 2)
     hands, faces = (np.asarray(frame[key], dtype=np.float64) for key in ("hands", "faces"))
-    if len(places) < people or hands.shape != (2 * people, 21, 2) or faces.shape != (people, 68, 2):
+    body_scores = np.asarray(frame["bodies"].get("score", np.ones((people, 18))), dtype=np.float64).reshape(-1, 18)
+    shapes = hands.shape, faces.shape
+    if min(len(places), len(body_scores)) < people or shapes != ((2 * people, 21, 2), (people, 68, 2)):
         got = f"{people} bodies with hands {hands.shape} and faces {faces.shape}"
         raise request.error(got, "DWPose gives two hands (21 points) and a face (68) per body")
     hand_scores = _optional_scores(frame, "hands_score", hands)
     face_scores = _optional_scores(frame, "faces_score", faces)
-    body_scores = np.asarray(frame["bodies"].get("score", np.ones((people, 18))), dtype=np.float64).reshape(-1, 18)
-    everyone = []
-    for p in range(people):
-        xy, scores = np.zeros((NUM_JOINTS, 2)), np.zeros(NUM_JOINTS)
-        order = list(FROM_BODY_18)
-        xy[:17], scores[:17] = places[p][order], np.where(subset[p] >= 0, body_scores[p], 0)[order]
-        xy[FACE], scores[FACE] = faces[p], face_scores[p]
-        # Left hands of all people come first, then all right ones.
-        xy[LEFT_HAND], scores[LEFT_HAND] = hands[p], hand_scores[p]
-        xy[RIGHT_HAND], scores[RIGHT_HAND] = hands[people + p], hand_scores[people + p]
-        scores[(xy <= -1).all(-1)] = 0
-        everyone.append(Person(xy, scores, float(np.nan_to_num(scores).mean())))
-    return [someone for someone in everyone if (someone.scores > 0).any()]
+    body_scores = np.where(subset >= 0, body_scores[:people], 0)
+    xy, scores = np.zeros((people, NUM_JOINTS, 2)), np.zeros((people, NUM_JOINTS))
+    xy[:, :17], scores[:, :17] = places[:people, FROM_BODY_18], body_scores[:, FROM_BODY_18]
+    xy[:, FACE], scores[:, FACE] = faces, face_scores
+    # Left hands of all people come first, then all right ones.
+    xy[:, LEFT_HAND], scores[:, LEFT_HAND] = hands[:people], hand_scores[:people]
+    xy[:, RIGHT_HAND], scores[:, RIGHT_HAND] = hands[people:], hand_scores[people:]
+    scores[(xy <= -1).all(-1)] = 0
+    return present(xy, scores)
 
 
 def _optional_scores(frame: dict, key: str, points: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from signgen.errors import Empty, Unsupported
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format, with_scores
-from signgen.keypoints.raw import Person, RawClip, Request, follow_signer, seen_where_placed, wrong_count
+from signgen.keypoints.raw import RawClip, Request, follow_signer, present, seen_where_placed, wrong_count
 from signgen.keypoints.skeleton import NUM_JOINTS
 
 _SHAPES = "give (T,133,3), (T,133,2), (T,P,133,3) or (T,134,3) with the frame size in row 0"
@@ -38,7 +38,11 @@ def read_array(value: np.ndarray, request: Request, scores: np.ndarray | None = 
     given = _scores(points, scores, request)
     if not len(points):
         raise request.error("no frames", "give at least one frame", Empty)
-    clip = _people(points, given, request) if points.ndim == 4 else RawClip(points[..., :2], given, request.path.stem)
+    if points.ndim == 4:  # (T,P,133,D)
+        people = [present(*frame) for frame in zip(points, given, strict=True)]
+        clip = follow_signer(people, request.path.stem, request)
+    else:
+        clip = RawClip(points[..., :2], given, request.path.stem)
     clip.size = size
     return clip
 
@@ -63,15 +67,6 @@ def _scores(points: np.ndarray, scores: np.ndarray | None, request: Request) -> 
     if scores.shape != points.shape[:-1]:
         raise request.error(f"scores of shape {scores.shape} for points of shape {points.shape}", "give one per point")
     return scores
-
-
-def _people(points: np.ndarray, scores: np.ndarray, request: Request) -> RawClip:
-    """(T,P,133,D): people whose scores are all zero in a frame are not there."""
-    frames = [
-        [Person(xy[:, :2], s, float(np.nan_to_num(s).mean())) for xy, s in zip(*frame, strict=True) if (s > 0).any()]
-        for frame in zip(points, scores, strict=True)
-    ]
-    return follow_signer(frames, request.path.stem, request)
 
 
 def _write(keypoints: Keypoints) -> bytes:

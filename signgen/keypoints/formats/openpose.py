@@ -11,7 +11,7 @@ import numpy as np
 
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format, as_json, listed, with_scores
-from signgen.keypoints.raw import Folder, Person, RawClip, Request, follow_signer, pick_clip
+from signgen.keypoints.raw import Folder, RawClip, Request, follow_signer, pick_clip, present
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
 # COCO body and foot point (position in the list) -> OpenPose body point.
@@ -54,12 +54,13 @@ def _follow(values: Sequence[Any], name: str, request: Request) -> RawClip:
     for value in values:
         if not _is_frame(value):
             raise request.error("files that are not all OpenPose frames", "keep one kind of file in the folder")
-        people = (_person(someone, request) for someone in value["people"])
-        frames.append([someone for someone in people if (someone.scores > 0).any()])
+        people = [_points(someone, request) for someone in value["people"]]
+        frames.append(present(people, [xyc[:, 2] for xyc in people]))
     return follow_signer(frames, name, request)
 
 
-def _person(someone: Any, request: Request) -> Person:
+def _points(someone: Any, request: Request) -> np.ndarray:
+    """float64 (133,3) x, y, score."""
     if not isinstance(someone, dict) or "pose_keypoints_2d" not in someone:
         raise request.error("a person without pose_keypoints_2d", "run OpenPose 1.3 or later with --write_json")
     xyc = np.zeros((NUM_JOINTS, 3))
@@ -71,7 +72,7 @@ def _person(someone: Any, request: Request) -> Person:
         points = _triples(someone, key, counts, request)
         if len(points):
             xyc[part] = points[: part.stop - part.start]  # face points 68 and 69 are pupils
-    return Person(xyc[:, :2], xyc[:, 2], float(np.nan_to_num(xyc[:, 2]).mean()))
+    return xyc
 
 
 def _triples(someone: dict, key: str, counts: tuple[int, ...], request: Request) -> np.ndarray:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import Empty, InputError, Unsupported
+from signgen.errors import Empty, Unsupported, damage
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.openpose import FROM_BODY_25
 from signgen.keypoints.formats.record import Format
-from signgen.keypoints.raw import Person, RawClip, Request, follow_signer
+from signgen.keypoints.raw import RawClip, Request, follow_signer, present
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
 _VERSIONS = (0.0, 0.1, 0.2)
@@ -56,10 +56,7 @@ def _read(data: bytes, request: Request) -> RawClip:
     xy = np.ma.getdata(pose.body.data)[..., :2].astype(np.float64)  # (T,P,N,2)
     scores = np.asarray(pose.body.confidence, dtype=np.float64)  # (T,P,N)
     points, found = _to_wholebody(xy, scores, pose.header.components, request)
-    frames = [
-        [Person(p, s, float(np.nan_to_num(s).mean())) for p, s in zip(*frame, strict=True) if (s > 0).any()]
-        for frame in zip(points, found, strict=True)
-    ]
+    frames = [present(*frame) for frame in zip(points, found, strict=True)]
     clip = follow_signer(frames, request.path.stem, request)
     clip.fps = float(pose.body.fps) if pose.body.fps else None
     clip.size, warnings = _size(pose.header)
@@ -72,7 +69,8 @@ def _parse(data: bytes, request: Request) -> Any:
 
     from pose_format import Pose
 
-    try:
+    # The library checks nothing: a cut file can raise almost anything.
+    with damage(request.subject, "a cut or damaged .pose file", "write or download the file again", Exception):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the library warns about NaN, which we count ourselves
             pose = Pose.read(data)
@@ -81,11 +79,6 @@ def _parse(data: bytes, request: Request) -> Any:
             raise ValueError(f"data of shape {pose.body.data.shape}")
         if not 1 <= pose.body.data.shape[1] <= MOST_PEOPLE or not pose.body.data.shape[2]:
             raise ValueError(f"{pose.body.data.shape[1]} people with {pose.body.data.shape[2]} points each")
-    except InputError:
-        raise
-    except Exception as error:  # the library checks nothing: a cut file can raise almost anything
-        got = f"a cut or damaged .pose file ({type(error).__name__}: {str(error)[:80]})"
-        raise request.error(got, "write or download the file again") from None
     if not len(pose.body.data):
         raise request.error("no frames", "the file may be cut; write or download it again", Empty)
     return pose

@@ -27,7 +27,7 @@ class Format:
         kinds: the kinds of `content.Content` that it comes in.
         recognises: whether content of one of these kinds looks like it.
         read: one signer's points from such content. InputError if it is something else after all.
-        write: the content of a file, or the files of a folder by their names; None for a format that is only read.
+        write: the content of a file, or the files of a folder by their names.
         suffix: the file name's suffix that chooses it for writing, empty where only ``--to`` does.
         folder: the pattern of the file names, for a folder of one file a frame; empty for a file.
         several: whether it holds several clips, of which ``--clip`` chooses one.
@@ -43,7 +43,7 @@ class Format:
     kinds: tuple[str, ...]
     recognises: Callable[[Any], bool]
     read: Callable[[Any, Request], RawClip]
-    write: Callable[[Keypoints], bytes | dict[str, bytes]] | None
+    write: Callable[[Keypoints], bytes | dict[str, bytes]]
     suffix: str = ""
     folder: str = ""
     several: bool = False

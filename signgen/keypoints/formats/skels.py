@@ -10,7 +10,7 @@ import numpy as np
 from signgen.errors import Empty, Missing
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format
-from signgen.keypoints.raw import NECK_ORIGIN, RawClip, Request, pick_clip
+from signgen.keypoints.raw import RawClip, Request, pick_clip
 from signgen.keypoints.repair.align import over_time
 from signgen.keypoints.skeleton import LEFT_HAND, NUM_JOINTS, RIGHT_HAND, SHOULDERS
 
@@ -53,7 +53,7 @@ def _read(text: str, request: Request) -> RawClip:
     xy, scores = np.zeros((len(rows), NUM_JOINTS, 2)), np.zeros((len(rows), NUM_JOINTS))
     xy[:, list(_JOINT_OF)] = joints[:, list(_JOINT_OF.values())]
     scores[:, list(_JOINT_OF)] = (rows[:, : 3 * _JOINTS] != 0).any(1, keepdims=True)  # an all-zero frame is padding
-    return RawClip(xy, scores, name, unit=NECK_ORIGIN)
+    return RawClip(xy, scores, name, placed=False)
 
 
 def _names(path: Path, count: int) -> list[str]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from signgen.keypoints.repair.proportions import HEADS, Proportions, head_center, measure
+from signgen.keypoints.repair.carry import as_complex, as_points
+from signgen.keypoints.repair.proportions import HEADS, Proportions, measure
 from signgen.keypoints.skeleton import ARMS, FACE, FEET, HEAD, HIPS, LEFT_KNEE, NUM_JOINTS, SHOULDERS
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class _Mover:
         if kind is None:
             return
         joints = HEADS[kind]
-        center = over_time(head_center(self.xy, joints) - self.middle, np.all(self.seen[:, joints], axis=-1))
+        center = over_time(self.xy[:, joints].mean(1) - self.middle, np.all(self.seen[:, joints], axis=-1))
         moving = self.factors.shoulders * (center - self.ours.heads[kind].place)
         new = self.new_middle + self.theirs.heads[kind].place + moving
         relative = self.xy[:, _HEAD_JOINTS] - (self.middle + center)[:, None]
@@ -198,12 +199,7 @@ def _carry(
         return middle + scale * template[joints]
     source, target = template[guides], xy[guides]
     a, b = source.mean(0), target.mean(0)
-    z, w = _complex(source - a), _complex(target - b)
+    z, w = as_complex(source - a), as_complex(target - b)
     power = (abs(z) ** 2).sum()
     turn = (w * z.conj()).sum() / power if len(guides) > 1 and power > 1e-9 else complex(scale)
-    moved = turn * _complex(template[joints] - a)
-    return b + np.stack([moved.real, moved.imag], axis=-1)
-
-
-def _complex(points: np.ndarray) -> np.ndarray:
-    return points[:, 0] + 1j * points[:, 1]
+    return b + as_points(turn * as_complex(template[joints] - a))

@@ -48,9 +48,6 @@ def relaxed_hand(clip: Keypoints, *, left: bool) -> np.ndarray | None:
     return (x + 1j * (y if left else -y)) * (person.palm or PALM_OF_SHOULDERS * person.shoulders)
 
 
-FOUND = 0.15  # confidence below which a point is as good as missing: it is hardly drawn
-USABLE = 0.2  # confidence from which a joint may say where something else must be
-SURENESS = 0.6  # of the confidence of what a point is completed from
 SHORT = 0.4  # of a limb's usual length in the picture
 STEADY = 5.0  # Hz, cut-off for the joint that carries a part: it is found frame by frame, with jitter
 CALM = 3.0  # Hz, the same for the direction of the limb
@@ -76,6 +73,11 @@ def as_complex(xy: np.ndarray) -> np.ndarray:
     return xy[..., 0].astype(np.float64) + 1j * xy[..., 1]
 
 
+def as_points(values: np.ndarray) -> np.ndarray:
+    """complex (...) -> float64 (...,2)."""
+    return np.stack([values.real, values.imag], -1)
+
+
 def angles(start: np.ndarray, end: np.ndarray, known: np.ndarray, fps: float) -> np.ndarray:
     """Radians (T,) without jumps: the direction from ``start`` to ``end``, complex (T,), where known; else between.
 
@@ -95,7 +97,7 @@ def steady(values: np.ndarray, known: np.ndarray, fps: float, hz: float = STEADY
     """complex (T,) without the jitter of a detector; unknown frames keep their value."""
     if fps / 2 <= hz or len(values) < 3:
         return values
-    xy = np.stack([values.real, values.imag], -1)[:, None]
+    xy = as_points(values)[:, None]
     return as_complex(filters.low_pass(xy, known[:, None].astype(np.float64), fps, hz))[:, 0]
 
 

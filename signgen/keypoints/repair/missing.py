@@ -11,27 +11,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from signgen.errors import InputError
 from signgen.keypoints import filters
 from signgen.keypoints.repair.carry import (
-    FOUND,
-    SURENESS,
-    USABLE,
     Carrier,
     angles,
     around,
     as_complex,
+    as_points,
     bridge,
     carry,
     relaxed_hand,
     runs,
     steady,
 )
-from signgen.keypoints.repair.elbows import fill_elbows
-from signgen.keypoints.skeleton import ARMS, FACE, LEFT_EYE, MIDDLE_KNUCKLE, NOSE, RIGHT_EYE
+from signgen.keypoints.repair.proportions import measure
+from signgen.keypoints.skeleton import ARMS, FACE, LEFT_ARM, LEFT_EYE, MIDDLE_KNUCKLE, NOSE, RIGHT_EYE
 
 if TYPE_CHECKING:
     from signgen.keypoints.clip import Keypoints
 
+FOUND = 0.15  # confidence below which a point is as good as missing: it is hardly drawn
+USABLE = 0.2  # confidence from which a joint may say where something else must be
+SURENESS = 0.6  # of the confidence of what a point is completed from
+UPPER_ARM, FOREARM = 1.0, 0.83  # lengths over the width of the shoulders, where no arm can be measured
+EASE = 0.25  # seconds in which the place where an elbow was seen becomes the one where it must be
 FOLLOW = (0.6, 1.0)  # share of the forearm's turn that a hand makes, at once and after a second: the wrist gives way
 FARTHEST_BEND = 1.0  # radians between forearm and hand that a completed hand may show, unless a detection shows more
 ENOUGH = 0.5  # share of a part's points that must be found for the part to be there
@@ -74,7 +78,7 @@ def fill_missing(clip: Keypoints) -> tuple[Keypoints, list[str]]:
         The completed clip, and at most one line that says what was done.
     """
     xy, confidence = clip.xy.copy(), clip.confidence.copy()
-    elbows = fill_elbows(clip, xy, confidence)
+    elbows = _fill_elbows(clip, xy, confidence)
     clip = replace(clip, xy=xy.copy(), confidence=confidence.copy())  # hands turn with forearms
     completed, doubted = {}, {}
     for part in (LEFT, RIGHT, HEAD):
@@ -82,7 +86,7 @@ def fill_missing(clip: Keypoints) -> tuple[Keypoints, list[str]]:
         if part is not HEAD:
             state, doubted[part.name] = _believe(clip, part, state)
         state, completed[part.name] = _complete(clip, part, state)
-        xy[:, part.points] = np.stack([state.points.real, state.points.imag], -1)
+        xy[:, part.points] = as_points(state.points)
         confidence[:, part.points] = state.confidence
     return replace(clip, xy=xy, confidence=confidence), _words(len(clip), completed | {"an elbow": elbows}, doubted)
 
@@ -246,8 +250,71 @@ def _fill_sparse(state: _State, carrier: Carrier, longest: int) -> _State:
     if not missing.any():
         return state
     local = state.points - carrier.place[:, None]
-    xy = np.stack([local.real, local.imag], -1)
-    xy, confidence = filters.fill_gaps(xy, np.where(state.whole[:, None], state.confidence, 0), longest)
+    xy, confidence = filters.fill_gaps(as_points(local), np.where(state.whole[:, None], state.confidence, 0), longest)
     filled = missing & (confidence > 0)
     points = np.where(filled, as_complex(xy) + carrier.place[:, None], state.points)
     return _State(points, np.where(filled, confidence, state.confidence), state.found | filled, state.whole)
+
+
+# --- elbows ---------------------------------------------------------------------------------------------------
+# Most often lost outside of the picture. Without an elbow no arm is drawn at all, and the hand floats.
+def _fill_elbows(clip: Keypoints, xy: np.ndarray, confidence: np.ndarray) -> int:
+    """Puts lost elbows where upper arm and forearm have their lengths, on the outer side of the arm.
+
+    Args:
+        clip: the clip.
+        xy, confidence: (T,133,2) and (T,133), changed in place.
+
+    Returns:
+        In how many frames an elbow was lost and is there now.
+    """
+    sure = clip.confidence >= USABLE
+    lost = [
+        sure[:, arm.shoulder] & sure[:, arm.wrist] & (clip.confidence[:, arm.elbow] < FOUND) for arm in ARMS
+    ]  # (T,) of each arm
+    if not np.any(lost):
+        return 0
+    try:
+        person = measure(clip)
+    except InputError:  # no shoulders, no arms
+        return 0
+    lengths = person.upper_arm or UPPER_ARM * person.shoulders, person.forearm or FOREARM * person.shoulders
+    for arm, missing in zip(ARMS, lost, strict=True):
+        frames = np.flatnonzero(missing)
+        if not len(frames):
+            continue
+        joints = arm[:3]
+        shoulder, elbow, wrist = (as_complex(clip.xy[:, joint]) for joint in joints)
+        bent = _elbow(shoulder, wrist, *lengths, outwards=1 if arm is LEFT_ARM else -1)
+        placed = bent[frames] + _eased(elbow - bent, np.all(sure[:, joints], axis=1), frames, clip.fps)
+        xy[frames, arm.elbow] = as_points(placed)
+        confidence[frames, arm.elbow] = SURENESS * clip.confidence[frames][:, (arm.shoulder, arm.wrist)].min(1)
+    return int(np.logical_or(*lost).sum())
+
+
+def _elbow(shoulder: np.ndarray, wrist: np.ndarray, upper: float, forearm: float, outwards: int) -> np.ndarray:
+    """complex (T,): where two bones of these lengths meet; on the line between their ends where it is too long.
+
+    Of the two places the one that lies lower is taken, and of two equally low ones the one farther out
+    (``outwards``: 1 towards larger x, -1 towards smaller).
+    """
+    line = wrist - shoulder
+    distance = np.maximum(np.abs(line), 1e-6)
+    straight = distance >= upper + forearm
+    along = np.where(
+        straight, distance * upper / (upper + forearm), (distance**2 + upper**2 - forearm**2) / 2 / distance
+    )
+    aside = np.sqrt(np.maximum(upper**2 - along**2, 0)) * ~straight
+    middle, normal = shoulder + line / distance * along, 1j * line / distance * aside
+    below = normal.imag + 0.5 * outwards * normal.real >= 0
+    return middle + np.where(below, normal, -normal)
+
+
+def _eased(offset: np.ndarray, known: np.ndarray, frames: np.ndarray, fps: float) -> np.ndarray:
+    """complex (K,): how far from `_elbow` the nearest elbows that were seen lie, less and less with time."""
+    if not known.any():
+        return np.zeros(len(frames))
+    a, b = around(known, frames)
+    near = [np.clip(1 - np.abs(frames - other) / max(EASE * fps, 1), 0, 1) for other in (a, b)]
+    total = np.maximum(near[0] + near[1], 1)
+    return np.where(a == b, offset[a] * near[0], (offset[a] * near[0] + offset[b] * near[1]) / total)

@@ -21,8 +21,8 @@ HEADS: dict[str, tuple[int, ...]] = {
     "eyes": (*EYES, NOSE),
     "nose": (NOSE,),
 }
-_UPPER_ARMS = tuple((arm.shoulder, arm.elbow) for arm in ARMS)
-_FOREARMS = tuple((arm.elbow, arm.wrist) for arm in ARMS)
+_UPPER_ARMS = tuple(((arm.shoulder, arm.elbow),) for arm in ARMS)
+_FOREARMS = tuple(((arm.elbow, arm.wrist),) for arm in ARMS)
 _PALMS = tuple(tuple((hand.start, hand.start + knuckle) for knuckle in (5, 9, 17)) for hand in HANDS)
 
 
@@ -72,15 +72,10 @@ def measure(keypoints: Keypoints) -> Proportions:
         heads=_heads(xy - middle[:, None], seen),
         upper_arm=_longest(xy, seen, _UPPER_ARMS),
         forearm=_longest(xy, seen, _FOREARMS),
-        palm=_palm(xy, seen),
+        palm=_longest(xy, seen, _PALMS),
         hips=np.median(xy[hips][:, HIPS].mean(1) - middle[hips], axis=0) if hips.any() else None,
         hip_width=float(np.median(_length(xy[hips], *HIPS))) if hips.any() else None,
     )
-
-
-def head_center(xy: np.ndarray, joints: tuple[int, ...]) -> np.ndarray:
-    """(T,2) mean of the head's points."""
-    return xy[:, joints].mean(1)
 
 
 def _heads(relative: np.ndarray, seen: np.ndarray) -> dict[str, Head]:
@@ -99,17 +94,11 @@ def _length(xy: np.ndarray, a: int, b: int) -> np.ndarray:
     return np.linalg.norm(xy[:, a] - xy[:, b], axis=-1)
 
 
-def _longest(xy: np.ndarray, seen: np.ndarray, limbs: tuple[tuple[int, int], ...]) -> float | None:
-    shown = [(limb, seen[:, limb].all(-1)) for limb in limbs]
-    lengths = [np.quantile(_length(xy[frames], *limb), 0.9) for limb, frames in shown if frames.any()]
-    return float(max(lengths)) if lengths and max(lengths) > 0 else None
-
-
-def _palm(xy: np.ndarray, seen: np.ndarray) -> float | None:
-    sizes = []
-    for bones in _PALMS:
-        frames = seen[:, sorted({joint for bone in bones for joint in bone})].all(-1)
+def _longest(xy: np.ndarray, seen: np.ndarray, sides: tuple[tuple[tuple[int, int], ...], ...]) -> float | None:
+    """The mean length of a side's bones, of the side that shows the longer ones."""
+    lengths = []
+    for bones in sides:
+        frames = seen[:, np.ravel(bones)].all(-1)
         if frames.any():
-            mean = np.mean([_length(xy[frames], *bone) for bone in bones], axis=0)
-            sizes.append(np.quantile(mean, 0.9))
-    return float(max(sizes)) if sizes and max(sizes) > 0 else None
+            lengths.append(np.quantile(np.mean([_length(xy[frames], *bone) for bone in bones], axis=0), 0.9))
+    return float(max(lengths)) if lengths and max(lengths) > 0 else None
