@@ -43,7 +43,7 @@ from signgen.keypoints import Keypoints, read_keypoints
 from signgen.model import SignGenPipeline
 from signgen.model.networks.wrist_finder import load_wrist_finder
 from signgen.model.networks.wrist_finder import report as wrist_finder_report
-from signgen.model.openvino.choice import choose_engine
+from signgen.model.openvino.engine import choose_engine
 from signgen.video import read_frames
 
 

@@ -22,9 +22,8 @@ from signgen.model import SignGenPipeline
 from signgen.model.engine import TorchEngine
 from signgen.model.networks.cross_view import CrossViewAttention
 from signgen.model.networks.fusion import letterbox
-from signgen.model.openvino import choice, engine, exports
-from signgen.model.openvino.choice import choose_engine
-from signgen.model.openvino.engine import OpenVinoEngine
+from signgen.model.openvino import engine, exports
+from signgen.model.openvino.engine import OpenVinoEngine, choose_engine
 from signgen.model.openvino.exports import COMPILED, FILE, ExportManifest
 from signgen.model.openvino.graphs import PRESENT, Letterbox, examples, graphs
 from signgen.rendering import render
@@ -154,7 +153,7 @@ def test_an_export_of_other_weights_is_passed_over(pipeline, tmp_path):
 
 def test_without_an_export_or_without_openvino_torch_computes(pipeline, monkeypatch):
     assert choose_engine(pipeline).name == "torch"
-    monkeypatch.setattr(choice, "has_openvino", lambda: False)
+    monkeypatch.setattr(engine, "has_openvino", lambda: False)
     manifest_of(pipeline, exports.default_place(pipeline.weights_sha256()))
     assert choose_engine(pipeline).name == "torch"
 
@@ -175,14 +174,14 @@ def test_what_does_not_go_together_is_refused(pipeline, arguments, kind, subject
 
 
 def test_openvino_that_was_asked_for_and_is_missing_names_the_extra(pipeline, monkeypatch):
-    monkeypatch.setattr(choice, "has_openvino", lambda: False)
+    monkeypatch.setattr(engine, "has_openvino", lambda: False)
     with pytest.raises(NotInstalled) as error:
         choose_engine(pipeline, "openvino")
     assert error.value.subject == "openvino"
 
 
 def test_openvino_without_an_export_says_how_to_make_one(pipeline, monkeypatch):
-    monkeypatch.setattr(choice, "has_openvino", lambda: True)
+    monkeypatch.setattr(engine, "has_openvino", lambda: True)
     with pytest.raises(NotFound, match="signgen export"):
         choose_engine(pipeline, "openvino")
 

@@ -15,8 +15,9 @@ import torch
 
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import MIRROR
+from signgen.model.networks.wrist_finder import peaks
 from signgen.scoring.metrics.hand_detectors import HandDetector, found, load_hand_detector, report, search_boxes
-from signgen.scoring.metrics.hand_detectors.builtin import CELLS, CROP, WEIGHTS, HandNetwork, SignGenHands, peaks
+from signgen.scoring.metrics.hand_detectors.builtin import CELLS, CROP, WEIGHTS, HandNetwork, SignGenHands
 from signgen.scoring.metrics.hand_detectors.interface import Places
 from signgen.scoring.metrics.hand_pe import HandPE, HandPEDrive
 from signgen.synthetic.dataset import Plan, draw_clip, pick_signers
@@ -196,8 +197,8 @@ def test_network_is_small_and_keeps_its_shape_and_peaks_are_sharp() -> None:
     logits = network(torch.rand(2, 3, CROP, CROP))
     assert logits.shape == (2, 21, CELLS, CELLS)
     y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
-    points, belief = peaks(-((x - 11.3) ** 2 + (y - 20.6) ** 2)[None, None])
-    assert (points * CELLS - 0.5)[0, 0].tolist() == pytest.approx([11.3, 20.6], abs=0.05)
+    cells, belief = peaks(-((x - 11.3) ** 2 + (y - 20.6) ** 2)[None, None])
+    assert cells[0, 0].tolist() == pytest.approx([11.3, 20.6], abs=0.05)
     assert belief.item() > 0.99
     assert peaks(torch.zeros(1, 1, 32, 32))[1].item() == pytest.approx(9 / 1024)  # the corner of a flat map
 

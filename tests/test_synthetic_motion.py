@@ -19,7 +19,7 @@ from signgen.synthetic.motion import collisions
 from signgen.synthetic.motion.anatomy import Anatomy
 from signgen.synthetic.motion.contacts import CONTACTS
 from signgen.synthetic.motion.face import Expression, FaceTrack, spell
-from signgen.synthetic.motion.handshapes import HANDSHAPES, LIMITS, shape_angles, shape_names
+from signgen.synthetic.motion.handshapes import HANDSHAPES, LIMITS, shape_angles
 from signgen.synthetic.motion.labels import held_shapes, visible_hands
 from signgen.synthetic.motion.lexicon import SPELLED, glosses, letter_shape, sign, spelled_beats
 from signgen.synthetic.motion.performance import Performance, minimum_jerk
@@ -35,7 +35,7 @@ SMALL = {"frames": (8, 8), "size": (64, 80)}
 
 @pytest.fixture(scope="module")
 def poser() -> Poser:
-    return Poser.from_signer(load_signer("s01"))
+    return Poser(load_signer("s01"))
 
 
 def posture(poser: Poser, count: int = 20, shape: str = "V") -> Posture:
@@ -197,7 +197,7 @@ def touching_signs() -> list[str]:
 
 
 def test_hands_that_shall_touch_do_so_and_do_not_enter_each_other() -> None:
-    anatomy = Anatomy(Poser.from_signer(load_signer("s03")), load_signer("s03").rest_body)
+    anatomy = Anatomy(load_signer("s03"))
     assert len(touching_signs()) >= len(CONTACTS)
     for gloss in touching_signs():
         beats = sign(gloss).beats
@@ -220,10 +220,10 @@ def test_spelled_words_hold_their_letters() -> None:
 
 
 def test_labels_say_which_shape_is_held() -> None:
-    anatomy = Anatomy(Poser.from_signer(load_signer("s01")), load_signer("s01").rest_body)
+    anatomy = Anatomy(load_signer("s01"))
     beats = spelled_beats("VEGA", np.random.default_rng(0))
     performance = Performance(anatomy, held(beats), np.random.default_rng(2))
-    labels, names = performance.hand_shapes(), shape_names()
+    labels, names = performance.hand_shapes(), list(HANDSHAPES)
     assert (labels[:, 0] == -1).all()  # the left hand rests all the time
     for number, letter in enumerate("VEGA"):
         assert (labels[24 * number + 16 : 24 * number + 24, 1] == names.index(letter)).all()
@@ -243,7 +243,7 @@ def test_hands_stay_out_of_bodies_and_within_an_arm() -> None:
     plan = Plan(3, "train", ("s01", "s02", "s05"))
     for index in range(6):
         signer = load_signer(plan.signer(index))
-        anatomy = Anatomy(Poser.from_signer(signer), signer.rest_body)
+        anatomy = Anatomy(signer)
         performance = Performance(anatomy, plan.score(index), plan.streams(index)[1])
         now = performance.posture_at(np.arange(42.0))
         chest = anatomy.poser.chest(now.torso)
@@ -262,21 +262,21 @@ def test_hands_stay_out_of_bodies_and_within_an_arm() -> None:
 
 
 def test_collision_pushes_leave_the_head_to_the_front(poser: Poser) -> None:
-    anatomy = Anatomy(poser, load_signer("s01").rest_body)
+    anatomy = Anatomy(load_signer("s01"))
     still = np.zeros((1, 3))
     chest = poser.chest(still)
     head = poser.head(chest, still)
-    inside = (anatomy.head_shape.centre + (0.0, -0.05, 0.0))[None, None]
+    inside = (anatomy.head_centre + (0.0, -0.05, 0.0))[None, None]
     push = anatomy.out_of_head(inside, np.array([0.01]), head, 0.0)[0]
     assert push[1] < -0.02
-    outside = (anatomy.head_shape.centre + (0.0, -0.3, 0.0))[None, None]
+    outside = (anatomy.head_centre + (0.0, -0.3, 0.0))[None, None]
     assert not anatomy.out_of_head(outside, np.array([0.01]), head, 0.0).any()
 
 
 def test_faster_hands_get_more_subframes() -> None:
     plan = Plan(4, "train", ("s01",))
     signer = load_signer("s01")
-    anatomy = Anatomy(Poser.from_signer(signer), signer.rest_body)
+    anatomy = Anatomy(signer)
     performance = Performance(anatomy, plan.score(0), plan.streams(0)[1])
     exposures = performance.exposures()
     assert len(exposures) == 42
@@ -343,7 +343,7 @@ def test_data_set_reads_back_and_goes_on(tmp_path: Path) -> None:
         assert stored["hand_shapes"].dtype == np.int16
         assert stored["hand_shapes"].shape == (8, 2)
         assert (np.isin(stored["hand_shapes"], [-1, *plan.perform(0).hand_shapes().ravel()])).all()
-        assert stored["shapes"].tolist() == shape_names()
+        assert stored["shapes"].tolist() == list(HANDSHAPES)
         assert (int(stored["width"]), int(stored["height"]), float(stored["fps"])) == (64, 80, 25.0)
     assert json.loads((tmp_path / "synthetic.json").read_text())["splits"]["train"]["counts"]["clips"] == 2
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import wraps
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from diffusers import DiffusionPipeline
@@ -26,7 +25,6 @@ TENSORS = ("latents",)  # what a callback may see and change
 CARD = "README.md"
 _UPLOAD = ("repo_id", "private", "token", "commit_message", "create_pr")
 
-Result = TypeVar("Result")
 StepEnd = Callable[[Any, int, Tensor, dict[str, Tensor]], dict[str, Tensor] | None]
 """(pipeline, step number, timestep, the tensors asked for) -> those that are to be others; None: none of them."""
 
@@ -37,24 +35,6 @@ class Interrupted(Exception):
     def __init__(self, latents: Tensor) -> None:
         super().__init__()
         self.latents = latents
-
-
-def within(
-    *contexts: Callable[[Any], AbstractContextManager[None]],
-) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
-    """Decorates a method that runs within context managers of its own object, the first one outermost."""
-
-    def decorate(method: Callable[..., Result]) -> Callable[..., Result]:
-        @wraps(method)
-        def called(self: Any, *args: Any, **kwargs: Any) -> Result:
-            with ExitStack() as stack:
-                for context in contexts:
-                    stack.enter_context(context(self))
-                return method(self, *args, **kwargs)
-
-        return called
-
-    return decorate
 
 
 class BasePipeline(DiffusionPipeline):

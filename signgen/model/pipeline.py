@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from signgen.errors import Damaged, Mismatch, Unsupported
-from signgen.model.base import TENSORS, BasePipeline, Interrupted, StepEnd, within
+from signgen.model.base import TENSORS, BasePipeline, Interrupted, StepEnd
 from signgen.model.diffusion.guidance import evaluations_per_step, guided
 from signgen.model.diffusion.noise import frame_noise, step_noise
 from signgen.model.diffusion.sampling import Denoise, sample, schedule
@@ -180,7 +180,6 @@ class SignGenPipeline(BasePipeline):
 
     # -- the source ------------------------------------------------------------------------------------------------
 
-    @within(BasePipeline.fixed_device)
     @torch.inference_mode()
     def encode_source(self, image: np.ndarray, pose: np.ndarray | None = None) -> SourceConditions:
         """What depends on the source alone.
@@ -191,21 +190,22 @@ class SignGenPipeline(BasePipeline):
                 ``source_pose`` look at it.
         """
         self.forget()
-        canvas = fit_frames(pixels(image[None], self.device).mul(2).sub(1)).to(self.dtype)  # (1, 3, H', W')
-        self._load_parts("vae")
-        latents = self.vae.encode(canvas).latent_dist.mode() * self.vae.config.scaling_factor  # (1, C, h, w)
-        encoder = self.denoiser.source_encoder
-        semantic = None if encoder.semantic is None else self._semantic(canvas)
-        self._load_parts("fusion")
-        embedding = None if self.denoiser.config.fusion_dim is None else self.fusion.encode(canvas)
-        self._load_parts("denoiser")
-        own_pose = None
-        if self.denoiser.config.source_pose:
-            drawn = pixels(self._black(1) if pose is None else pose[None], self.device)
-            own_pose = self.denoiser.encode_pose(drawn.to(self.dtype))
-        patches = None if encoder.patch is None else latents
-        tokens = self.denoiser.encode_source(semantic, patches, own_pose)  # (1, L, D)
-        return SourceConditions(latents.float(), tokens, embedding)
+        with self.fixed_device():
+            canvas = fit_frames(pixels(image[None], self.device).mul(2).sub(1)).to(self.dtype)  # (1, 3, H', W')
+            self._load_parts("vae")
+            latents = self.vae.encode(canvas).latent_dist.mode() * self.vae.config.scaling_factor  # (1, C, h, w)
+            encoder = self.denoiser.source_encoder
+            semantic = None if encoder.semantic is None else self._semantic(canvas)
+            self._load_parts("fusion")
+            embedding = None if self.denoiser.config.fusion_dim is None else self.fusion.encode(canvas)
+            self._load_parts("denoiser")
+            own_pose = None
+            if self.denoiser.config.source_pose:
+                drawn = pixels(self._black(1) if pose is None else pose[None], self.device)
+                own_pose = self.denoiser.encode_pose(drawn.to(self.dtype))
+            patches = None if encoder.patch is None else latents
+            tokens = self.denoiser.encode_source(semantic, patches, own_pose)  # (1, L, D)
+            return SourceConditions(latents.float(), tokens, embedding)
 
     def _semantic(self, canvas: Tensor) -> Tensor:
         """Semantic tokens (1, L, Ds) of the source on the canvas (1, 3, H', W') in [-1, 1]."""
@@ -217,7 +217,6 @@ class SignGenPipeline(BasePipeline):
 
     # -- one window ------------------------------------------------------------------------------------------------
 
-    @within(BasePipeline.fixed_device, BasePipeline.engine_threads)
     @torch.inference_mode()
     def __call__(
         self,
@@ -245,50 +244,50 @@ class SignGenPipeline(BasePipeline):
                 returns for ``latents`` (V, C, h, w) takes their place. It may set ``pipeline._interrupt``.
             callback_on_step_end_tensor_inputs: the tensors it gets.
         """
-        # 1. Check what came in.
-        if len(poses) != len(known_latents) + len(frame_indices) or not len(frame_indices):
-            got = f"{len(poses)} poses for {len(known_latents)} known and {len(frame_indices)} new frames"
-            raise Mismatch("window", got, "give one pose per frame and at least one new frame")
-        check_scheduler(self.scheduler, self._learned)
-        w1, w2 = self._guidance_scale = tuple(guidance_scale or self.config.guidance)
-        timesteps = schedule(self.scheduler, num_inference_steps or self.config.steps, self.device)
-        after = self._step_end(callback_on_step_end, callback_on_step_end_tensor_inputs, timesteps)
-        source = source.to(self.device, self.dtype)
-        # 2. Conditions of all views.
-        conditions = self.window_conditions(source, poses, known_latents)
-        views = len(conditions.bits)
-        # 3. Noise: of a new frame by its index; known views are noised copies of what they are.
-        shape = tuple(source.latents.shape[1:])
-        numbers = _noise_indices(views - len(frame_indices), frame_indices)
-        noise = frame_noise(seed, numbers, shape, device=self.device)  # (V, C, h, w)
-        # 4. Sample.
-        self._interrupt, self._num_timesteps = False, len(timesteps)
-        denoise, calls = self._guided_denoiser(conditions, noise, w1, w2), 0
+        with self.fixed_device(), self.engine_threads():
+            # 1. Check what came in.
+            if len(poses) != len(known_latents) + len(frame_indices) or not len(frame_indices):
+                got = f"{len(poses)} poses for {len(known_latents)} known and {len(frame_indices)} new frames"
+                raise Mismatch("window", got, "give one pose per frame and at least one new frame")
+            check_scheduler(self.scheduler, self._learned)
+            w1, w2 = self._guidance_scale = tuple(guidance_scale or self.config.guidance)
+            timesteps = schedule(self.scheduler, num_inference_steps or self.config.steps, self.device)
+            after = self._step_end(callback_on_step_end, callback_on_step_end_tensor_inputs, timesteps)
+            source = source.to(self.device, self.dtype)
+            # 2. Conditions of all views.
+            conditions = self.window_conditions(source, poses, known_latents)
+            views = len(conditions.bits)
+            # 3. Noise: of a new frame by its index; known views are noised copies of what they are.
+            shape = tuple(source.latents.shape[1:])
+            numbers = _noise_indices(views - len(frame_indices), frame_indices)
+            noise = frame_noise(seed, numbers, shape, device=self.device)  # (V, C, h, w)
+            # 4. Sample.
+            self._interrupt, self._num_timesteps = False, len(timesteps)
+            denoise, calls = self._guided_denoiser(conditions, noise, w1, w2), 0
 
-        def counted(latents: Tensor, timestep: Tensor) -> Tensor:
-            nonlocal calls
-            calls += 1  # some solvers evaluate more than once a step
-            return denoise(latents, timestep)
+            def counted(latents: Tensor, timestep: Tensor) -> Tensor:
+                nonlocal calls
+                calls += 1  # some solvers evaluate more than once a step
+                return denoise(latents, timestep)
 
-        try:
-            latents = sample(
-                counted,
-                noise,
-                self.scheduler,
-                timesteps,
-                noises=lambda step: step_noise(seed, numbers, step, shape, device=self.device),
-                on_step=after,
-            )
-        except Interrupted as stopped:
-            latents = stopped.latents
-        latents = latents[-len(frame_indices) :]
-        # 5. Decode the new frames.
-        frames = self.decode(latents)
-        if (
-            self._offload_target is not None
-        ):  # otherwise diffusers would walk through all modules for nothing, every window
-            self.maybe_free_model_hooks()
-        return WindowOutput(frames, latents, calls * views * evaluations_per_step(w1, w2))
+            try:
+                latents = sample(
+                    counted,
+                    noise,
+                    self.scheduler,
+                    timesteps,
+                    noises=lambda step: step_noise(seed, numbers, step, shape, device=self.device),
+                    on_step=after,
+                )
+            except Interrupted as stopped:
+                latents = stopped.latents
+            latents = latents[-len(frame_indices) :]
+            # 5. Decode the new frames.
+            frames = self.decode(latents)
+            # Otherwise diffusers would walk through all modules for nothing, every window.
+            if self._offload_target is not None:
+                self.maybe_free_model_hooks()
+            return WindowOutput(frames, latents, calls * views * evaluations_per_step(w1, w2))
 
     def window_conditions(
         self, source: SourceConditions, poses: np.ndarray, known_latents: Sequence[Tensor]

@@ -83,7 +83,7 @@ def load_model(model: SignGenPipeline | str | Path, settings: RenderSettings) ->
     if isinstance(model, (str, Path)):
         with loaded_meanwhile(_draw_once):  # the compiled drawing takes a while to load
             return _load(model, settings)
-    from signgen.model.openvino.choice import choose_engine
+    from signgen.model.openvino.engine import choose_engine
 
     choice = _engine_choice(settings)
     if choice != _engine_choice(RenderSettings()):  # it keeps the engine it has, unless another one is asked for
@@ -95,7 +95,7 @@ def _load(model: str | Path, settings: RenderSettings) -> SignGenPipeline:
     if not settings.compile:
         quick_start.start(model)
     from signgen.model import SignGenPipeline
-    from signgen.model.openvino.choice import choose_engine
+    from signgen.model.openvino.engine import choose_engine
 
     pipeline = SignGenPipeline.from_pretrained(model, device=settings.device, dtype=settings.dtype)
     pipeline.engine = choose_engine(pipeline, **_engine_choice(settings))

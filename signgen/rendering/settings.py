@@ -37,7 +37,7 @@ class RenderSettings:
         fill_gaps: longest gap in a point's track to be filled, frames.
         fill_hands: complete hands, and faces, that are missing in some frames.
         device, dtype: where and in which numbers to compute, or "auto".
-        backend: ``auto``, ``torch`` or ``openvino``, see `signgen.model.openvino.choice.choose_engine`.
+        backend: ``auto``, ``torch`` or ``openvino``, see `signgen.model.openvino.engine.choose_engine`.
         export: folder that ``signgen export`` wrote.
         compile: run torch's networks through torch.compile.
         estimator, estimator_weights: what finds the keypoints of footage, see `signgen.extraction.EstimatorSettings`.

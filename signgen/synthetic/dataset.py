@@ -140,11 +140,9 @@ def pick_signers(wanted: str, split: str) -> tuple[str, ...]:
 def anatomy_of(signer: str) -> Anatomy:
     """Places of a signer; the last few are kept."""
     from signgen.synthetic.motion.anatomy import Anatomy
-    from signgen.synthetic.motion.posing import Poser
     from signgen.synthetic.signer import load_signer
 
-    loaded = load_signer(signer)
-    return Anatomy(Poser.from_signer(loaded), loaded.rest_body)
+    return Anatomy(load_signer(signer))
 
 
 def draw_clip(plan: Plan, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -162,12 +160,6 @@ def draw_movement(plan: Plan, index: int, movement: Movement) -> Iterator[tuple[
     for poses in movement.exposures():
         frame = figure.draw(poses)
         yield frame.image, np.concatenate([frame.xy, frame.confidence[:, None]], 1).astype(np.float32)
-
-
-def is_written(out: Path, plan: Plan, index: int) -> bool:
-    """Whether a clip is there, whole."""
-    frames, keypoints = _clip_paths(out, plan, index)
-    return frames.is_dir() and keypoints.is_file()
 
 
 def _clip_paths(out: Path, plan: Plan, index: int) -> tuple[Path, Path]:
@@ -195,7 +187,7 @@ def write_clip(out: Path, plan: Plan, index: int) -> int:
 
 
 def _write_keypoints(path: Path, keypoints: np.ndarray, size: tuple[int, int], shapes: np.ndarray) -> None:
-    from signgen.synthetic.motion.handshapes import shape_names
+    from signgen.synthetic.motion.handshapes import HANDSHAPES
     from signgen.synthetic.motion.labels import NONE, visible_hands
 
     np.savez_compressed(
@@ -205,7 +197,7 @@ def _write_keypoints(path: Path, keypoints: np.ndarray, size: tuple[int, int], s
         height=np.int64(size[1]),
         fps=np.float64(FPS),
         hand_shapes=np.where(visible_hands(keypoints, size), shapes, NONE).astype(np.int16),
-        shapes=np.array(shape_names()),
+        shapes=np.array(list(HANDSHAPES)),
     )
 
 
@@ -241,7 +233,7 @@ def write_dataset(
         raise NotWritable(out, f"cannot be made a folder ({error.strerror})", "name another folder") from None
     _write_json(out, plan, None)
     begun = time.monotonic()
-    missing = [i for i in range(clips) if not is_written(out, plan, i)]
+    missing = [i for i in range(clips) if not all(path.exists() for path in _clip_paths(out, plan, i))]
     advance(clips - len(missing))
     frames = _write_clips(out, plan, missing, jobs, advance)
     seconds = time.monotonic() - begun

@@ -13,9 +13,7 @@ from signgen.synthetic.body.mesh import CLOTH, HAIR, SKIN, STRAND, TEETH, Patch,
 from signgen.synthetic.body.noise import smoothstep
 from signgen.synthetic.body.template import (
     BAKED,
-    BONES,
     HM08_VERTICES,
-    PARENTS,
     SKIN_END,
     Shape,
     forward_kinematics,
@@ -46,8 +44,6 @@ class Signer:
     name: str
     look: Look
     heads: np.ndarray  # (J, 3) metres
-    bone_labels: list[str]
-    parents: np.ndarray  # (J,), -1 for the root
     rest_body: np.ndarray
     joints: dict[str, np.ndarray]  # COCO joint name -> rest position (3,)
     surface: Patch
@@ -167,8 +163,6 @@ def dress(shape: Shape, look: Look) -> Signer:
         shape.name,
         look,
         shape.heads,
-        list(BONES),
-        PARENTS,
         rest_body,
         shape.joints,
         surface,

@@ -71,15 +71,6 @@ def noise_from(scheduler: Any, prediction: Tensor, noisy: Tensor, timesteps: Ten
     return (noisy - a * prediction) / s
 
 
-def velocity_from(scheduler: Any, prediction: Tensor, noisy: Tensor, timesteps: Tensor | int) -> Tensor:
-    """v from a prediction, (N, ...)."""
-    if prediction_type(scheduler) == "v_prediction":
-        return prediction
-    a, s = signal_and_noise(scheduler, timesteps, noisy)
-    clean = denoised_from(scheduler, prediction, noisy, timesteps)
-    return a * noise_from(scheduler, prediction, noisy, timesteps) - s * clean
-
-
 def snr(scheduler: Any, timesteps: Tensor) -> Tensor:
     """Signal-to-noise ratio a^2 / s^2, float32 (N,); 0 at zero terminal SNR."""
     alphas = _alphas(scheduler, timesteps, timesteps.device)  # (N,)

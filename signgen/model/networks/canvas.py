@@ -45,17 +45,13 @@ def fit_canvas(width: int, height: int, canvas: Sequence[int] | None = None) -> 
     if canvas is None:
         extra_x, extra_y = -width % MULTIPLE, -height % MULTIPLE
     else:
-        _check(canvas)
+        if len(canvas) != 2 or not all(SMALLEST <= side <= LARGEST and side % MULTIPLE == 0 for side in canvas):
+            allowed = f"give width and height, multiples of {MULTIPLE} from {SMALLEST} to {LARGEST}"
+            raise BadValue("canvas", f"got {list(canvas)}", allowed)
         scale = min(canvas[0] / width, canvas[1] / height)
         inner = round(width * scale), round(height * scale)
         extra_x, extra_y = canvas[0] - inner[0], canvas[1] - inner[1]
     return CanvasFit(inner, (extra_x // 2, extra_x - extra_x // 2, extra_y // 2, extra_y - extra_y // 2))
-
-
-def _check(canvas: Sequence[int]) -> None:
-    if len(canvas) != 2 or not all(SMALLEST <= side <= LARGEST and side % MULTIPLE == 0 for side in canvas):
-        allowed = f"give width and height, multiples of {MULTIPLE} from {SMALLEST} to {LARGEST}"
-        raise BadValue("canvas", f"got {list(canvas)}", allowed)
 
 
 def canvas_name(width: int, height: int, canvas: Sequence[int] | None = None) -> str:

@@ -83,7 +83,9 @@ class PoseEncoder(nn.Module):
             strides = round(math.log2(down / unshuffle))
             self.net: Any = _folded_convolutions(first, tuple(block_out_channels), out_channels, strides)
         else:
-            _check_reference_form(block_out_channels, down)
+            if 2 ** (len(block_out_channels) - 1) != down:
+                got = f"{len(block_out_channels)} widths for 1/{down} of the size"
+                raise BadValue("pose encoder", got, f"give {round(math.log2(down)) + 1} widths")
             self.net = ControlNetConditioningEmbedding(out_channels, first, tuple(block_out_channels))
 
     def forward(self, pose: Tensor, crop: Tensor | None = None) -> Tensor:
@@ -127,15 +129,6 @@ def _folded_convolutions(first: int, widths: tuple[int, ...], out_channels: int,
         stride = 2 if index >= len(sizes) - 1 - strides else 1
         layers += [nn.Conv2d(before, after, 3, stride=stride, padding=1), nn.SiLU()]
     return nn.Sequential(*layers, zero_module(nn.Conv2d(out_channels, out_channels, 3, padding=1)))
-
-
-def _check_reference_form(widths: Sequence[int], down: int) -> None:
-    if 2 ** (len(widths) - 1) != down:
-        raise BadValue(
-            "pose encoder",
-            f"{len(widths)} widths for 1/{down} of the size",
-            f"give {round(math.log2(down)) + 1} widths",
-        )
 
 
 # ----------------------------------------------------------------------------- detail at twice the resolution

@@ -108,7 +108,9 @@ class CrossViewAttention(nn.Module):
         ``present``: (V,), 0 for a view that only fills the window up: the others do not see it.
         """
         items, _, height, width = hidden.shape
-        self._check(items, views)
+        if views < 1 or items % views or views > self.max_views:
+            allowed = f"the window must divide the batch and have 1 to {self.max_views} views"
+            raise Mismatch("views", f"{items} feature maps in windows of {views}", allowed)
         tokens = rearrange(self.norm(hidden), "(b v) c h w -> (b h w) v c", v=views)  # (B*HW, V, C)
         # Of one window this would stay a view, and a linear layer copies its weights for each position of one.
         tokens = self.proj_in(tokens.contiguous())  # (B*HW, V, C)
@@ -117,14 +119,6 @@ class CrossViewAttention(nn.Module):
             tokens = block(tokens, mask)  # (B*HW, V, C)
         moved = rearrange(self.proj_out(tokens), "(b h w) v c -> (b v) h w c", h=height, w=width)  # channels last
         return hidden + rearrange(moved, "n h w c -> n c h w")  # (B*V, C, H, W)
-
-    def _check(self, items: int, views: int) -> None:
-        if views < 1 or items % views or views > self.max_views:
-            raise Mismatch(
-                "views",
-                f"{items} feature maps in windows of {views}",
-                f"the window must divide the batch and have 1 to {self.max_views} views",
-            )
 
 
 def _unseen(present: Tensor, tokens: Tensor) -> Tensor:

@@ -26,7 +26,6 @@ from signgen.model.networks.cross_view import CrossViewAttention, CrossViewTrans
 from signgen.model.networks.norms import NORMS, use_affine_norms
 
 ATTENTION = {"sdpa": SharedContextProcessor, "math": AttnProcessor, "xformers": XFormersContextProcessor}
-CONDITIONS = ("pose", "source", "fusion")
 
 
 class ConditionDrop(NamedTuple):
@@ -143,7 +142,9 @@ class Denoiser(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         widths = tuple(block_out_channels)
-        _check_levels(widths, attention, heads)
+        if len(attention) != len(widths) or (heads is not None and len(heads) != len(widths)):
+            raise BadValue("denoiser", f"{len(widths)} levels, {len(attention)} attention flags, heads {heads}",
+                             "give one of each per level")  # fmt: skip
         fine = int((pose or {}).get("fine", 0))
         if norms not in NORMS or (detail is None) != (fine == 0):
             raise BadValue("denoiser", f"norms {norms!r}, detail {detail}, pose.fine {fine}",
@@ -353,12 +354,6 @@ def _without(values: Tensor | None, dropped: Tensor) -> Tensor | None:
 def _head_count(width: int, head_dim: int) -> int:
     """The largest number of heads, at most width / head_dim, that divides ``width``."""
     return max(count for count in range(1, max(1, width // head_dim) + 1) if width % count == 0)
-
-
-def _check_levels(widths: Sequence[int], attention: Sequence[bool], heads: Sequence[int] | None) -> None:
-    if len(attention) != len(widths) or (heads is not None and len(heads) != len(widths)):
-        raise BadValue("denoiser", f"{len(widths)} levels, {len(attention)} attention flags, heads {heads}",
-                         "give one of each per level")  # fmt: skip
 
 
 def _add_cross_view(unet: UNet2DConditionModel, settings: dict[str, Any]) -> None:

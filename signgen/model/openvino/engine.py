@@ -1,4 +1,4 @@
-"""Exported networks as the engine of a pipeline, see `signgen.model.engine.Engine`."""
+"""Exported networks as the engine of a pipeline, see `signgen.model.engine.Engine`, and which engine a render uses."""
 
 from __future__ import annotations
 
@@ -11,17 +11,57 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from signgen.errors import Mismatch, Unsupported, missing_extra
-from signgen.model.openvino.exports import COMPILED, OPEN, ExportManifest, has_openvino
+from signgen.errors import BadValue, Mismatch, NotFound, Unsupported, missing_extra
+from signgen.model.engine import Engine, TorchEngine
+from signgen.model.openvino.exports import COMPILED, OPEN, ExportManifest, find_export, has_openvino
 from signgen.model.openvino.graphs import PRESENT
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
 
+BACKENDS = ("auto", "torch", "openvino")
 HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 AT_ONCE = {"conditions": 8, "decoder": 7}  # views of networks in which these do not see each other
 OPEN_LENGTH = ("conditions",)  # OpenVINO 2026.4 crashes while it compiles one of eight bits for a set number of views
 Arrays = dict[str, np.ndarray]
+
+
+def choose_engine(
+    pipeline: SignGenPipeline, backend: str = "auto", export: Path | None = None, compiled: bool = False
+) -> Engine:
+    """The engine for a backend's name.
+
+    Args:
+        pipeline: loaded, on its device and in its numbers.
+        backend: ``torch``; ``openvino``; or ``auto``: OpenVINO on a CPU where it is installed and an export of these
+            very weights is found, else torch.
+        export: folder of an export; None: where `find_export` looks.
+        compiled: see `TorchEngine`.
+
+    Raises:
+        InputError: what was asked for is not there or does not go together.
+    """
+    if backend not in BACKENDS:
+        raise BadValue("--backend", f"got {backend!r}", f"choose from {', '.join(BACKENDS)}")
+    if compiled and (backend == "openvino" or export is not None):
+        raise Mismatch("--compile", "is given with OpenVINO", "it is for torch: leave one of them out")
+    if backend == "torch" and export is not None:
+        raise Mismatch("--export", "is given with --backend torch", "leave one of them out")
+    if backend == "torch" or compiled:
+        return TorchEngine(pipeline, compiled)
+    asked = backend == "openvino" or export is not None
+    fits = pipeline.device.type == "cpu" and pipeline.dtype in HINTS
+    if not asked and not (fits and has_openvino()):
+        return TorchEngine(pipeline)
+    if not has_openvino():
+        raise missing_extra("openvino", "cpu")
+    place = export or find_export(pipeline.weights_sha256(), pipeline.folder)
+    if place is not None:
+        return OpenVinoEngine(pipeline, place)
+    if asked:
+        advice = f"write one with: signgen export {pipeline.name}"
+        raise NotFound("--backend openvino", f"there is no export of {pipeline.name}'s weights", advice)
+    return TorchEngine(pipeline)
 
 
 class OpenVinoEngine:
@@ -36,7 +76,7 @@ class OpenVinoEngine:
         folder: the export.
 
     Raises:
-        InputError: OpenVINO is not installed, or the export is none of this pipeline's weights.
+        InputError: the export is none of this pipeline's weights, or the pipeline runs where OpenVINO does not.
     """
 
     def __init__(self, pipeline: SignGenPipeline, folder: str | Path) -> None:
@@ -46,8 +86,6 @@ class OpenVinoEngine:
         if pipeline.dtype not in HINTS or pipeline.device.type != "cpu":
             got = f"got {str(pipeline.dtype).removeprefix('torch.')} on {pipeline.device}"
             raise Unsupported("--backend openvino", got, "it computes in float32 or bfloat16 on a CPU")
-        if not has_openvino():
-            raise missing_extra("openvino", "cpu")
         import openvino
 
         self.pipeline, self._inputs = pipeline, manifest.inputs

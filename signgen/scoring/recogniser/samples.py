@@ -8,9 +8,8 @@ Small clips lie in a `FrameCache`, and beside it ``glosses.json`` says what is s
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -151,35 +150,17 @@ def _small(clip: Clip, number: int, size: NetworkSize) -> tuple[str, str, np.nda
 
 
 def _drawn(plan: Plan, index: int, size: NetworkSize) -> tuple[str, str, np.ndarray, np.ndarray]:
-    frames, points = zip(*_draw(plan, index), strict=True)
-    small = small_frames(frames, RATE, size.height, size.width)
-    keypoints = np.stack(points) / np.array([*plan.size, 1], np.float32)
-    return plan.name(index), plan.signer(index), small, keypoints.astype(np.float32)
-
-
-@lru_cache(maxsize=2)
-def _anatomy(signer: str) -> Any:
-    from signgen.synthetic.motion.anatomy import Anatomy
-    from signgen.synthetic.motion.posing import Poser
-    from signgen.synthetic.signer import load_signer
-
-    loaded = load_signer(signer)
-    return Anatomy(Poser.from_signer(loaded), loaded.rest_body)
-
-
-def _draw(plan: Plan, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Every second frame of a clip of `signgen synthesize`, of one instant instead of a whole exposure."""
-    from signgen.synthetic.motion.performance import Performance
     from signgen.synthetic.picture.figure import Figure
     from signgen.synthetic.signer import load_signer
 
-    _, performing, recording = plan.streams(index)
-    signer = plan.signer(index)
-    performance = Performance(_anatomy(signer), plan.score(index), performing)
-    figure = Figure(load_signer(signer), plan.size, supersample=1, seed=int(recording.integers(2**31)))
-    for poses in list(performance.exposures())[_phase(index) :: stride_of(FPS)]:
-        frame = figure.draw([poses[len(poses) // 2]])
-        yield frame.image, np.concatenate([frame.xy, frame.confidence[:, None]], 1)
+    figure = Figure(load_signer(plan.signer(index)), plan.size, supersample=1, seed=plan.camera_seed(index))
+    exposures = plan.perform(index).exposures()[_phase(index) :: stride_of(FPS)]
+    frames = [figure.draw([poses[len(poses) // 2]]) for poses in exposures]
+    small = small_frames([frame.image for frame in frames], RATE, size.height, size.width)
+    points = np.stack([np.concatenate([frame.xy, frame.confidence[:, None]], 1) for frame in frames])
+    keypoints = points / np.array([*plan.size, 1], np.float32)
+    return plan.name(index), plan.signer(index), small, keypoints.astype(np.float32)
 
 
 def _annotate(folder: Path, words: Mapping[str, tuple[tuple[str, ...], Spans | None]]) -> None:

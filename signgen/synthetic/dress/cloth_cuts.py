@@ -61,9 +61,7 @@ def trim_cut(look: Look, points: np.ndarray) -> np.ndarray:
         return np.full(len(points), -1.0)
     front = np.where(y < -0.02, 0.0, -1.0)
     opening = np.minimum(opening_half(z, look.closed) - np.abs(x), 0.02) + front
-    if look.neckline == "suit":
-        return opening
-    if look.neckline == "jacket":
+    if look.neckline != "vest":
         return opening
     round_neck = np.where(z > 0.72, 0.105 - np.hypot(x, y + 0.03), -1.0)  # which a waistcoat leaves free
     return np.maximum(opening, round_neck)

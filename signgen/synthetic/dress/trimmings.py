@@ -18,7 +18,6 @@ NECK_Y = -0.030  # canonical y of the axis round which a collar lies
 NECK_RADIUS = 0.075  # metres of arc that one radian counts for in a fit
 NEAREST = 14
 REACH = 0.012  # metres, standard deviation of a fit's weights
-KNOT_Z = 0.776  # canonical height of a tie's knot
 TIE_ROWS = ((0.790, 0.015), (0.775, 0.019), (0.758, 0.014), (0.745, 0.013), (0.60, 0.026), (0.30, 0.037))
 HEM_AT = np.array([0.0, 0.25, 0.5, 0.75, 0.92, 1.0])  # across a leaf, from where it is held to its free edge
 HEM_SHADE = np.array([1.10, 1.16, 1.18, 1.14, 0.92, 0.48])  # the free edge is dark: it stands off the cloth below

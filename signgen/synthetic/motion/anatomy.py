@@ -5,18 +5,21 @@ Everything is measured on the signer's own rest mesh, so signs land on every bod
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from signgen.synthetic.body.rotations import normalise, rotate, transpose
+from signgen.synthetic.body.template import SKIN_END, bone_index
 from signgen.synthetic.motion.posing import Poser
 from signgen.synthetic.motion.posture import Joint
+
+if TYPE_CHECKING:
+    from signgen.synthetic.signer import Signer
 
 # Vertices of the MakeHuman base mesh.
 _NOSE, _CHIN, _BROW, _UPPER_LIP, _LOWER_LIP = 297, 732, 205, 474, 493
 _EAR = {"L": 12229, "R": 5632}
-_SKIN = slice(0, 13380)
 
 HEAD_PLACES = ("forehead", "temple", "eye", "cheek", "ear", "nose", "mouth", "chin")
 CHEST_PLACES = ("space", "chest", "shoulder", "far_shoulder", "belly", "thigh", "clasp")
@@ -29,24 +32,12 @@ CLOTH = 0.018  # thickness of cloth over the skin
 _SLICES = 24
 
 
-@dataclass(frozen=True)
-class _Ellipsoid:
-    centre: np.ndarray
-    radii: np.ndarray
-
-
 class Anatomy:
-    """Places and obstacles of one signer.
+    """Places and obstacles of one signer; `poser` poses the body."""
 
-    Args:
-        poser: the signer's poser.
-        body: rest vertices indexed like the base mesh, metres.
-    """
-
-    def __init__(self, poser: Poser, body: np.ndarray) -> None:
-        self.poser = poser
-        body = np.asarray(body, float)
-        self.head_shape = _head_ellipsoid(body)
+    def __init__(self, signer: Signer) -> None:
+        self.poser, body = Poser(signer), signer.rest_body
+        self.head_centre, self._head_radii = _head_ellipsoid(body)
         self._places = {"R": self._points(body), "L": {}}
         self._places["L"] = {name: p * (-1, 1, 1) for name, p in self._places["R"].items()}
         self._heights, self._fronts, self._middles, self._widths = self._torso(body)
@@ -55,7 +46,7 @@ class Anatomy:
         """Places of the right hand's side in rest-world metres."""
         nose, chin, brow, ear = body[_NOSE], body[_CHIN], body[_BROW], body[_EAR["R"]]
         mouth = (body[_UPPER_LIP] + body[_LOWER_LIP]) / 2
-        eye = self.poser.heads[self.poser.index["eye.R"]]
+        eye = self.poser.heads[bone_index["eye.R"]]
         front = brow[1]
         length, origin = self.poser.arm_length, self.poser.origin
         skin = _skin(body)
@@ -90,7 +81,7 @@ class Anatomy:
         rows = [near[np.abs(near[:, 2] - z) < 0.03] for z in heights]
         fronts = np.array([row[:, 1].min() if len(row) else 0.0 for row in rows]) - CLOTH
         backs = np.array([row[:, 1].max() if len(row) else 0.1 for row in rows])
-        shoulder = abs(self.poser.heads[self.poser.index["upperarm01.L"], 0])
+        shoulder = abs(self.poser.heads[bone_index["upperarm01.L"], 0])
         return heights, fronts, (0.35 * fronts + 0.65 * backs), np.full(_SLICES, shoulder * 0.98)
 
     def place(self, name: str, side: str, chest: Joint, head: Joint) -> np.ndarray:
@@ -98,13 +89,12 @@ class Anatomy:
         point = self._places[side][name]
         if name not in HEAD_PLACES:
             return np.broadcast_to(point - self.poser.origin, chest.head.shape)
-        centre = self.head_shape.centre
-        outward = normalise((point - centre) * (1.0, 1.3, 0.6)) * FINGER_RADIUS
+        outward = normalise((point - self.head_centre) * (1.0, 1.3, 0.6)) * FINGER_RADIUS
         world = rotate(head.rotation, point + outward - self._head_rest()) + head.head
         return self.poser.to_chest(chest, world)
 
     def _head_rest(self) -> np.ndarray:
-        return self.poser.heads[self.poser.index["head"]]
+        return self.poser.heads[bone_index["head"]]
 
     def out_of_head(self, points: np.ndarray, radii: np.ndarray, head: Joint, margin: float) -> np.ndarray:
         """How far to move hands so that no point is in the head.
@@ -116,10 +106,9 @@ class Anatomy:
         Returns:
             (N, 3) world vectors, zero where nothing touches; the deepest point decides.
         """
-        rest, shape = self._head_rest(), self.head_shape
         inverse = transpose(head.rotation)[:, None]
-        local = rotate(inverse, points - head.head[:, None]) + rest - shape.centre
-        grown = shape.radii + (radii + margin)[:, None]
+        local = rotate(inverse, points - head.head[:, None]) + self._head_rest() - self.head_centre
+        grown = self._head_radii + (radii + margin)[:, None]
         level = np.linalg.norm(local / grown, axis=-1)
         depth = np.maximum(1.0 - level, 0.0) * grown.min(-1)
         worst = np.argmax(depth, -1)
@@ -144,14 +133,15 @@ class Anatomy:
 
 def _skin(body: np.ndarray) -> np.ndarray:
     """Skin vertices; those that a signer does not keep (legs) are not a number in `body`."""
-    skin = body[_SKIN]
+    skin = body[:SKIN_END]
     return skin[np.isfinite(skin[:, 0])]
 
 
-def _head_ellipsoid(body: np.ndarray) -> _Ellipsoid:
-    """An ellipsoid through ears, forehead and chin, in rest-world metres; the nose sticks out a little."""
+def _head_ellipsoid(body: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centre and radii (3,) of an ellipsoid through ears, forehead and chin, in rest-world metres; the nose sticks out
+    a little."""
     chin, brow, ear = body[_CHIN], body[_BROW], body[_EAR["L"]]
     crown = _skin(body)[:, 2].max()
     centre = np.array([0.0, ear[1] - 0.012, 0.5 * (crown + chin[2])])
     reach_front = centre[1] - min(brow[1], chin[1] - 0.012)
-    return _Ellipsoid(centre, np.array([abs(ear[0]) * 0.98, reach_front + 0.004, 0.5 * (crown - chin[2]) + 0.004]))
+    return centre, np.array([abs(ear[0]) * 0.98, reach_front + 0.004, 0.5 * (crown - chin[2]) + 0.004])

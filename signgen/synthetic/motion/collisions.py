@@ -32,7 +32,8 @@ def separate(anatomy: Anatomy, posture: Posture, ease: tuple[float, float, float
         apart = _apart(spheres["R"], spheres["L"])
         for side, sign in (("R", 1.0), ("L", -1.0)):
             push = sign * apart + _out_of_body(anatomy, spheres[side], chest, head)
-            push = _spread(rotate(transpose(chest.rotation), push * ease))
+            # Smoothed and enlarged, so that a hand begins to give way before it would touch.
+            push = 1.25 * smooth(rotate(transpose(chest.rotation), push * ease), 3.0)
             posture = posture.with_arm(side, wrist=posture.arms[side].wrist + push)
     return posture
 
@@ -77,11 +78,6 @@ def _apart(right: np.ndarray, left: np.ndarray) -> np.ndarray:
     centres = right[:, 21] - left[:, 21]
     direction = normalise(0.5 * normalise(delta.reshape(len(flat), -1, 3)[rows, worst]) + normalise(centres))
     return 0.5 * depth[:, None] * direction
-
-
-def _spread(push: np.ndarray) -> np.ndarray:
-    """Widens corrections over time (N, 3) so that a hand begins to give way before it would touch."""
-    return 1.25 * smooth(push, 3.0)
 
 
 def smooth(values: np.ndarray, sigma: float) -> np.ndarray:

@@ -84,19 +84,9 @@ _TABLE: dict[str, tuple] = {
 }
 
 
-def _vector(row: tuple) -> np.ndarray:
-    index, middle, ring, pinky, spread, thumb = row
-    return np.array([*index, *middle, *ring, *pinky, *spread, *thumb], np.float32)
-
-
-HANDSHAPES: dict[str, np.ndarray] = {name: _vector(row) for name, row in _TABLE.items()}
+HANDSHAPES: dict[str, np.ndarray] = {name: np.concatenate(row).astype(np.float32) for name, row in _TABLE.items()}
 for _shape in HANDSHAPES.values():
     _shape.setflags(write=False)
-
-
-def shape_names() -> list[str]:
-    """Names of all hand shapes, in the table's order."""
-    return list(HANDSHAPES)
 
 
 def shape_angles(name: str) -> np.ndarray:

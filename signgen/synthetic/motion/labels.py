@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from signgen.keypoints.skeleton import HANDS
-from signgen.synthetic.motion.handshapes import HANDSHAPES, shape_names
+from signgen.synthetic.motion.handshapes import HANDSHAPES
 from signgen.synthetic.motion.posture import SIDES
 from signgen.synthetic.motion.score import Score
 
@@ -25,10 +25,10 @@ def held_shapes(score: Score, fingers: dict[str, np.ndarray], times: np.ndarray)
         times: instants (N,), frames.
 
     Returns:
-        int16 (N, 2), left and right: index into `handshapes.shape_names`, or -1 in a transition between shapes, where
+        int16 (N, 2), left and right: index into `handshapes.HANDSHAPES`, or -1 in a transition between shapes, where
         another shape of the table is nearer, and while the hand rests below or is clasped.
     """
-    table, number = np.stack(list(HANDSHAPES.values())).astype(float), {n: i for i, n in enumerate(shape_names())}
+    table, number = np.stack(list(HANDSHAPES.values())).astype(float), {name: i for i, name in enumerate(HANDSHAPES)}
     gap = np.clip(np.searchsorted([cue.time for cue in score.cues], times, "right") - 1, 0, len(score.cues) - 2)
     out = np.full((len(times), 2), NONE, np.int16)
     for column, side in enumerate(SIDES):

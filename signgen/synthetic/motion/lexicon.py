@@ -95,17 +95,13 @@ def glosses() -> list[str]:
     return list(_GLOSSES)
 
 
-def gloss_seed(gloss: str) -> int:
-    """A number that depends on the gloss alone, the same on every machine."""
-    return int.from_bytes(hashlib.sha256(gloss.encode()).digest()[:8], "little")
-
-
 @cache
 def sign(gloss: str) -> Sign:
     """The invented sign of a gloss; always the same one. Raises InputError for an unknown gloss."""
     if gloss not in _GLOSSES:
         raise NotFound("gloss", f"no sign for {gloss!r}", "use one of " + ", ".join(_GLOSSES))
-    rng = np.random.default_rng(gloss_seed(gloss))
+    seed = int.from_bytes(hashlib.sha256(gloss.encode()).digest()[:8], "little")  # the same on every machine
+    rng = np.random.default_rng(seed)
     spelled = _GLOSSES[gloss] == "spelled"
     beats, local = (spelled_beats(gloss, rng), "") if spelled else TEMPLATES[_GLOSSES[gloss]](rng)
     brows = float(rng.choice((0.0, 0.0, 0.6, 0.9, -0.7, -0.4)))

@@ -6,7 +6,6 @@ frame are those of `posture`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from signgen.synthetic.body.rotations import (
     transpose,
     twist_angle,
 )
+from signgen.synthetic.body.template import CORNEAS, LEFT_EYE, RIGHT_EYE, bone_index
 from signgen.synthetic.motion.handshapes import clamp_angles
 from signgen.synthetic.motion.posture import SIDES, ArmTrack, Joint, Posture
 
@@ -36,10 +36,9 @@ MAX_FLEX, MAX_DEVIATION = 62.0, 32.0  # of the wrist, half axes of an ellipse, d
 FOREARM_SHARE = 0.6  # of the twist goes to the forearm's second bone, the rest to the wrist
 _X, _Y, _Z = np.eye(3)
 
-# Vertices of the MakeHuman base mesh: 8 around each finger tip's joint, thumb to pinky; corneas; eyeballs.
+# Vertices of the MakeHuman base mesh: the first of 8 around each finger tip's joint, thumb to pinky; cornea, eyeball.
 _TIP_STARTS = {"L": (13982, 13854, 13862, 13870, 13878), "R": (14422, 14294, 14302, 14310, 14318)}
-_CORNEA = {"L": 14607, "R": 14679}
-_EYEBALL = {"L": slice(14598, 14670), "R": slice(14670, 14742)}
+_EYES = {"L": (CORNEAS[0], LEFT_EYE), "R": (CORNEAS[1], RIGHT_EYE)}
 
 
 @dataclass(frozen=True)
@@ -75,36 +74,21 @@ class _ArmRest:
 
 
 class Poser:
-    """Poses one body.
+    """Poses the body of one signer."""
 
-    Args:
-        heads: rest bone heads (J, 3), metres.
-        labels: bone names, length J.
-        tips: rest finger tips per side, (5, 3) thumb to pinky.
-        eyes: rest direction of the cornea from the eyeball's centre per side, (3,).
-    """
-
-    def __init__(
-        self, heads: np.ndarray, labels: Iterable[str], tips: dict[str, np.ndarray], eyes: dict[str, np.ndarray]
-    ) -> None:
-        self.heads = np.asarray(heads, float)
-        self.index = {str(name): i for i, name in enumerate(labels)}
+    def __init__(self, signer: Signer) -> None:
+        body = signer.rest_body
+        self.heads = signer.heads  # (J, 3) metres
         self.origin = (self._at("upperarm01.L") + self._at("upperarm01.R")) / 2
+        tips = {side: np.stack([body[i : i + 8].mean(0) for i in _TIP_STARTS[side]]) for side in SIDES}
         self.rest = {side: self._arm_rest(side, tips[side]) for side in SIDES}
-        self._eyes = {side: normalise(eyes[side]) for side in SIDES}
+        balls = {side: body[ball] for side, (_, ball) in _EYES.items()}
+        # Directions of the corneas from the middles of the eyeballs.
+        self._eyes = {s: normalise(body[_EYES[s][0]] - (balls[s].max(0) + balls[s].min(0)) / 2) for s in SIDES}
         self.arm_length = float(np.linalg.norm(self.rest["R"].upper) + np.linalg.norm(self.rest["R"].lower))
 
-    @classmethod
-    def from_signer(cls, signer: Signer) -> Poser:
-        """A poser for a signer with `heads`, `bone_labels` and `rest_body` (indexed like the base mesh)."""
-        body = np.asarray(signer.rest_body, float)
-        tips = {s: np.stack([body[i : i + 8].mean(0) for i in _TIP_STARTS[s]]) for s in SIDES}
-        balls = {s: body[_EYEBALL[s]] for s in SIDES}
-        eyes = {s: body[_CORNEA[s]] - (balls[s].max(0) + balls[s].min(0)) / 2 for s in SIDES}
-        return cls(signer.heads, signer.bone_labels, tips, eyes)
-
     def _at(self, bone: str) -> np.ndarray:
-        return self.heads[self.index[bone]]
+        return self.heads[bone_index[bone]]
 
     # ---- rest geometry -------------------------------------------------------------------------------------------
     def _arm_rest(self, side: str, tips: np.ndarray) -> _ArmRest:
@@ -262,17 +246,17 @@ class Poser:
         out = np.broadcast_to(np.eye(3), (len(posture), len(self.heads), 3, 3)).copy()
         spine, neck = _trunk_step(posture.torso), _neck_step(posture.head)
         for bones, step in ((SPINE, spine), (NECK, neck)):
-            out[:, [self.index[b] for b in bones]] = step[:, None]
+            out[:, [bone_index[b] for b in bones]] = step[:, None]
         chest = self.chest(posture.torso)
         head = self.head(chest, posture.head)
         for side in SIDES:
             self._write_arm(out, side, chest, posture.arms[side])
             wanted = rotate(transpose(head.rotation), normalise(posture.gaze))
-            out[:, self.index[f"eye.{side}"]] = between(self._eyes[side], wanted)
+            out[:, bone_index[f"eye.{side}"]] = between(self._eyes[side], wanted)
         return out.astype(np.float32)
 
     def _write_arm(self, out: np.ndarray, side: str, chest: Joint, track: ArmTrack) -> None:
-        rest, put = self.rest[side], lambda bone, r: out.__setitem__((slice(None), self.index[f"{bone}.{side}"]), r)
+        rest, put = self.rest[side], lambda bone, r: out.__setitem__((slice(None), bone_index[f"{bone}.{side}"]), r)
         arm = self.reach_arm(side, chest, track.wrist, track.pole)
         put("clavicle", arm.clavicle)
         upper, along = transpose(arm.shoulder) @ arm.upper, normalise(rest.upper)

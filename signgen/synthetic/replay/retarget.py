@@ -13,6 +13,7 @@ from signgen.errors import Empty
 from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import ARMS, SHOULDERS
 from signgen.synthetic.body.rotations import rotate
+from signgen.synthetic.body.template import bone_index
 from signgen.synthetic.motion.anatomy import Anatomy
 from signgen.synthetic.motion.collisions import separate, smooth
 from signgen.synthetic.motion.movement import Movement, interpolate, time_grid
@@ -102,7 +103,7 @@ class Replay(Movement):
         posed = []
         for side, name in (("L", "left_shoulder"), ("R", "right_shoulder")):
             collar = self.poser.rest[side].shoulder  # from the chest bone to the collar bone's end
-            root = signer.heads[signer.bone_labels.index(f"clavicle.{side}")]
+            root = signer.heads[bone_index[f"clavicle.{side}"]]
             posed.append(chest.head + rotate(chest.rotation, collar + rotate(girdle[side], signer.joints[name] - root)))
         middle = self.view.turned(np.stack(posed, 1)).mean(1)
         wanted = self.view.at_depth(self._shoulder_pixels().mean(1), middle[:, 1])
@@ -114,7 +115,7 @@ class Replay(Movement):
         rooted = self.seen[:, hand.start]
         root = np.where(rooted[:, None], self.points[:, hand.start], self.points[:, wrist])
         joint = signer.joints["left_elbow" if side == "L" else "right_elbow"]
-        beside = joint - signer.heads[signer.bone_labels.index(f"lowerarm01.{side}")]
+        beside = joint - signer.heads[bone_index[f"lowerarm01.{side}"]]
         targets = ArmTargets(self.points[:, elbow], root, self.seen[:, elbow], rooted | self.seen[:, wrist], beside)
         return fit_arm(self.poser, side, chest, shift, self.view, targets)
 

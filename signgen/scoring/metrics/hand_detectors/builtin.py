@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from signgen import folders
 from signgen.errors import Mismatch, NotFound
-from signgen.model.networks.wrist_finder import Residual, conv_block
+from signgen.model.networks.wrist_finder import Residual, conv_block, peaks
 from signgen.scoring.metrics.frames import as_bytes
 from signgen.scoring.metrics.hand_detectors.interface import JOINTS, LEFT, Places, check_boxes
 from signgen.video.tensors import to_unit
@@ -29,7 +29,6 @@ FOUND = 0.4  # belief from which a hand counts as found; the card says how often
 BATCH = 64  # hands at a time
 CROP = 64  # pixels of the crop along a side
 CELLS = 32  # cells of a map along a side
-RADIUS = 2  # cells around the peak that position and belief are taken from
 
 
 class HandNetwork(nn.Module):
@@ -74,25 +73,6 @@ class HandNetwork(nn.Module):
         return F.pixel_shuffle(self.head(fine), 2)
 
 
-def peaks(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Soft-argmax around the peak: logits (N, P, h, w) -> points (N, P, 2) in shares of the crop, belief (N, P).
-
-    The softmax runs over the whole map; its mass within ``RADIUS`` cells of the largest value is the belief, the
-    centre of that mass the position.
-    """
-    count, points, height, width = logits.shape
-    chance = logits.flatten(2).softmax(-1)  # (N, P, h w)
-    best = chance.argmax(-1, keepdim=True)  # (N, P, 1)
-    y = torch.arange(height, device=logits.device).repeat_interleave(width)
-    x = torch.arange(width, device=logits.device).repeat(height)
-    near = ((x - best % width).abs() <= RADIUS) & ((y - best // width).abs() <= RADIUS)  # (N, P, h w)
-    mass = chance * near
-    belief = mass.sum(-1)
-    across = ((mass * x).sum(-1) / belief + 0.5) / width
-    along = ((mass * y).sum(-1) / belief + 0.5) / height
-    return torch.stack([across, along], -1), belief
-
-
 class SignGenHands:
     """The built-in detector.
 
@@ -122,8 +102,8 @@ class SignGenHands:
     def _joints(self, frames: np.ndarray, boxes: np.ndarray, left: np.ndarray) -> np.ndarray:
         """(M,H,W,3), (M,4), (M,) -> (M,21,3). The network knows right hands: left ones are mirrored for it."""
         places = Places.upright(torch.from_numpy(boxes).float(), torch.from_numpy(left))
-        points, belief = peaks(self.network(places.cut(to_unit(frames), CROP)))
-        return torch.cat([places.to_frame(points), belief[..., None]], -1).numpy()
+        cells, belief = peaks(self.network(places.cut(to_unit(frames), CROP)))
+        return torch.cat([places.to_frame((cells + 0.5) / CELLS), belief[..., None]], -1).numpy()
 
 
 def load_builtin(weights: str | Path | None = None) -> SignGenHands:
