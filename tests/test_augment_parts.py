@@ -13,7 +13,6 @@ import pytest
 from tiny_pipeline import picture, signing
 
 from signgen.augmentation.jobs import (
-    Extra,
     Rate,
     choose_signer,
     describe,
@@ -24,6 +23,7 @@ from signgen.augmentation.jobs import (
     share_of,
 )
 from signgen.augmentation.layouts.slrt import dump_dict, dump_list
+from signgen.augmentation.run import Task, written_again
 from signgen.augmentation.settings import Settings
 from signgen.augmentation.store import open_part, part_path, read_records
 from signgen.augmentation.variation import Variation
@@ -262,13 +262,16 @@ def test_a_plan_divides_hours_by_workers():
 def test_a_plan_counts_archives_and_copied_originals():
     rate = Rate(0.1, 100.0)
     new, old = RELEASE_COUNTS["train"][1], sum(frames for _, frames in RELEASE_COUNTS.values())
-    for extra, frames in (
-        (Extra(), new),
-        (Extra(zipped=True), 2 * new + old),
-        (Extra(zipped=True, originals=False), 2 * new),
-        (Extra(copied=True), new + old),
+    for layouts, task, frames in (
+        (("phoenix14t",), {}, new),
+        (("slrt",), {}, 2 * new + old),
+        (("slrt",), {"originals": "none"}, 2 * new),
+        (("slrt",), {"originals": "copy"}, 2 * new + old),
+        (("phoenix14t",), {"originals": "copy"}, new + old),
+        (("phoenix14t", "slrt"), {"originals": "copy", "share": (1, 2)}, new),
     ):
-        plan = of_phoenix(rate, ["train"], 1, extra)
+        again = written_again(Task("set", Path("out"), Settings(("alma",), layouts=layouts), **task))
+        plan = of_phoenix(rate, ["train"], 1, again)
         assert (plan["frames"], plan["bytes"]) == (new, 100 * frames)
 
 

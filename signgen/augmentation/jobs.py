@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,30 +137,14 @@ class Rate:
         return {"clips": clips, "frames": frames, "bytes": round(self.bytes * (frames + again)), "hours": hours}
 
 
-@dataclass(frozen=True)
-class Extra:
-    """What takes room on the disk beside the new clips.
-
-    Attributes:
-        zipped: all frames are written once more, into an archive.
-        originals: frames of the source data set are in that archive; copied: they are copied into the new tree.
-    """
-
-    zipped: bool = False
-    originals: bool = True
-    copied: bool = False
-
-    def frames(self, new: int, old: int) -> int:
-        """Frames that are written beside the new clips' own, of ``new`` ones and ``old`` ones of the source."""
-        return self.zipped * (new + self.originals * old) + self.copied * old
-
-
-def of_phoenix(rate: Rate, splits: Sequence[str], copies: int, extra: Extra = Extra()) -> dict[str, Any]:
-    """The same for PHOENIX14T as it is published, with as many copies."""
+def of_phoenix(
+    rate: Rate, splits: Sequence[str], copies: int, again: Callable[[int, int], int] = lambda new, old: 0
+) -> dict[str, Any]:
+    """The plan for PHOENIX14T as it is published; ``again``: new and old frames -> how many are written once more."""
     counts = [RELEASE_COUNTS[split] for split in splits]
     clips, frames = copies * sum(clips for clips, _ in counts), copies * sum(frames for _, frames in counts)
     whole = sum(frames for _, frames in RELEASE_COUNTS.values())
-    return rate.plan(clips, frames, again=extra.frames(frames, whole))
+    return rate.plan(clips, frames, again=again(frames, whole))
 
 
 def frames_of(clip: Clip) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from signgen.dataset.files import locked, read_json, whole_file, write_text
 from signgen.dataset.keypoint_source import KeypointSource
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.survey import frame_size
-from signgen.errors import BadValue, Mismatch, Missing, NotWritable, RunError
+from signgen.errors import BadValue, Damaged, Mismatch, Missing, NotWritable, RunError
 from signgen.keypoints.many_clips import points_in_frame
 from signgen.rendering import load_model
 from signgen.rendering.manifest import NOTICE, versions
@@ -37,7 +37,6 @@ OF_PHOENIX = (
     "Motion, glosses and translations are those of RWTH-PHOENIX-Weather 2014 T, CC BY-NC-SA 3.0: for research, not for "
     "commercial use, and copies are shared under the same licence."
 )
-_NOTES = (("augment.json", "licence"), ("synthetic.json", "statement"))
 
 
 @dataclass(frozen=True)
@@ -119,9 +118,9 @@ def open_dataset(dataset: str | Path, keypoints: Sequence[str | Path], out: Path
 
     Files of many clips are unpacked once into ``out``: workers then read one clip at a time, in little memory.
     """
-    if not keypoints:
-        return PhoenixIndex(dataset)
     index = PhoenixIndex(dataset)
+    if not keypoints:
+        return index
     if len(keypoints) == 1 and Path(keypoints[0]).is_dir():
         beside = PhoenixIndex(dataset, keypoints[0])
         if any(clip.keypoints for clip in beside):
@@ -152,19 +151,12 @@ def _unpack(index: PhoenixIndex, places: Sequence[str | Path], folder: Path) -> 
 def licence_of(index: PhoenixIndex) -> str:
     """What the data set says of itself, in augment.json or synthetic.json, else PHOENIX14T's licence."""
     for folder in (index.root, index.release, index.release.parent.parent):
-        for name, key in _NOTES:
-            said = _note(folder / name, key)
-            if said:
-                return said
+        for name, key in (("augment.json", "licence"), ("synthetic.json", "statement")):
+            with suppress(Damaged):  # there is none
+                said = read_json(folder / name).get(key)
+                if said and isinstance(said, str):
+                    return said
     return OF_PHOENIX
-
-
-def _note(path: Path, key: str) -> str:
-    try:
-        said = json.loads(path.read_text(encoding="utf-8")).get(key)
-    except (OSError, ValueError, AttributeError):
-        return ""
-    return said if isinstance(said, str) else ""
 
 
 # -- signers ----------------------------------------------------------------------------------------------------------

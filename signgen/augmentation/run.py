@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from signgen.augmentation.clip import Maker
 from signgen.augmentation.finishing import Records, finish, is_whole, summary
-from signgen.augmentation.jobs import Extra, Job, Rate, describe, frames_of, of_phoenix, plan_jobs, share_of
+from signgen.augmentation.jobs import Job, Rate, describe, frames_of, of_phoenix, plan_jobs, share_of
 from signgen.augmentation.layouts import wants_originals
 from signgen.augmentation.recipe import (
     Recipe,
@@ -25,7 +25,7 @@ from signgen.augmentation.recipe import (
     threads_restored,
 )
 from signgen.augmentation.settings import Settings
-from signgen.augmentation.store import DONE, Store, open_part, read_records, store_of
+from signgen.augmentation.store import DONE, open_part, read_records, store_of
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.prepare import check_free
 from signgen.errors import Empty
@@ -89,15 +89,17 @@ def _augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
     else:
         recipe, *loaded = open_recipe(index, task.out, settings)
         if task.dry_run:
-            return {
-                "output": str(task.out),
-                "plan": _plan(task, index, jobs, read_records(task.out), recipe, loaded[0], say),
-            }
+            plan = _plan(task, index, jobs, read_records(task.out), recipe, loaded[0], say)
+            return {"output": str(task.out), "plan": plan}
         agree_on_plan(index, recipe)
         made = _make_share(task, index, recipe, jobs, loaded, say, progress)
     seconds = time.monotonic() - begun
     records = read_records(task.out)
-    written, warnings = _finish(task, index, recipe, jobs, records)
+    written, warnings = dict[str, list[str]](), list[str]()
+    if task.share == (1, 1) or task.merge:  # this call did all the work, or is asked to
+        written, warnings = finish(
+            index, recipe.store, jobs, records, settings.layouts, recipe.frame, task.originals, task.leave_out
+        )
     frames = made.get("frames", 0)
     return {
         "output": str(task.out), **summary(jobs, records, recipe.store), "written": written, "share": list(task.share),
@@ -117,7 +119,10 @@ def _make_share(
     plan, frames = dict[str, Any](), 0
     with open_part(task.out, *task.share) as part:
         records = read_records(task.out)
-        left = [job for job in share_of(jobs, *task.share) if not _is_made(job, records, recipe.store)]
+        left = [
+            job for job in share_of(jobs, *task.share)
+            if job.name not in records or not is_whole(recipe.store, job, records[job.name])
+        ]  # fmt: skip
         if left:
             plan = _plan(task, index, left, records, recipe, loaded[0], say)
             check_free(task.out, plan["left"]["bytes"], "choose --media mp4")
@@ -170,20 +175,6 @@ def _make(job: Job) -> dict[str, Any]:
     return _makers[0].make(job)
 
 
-def _is_made(job: Job, records: Records, store: Store) -> bool:
-    return job.name in records and is_whole(store, job, records[job.name])
-
-
-def _finish(
-    task: Task, index: PhoenixIndex, recipe: Recipe, jobs: Sequence[Job], records: Records
-) -> tuple[dict[str, list[str]], list[str]]:
-    """Writes the layouts' files where this call is the one to do so: it did all the work, or is asked to merge."""
-    if task.share != (1, 1) and not task.merge:
-        return {}, []
-    layouts = recipe.settings.layouts
-    return finish(index, recipe.store, jobs, records, layouts, recipe.frame, task.originals, task.leave_out)
-
-
 # -- the plan --------------------------------------------------------------------------------------------------------
 
 
@@ -196,23 +187,26 @@ def _plan(
     rate = rate or _trial(jobs, recipe, pipeline)
     counts = {(clip.split, clip.name): frames_of(clip) for clip in index}
     frames, settings = sum(counts[job.split, job.source] for job in jobs), recipe.settings
-    extra = _extra(task)
+    again = written_again(task)
     plan: dict[str, Any] = {
         "seconds_per_frame": round(rate.seconds, 4),
         "bytes_per_frame": round(rate.bytes),
-        "left": rate.plan(len(jobs), frames, again=extra.frames(frames, sum(counts.values()))),
-        "phoenix14t": of_phoenix(rate, settings.splits, settings.copies, extra),
+        "left": rate.plan(len(jobs), frames, again=again(frames, sum(counts.values()))),
+        "phoenix14t": of_phoenix(rate, settings.splits, settings.copies, again),
     }
     say(describe("to be made", plan["left"]))
     say(describe("the whole PHOENIX14T", plan["phoenix14t"]))
     return plan
 
 
-def _extra(task: Task) -> Extra:
-    """What this call writes beside clips: a share writes no layout's files, whoever merges does."""
+def written_again(task: Task) -> Callable[[int, int], int]:
+    """Says how many frames this call writes beside the clips' own: a share writes no layout's files.
+
+    What is returned takes the numbers of new frames and of the source's.
+    """
     layouts, whole = task.settings.layouts, task.share == (1, 1)
-    copied = whole and task.originals == "copy" and wants_originals(layouts)
-    return Extra(whole and "slrt" in layouts, task.originals != "none", copied)
+    zipped, copied = whole and "slrt" in layouts, whole and task.originals == "copy" and wants_originals(layouts)
+    return lambda new, old: zipped * (new + (task.originals != "none") * old) + copied * old
 
 
 def _trial(jobs: Sequence[Job], recipe: Recipe, pipeline: SignGenPipeline) -> Rate:

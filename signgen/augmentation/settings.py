@@ -13,8 +13,6 @@ from signgen.rendering import RenderSettings
 LAYOUTS = ("phoenix14t", "corrnet", "slrt", "mska")
 MEDIA = ("png", "mp4", "none")
 NEEDS_PNG = ("corrnet", "slrt")  # their loaders read numbered PNG files and nothing else
-WINDOWS = (2, 64)  # views
-MOST_COPIES = 99  # names end in two digits
 
 
 @dataclass(frozen=True)
@@ -63,12 +61,11 @@ class Settings:
         for option, given, known in (("--layout", self.layouts, LAYOUTS), ("--media", (self.media,), MEDIA)):
             if unknown := set(given) - set(known):
                 raise BadValue(option, f"got {sorted(unknown)[0]!r}", f"it is one of {', '.join(known)}")
-        _in_range("--copies", self.copies, 1, MOST_COPIES)
-        _in_range("--threads", self.threads, 1, 256)
-        if self.window is not None:
-            _in_range("--window", self.window, *WINDOWS)
-        if self.gate is not None:
-            _in_range("--gate", self.gate, 0.1, 1000)
+        ranges = {"copies": (1, 99), "threads": (1, 256), "gate": (0.1, 1000)}  # names of copies end in two digits
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise BadValue(f"--{name}", f"got {value}", f"allowed are {low} to {high}")
         for layout in self.layouts:
             if layout in NEEDS_PNG and self.media != "png":
                 raise Mismatch("--media", f"got {self.media} with --layout {layout}", f"{layout} reads PNG files")
@@ -102,8 +99,3 @@ class Settings:
         values["signers"] = [Path(signer).name for signer in self.signers]
         values["nested"] = "both" if self.nested and self.flat else self.nested
         return values
-
-
-def _in_range(option: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise BadValue(option, f"got {value}", f"allowed are {low} to {high}")

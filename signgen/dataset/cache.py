@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -72,11 +73,10 @@ class FrameCache:
         return cls(frames, open_array(folder / KEYPOINTS, len(frames), again), clips)
 
 
-def build_cache(
-    clips: Iterable[tuple[str, str, Iterable[np.ndarray], np.ndarray]],
-    folder: str | Path,
-    advance: Callable[[int], None] = lambda n: None,
-) -> FrameCache:
+Clips: TypeAlias = Iterable[tuple[str, str, Iterable[np.ndarray], np.ndarray]]
+
+
+def build_cache(clips: Clips, folder: str | Path, advance: Callable[[int], None] = lambda n: None) -> FrameCache:
     """Writes ``folder`` from (name, speaker, frames uint8 (H, W, 3), keypoints (T, 133, 3)) and opens it.
 
     The files of a cache appear together or not at all; what else lies in ``folder`` stays.
@@ -93,12 +93,7 @@ def build_cache(
     return FrameCache.open(folder)
 
 
-def _write(
-    clips: Iterable[tuple[str, str, Iterable[np.ndarray], np.ndarray]],
-    folder: Path,
-    places: dict[str, Path],
-    advance: Callable[[int], None],
-) -> None:
+def _write(clips: Clips, folder: Path, places: dict[str, Path], advance: Callable[[int], None]) -> None:
     index: list[CachedClip] = []
     points: list[np.ndarray] = []
     shape: tuple[int, int, int] | None = None

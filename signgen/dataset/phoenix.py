@@ -146,10 +146,6 @@ class PhoenixIndex:
                 return clip
         raise NotFound(self.release, f"has no clip {name!r}", "see its corpus files for the names")
 
-    def speakers(self, split: str) -> tuple[str, ...]:
-        """Names of the signers of a split, sorted."""
-        return tuple(sorted({clip.speaker for clip in self.clips(split)}))
-
     def __iter__(self) -> Iterator[Clip]:
         return (clip for split in self.splits for clip in self.clips(split))
 

@@ -333,9 +333,8 @@ class Denoising:
 
     def _timesteps(self, count: int, rng: np.random.Generator) -> Tensor:
         """(B,): the last one in ``last_step_share`` of the windows, else u ** ``late`` of them, u even in [0, 1)."""
-        drawn = (
-            (rng.random(count) ** self.settings.late * (self.noise_only + 1)).astype(np.int64).clip(0, self.noise_only)
-        )
+        shares = rng.random(count) ** self.settings.late
+        drawn = (shares * (self.noise_only + 1)).astype(np.int64).clip(0, self.noise_only)
         drawn[rng.random(count) < self.settings.last_step_share] = self.noise_only
         return torch.from_numpy(drawn).to(self.device)
 

@@ -14,7 +14,6 @@ class Stage:
     Attributes:
         name: the value of ``stage`` in a configuration.
         trains: class of the network that trains, as its ``config.json`` has it.
-        folder: where that network lies in the ``model`` folder of a run.
         task: the `signgen.training.task.Task` that feeds, shows and saves it, as ``module:class``.
         loss: what one step minimises, as ``module:name``; the task calls it.
         batch: what one step reads, by the names of the fields of a batch.
@@ -24,7 +23,6 @@ class Stage:
 
     name: str
     trains: str
-    folder: str
     task: str
     loss: str
     batch: tuple[str, ...]
@@ -38,13 +36,13 @@ _DENOISING = "signgen.training.denoiser:Denoising"
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("autoencoder", "FrameAutoencoder", "vae", "signgen.training.autoencoder:AutoencoderTask",
+        Stage("autoencoder", "FrameAutoencoder", "signgen.training.autoencoder:AutoencoderTask",
               "signgen.training.autoencoder:reconstruction_loss", ("frames", "corners")),
-        Stage("fusion", "FusionModel", "fusion", "signgen.training.fusion:FusionTask",
+        Stage("fusion", "FusionModel", "signgen.training.fusion:FusionTask",
               "signgen.training.fusion:contrastive_loss", ("sources", "poses", "targets")),
-        Stage("denoiser", "Denoiser", "denoiser", _DENOISER, _DENOISING, _WINDOWS, ("autoencoder", "fusion")),
-        Stage("video", "Denoiser", "denoiser", _DENOISER, _DENOISING, _WINDOWS, ("autoencoder", "fusion")),
-        Stage("distill", "Denoiser", "denoiser", _DENOISER, "signgen.training.distillation:Distillation", _WINDOWS,
+        Stage("denoiser", "Denoiser", _DENOISER, _DENOISING, _WINDOWS, ("autoencoder", "fusion")),
+        Stage("video", "Denoiser", _DENOISER, _DENOISING, _WINDOWS, ("autoencoder", "fusion")),
+        Stage("distill", "Denoiser", _DENOISER, "signgen.training.distillation:Distillation", _WINDOWS,
               ("autoencoder", "fusion", "denoiser")),
     )
 }  # fmt: skip

@@ -30,7 +30,7 @@ class Task(ABC):
     trainable: nn.Module
 
     def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device, folder: Path) -> None:
-        self.config, self.cache, self.device, self.folder = config, cache, device, folder
+        self.config, self.cache, self.device = config, cache, device
         self.stage = STAGES[config.stage]
         self.canvas = fit_canvas(*cache.size, config.canvas).size
 
