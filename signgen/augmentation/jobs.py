@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,9 @@ def plan_jobs(
                 name = plain_name(name) if plain else name
                 signer = choose_signer(clip, copy, signers, seed)
                 jobs.append(Job(name, clip.name, split, copy, signer, clip.keypoints, clip.folder))
-    _check_unique(job.name for job in jobs)
+    for name, times in Counter(job.name for job in jobs).items():
+        if times > 1:
+            raise Mismatch(name, "would be made twice", "the splits to be augmented must not share clips")
     return jobs
 
 
@@ -95,14 +98,6 @@ def _highest(clips: Sequence[Clip]) -> dict[str, int]:
         if found:
             highest[found[1]] = max(highest.get(found[1], 0), int(found[2]))
     return highest
-
-
-def _check_unique(names: Iterable[str]) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise Mismatch(name, "would be made twice", "the splits to be augmented must not share clips")
-        seen.add(name)
 
 
 def _number(*parts: object) -> int:

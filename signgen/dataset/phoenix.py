@@ -139,13 +139,6 @@ class PhoenixIndex:
             self._clips[split] = tuple(self._read(split))
         return self._clips[split]
 
-    def clip(self, name: str) -> Clip:
-        """The clip of that name, from any split."""
-        for clip in self:
-            if clip.name == name:
-                return clip
-        raise NotFound(self.release, f"has no clip {name!r}", "see its corpus files for the names")
-
     def __iter__(self) -> Iterator[Clip]:
         return (clip for split in self.splits for clip in self.clips(split))
 

@@ -41,7 +41,8 @@ class AutoencoderTask(Task):
             raise Unsupported(config.data, got, f"this stage trains on crops of {CROP} pixels: draw larger frames")
         self.autoencoder = built(FrameAutoencoder, config.model)
         if "autoencoder" in config.start:
-            _go_on(self.autoencoder, config.start["autoencoder"])
+            _keep_latents(self.autoencoder, config.start["autoencoder"])  # so what was trained on them still fits
+            self.autoencoder.encoder.requires_grad_(True)
         elif "encoder" in config.start:
             _keep_latents(self.autoencoder, config.start["encoder"])
         self.trainable = self.autoencoder.to(device, memory_format=torch.channels_last)
@@ -79,12 +80,6 @@ class AutoencoderTask(Task):
 
     def save(self, folder: Path) -> None:
         self.autoencoder.save_pretrained(folder / "vae")
-
-
-def _go_on(autoencoder: FrameAutoencoder, folder: str) -> None:
-    """Starts from the whole of ``folder``; latents keep their scale, so what was trained on them still fits."""
-    _keep_latents(autoencoder, folder)
-    autoencoder.encoder.requires_grad_(True)
 
 
 def _keep_latents(autoencoder: FrameAutoencoder, folder: str) -> None:

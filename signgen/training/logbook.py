@@ -47,9 +47,6 @@ class Logbook:
         for name, value in {"loss": loss, **figures}.items():
             self.state.sums[name] = self.state.sums.get(name, 0.0) + value
 
-    def line_is_due(self) -> bool:
-        return self.state.step % self.config.log_steps == 0
-
     def line(self, last: bool = False) -> None:
         """Writes the means since the last line and begins new ones, but at the ``last`` line of a session."""
         steps = self.state.step - self.state.logged

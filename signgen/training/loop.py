@@ -154,7 +154,7 @@ class Session:
             if broken:
                 advice = "lower optim.lr and resume from the last checkpoint"
                 raise RunError("training", f"the loss is no finite number in step {state.step}", advice)
-            if self.log.line_is_due():
+            if state.step % config.log_steps == 0:
                 self.log.line()
             if config.sheet_steps and state.step % config.sheet_steps == 0:
                 self._sheet()
