@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from signgen.errors import BadValue, Damaged, Missing, NotFound, TooLarge
+from signgen.folders import PRESETS
 
 T = TypeVar("T")
-PRESETS = Path(__file__).resolve().parent / "presets"
 MAX_BYTES = 1 << 20  # a configuration is a page of text; anything larger is the wrong file
 
 

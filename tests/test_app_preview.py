@@ -18,10 +18,10 @@ from signgen.app.context import Limits, open_workspace
 from signgen.app.jobs import JobQueue
 from signgen.app.live import LARGEST_SIDE, LiveStream, small
 from signgen.app.model import load_in_background
-from signgen.app.rendering import Order, Rendered, render_job
+from signgen.app.rendering import Order, render_job
 from signgen.keypoints import Keypoints, read_keypoints
 from signgen.keypoints.keypoint_files import keypoint_bytes
-from signgen.rendering import RenderSettings
+from signgen.rendering import RenderResult, RenderSettings
 from signgen.rendering.source import load_source
 from signgen.video import read_frames
 
@@ -46,11 +46,11 @@ def wide(keypoints: Keypoints) -> Keypoints:
 
 def rendered(
     model: Future[SignGenPipeline], clip: Keypoints, folder: Path, **settings: object
-) -> tuple[Rendered, np.ndarray]:
+) -> tuple[RenderResult, np.ndarray]:
     """What a render on the page gives, and the live frames (N,h,w,3) that it showed."""
     stream, job = LiveStream(), JobQueue().enter("somebody")
     order = Order(Clip("clip", clip, "npz"), load_source("alma"), RenderSettings(**settings), folder)
-    done = render_job(order, model, stream, Limits())(job, lambda event: None)
+    done, _ = render_job(order, model, stream, Limits())(job, lambda event: None)
     pictures, over = stream.since(0)
     assert over
     return done, np.stack([np.asarray(Image.open(BytesIO(base64.b64decode(p.split(",")[1])))) for p in pictures])
@@ -61,7 +61,7 @@ def rendered(
 def test_live_frames_are_the_videos(model, driving, tmp_path, place, align):
     clip = place(driving)
     done, live = rendered(model, clip, tmp_path, align=align)
-    video = np.stack(list(read_frames(done.video)))
+    video = np.stack(list(read_frames(done.output)))
     assert video.shape[2:0:-1] == clip.size
     assert len(live) == len(video) == FRAMES
     assert live.shape[2:0:-1] == small(clip.size)
@@ -73,7 +73,7 @@ def test_live_frames_are_the_videos(model, driving, tmp_path, place, align):
 
 def test_a_part_shows_its_own_frames(model, driving, tmp_path):
     done, live = rendered(model, driving, tmp_path, frames=slice(2, 4))
-    assert len(live) == done.result.frames == 2
+    assert len(live) == done.frames == 2
 
 
 def test_sizes_of_previews():

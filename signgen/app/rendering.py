@@ -17,6 +17,7 @@ from signgen.app.jobs import Job, Report, Work, Working
 from signgen.app.live import LiveStream, Preview, watched
 from signgen.app.model import wait_for
 from signgen.keypoints.repair.missing import fill_missing
+from signgen.rendering.manifest import write_manifest
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
@@ -51,20 +52,8 @@ class Order:
         return frame_range(self.clip.keypoints, self.settings.frames)
 
 
-@dataclass(frozen=True)
-class Rendered:
-    """Files of a finished render.
-
-    Attributes:
-        video, compare, manifest, poses: in the order's folder; ``poses`` is a zip of PNG files.
-        result: figures of the render.
-    """
-
-    video: Path
-    compare: Path
-    manifest: Path
-    poses: Path
-    result: RenderResult
+Rendered = tuple["RenderResult", Path]
+"""A finished render, whose files are in the order's folder, and a zip of its pose images."""
 
 
 def render_job(order: Order, model: Future[SignGenPipeline], stream: LiveStream, limits: Limits) -> Work:
@@ -113,10 +102,9 @@ def _render(order: Order, model: Future[SignGenPipeline], stream: LiveStream, jo
     report(Working("Writing the pose images"))
     poses = folder / f"{name}-poses.zip"
     write_pose_images(poses, order, pipeline.config.pose_style, job.check)
-    assert result.compare is not None, "it was asked for"
     for manifest in sorted(folder.glob("*.json")):
         name_only(manifest)
-    return Rendered(result.output, result.compare, result.manifest, poses, result)
+    return result, poses
 
 
 def write_pose_images(path: Path, order: Order, style: str, check: Callable[[], None]) -> None:
@@ -143,4 +131,4 @@ def name_only(manifest: Path) -> None:
     for key in _PATHS:
         if isinstance(content.get(key), str):
             content[key] = Path(content[key]).name
-    manifest.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_manifest(manifest, content)

@@ -190,13 +190,13 @@ class RenderTab(Tab):
         return Order(clip, source, settings, workspace.folder(), true_video)
 
     def _done(self, result: Rendered) -> Update:
-        parts = self._parts
-        files = ("video", "compare", "manifest", "poses")
+        parts, (done, poses) = self._parts, result
+        files = {"video": done.output, "compare": done.compare, "manifest": done.manifest, "poses": poses}
         return {
-            parts["status"]: rendered(result.result),
-            parts["video"]: str(result.video),
-            parts["compare"]: str(result.compare),
-            **{parts[f"get_{name}"]: gr.update(value=str(getattr(result, name))) for name in files},
+            parts["status"]: rendered(done),
+            parts["video"]: str(done.output),
+            parts["compare"]: str(done.compare),
+            **{parts[f"get_{name}"]: gr.update(value=str(file)) for name, file in files.items()},
         }
 
 

@@ -69,7 +69,7 @@ class Compositor:
         out = self._surroundings.copy()
         inside = out[self.top : self.bottom, self.left : self.right]
         mixed = inside + self._alpha * (self._visible(frame).astype(np.float32) - inside)
-        inside[:] = np.rint(mixed).astype(np.uint8)
+        inside[:] = _bytes(mixed)
         return out
 
     def _visible(self, canvas: np.ndarray) -> np.ndarray:
@@ -192,11 +192,11 @@ def _backdrop(line: np.ndarray) -> np.ndarray:
         return line
     rows = np.arange(len(line))
     filled = [np.interp(rows, rows[~strange], line[~strange, channel]) for channel in range(3)]
-    return np.rint(np.stack(filled, axis=-1)).astype(np.uint8)
+    return _bytes(np.stack(filled, axis=-1))
 
 
 def _mean(band: np.ndarray, axis: int) -> np.ndarray:
-    return np.rint(band.astype(np.float32).mean(axis=axis, keepdims=True)).astype(np.uint8)
+    return _bytes(band.astype(np.float32).mean(axis=axis, keepdims=True))
 
 
 def _ramp(length: int, fade_start: bool, fade_end: bool, scale: float) -> np.ndarray:

@@ -93,11 +93,8 @@ def _extracted(footage: Path, settings: RenderSettings, progress: Progress | Non
 
 def _declared(clip: Keypoints, settings: RenderSettings) -> Keypoints:
     """The clip with the size and rate of the settings, where they are given."""
-    width, height = settings.frame_size or (clip.width, clip.height)
-    fps = settings.fps or clip.fps
-    if (width, height, fps) == (clip.width, clip.height, clip.fps):
-        return clip
-    return Keypoints(clip.xy, clip.confidence, width=width, height=height, fps=fps, name=clip.name)
+    width, height = settings.frame_size or clip.size
+    return replace(clip, width=width, height=height, fps=settings.fps or clip.fps)
 
 
 def _read(path: str | Path, source: Source, settings: RenderSettings) -> ReadResult:
@@ -137,10 +134,7 @@ def hold_missing(clip: Keypoints) -> tuple[Keypoints, int]:
         return clip, 0
     last = np.maximum.accumulate(np.where(found, np.arange(len(clip)), -1))
     last[last < 0] = int(np.argmax(found))
-    held = Keypoints(
-        clip.xy[last], clip.confidence[last], width=clip.width, height=clip.height, fps=clip.fps, name=clip.name
-    )
-    return held, int((~found).sum())
+    return replace(clip, xy=clip.xy[last], confidence=clip.confidence[last]), int((~found).sum())
 
 
 def frame_range(clip: Keypoints, frames: slice | None) -> range:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,10 @@ def load_source(spec: str | Path | None = None, keypoints: str | Path | None = N
         ('signer', (210, 260), (1, 133, 2))
     """
     source = _load(spec)
-    _check_size(source)
+    width, height = source.size
+    if min(width, height) < SMALLEST_SIDE or max(width, height) > LARGEST_SIDE:
+        advice = f"a source needs sides of {SMALLEST_SIDE} to {LARGEST_SIDE} pixels and a person in it"
+        raise BadValue(source.name, f"the picture is {width}x{height}", advice)
     return source if keypoints is None else with_keypoints(source, keypoints)
 
 
@@ -84,7 +87,7 @@ def with_keypoints(source: Source, path: str | Path) -> Source:
     if abs(first.width * height - first.height * width) > 0.01 * first.width * height:
         got = f"its frame is {first.width}x{first.height}, the source {width}x{height}"
         raise Mismatch(path, got, "give keypoints of the source image itself")
-    return Source(source.image, first.resized(width, height), source.name, source.kind)
+    return replace(source, keypoints=first.resized(width, height))
 
 
 def _load(spec: str | Path | None) -> Source:
@@ -102,11 +105,8 @@ def _load(spec: str | Path | None) -> Source:
         return Source(read_frame(path, 0), None, str(path), "video")
     if path.is_file():
         return Source(read_image(path), None, str(path), "image")
-    raise NotFound(spec, "no such file and no such signer", f"give an image, a video, or one of: {_listed(names)}")
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names) if names else "(no built-in signers are installed)"
+    listed = ", ".join(names) or "(no built-in signers are installed)"
+    raise NotFound(spec, "no such file and no such signer", f"give an image, a video, or one of: {listed}")
 
 
 def _builtin(name: str) -> Source:
@@ -120,13 +120,3 @@ def _builtin(name: str) -> Source:
     height, width = image.shape[:2]
     keypoints = Keypoints(points[..., :2], points[..., 2], width=width, height=height, fps=25.0, name=name)
     return Source(image, keypoints, name, "signer")
-
-
-def _check_size(source: Source) -> None:
-    width, height = source.size
-    if min(width, height) < SMALLEST_SIDE or max(width, height) > LARGEST_SIDE:
-        raise BadValue(
-            source.name,
-            f"the picture is {width}x{height}",
-            f"a source needs sides of {SMALLEST_SIDE} to {LARGEST_SIDE} pixels and a person in it",
-        )
