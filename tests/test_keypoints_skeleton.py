@@ -6,6 +6,8 @@ import numpy as np
 
 from signgen.keypoints import skeleton
 
+LIMBS = [limb for group in skeleton.LIMB_GROUPS.values() for limb in group]
+
 
 def test_names_are_133_different_ones():
     assert len(skeleton.NAMES) == len(set(skeleton.NAMES)) == skeleton.NUM_JOINTS
@@ -30,20 +32,20 @@ def test_mirror_swaps_left_and_right_names():
 
 
 def test_limbs_are_closed_under_mirroring():
-    limbs = {frozenset(limb) for limb in skeleton.LIMBS}
-    assert len(limbs) == len(skeleton.LIMBS)
+    limbs = {frozenset(limb) for limb in LIMBS}
+    assert len(limbs) == len(LIMBS)
     assert {frozenset(skeleton.MIRROR[list(limb)].tolist()) for limb in limbs} == limbs
 
 
 def test_each_hand_is_a_tree_of_20_edges():
     for hand in (skeleton.LEFT_HAND, skeleton.RIGHT_HAND):
-        inside = [limb for limb in skeleton.LIMBS if all(hand.start <= joint < hand.stop for joint in limb)]
+        inside = [limb for limb in LIMBS if all(hand.start <= joint < hand.stop for joint in limb)]
         assert len(inside) == 20
         assert sorted(limb[1] for limb in inside) == list(range(hand.start + 1, hand.stop))
 
 
 def test_every_point_is_in_a_limb():
-    assert {joint for limb in skeleton.LIMBS for joint in limb} == set(range(133))
+    assert {joint for limb in LIMBS for joint in limb} == set(range(133))
 
 
 def test_pairs_are_mirror_partners():

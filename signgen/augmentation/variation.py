@@ -162,4 +162,4 @@ def _noisy(clip: Keypoints, amount: float, seed: int) -> Keypoints:
     errors = np.random.default_rng([seed, 1]).standard_normal((len(clip) + 2, NUM_JOINTS, 2))
     errors = (errors[:-2] + 2 * errors[1:-1] + errors[2:]) / np.sqrt(6)
     errors[:, FACE] = 0  # mouth shapes are a pixel or two: noise would change what is said
-    return clip._moved(clip.xy + amount * measure(clip).shoulders * errors)
+    return replace(clip, xy=clip.xy + amount * measure(clip).shoulders * errors)

@@ -5,16 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 
 from signgen.errors import BadValue, Empty
 from signgen.keypoints import filters
 from signgen.keypoints.skeleton import KNUCKLES, MIRROR, NUM_JOINTS
-
-# Turning raw estimator output into arrays that `Keypoints` accepts, and saying what was changed.
-
 
 FARTHEST = 1e5  # pixels; a coordinate beyond this is a broken file, not a point outside the frame
 _MANY_ABOVE_ONE = 0.05  # share of scores above 1 from which a warning says so
@@ -74,7 +70,7 @@ class Keypoints:
 
     Args:
         xy: float32 (T,133,2), pixels, x to the right and y down, (0,0) is the centre of the top-left pixel. Points
-            may lie outside of the frame. A missing point is (0,0).
+            may lie outside of the frame. A missing point becomes (0,0), whatever is given.
         confidence: float32 (T,133) in [0,1]; 0 means missing.
         width, height: the frame in pixels, 1 to 16384.
         fps: frames per second, above 0 and at most 1000.
@@ -164,37 +160,32 @@ class Keypoints:
         return np.where(present[..., None], boxes, 0).astype(np.int32), present
 
     # --- place and size ---------------------------------------------------------------------------------------
-    def _moved(self, xy: np.ndarray, **changes: Any) -> Keypoints:
-        """A copy with other points; missing ones stay at the origin."""
-        return replace(self, xy=np.where(self.confidence[..., None] > 0, xy, 0).astype(np.float32), **changes)
-
     def with_size(self, width: int, height: int) -> Keypoints:
         """The same points in a frame of another size: nothing moves, only the declared frame changes."""
         return replace(self, width=width, height=height)
 
     def scaled(self, sx: float, sy: float) -> Keypoints:
         """Points times (sx, sy) about the origin; the declared frame stays (see `resized`)."""
-        return self._moved(self.xy * np.array([sx, sy], np.float32))
+        return replace(self, xy=self.xy * np.array([sx, sy], np.float32))
 
     def shifted(self, dx: float, dy: float) -> Keypoints:
         """Points moved by (dx, dy) pixels; the declared frame stays."""
-        return self._moved(self.xy + np.array([dx, dy], np.float32))
+        return replace(self, xy=self.xy + np.array([dx, dy], np.float32))
 
     def resized(self, width: int, height: int) -> Keypoints:
         """Points and frame scaled together, as an image resize does: pixel centres map to pixel centres."""
         width, height = check_size((width, height), self.name or "keypoints")
         factor = np.array([width / self.width, height / self.height], np.float32)
-        return self._moved((self.xy + 0.5) * factor - 0.5, width=width, height=height)
+        return replace(self, xy=(self.xy + 0.5) * factor - 0.5, width=width, height=height)
 
     def mirror(self) -> Keypoints:
         """As in a picture flipped left to right: x -> width - 1 - x, and each point takes its partner's name."""
         xy = self.xy[:, MIRROR] * np.array([-1, 1], np.float32) + np.array([self.width - 1, 0], np.float32)
-        flipped = replace(self, confidence=self.confidence[:, MIRROR], xy=self.xy[:, MIRROR])
-        return flipped._moved(xy)
+        return replace(self, xy=xy, confidence=self.confidence[:, MIRROR])
 
     # --- along time -------------------------------------------------------------------------------------------
     def resample(self, fps: float) -> Keypoints:
-        """The same seconds at another rate, linearly; see `_filters.resample` for missing points."""
+        """The same seconds at another rate, linearly; see `filters.resample` for missing points."""
         fps = check_fps(fps, self.name or "keypoints")
         if fps == self.fps:
             return self
@@ -219,7 +210,7 @@ class Keypoints:
             raise BadValue("smoothing cut", f"{hz} Hz", "give a frequency above 0")
         if hz >= self.fps / 2 or len(self) < 3:
             return self
-        return self._moved(filters.low_pass(self.xy, self.confidence, self.fps, hz))
+        return replace(self, xy=filters.low_pass(self.xy, self.confidence, self.fps, hz))
 
 
 def window_corners(centres: np.ndarray, size: int, frame: tuple[int, int]) -> np.ndarray:

@@ -22,11 +22,6 @@ from signgen.keypoints.raw import RawClip, Request
 from signgen.keypoints.skeleton import BODY, FACE, FEET
 from signgen.keypoints.units import ReadResult, finish
 
-__all__ = [
-    "READ_FORMATS", "WRITE_FORMATS", "ReadResult", "keypoint_bytes", "read_keypoints", "write_format",
-    "write_keypoints",
-]  # fmt: skip
-
 READ_FORMATS = tuple(FORMATS)
 WRITE_FORMATS = READ_FORMATS
 _BY_SUFFIX = {format.suffix: name for name, format in FORMATS.items() if format.suffix}

@@ -82,6 +82,10 @@ class Person:
         seen = self.points[self._seen(slice(None))]
         return float(np.ptp(seen, axis=0).max()) if len(seen) else 0.0
 
+    def distance(self, other: Person) -> float:
+        """Between the places of two detections, in shoulder widths."""
+        return float(np.linalg.norm(self.place - other.place) / max(self.reach, other.reach, 1e-9))
+
     def _seen(self, joints: slice | list[int]) -> np.ndarray:
         threshold = CONFIDENT * min(1.0, float(np.nanmax(self.scores, initial=0)))
         return (self.scores[joints] > threshold) & np.isfinite(self.points[joints]).all(-1)
@@ -161,9 +165,8 @@ def _tracks(frames: Sequence[Sequence[Person]]) -> list[Track]:
     tracks: list[Track] = []
     for t, frame in enumerate(frames):
         free = [i for i, track in enumerate(tracks) if t - max(track) <= _LOST_AFTER]
-        pairs = sorted(
-            (_distance(tracks[i], someone), i, k) for i in free for k, someone in enumerate(frame)
-        )  # the nearest pairs first
+        last = {i: tracks[i][max(tracks[i])] for i in free}
+        pairs = sorted((last[i].distance(someone), i, k) for i in free for k, someone in enumerate(frame))
         joined: set[int] = set()
         for distance, i, k in pairs:
             if distance <= 1.5 and i in free and k not in joined:
@@ -172,12 +175,6 @@ def _tracks(frames: Sequence[Sequence[Person]]) -> list[Track]:
                 joined.add(k)
         tracks += [{t: someone} for k, someone in enumerate(frame) if k not in joined]
     return tracks
-
-
-def _distance(track: Track, someone: Person) -> float:
-    """Between the track's last place and a detection, in shoulder widths."""
-    last = track[max(track)]
-    return float(np.linalg.norm(last.place - someone.place) / max(last.reach, someone.reach, 1e-9))
 
 
 def _signer(tracks: list[Track]) -> Track:

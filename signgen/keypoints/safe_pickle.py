@@ -94,12 +94,9 @@ class _Array(np.ndarray):
     def __setstate__(self, state: tuple) -> None:
         _version, shape, dtype, fortran, raw = state
         values = _array_values(raw, dtype.real, tuple(shape), "F" if fortran else "C")
-        checked: Any = (1, values.shape, values.dtype, False, _raw_state(values))
+        content = values.ravel().tolist() if values.dtype.hasobject else values.tobytes()
+        checked: Any = (1, values.shape, values.dtype, False, content)
         super().__setstate__(checked)
-
-
-def _raw_state(values: np.ndarray) -> bytes | list:
-    return values.ravel().tolist() if values.dtype.hasobject else values.tobytes()
 
 
 def _array_values(raw: Any, dtype: np.dtype, shape: tuple[int, ...], order: Any) -> np.ndarray:

@@ -133,7 +133,6 @@ LIMB_GROUPS: Final[dict[str, tuple[Limb, ...]]] = {
     **_hand_groups("left", LEFT_HAND),
     **_hand_groups("right", RIGHT_HAND),
 }
-LIMBS: Final[tuple[Limb, ...]] = tuple(limb for group in LIMB_GROUPS.values() for limb in group)
 
 # --- mirror partners ------------------------------------------------------------------------------------------
 _FACE_PAIRS: Final[tuple[tuple[int, int], ...]] = (

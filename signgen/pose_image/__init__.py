@@ -49,9 +49,8 @@ def draw_pose(
         >>> draw_pose(read_keypoints("clip.pose").keypoints, size=(105, 130)).shape
         (4, 130, 105, 3)
     """
-    frame_size = (keypoints.width, keypoints.height)
     xy, confidence = keypoints.xy[start:stop], keypoints.confidence[start:stop]
-    return _draw(xy, confidence, frame_size, size or frame_size, style, stick)
+    return _draw(xy, confidence, keypoints.size, size or keypoints.size, style, stick)
 
 
 def draw_frame(

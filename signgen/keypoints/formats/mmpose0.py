@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,7 @@ def _result(item: Any, request: Request) -> Person:
 
 def _is_one_person(people: list[Person]) -> bool:
     """Neighbours in the list stand less than half a shoulder width apart: nobody stands inside somebody else."""
-    pairs = zip(people[:-1], people[1:], strict=True)
-    steps = [np.linalg.norm(a.place - b.place) / max(a.reach, b.reach, 1e-9) for a, b in pairs]
+    steps = [a.distance(b) for a, b in pairwise(people)]
     return bool(steps) and float(np.median(steps)) < 0.5
 
 

@@ -47,8 +47,7 @@ def align_to(driving: Keypoints, reference: Keypoints) -> tuple[Keypoints, Align
     """
     ours, theirs = measure(driving), measure(reference)
     report = _factors(ours, theirs)
-    moved = _Mover(driving, ours, theirs, report).run()
-    xy = np.where(driving.confidence[..., None] > 0, moved, 0).astype(np.float32)
+    xy = _Mover(driving, ours, theirs, report).run()
     return replace(driving, xy=xy, width=reference.width, height=reference.height), report
 
 
@@ -178,7 +177,7 @@ def complete_from(driving: Keypoints, reference: Keypoints) -> tuple[Keypoints, 
             xy[t, missing] = _carry(template, missing, at, xy[t], middle[t], scale)
         confidence[:, missing] = _COMPLETED
         warnings.append(f"{len(missing)} {part} points that no frame shows were placed as on the reference person")
-    return replace(driving, xy=xy.astype(np.float32), confidence=confidence), warnings
+    return replace(driving, xy=xy, confidence=confidence), warnings
 
 
 def _template(reference: Keypoints, theirs: Proportions) -> tuple[np.ndarray, np.ndarray]:
