@@ -373,7 +373,7 @@ def test_a_failing_clip_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
         yield np.zeros((80, 64, 3), np.uint8), np.zeros((133, 3), np.float32)
         raise OSError("disk full")
 
-    monkeypatch.setattr(dataset, "draw_movement", broken)
+    monkeypatch.setattr(dataset, "draw_clip", broken)
     with pytest.raises(OSError, match="disk full"):
         write_clip(tmp_path, Plan(5, "train", ("s01",), **SMALL), 0)
     assert not list(tmp_path.rglob("*.png"))

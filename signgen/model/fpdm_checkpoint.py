@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import DDPMScheduler
 from torch import Tensor
 
 from signgen.errors import Damaged, Missing, NotFound, NotWritable, Unsupported
 from signgen.files import check_target, whole
 from signgen.model.networks import reference
 from signgen.model.networks.weight_files import no_bars, some
+from signgen.model.pipeline import SignGenPipeline
 from signgen.model.published_weights import load_image_encoder
 
 # SD 2.1's, with which FPDM trains and samples.
@@ -81,8 +83,11 @@ def convert(
             _as(reference.fpdm_fusion_model(state, clip_heads), numbers).save_pretrained(folder)
         else:
             parts = second_stage(state, folder, heads, norm_groups, vae_norm_groups, clip_heads, encoder_heads)
-            settings = {**SAMPLING, "frame_size": frame_size, "pixel_aspect": pixel_aspect}
-            save_pipeline({name: _as(part, numbers) for name, part in parts.items()}, settings, folder)
+            networks = {name: _as(part, numbers) for name, part in parts.items()}
+            settings: dict[str, Any] = {**SAMPLING, "frame_size": frame_size, "pixel_aspect": pixel_aspect}
+            pipeline = SignGenPipeline(**networks, scheduler=DDPMScheduler(**SCHEDULE), pose_style="fpdm", **settings)
+            with no_bars():
+                pipeline.save_pretrained(folder)
     kind = "fusion model" if first_stage else "pipeline"
     return {"output": str(place), "kind": kind, "tensors": len(state), "dtype": dtype}
 
@@ -141,14 +146,3 @@ def image_encoder(state: dict[str, Tensor], folder: Path, heads: int | None) -> 
 def _as(module: Any, dtype: torch.dtype) -> Any:
     """The module in other numbers; as it is where it has them, for diffusers warns of every cast."""
     return module if module.dtype == dtype else module.to(dtype)
-
-
-def save_pipeline(parts: dict[str, Any], settings: dict[str, Any], folder: Path) -> None:
-    """The folder that `signgen render --model` reads; FPDM's sampler and drawing style."""
-    from diffusers import DDPMScheduler
-
-    from signgen.model import SignGenPipeline
-
-    pipeline = SignGenPipeline(**parts, scheduler=DDPMScheduler(**SCHEDULE), pose_style="fpdm", **settings)
-    with no_bars():
-        pipeline.save_pretrained(folder)

@@ -99,21 +99,15 @@ def find(part: BaseWeights, where: str, allow_download: bool = False) -> Path:
 def find_here(part: BaseWeights, where: str) -> Path | None:
     """As `find`, but the hub is never asked; None where the part is missing or incomplete."""
     for inside in dict.fromkeys((part.subfolder, "")):
-        if is_hub_id(where):
-            folder = _cached(part, where, inside)
-        else:
-            folder = _complete(part, Path(where) / inside)
-        if folder is not None:
+        folder = _cached(where, inside) if is_hub_id(where) else Path(where) / inside
+        if folder and (folder / "config.json").is_file() and any((folder / name).is_file() for name in part.files):
             return folder
     return None
 
 
 def weight_file(part: BaseWeights, folder: Path) -> Path:
-    """The best of the weight files that a folder has."""
-    for name in part.files:
-        if (folder / name).is_file():
-            return folder / name
-    raise NotFound(folder, f"holds no {' or '.join(part.files)}", "weights are read from safetensors files only")
+    """The best of the weight files in a folder that `find` found."""
+    return next(path for name in part.files if (path := folder / name).is_file())
 
 
 def is_hub_id(where: str) -> bool:
@@ -121,17 +115,12 @@ def is_hub_id(where: str) -> bool:
     return HUB_ID.fullmatch(where) is not None and not Path(where).exists() and not Path(where).parent.is_dir()
 
 
-def _complete(part: BaseWeights, folder: Path) -> Path | None:
-    there = (folder / "config.json").is_file() and any((folder / name).is_file() for name in part.files)
-    return folder if there else None
-
-
-def _cached(part: BaseWeights, hub_id: str, inside: str) -> Path | None:
+def _cached(hub_id: str, inside: str) -> Path | None:
     from huggingface_hub import constants, try_to_load_from_cache
 
     prefix = f"{inside}/" if inside else ""
     found = try_to_load_from_cache(hub_id, f"{prefix}config.json", cache_dir=constants.HF_HUB_CACHE)
-    return _complete(part, Path(found).parent) if isinstance(found, str) else None
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def _fetch(part: BaseWeights, hub_id: str) -> Path:

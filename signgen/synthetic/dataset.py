@@ -145,19 +145,17 @@ def anatomy_of(signer: str) -> Anatomy:
     return Anatomy(load_signer(signer))
 
 
-def draw_clip(plan: Plan, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Frames of one clip, in order: image uint8 (H, W, 3) and keypoints float32 (133, 3)."""
-    yield from draw_movement(plan, index, plan.perform(index))
+def draw_clip(plan: Plan, index: int, movement: Movement | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Frames of one clip, in order: image uint8 (H, W, 3) and keypoints float32 (133, 3).
 
-
-def draw_movement(plan: Plan, index: int, movement: Movement) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Frames of one clip as `draw_clip`, from its movement."""
+    ``movement``: `Plan.perform` of the clip, where it is known already.
+    """
     from signgen.synthetic.picture.figure import Figure
     from signgen.synthetic.signer import load_signer
 
     # No grain: nobody can predict it, so it would only lower every score by the same unknown amount.
     figure = Figure(load_signer(plan.signer(index)), size=plan.size, seed=plan.camera_seed(index))
-    for poses in movement.exposures():
+    for poses in (movement or plan.perform(index)).exposures():
         frame = figure.draw(poses)
         yield frame.image, np.concatenate([frame.xy, frame.confidence[:, None]], 1).astype(np.float32)
 
@@ -179,7 +177,7 @@ def write_clip(out: Path, plan: Plan, index: int) -> int:
     with Staging() as staging:
         frames, keypoints = (staging.place(path) for path in paths)
         frames.mkdir()
-        for number, (image, one) in enumerate(draw_movement(plan, index, movement), 1):
+        for number, (image, one) in enumerate(draw_clip(plan, index, movement), 1):
             Image.fromarray(image).save(frames / f"images{number:04d}.png", compress_level=1)
             points.append(one)
         _write_keypoints(keypoints, np.stack(points), plan.size, movement.hand_shapes())

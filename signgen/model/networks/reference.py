@@ -35,17 +35,17 @@ _OLD_VAE_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_att
 
 
 # ------------------------------------------------------------------------------------------------------- FPDM
-def fpdm_combiner(state: State, dropout: float = 0.5) -> Combiner:
+def fpdm_combiner(state: State) -> Combiner:
     """The combiner alone; ``state`` may carry the prefixes ``combiner.`` or ``fusion_model.combiner.``."""
     state = _under(state, ("fusion_model.combiner.", "combiner."))
     renamed = {f"{_COMBINER.get(name, name)}.{rest}": value
                for name, _, rest, value in ((*key.partition("."), value) for key, value in state.items())}  # fmt: skip
     projection, dim = _shape(state, "image_projection_layer.weight")
     hidden = _shape(state, "output_layer.weight")[1]
-    return fill(Combiner(dim, hidden, dropout, projection), renamed, "FPDM combiner")
+    return fill(Combiner(dim, hidden, projection=projection), renamed, "FPDM combiner")
 
 
-def fpdm_fusion_model(state: State, heads: int | None = None, dropout: float = 0.5) -> FusionModel:
+def fpdm_fusion_model(state: State, heads: int | None = None) -> FusionModel:
     """Stage 1: ``img_encoder.*`` (shared, stored again as ``pose_encoder.*``) and ``combiner.*``.
 
     ``heads``: of the image encoder; None = its width / 64, as in CLIP.
@@ -54,9 +54,9 @@ def fpdm_fusion_model(state: State, heads: int | None = None, dropout: float = 0
     parts = split(state, ("img_encoder", "pose_encoder", "combiner"))
     encoder = _without_buffers(parts["img_encoder"])
     _check_shared(encoder, _without_buffers(parts["pose_encoder"]))
-    combiner = fpdm_combiner(parts["combiner"], dropout)
+    combiner = fpdm_combiner(parts["combiner"])
     hidden, projection = combiner.output.in_features, combiner.source_layer[0].out_features
-    model = FusionModel(clip_settings(encoder, heads), hidden, dropout, projection)
+    model = FusionModel(clip_settings(encoder, heads), hidden, projection=projection)
     fill(model.encoder, encoder, "FPDM image encoder")
     model.combiner = combiner
     return model

@@ -99,8 +99,8 @@ class OpenVinoEngine:
         self._settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": HINTS[pipeline.dtype],
             "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
-        self._settings["INFERENCE_NUM_THREADS"] = torch.get_num_threads()
         self._requests: dict[tuple[str, int], Any] = {}
         wanted = AT_ONCE | {"denoiser": pipeline.config.window}
         for network, views in wanted.items():

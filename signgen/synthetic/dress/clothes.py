@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from signgen.synthetic.body.mesh import (
-    CLOTH,
-    Patch,
-    dense_weights,
-    hanging,
-    join,
-    lined,
-    mean_of_pairs,
-    plain_patch,
-    refined,
-    smooth,
-)
+from signgen.synthetic.body import mesh
+from signgen.synthetic.body.mesh import CLOTH, Patch
 from signgen.synthetic.body.noise import noise_at, smoothstep
-from signgen.synthetic.body.template import vertex_normals
+from signgen.synthetic.body.template import bone_index, template, vertex_normals
 from signgen.synthetic.dress.cloth_cuts import cloth_cut, neck_cut, past_wrist, trim_cut
-from signgen.synthetic.dress.cloth_shell import ARM_BONES, NECK_BONES, Shell, shell
 from signgen.synthetic.dress.folds import Folds, fold_height, folds_of
 from signgen.synthetic.dress.looks import Look
 from signgen.synthetic.dress.trimmings import chest_seat, neck_seat, opening_half, trimmings
@@ -30,6 +20,60 @@ CHEST_Z, WAIST_Z = 0.52, 0.30  # canonical heights between which the trunk is ma
 HEM = 0.60  # metres by which the trunk's lower end is drawn out, so that it leaves the frame
 INSIDE = 0.050  # metres from a neckline or a cuff within which the inside of the cloth can be seen
 UNDER_DEPTH = 0.007  # metres by which skin under cloth is pushed in
+CUFF_LENGTH = 0.09  # metres before the wrist over which a sleeve comes to lie on the skin
+ARM_BONES = [
+    bone_index[f"{bone}.{side}"]
+    for side in "LR"
+    for bone in ("upperarm01", "upperarm02", "lowerarm01", "lowerarm02", "wrist")
+]
+NECK_BONES = [bone_index[bone] for bone in ("neck01", "neck02", "neck03", "head")]
+
+
+@dataclass(frozen=True)
+class Shell:
+    """The subdivided clothing shell of the template: m vertices, each the mean of a pair of template vertices."""
+
+    faces: np.ndarray
+    pairs: np.ndarray
+    table: np.ndarray  # neighbours
+    rim: np.ndarray  # vertices on its open edges
+    canonical: np.ndarray
+    weights: np.ndarray
+    bones: np.ndarray
+    arm: np.ndarray  # share 0..1 of a vertex that follows the arms
+    neck: np.ndarray  # share 0..1 that follows neck and head
+    skin: np.ndarray  # nearest skin vertex close to a wrist, -1 elsewhere
+    cling: np.ndarray  # share 0..1 by which a cuff lies on and moves with that skin
+
+
+def _nearest_skin(points: np.ndarray) -> np.ndarray:
+    """Index (n,) of the arm's skin vertex nearest to each canonical point near a wrist, -1 away from the wrists."""
+    shared = template()
+    arms = np.flatnonzero(
+        (past_wrist(shared.canonical[: shared.skin]) > -0.12) & (np.abs(shared.canonical[: shared.skin, 0]) > 0.3)
+    )
+    near = np.flatnonzero(past_wrist(points) > -CUFF_LENGTH)
+    distance = ((points[near, None] - shared.canonical[None, arms]) ** 2).sum(2)
+    out = np.full(len(points), -1)
+    out[near] = arms[distance.argmin(1)]
+    return out
+
+
+@lru_cache(maxsize=1)
+def shell() -> Shell:
+    """Built once a process; its skinning is smoother than the body's, which lets cloth bend over joints."""
+    shared = template()
+    faces, pairs = mesh.subdivide(shared.cloth_faces)
+    table, rim = mesh.neighbours(faces, len(pairs)), mesh.boundary(faces)
+    canonical = mesh.mean_of_pairs(shared.canonical, pairs)
+    body_weights = mesh.dense_weights(shared.weights, shared.bones)
+    dense = mesh.smooth(mesh.mean_of_pairs(body_weights, pairs), table, rim, 3)
+    skin = _nearest_skin(canonical)
+    cling = np.where(skin >= 0, smoothstep(-CUFF_LENGTH, -0.5 * CUFF_LENGTH, past_wrist(canonical)), 0)
+    dense += cling[:, None] * (body_weights[skin] - dense)
+    weights, bones = mesh.sparse_weights(dense)
+    arm, neck = dense[:, ARM_BONES].sum(1), dense[:, NECK_BONES].sum(1)
+    return Shell(faces, pairs, table, rim, canonical, weights, bones, arm, neck, skin, cling)
 
 
 def _thickness(look: Look, suit: Shell) -> np.ndarray:
@@ -69,8 +113,8 @@ def straight_waist(vertices: np.ndarray, canonical: np.ndarray, trunk: np.ndarra
 
 def _draped(look: Look, suit: Shell, rest: np.ndarray) -> np.ndarray:
     """Vertices (m, 3) of the cloth over a body: smooth except along the neckline, straight at the waist, thickened."""
-    close = mean_of_pairs(rest, suit.pairs)
-    loose = smooth(close, suit.table, suit.rim, 4)
+    close = mesh.mean_of_pairs(rest, suit.pairs)
+    loose = mesh.smooth(close, suit.table, suit.rim, 4)
     base = close + (loose - close) * smoothstep(0.0, 0.06, neck_cut(look.neckline, suit.canonical))[:, None]
     base[:, 0] *= straight_waist(base, suit.canonical, 1 - suit.arm)
     normals = vertex_normals(base, suit.faces)
@@ -125,24 +169,24 @@ def clothes(look: Look, rest: np.ndarray) -> Garment:
     vertices = _draped(look, suit, rest)
     on_arm = smoothstep(0.52, 0.62, suit.arm)[:, None]
     colour = np.array(look.cloth) + (np.array(look.sleeves) - look.cloth) * on_arm
-    patch = plain_patch(
+    patch = mesh.plain_patch(
         vertices, suit.faces, CLOTH, colour * _tone(look, suit.canonical), suit.canonical, suit.weights, suit.bones
     )
-    patch = refined(patch, (suit.arm[suit.faces] > 0.25).any(1))  # fine enough for the folds of sleeves
+    patch = mesh.refined(patch, (suit.arm[suit.faces] > 0.25).any(1))  # fine enough for the folds of sleeves
     for _ in range(2):
-        patch = refined(
+        patch = mesh.refined(
             patch,
             _crossed(cloth_cut(look, patch.canonical), patch.faces)
             | _crossed(trim_cut(look, patch.canonical), patch.faces),
         )
     patch.cut, patch.trim = cloth_cut(look, patch.canonical), trim_cut(look, patch.canonical)
     edge = (patch.cut[patch.faces] < INSIDE).all(1)
-    tied = hanging(patch)
+    tied = mesh.hanging(patch)
     fronts = np.unique(patch.faces[edge])
     backs = np.stack([len(patch.vertices) + np.arange(len(fronts)), fronts, fronts], 1)
     folds = folds_of(patch, _weight_on(patch, ARM_BONES), _lift(look, patch), np.concatenate([tied, backs]))
-    weights = dense_weights(suit.weights, suit.bones)
+    weights = mesh.dense_weights(suit.weights, suit.bones)
     sewn = trimmings(
         look, neck_seat(suit.canonical, vertices, weights), chest_seat(suit.canonical, vertices, weights, suit.arm)
     )
-    return Garment(join([lined(patch, edge), *sewn]), folds)  # a gap at the neck or a cuff shows cloth
+    return Garment(mesh.join([mesh.lined(patch, edge), *sewn]), folds)  # a gap at the neck or a cuff shows cloth

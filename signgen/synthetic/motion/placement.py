@@ -28,8 +28,7 @@ IDLE = {
 
 def to_axes(triples: Sequence | np.ndarray, side: str) -> np.ndarray:
     """(out, front, up) triples (N, 3) as chest-frame vectors: +x the person's left, -y front, +z up."""
-    out = np.asarray(triples, float) * (-1.0 if side == "R" else 1.0, -1.0, 1.0)
-    return out
+    return np.asarray(triples, float) * (-1.0 if side == "R" else 1.0, -1.0, 1.0)
 
 
 def hand_part(poser: Poser, side: str, part: Sequence[str], fingers: np.ndarray) -> np.ndarray:

@@ -208,17 +208,14 @@ def _vary(rng: np.random.Generator, base: Sign, habit: _Habit) -> Sign:
         fingers, palm = ((np.array(v) + t).tolist() for v, t in zip((key.fingers, key.palm), tilts, strict=True))
         return replace(key, fingers=tuple(fingers), palm=tuple(palm))
 
-    strokes = base.beats[:-2] if rng.random() < _SHORTENED and _repeats(base) else base.beats
+    # Signers often leave out the last two strokes in a sentence where they repeat earlier ones.
+    repeats = len(base.beats) >= 4 and base.beats[-2:] == base.beats[-4:-2]
+    strokes = base.beats[:-2] if rng.random() < _SHORTENED and repeats else base.beats
     beats = tuple(
         replace(beat, hand=moved(beat.hand), other=beat.other and moved(beat.other), frames=beat.frames * pace)
         for beat in strokes
     )
     return replace(base, beats=beats)
-
-
-def _repeats(base: Sign) -> bool:
-    """Whether the last two strokes repeat earlier ones, which signers often leave out in a sentence."""
-    return len(base.beats) >= 4 and base.beats[-2:] == base.beats[-4:-2]
 
 
 def _fit(cues: list[Cue], marks: list[Mark], first: float, stop: float, frames: int, dominant: str) -> Score:

@@ -175,16 +175,12 @@ def fit_hand(
 def scaled_hand(
     poser: Poser, side: str, near: np.ndarray, view: View, points: np.ndarray, seen: np.ndarray
 ) -> np.ndarray:
-    """The driver's hand (T, 21, 2) at the size of the signer's, about the wrist."""
-    return points[:, :1] + _size_factor(poser, side, near, view, points, seen & seen[:, :1]) * (points - points[:, :1])
-
-
-def _size_factor(poser: Poser, side: str, near: np.ndarray, view: View, points: np.ndarray, seen: np.ndarray) -> float:
-    """How many times larger the signer's hand is than the driver's.
+    """The driver's hand (T, 21, 2) at the size of the signer's, about the wrist.
 
     The longest that parts of the palm and the whole hand ever look is compared with how long they are. What is never
     seen in full looks too short, so of the parts' ratios a low one counts.
     """
+    seen = seen & seen[:, :1]
     joints = np.concatenate([np.zeros((1, 3)), poser.rest[side].joints.reshape(20, 3)])
     ratios = []
     for chain in _SPANS:
@@ -193,4 +189,5 @@ def _size_factor(poser: Poser, side: str, near: np.ndarray, view: View, points: 
             offset = (points[both, chain[-1]] - points[both, chain[0]]) / view.scale / near[both, None]
             mine = np.linalg.norm(np.diff(joints[list(chain)], axis=0), axis=-1).sum()
             ratios.append(mine / max(float(np.quantile(np.linalg.norm(offset, axis=-1), 0.97)), 1e-6))
-    return float(np.clip(np.quantile(ratios, 0.25), *_SIZES)) if ratios else 1.0
+    factor = float(np.clip(np.quantile(ratios, 0.25), *_SIZES)) if ratios else 1.0
+    return points[:, :1] + factor * (points - points[:, :1])
