@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from clip_maker import SIZE, clip, noisy, save, save_keypoints
 
 from signgen.cli import main
+from signgen.files import Staging
 from signgen.scoring import measures
 from signgen.scoring.measures import frames_at_a_time
 from signgen.scoring.metrics import PSNR, SSIM, TOF, BackgroundDeviation, HandSSIM, MotionRatio, StillFlicker
@@ -380,14 +381,57 @@ def test_a_name_that_is_no_unicode_is_kept(tmp_path: Path) -> None:
     assert b"\ngenerated,caf\xe9,0," in (tmp_path / "a.csv").read_bytes()
 
 
-def test_a_failure_leaves_no_file(clips: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def older(tmp_path: Path) -> dict[Path, bytes]:
+    """A table and a report of an earlier evaluation, alone in their folder."""
+    files = {tmp_path / "out" / "a.csv": b"older table", tmp_path / "out" / "a.html": b"older report"}
+    (tmp_path / "out").mkdir()
+    for path, content in files.items():
+        path.write_bytes(content)
+    return files
+
+
+def outputs(files: dict[Path, bytes]) -> tuple[object, ...]:
+    table, report = files
+    return "--csv", table, "--report", report, "--jobs", "1"
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_failed_evaluation_leaves_the_older_files_and_nothing_else(
+    clips: Path, tmp_path: Path, older: dict[Path, bytes]
+) -> None:
     made = save(clip(4), tmp_path / "made")
     (made / "images0004.png").write_bytes(b"damaged")
-    out = tmp_path / "out"
-    out.mkdir()
-    done = call(made, clips / "true" / "a", "--csv", out / "a.csv", "--report", out / "a.html", "--jobs", "1")
-    assert_refused(done, "images0004.png")
-    assert list(out.iterdir()) == []
+    assert_refused(call(made, clips / "true" / "a", *outputs(older)), "images0004.png")
+    assert contents(tmp_path / "out") == older
+    for path in older:
+        path.unlink()
+    assert_refused(call(made, clips / "true" / "a", *outputs(older)), "images0004.png")
+    assert contents(tmp_path / "out") == {}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("which", ["a.csv", "a.html"])
+def test_a_full_disk_leaves_the_older_files_and_nothing_else(
+    clips: Path, tmp_path: Path, older: dict[Path, bytes], which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = clips / "good" / "a", clips / "true" / "a"
+    place = Staging.place
+
+    def full(staging: Staging, target: Path) -> Path:
+        return Path("/dev/full") if target.name == which else place(staging, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Staging, "place", full)
+        assert_refused(call(*paths, *outputs(older)), f"{which}: no space left on the disk", code=1)
+    assert contents(tmp_path / "out") == older
+    assert call(*paths, *outputs(older)).exit_code == 0
+    made = contents(tmp_path / "out")
+    assert made.keys() == older.keys()
+    assert [made[path][:6] for path in older] == [b"system", b"<!doct"]
 
 
 def test_mismatches_are_one_line_and_exit_code_two(clips: Path, tmp_path: Path) -> None:

@@ -122,6 +122,14 @@ def test_two_clips_of_one_name_in_a_folder(tmp_path: Path) -> None:
     assert "two clips of the name a" in refused([tmp_path / "made"], folder(tmp_path / "true", "a"))
 
 
+def test_two_clips_of_one_name_in_a_data_set(tmp_path: Path) -> None:
+    """The page of a report finds a clip's scores by its name."""
+    root = data_set(tmp_path, "a b")
+    corpus = next(root.rglob("*.corpus.csv"))
+    corpus.write_text(corpus.read_text() + corpus.read_text().splitlines()[1] + "\n")
+    assert "repeats clip a" in refused([root], root)
+
+
 def test_one_clip_against_many(tmp_path: Path) -> None:
     text = refused([video(tmp_path / "a.mp4")], folder(tmp_path / "true", "a b"))
     assert "is one clip" in text

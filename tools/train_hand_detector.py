@@ -10,7 +10,6 @@ own error on true frames that it never saw, to signgen/weights/hand_detector. ``
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,12 +19,13 @@ import click
 import numpy as np
 import torch
 from hand_accuracy import measure
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 from torch.nn import functional as F
 
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.phoenix import PhoenixIndex
+from signgen.files import place_file
 from signgen.keypoints import read_keypoints
 from signgen.scoring.metrics.hand_detectors.builtin import CELLS, CROP, FOUND, WEIGHTS, HandNetwork, load_builtin
 from signgen.scoring.metrics.hand_detectors.interface import HANDS, LEFT, RULE, Places, search_boxes
@@ -142,9 +142,7 @@ def save(network: HandNetwork, folder: Path) -> None:
     """Weights in float16, written whole."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
-    save_file({k: v.contiguous() for k, v in state.items()}, folder / "model.safetensors.tmp")
-    os.replace(folder / "model.safetensors.tmp", folder / "model.safetensors")
-    (folder / "model.safetensors").chmod(0o644)
+    place_file(folder / "model.safetensors", serialise({k: v.contiguous() for k, v in state.items()}))
 
 
 @click.command(help=__doc__)
@@ -180,8 +178,7 @@ def main(
         content["held_out"][name] = {
             key: measure(detector, true_frames(Path(folder), split), blur) for key, blur in blurs.items()
         }
-    (out / "training.json.tmp").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(out / "training.json.tmp", out / "training.json")
+    place_file(out / "training.json", (json.dumps(content, indent=1) + "\n").encode())
     click.echo(json.dumps(content, indent=1))
 
 

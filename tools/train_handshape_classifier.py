@@ -11,7 +11,6 @@ accuracy on true frames, to signgen/weights/handshape_classifier. ``--only-measu
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,14 @@ import click
 import numpy as np
 import torch
 from hand_accuracy import blurred
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 from torch.nn import functional as F
 
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.errors import InputError
+from signgen.files import place_file
 from signgen.keypoints import read_keypoints
 from signgen.scoring.metrics.hand_detectors.interface import LEFT, RULE, Places, search_boxes
 from signgen.scoring.metrics.handshapes import (
@@ -166,16 +166,12 @@ def save(network: HandshapeNetwork, shapes: tuple[str, ...], folder: Path) -> No
     """Weights in float16 and the names of the shapes, each file written whole."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
-    save_file({k: v.contiguous() for k, v in state.items()}, folder / "model.safetensors.tmp")
-    os.replace(folder / "model.safetensors.tmp", folder / "model.safetensors")
-    (folder / "model.safetensors").chmod(0o644)
+    place_file(folder / "model.safetensors", serialise({k: v.contiguous() for k, v in state.items()}))
     write_json({"shapes": shapes}, folder / "config.json")
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    place_file(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 @click.command(help=__doc__)

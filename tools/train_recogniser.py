@@ -10,7 +10,6 @@ that was stopped goes on where it was. Writes the weights, ``config.json`` and `
 from __future__ import annotations
 
 import json
-import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import torch
 
 from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import InputError, SignGenError
+from signgen.files import place_file
 from signgen.scoring.recogniser import Recogniser, WordErrors, word_errors
 from signgen.scoring.recogniser.network import NetworkSize
 from signgen.scoring.recogniser.recogniser import WEIGHTS
@@ -137,8 +137,7 @@ def main(
         "signature": recogniser.signature,
         "held_out": {label: measure(recogniser, clips) for label, clips in sets.items()},
     }
-    (out / "training.json.tmp").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    os.replace(out / "training.json.tmp", out / "training.json")
+    place_file(out / "training.json", (json.dumps(report, indent=1) + "\n").encode())
     click.echo(json.dumps(report, indent=1))
 
 

@@ -9,7 +9,6 @@ own error on true frames that it never saw, to signgen/weights/wrist_finder.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,11 +17,12 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 from torch.nn import functional as F
 
 from signgen.dataset.phoenix import PhoenixIndex
+from signgen.files import place_file
 from signgen.keypoints import read_keypoints
 from signgen.model.networks.canvas import fit_canvas, fit_frames
 from signgen.model.networks.wrist_finder import MIRRORED, POINTS, WEIGHTS, WristFinder, peaks, to_cells
@@ -191,11 +191,8 @@ def save(finder: WristFinder, content: dict, folder: Path) -> None:
     """Weights in float16 and the report, each written whole."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.half() if v.is_floating_point() else v for k, v in finder.state_dict().items()}
-    save_file({k: v.contiguous() for k, v in state.items()}, folder / "model.safetensors.tmp")
-    os.replace(folder / "model.safetensors.tmp", folder / "model.safetensors")
-    (folder / "model.safetensors").chmod(0o644)
-    (folder / "report.json.tmp").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(folder / "report.json.tmp", folder / "report.json")
+    place_file(folder / "model.safetensors", serialise({k: v.contiguous() for k, v in state.items()}))
+    place_file(folder / "report.json", (json.dumps(content, indent=1) + "\n").encode())
 
 
 @click.command(help=__doc__)

@@ -56,7 +56,7 @@ def weights_file(path: str | Path | None, name: str, what: str, role: str = "han
     return Path(path)
 
 
-def fingerprint(path: Path) -> str:
-    """The first 12 digits of the file's SHA-256."""
+def fingerprint(path: Path, digits: int = 12) -> str:
+    """The first digits of the file's SHA-256."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:digits]

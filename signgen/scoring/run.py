@@ -6,34 +6,32 @@ import csv
 import math
 import os
 import platform
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
 
 from signgen import __version__
 from signgen.errors import BadValue, Mismatch, NotWritable
-from signgen.files import Staging
+from signgen.files import Staging, check_target, writing
 from signgen.scoring.clips import KEYPOINT_SUFFIXES
 from signgen.scoring.measures import ClipSums, Task, build_metrics, score_all
 from signgen.scoring.metrics.metric import MeasureOptions
 from signgen.scoring.metrics.registry import METRICS
 from signgen.scoring.pairing import Plan, Rules, make_plan
+from signgen.scoring.report.clips import WorstClips, report_clip
+from signgen.scoring.report.page import report_page
 from signgen.scoring.report.pictures import Limits
-from signgen.scoring.summary import EvaluationResult, Summary
+from signgen.scoring.summary import EvaluationResult, Summary, plain
 from signgen.video.images import SUFFIXES
 from signgen.video.reading import VIDEO_SUFFIXES
-
-if TYPE_CHECKING:
-    from signgen.scoring.report.clips import WorstClips
 
 _PACKAGES = ("numpy", "torch", "torchmetrics", "numba", "scikit-image", "opencv-python-headless", "pillow", "av")
 FEW_CLIPS = 10
 FRAMES_A_PROCESS = 200  # what one scores while another one starts
 SYSTEMS = ("generated", "against")
 PER_FRAME = tuple(name for name, score in METRICS.items() if score.per_frame)
+_ADVICE = "check free space and permissions"
 _INPUT_SUFFIXES = (*SUFFIXES, *VIDEO_SUFFIXES, *KEYPOINT_SUFFIXES)  # of files that nobody means to replace by scores
 
 
@@ -89,7 +87,7 @@ def evaluate_request(
     Raises:
         InputError: clips are missing, damaged, or do not fit; weights are missing; an output is a folder, lies in
             none, or is one of the inputs.
-        RunError: a worker process died.
+        RunError: a worker process died, or the disk is full.
     """
     outputs = [Path(path) for path in (csv_file, report) if path is not None]
     _check_outputs(outputs, request)
@@ -104,14 +102,14 @@ def evaluate_request(
     )
     _warn_of_few(plan)
     with Staging() as staging:
-        places = {path: staging.place(path) for path in outputs}  # a folder that is missing is said before the work
-        worst = None if report is None else _worst_clips(report_clips)
-        # surrogateescape: a clip's name that is no Unicode is written as its bytes are
-        table = csv_file and places[Path(csv_file)].open("w", newline="", encoding="utf-8", errors="surrogateescape")
-        with table or nullcontext() as file:
-            result = _score(request, plan, progress, FrameTable(file) if file else None, worst)
+        places = {path: staging.place(path) for path in outputs}
+        worst = None if report is None else WorstClips(report_clips)
+        table = None if csv_file is None else FrameTable(places[Path(csv_file)], Path(csv_file))
+        result = _score(request, plan, progress, table, worst)
         if report is not None and worst is not None:
-            places[Path(report)].write_bytes(_report_page(result, plan, worst))
+            page = _report_page(result, plan, worst)
+            with writing(Path(report), _ADVICE):
+                places[Path(report)].write_bytes(page)
     return result
 
 
@@ -141,19 +139,12 @@ def _score(
         if worst is not None:
             worst.add(sums)
         summary.add(sums)
-    return summary.result(versions(), _settings(request, plan))
-
-
-def _worst_clips(count: int) -> WorstClips:
-    from signgen.scoring.report.clips import WorstClips
-
-    return WorstClips(count)
+    settings = plain({**asdict(request), "split": plan.split})
+    del settings["jobs"]  # it changes no number
+    return summary.result(_versions(), settings)
 
 
 def _report_page(result: EvaluationResult, plan: Plan, worst: WorstClips) -> bytes:
-    from signgen.scoring.report.clips import report_clip
-    from signgen.scoring.report.page import report_page
-
     pairs = {pair.name: pair for pair in plan.pairs}
     clips = [report_clip(pairs[clip.name], clip, Limits()) for clip in worst.clips()]
     generated, reference = (str(result.settings[side]) for side in ("generated", "reference"))
@@ -172,23 +163,10 @@ def _warn_of_few(plan: Plan) -> None:
         plan.warnings.append(f"only {clips} clips: intervals over fewer than {FEW_CLIPS} clips come out too narrow")
 
 
-def _settings(request: Request, plan: Plan) -> dict[str, Any]:
-    """The request as plain values, without what changes no number."""
-    plain = {**asdict(request), "split": plan.split}
-    plain.pop("jobs")
-    return {key: _plain(value) for key, value in plain.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return str(value) if isinstance(value, Path) else value
-
-
-def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
+def _versions() -> dict[str, str]:
     """Versions of everything that has a say in the numbers."""
     found = {"signgen": __version__, "python": platform.python_version()}
-    for package in packages:
+    for package in _PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -201,20 +179,38 @@ class FrameTable:
 
     Columns: system (``generated`` or ``against``), clip, frame (from 0), hands (that count in hand SSIM), and the
     metrics, in full precision.
+
+    Args:
+        place: where to write it.
+        path: its name in errors.
+
+    Raises:
+        RunError: from here and from `add`: the disk is full or refuses.
     """
 
-    def __init__(self, file: TextIO) -> None:
-        self._writer = csv.writer(file, lineterminator="\n")
-        self._writer.writerow(["system", "clip", "frame", "hands", *PER_FRAME])
+    def __init__(self, place: Path, path: Path) -> None:
+        self.place, self.path = place, path
+        self._write([["system", "clip", "frame", "hands", *PER_FRAME]])
 
     def add(self, sums: ClipSums) -> None:
         """The lines of one clip."""
+        self._write(self._lines(sums))
+
+    def _lines(self, sums: ClipSums) -> Iterator[list[object]]:
         hands = sums.per_frame.get("hands")
         columns = [sums.per_frame.get(name) for name in PER_FRAME]
         for frame in range(sums.frames):
             values = ["" if c is None or math.isnan(c[frame]) else repr(float(c[frame])) for c in columns]
             count = "" if hands is None else int(hands[frame])
-            self._writer.writerow([SYSTEMS[sums.system], sums.name, frame, count, *values])
+            yield [SYSTEMS[sums.system], sums.name, frame, count, *values]
+
+    def _write(self, lines: Iterable[list[object]]) -> None:
+        # surrogateescape: a clip's name that is no Unicode is written as its bytes are
+        with (
+            writing(self.path, _ADVICE),
+            self.place.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file,
+        ):
+            csv.writer(file, lineterminator="\n").writerows(lines)
 
 
 def _check_outputs(outputs: list[Path], request: Request) -> None:
@@ -223,8 +219,7 @@ def _check_outputs(outputs: list[Path], request: Request) -> None:
     weights = (measure.hand_weights, measure.lpips_weights, measure.fid_weights, measure.recogniser_folder)
     inputs = {Path(path).resolve() for path in (*clips, *weights) if path}
     for path in outputs:
-        if path.is_dir():
-            raise NotWritable(path, "is a folder", "give the name of a file")
+        check_target(path, "file")
         whole = path.resolve()
         if whole in inputs:
             raise NotWritable(path, "is one of the inputs", "write elsewhere")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,8 +82,7 @@ class EvaluationResult:
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and None; ``against`` is left out where there is none."""
-        plain = asdict(self)
-        return {key: _plain(value) for key, value in plain.items() if key != "against" or value is not None}
+        return {key: value for key, value in plain(asdict(self)).items() if key != "against" or value is not None}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> EvaluationResult:
@@ -120,11 +120,13 @@ def _interval(value: Any) -> Interval | None:
     return None if value is None else (value[0], value[1])
 
 
-def _plain(value: Any) -> Any:
-    """Tuples as lists, so that what is printed and what is read back are equal."""
+def plain(value: Any) -> Any:
+    """Tuples as lists and paths as texts, so that what is printed and what is read back are equal."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 class Summary:

@@ -16,9 +16,10 @@ from torch.nn import functional as F
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from signgen.errors import BadValue
+from signgen.extraction.packages import fingerprint
 from signgen.scoring.metrics.frames import as_array
 from signgen.scoring.metrics.metric import Chunk, Score, Scored
-from signgen.scoring.metrics.weight_files import Published, fill, fingerprint, read_tensors
+from signgen.scoring.metrics.weight_files import DIGITS, Published, fill, read_tensors
 from signgen.video.tensors import channels_first
 
 INCEPTION = Published(
@@ -265,7 +266,7 @@ def load_inception(weights: str | Path | None, scaling: str = "fpdm") -> tuple[I
     path = INCEPTION.find(weights)
     network = InceptionFeatures()
     fill(network, read_tensors(path), path, INCEPTION.advice)
-    return InceptionOfFrames(network, scaling).eval().requires_grad_(False), fingerprint(path)
+    return InceptionOfFrames(network, scaling).eval().requires_grad_(False), fingerprint(path, DIGITS)
 
 
 class FID(Scored, FrechetInceptionDistance):

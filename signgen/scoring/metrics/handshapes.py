@@ -11,7 +11,6 @@ and on its card, ``signgen/weights/handshape_classifier/README.md``.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 
 from signgen import folders
 from signgen.errors import Damaged, Mismatch, NotFound, Unsupported
+from signgen.extraction.packages import fingerprint
 from signgen.model.networks.wrist_finder import Residual, conv_block
 from signgen.scoring.metrics.frames import as_bytes
 from signgen.scoring.metrics.hand_detectors.interface import LEFT, RULE, Places, check_boxes
@@ -112,20 +112,20 @@ def load_handshape_classifier(folder: str | Path | None = None) -> HandshapeClas
         InputError: there are no weights, or those of another network.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load
+    from safetensors.torch import load_file
 
     place = Path(folder or WEIGHTS)
-    for path in (place / "config.json", place / "model.safetensors"):
+    settings, weights = place / "config.json", place / "model.safetensors"
+    for path in (settings, weights):
         if not path.is_file():
             raise NotFound(path, "not found", TRAIN)
-    content = (place / "model.safetensors").read_bytes()
     try:
-        shapes = tuple(json.loads((place / "config.json").read_text(encoding="utf-8"))["shapes"])
+        shapes = tuple(json.loads(settings.read_text(encoding="utf-8"))["shapes"])
         network = HandshapeNetwork(len(shapes))
-        network.load_state_dict(load(content))
+        network.load_state_dict(load_file(weights))
     except (RuntimeError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise Mismatch(place, "not the weights of this network", TRAIN) from error
-    return HandshapeClassifier(network, shapes, hashlib.sha256(content).hexdigest()[:12])
+    return HandshapeClassifier(network, shapes, fingerprint(weights))
 
 
 def report(folder: str | Path = WEIGHTS) -> dict[str, Any]:

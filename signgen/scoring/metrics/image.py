@@ -271,13 +271,6 @@ def mae(pred: Any, target: Any) -> np.ndarray:
     return 255.0 * np.abs(first - second).mean((1, 2, 3))
 
 
-def relative_mae(pred: Any, target: Any) -> np.ndarray:
-    """sum|a-b| / sum(a+b) of each frame, float64 (N,) in [0, 1]; 0 for two black frames."""
-    first, second = paired(pred, target)
-    total = (first + second).sum((1, 2, 3))
-    return np.abs(first - second).sum((1, 2, 3)) / np.where(total > 0, total, 1.0)
-
-
 class MAE(FrameMean):
     """Mean absolute difference on the 0..255 scale."""
 

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from signgen.errors import BadValue, NotInstalled
+from signgen.extraction.packages import fingerprint
 from signgen.scoring.metrics.frames import paired
 from signgen.scoring.metrics.metric import Chunk, FrameMean, Score
-from signgen.scoring.metrics.weight_files import Published, fill, fingerprint, read_tensors
+from signgen.scoring.metrics.weight_files import DIGITS, Published, fill, read_tensors
 from signgen.video.tensors import channels_first
 
 ALEXNET = Published(
@@ -141,7 +142,7 @@ def load_lpips(
         tensors |= published_names(read_tensors(files[-1]))
     network = LPIPSNetwork()
     fill(network, tensors, " + ".join(map(str, files)), ALEXNET.advice)
-    return network.eval().requires_grad_(False), "+".join(map(fingerprint, files))
+    return network.eval().requires_grad_(False), "+".join(fingerprint(file, DIGITS) for file in files)
 
 
 def lpips(pred: Any, target: Any, network: LPIPSNetwork) -> np.ndarray:

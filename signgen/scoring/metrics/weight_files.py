@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from signgen.errors import Damaged, Mismatch, Missing, NotFound, Unsupported
 from signgen.extraction.packages import UNREADABLE
 
+DIGITS = 8  # of a file's SHA-256: torchvision's files carry as many in their names
 _LISTED = 6  # missing keys that an error names before it only counts
 
 
@@ -54,12 +54,6 @@ class Published:
             if candidate.is_file():
                 return candidate
         raise NotFound(path, f"holds none of {', '.join(names)}", f"{self.metric}: {self.advice}")
-
-
-def fingerprint(path: Path) -> str:
-    """The first 8 digits of the file's SHA-256, which torchvision's files carry in their names."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:8]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

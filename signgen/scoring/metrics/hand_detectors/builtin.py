@@ -6,7 +6,6 @@ error on true frames is in `report` and on its card, ``signgen/weights/hand_dete
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from torch.nn import functional as F
 
 from signgen import folders
 from signgen.errors import Mismatch, NotFound
+from signgen.extraction.packages import fingerprint
 from signgen.model.networks.wrist_finder import Residual, conv_block, peaks
 from signgen.scoring.metrics.frames import as_bytes
 from signgen.scoring.metrics.hand_detectors.interface import JOINTS, LEFT, Places, check_boxes
@@ -113,19 +113,18 @@ def load_builtin(weights: str | Path | None = None) -> SignGenHands:
         InputError: there are no weights, or those of another network.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load
+    from safetensors.torch import load_file
 
     path = Path(weights or WEIGHTS)
     path = path if path.is_file() else path / "model.safetensors"
     if not path.is_file():
         raise NotFound(path, "not found", TRAIN)
-    content = path.read_bytes()
     network = HandNetwork()
     try:
-        network.load_state_dict(load(content))
+        network.load_state_dict(load_file(path))
     except (RuntimeError, SafetensorError) as error:
         raise Mismatch(path, "not the weights of this network", TRAIN) from error
-    return SignGenHands(network, hashlib.sha256(content).hexdigest()[:12])
+    return SignGenHands(network, fingerprint(path))
 
 
 def report(folder: str | Path = WEIGHTS) -> dict[str, Any]:
