@@ -145,7 +145,7 @@ def _respaced(clip: Keypoints, factor: float, turn: float) -> Keypoints:
         out[:, hand] = wrist_xy[:, None] + way[:, None] + turned
         out[:, wrist] += way
         out[:, elbow] += _ELBOW_FOLLOWS * way
-    return clip._moved(out)
+    return replace(clip, xy=out)
 
 
 def _wrist(xy: np.ndarray, seen: np.ndarray, wrist: int, hand: slice) -> tuple[np.ndarray, np.ndarray]:

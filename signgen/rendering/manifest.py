@@ -56,10 +56,20 @@ def manifest_path(output: Path, inputs: list[Path]) -> Path:
 
     A clip's keypoints often lie beside its video under the same stem: they must never be overwritten.
     """
-    name = output.stem if output.suffix else output.name
-    path, second = output.with_name(f"{name}.json"), output.with_name(f"{name}.manifest.json")
+    path, second = manifest_names(output)
     taken = any(path.absolute() == other.absolute() for other in inputs) or (path.exists() and not _is_ours(path))
     return second if taken else path
+
+
+def manifest_names(output: Path) -> tuple[Path, Path]:
+    """Where an output's manifest may lie."""
+    name = output.stem if output.suffix else output.name
+    return output.with_name(f"{name}.json"), output.with_name(f"{name}.manifest.json")
+
+
+def is_manifest(content: Any) -> bool:
+    """True if decoded JSON is what a render left."""
+    return isinstance(content, dict) and content.get("kind") == _KIND
 
 
 def _is_ours(path: Path) -> bool:
@@ -68,7 +78,7 @@ def _is_ours(path: Path) -> bool:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(content, dict) and content.get("kind") == _KIND
+    return is_manifest(content)
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
