@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ def make_signers(folder: Path) -> tuple[str, ...]:
         Image.fromarray(np.roll(portrait(), number * 20, axis=2)).save(folder / f"{who}.png")
         person = signing(1)
         middle = np.array(FRAME) / 2
-        write_keypoints(person._moved((person.xy - middle) * (1 + 0.1 * number) + middle), folder / f"{who}.npz")
+        larger = replace(person, xy=(person.xy - middle) * (1 + 0.1 * number) + middle)
+        write_keypoints(larger, folder / f"{who}.npz")
         specs.append(str(folder / f"{who}.png"))
     return tuple(specs)
 
