@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any
@@ -24,7 +25,7 @@ _REPORT = (
 )
 
 
-class Tab:
+class Tab(ABC):
     """A tab that starts one kind of job and shows how it goes.
 
     Args:
@@ -71,9 +72,9 @@ class Tab:
         except SignGenError as error:
             yield {**idle, parts["status"]: failure(error)}
 
+    @abstractmethod
     def _done(self, result: Any) -> Update:
         """What a result is shown as."""
-        raise NotImplementedError
 
 
 class RenderTab(Tab):

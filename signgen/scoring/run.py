@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from signgen import __version__
 from signgen.errors import BadValue, Mismatch, NotWritable
@@ -19,12 +20,13 @@ from signgen.scoring.measures import ClipSums, Task, build_metrics, score_all
 from signgen.scoring.metrics.metric import MeasureOptions
 from signgen.scoring.metrics.registry import METRICS
 from signgen.scoring.pairing import Plan, Rules, make_plan
-from signgen.scoring.report.clips import WorstClips, report_clip
-from signgen.scoring.report.page import report_page
 from signgen.scoring.report.pictures import Limits
 from signgen.scoring.summary import EvaluationResult, Summary, plain
 from signgen.video.images import SUFFIXES
 from signgen.video.reading import VIDEO_SUFFIXES
+
+if TYPE_CHECKING:  # the report's code, rendering with it, is only loaded for a report
+    from signgen.scoring.report.clips import WorstClips
 
 _PACKAGES = ("numpy", "torch", "torchmetrics", "numba", "scikit-image", "opencv-python-headless", "pillow", "av")
 FEW_CLIPS = 10
@@ -103,7 +105,7 @@ def evaluate_request(
     _warn_of_few(plan)
     with Staging() as staging:
         places = {path: staging.place(path) for path in outputs}
-        worst = None if report is None else WorstClips(report_clips)
+        worst = None if report is None else _worst_clips(report_clips)
         table = None if csv_file is None else FrameTable(places[Path(csv_file)], Path(csv_file))
         result = _score(request, plan, progress, table, worst)
         if report is not None and worst is not None:
@@ -144,7 +146,16 @@ def _score(
     return summary.result(_versions(), settings)
 
 
+def _worst_clips(count: int) -> WorstClips:
+    from signgen.scoring.report.clips import WorstClips
+
+    return WorstClips(count)
+
+
 def _report_page(result: EvaluationResult, plan: Plan, worst: WorstClips) -> bytes:
+    from signgen.scoring.report.clips import report_clip
+    from signgen.scoring.report.page import report_page
+
     pairs = {pair.name: pair for pair in plan.pairs}
     clips = [report_clip(pairs[clip.name], clip, Limits()) for clip in worst.clips()]
     generated, reference = (str(result.settings[side]) for side in ("generated", "reference"))
