@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from signgen.package import on_first_use
 
 if TYPE_CHECKING:  # the real types, for editors and type checkers
     from signgen.augmentation import augment
@@ -55,13 +56,4 @@ _PLACES = {
     "train": "signgen.training",
     "write_keypoints": "signgen.keypoints",
 }
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'signgen' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = on_first_use(__name__, _PLACES)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from signgen.errors import BadValue, Damaged, Missing, NotFound, TooLarge
-from signgen.folders import PRESETS
+from signgen.package import PRESETS
 
 T = TypeVar("T")
 MAX_BYTES = 1 << 20  # a configuration is a page of text; anything larger is the wrong file

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from signgen.folders import WEIGHTS
+from signgen.package import WEIGHTS
 
 COMPILER = "torch._dynamo"
 LEFT_OUT = ("transformers", "scipy", "peft")

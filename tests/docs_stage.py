@@ -120,8 +120,8 @@ def rendered_copies(folder: Path, data_set: Path, split: str = "test", levels: f
 
 def picture_of_signer(path: Path, name: str = "alma") -> Path:
     """Stands in for a photo: a built-in signer's picture, and a JSON of its name beside it with the keypoints."""
-    from signgen.folders import SIGNERS
     from signgen.keypoints import write_keypoints
+    from signgen.package import SIGNERS
     from signgen.rendering.source import load_source
 
     shutil.copy(SIGNERS / f"{name}.png", path)

@@ -128,7 +128,7 @@ def test_weights_are_listed_with_the_hash_that_manifests_have(tmp_path: Path) ->
     import shutil
 
     from signgen.doctor import packaged_weights
-    from signgen.folders import WEIGHTS
+    from signgen.package import WEIGHTS
 
     shutil.copytree(WEIGHTS / "mini", tmp_path / "mini")
     (tmp_path / "empty").mkdir()

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "signgen"
 
 # Packages and modules of the top level in the order of the flow: each may import only from those before it.
 FLOW = (
-    "errors", "folders", "config", "quick_start", "files", "processes", "video", "keypoints", "pose_image", "model",
+    "errors", "package", "config", "quick_start", "files", "processes", "video", "keypoints", "pose_image", "model",
     "extraction", "rendering", "synthetic", "dataset", "exporter", "scoring", "training", "augmentation", "doctor",
     "app", "commands", "cli",
 )  # fmt: skip

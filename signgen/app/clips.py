@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from signgen import folders
+from signgen import package
 from signgen.app.context import Limits, Workspace, safe_name
 from signgen.errors import BadValue, Mismatch, Missing
 
@@ -93,7 +93,7 @@ class Example:
 
     @property
     def path(self) -> Path:
-        return folders.EXAMPLES / self.file
+        return package.EXAMPLES / self.file
 
     def open(self) -> Clip:
         """Reads it."""

@@ -20,8 +20,9 @@ from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.survey import frame_size
 from signgen.errors import BadValue, Damaged, Mismatch, Missing, NotWritable, RunError
 from signgen.keypoints.many_clips import points_in_frame
+from signgen.package import versions
 from signgen.rendering import load_model
-from signgen.rendering.manifest import NOTICE, versions
+from signgen.rendering.manifest import NOTICE, PACKAGES
 from signgen.rendering.source import Source, builtin_names, load_source
 
 if TYPE_CHECKING:
@@ -271,5 +272,5 @@ def describe(index: PhoenixIndex, recipe: Recipe) -> dict[str, Any]:
         "copies": settings.copies,
         "layouts": list(settings.layouts),
         "decides": json.loads(json.dumps(decides)),  # tuples become lists, as when read back
-        "versions": versions(),
+        "versions": versions(PACKAGES),
     }

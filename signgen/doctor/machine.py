@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from signgen import __version__
-from signgen.folders import WEIGHTS
+from signgen.package import WEIGHTS
 
 GIGABYTE = 10**9
 CLIP_FRAMES, FRAME = 1000, (210, 260)  # a long clip of PHOENIX14T

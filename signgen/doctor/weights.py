@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from signgen.folders import WEIGHTS
 from signgen.model.published_weights import CATALOGUE, is_hub_id
+from signgen.package import WEIGHTS
 from signgen.training.config import TrainConfig
 from signgen.training.starts import Start, starts
 

@@ -16,9 +16,9 @@ import numpy as np
 from torch import Tensor
 
 from signgen.errors import missing_extra
-from signgen.folders import EXAMPLES
 from signgen.keypoints import read_keypoints
 from signgen.model.openvino.graphs import NAMES, PRESENT, input_names
+from signgen.package import EXAMPLES
 from signgen.rendering.sample_windows import render_windows
 from signgen.rendering.scene import build_scene
 from signgen.rendering.settings import RenderSettings

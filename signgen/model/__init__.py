@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+from signgen.package import on_first_use
+
+if TYPE_CHECKING:
+    from signgen.model.loading import choose_device, choose_dtype, model_folder
+    from signgen.model.pipeline import SignGenPipeline
+    from signgen.model.window import SourceConditions, WindowConditions, WindowOutput
 
 # Imported on first use: the networks can then be had without diffusers.
 _PUBLIC = {
-    "SignGenPipeline": "pipeline",
-    "SourceConditions": "window",
-    "WindowConditions": "window",
-    "WindowOutput": "window",
-    "choose_device": "loading",
-    "choose_dtype": "loading",
-    "model_folder": "loading",
+    "SignGenPipeline": ".pipeline",
+    "SourceConditions": ".window",
+    "WindowConditions": ".window",
+    "WindowOutput": ".window",
+    "choose_device": ".loading",
+    "choose_dtype": ".loading",
+    "model_folder": ".loading",
 }
-__all__ = [*sorted(_PUBLIC)]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'signgen.model' has no attribute {name!r}")
-    return getattr(import_module(f"signgen.model.{_PUBLIC[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__all__ = [
+    "SignGenPipeline",
+    "SourceConditions",
+    "WindowConditions",
+    "WindowOutput",
+    "choose_device",
+    "choose_dtype",
+    "model_folder",
+]
+__getattr__, __dir__ = on_first_use(__name__, _PUBLIC)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from signgen.errors import BadValue, Damaged, NotFound, Unsupported, Untrusted
-from signgen.folders import WEIGHTS
+from signgen.package import WEIGHTS
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _LIBRARIES = ("signgen", "diffusers", "transformers")  # whose classes a model folder may name

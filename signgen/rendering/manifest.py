@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from signgen import __version__
+from signgen.package import versions
 
 NOTICE = (
     "This is generated video: signgen synthesised every frame from keypoints and one picture. "
     "It is no recording of the person shown."
 )
 _KIND = "signgen render manifest"
-_PACKAGES = ("torch", "diffusers", "numpy", "pillow", "imageio-ffmpeg", "av", "openvino")
+PACKAGES = ("torch", "diffusers", "numpy", "pillow", "imageio-ffmpeg", "av", "openvino")
 
 
 def container_metadata(model: str, source: str, seed: int) -> dict[str, str]:
@@ -34,21 +33,10 @@ def build_manifest(result: dict[str, Any], weights_sha256: str, configuration: d
         "notice": NOTICE,
         "generated": True,
         **result,
-        "versions": versions(),
+        "versions": versions(PACKAGES),
         "weights_sha256": weights_sha256,
         "configuration": configuration,
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything that can change the pixels."""
-    found = {"signgen": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def manifest_path(output: Path, inputs: list[Path]) -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from signgen.errors import BadValue, Empty, Mismatch, Missing, NotFound
-from signgen.folders import SIGNERS
+from signgen.package import SIGNERS
 from signgen.video.reading import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from signgen.package import on_first_use
 
 if TYPE_CHECKING:
+    from signgen.scoring.metrics.metric import MeasureOptions
+    from signgen.scoring.pairing import Rules
+    from signgen.scoring.run import Request
     from signgen.scoring.summary import EvaluationResult
 
 # Imported on first use, for `signgen --help` answers at once.
-_PUBLIC = {"EvaluationResult": "summary", "MeasureOptions": "metrics.metric", "Request": "run", "Rules": "pairing"}
-__all__ = [*sorted(_PUBLIC), "evaluate"]
+_PUBLIC = {"EvaluationResult": ".summary", "MeasureOptions": ".metrics.metric", "Request": ".run", "Rules": ".pairing"}
+__all__ = ["EvaluationResult", "MeasureOptions", "Request", "Rules", "evaluate"]
+__getattr__, __dir__ = on_first_use(__name__, _PUBLIC)
 
 
 def evaluate(
@@ -82,13 +87,3 @@ def evaluate(
     rules = Rules(names, lengths, sizes)
     request = Request(generated, reference, keypoints, against, split, limit, rules, measure, seed, jobs)
     return evaluate_request(request, progress or (lambda done, total: None), csv, report, report_clips)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'signgen.scoring' has no attribute {name!r}")
-    return getattr(import_module(f"signgen.scoring.{_PUBLIC[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -5,16 +5,14 @@ from __future__ import annotations
 import csv
 import math
 import os
-import platform
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from signgen import __version__
 from signgen.errors import BadValue, Mismatch, NotWritable
 from signgen.files import Staging, check_target, writing
+from signgen.package import versions
 from signgen.scoring.clips import KEYPOINT_SUFFIXES
 from signgen.scoring.measures import ClipSums, Task, build_metrics, score_all
 from signgen.scoring.metrics.metric import MeasureOptions
@@ -143,7 +141,7 @@ def _score(
         summary.add(sums)
     settings = plain({**asdict(request), "split": plan.split})
     del settings["jobs"]  # it changes no number
-    return summary.result(_versions(), settings)
+    return summary.result(versions(_PACKAGES), settings)
 
 
 def _worst_clips(count: int) -> WorstClips:
@@ -172,17 +170,6 @@ def _warn_of_few(plan: Plan) -> None:
     if 2 <= len(plan.pairs) < FEW_CLIPS:
         clips = len(plan.pairs)
         plan.warnings.append(f"only {clips} clips: intervals over fewer than {FEW_CLIPS} clips come out too narrow")
-
-
-def _versions() -> dict[str, str]:
-    """Versions of everything that has a say in the numbers."""
-    found = {"signgen": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 class FrameTable:

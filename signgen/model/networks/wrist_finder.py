@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from signgen import folders
+from signgen import package
 from signgen.errors import BadValue, Mismatch, NotFound
 from signgen.keypoints.skeleton import LEFT_ELBOW, LEFT_KNUCKLE, LEFT_WRIST, RIGHT_ELBOW, RIGHT_KNUCKLE, RIGHT_WRIST
 from signgen.model.networks.canvas import fit_canvas, fit_frames
@@ -26,7 +26,7 @@ MIRRORED = (1, 0, 3, 2, 5, 4)  # which point each one becomes when the frame is 
 STRIDE = 4  # pixels of the frame for one cell of the heat map
 RADIUS = 2  # cells around the peak that the position is averaged over
 HEIGHT = 260  # frames of another height are scaled to this one, on which the network was trained
-WEIGHTS = folders.WEIGHTS / "wrist_finder"
+WEIGHTS = package.WEIGHTS / "wrist_finder"
 
 
 def conv_block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int = 1) -> nn.Sequential:

@@ -126,11 +126,12 @@ def examples(pipeline: SignGenPipeline, views: int) -> dict[str, Inputs]:
     everything = {
         "pose_features": features.float(),
         "tokens": source.tokens.float(),
-        "fusion": None if fusion is None else fusion.float(),
         "known": latents,
         "flag": torch.zeros_like(latents[:, :1]),
         PRESENT: torch.ones(views),
     }
+    if fusion is not None:
+        everything["fusion"] = fusion.float()
     conditions = {"poses": torch.from_numpy(poses)}
     if source.embedding is not None:
         conditions["embedding"] = source.embedding.float()

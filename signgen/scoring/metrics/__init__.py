@@ -6,35 +6,60 @@ FID are ratios of two sums: ``sums`` gives them, so that the values of clips can
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+from signgen.package import on_first_use
+
+if TYPE_CHECKING:
+    from signgen.scoring.metrics.fid import FID
+    from signgen.scoring.metrics.flow import TOF
+    from signgen.scoring.metrics.hand_pe import HandPE, HandPEDrive
+    from signgen.scoring.metrics.hands import HandSSIM
+    from signgen.scoring.metrics.image import MAE, PSNR, SSIM, SSIMDefinition
+    from signgen.scoring.metrics.lpips import LPIPS
+    from signgen.scoring.metrics.temporal import (
+        BackgroundDeviation,
+        Flicker,
+        MotionRatio,
+        StillFlicker,
+        TemporalDifferenceError,
+    )
+    from signgen.scoring.metrics.wrists import WristDistance
 
 _PUBLIC = {
-    "SSIM": "image",
-    "PSNR": "image",
-    "MAE": "image",
-    "SSIMDefinition": "image",
-    "LPIPS": "lpips",
-    "FID": "fid",
-    "HandSSIM": "hands",
-    "HandPE": "hand_pe",
-    "HandPEDrive": "hand_pe",
-    "WristDistance": "wrists",
-    "Flicker": "temporal",
-    "MotionRatio": "temporal",
-    "StillFlicker": "temporal",
-    "TemporalDifferenceError": "temporal",
-    "BackgroundDeviation": "temporal",
-    "TOF": "flow",
+    "SSIM": ".image",
+    "PSNR": ".image",
+    "MAE": ".image",
+    "SSIMDefinition": ".image",
+    "LPIPS": ".lpips",
+    "FID": ".fid",
+    "HandSSIM": ".hands",
+    "HandPE": ".hand_pe",
+    "HandPEDrive": ".hand_pe",
+    "WristDistance": ".wrists",
+    "Flicker": ".temporal",
+    "MotionRatio": ".temporal",
+    "StillFlicker": ".temporal",
+    "TemporalDifferenceError": ".temporal",
+    "BackgroundDeviation": ".temporal",
+    "TOF": ".flow",
 }
-__all__ = [*sorted(_PUBLIC)]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'signgen.scoring.metrics' has no attribute {name!r}")
-    return getattr(import_module(f"signgen.scoring.metrics.{_PUBLIC[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__all__ = [
+    "FID",
+    "LPIPS",
+    "MAE",
+    "PSNR",
+    "SSIM",
+    "TOF",
+    "BackgroundDeviation",
+    "Flicker",
+    "HandPE",
+    "HandPEDrive",
+    "HandSSIM",
+    "MotionRatio",
+    "SSIMDefinition",
+    "StillFlicker",
+    "TemporalDifferenceError",
+    "WristDistance",
+]
+__getattr__, __dir__ = on_first_use(__name__, _PUBLIC)

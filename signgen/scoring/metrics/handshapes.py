@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from signgen import folders
+from signgen import package
 from signgen.errors import Damaged, Mismatch, NotFound, Unsupported
 from signgen.extraction.packages import fingerprint
 from signgen.model.networks.wrist_finder import Residual, conv_block
@@ -29,7 +29,7 @@ from signgen.scoring.metrics.frames import as_bytes
 from signgen.scoring.metrics.hand_detectors.interface import LEFT, RULE, Places, check_boxes
 from signgen.video.tensors import to_unit
 
-WEIGHTS = folders.WEIGHTS / "handshape_classifier"
+WEIGHTS = package.WEIGHTS / "handshape_classifier"
 TRAIN = "train it with tools/train_handshape_classifier.py"
 BATCH = 64  # hands at a time
 CROP = 64  # pixels of the crop along a side

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+from signgen.package import on_first_use
+
+if TYPE_CHECKING:
+    from signgen.scoring.recogniser.recogniser import Recogniser
+    from signgen.scoring.recogniser.recognition import Recognition, WordErrors, word_errors
 
 _PUBLIC = {
-    "Recogniser": "recogniser",
-    "Recognition": "recognition",
-    "WordErrors": "recognition",
-    "word_errors": "recognition",
+    "Recogniser": ".recogniser",
+    "Recognition": ".recognition",
+    "WordErrors": ".recognition",
+    "word_errors": ".recognition",
 }
-__all__ = [*sorted(_PUBLIC)]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'signgen.scoring.recogniser' has no attribute {name!r}")
-    return getattr(import_module(f"signgen.scoring.recogniser.{_PUBLIC[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__all__ = ["Recogniser", "Recognition", "WordErrors", "word_errors"]
+__getattr__, __dir__ = on_first_use(__name__, _PUBLIC)

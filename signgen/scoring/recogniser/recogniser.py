@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from signgen import folders
+from signgen import package
 from signgen.errors import BadValue, Mismatch, NotFound
 from signgen.files import Staging
 from signgen.scoring.recogniser.network import GlossNetwork, NetworkSize
 from signgen.video.tensors import channels_first, to_frames, to_unit
 
-WEIGHTS = folders.WEIGHTS / "recogniser"
+WEIGHTS = package.WEIGHTS / "recogniser"
 _VERSION = 1  # of how frames become glosses: bump it whenever the same weights give other words
 _FRAMES = 64  # looked at in one go
 RATE = 12.5  # frames a second that are looked at; a sign takes about a second

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from signgen import folders
+from signgen import package
 from signgen.errors import Mismatch, NotFound
 from signgen.extraction.packages import fingerprint
 from signgen.model.networks.wrist_finder import Residual, conv_block, peaks
@@ -23,7 +23,7 @@ from signgen.scoring.metrics.frames import as_bytes
 from signgen.scoring.metrics.hand_detectors.interface import JOINTS, LEFT, Places, check_boxes
 from signgen.video.tensors import to_unit
 
-WEIGHTS = folders.WEIGHTS / "hand_detector"
+WEIGHTS = package.WEIGHTS / "hand_detector"
 TRAIN = "train it with tools/train_hand_detector.py"
 FOUND = 0.4  # belief from which a hand counts as found; the card says how often true and absent hands reach it
 BATCH = 64  # hands at a time
