@@ -18,7 +18,31 @@ from signgen.model.networks.canvas import from_canvas
 from signgen.video.tensors import from_signed, to_frames, to_unit
 
 if TYPE_CHECKING:
-    from signgen.model import SignGenPipeline
+    from signgen.model.networks.denoiser import Denoiser
+    from signgen.model.networks.fusion import FusionModel
+
+
+class Networks(Protocol):
+    """What an engine runs, of a `SignGenPipeline`: its networks, where and in what they compute, the size of frames.
+
+    Attributes:
+        vae: `FrameAutoencoder` or diffusers' AutoencoderKL.
+        couples_views: whether the views of a window see each other.
+        frame_size: (W, H).
+    """
+
+    vae: Any
+    denoiser: Denoiser
+    fusion: FusionModel | None
+
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def dtype(self) -> torch.dtype: ...
+    @property
+    def couples_views(self) -> bool: ...
+    @property
+    def frame_size(self) -> tuple[int, int]: ...
 
 
 class Engine(Protocol):
@@ -47,7 +71,7 @@ class TorchEngine:
     """torch itself.
 
     Args:
-        pipeline: whose networks are run, looked up at each call: a part that is exchanged is the one that runs.
+        networks: what is run, looked up at each call: a part that is exchanged is the one that runs.
         compiled: run them through torch.compile, with CUDA graphs where there is CUDA. Each number of views is
             compiled for itself, which takes a minute or more on a CPU.
 
@@ -57,40 +81,40 @@ class TorchEngine:
             take what is kept for a constant.
     """
 
-    def __init__(self, pipeline: SignGenPipeline, compiled: bool = False) -> None:
-        self.pipeline = pipeline
+    def __init__(self, networks: Networks, compiled: bool = False) -> None:
+        self.networks = networks
         self.name = "torch, compiled" if compiled else "torch"
         self.threads: int | None = None
         self.compiled = compiled
         self.memory = None if compiled else ContextMemory()
         self._compiled: dict[str, Callable[..., Any]] = {}
         if compiled:
-            options = {"mode": "reduce-overhead"} if pipeline.device.type == "cuda" else {}
-            for name, function in (("denoise", pipeline.denoiser), ("decode", pipeline.vae.decode)):
+            options = {"mode": "reduce-overhead"} if networks.device.type == "cuda" else {}
+            for name, function in (("denoise", networks.denoiser), ("decode", networks.vae.decode)):
                 self._compiled[name] = _compiled(function, options)
 
     def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        images = pixels(poses, self.pipeline.device).to(self.pipeline.dtype)  # (V, 3, H', W') in [0, 1]
-        features = self.pipeline.denoiser.encode_pose(images)
-        if embedding is None or self.pipeline.fusion is None:
+        images = pixels(poses, self.networks.device).to(self.networks.dtype)  # (V, 3, H', W') in [0, 1]
+        features = self.networks.denoiser.encode_pose(images)
+        if embedding is None or self.networks.fusion is None:
             return features, None
-        return features, self.pipeline.fusion.fuse(embedding, images * 2 - 1)  # (V, De)
+        return features, self.networks.fusion.fuse(embedding, images * 2 - 1)  # (V, De)
 
     def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Tensor | None]) -> Tensor:
-        dtype = self.pipeline.dtype
+        dtype = self.networks.dtype
         branch = {key: None if value is None else value.to(dtype) for key, value in given.items()}
-        views = len(noisy) if self.pipeline.couples_views else 1
+        views = len(noisy) if self.networks.couples_views else 1
         noisy = noisy.to(dtype, memory_format=torch.channels_last)
-        denoiser = self._compiled.get("denoise", self.pipeline.denoiser)
+        denoiser = self._compiled.get("denoise", self.networks.denoiser)
         memory = {} if self.memory is None else {"memory": self.memory}
         return self._run(denoiser, noisy, timestep, **branch, views=views, **memory).float()
 
     def frames(self, latents: Tensor) -> np.ndarray:
-        vae = self.pipeline.vae
-        scaled = (latents / vae.config.scaling_factor).to(self.pipeline.dtype, memory_format=torch.channels_last)
+        vae = self.networks.vae
+        scaled = (latents / vae.config.scaling_factor).to(self.networks.dtype, memory_format=torch.channels_last)
         decode = self._compiled.get("decode", vae.decode)
         images = from_canvas(
-            self._run(lambda latent: decode(latent).sample, scaled), *self.pipeline.frame_size
+            self._run(lambda latent: decode(latent).sample, scaled), *self.networks.frame_size
         )  # (N, 3, H, W)
         return to_frames(from_signed(images))
 
