@@ -41,12 +41,16 @@ def weightless() -> dict[str, Work]:
     from signgen.scoring.metrics.temporal import measure_steps
 
     background = metrics.BackgroundDeviation()
+    faces = metrics.FaceSSIM(), metrics.MouthSSIM(), metrics.EyesSSIM()
+    sharpness = metrics.HandSharpness(), metrics.FaceSharpness()
     return {
         "ssim_win51": lambda c: ssim(c[0], c[1], WIN51),
         "ssim_wang": lambda c: ssim(c[0], c[1], WANG),
         "psnr": lambda c: psnr(c[0], c[1]),
         "mae": lambda c: mae(c[0], c[1]),
         "hand_ssim": lambda c: hand_ssim(*c),
+        "face, mouth and eyes SSIM": lambda c: [metric.update(*c) for metric in faces],
+        "sharpness of hands and faces": lambda c: [metric.update(*c) for metric in sharpness],
         "tof": lambda c: tof(c[0], c[1]),
         "flicker, motion ratio, still flicker, step error": lambda c: measure_steps(c[0], c[1]),
         "background_deviation": lambda c: background.update(c[0], c[1]),

@@ -213,19 +213,20 @@ class Keypoints:
         return replace(self, xy=filters.low_pass(self.xy, self.confidence, self.fps, hz))
 
 
-def window_corners(centres: np.ndarray, size: int, frame: tuple[int, int]) -> np.ndarray:
-    """Where square windows about points begin: the rule of hand crops.
+def window_corners(centres: np.ndarray, size: int | tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
+    """Where windows about points begin: the rule of all crops.
 
     Args:
         centres: (...,2) pixels; the pixel nearest to a point is the window's middle.
-        size: side of the windows in pixels.
+        size: (width, height) of the windows in pixels, or the side of square ones.
         frame: (width, height); windows are moved to stay inside of it.
 
     Returns:
         int64 (...,2) first column and row.
     """
-    corner = np.floor(np.asarray(centres) + 0.5).astype(np.int64) - size // 2
-    return np.clip(corner, 0, np.maximum(np.array(frame) - size, 0))
+    window = np.array(size)
+    corner = np.floor(np.asarray(centres) + 0.5).astype(np.int64) - window // 2
+    return np.clip(corner, 0, np.maximum(np.array(frame) - window, 0))
 
 
 def check_size(size: tuple[object, object], subject: str) -> tuple[int, int]:

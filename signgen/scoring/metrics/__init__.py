@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from signgen.package import on_first_use
 
 if TYPE_CHECKING:
+    from signgen.scoring.metrics.faces import EyesSSIM, FaceSSIM, MouthSSIM
     from signgen.scoring.metrics.fid import FID
     from signgen.scoring.metrics.flow import TOF
     from signgen.scoring.metrics.hand_pe import HandPE, HandPEDrive
     from signgen.scoring.metrics.hands import HandSSIM
     from signgen.scoring.metrics.image import MAE, PSNR, SSIM, SSIMDefinition
     from signgen.scoring.metrics.lpips import LPIPS
+    from signgen.scoring.metrics.sharpness import FaceSharpness, HandSharpness
     from signgen.scoring.metrics.temporal import (
         BackgroundDeviation,
         Flicker,
@@ -34,9 +36,14 @@ _PUBLIC = {
     "LPIPS": ".lpips",
     "FID": ".fid",
     "HandSSIM": ".hands",
+    "HandSharpness": ".sharpness",
     "HandPE": ".hand_pe",
     "HandPEDrive": ".hand_pe",
     "WristDistance": ".wrists",
+    "FaceSSIM": ".faces",
+    "MouthSSIM": ".faces",
+    "EyesSSIM": ".faces",
+    "FaceSharpness": ".sharpness",
     "Flicker": ".temporal",
     "MotionRatio": ".temporal",
     "StillFlicker": ".temporal",
@@ -52,11 +59,16 @@ __all__ = [
     "SSIM",
     "TOF",
     "BackgroundDeviation",
+    "EyesSSIM",
+    "FaceSSIM",
+    "FaceSharpness",
     "Flicker",
     "HandPE",
     "HandPEDrive",
     "HandSSIM",
+    "HandSharpness",
     "MotionRatio",
+    "MouthSSIM",
     "SSIMDefinition",
     "StillFlicker",
     "TemporalDifferenceError",

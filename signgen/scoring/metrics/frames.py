@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import BadValue, Mismatch
+from signgen.keypoints.clip import window_corners
 
 
 def as_array(frames: Any, name: str) -> np.ndarray:
@@ -87,3 +88,16 @@ def check_keypoints(xy: Any, confidence: Any, frames: int) -> tuple[np.ndarray, 
     if not (np.isfinite(points).all() and np.isfinite(scores).all()):
         raise BadValue("keypoints", "values that are not finite", "clean them first: Keypoints.clean")
     return points, scores
+
+
+def crop(image: np.ndarray, centre: Any, size: tuple[int, int]) -> np.ndarray:
+    """The window of (width, height) about a point (x, y) in pixels of an image (H,W,C), moved to stay inside.
+
+    Raises:
+        InputError: a frame smaller than the window.
+    """
+    height, width = image.shape[:2]
+    if width < size[0] or height < size[1]:
+        raise BadValue("frames", f"{width}x{height}", f"a crop needs at least {size[0]}x{size[1]} pixels")
+    left, top = window_corners(np.asarray(centre), size, (width, height))
+    return image[top : top + size[1], left : left + size[0]]

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from signgen.errors import BadValue
-from signgen.keypoints.clip import window_corners
 from signgen.keypoints.skeleton import CONFIDENT, KNUCKLES
-from signgen.scoring.metrics.frames import check_keypoints, paired
+from signgen.scoring.metrics.frames import check_keypoints, crop, paired
 from signgen.scoring.metrics.image import WANG, SSIMDefinition, ssim_pair
 from signgen.scoring.metrics.metric import Chunk, Score, VideoMetric
 
@@ -44,7 +43,6 @@ def hand_crop(image: np.ndarray, centre: tuple[float, float], size: int = CROP, 
     Raises:
         InputError: an unknown rule, or under ``shift`` a frame smaller than the window.
     """
-    height, width = image.shape[:2]
     left, top = _corner(centre[0], size), _corner(centre[1], size)
     if border in _PAD_MODES:
         return _padded_crop(image, left, top, size, _PAD_MODES[border])
@@ -52,10 +50,7 @@ def hand_crop(image: np.ndarray, centre: tuple[float, float], size: int = CROP, 
         return image[max(0, top) : max(0, top + size), max(0, left) : max(0, left + size)]
     if border != "shift":
         raise BadValue("border", repr(border), f"rules are {', '.join(BORDERS)}")
-    if min(height, width) < size:
-        raise BadValue("frames", f"{width}x{height}", f"a hand crop needs at least {size} pixels a side")
-    left, top = window_corners(np.array(centre), size, (width, height))
-    return image[top : top + size, left : left + size]
+    return crop(image, centre, (size, size))
 
 
 def hand_ssim(

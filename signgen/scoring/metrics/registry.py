@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from signgen.scoring.metrics.faces import EYES_SSIM, FACE_SSIM, MOUTH_SSIM
 from signgen.scoring.metrics.fid import FID_SCORE
 from signgen.scoring.metrics.flow import TOF_SCORE
 from signgen.scoring.metrics.hand_pe import HAND_PE, HAND_PE_DRIVE
 from signgen.scoring.metrics.hands import HAND_SSIM
 from signgen.scoring.metrics.image import PSNR_SCORE, SSIM_WANG, SSIM_WIN51
 from signgen.scoring.metrics.lpips import LPIPS_SCORE
+from signgen.scoring.metrics.sharpness import FACE_SHARPNESS, HAND_SHARPNESS
 from signgen.scoring.metrics.temporal import (
     BACKGROUND_DEVIATION,
     FLICKER,
@@ -20,7 +22,8 @@ from signgen.scoring.recogniser.recognition import RECOGNITION_RETAINED, WER_GEN
 
 _IN_ORDER = (
     *(SSIM_WIN51, SSIM_WANG, PSNR_SCORE, LPIPS_SCORE, FID_SCORE),
-    *(HAND_SSIM, HAND_PE, HAND_PE_DRIVE, WRIST_PX),
+    *(HAND_SSIM, HAND_SHARPNESS, HAND_PE, HAND_PE_DRIVE, WRIST_PX),
+    *(FACE_SSIM, MOUTH_SSIM, EYES_SSIM, FACE_SHARPNESS),
     *(TOF_SCORE, TEMPORAL_DIFFERENCE_ERROR, FLICKER, MOTION_RATIO, STILL_FLICKER, BACKGROUND_DEVIATION),
     *(WER_TRUE, WER_GENERATED, RECOGNITION_RETAINED),
 )
