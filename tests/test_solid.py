@@ -1,0 +1,122 @@
+"""Solid hands: what is fitted to drawn signers' points is their hand, block by block and in a mirror."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from signgen.errors import BadValue
+from signgen.keypoints import Keypoints
+from signgen.pose_image.solid import HandFitter, SolidHands, draw_meshes
+from signgen.pose_image.solid.drawing import Mesh
+from signgen.pose_image.solid.hand import anatomy, hand_mesh
+from signgen.synthetic.dataset import Plan, draw_clip
+from signgen.synthetic.picture.camera import Camera
+from signgen.synthetic.picture.hand_meshes import true_meshes
+from signgen.synthetic.signer import load_signer
+
+SIZE, ASPECT = (210, 260), 0.81
+HAND = hand_mesh().attributes[:, 0] > 0  # not the forearm
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[Keypoints, list[list[Mesh]]]:
+    """A drawn clip's keypoints and its true hands."""
+    plan = Plan(3, "test", ("h02",), frames=(40, 40))
+    movement, camera, signer = plan.perform(0), Camera.drawn(plan.camera_seed(0)), load_signer("h02")
+    points = np.stack([one for _, one in draw_clip(plan, 0, movement)])
+    keypoints = Keypoints(points[..., :2], points[..., 2], *SIZE, 25.0)
+    return keypoints, [true_meshes(signer, camera, poses[len(poses) // 2]) for poses in movement.exposures()]
+
+
+def fit(keypoints: Keypoints) -> SolidHands:
+    return HandFitter(SIZE, ASPECT).fit(keypoints.xy, keypoints.confidence)
+
+
+def test_the_fit_is_the_drawn_hand(drawn) -> None:
+    keypoints, truth = drawn
+    hands = fit(keypoints)
+    off, turned = [], []
+    for frame, meshes in enumerate(truth):
+        for side, (pixels, _, normals) in enumerate(meshes):
+            mine = hands.meshes(frame)[side]
+            if mine is not None:
+                off.append(np.linalg.norm(mine[0] - pixels, axis=1)[HAND].mean())
+                cosine = (mine[2] * normals)[HAND].sum(1)
+                turned.append(np.degrees(np.arccos(np.clip(cosine, -1, 1))).mean())
+    assert len(off) > 30
+    assert np.median(off) < 1.0
+    assert np.median(turned) < 14
+    assert np.max(turned) < 75  # no hand shows its back for its palm
+
+
+def test_blocks_give_what_the_whole_gives(drawn) -> None:
+    keypoints, _ = drawn
+    whole, fitter = fit(keypoints), HandFitter(SIZE, ASPECT)
+    blocks = [fitter.fit(keypoints.xy[a:b], keypoints.confidence[a:b]) for a, b in ((0, 1), (1, 9), (9, 40))]
+    for name in whole.poses._fields:
+        joined = np.concatenate([getattr(block.poses, name) for block in blocks])
+        assert np.array_equal(joined, getattr(whole.poses, name)), name
+
+
+def test_a_mirror_negates_the_first_channel_alone(drawn) -> None:
+    keypoints, _ = drawn
+    seen, mirrored = fit(keypoints), fit(keypoints.mirror())
+    for frame in (0, 20, 39):
+        crop = seen.crop(frame, 10, 90, 100).astype(int)  # columns 10 to 110: x becomes 209 - x
+        other = mirrored.crop(frame, 209 - 110, 90, 100)[:, ::-1].astype(int)
+        other[..., 0] = 256 - other[..., 0]
+        assert np.abs(crop - 128).mean() > 1
+        assert np.abs(crop - other).mean() < 0.02
+
+
+def test_angles_stay_within_the_joints_limits(drawn) -> None:
+    keypoints, _ = drawn
+    wild = keypoints.xy + np.random.default_rng(0).normal(0, 12, keypoints.xy.shape)
+    hands, body = HandFitter(SIZE, ASPECT).fit(wild, keypoints.confidence), anatomy()
+    angles = hands.poses.angles[hands.poses.scale[..., 1] > 0]
+    assert len(angles) == 80
+    fingers = angles[:, 3:]
+    assert (fingers >= body.low[3:] - 1e-6).all()
+    assert (fingers <= body.high[3:] + 1e-6).all()
+
+
+def test_points_that_no_hand_could_make_fade_it(drawn) -> None:
+    keypoints, _ = drawn
+    xy = keypoints.xy.copy()
+    xy[8:, 91:112] += np.random.default_rng(1).normal(0, 15, xy[8:, 91:112].shape)
+    hands = HandFitter(SIZE, ASPECT).fit(xy, keypoints.confidence)
+    assert hands.strength[:8].min() > 0.7
+    assert hands.strength[14:, 0].max() < 0.3
+    assert hands.strength[14:, 1].min() > 0.7
+
+
+def test_a_lost_hand_goes_on_with_its_arm_and_fades(drawn) -> None:
+    keypoints, _ = drawn
+    confidence = keypoints.confidence.copy()
+    confidence[6:, 112:133] = 0
+    hands = HandFitter(SIZE, ASPECT).fit(keypoints.xy, confidence)
+    away = np.linalg.norm(hands.poses.wrist[6:9, 1] - keypoints.xy[6:9, 112], axis=-1)
+    assert hands.strength[6:9, 1].min() > 0.5
+    assert away.max() < 3  # pixels: the body's wrist carries it
+    assert hands.strength[20:, 1].max() == 0
+
+
+def test_nothing_seen_draws_nothing() -> None:
+    hands = HandFitter(SIZE).fit(np.zeros((3, 133, 2)), np.zeros((3, 133)))
+    assert (hands.crop(1, 0, 0, 72) == 128).all()
+    assert np.array_equal(hands.refitted(), np.zeros((3, 133, 2)))
+
+
+def test_strength_fades_towards_grey(drawn) -> None:
+    _, truth = drawn
+    full = draw_meshes(truth[5], 40, 90, 100).astype(int) - 128
+    half = draw_meshes(truth[5], 40, 90, 100, (0.5, 0.5)).astype(int) - 128
+    assert np.abs(full).max() > 100
+    assert np.abs(full - 2 * half).max() <= 2
+
+
+@pytest.mark.parametrize("arguments", [((0, 260),), (SIZE, -1.0), (SIZE, 0.81, (1.0, 0.0))])
+def test_impossible_arguments(arguments) -> None:
+    with pytest.raises(BadValue):
+        HandFitter(*arguments)
