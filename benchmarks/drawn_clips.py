@@ -19,12 +19,13 @@ import numpy as np
 import torch
 
 from signgen.dataset.phoenix import Clip, PhoenixIndex
-from signgen.errors import InputError
+from signgen.errors import InputError, Mismatch
 from signgen.keypoints import Keypoints
 from signgen.model import SignGenPipeline
 from signgen.model.networks.canvas import fit_frames, from_canvas
 from signgen.model.networks.cross_view import CrossViewTransformer
 from signgen.rendering import render
+from signgen.rendering.manifest import manifest_names
 from signgen.rendering.sample_windows import draw_canvas
 from signgen.rendering.source import Source
 from signgen.synthetic.dataset import VERSION, Plan, write_dataset
@@ -88,14 +89,42 @@ def reconstruct(pipeline: SignGenPipeline, frames: np.ndarray) -> np.ndarray:
 
 
 def generate(
-    pipeline: SignGenPipeline, source: np.ndarray, keypoints: Keypoints, **options: Any
+    pipeline: SignGenPipeline, source: np.ndarray, keypoints: Keypoints, keep: Path | None = None, **options: Any
 ) -> Iterator[np.ndarray]:
-    """The clip as a user would render it from its first frame: lossless frames uint8 (H,W,3), one after the other."""
-    person = Source(source, keypoints[0:1], "first frame", "image")
-    with tempfile.TemporaryDirectory(prefix="signgen-held-out-") as folder:
-        output = Path(folder) / "frames"
-        render(keypoints, source=person, model=pipeline, output=output, **options)
-        yield from read_frames(output)
+    """The clip as a user would render it from its first frame: lossless frames uint8 (H,W,3), one after the other.
+
+    Args:
+        keep: folder for the frames, where they stay; what lies there is not rendered again.
+
+    Raises:
+        InputError: what lies there is of other weights or options.
+    """
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="signgen-held-out-") as folder:
+            yield from generate(pipeline, source, keypoints, Path(folder) / "frames", **options)
+        return
+    if not keep.exists():
+        keep.parent.mkdir(parents=True, exist_ok=True)
+        person = Source(source, keypoints[0:1], "first frame", "image")
+        render(keypoints, source=person, model=pipeline, output=keep, **options)
+    _check_kept(keep, pipeline, {"frames": [0, len(keypoints)], **options})
+    yield from read_frames(keep)
+
+
+def kept_at(renders: Path | None, clip: Clip) -> Path | None:
+    """Where the frames of a clip are kept: its data set's name, which tells how it was drawn, and its own."""
+    return None if renders is None else renders / clip.keypoints.parent.parent.name / clip.name
+
+
+def _check_kept(keep: Path, pipeline: SignGenPipeline, options: dict[str, Any]) -> None:
+    """Frames are only taken for a model's where the manifest beside them says so."""
+    path = manifest_names(keep)[0]
+    manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"configuration": {}}
+    found = {**manifest["configuration"], "weights_sha256": manifest.get("weights_sha256")}
+    wanted = {"weights_sha256": pipeline.weights_sha256(), "engine": pipeline.engine.name, **options}
+    other = [name for name, value in wanted.items() if value is not None and found.get(name) != value]
+    if other:
+        raise Mismatch(keep, f"was rendered with other {', '.join(other)}", "name another folder for --renders")
 
 
 def generate_apart(

@@ -1,10 +1,11 @@
 """An outside judge of a model: MediaPipe, trained on real people, looks for the hands that the model was told to paint.
 
-    python benchmarks/extract_judge.py --limit 4 --sheet judge.png       # needs the extra mediapipe
+    python benchmarks/extract_judge.py --sheet judge.png       # all clips of held_out.py; needs the extra mediapipe
 
 Held-out clips of drawn signers are rendered from their own first frame. MediaPipe Holistic then reads the true frames
 and the rendered ones as `signgen extract` does, and its points are compared with the driving keypoints. What it misses
-on true frames is its own limit (small hands, drawn skin); what it misses on rendered ones beyond that is the model's.
+on true frames is its own limit (small hands, drawn skin); what it misses on rendered ones beyond that is the model's:
+"kept" is the share of the hands found in the true frames that it also finds in the rendered ones.
 A hand counts where the knuckle of the driving middle finger is confident; one on the other hand's place is wrong.
 """
 
@@ -19,7 +20,7 @@ from typing import Any
 
 import click
 import numpy as np
-from drawn_clips import CACHE, KINDS, generate, held_out_clips, spread
+from drawn_clips import CACHE, KINDS, generate, held_out_clips, kept_at, spread
 from PIL import Image, ImageDraw
 
 from signgen.errors import SignGenError
@@ -30,6 +31,7 @@ from signgen.keypoints import Keypoints, read_keypoints
 from signgen.keypoints.skeleton import CONFIDENT, LEFT_HAND, RIGHT_HAND
 from signgen.model import SignGenPipeline
 from signgen.pose_image import palette
+from signgen.scoring.comparison import bootstrap_intervals, quotients
 from signgen.video import read_frames
 
 HANDS = ((LEFT_HAND, RIGHT_HAND), (RIGHT_HAND, LEFT_HAND))  # a hand, and the one that it may be taken for
@@ -42,34 +44,45 @@ class Tally:
     """Distances between what was read and what was driven, over clips."""
 
     def __init__(self) -> None:
+        self.clips: list[np.ndarray] = []  # of each clip (T,2): 1 for a hand that was found, 0 for one that was not
         self.hands: list[float] = []  # mean pixels over the 21 points of each hand that was found
         self.arms: list[float] = []
-        self.wanted = self.swapped = 0
+        self.swapped = 0
 
     def add(self, read: np.ndarray, keypoints: Keypoints) -> None:
         """Points (T,133,3) as an estimator gives them, and the clip of T frames that drove."""
-        for hand, other in HANDS:
-            for t in np.flatnonzero(keypoints.confidence[:, hand.start + KNUCKLE] >= CONFIDENT):
-                self.wanted += 1
-                if not read[t, hand, 2].all():
-                    continue
-                self.hands.append(_distance(read[t, hand], keypoints.xy[t, hand]))
-                self.swapped += self.hands[-1] > _distance(read[t, hand], keypoints.xy[t, other])
+        wanted = np.stack([keypoints.confidence[:, hand.start + KNUCKLE] >= CONFIDENT for hand, _ in HANDS], 1)
+        found = np.stack([read[:, hand, 2].all(1) for hand, _ in HANDS], 1)
+        self.clips.append(np.where(wanted, found, np.nan))
+        for t, side in np.argwhere(wanted & found):
+            hand, other = HANDS[side]
+            self.hands.append(_distance(read[t, hand], keypoints.xy[t, hand]))
+            self.swapped += self.hands[-1] > _distance(read[t, hand], keypoints.xy[t, other])
         sure = (read[:, ARMS, 2] >= CONFIDENT) & (keypoints.confidence[:, ARMS] >= CONFIDENT)
         self.arms += np.linalg.norm(read[:, ARMS, :2] - keypoints.xy[:, ARMS], axis=-1)[sure].tolist()
 
+    def sums(self) -> np.ndarray:
+        """Of each clip (C,2): hands that were found, and hands."""
+        return np.array([[np.nansum(clip), (~np.isnan(clip)).sum()] for clip in self.clips], np.float64)
+
     def summary(self) -> dict[str, Any]:
         """Counts, and pixels with a digit too many; None where nothing was found."""
-        pixels = np.array(self.hands)
+        pixels, (found, wanted) = np.array(self.hands), self.sums().sum(0).astype(int).tolist()
         return {
-            "hands": self.wanted,
-            "found": round(len(pixels) / max(self.wanted, 1), 4),
+            "hands": wanted,
+            "found": round(found / max(wanted, 1), 4),
             "mean_px": round(float(pixels.mean()), 2) if len(pixels) else None,
             "median_px": round(float(np.median(pixels)), 2) if len(pixels) else None,
             "within_8_px": round(float((pixels <= 8).mean()), 4) if len(pixels) else None,
             "nearer_to_the_other_hand": self.swapped,
             "arms_px": round(float(np.mean(self.arms)), 2) if self.arms else None,
         }
+
+
+def kept_hands(true: Tally, made: Tally) -> np.ndarray:
+    """Of each clip (C,2): hands found in the true frames and in the others of the same clips, and in the true ones."""
+    pairs = zip(true.clips, made.clips, strict=True)
+    return np.array([[np.nansum(first * second), np.nansum(first)] for first, second in pairs], np.float64)
 
 
 def _distance(read: np.ndarray, place: np.ndarray) -> float:
@@ -94,27 +107,34 @@ def picture(frame: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 @click.command(help=__doc__)
-@click.option("--limit", default=4, show_default=True, type=click.IntRange(1), help="clips of each kind")
+@click.option("--known", type=click.Path(exists=True, path_type=Path), help="data set with a dev split")
+@click.option("--new", type=click.Path(exists=True, path_type=Path), help="data set with a test split")
+@click.option("--limit", default=12, show_default=True, type=click.IntRange(1), help="clips of each kind")
 @click.option("--most", default=60, show_default=True, type=click.IntRange(1), help="frames of a clip")
 @click.option("--of", default=12, show_default=True, type=click.IntRange(1), help="they are taken evenly from as many")
 @click.option("--cache", default=CACHE, type=click.Path(path_type=Path), show_default=True)
 @click.option("--model", default="mini", show_default=True)
 @click.option("--seed", default=0, show_default=True)
+@click.option("--renders", type=click.Path(path_type=Path), help="folder where the model's frames stay, for other runs")
 @click.option("--json", "json_path", type=click.Path(path_type=Path))
 @click.option("--sheet", type=click.Path(path_type=Path), help="true and rendered frames with what was read")
 def main(
-    limit: int, most: int, of: int, cache: Path, model: str, seed: int, json_path: Path | None, sheet: Path | None
+    known: Path | None, new: Path | None,
+    limit: int, most: int, of: int, cache: Path, model: str, seed: int, renders: Path | None, json_path: Path | None,
+    sheet: Path | None,
 ) -> None:  # fmt: skip
     estimator = load_estimator(EstimatorSettings("mediapipe"))
     pipeline = SignGenPipeline.from_pretrained(model)
     results: dict[str, Any] = {"model": model, "judge": estimator.signature, "seed": seed}
     rows: list[np.ndarray] = []
+    folders = {"known": known, "new": new}
     for kind in KINDS:
         tallies = {name: Tally() for name in ROWS}
-        for clip in spread(held_out_clips(kind, None, cache, of, seed), limit):
+        for clip in spread(held_out_clips(kind, folders[kind], cache, of, seed), limit):
             keypoints = read_keypoints(clip.keypoints).keypoints[:most]
             true = np.stack(list(islice(read_frames(clip.folder), len(keypoints))))
-            made = {"true frames": true, "rendered": generate(pipeline, true[0], keypoints, seed=seed)}
+            rendered = generate(pipeline, true[0], keypoints, kept_at(renders, clip), seed=seed)
+            made = dict(zip(ROWS, (true, rendered), strict=True))
             pictures = []
             for name, frames in made.items():
                 stack, read = looked_at(estimator, islice(frames, 1, None))  # the first is the source itself
@@ -123,7 +143,9 @@ def main(
                 pictures.append(picture(stack[middle], read[middle]))
             rows.append(np.concatenate(pictures, 1))
             print(f"{kind} signers: {clip.name}", file=sys.stderr)
-        results[kind] = {name: tally.summary() for name, tally in tallies.items()}
+        both = kept_hands(*tallies.values())
+        kept = {"share": float(quotients(both.sum(0))), "interval": bootstrap_intervals(both[:, None], seed)[0]}
+        results[kind] = {**{name: tally.summary() for name, tally in tallies.items()}, "kept": kept}
     print(json.dumps(results, indent=1))
     if json_path:
         json_path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -10,7 +10,21 @@ import numpy as np
 from torch import nn
 
 from signgen.keypoints import Keypoints
-from signgen.scoring.metrics import PSNR, SSIM, TOF, HandSSIM, MotionRatio, StillFlicker, WristDistance
+from signgen.scoring.metrics import (
+    PSNR,
+    SSIM,
+    TOF,
+    EyesSSIM,
+    FaceSharpness,
+    FaceSSIM,
+    HandSharpness,
+    HandSSIM,
+    MotionRatio,
+    MouthSSIM,
+    StillFlicker,
+    WristDistance,
+)
+from signgen.scoring.metrics.metric import VideoMetric
 
 COPY, CEILING, MODEL = "copy of the source", "autoencoder", "model"
 APART = "frames apart"  # the model without cross-view attention, each frame with noise of its own
@@ -19,6 +33,11 @@ COLUMNS = {
     "ssim_win51": "{:.4f}",
     "psnr": "{:.2f}",
     "hand_ssim": "{:.4f}",
+    "face_ssim": "{:.4f}",
+    "mouth_ssim": "{:.4f}",
+    "eyes_ssim": "{:.4f}",
+    "hand_sharpness": "{:.3f}",
+    "face_sharpness": "{:.3f}",
     "wrist_px": "{:.2f}",
     "wrists_found": "{:.1%}",
     "tof": "{:.3f}",
@@ -27,13 +46,21 @@ COLUMNS = {
 }
 
 
+def part_metrics() -> dict[str, VideoMetric]:
+    """What is measured of hands and faces, on the windows about the true ones."""
+    ssim: dict[str, VideoMetric] = {
+        "hand_ssim": HandSSIM(), "face_ssim": FaceSSIM(), "mouth_ssim": MouthSSIM(), "eyes_ssim": EyesSSIM(),
+    }  # fmt: skip
+    return {**ssim, "hand_sharpness": HandSharpness(), "face_sharpness": FaceSharpness()}
+
+
 class Scores:
     """All measures of one method over the clips of one kind."""
 
     def __init__(self, finder: nn.Module) -> None:
         self.frame_metrics = {"ssim_wang": SSIM("wang"), "ssim_win51": SSIM("win51"), "psnr": PSNR()}
         self.step_metrics = {"motion_ratio": MotionRatio(), "still_flicker": StillFlicker(), "tof": TOF()}
-        self.hands, self.wrists = HandSSIM(), WristDistance(finder)
+        self.part_metrics, self.wrists = part_metrics(), WristDistance(finder)
 
     def update(self, pred: np.ndarray, true: np.ndarray, keypoints: Keypoints, continues: bool) -> None:
         """Add frames uint8 (N,H,W,3) with the keypoints of the true ones."""
@@ -41,18 +68,19 @@ class Scores:
             metric.update(pred, true)
         for metric in self.step_metrics.values():
             metric.update(pred, true, continues=continues)
-        self.hands.update(pred, true, keypoints.xy, keypoints.confidence)
+        for metric in self.part_metrics.values():
+            metric.update(pred, true, keypoints.xy, keypoints.confidence)
         self.wrists.update(pred, keypoints.xy, keypoints.confidence)
 
-    def _metrics(self) -> dict[str, Any]:
-        return {**self.frame_metrics, **self.step_metrics, "hand_ssim": self.hands, "wrist_px": self.wrists}
+    def metrics(self) -> dict[str, Any]:
+        return {**self.frame_metrics, **self.step_metrics, **self.part_metrics, "wrist_px": self.wrists}
 
     def summary(self) -> dict[str, float]:
-        values = {name: float(metric.compute()) for name, metric in self._metrics().items()}
+        values = {name: float(metric.compute()) for name, metric in self.metrics().items()}
         return {**values, "wrists_found": self.wrists.share_found()}
 
     def signatures(self) -> dict[str, str]:
-        return {name: metric.signature for name, metric in self._metrics().items()}
+        return {name: metric.signature for name, metric in self.metrics().items()}
 
 
 # ---- from one method to another --------------------------------------------------------------------------------------
@@ -120,10 +148,10 @@ GOALS = (
 def table(kind: str, part: dict[str, Any]) -> str:
     """The results of one kind as text, and below them the goals."""
     lines = [f"{kind} signers: {part['clips']} clips, {part['frames']} frames, {part['hands']} hands"]
-    lines.append(f"  {'':20}" + "".join(f"{name:>14}" for name in COLUMNS))
+    lines.append(f"  {'':20}" + "".join(f"{name:>16}" for name in COLUMNS))
     for name, values in part["methods"].items():
         cells = (form.format(values[column]) for column, form in COLUMNS.items())
-        lines.append(f"  {name:20}" + "".join(f"{cell:>14}" for cell in cells))
+        lines.append(f"  {name:20}" + "".join(f"{cell:>16}" for cell in cells))
     if part["gap_closed"] is not None:
         lines.append(f"  share of the gap closed on Hand SSIM: {part['gap_closed']:.1%}")
     if part["tof_ratio"] is not None:

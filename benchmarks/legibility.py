@@ -6,7 +6,8 @@
 A hand detector finds the joints again: how many visible hands lie within 3 px (mean over joints) of the driving
 keypoints? A classifier that was trained on true frames tells the hand shapes: how much of its accuracy on true frames
 is left? Clips are those of `held_out.py`, rendered from their own first frame; intervals are over clips. Neither judge
-was shown a generated frame; their own error stands in the line of the true frames.
+was shown a generated frame; their own error stands in the line of the true frames. SSIM and sharpness of hands, face,
+mouth and eyes, which need no judge, are printed below.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import defaultdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
-from drawn_clips import CACHE, KINDS, generate, held_out_clips, pieces, reconstruct
+from drawn_clips import CACHE, KINDS, generate, held_out_clips, kept_at, pieces, reconstruct
+from held_out_scores import COLUMNS, part_metrics
 from legibility_scores import CEILING, MODEL, TRUE, Judges, Tally, kept, read_hands, worst_shapes
 from legibility_sheet import HandSheet
 
@@ -30,13 +33,14 @@ from signgen.keypoints import Keypoints, read_keypoints
 from signgen.model import SignGenPipeline
 from signgen.scoring.metrics.hand_detectors import NAMES, load_hand_detector
 from signgen.scoring.metrics.handshapes import load_handshape_classifier, read_shape_labels
+from signgen.scoring.metrics.metric import VideoMetric
 from signgen.video import read_frames
 
 GOALS = {"within_3_px": 0.8, "kept": 0.9}
 
 
 def frames_of(
-    clip: Clip, keypoints: Keypoints, pipeline: SignGenPipeline | None, **options: Any
+    clip: Clip, keypoints: Keypoints, pipeline: SignGenPipeline | None, renders: Path | None, **options: Any
 ) -> dict[str, np.ndarray]:
     """Method -> frames 1, 2, ... of a clip, uint8 (T,H,W,3)."""
     stream = read_frames(clip.folder)
@@ -45,29 +49,34 @@ def frames_of(
     if pipeline is None:
         return {TRUE: true}
     again = np.concatenate([reconstruct(pipeline, piece) for piece in pieces(iter(true))])
-    made = np.stack(list(islice(generate(pipeline, source, keypoints, **options), 1, None)))
+    made = np.stack(list(islice(generate(pipeline, source, keypoints, kept_at(renders, clip), **options), 1, None)))
     return {TRUE: true, CEILING: again, MODEL: made}
 
 
 def measure(
-    clips: list[Clip], pipeline: SignGenPipeline | None, judges: Judges, sheet: HandSheet, label: str, **options: Any
-) -> dict[str, Any]:
+    clips: list[Clip], pipeline: SignGenPipeline | None, judges: Judges, sheet: HandSheet, label: str,
+    renders: Path | None = None, **options: Any,
+) -> dict[str, Any]:  # fmt: skip
     """The results over the clips of one kind."""
     tallies: dict[str, Tally] = {}
+    parts: dict[str, dict[str, VideoMetric]] = defaultdict(part_metrics)
     begun = time.monotonic()
     for index, clip in enumerate(clips):
         if clip.keypoints is None:
             raise InputError(clip.name, "has no keypoint file", "the labels of its hand shapes are in there")
         keypoints = read_keypoints(clip.keypoints).keypoints
         labels = read_shape_labels(clip.keypoints, judges.classifier.shapes)[1:]
-        frames, window = frames_of(clip, keypoints, pipeline, **options), keypoints[1:]
+        frames, window = frames_of(clip, keypoints, pipeline, renders, **options), keypoints[1:]
         readings = {name: read_hands(judges, shown, window) for name, shown in frames.items()}
         for name, reading in readings.items():
             tallies.setdefault(name, Tally()).add(reading, labels)
+            for metric in parts[name].values() if name != TRUE else ():
+                metric.update(frames[name], frames[TRUE], window.xy, window.confidence)
         if MODEL in frames:
             sheet.add((frames[TRUE], frames[MODEL]), (readings[TRUE], readings[MODEL]), labels, window)
         print(f"{label}: {index + 1}/{len(clips)} clips, {time.monotonic() - begun:.0f} s", file=sys.stderr)
-    return summarise(tallies, judges.classifier.shapes, len(clips), options["seed"])
+    found = {name: {key: float(m.compute()) for key, m in metrics.items()} for name, metrics in parts.items()}
+    return {**summarise(tallies, judges.classifier.shapes, len(clips), options["seed"]), "parts": found}
 
 
 def summarise(tallies: dict[str, Tally], shapes: tuple[str, ...], clips: int, seed: int) -> dict[str, Any]:
@@ -109,6 +118,11 @@ def table(kind: str, part: dict[str, Any], rows: int = 8) -> str:
             f"{share(one['shape_accuracy'], one['shape_accuracy_interval']):>24}"
             f"{share(left['share'], left['interval']):>24}"
         )
+    if found := part.get("parts"):
+        names = list(next(iter(found.values())))
+        lines.append(f"  {'':14}" + "".join(f"{name:>16}" for name in names))
+        for name, values in found.items():
+            lines.append(f"  {name:14}" + "".join(f"{COLUMNS[key].format(values[key]):>16}" for key in names))
     lines += goal_lines(part)
     for row in part["worst_shapes"][:rows]:
         taken = ", ".join(f"{name} {number}" for name, number in row["taken_for"]) or "nothing else"
@@ -142,11 +156,13 @@ def goal_lines(part: dict[str, Any]) -> list[str]:
 @click.option("--hand-detector", default="signgen", show_default=True, type=click.Choice(NAMES))
 @click.option("--hand-weights", type=click.Path(exists=True, path_type=Path), help="its local weights")
 @click.option("--classifier", type=click.Path(exists=True, path_type=Path), help="folder of other classifier weights")
+@click.option("--renders", type=click.Path(path_type=Path), help="folder where the model's frames stay, for other runs")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="write the results here")
 @click.option("--sheet", type=click.Path(path_type=Path), help="write a picture of hands: true above, generated below")
 def main(
     known: Path | None, new: Path | None, cache: Path, limit: int, model: str, steps: int | None, seed: int,
-    hand_detector: str, hand_weights: Path | None, classifier: Path | None, json_path: Path | None, sheet: Path | None,
+    hand_detector: str, hand_weights: Path | None, classifier: Path | None, renders: Path | None,
+    json_path: Path | None, sheet: Path | None,
 ) -> None:  # fmt: skip
     judges = Judges(load_hand_detector(hand_detector, hand_weights), load_handshape_classifier(classifier))
     pipeline = None if model == "none" else SignGenPipeline.from_pretrained(model)
@@ -155,7 +171,7 @@ def main(
     results["judges"] = [judges.detector.signature, judges.classifier.signature]
     for kind in KINDS:
         clips = held_out_clips(kind, folders[kind], cache, limit, seed)
-        results[kind] = measure(clips, pipeline, judges, hands, f"{kind} signers", steps=steps, seed=seed)
+        results[kind] = measure(clips, pipeline, judges, hands, f"{kind} signers", renders, steps=steps, seed=seed)
         print(table(kind, results[kind]))
     if json_path:
         json_path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

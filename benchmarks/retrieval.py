@@ -106,8 +106,8 @@ def pictures(clip: Clip, gap: int) -> Pictures:
 class Embedder:
     """A fusion model's embeddings of pictures, (N, D) float32 each."""
 
-    def __init__(self, folder: Path, device: torch.device) -> None:
-        self.model, self.device = FusionModel.from_pretrained(folder).to(device).eval(), device
+    def __init__(self, model: FusionModel) -> None:
+        self.model, self.device = model.eval(), next(model.parameters()).device
 
     @torch.inference_mode()
     def images(self, frames: np.ndarray) -> np.ndarray:
@@ -153,7 +153,7 @@ def rows(models: dict[str, Path], clips: dict[str, list[Pictures]], seed: int) -
         common = {"kind": kind, "clips": len(seen), "gallery": gallery, "queries": gallery - len(seen)}
         yield {**common, "model": "random order", "values": chance(gallery), "intervals": None}
         for name, folder in models.items():
-            table, _ = measure(Embedder(folder, device), seen)
+            table, _ = measure(Embedder(FusionModel.from_pretrained(folder).to(device)), seen)
             values = dict(zip(MEASURES, quotients(table.sum(0)).tolist(), strict=True))
             intervals = dict(zip(MEASURES, bootstrap_intervals(table, seed), strict=True))
             yield {**common, "model": name, "values": values, "intervals": intervals}

@@ -6,15 +6,17 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 from tiny_pipeline import make_pipeline, picture, signing
 
-from signgen.errors import InputError
+from signgen.dataset.phoenix import PhoenixIndex
+from signgen.errors import InputError, NotInstalled
 from signgen.model.networks.wrist_finder import WristFinder
 
 FRAMES, SIZE = 9, (210, 260)
@@ -62,7 +64,9 @@ def write_clip(folder: Path, split: str) -> None:
         Image.fromarray(frame).save(frames / f"images{number:04d}.png")
     person = signing(FRAMES, SIZE)
     points = np.concatenate([person.xy, person.confidence[..., None]], -1)
-    np.savez(folder / "keypoints" / f"{split}.npz", keypoints=points, width=SIZE[0], height=SIZE[1], fps=25.0)
+    content = {"keypoints": points, "width": SIZE[0], "height": SIZE[1], "fps": 25.0}
+    labels = {"hand_shapes": np.zeros((FRAMES, 2), np.int16), "shapes": np.array(["flat"])}
+    np.savez(folder / "keypoints" / f"{split}.npz", **content, **labels)
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +182,150 @@ def test_a_hand_that_is_not_there_stays_black(scripts: None) -> None:
     assert shown.shape == (260, 330, 3)
     assert not shown[:120, 210:].any()
     assert shown[120:240, 210:].all()
+
+
+# ---- frames that are kept --------------------------------------------------------------------------------------------
+
+
+def test_kept_frames_are_not_rendered_again_and_only_taken_for_the_same_model(
+    drawn: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keypoints, keep, pipeline = signing(3, SIZE), tmp_path / "renders" / "set" / "clip", make_pipeline(SIZE)
+    first = list(drawn.generate(pipeline, picture(SIZE), keypoints, keep, seed=2))
+    monkeypatch.setattr(drawn, "render", lambda *_, **__: pytest.fail("rendered again"))
+    again = list(drawn.generate(pipeline, picture(SIZE), keypoints, keep, seed=2, steps=None))
+    assert np.array_equal(first, again)
+    for wrong, options in (("seed", {"seed": 3}), ("steps", {"seed": 2, "steps": 7}), ("frames", {"seed": 2})):
+        clip = keypoints[:2] if wrong == "frames" else keypoints
+        with pytest.raises(InputError, match=f"rendered with other {wrong};") as refused:
+            list(drawn.generate(pipeline, picture(SIZE), clip, keep, **options))
+        assert refused.value.subject == str(keep)
+    with torch.no_grad():
+        next(pipeline.denoiser.parameters()).add_(0.1)
+    with pytest.raises(InputError, match="other weights_sha256"):
+        list(drawn.generate(pipeline, picture(SIZE), keypoints, keep, seed=2))
+    keep.with_name("clip.json").unlink()
+    with pytest.raises(InputError, match="other weights_sha256, engine, frames, seed"):
+        list(drawn.generate(pipeline, picture(SIZE), keypoints, keep, seed=2))
+
+
+# ---- the table of all judges -----------------------------------------------------------------------------------------
+
+
+class Eye:
+    """An estimator that sees both hands of true frames, which it is shown first, and the right one of others."""
+
+    signature, shown = "made up", 0
+
+    def look(self, frames: np.ndarray, box: np.ndarray, *, follows: bool) -> np.ndarray:
+        assert not follows
+        person = signing(FRAMES, SIZE)[1:]
+        points = np.concatenate([person.xy, person.confidence[..., None]], -1)
+        points[0, 112:] = 0  # seen in neither
+        points[:, 91:112] *= self.shown % 2 == 0
+        self.shown += 1
+        return points
+
+
+@pytest.fixture
+def panel(scripts: None, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    import held_out_table
+
+    monkeypatch.setattr(held_out_table, "load_wrist_finder", lambda: WristFinder().eval())
+    monkeypatch.setattr(held_out_table, "load_estimator", lambda settings: Eye())
+    return held_out_table
+
+
+def test_one_command_has_all_judges_and_compares_with_an_earlier_model(
+    bench: ModuleType, panel: ModuleType, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, renders = tmp_path / "first.json", tmp_path / "second.json", tmp_path / "renders"
+    options = ["--known", data, "--new", data, "--renders", renders, "--table"]
+    done = run(bench, monkeypatch, *options, "--before", "none", "--json", first)
+    assert done.exit_code == 0
+    results = json.loads(first.read_text())
+    for kind in ("known", "new"):
+        own = results[kind]["model"]
+        assert set(own) == {row.name for row in panel.ROWS}
+        assert set(results[kind]["true frames"]) == {"within_3_px", "shape_right", "mediapipe_found"}
+        assert own["mediapipe_found"]["sums"] == [[FRAMES - 2, 2 * (FRAMES - 1)]]  # the right hand but for a frame
+        assert own["mediapipe_kept"]["sums"] == [[FRAMES - 2, 2 * (FRAMES - 1) - 1]]
+        assert own["recall_at_1"]["sums"][0][1] == 1  # frame 6 of 9
+        for part in own.values():
+            top, bottom = part["sums"][0]
+            assert part["value"] == (pytest.approx(top / bottom) if bottom else None)
+    assert "Hand SSIM" in done.stdout
+    assert "at least 0.835: NOT reached" in done.stdout
+
+    monkeypatch.setattr("drawn_clips.render", lambda *_, **__: pytest.fail("rendered again"))
+    own = results["known"]["model"]["face_ssim"]
+    own["value"], own["sums"] = own["value"] - 0.1, [[own["sums"][0][0] - 0.1 * (FRAMES - 1), FRAMES - 1]]
+    first.write_text(json.dumps(results))
+    again = run(bench, monkeypatch, *options, "--before", first, "--json", second)
+    line = next(line for line in again.stdout.splitlines() if line.startswith("known") and "face SSIM" in line)
+    assert "+0.100 (+0.100 to +0.100)" in line
+    assert json.loads(second.read_text())["new"] == results["new"]
+    results["signatures"]["face_ssim"] = "another one"
+    first.write_text(json.dumps(results))
+    with pytest.raises(InputError, match="other face_ssim; measure that model again") as refused:
+        run(bench, monkeypatch, *options, "--before", first)
+    assert refused.value.subject == str(first)
+    first.write_text("{}")
+    with pytest.raises(InputError, match="holds no results"):
+        run(bench, monkeypatch, *options, "--before", first)
+
+
+def test_mediapipe_is_asked_about_true_and_rendered_frames(
+    panel: ModuleType, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import extract_judge
+
+    monkeypatch.setattr(extract_judge, "load_estimator", lambda settings: Eye())
+    out, sheet = tmp_path / "r.json", tmp_path / "s.png"
+    done = run(extract_judge, monkeypatch, "--known", data, "--new", data, "--json", out, "--sheet", sheet)
+    found = json.loads(out.read_text())
+    assert json.loads(done.stdout) == found
+    for kind in ("known", "new"):
+        part, hands = found[kind], 2 * (FRAMES - 1)
+        assert part["true frames"]["hands"] == part["rendered"]["hands"] == hands
+        assert part["true frames"]["found"] == pytest.approx((hands - 1) / hands, abs=1e-4)
+        assert part["rendered"]["found"] == pytest.approx((FRAMES - 2) / hands, abs=1e-4)
+        assert part["rendered"]["mean_px"] == 0
+        assert part["kept"]["share"] == pytest.approx((FRAMES - 2) / (hands - 1))
+    assert Image.open(sheet).size == (2 * 2 * 3 * 210, 3 * 260)
+
+
+def test_without_mediapipe_the_table_says_so_and_why(
+    bench: ModuleType, panel: ModuleType, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(settings: object) -> None:
+        raise NotInstalled("mediapipe", "is not installed", "install it")
+
+    monkeypatch.setattr(panel, "load_estimator", missing)
+    done = run(bench, monkeypatch, "--known", data, "--new", data, "--table", "--before", "none")
+    assert "not measured: MediaPipe: mediapipe: is not installed" in done.stdout
+    with pytest.raises(InputError, match="name a model"):
+        CliRunner().invoke(
+            bench.main, ["--known", str(data), "--new", str(data), "--table", "--model", "none"], catch_exceptions=False
+        )
+
+
+def test_times_are_quotients_of_rounds_in_turns(panel: ModuleType, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, seconds, order = PhoenixIndex(data).clips("dev")[0], iter((9, 1, 3, 2, 5, 2, 4, 4)), []
+
+    def timed(keypoints: object, person: object, model: object, output: object) -> SimpleNamespace:
+        order.append(model)
+        return SimpleNamespace(seconds=next(seconds))
+
+    def engine(model: object, backend: str) -> str:
+        if backend == "openvino":
+            raise InputError("--backend openvino", "no export", "write one")
+        return backend
+
+    monkeypatch.setattr(panel, "render", timed)
+    monkeypatch.setattr(panel, "choose_engine", engine)
+    new, old = SimpleNamespace(), SimpleNamespace()
+    found = panel.times(new, old, clip, rounds=3)
+    assert order == [new, old] * 4
+    assert found["torch"] == {"ratio": 1.5, "rounds": [1.5, 2.5, 1.0]}
+    assert "no export" in found["openvino"]
