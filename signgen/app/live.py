@@ -157,6 +157,10 @@ class WatchedEngine:
         self._show(frames)
         return frames
 
+    def refine(self, name: str, crops: Tensor) -> Tensor:
+        self._check()
+        return self.engine.refine(name, crops)
+
 
 @contextmanager
 def watched(

@@ -14,19 +14,21 @@ from signgen.commands.options import GUIDANCE, choice
 @click.command(short_help="Put trained parts together to a model.")
 @click.argument("target", metavar="MODEL", type=click.Path(path_type=Path))
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--steps", type=click.IntRange(1, 1000), default=1, show_default=True, help="Default sampling steps.")
-@click.option("--window", type=click.IntRange(2), default=8, show_default=True, help="Default views of a window.")
-@click.option("--overlap", type=click.IntRange(0), default=2, show_default=True,
-              help="Default rendered frames that the next window sees.")  # fmt: skip
-@click.option("--guidance", type=GUIDANCE, default="1,1", show_default=True, help="Default guidance weights.")
+@click.option("--steps", type=click.IntRange(1, 1000), help="Default sampling steps.  [default: 1]")
+@click.option("--window", type=click.IntRange(2), help="Default views of a window.  [default: 8]")
+@click.option("--overlap", type=click.IntRange(0),
+              help="Default rendered frames that the next window sees.  [default: 2]")  # fmt: skip
+@click.option("--guidance", type=GUIDANCE, help="Default guidance weights.  [default: 1,1]")
 @choice("--dtype", "float16", "bfloat16", "float32", help="Of the weights.")
 @click.option("--limit", type=float, metavar="MIB", help="Refuse a model whose weight files are larger together.")
 @common_options
 def command(target: Path, runs: tuple[Path, ...], as_json: bool, dtype: str, **options: Any) -> None:
-    """Put the trained parts of each RUN (a training's output folder) together to MODEL, a folder to render with.
+    """Put the trained parts of each RUN together to MODEL, a folder to render with.
 
-    Later runs replace parts of earlier ones: a video run replaces the denoiser of the denoiser stage. A part that no
-    run has trained (autoencoder, fusion model, image encoder) is the one that the denoiser's run started from.
+    A RUN is a training's output folder, or a model, whose parts and defaults are kept where nothing after it has
+    others. Parts of later runs replace those of earlier ones: a video run replaces the denoiser of the denoiser stage.
+    A part that no run has trained (autoencoder, fusion model, image encoder) is the one that the denoiser's run started
+    from.
     """
     from signgen.training.assembly import assemble
 

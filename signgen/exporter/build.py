@@ -16,11 +16,12 @@ from signgen.exporter.quantisation import VIEWS, check_installed, quantised, rec
 from signgen.files import check_replaceable, check_target, whole
 from signgen.model.openvino.exports import COMPILED, FILE, OPEN, ExportManifest, default_place, has_openvino
 from signgen.model.openvino.graphs import NAMES, Inputs, examples, graphs
+from signgen.model.regions import REFINERS
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
 
-FILES = {FILE, COMPILED, *(f"{name}{suffix}" for name in NAMES for suffix in (".xml", ".bin"))}  # of an export
+FILES = {FILE, COMPILED} | {f"{name}{suffix}" for name in (*NAMES, *REFINERS) for suffix in (".xml", ".bin")}
 
 
 def export(
@@ -106,17 +107,17 @@ def export_pipeline(
         check_installed()
     samples = record(pipeline) if int8 else {}
     inputs = examples(pipeline, VIEWS)
-    precision = dict.fromkeys(NAMES, "float16")
+    precision = dict.fromkeys(inputs, "float16")
     pipeline.denoiser.set_attention("sdpa")
     for name, module in graphs(pipeline).items():
         if report is not None:
             report(name)
         converted = convert(module, inputs[name])
-        if int8:
+        if int8 and name in NAMES:  # eight bits of a hand's pixels are seen
             edges = name == "conditions"  # it reads drawings, which are of eight bits as they come
             converted, precision[name] = quantised(converted, samples[name], edges), "int8"
         openvino.save_model(converted, folder / f"{name}.xml", compress_to_fp16=True)
-    shapes = {name: {key: _open(key, value) for key, value in inputs[name].items()} for name in NAMES}
+    shapes = {name: {key: _open(key, value) for key, value in given.items()} for name, given in inputs.items()}
     manifest = ExportManifest(
         weights_sha256=pipeline.weights_sha256(),
         model=pipeline.name,

@@ -65,6 +65,9 @@ class Recorder:
         self.seen["decoder"].append({"latents": _array(latents)})
         return self.engine.frames(latents)
 
+    def refine(self, name: str, crops: Tensor) -> Tensor:
+        return self.engine.refine(name, crops)
+
 
 def _array(value: Tensor) -> np.ndarray:
     return value.float().cpu().numpy()

@@ -113,6 +113,11 @@ class Keypoints:
         return cls(points, scores, width, height, fps, name), warnings
 
     # --- looking ----------------------------------------------------------------------------------------------
+    @property
+    def points(self) -> np.ndarray:
+        """x, y and confidence as one array, float32 (T,133,3)."""
+        return np.concatenate([self.xy, self.confidence[..., None]], axis=-1)
+
     def __len__(self) -> int:
         return len(self.xy)
 

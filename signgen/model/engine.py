@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from signgen.model.networks.denoiser import Denoiser
     from signgen.model.networks.fusion import FusionModel
 
+REFINED_AT_ONCE = 32  # crops; more at a time leave a CPU's caches
+
 
 class Networks(Protocol):
     """What an engine runs, of a `SignGenPipeline`: its networks, where and in what they compute, the size of frames.
@@ -46,7 +48,7 @@ class Networks(Protocol):
 
 
 class Engine(Protocol):
-    """The three computations of a window.
+    """The computations of a window: its conditions, denoising, frames, and crops of these painted again.
 
     Attributes:
         name: what the manifest of a render says.
@@ -65,6 +67,9 @@ class Engine(Protocol):
 
     def frames(self, latents: Tensor) -> np.ndarray:
         """float32 latents (N, C, h, w) -> uint8 frames (N, H, W, 3)."""
+
+    def refine(self, name: str, crops: Tensor) -> Tensor:
+        """Crops float32 (N, 16, S, S) through the refiner ``name`` -> float32 (N, 3, S, S)."""
 
 
 class TorchEngine:
@@ -117,6 +122,11 @@ class TorchEngine:
             self._run(lambda latent: decode(latent).sample, scaled), *self.networks.frame_size
         )  # (N, 3, H, W)
         return to_frames(from_signed(images))
+
+    def refine(self, name: str, crops: Tensor) -> Tensor:
+        network = getattr(self.networks, name)
+        crops = crops.to(self.networks.dtype, memory_format=torch.channels_last)
+        return torch.cat([network(part) for part in crops.split(REFINED_AT_ONCE)]).float()
 
     def _run(self, network: Callable[..., Tensor], *inputs: Tensor, **given: Any) -> Tensor:
         """A network's output. A CUDA graph writes it to the same place every time: what is kept must be a copy."""

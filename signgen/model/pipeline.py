@@ -6,7 +6,7 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,18 +19,28 @@ from signgen.model.diffusion.noise import frame_noise, step_noise
 from signgen.model.diffusion.sampling import Denoise, sample, schedule
 from signgen.model.engine import TorchEngine, pixels
 from signgen.model.loading import choose_device, choose_dtype, model_folder
-from signgen.model.networks import autoencoder, denoiser, fusion
+from signgen.model.networks import autoencoder, denoiser, fusion, refiner
 from signgen.model.networks.canvas import fit_canvas, fit_frames
 from signgen.model.networks.fusion import semantic_tokens
 from signgen.model.networks.weight_files import no_bars
+from signgen.model.regions import REFINERS, SourceRegions, paste, region_crops
 from signgen.model.schedulers import check_scheduler, learned_settings, noised
 from signgen.model.window import SourceConditions, WindowConditions, WindowOutput
 
-COMPONENTS = (autoencoder, denoiser, fusion)  # diffusers loads classes only of modules that are imported already
+if TYPE_CHECKING:
+    from signgen.model.networks.refiner import RegionRefiner
+    from signgen.pose_image.solid import SolidHands
+
+COMPONENTS = (
+    autoencoder,
+    denoiser,
+    fusion,
+    refiner,
+)  # diffusers loads classes only of modules that are imported already
 # Models saved by signgen 0.1 name these modules in their model_index.json.
 sys.modules |= {f"signgen.models.{module.__name__.rpartition('.')[2]}": module for module in COMPONENTS}
 _SOURCE = 2**62  # keys the noise of the source's view; no clip is that long
-_MODULES = ("vae", "denoiser", "fusion", "image_encoder")
+_MODULES = ("vae", "denoiser", "fusion", "image_encoder", *REFINERS)
 
 
 class SignGenPipeline(BasePipeline):
@@ -42,6 +52,7 @@ class SignGenPipeline(BasePipeline):
         scheduler: a diffusers scheduler.
         fusion: `FusionModel`; None for a denoiser without fusion embedding and semantic tokens.
         image_encoder: makes the semantic tokens of the source (DINOv2); None: the fusion model's encoder does.
+        hand_refiner, face_refiner: `RegionRefiner`, which paint hands and faces again; None: they stay as they are.
         frame_size: (W, H) of the frames; padded inside to multiples of 8 by repeating the edge.
         pixel_aspect: shown width / true width of things in the frames the model was trained on.
         pose_style: style of the pose images it was trained on.
@@ -58,8 +69,8 @@ class SignGenPipeline(BasePipeline):
         (2, 260, 210, 3)
     """
 
-    model_cpu_offload_seq = "fusion->image_encoder->denoiser->vae"
-    _optional_components = ["fusion", "image_encoder"]
+    model_cpu_offload_seq = "fusion->image_encoder->denoiser->vae->hand_refiner->face_refiner"
+    _optional_components = ["fusion", "image_encoder", *REFINERS]
     _callback_tensor_inputs = list(TENSORS)
 
     def __init__(
@@ -78,11 +89,14 @@ class SignGenPipeline(BasePipeline):
         window: int = 8,
         overlap: int = 2,
         image_encoder_size: int = 518,
+        hand_refiner: Any = None,
+        face_refiner: Any = None,
     ) -> None:
         super().__init__()
         self.register_modules(
-            vae=vae, denoiser=denoiser, scheduler=scheduler, fusion=fusion, image_encoder=image_encoder
-        )
+            vae=vae, denoiser=denoiser, scheduler=scheduler, fusion=fusion, image_encoder=image_encoder,
+            hand_refiner=hand_refiner, face_refiner=face_refiner,
+        )  # fmt: skip
         self.register_to_config(
             frame_size=list(frame_size), pixel_aspect=pixel_aspect, pose_style=pose_style,
             lower_body=lower_body, steps=steps,
@@ -135,7 +149,7 @@ class SignGenPipeline(BasePipeline):
             module = getattr(self, name)
             if module is not None:
                 module.eval().requires_grad_(False)
-        for module in (self.vae, self.denoiser):
+        for module in (self.vae, self.denoiser, *self.refiners.values()):
             module.to(memory_format=torch.channels_last)
         self.denoiser.set_attention("sdpa")
         self.set_progress_bar_config(disable=True)
@@ -325,6 +339,43 @@ class SignGenPipeline(BasePipeline):
         """(N, C, h, w) -> uint8 (N, H, W, 3)."""
         self._load_parts("vae")
         return self.engine.frames(latents)
+
+    # -- hands and faces -------------------------------------------------------------------------------------------
+
+    @property
+    def refiners(self) -> dict[str, RegionRefiner]:
+        """The refiners that this model has, by name."""
+        return {name: part for name in REFINERS if (part := getattr(self, name)) is not None}
+
+    @torch.inference_mode()
+    def refine(
+        self,
+        frames: np.ndarray,
+        poses: np.ndarray,
+        points: np.ndarray,
+        solid: SolidHands | None = None,
+        source: SourceRegions | None = None,
+    ) -> np.ndarray:
+        """The frames with hands and faces painted again, uint8 (T, H, W, 3).
+
+        Args:
+            frames: uint8 (T, H, W, 3), as `__call__` gives them.
+            poses: uint8 (T, H', W', 3) of `canvas_size`, their pose images.
+            points: (T, 133, 3), their keypoints: x and y in pixels of the frame, confidence.
+            solid: the hands fitted to them (`signgen.pose_image.solid.HandFitter`).
+            source: what the source picture shows of hands and face; None where its keypoints are not known.
+        """
+        left, right, top, bottom = self.canvas_padding
+        height, width = frames.shape[1:3]
+        poses = poses[:, top : top + height, left : left + width]
+        refined = []
+        for name, network in self.refiners.items():
+            side = network.config.side
+            crops = region_crops(REFINERS[name], side, frames, poses, points, solid, source, self.device)
+            if len(crops.which):
+                self._load_parts(name)
+                refined.append((crops, self.engine.refine(name, crops.inputs)))
+        return paste(frames, refined) if refined else frames
 
     def _black(self, count: int) -> np.ndarray:
         width, height = self.canvas_size

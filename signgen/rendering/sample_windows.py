@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 
     from signgen.keypoints import Keypoints
     from signgen.model import SignGenPipeline
+    from signgen.model.regions import SourceRegions
+    from signgen.pose_image.solid import SolidHands
 
 
 FIRST_VIEWS = 8  # of a clip's first window, at most
+BLOCK = 256  # frames whose hands are fitted at once, where they are not rendered
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,14 @@ def render_windows(
     """
     person = None if scene.person is None else draw_canvas(pipeline, scene.person)[0]
     source = pipeline.encode_source(scene.image, person)
+    shown = source_regions(pipeline, scene)
+    hands = _FittedHands(pipeline, scene.driving) if pipeline.refiners else None
     overlap = settings.overlap or 0
     kept: deque[Tensor] = deque(maxlen=max(overlap, 1))
     windows = plan_windows(len(frames), settings.window or pipeline.config.window, overlap)
     with pipeline.fixed_device():
-        for window, poses in ahead(partial(_drawn, pipeline, scene, frames, window) for window in windows):
+        drawn = (partial(_drawn, pipeline, scene, frames, window, hands) for window in windows)
+        for window, poses, solid in ahead(drawn):
             known = list(kept)[len(kept) - len(window.known) :] if window.known else []
             indices = frames[window.new.start : window.new.stop]
             output = pipeline(
@@ -116,13 +122,51 @@ def render_windows(
                 seed=settings.seed,
             )
             kept.extend(output.latents)
-            yield RenderedWindow(indices, output.frames, output.evaluations)
+            painted = output.frames
+            if solid is not None:
+                points = scene.driving[indices.start : indices.stop].points
+                painted = pipeline.refine(painted, poses[-len(indices) :], points, solid, shown)
+            yield RenderedWindow(indices, painted, output.evaluations)
 
 
-def _drawn(pipeline: SignGenPipeline, scene: Scene, frames: range, window: Window) -> tuple[Window, np.ndarray]:
-    """A window and the pose images of its known and new frames."""
+def _drawn(
+    pipeline: SignGenPipeline, scene: Scene, frames: range, window: Window, hands: _FittedHands | None
+) -> tuple[Window, np.ndarray, SolidHands | None]:
+    """A window, the pose images of its known and new frames, and the hands fitted to its new ones."""
     first = frames[window.known.start] if window.known else frames[window.new.start]
-    return window, draw_canvas(pipeline, scene.driving[first : frames[window.new.stop - 1] + 1])
+    last = frames[window.new.stop - 1] + 1
+    solid = None if hands is None else hands.of(frames[window.new.start], last)
+    return window, draw_canvas(pipeline, scene.driving[first:last]), solid
+
+
+class _FittedHands:
+    """The clip's hands fitted frame after frame, from its first on: a part of a clip comes out as in the whole."""
+
+    def __init__(self, pipeline: SignGenPipeline, driving: Keypoints) -> None:
+        from signgen.pose_image.solid import HandFitter
+
+        self._fitter = HandFitter(pipeline.frame_size, pipeline.config.pixel_aspect)
+        self._driving, self._done = driving, 0
+
+    def of(self, start: int, stop: int) -> SolidHands:
+        """The hands of frames ``start`` to ``stop - 1``, which lie behind all that were asked for before."""
+        while self._done < start:  # block after block, so that memory does not grow with the clip
+            self._fit(min(self._done + BLOCK, start))
+        return self._fit(stop)
+
+    def _fit(self, stop: int) -> SolidHands:
+        part = self._driving[self._done : stop]
+        self._done = stop
+        return self._fitter.fit(part.xy, part.confidence)
+
+
+def source_regions(pipeline: SignGenPipeline, scene: Scene) -> SourceRegions | None:
+    """What the source shows of hands and face; None where that is not asked for or not known."""
+    if not pipeline.refiners or scene.person is None:
+        return None
+    from signgen.model.regions import SourceRegions
+
+    return SourceRegions.of(scene.image, scene.person.points[0], pipeline.device)
 
 
 def draw_canvas(pipeline: SignGenPipeline, keypoints: Keypoints) -> np.ndarray:

@@ -5,6 +5,8 @@
     OUT/keypoints/<clip>.npz      keypoints (T, 133, 3) as x, y, confidence; width, height, fps;
                                   hand_shapes int16 (T, 2): the shape that the signer's left and right hand hold, an
                                   index into the names `shapes`; -1 in transitions, at rest and out of the picture
+    OUT/solid/<clip>.npz          solid uint8 (T, H, W, 6): both hands as `signgen.pose_image.solid` draws them, but as
+                                  they truly are in the middle of each exposure
     OUT/synthetic.json            how it was made, and that nobody in it is real
 
 A clip depends on (seed, split, its number, signers, frames, size) alone, so any number of processes writes the same
@@ -160,20 +162,41 @@ def draw_clip(plan: Plan, index: int, movement: Movement | None = None) -> Itera
         yield frame.image, np.concatenate([frame.xy, frame.confidence[:, None]], 1).astype(np.float32)
 
 
-def _clip_paths(out: Path, plan: Plan, index: int) -> tuple[Path, Path]:
-    """The folder of a clip's frames, and the file of its keypoints."""
+def draw_solid(plan: Plan, index: int, movement: Movement) -> np.ndarray:
+    """The true hands of one clip as solid pose images, uint8 (T, H, W, 6), see `signgen.pose_image.solid`."""
+    from signgen.pose_image.solid import draw_meshes
+    from signgen.synthetic.picture.camera import Camera
+    from signgen.synthetic.picture.hand_meshes import true_meshes
+    from signgen.synthetic.signer import load_signer
+
+    signer, camera = load_signer(plan.signer(index)), Camera.drawn(plan.camera_seed(index))
+    middles = [poses[len(poses) // 2] for poses in movement.exposures()]
+    return np.stack([draw_meshes(true_meshes(signer, camera, pose, plan.size), 0, 0, plan.size) for pose in middles])
+
+
+def _clip_paths(out: Path, plan: Plan, index: int) -> tuple[Path, Path, Path]:
+    """The folder of a clip's frames, and the files of its keypoints and of its solid hands."""
     name = plan.name(index)
-    return out / FRAMES_FOLDER / plan.split / name, out / "keypoints" / f"{name}.npz"
+    folder = out / FRAMES_FOLDER / plan.split / name
+    return folder, out / "keypoints" / f"{name}.npz", out / "solid" / f"{name}.npz"
 
 
 def write_clip(out: Path, plan: Plan, index: int) -> int:
-    """Draws one clip and writes frames and keypoints; they appear together. Returns its number of frames."""
+    """Draws one clip and writes what is missing of it: frames and keypoints, which appear together, and solid hands.
+
+    Returns its number of frames.
+    """
     from PIL import Image
 
-    paths = _clip_paths(out, plan, index)
-    for path in paths:
+    *paths, solid = _clip_paths(out, plan, index)
+    for path in (*paths, solid):
         path.parent.mkdir(parents=True, exist_ok=True)
     points, movement = [], plan.perform(index)
+    if not solid.exists():
+        with Staging() as staging:
+            np.savez_compressed(staging.place(solid), solid=draw_solid(plan, index, movement))
+    if all(path.exists() for path in paths):  # a data set that was written before there were solid hands
+        return plan.length(index)
     with Staging() as staging:
         frames, keypoints = (staging.place(path) for path in paths)
         frames.mkdir()

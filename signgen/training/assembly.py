@@ -1,7 +1,8 @@
-"""The trained parts of several runs as one model: a pipeline's folder, with the figures of its training."""
+"""The trained parts of runs, and of models, as one model: a pipeline's folder, with the figures of its training."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 from collections.abc import Sequence
@@ -16,13 +17,18 @@ from signgen.files import check_target, whole
 from signgen.model import SignGenPipeline
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import FusionModel
+from signgen.model.networks.refiner import RegionRefiner
 from signgen.model.networks.weight_files import no_bars, read_settings
 from signgen.model.published_weights import load_autoencoder, load_clip, load_image_encoder
+from signgen.model.regions import REFINERS
 from signgen.training.starts import stage_network
 
-PARTS = ("vae", "fusion", "denoiser", "scheduler")
+PARTS = ("vae", "fusion", "denoiser", "scheduler", "image_encoder", *REFINERS)
 KEPT = "README.md"  # written by hand: the model's card stays when the model is assembled again
 RECORD = "training.json"
+MODEL_INDEX = "model_index.json"
+# What a model says of itself besides its parts.
+_SETTINGS = set(inspect.signature(SignGenPipeline.__init__).parameters) - {"self", *PARTS}
 SHARED = {"lower_body": False}  # of runs that were trained before they said so themselves: signers end above the hips
 
 
@@ -33,10 +39,11 @@ def assemble(
 
     Args:
         target: the model's folder.
-        runs: output folders of trainings; later ones replace parts of earlier ones.
+        runs: output folders of trainings, or models; parts of later ones replace those of earlier ones.
         dtype: float16, bfloat16 or float32, of the weights.
         limit: MiB that the weight files may have together; None: any number.
-        **sampling: the pipeline's defaults: steps, window, overlap, guidance.
+        **sampling: the pipeline's defaults: steps, window, overlap, guidance; those of a model stay where they are
+            None.
 
     Returns:
         Plain data: output, parts (what the model consists of), runs, size_mib, dtype.
@@ -89,17 +96,23 @@ def build(runs: Sequence[Path], dtype: torch.dtype = torch.float16, **sampling: 
     Raises:
         InputError: no run has trained a denoiser, or a record of it is missing.
     """
-    folders = {part: run / "model" / part for run in runs for part in PARTS if (run / "model" / part).is_dir()}
-    model = Path(_part(folders, "denoiser")).parent
-    start = read_settings(model, RECORD)["config"]["start"]
+    kept: dict[str, Any] = {}
+    folders: dict[str, Path] = {}
+    for run in runs:
+        whole_model = (run / MODEL_INDEX).is_file()
+        place = run if whole_model else run / "model"
+        folders |= {part: place / part for part in PARTS if (place / part).is_dir()}
+        if whole_model:
+            kept = {key: value for key, value in read_settings(run, MODEL_INDEX).items() if key in _SETTINGS}
+    start, geometry = _origin(Path(_part(folders, "denoiser")).parent)
     denoiser = stage_network(Denoiser, folders["denoiser"])
     semantic = denoiser.source_encoder.semantic is not None
-    encoder = start.get("image_encoder") if semantic else None
+    encoder = folders.get("image_encoder") or start.get("image_encoder") if semantic else None
     parts = {
         "vae": load_autoencoder(str(_part(folders, "vae", start.get("vae") or start.get("autoencoder")))),
         "denoiser": denoiser,
         "fusion": None,
-        "image_encoder": None if encoder is None else load_image_encoder(encoder),
+        "image_encoder": None if encoder is None else load_image_encoder(str(encoder)),
     }
     if denoiser.config.fusion_dim is not None or (semantic and encoder is None):
         clip = start.get("clip") if "fusion" not in start else None
@@ -108,9 +121,11 @@ def build(runs: Sequence[Path], dtype: torch.dtype = torch.float16, **sampling: 
             if clip
             else stage_network(FusionModel, _part(folders, "fusion", start.get("fusion")))
         )
+    parts |= {name: stage_network(RegionRefiner, folders[name]) for name in REFINERS if name in folders}
     parts = {name: None if part is None else part.to(dtype) for name, part in parts.items()}
     scheduler = DDIMScheduler.from_pretrained(_part(folders, "scheduler"))
-    return SignGenPipeline(**parts, scheduler=scheduler, **_geometry(model), **sampling)
+    chosen = {name: value for name, value in sampling.items() if value is not None}
+    return SignGenPipeline(**parts, scheduler=scheduler, **{**kept, **geometry, **chosen})
 
 
 def _part(folders: dict[str, Path], name: str, start: str | None = None) -> Path | str:
@@ -120,16 +135,22 @@ def _part(folders: dict[str, Path], name: str, start: str | None = None) -> Path
     return folders.get(name) or str(start)
 
 
-def _geometry(model: Path) -> dict[str, Any]:
-    """Sizes and habits of the frames that the denoiser in ``model`` was trained on."""
+def _origin(model: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the denoiser in ``model`` started from; sizes and habits of the frames that it was trained on."""
+    if (model / MODEL_INDEX).is_file():  # a model has all its parts, and says the rest itself
+        return {}, {}
     path = model / "pipeline.json"
-    return SHARED | (json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
+    geometry = SHARED | (json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
+    return read_settings(model, RECORD)["config"]["start"], geometry
 
 
 def history(runs: Sequence[Path]) -> list[dict[str, Any]]:
     """What each stage did: steps, seconds, configuration without paths, and the last line of its log."""
-    stages = []
+    stages: list[dict[str, Any]] = []
     for run in runs:
+        if (run / MODEL_INDEX).is_file():
+            stages += json.loads((run / RECORD).read_text(encoding="utf-8")) if (run / RECORD).is_file() else []
+            continue
         record = read_settings(run / "model", RECORD)
         settings = {k: v for k, v in record["config"].items() if k not in ("data", "output", "start")}
         log = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()

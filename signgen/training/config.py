@@ -12,7 +12,10 @@ from signgen.errors import BadValue
 from signgen.model.networks.canvas import fit_canvas
 from signgen.training.stages import STAGES
 
-STARTS = ("autoencoder", "encoder", "fusion", "denoiser", "vae", "unet", "clip", "image_encoder")
+STARTS = (
+    "autoencoder", "encoder", "fusion", "denoiser", "vae", "unet", "clip", "image_encoder", "model", "hand_refiner",
+    "face_refiner",
+)  # fmt: skip
 OPTIMIZERS = ("adamw", "muon")
 PREDICTIONS = ("v_prediction", "sample")  # what means something at a zero terminal SNR
 MOST_AHEAD = 64  # batches in memory; a batch of 42 frames of 210x260 and their pose images takes 35 MB
@@ -120,13 +123,14 @@ class TrainConfig:
     """One stage of training.
 
     Attributes:
-        stage: what trains: autoencoder, fusion, denoiser, video or distill.
+        stage: what trains: autoencoder, fusion, denoiser, video, distill, hand_refiner or face_refiner.
         data: a data set in PHOENIX14T's layout with ``keypoints/``, or what `signgen prepare` wrote; split: the part of
             it that is trained on. output: folder of the run.
         model: settings of the stage's own network, passed to its constructor.
-        start: what this stage builds on. Folders of earlier stages: autoencoder, fusion, denoiser. Base weights, each a
-            folder or a hub id: vae (instead of autoencoder), unet, clip, image_encoder; see
-            `signgen.model.published_weights`. null takes an entry out.
+        start: what this stage builds on. Folders of earlier stages: autoencoder, fusion, denoiser, a refiner; model:
+            the name or folder of the whole model whose frames a refiner is to mend. Base weights, each a folder or a
+            hub id: vae (instead of autoencoder), unet, clip, image_encoder; see `signgen.model.published_weights`.
+            null takes an entry out.
         allow_download: base weights that are not on this machine may be fetched from the hub.
         canvas: (W, H) that frames are scaled to, aspect kept, then padded; None: frames as they are, padded.
         image_encoder_size: side of the letter-boxed square that ``start.image_encoder`` reads.

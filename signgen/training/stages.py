@@ -32,6 +32,7 @@ class Stage:
 _WINDOWS = ("sources", "poses", "source_latents", "latents", "tokens")
 _DENOISER = "signgen.training.denoiser:DenoiserTask"
 _DENOISING = "signgen.training.denoiser:Denoising"
+_REFINER, _REGION = "signgen.training.refiner:RefinerTask", "signgen.training.refiner:region_loss"
 
 STAGES = {
     stage.name: stage
@@ -44,6 +45,8 @@ STAGES = {
         Stage("video", "Denoiser", _DENOISER, _DENOISING, _WINDOWS, ("autoencoder", "fusion")),
         Stage("distill", "Denoiser", _DENOISER, "signgen.training.distillation:Distillation", _WINDOWS,
               ("autoencoder", "fusion", "denoiser")),
+        Stage("hand_refiner", "RegionRefiner", _REFINER, _REGION, ("inputs", "truth", "points"), ("model",)),
+        Stage("face_refiner", "RegionRefiner", _REFINER, _REGION, ("inputs", "truth", "points"), ("model",)),
     )
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from diffusers import ModelMixin
 from diffusers.utils import SAFETENSORS_WEIGHTS_NAME
 
 from signgen.errors import Damaged, Mismatch, NotFound, SignGenError
+from signgen.model.loading import model_folder
 from signgen.model.networks.conditions import FOLD
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.norms import mean_effect
@@ -67,6 +68,9 @@ def starts(config: TrainConfig) -> list[Start]:
         base = name in CATALOGUE
         if base:
             here = bool(where) and find_here(CATALOGUE[name], where) is not None
+        elif name == "model":
+            model_folder(where)  # says what is wrong with it
+            here = True
         else:
             here = bool(where) and (Path(where) / "config.json").is_file()
         found.append(Start(name, where, here, base))

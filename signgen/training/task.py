@@ -106,28 +106,41 @@ def crop_corners(
     return (np.clip(np.rint(wanted / grid), 0, limit) * grid).astype(np.int64)
 
 
-def gradient_l1(prediction: Tensor, target: Tensor, margin: int = 0, edge: float = 0.5) -> Tensor:
+def gradient_l1(
+    prediction: Tensor, target: Tensor, margin: int = 0, edge: float = 0.5, weights: Tensor | None = None
+) -> Tensor:
     """L1 of the pixels plus ``edge`` x L1 of their horizontal and vertical differences, which keeps outlines sharp.
 
     Args:
         prediction, target: (N, 3, H, W); margin: pixels at each border that are left out.
+        weights: (N, 1, H, W), of the pixels; None: all count alike.
     """
     if margin:
         prediction = prediction[..., margin:-margin, margin:-margin]
         target = target[..., margin:-margin, margin:-margin]
     difference = prediction.float() - target.float()
-    across = difference[..., 1:] - difference[..., :-1]
-    down = difference[..., 1:, :] - difference[..., :-1, :]
-    return difference.abs().mean() + edge * (across.abs().mean() + down.abs().mean())
+    across = (difference[..., 1:] - difference[..., :-1]).abs()
+    down = (difference[..., 1:, :] - difference[..., :-1, :]).abs()
+    if weights is not None:
+        difference, across, down = difference * weights, across * weights[..., 1:], down * weights[..., 1:, :]
+    return difference.abs().mean() + edge * (across.mean() + down.mean())
 
 
-def structural_loss(prediction: Tensor, target: Tensor, margin: int = 0, size: int = 11, sigma: float = 1.5) -> Tensor:
+def structural_loss(
+    prediction: Tensor,
+    target: Tensor,
+    margin: int = 0,
+    size: int = 11,
+    sigma: float = 1.5,
+    weights: Tensor | None = None,
+) -> Tensor:
     """1 - SSIM (Wang et al. 2004, eq. 13) of images in [-1, 1], scalar: what is lost in structure, not in brightness.
 
     Zhao et al. 2017 found it beside L1 to keep more of the fine shapes than L1 alone. Gaussian windows, valid interior.
 
     Args:
         prediction, target: (N, 3, H, W); margin: pixels at each border that are left out; size, sigma: of the window.
+        weights: (N, 1, H, W), of the windows by their middles; None: all count alike.
     """
     if margin:
         prediction = prediction[..., margin:-margin, margin:-margin]
@@ -140,7 +153,12 @@ def structural_loss(prediction: Tensor, target: Tensor, margin: int = 0, size: i
         variances = squares - mean_x.square() - mean_y.square()
         covariance = product - mean_x * mean_y
         similar = (2 * mean_x * mean_y + 1e-4) * (2 * covariance + 9e-4)  # (K1, K2 = .01, .03 of the range) ** 2
-        return 1 - (similar / ((mean_x.square() + mean_y.square() + 1e-4) * (variances + 9e-4))).mean()
+        found = similar / ((mean_x.square() + mean_y.square() + 1e-4) * (variances + 9e-4))
+        if weights is None:
+            return 1 - found.mean()
+        half = size // 2
+        inner = weights[..., half:-half, half:-half].expand_as(found)
+        return 1 - (found * inner).sum() / inner.sum()
 
 
 def _gaussian_band(length: int, size: int, sigma: float, device: torch.device) -> Tensor:

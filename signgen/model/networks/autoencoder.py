@@ -8,7 +8,7 @@ the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -42,14 +42,15 @@ class PointLatent:
 class ResidualConv(nn.Module):
     """x + conv(act(conv(act(x)))), the second convolution zero at first, so that a new block changes nothing."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, act: Callable[[Tensor], Tensor] = functional.silu) -> None:
         super().__init__()
+        self.act = act
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = zero_module(nn.Conv2d(width, width, 3, padding=1))
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(N, width, h, w) -> (N, width, h, w)."""
-        return hidden + self.second(functional.silu(self.first(functional.silu(hidden))))
+        return hidden + self.second(self.act(self.first(self.act(hidden))))
 
 
 class LatentScale(nn.Module):

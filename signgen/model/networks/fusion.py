@@ -13,7 +13,8 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional
 
-from signgen.model.networks.vision import ImageTower, VisionSettings
+from signgen.errors import BadValue
+from signgen.model.networks.vision import GridSettings, GridTower, ImageTower, VisionSettings
 from signgen.model.networks.weight_files import fill, read_settings, read_tensors
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -115,12 +116,19 @@ def _hidden_layer(before: int, after: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))
 
 
+def _image_encoder(vision: Mapping[str, Any] | None, grid: Mapping[str, Any] | None) -> ImageTower | GridTower:
+    if grid is not None:
+        return GridTower(GridSettings.of(grid))
+    return ImageTower(VisionSettings.of(VIT_L_14 if vision is None else vision))
+
+
 class FusionModel(ModelMixin, ConfigMixin):
-    """One CLIP image encoder for source, pose and target images, and the `Combiner`.
+    """One image encoder for source, pose and target images, and the `Combiner`.
 
     Args:
         vision: a transformers ``CLIPVisionConfig`` as a dict (hidden_size, num_hidden_layers, image_size, patch_size,
             projection_dim ...); None = CLIP ViT-L/14.
+        grid: instead of it, a small convolutional encoder; a dict of `GridSettings`.
         projection, hidden, dropout: of the combiner; None = the embedding's width.
         combine: False = no combiner, the source's embedding alone stands for both.
     """
@@ -133,10 +141,13 @@ class FusionModel(ModelMixin, ConfigMixin):
         dropout: float = 0.5,
         projection: int | None = None,
         combine: bool = True,
+        grid: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        settings = VisionSettings.of(VIT_L_14 if vision is None else vision)
-        self.encoder = ImageTower(settings)
+        if vision is not None and grid is not None:
+            raise BadValue("vision", "got it beside grid", "a fusion model has one image encoder: give one of them")
+        self.encoder = _image_encoder(vision, grid)
+        settings = self.encoder.settings
         self.combiner = Combiner(settings.projection_dim, hidden, dropout, projection) if combine else SourceAlone()
 
     @classmethod

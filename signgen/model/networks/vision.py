@@ -1,8 +1,11 @@
-"""CLIP's image encoder (Radford et al. 2021, section 2.4) in plain torch.
+"""The image encoders of a fusion model: CLIP's (Radford et al. 2021, section 2.4), and a small convolutional one.
 
-Same parameters, under the same names, and same numbers as transformers' ``CLIPVisionModelWithProjection``, so its
-weights load as they are. Importing that class takes longer than rendering the first frames does; this module needs
-nothing but torch.
+`ImageTower` has the same parameters, under the same names, and the same numbers as transformers'
+``CLIPVisionModelWithProjection``, so its weights load as they are. Importing that class takes longer than rendering the
+first frames does; this module needs nothing but torch. `GridTower` is for fusion models that are trained from scratch:
+a vision transformer of that size learns who is seen and loses where the hands are, so that retrieval by its fusion
+embedding (FPDM, Table 2) stays near chance. Strided convolutions end in a coarse map whose cells are flattened beside
+their mean.
 """
 
 from __future__ import annotations
@@ -178,3 +181,86 @@ def _linear(before: int, after: int, std: float) -> nn.Linear:
     nn.init.normal_(layer.weight, std=std)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+# ------------------------------------------------------------------------------------ trained from scratch, places kept
+@dataclass(frozen=True)
+class GridSettings:
+    """Sizes of a `GridTower`.
+
+    Attributes:
+        channels: width of each stage; every stage halves the map.
+        image_size: side of the square images, a multiple of 2 to the number of stages.
+        cell: numbers of each cell of the last map that go into the embedding.
+        projection_dim: D of the embedding.
+        norm_groups: groups of the norms; they must divide every width.
+    """
+
+    channels: tuple[int, ...] = (32, 64, 96, 128, 160)
+    image_size: int = 128
+    cell: int = 48
+    projection_dim: int = 192
+    norm_groups: int = 8
+
+    def __post_init__(self) -> None:
+        if not self.channels or self.image_size % 2 ** len(self.channels):
+            got = f"images of {self.image_size} pixels for {len(self.channels)} stages"
+            raise BadValue("grid", got, "give one stage or more, and a multiple of 2 to their number")
+        if any(width % self.norm_groups for width in self.channels):
+            raise BadValue("grid.channels", f"got {list(self.channels)}", f"give multiples of {self.norm_groups}")
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> GridSettings:
+        """From a dict; an unknown key is an error."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise BadValue(f"grid.{unknown[0]}", "is no setting of it", f"choose from {', '.join(sorted(known))}")
+        return cls(**{**values, "channels": tuple(values.get("channels", cls.channels))})
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the tokens."""
+        return self.channels[-1]
+
+    @property
+    def side(self) -> int:
+        """Cells of the last map along one side."""
+        return self.image_size // 2 ** len(self.channels)
+
+
+class GridTower(nn.Module):
+    """Images to one embedding and to tokens, called like `ImageTower`.
+
+    Args:
+        settings: see `GridSettings`.
+    """
+
+    def __init__(self, settings: GridSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        widths = (3, *settings.channels)
+        self.stages = nn.Sequential(
+            *(_stage(before, after, settings.norm_groups) for before, after in zip(widths, widths[1:], strict=False))
+        )
+        self.cells = nn.Sequential(nn.Conv2d(settings.hidden_size, settings.cell, 1), nn.ReLU())
+        self.placed = nn.Linear(settings.cell * settings.side**2, settings.projection_dim)
+        self.pooled = nn.Linear(settings.hidden_size, settings.projection_dim)
+
+    def forward(self, pixels: Tensor) -> ImageFeatures:
+        """(B, 3, S, S) -> embedding (B, D), and tokens (B, 1 + L, W): the mean of the map, then its L cells by rows."""
+        grid = self.stages(pixels)  # (B, W, s, s)
+        cells = grid.flatten(2).transpose(1, 2)  # (B, L, W)
+        mean = cells.mean(1)  # (B, W)
+        embeds = self.placed(self.cells(grid).flatten(1)) + self.pooled(mean)  # (B, D)
+        return ImageFeatures(embeds, torch.cat([mean[:, None], cells], dim=1))
+
+
+def _stage(before: int, after: int, groups: int) -> nn.Sequential:
+    """(B, before, h, w) -> (B, after, h/2, w/2)."""
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, stride=2, padding=1),
+        nn.GroupNorm(groups, after),
+        nn.ReLU(),
+        nn.Conv2d(after, after, 3, padding=1),
+        nn.ReLU(),
+    )

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 BACKENDS = ("auto", "torch", "openvino")
 HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
-AT_ONCE = {"conditions": 8, "decoder": 7}  # views of networks in which these do not see each other
+# Views, or crops, of networks in which these do not see each other.
+AT_ONCE = {"conditions": 8, "decoder": 7, "hand_refiner": 8, "face_refiner": 8}
 OPEN_LENGTH = ("conditions",)  # OpenVINO 2026.4 crashes while it compiles one of eight bits for a set number of views
 Arrays = dict[str, np.ndarray]
 
@@ -103,8 +104,8 @@ class OpenVinoEngine:
         }
         self._requests: dict[tuple[str, int], Any] = {}
         wanted = AT_ONCE | {"denoiser": pipeline.config.window}
-        for network, views in wanted.items():
-            self._request(network, views)
+        for network in manifest.inputs:
+            self._request(network, wanted[network])
 
     def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
         source = {} if embedding is None else {"embedding": _array(embedding)}
@@ -125,6 +126,9 @@ class OpenVinoEngine:
 
     def frames(self, latents: Tensor) -> np.ndarray:
         return self._run("decoder", {"latents": _array(latents)}, {}, AT_ONCE["decoder"])[0].numpy()
+
+    def refine(self, name: str, crops: Tensor) -> Tensor:
+        return self._run(name, {"crops": _array(crops)}, {}, AT_ONCE[name])[0]
 
     def _length(self, views: int) -> int:
         """Views that the denoiser is compiled for and that are enough: all of a window at once if they see each other,

@@ -1,4 +1,4 @@
-"""The three computations of a window as plain modules, tensors in and tensors out, ready to be traced.
+"""The computations of a window as plain modules, tensors in and tensors out, ready to be traced.
 
 The batch is one window: all its views see each other. Their number is nowhere a constant of the graph; who runs it for
 one length alone fills shorter windows up.
@@ -15,12 +15,13 @@ from torch.nn import functional
 
 from signgen.model.networks.canvas import from_canvas
 from signgen.model.networks.fusion import GREY
+from signgen.model.networks.refiner import INPUTS as CHANNELS
 from signgen.video.tensors import channels_last, to_unit
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
 
-NAMES = ("conditions", "denoiser", "decoder")
+NAMES = ("conditions", "denoiser", "decoder")  # of every model; refiners come besides where it has them
 PRESENT = "present"  # (V,), 0 for views that only fill a window up
 Inputs = dict[str, Tensor]
 
@@ -137,13 +138,18 @@ def examples(pipeline: SignGenPipeline, views: int) -> dict[str, Inputs]:
         conditions["embedding"] = source.embedding.float()
     denoiser = {"noisy": latents, "timestep": torch.tensor(999)}
     denoiser |= {name: everything[name] for name in input_names(pipeline)}
-    return {"conditions": conditions, "denoiser": denoiser, "decoder": {"latents": latents}}
+    inputs = {"conditions": conditions, "denoiser": denoiser, "decoder": {"latents": latents}}
+    for name, refiner in pipeline.refiners.items():
+        side = refiner.config.side
+        inputs[name] = {"crops": torch.zeros(2, CHANNELS, side, side)}
+    return inputs
 
 
 def graphs(pipeline: SignGenPipeline) -> dict[str, nn.Module]:
-    """The three modules by name, float32, on the CPU."""
+    """The modules by name, float32, on the CPU."""
     return {
         "conditions": ConditionsGraph(pipeline).eval(),
         "denoiser": DenoiserGraph(pipeline, input_names(pipeline)).eval(),
         "decoder": DecoderGraph(pipeline).eval(),
+        **pipeline.refiners,
     }

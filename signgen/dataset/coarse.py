@@ -1,0 +1,156 @@
+"""What a model paints of a data set's clips before its refiners: what refiners learn to mend.
+
+Each clip is rendered as `signgen render` does it, from a frame of its own and with keypoints that are disturbed as
+estimators' are. The frames lie beside the frame cache, a file a clip, so that a stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from signgen.dataset.cache import FrameCache
+from signgen.dataset.disturbance import Disturbance, disturb
+from signgen.dataset.files import damaged, read_json
+from signgen.errors import Mismatch
+from signgen.files import place_file, whole
+from signgen.keypoints import Keypoints
+from signgen.processes import in_processes
+from signgen.rendering.driving import read_driving
+from signgen.rendering.sample_windows import render_windows
+from signgen.rendering.scene import build_scene
+from signgen.rendering.settings import RenderSettings
+from signgen.rendering.source import Source
+
+if TYPE_CHECKING:
+    from signgen.model import SignGenPipeline
+
+RECORD = "coarse.json"
+OWN_FIRST = 0.5  # share of the clips that are painted from their first frame; the others from any
+FPS = 25.0
+
+
+@dataclass(frozen=True)
+class CoarseClip:
+    """One clip as the model paints it.
+
+    Attributes:
+        frames: uint8 (T, H, W, 3).
+        driving: float32 (T, 133, 3), x, y and confidence of the keypoints on the canvas, as the model saw them.
+        source: which frame of the cache the person was taken from.
+    """
+
+    frames: np.ndarray
+    driving: np.ndarray
+    source: int
+
+
+def read_coarse(folder: Path, number: int) -> CoarseClip:
+    """Clip ``number`` of the cache.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = _path(folder, number)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return CoarseClip(archive["frames"], archive["driving"], int(archive["source"]))
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise damaged(path, error, "delete it: the next training renders the clip again") from error
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.npz"
+
+
+def render_coarse(
+    cache: FrameCache,
+    cache_folder: Path,
+    model: str | Path,
+    seed: int,
+    disturbance: Disturbance,
+    jobs: int = 1,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Path:
+    """Renders the clips that are not there yet and returns the folder of all.
+
+    Args:
+        cache, cache_folder: the data set; the folder of the result lies in ``cache_folder``.
+        model: what paints; only its parts before the refiners.
+        seed: with a clip's number it decides the clip's source frame and disturbance.
+        disturbance: of the keypoints, see `Disturbance.share` for clips that stay as they are.
+        jobs: processes. advance: called with the number of clips that were there or are done.
+
+    Raises:
+        Mismatch: the folder was made with another disturbance.
+    """
+    folder = cache_folder / f"coarse-{_weights(_pipeline(str(model)))}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_record(folder / RECORD, {"seed": seed, "disturbance": asdict(disturbance)})
+    left = [number for number in range(len(cache.clips)) if not _path(folder, number).is_file()]
+    advance(len(cache.clips) - len(left))
+    work = partial(_render, cache_folder, folder, str(model), seed, disturbance)
+    for _ in in_processes(work, left, jobs, ordered=False, threads=1):
+        advance(1)
+    return folder
+
+
+def _check_record(path: Path, record: dict[str, Any]) -> None:
+    if not path.is_file():
+        place_file(path, json.dumps(record, indent=2).encode())
+    elif read_json(path, "delete the folder") != record:
+        raise Mismatch(path.parent, "was made with another disturbance", "delete it, or set another seed")
+
+
+@lru_cache(maxsize=1)
+def _pipeline(model: str) -> SignGenPipeline:
+    """The model without its refiners."""
+    from signgen.model import SignGenPipeline
+
+    return SignGenPipeline.from_pretrained(model, hand_refiner=None, face_refiner=None)
+
+
+def _weights(pipeline: SignGenPipeline) -> str:
+    """Twelve hexadecimal digits that change with the weights that paint."""
+    digest = hashlib.sha256()
+    for module in (pipeline.vae, pipeline.denoiser, pipeline.fusion, pipeline.image_encoder):
+        for name, value in () if module is None else sorted(module.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _render(cache_folder: Path, folder: Path, model: str, seed: int, disturbance: Disturbance, number: int) -> None:
+    """Renders one clip and puts it in its place."""
+    pipeline = _pipeline(model)
+    cache = FrameCache.open(cache_folder)
+    clip = cache.clips[number]
+    rng = np.random.default_rng((seed, number))
+    first = rng.random() < OWN_FIRST
+    source = clip.start if first else int(rng.integers(clip.start, clip.stop))
+    truth = np.array(cache.keypoints[clip.start : clip.stop])
+    points = disturb(truth[None], rng, disturbance)[0]
+    image, stance = cache.frames[np.array([source])][0], as_keypoints(truth[[source - clip.start]], cache.size)
+    person = Source(image, stance, clip.name, "image")
+    settings = RenderSettings(seed=int(rng.integers(2**31)))
+    driving = read_driving(as_keypoints(points, cache.size), person, settings).clip
+    config = pipeline.config
+    scene = build_scene(person, driving, pipeline.frame_size, config.pixel_aspect, None, False)
+    settings = replace(
+        settings, steps=config.steps, guidance=tuple(config.guidance), window=config.window, overlap=config.overlap
+    )
+    frames = np.concatenate([w.frames for w in render_windows(pipeline, scene, range(len(driving)), settings)])
+    with whole(_path(folder, number)) as path, open(path, "wb") as file:
+        np.savez(file, frames=frames, source=source, driving=scene.driving.points)
+
+
+def as_keypoints(points: np.ndarray, size: tuple[int, int]) -> Keypoints:
+    """(T, 133, 3) x, y, confidence in frames of ``size`` as `Keypoints`."""
+    return Keypoints(points[..., :2], np.clip(points[..., 2], 0, 1), *size, FPS)

@@ -1,0 +1,169 @@
+"""Crops of hands and faces that refiners learn from, cut once and kept beside the frame cache, a file a clip.
+
+A crop holds, pixel by pixel, what a refiner is given when the product renders (`signgen.model.regions`), the truth, and
+what another view of the same crop needs: the pose image of the mirrored person, and the solid hands as they truly were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from signgen.dataset.cache import CachedClip, FrameCache
+from signgen.dataset.coarse import as_keypoints, read_coarse
+from signgen.dataset.files import open_array
+from signgen.files import whole
+from signgen.keypoints.skeleton import FACE, HANDS, LOWER_BODY
+from signgen.model.regions import SourceRegions, cut, region_crops
+from signgen.pose_image import draw_pose
+from signgen.processes import in_processes
+from signgen.video.tensors import channels_last
+
+MARGIN = 8  # pixels by which stored crops are larger than a refiner's, for jitter
+KINDS = ("hand", "face")
+SOLIDS = "solid"  # folder of a drawn data set that holds its true hands
+# Channels of a stored crop, uint8.
+COARSE, POSE, REFERENCE, KNOWN, FITTED = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 10), slice(10, 16)
+TRUTH, MIRRORED_POSE, TRUE_SOLID = slice(16, 19), slice(19, 22), slice(22, 28)
+CHANNELS = 28
+OTHERS, OWN = 3, 0.5  # frames of other clips that a clip takes references from; share of crops with the clip's source
+PIXEL_ASPECT = 0.81  # of the frames of PHOENIX14T and of drawn signers
+
+
+@dataclass(frozen=True)
+class ClipCrops:
+    """The crops of one clip.
+
+    Attributes:
+        pixels: uint8 (N, S + MARGIN, S + MARGIN, CHANNELS), memory-mapped.
+        points: float32 (N, K, 3), the region's true points in pixels of the crop, and confidence.
+        speed: (N,) how far the region's points move a frame, pixels.
+        solid: whether the true hands are known.
+    """
+
+    pixels: np.ndarray
+    points: np.ndarray
+    speed: np.ndarray
+    solid: bool
+
+
+def region_folder(cache_folder: Path, coarse: Path, kind: str, side: int) -> Path:
+    """Where the crops of one kind lie."""
+    return cache_folder / f"{kind}s-{side}-{coarse.name}"
+
+
+def read_crops(folder: Path, number: int) -> ClipCrops:
+    """The crops of clip ``number``.
+
+    Raises:
+        InputError: the files are damaged.
+    """
+    again = "delete it: the next training cuts it again"
+    pixels = open_array(folder / f"{number:06d}.npy", advice=again)
+    known = open_array(folder / f"{number:06d}-points.npy", len(pixels), again)
+    solid = bool(len(known)) and bool(known[0, -1, 1])
+    return ClipCrops(pixels, known[:, :-1], known[:, -1, 0], solid)
+
+
+def cut_crops(
+    cache: FrameCache,
+    cache_folder: Path,
+    coarse: Path,
+    kind: str,
+    side: int,
+    seed: int,
+    jobs: int = 1,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Path:
+    """Cuts the crops of the clips whose coarse frames are there and returns their folder.
+
+    Args:
+        cache, cache_folder: the data set.
+        coarse: from `signgen.dataset.coarse.render_coarse`.
+        kind: ``hand`` or ``face``. side: S, pixels.
+        seed: decides which crops get a reference of another clip of the signer.
+        jobs: processes. advance: called with the number of clips that were there or are done.
+    """
+    folder = region_folder(cache_folder, coarse, kind, side)
+    folder.mkdir(parents=True, exist_ok=True)
+    painted = [number for number in range(len(cache.clips)) if (coarse / f"{number:06d}.npz").is_file()]
+    left = [number for number in painted if not (folder / f"{number:06d}.npy").is_file()]
+    advance(len(painted) - len(left))
+    work = partial(_cut_clip, cache_folder, coarse, folder, kind, side, seed)
+    for _ in in_processes(work, left, jobs, ordered=False, threads=1):
+        advance(1)
+    return folder
+
+
+def _cut_clip(cache_folder: Path, coarse: Path, folder: Path, kind: str, side: int, seed: int, number: int) -> None:
+    from signgen.pose_image.solid import HandFitter
+
+    cache = FrameCache.open(cache_folder)
+    clip = cache.clips[number]
+    rng = np.random.default_rng((seed, number, KINDS.index(kind)))
+    painted = read_coarse(coarse, number)
+    points, size = painted.driving, cache.size
+    truth, frames = np.array(cache.keypoints[clip.start : clip.stop]), cache.frames[np.arange(clip.start, clip.stop)]
+    poses, mirrored = _poses(points, size), _poses(_mirrored(points, size[0]), size)[:, :, ::-1]
+    fitted = HandFitter(size, PIXEL_ASPECT).fit(points[..., :2], points[..., 2])
+    wide = side + MARGIN
+    sources = _sources(cache, clip, painted.source, rng)
+    first = region_crops(kind, wide, painted.frames, poses, points, fitted, sources[0])
+    count, inputs = len(first.which), channels_last(first.inputs).numpy()
+    shown = inputs[..., REFERENCE.start : KNOWN.stop]
+    chosen = np.where(rng.random(count) < OWN, 0, rng.integers(1, max(len(sources), 2), count)) % len(sources)
+    for number_of_source, source in enumerate(sources[1:], 1):
+        which = np.flatnonzero(chosen == number_of_source)
+        given = points[first.which[which]], first.regions[which], first.places[which], wide
+        if len(which):
+            shown[which] = channels_last(torch.cat(source.shown(*given), 1)).numpy()
+    pixels = np.empty((count, wide, wide, CHANNELS), np.uint8)
+    pixels[..., : KNOWN.start] = _bytes(inputs[..., : KNOWN.start])
+    pixels[..., KNOWN] = np.rint(inputs[..., KNOWN] * 255)
+    pixels[..., FITTED] = np.rint(inputs[..., FITTED] * 127 + 128)
+    pixels[..., TRUTH] = cut(frames, first.which, first.places, wide)
+    pixels[..., MIRRORED_POSE] = cut(mirrored, first.which, first.places, wide)
+    solids = cache_folder.parent / SOLIDS / f"{clip.name}.npz"
+    if known := solids.is_file():
+        with np.load(solids, allow_pickle=False) as archive:
+            pixels[..., TRUE_SOLID] = cut(archive["solid"], first.which, first.places, wide)
+    else:
+        pixels[..., TRUE_SOLID] = pixels[..., FITTED]
+    parts = np.stack([truth[i, (*HANDS, FACE)[region]] for i, region in zip(first.which, first.regions, strict=True)])
+    velocity = np.linalg.norm(np.gradient(truth[..., :2], axis=0), axis=-1)
+    speed = [velocity[i, (*HANDS, FACE)[region]].mean() for i, region in zip(first.which, first.regions, strict=True)]
+    parts[..., :2] -= first.places[:, None]
+    last = np.stack([speed, np.full(count, known), np.zeros(count)], -1)[:, None]  # a row of its own behind the points
+    for name, array in (("-points", np.concatenate([parts, last], 1).astype(np.float32)), ("", pixels)):
+        with whole(folder / f"{number:06d}{name}.npy") as path, open(path, "wb") as file:
+            np.save(file, array)
+
+
+def _sources(cache: FrameCache, clip: CachedClip, own: int, rng: np.random.Generator) -> list[SourceRegions]:
+    """The clip's own source frame, and frames of other clips of its signer."""
+    others = [other for other in cache.clips if other.speaker == clip.speaker and other.name != clip.name]
+    picked: np.ndarray | list[int] = rng.choice(len(others), min(OTHERS, len(others)), replace=False) if others else []
+    frames = [own, *(int(rng.integers(others[i].start, others[i].stop)) for i in picked)]
+    return [SourceRegions.of(cache.frames[np.array([i])][0], np.array(cache.keypoints[i])) for i in frames]
+
+
+def _poses(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Pose images uint8 (T, H, W, 3) without legs, as a render of signers has them."""
+    points = points.copy()
+    points[:, LOWER_BODY, 2] = 0
+    return draw_pose(as_keypoints(points, size))
+
+
+def _mirrored(points: np.ndarray, width: int) -> np.ndarray:
+    keypoints = as_keypoints(points, (width, width)).mirror()
+    return keypoints.points
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    """[-1, 1] -> uint8."""
+    return np.clip(np.rint((values + 1) * 127.5), 0, 255).astype(np.uint8)

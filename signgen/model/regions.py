@@ -1,0 +1,347 @@
+"""Hands and faces of a frame as crops: where they lie, what the source shows of them, and the way back.
+
+Crops have the frame's own scale and whole pixels: nothing is resampled but the source, whose hand or face is brought to
+where the driving keypoints want it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from signgen.keypoints.skeleton import BROWS, CONFIDENT, FACE, HANDS, MIDDLE_KNUCKLE, MIRROR
+from signgen.video.tensors import channels_first, channels_last, to_signed
+
+if TYPE_CHECKING:
+    from signgen.pose_image.solid import SolidHands
+
+REFINERS = {"hand_refiner": "hand", "face_refiner": "face"}  # parts of a pipeline, and what they paint again
+REGIONS = ("left_hand", "right_hand", "face")
+LEAST_HAND, LEAST_FACE = 6, 20  # points that must be seen
+_OUTSIDE = 10  # px beyond the frame's border where a hand's middle may lie
+_UP = 3.0  # px by which a face's crop lies above the middle of its points, for the forehead
+_PALM = (0, 1, 5, 9, 13, 17)  # points of a hand that hardly move against each other
+_LEAST_PALM = 4
+_SCALES = (0.4, 2.5)
+_INSIDE = 0.7  # share of a source hand's points that lie inside of the picture
+_SPREAD, _STEP, _HOLD = 5.0, 4, 0.3  # px of the Gaussians that spread a face's displacements, of their grid; damping
+_FEATHER = 8  # px over which a refined crop fades into its frame
+_HULL, _SOFT, _DIRECTIONS = 3.0, 6.0, 24  # px around points that count as inside, px of fading, sides of a hull
+_FOREHEAD, _CHIN = 0.4, 8  # height over the brows, of the face below them; point of the jaw
+_TURN = (0.10, 0.30)  # difference of turn, see `head_turn`, from which on a source face counts less, and no more
+
+
+def centres(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Middles of the three `REGIONS` of each frame.
+
+    Args:
+        points: (T, 133, 3), x and y in pixels, confidence. size: (W, H) of the frame.
+
+    Returns:
+        (T, 3, 2), NaN where a region is not seen.
+    """
+    found = np.full((len(points), 3, 2), np.nan)
+    for region, part in enumerate((*HANDS, FACE)):
+        xy, seen = points[:, part, :2], points[:, part, 2] >= CONFIDENT  # (T, K, 2), (T, K)
+        if region < 2:
+            enough = (seen.sum(1) >= LEAST_HAND) & seen[:, MIDDLE_KNUCKLE]
+        else:
+            enough = seen.sum(1) >= LEAST_FACE
+        low = np.where(seen[..., None], xy, np.inf)[enough].min(1)
+        high = np.where(seen[..., None], xy, -np.inf)[enough].max(1)
+        middle = (low + high) / 2 - (0, _UP if region == 2 else 0)
+        near = ((middle > -_OUTSIDE) & (middle < np.array(size) + _OUTSIDE)).all(1)
+        found[enough, region] = np.where(near[:, None], middle, np.nan)
+    return found
+
+
+def corners(middles: np.ndarray, side: int, size: tuple[int, int]) -> np.ndarray:
+    """Left and top, int64 (N, 2), of crops of ``side`` pixels about ``middles`` (N, 2), moved to lie in the frame."""
+    return np.clip(np.floor(middles + 0.5).astype(np.int64) - side // 2, 0, np.array(size) - side)
+
+
+def cut(frames: np.ndarray, which: np.ndarray, places: np.ndarray, side: int) -> np.ndarray:
+    """Crops (N, S, S, C) of ``frames`` (T, H, W, C): of frame ``which`` (N,) at left and top ``places`` (N, 2)."""
+    return np.stack([frames[i, y : y + side, x : x + side] for i, (x, y) in zip(which, places, strict=True)])
+
+
+@dataclass(frozen=True)
+class SourceRegions:
+    """What a source picture shows of hands and face.
+
+    Attributes:
+        pictures: (2, 4, H, W), the picture and its mirror image: colours in [-1, 1], and 1 where a hand may lie.
+        points: (2, 133, 3), the person's keypoints in both.
+    """
+
+    pictures: Tensor
+    points: np.ndarray
+
+    @classmethod
+    def of(cls, image: np.ndarray, points: np.ndarray, device: torch.device | str = "cpu") -> SourceRegions:
+        """From a picture uint8 (H, W, 3) and keypoints (133, 3) in it."""
+        width = image.shape[1]
+        mirrored = points[MIRROR] * (-1, 1, 1) + (width - 1, 0, 0)
+        both = np.stack([points, mirrored]).astype(np.float64)
+        nodes = _grid(np.zeros((2, 2)), max(image.shape[:2]) // _STEP + 2, _STEP)
+        hands = [_inside(both[:, hand, :2], both[:, hand, 2] >= CONFIDENT, nodes) for hand in HANDS]
+        covered = _finer(np.maximum(*hands)[..., None], device)[..., : image.shape[0], :width]
+        return cls(torch.cat([to_signed(np.stack([image, image[:, ::-1]]), device), covered], 1), both)
+
+    def shown(self, points: np.ndarray, regions: np.ndarray, places: np.ndarray, side: int) -> tuple[Tensor, Tensor]:
+        """`hands` or `faces`, whichever all of the ``regions`` (N,), see `REGIONS`, are."""
+        if len(regions) and regions[0] == REGIONS.index("face"):
+            return self.faces(points, places, side)
+        return self.hands(points, regions, places, side)
+
+    def hands(self, points: np.ndarray, sides: np.ndarray, places: np.ndarray, side: int) -> tuple[Tensor, Tensor]:
+        """The source's hands where other hands are: turned, scaled and moved so that their palms meet.
+
+        The hand of the same side, or where it is not seen the other one mirrored.
+
+        Args:
+            points: (N, 133, 3), of the wanted frames. sides: (N,) 0 for the left, 1 for the right hand.
+            places: (N, 2) left and top of the crops. side: S.
+
+        Returns:
+            (N, 3, S, S) in [-1, 1], 0 where nothing is known, and how far it is known, (N, 1, S, S), 0 or 1.
+        """
+        shown = [self._shown_hand(which) or (-1, np.zeros((len(_PALM), 3))) for which in (0, 1)]
+        own = np.stack([shown[which][1] for which in sides])  # (N, K, 3)
+        wanted = np.stack([one[HANDS[which]][list(_PALM)] for one, which in zip(points, sides, strict=True)])
+        both = (wanted[..., 2] >= CONFIDENT) & (own[..., 2] >= CONFIDENT)
+        pictures = np.where(both.sum(1) >= _LEAST_PALM, [shown[which][0] for which in sides], -1)
+        maps = _similarity(wanted[..., :2].astype(np.float64), own[..., :2], both)  # (N, 2, 3)
+        there = np.einsum("nij,nhwj->nihw", maps[:, :, :2], _grid(places, side)) + maps[:, :, 2, None, None]
+        device = self.pictures.device
+        known = torch.from_numpy(pictures >= 0).float().to(device)[:, None, None, None].expand(-1, 1, side, side)
+        return self._sampled(
+            torch.from_numpy(np.maximum(pictures, 0)), torch.from_numpy(there).float().to(device), known
+        )
+
+    def _shown_hand(self, which: int) -> tuple[int, np.ndarray] | None:
+        """The picture (0, or 1 for the mirrored one) that shows a hand of this side, and its palm's points (K, 3)."""
+        height, width = self.pictures.shape[-2:]
+        for picture in (0, 1):
+            own = self.points[picture, HANDS[which]]
+            inside = ((own[:, :2] >= 0) & (own[:, :2] <= (width - 1, height - 1))).all(1)
+            if own[MIDDLE_KNUCKLE, 2] >= CONFIDENT and inside.mean() > _INSIDE:
+                return picture, own[list(_PALM)]
+        return None
+
+    def faces(self, points: np.ndarray, places: np.ndarray, side: int) -> tuple[Tensor, Tensor]:
+        """The source's face where other faces are: an affine map over the landmarks, and what it leaves over spread
+        around them, so that lips and lids follow.
+
+        Args:
+            points: (N, 133, 3), of the wanted frames. places: (N, 2) left and top of the crops. side: S.
+
+        Returns:
+            (N, 3, S, S) in [-1, 1], and how far it is known, (N, 1, S, S) in [0, 1]: inside of the face, less where the
+            head is turned away from where the source's is, and not where the source's hand lies before its face.
+        """
+        own, wanted = self.points[0, FACE], points[:, FACE].astype(np.float64)
+        both = (wanted[..., 2] >= CONFIDENT) & (own[:, 2] >= CONFIDENT)  # (N, 68)
+        away = np.abs(head_turn(points) - head_turn(self.points[:1])).max(1)
+        strength = np.clip((_TURN[1] - away) / (_TURN[1] - _TURN[0]), 0, 1)
+        usable = (both.sum(1) >= LEAST_FACE) & (strength > 0)  # not where a turn cannot be told: it is NaN
+        nodes = _grid(places, side // _STEP + 1, _STEP)  # (N, n, n, 2)
+        there = np.zeros_like(nodes)
+        known = np.zeros(nodes.shape[:3])
+        if usable.any():
+            given = wanted[usable, :, :2], both[usable], nodes[usable]
+            there[usable] = _warped(*given, own[:, :2].astype(np.float64))
+            known[usable] = strength[usable, None, None] * _face_mask(wanted[usable], given[2])
+        fine = _finer(np.concatenate([there, known[..., None]], -1), self.pictures.device)[..., :side, :side]
+        return self._sampled(torch.zeros(len(points), dtype=torch.long), fine[:, :2], fine[:, 2:], covered=True)
+
+    def _sampled(self, pictures: Tensor, there: Tensor, known: Tensor, covered: bool = False) -> tuple[Tensor, Tensor]:
+        """Pixels at ``there`` (N, 2, S, S) of the pictures (N,), times how far they are known (N, 1, S, S).
+
+        ``covered``: what the source's hands cover is not known.
+        """
+        height, width = self.pictures.shape[-2:]
+        scale = there.new_tensor([2 / width, 2 / height])
+        grid = (there.permute(0, 2, 3, 1) + 0.5) * scale - 1
+        sampled = functional.grid_sample(
+            self.pictures[pictures.to(self.pictures.device)], grid, padding_mode="border", align_corners=False
+        )
+        share = known * (1 - sampled[:, 3:]) if covered else known
+        return sampled[:, :3] * share, share
+
+
+def _grid(places: np.ndarray, count: int, step: int = 1) -> np.ndarray:
+    """x and y of every ``step``-th pixel of crops from their left and top on, float64 (N, count, count, 2)."""
+    rows, columns = np.mgrid[:count, :count] * step
+    return np.stack([columns, rows], -1) + places[:, None, None].astype(np.float64)
+
+
+def _finer(values: np.ndarray, device: torch.device | str) -> Tensor:
+    """Values (N, n, n, C) at every `_STEP`-th pixel -> float32 (N, C, m, m) at every pixel, linear between them."""
+    size = (values.shape[1] - 1) * _STEP + 1
+    coarse = torch.from_numpy(values).float().to(device).permute(0, 3, 1, 2)
+    return functional.interpolate(coarse, (size, size), mode="bilinear", align_corners=True)
+
+
+def _similarity(wanted: np.ndarray, own: np.ndarray, both: np.ndarray) -> np.ndarray:
+    """(N, 2, 3) that take places of wanted points (N, K, 2) to the source's (N, K, 2): least squares over the points
+    that ``both`` (N, K) show, with a bounded scale."""
+    weight = both[..., None] / np.maximum(both.sum(1), 1)[:, None, None]
+    middle, base = (own * weight).sum(1), (wanted * weight).sum(1)  # (N, 2)
+    source, target = (own - middle[:, None]) @ (1, 1j), (wanted - base[:, None]) @ (1, 1j)
+    turn = (target.conj() * source * both).sum(1) / np.maximum((np.abs(target) ** 2 * both).sum(1), 1e-6)
+    turn = turn / np.maximum(np.abs(turn), 1e-6) * np.clip(np.abs(turn), *_SCALES)
+    matrix = np.stack([np.stack([turn.real, -turn.imag], -1), np.stack([turn.imag, turn.real], -1)], 1)  # (N, 2, 2)
+    return np.concatenate([matrix, (middle - np.einsum("nij,nj->ni", matrix, base))[..., None]], 2)
+
+
+def _warped(wanted: np.ndarray, both: np.ndarray, nodes: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Where in the source the nodes (N, n, n, 2) are, by points (N, K, 2) here and (K, 2) there that ``both`` show."""
+    count = len(wanted)
+    weight = both[..., None].astype(np.float64)
+    here = np.concatenate([wanted, np.ones_like(weight)], -1)  # (N, K, 3)
+    square = np.swapaxes(here * weight, 1, 2) @ here + 1e-6 * np.eye(3)
+    affine = np.linalg.solve(square, np.swapaxes(here * weight, 1, 2) @ own)  # (N, 3, 2)
+    left_over = (own - here @ affine) * weight
+    flat = nodes.reshape(count, -1, 2)  # (N, n * n, 2)
+    apart = (flat**2).sum(-1)[..., None] - 2 * flat @ np.swapaxes(wanted, 1, 2) + (wanted**2).sum(-1)[:, None]
+    near = np.exp(-apart / (2 * _SPREAD**2)) * both[:, None]  # (N, n * n, K)
+    moved = near @ left_over / (near.sum(-1, keepdims=True) + _HOLD)
+    placed = flat @ affine[:, :2] + affine[:, 2:] + moved
+    return placed.reshape(nodes.shape)
+
+
+def head_turn(points: np.ndarray) -> np.ndarray:
+    """How far heads are turned and tilted, (T, 2), by their landmarks; about 0.5 from full face to profile.
+
+    Where the middle of nose and mouth lies between the ends of the jaw, 0 in the middle; and how the nose's length
+    compares with the face's. NaN where the points are not seen.
+    """
+    face = points[:, FACE].astype(np.float64)
+    xy = np.where(face[..., 2:] >= CONFIDENT, face[..., :2], np.nan)
+    jaw, nose, mouth = xy[:, :17], xy[:, 27:36], xy[:, 48:60]
+    across = jaw[:, 16] - jaw[:, 0]
+    length = np.maximum(np.linalg.norm(across, axis=-1), 1e-6)
+    middle = (nose[:, 3] + nose[:, 6] + mouth.mean(1)) / 3 - (jaw[:, 0] + jaw[:, 16]) / 2
+    yaw = (middle * across).sum(-1) / length**2
+    down = jaw[:, 8] - nose[:, 0]
+    pitch = ((nose[:, 3] - nose[:, 0]) * down).sum(-1) / np.maximum((down**2).sum(-1), 1e-6)
+    return np.stack([yaw, pitch], -1)
+
+
+def _face_mask(faces: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+    """(N, n, n) at nodes (N, n, n, 2): 1 inside of faces of points (N, 68, 3), forehead included, fading to 0."""
+    brows = faces[:, BROWS.start - FACE.start : BROWS.stop - FACE.start, :2]
+    raised = brows + (brows.mean(1) - faces[:, _CHIN, :2])[:, None] * _FOREHEAD
+    seen = np.concatenate([faces[..., 2] >= CONFIDENT, np.ones(brows.shape[:2], bool)], 1)
+    return _inside(np.concatenate([faces[..., :2], raised], 1), seen, nodes)
+
+
+def _inside(points: np.ndarray, seen: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+    """(N, n, n): 1 in the convex hull of the points (N, K, 2) that are seen, fading to 0 around it."""
+    angles = np.linspace(0, 2 * np.pi, _DIRECTIONS, endpoint=False)
+    normals = np.stack([np.cos(angles), np.sin(angles)])  # (2, D)
+    reach = np.where(seen[..., None], points @ normals, -np.inf).max(1)  # (N, D)
+    beyond = (nodes @ normals - reach[:, None, None]).max(-1)  # px outside
+    return np.clip((_HULL + _SOFT - beyond) / _SOFT, 0, 1)
+
+
+class Crops(NamedTuple):
+    """N crops of one kind of region, ready for a `RegionRefiner`.
+
+    Attributes:
+        which: (N,) the frame of each; regions: (N,) which of `REGIONS` it is.
+        places: (N, 2) left and top in pixels.
+        inputs: float32 (N, 16, S, S), see `RegionRefiner.forward`.
+    """
+
+    which: np.ndarray
+    regions: np.ndarray
+    places: np.ndarray
+    inputs: Tensor
+
+
+def region_crops(
+    kind: str,
+    side: int,
+    frames: np.ndarray,
+    poses: np.ndarray,
+    points: np.ndarray,
+    solid: SolidHands | None,
+    source: SourceRegions | None,
+    device: torch.device | str = "cpu",
+) -> Crops:
+    """The crops of all hands or faces that are seen in some frames.
+
+    Args:
+        kind: ``hand`` or ``face``.
+        side: S of the crops.
+        frames, poses: uint8 (T, H, W, 3), what was painted, and the pose images in the same pixels.
+        points: (T, 133, 3), the driving keypoints in pixels of the frames.
+        solid: the hands fitted to them, of the same frames; None: none are drawn.
+        source: what the source shows; None: nothing is known of it.
+    """
+    size = frames.shape[2], frames.shape[1]
+    middles = centres(points, size)[:, :2] if kind == "hand" else centres(points, size)[:, 2:]
+    which, regions = np.nonzero(np.isfinite(middles[..., 0]))
+    places = corners(middles[which, regions], side, size)
+    if kind == "face":
+        regions = regions + 2
+    count = len(which)
+    if not count:
+        return Crops(which, regions, places, torch.zeros(0, 16, side, side, device=device))
+    if source is None:
+        reference, known = torch.zeros(count, 3, side, side), torch.zeros(count, 1, side, side)
+    else:
+        reference, known = source.shown(points[which], regions, places, side)
+    drawn = np.full((count, side, side, 6), 128, np.uint8)
+    if solid is not None:
+        for i, (frame, (left, top)) in enumerate(zip(which, places, strict=True)):
+            drawn[i] = solid.crop(int(frame), int(left), int(top), side)
+    parts = (
+        to_signed(cut(frames, which, places, side), device), to_signed(cut(poses, which, places, side), device),
+        reference.to(device), known.to(device), from_solid(drawn, device),
+    )  # fmt: skip
+    return Crops(which, regions, places, torch.cat(parts, 1).contiguous(memory_format=torch.channels_last))
+
+
+def from_solid(drawn: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """Solid hands as they are drawn, uint8 (N, S, S, 6), 128 for nothing -> float32 (N, 6, S, S) in about [-1, 1]."""
+    return channels_first(drawn, device).float().sub(128).div(127)
+
+
+def paste(frames: np.ndarray, refined: Sequence[tuple[Crops, Tensor]]) -> np.ndarray:
+    """Frames with refined crops, uint8 (T, H, W, 3).
+
+    Crops fade out towards their borders, but not where these are the frame's; where crops overlap, their changes are
+    averaged.
+
+    Args:
+        frames: uint8 (T, H, W, 3), what was painted.
+        refined: crops, and what they became, (N, 3, S, S) about [-1, 1].
+    """
+    height, width = frames.shape[1:3]
+    total = np.zeros(frames.shape, np.float32)
+    weight = np.zeros((*frames.shape[:3], 1), np.float32)
+    for crops, output in refined:
+        change = channels_last((output.float() - crops.inputs[:, :3].float()) * 127.5).cpu().numpy()  # (N, S, S, 3)
+        side = change.shape[1]
+        for i, (x, y), crop in zip(crops.which, crops.places, change, strict=True):
+            share = (_fade(y, side, height)[:, None] * _fade(x, side, width))[..., None]
+            total[i, y : y + side, x : x + side] += share * crop
+            weight[i, y : y + side, x : x + side] += share
+    return np.clip(np.rint(frames + total / np.maximum(weight, 1)), 0, 255).astype(np.uint8)
+
+
+def _fade(start: int, side: int, length: int) -> np.ndarray:
+    """float32 (S,): 1, falling at both ends that do not lie on the frame's border."""
+    ramp = 0.5 - 0.5 * np.cos(np.pi * np.clip((np.arange(side) + 0.5) / _FEATHER, 0, 1))
+    low = np.ones(side) if start <= 0 else ramp
+    high = np.ones(side) if start + side >= length else ramp[::-1]
+    return np.minimum(low, high).astype(np.float32)

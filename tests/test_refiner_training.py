@@ -1,0 +1,170 @@
+"""The refiner stages on a tiny model: painted, cut, trained, put into the model, and rendered with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_pipeline import make_pipeline, picture, signing
+
+from signgen import config as configuration
+from signgen.dataset import region_store
+from signgen.dataset.cache import FrameCache, build_cache
+from signgen.dataset.coarse import read_coarse
+from signgen.dataset.region_store import FITTED, MARGIN, TRUE_SOLID, TRUTH, ClipCrops, read_crops
+from signgen.dataset.training_data import cache_folder
+from signgen.errors import InputError, Unsupported
+from signgen.model import SignGenPipeline
+from signgen.model.networks.refiner import RegionRefiner
+from signgen.rendering.run import render
+from signgen.rendering.source import Source
+from signgen.training.assembly import assemble
+from signgen.training.config import TrainConfig
+from signgen.training.refiner import RefinerTask
+from signgen.training.run import run_stage
+
+SIZE = (80, 88)
+TINY = {"side": 32, "widths": [8, 8, 8], "blocks": [1, 1, 1], "head": 4}
+CALM = {"share": 0.0}
+
+
+def keypoints(frames: int) -> np.ndarray:
+    """(T, 133, 3) of somebody whose hands and face are large enough to be cut out."""
+    clip = signing(frames, SIZE)
+    points = clip.points
+    points[:, 91:112, :2] += np.linspace(0, 8, 21)[:, None]
+    points[:, 112:, :2] -= np.linspace(0, 8, 21)[:, None]
+    return points
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips of one signer; of the first the true solid hands are known."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+
+    def clips():
+        for number in range(2):
+            frames = np.stack([picture(SIZE)] * 4) + rng.integers(0, 40, (4, SIZE[1], SIZE[0], 3)).astype(np.uint8)
+            yield f"clip{number}", "s01", frames, keypoints(4)
+
+    build_cache(clips(), cache_folder(folder))
+    (folder / "solid").mkdir()
+    solid = np.full((4, SIZE[1], SIZE[0], 6), 200, np.uint8)
+    np.savez_compressed(folder / "solid" / "clip0.npz", solid=solid)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "coarse"
+    make_pipeline(SIZE).save_pretrained(folder)
+    return folder
+
+
+def _config(data: Path, output: Path, coarse: Path, stage: str = "hand_refiner", **changes: object) -> TrainConfig:
+    content = {
+        "stage": stage, "data": str(data), "output": str(output), "steps": 3, "batch": 4, "threads": 1,
+        "precision": "no", "sheet_steps": 3, "log_steps": 1, "tensorboard": False, "optim": {"warmup": 1},
+        "start": {"model": str(coarse)}, "model": TINY, "disturbance": CALM, **changes,
+    }  # fmt: skip
+    return configuration.build(TrainConfig, content)
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the hand refiner."""
+    folder = tmp_path_factory.mktemp("run")
+    assert run_stage(_config(data, folder, model))["finished"]
+    return folder
+
+
+def test_a_refiner_trains_on_what_the_model_paints(run: Path, data: Path) -> None:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert len(lines) == 3
+    assert all(np.isfinite(line["loss"]) and line["painted_structure"] > 0 for line in lines)
+    assert (run / "sheets/step-000003.png").is_file()
+    assert RegionRefiner.from_pretrained(run / "model/hand_refiner").config.side == 32
+    (coarse,), cache = cache_folder(data).glob("coarse-*"), FrameCache.open(cache_folder(data))
+    painted = read_coarse(coarse, 0)
+    assert painted.frames.shape == (4, SIZE[1], SIZE[0], 3)
+    assert painted.source in range(4)
+    (folder,) = cache_folder(data).glob("hands-32-*")
+    crops = [read_crops(folder, number) for number in (0, 1)]
+    assert [clip.solid for clip in crops] == [True, False]
+    assert (crops[0].pixels[..., TRUE_SOLID] == 200).all()
+    assert (crops[1].pixels[..., TRUE_SOLID] == crops[1].pixels[..., FITTED]).all()
+    # The points lie in the crop where they lie in the frame: what the truth shows there is what the frame shows.
+    point = np.rint(crops[0].points[0, 0, :2]).astype(int)
+    there = np.rint(cache.keypoints[0, 91, :2]).astype(int)
+    assert (crops[0].pixels[0, point[1], point[0], TRUTH] == cache.frames[0, there[1], there[0]]).all()
+
+
+def test_what_was_rendered_and_cut_is_not_made_again(run: Path, data: Path, model: Path, tmp_path: Path) -> None:
+    files = {path: path.stat().st_mtime_ns for path in cache_folder(data).rglob("*.np?")}
+    run_stage(_config(data, tmp_path, model, seed=0, steps=1))
+    assert {path: path.stat().st_mtime_ns for path in cache_folder(data).rglob("*.np?")} == files
+
+
+def test_another_disturbance_needs_another_folder(run: Path, data: Path, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        run_stage(_config(data, tmp_path, model, disturbance={"share": 1.0}))
+    assert "coarse-" in error.value.subject
+
+
+def test_a_crop_moves_and_mirrors_with_its_points_and_its_solid_hands(data: Path, model: Path, tmp_path: Path) -> None:
+    side, wide = TINY["side"], TINY["side"] + MARGIN
+    task = RefinerTask.__new__(RefinerTask)
+    task.side = side
+    pixels = np.zeros((1, wide, wide, region_store.CHANNELS), np.uint8)
+    pixels[0, :, :, TRUTH.start], pixels[0, :, :, TRUTH.start + 1] = np.meshgrid(np.arange(wide), np.arange(wide))
+    pixels[..., FITTED.start], pixels[..., TRUE_SOLID.start] = 100, 150
+    pixels[..., region_store.MIRRORED_POSE] = 7
+    points = np.array([[[14.0, 17.0, 1.0], [20.0, 12.0, 1.0]]], np.float32)
+    clip, rng, kinds = ClipCrops(pixels, points, np.ones(1), True), np.random.default_rng(0), set()
+    for _ in range(60):
+        crop, moved = task._item(clip, 0, rng)
+        for (x, y, _), (column, row, _) in zip(points[0], moved, strict=True):
+            assert crop[int(row), int(column), TRUTH][:2].tolist() == [x, y]
+        mirrored = bool((crop[..., region_store.POSE] == 7).all())
+        kinds.add((mirrored, int(crop[0, 0, FITTED.start])))
+    assert kinds == {(False, 100), (False, 150), (True, 156), (True, 106)}  # about 128, for "to the right" is "left"
+
+
+def test_the_refiner_becomes_part_of_the_model_and_paints(run: Path, model: Path, tmp_path: Path) -> None:
+    result = assemble(tmp_path / "model", [model, run], dtype="float32")
+    assert "hand_refiner" in result["parts"]
+    assert "face_refiner" not in result["parts"]
+    pipeline = SignGenPipeline.from_pretrained(tmp_path / "model", device="cpu")
+    before = SignGenPipeline.from_pretrained(model, device="cpu")
+    assert pipeline.config.window == before.config.window
+    with torch.no_grad():
+        pipeline.hand_refiner.out.bias.add_(torch.tensor([0.5, 0.0, 0.0, 0.0]))
+    clip, own = signing(6, SIZE), keypoints(6)
+    clip = replace(clip, xy=own[..., :2])
+    source = Source(picture(SIZE), clip[:1], "somebody", "image")
+    frames = {}
+    for name, one in (("new", pipeline), ("old", before)):
+        render(clip, source, one, tmp_path / name)
+        frames[name] = [path.read_bytes() for path in sorted((tmp_path / name).glob("*.png"))]
+    assert len(frames["new"]) == 6
+    assert all(new != old for new, old in zip(frames["new"], frames["old"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"model": {**TINY, "side": 96}}, Unsupported),
+        ({"start": {}}, InputError),
+        ({"start": {"model": "no"}}, InputError),
+    ],
+)
+def test_what_cannot_be_trained_is_told(
+    data: Path, model: Path, tmp_path: Path, changes: dict, kind: type[InputError]
+) -> None:
+    with pytest.raises(kind):
+        run_stage(_config(data, tmp_path, model, **changes))
