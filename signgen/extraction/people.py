@@ -14,7 +14,7 @@ import numpy as np
 from signgen.errors import BadValue, Mismatch, NotFound
 from signgen.extraction.estimator import Estimator, whole_frame
 from signgen.extraction.footage import Footage
-from signgen.keypoints.raw import Person
+from signgen.keypoints.people import Person
 from signgen.keypoints.skeleton import CONFIDENT, HEAD, LEFT_ELBOW, LEFT_SHOULDER, NOSE, RIGHT_ELBOW, RIGHT_SHOULDER
 from signgen.video import read_frames_at
 

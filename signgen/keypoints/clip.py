@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from signgen.errors import BadValue, Empty
 from signgen.keypoints import filters
+from signgen.keypoints.rows import Rows, blocks, evenly, is_mapped, release
 from signgen.keypoints.skeleton import KNUCKLES, MIRROR, NUM_JOINTS
 
 FARTHEST = 1e5  # pixels; a coordinate beyond this is a broken file, not a point outside the frame
@@ -30,34 +32,42 @@ def as_points(xy: object, confidence: object, subject: str) -> tuple[np.ndarray,
     return points, scores
 
 
-def clean_points(xy: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def clean_points(parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Make every value finite, every confidence lie in [0, 1] and every missing point lie at the origin.
 
     A point with a coordinate or score that is not finite, or farther out than 100,000 pixels, becomes missing.
     Scores above 1 (SimCC heads such as RTMPose give them) are clipped: a score is used as a confidence, for which
     "1 or more" and "sure" mean the same. Scores below 0 become 0.
 
+    Args:
+        parts: float64 (T,133,2) and (T,133) of successive frames.
+
     Returns:
         float32 (T,133,2), float32 (T,133), and warnings with figures.
     """
+    points, scores = Rows((NUM_JOINTS, 2)), Rows((NUM_JOINTS,))
+    broken = far = kept = above = 0
+    highest = 0.0
+    for xy, confidence in parts:
+        present = ~(confidence <= 0)
+        infinite = ~(np.isfinite(xy).all(-1) & np.isfinite(confidence)) & present
+        away = np.abs(np.where(infinite[..., None], 0, xy)).max(-1, initial=0) > FARTHEST
+        away &= present & ~infinite
+        keep = present & ~infinite & ~away
+        high = keep & (confidence > 1)
+        broken, far, kept, above = broken + infinite.sum(), far + away.sum(), kept + keep.sum(), above + high.sum()
+        highest = max(highest, confidence.max(initial=0, where=high))
+        sure = np.where(keep, np.clip(np.where(keep, confidence, 0), 0, 1), 0).astype(np.float32)
+        scores.append(sure)
+        points.append(np.where((sure > 0)[..., None], np.where(keep[..., None], xy, 0), 0).astype(np.float32))
     warnings = []
-    present = ~(confidence <= 0)
-    broken = ~(np.isfinite(xy).all(-1) & np.isfinite(confidence)) & present
-    if broken.any():
-        warnings.append(f"{broken.sum()} points were NaN or infinite; they count as missing")
-    far = np.abs(np.where(broken[..., None], 0, xy)).max(-1, initial=0) > FARTHEST
-    far &= present & ~broken
-    if far.any():
-        warnings.append(f"{far.sum()} points lay more than {FARTHEST:.0f} pixels away; they count as missing")
-    keep = present & ~broken & ~far
-    above = keep & (confidence > 1)
-    if above.sum() > _MANY_ABOVE_ONE * max(keep.sum(), 1):
-        warnings.append(
-            f"{above.sum()} of {keep.sum()} scores exceed 1 (up to {confidence[above].max():.3g}); clipped to 1"
-        )
-    scores = np.where(keep, np.clip(np.where(keep, confidence, 0), 0, 1), 0).astype(np.float32)
-    points = np.where((scores > 0)[..., None], np.where(keep[..., None], xy, 0), 0).astype(np.float32)
-    return points, scores, warnings
+    if broken:
+        warnings.append(f"{broken} points were NaN or infinite; they count as missing")
+    if far:
+        warnings.append(f"{far} points lay more than {FARTHEST:.0f} pixels away; they count as missing")
+    if above > _MANY_ABOVE_ONE * max(kept, 1):
+        warnings.append(f"{above} of {kept} scores exceed 1 (up to {highest:.3g}); clipped to 1")
+    return points.array(), scores.array(), warnings
 
 
 LARGEST_SIDE = 16384  # pixels
@@ -108,8 +118,8 @@ class Keypoints:
         cls, xy: object, confidence: object, width: int, height: int, fps: float, name: str = ""
     ) -> tuple[Keypoints, list[str]]:
         """From raw values: NaN, infinity and scores outside [0,1] are allowed. Returns it and warnings."""
-        points, scores = as_points(xy, confidence, name or "keypoints")
-        points, scores, warnings = clean_points(points, scores)
+        given = as_points(xy, confidence, name or "keypoints")
+        points, scores, warnings = clean_points((given[0][part], given[1][part]) for part in blocks(len(given[0])))
         return cls(points, scores, width, height, fps, name), warnings
 
     # --- looking ----------------------------------------------------------------------------------------------
@@ -126,7 +136,8 @@ class Keypoints:
         if not isinstance(frames, slice):
             raise TypeError(f"frames are taken with a slice such as [3:7], not {frames!r}")
         step = abs(frames.step or 1)
-        xy, confidence = self.xy[frames], self.confidence[frames]
+        xy, confidence = np.array(self.xy[frames]), np.array(self.confidence[frames])
+        release(self.xy, self.confidence)
         if not len(xy):
             got = f"frames {frames.start}:{frames.stop} of a clip of {len(self)}"
             raise Empty(self.name or "keypoints", got, "choose a range that holds a frame")
@@ -142,6 +153,20 @@ class Keypoints:
 
     def __repr__(self) -> str:
         return f"Keypoints({self.name!r}, {len(self)} frames, {self.width}x{self.height}, {self.fps:g} fps)"
+
+    def blocks(self) -> Iterator[Keypoints]:
+        """The clip in pieces, one after the other: going through them takes little memory, however long it is."""
+        return (self[part] for part in blocks(len(self)))
+
+    def sample(self, most: int = 20_000) -> Keypoints:
+        """The clip itself; of one of more frames than ``most`` that many, evenly spread, for medians and the like."""
+        chosen = evenly(len(self), most)
+        if isinstance(chosen, slice):
+            return self
+        parts = [(self.xy[part], self.confidence[part]) for part in np.array_split(chosen, len(chosen) // 512)]
+        release(self.xy, self.confidence)
+        xy, confidence = (np.concatenate(side) for side in zip(*parts, strict=True))
+        return replace(self, xy=xy, confidence=confidence)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -251,6 +276,8 @@ def check_fps(fps: object, subject: str) -> float:
 
 def _checked_arrays(xy: object, confidence: object, subject: str) -> tuple[np.ndarray, np.ndarray]:
     """Read-only float32 copies of valid arrays, or InputError."""
+    if is_mapped(xy) and is_mapped(confidence):  # of `clean_points` or of another clip: seen to be as they should
+        return xy, confidence  # type: ignore[return-value]
     points, scores = as_points(xy, confidence, subject)
     if not len(points):
         raise Empty(subject, "no frames", "give at least one frame")

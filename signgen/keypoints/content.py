@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import lzma
 import os
 import sys
 import zipfile
 import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -18,13 +19,19 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from signgen.errors import Damaged, Empty, Missing, NotFound, TooLarge, Unsupported, damage
+from signgen.keypoints.budget import OBJECT, Budget
 from signgen.keypoints.formats import pose
 from signgen.keypoints.raw import Folder
-from signgen.keypoints.safe_pickle import LARGEST_CONTENT, LARGEST_FILE, Limited, load_pickle, load_torch_zip
+from signgen.keypoints.rows import SMALL, Scratch
+from signgen.keypoints.safe_pickle import load_pickle
+from signgen.keypoints.texts import Text, read_json, whole
 from signgen.video.images import natural_key
 from signgen.video.sniff import is_video
 
-_LARGEST_TEXT = 512 << 20  # bytes; parsed JSON takes many times as much memory
+LARGEST_FILE = 2 << 30  # bytes on disk
+LARGEST_CONTENT = 4 << 30  # bytes after decompression
+_LARGEST_FRAME = 16 << 20  # bytes of a file that holds one frame
+_LARGEST_DIRECTORY = 8 << 20  # bytes of a zip archive's list of its files
 _KNOWN = (
     "signgen reads MMPose, OpenPose, RTMLib and COCO-WholeBody JSON, .pose, pickles of MSKA, SLRT, NLA-SLR, Uni-Sign "
     "and DWPose, .skels, npz and npy"
@@ -79,21 +86,22 @@ def read_standard_input(stream: BinaryIO | None = None) -> Piped:
 # --- files ----------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Content:
-    """kind: json, object (unpickled), array, table (npz), pose (bytes), text, json_folder or text_folder.
+    """What is in a file or folder. Long arrays, lists and texts stay there until they are looked at.
 
-    A folder's value is a `Folder`.
+    kind: json, object (unpickled), array, table (npz), pose (a stream), text (`texts.Text`), json_folder or text_folder
+    (`Folder`). ``budget``: what may still be built of it.
     """
 
     kind: str
     value: Any
+    budget: Budget
 
 
 def load(path: Path | Piped) -> Content:
-    """Read a file or a folder of frames. InputError if it is missing, unreadable, empty, too large or unknown."""
+    """Open a file or a folder of frames. InputError if it is missing, unreadable, empty, too large or unknown."""
     subject = NAME if isinstance(path, Piped) else str(path)
-    try:
+    with reading(subject):
         if isinstance(path, Piped):
-            path.content.seek(0)
             return _load_stream(path.content, subject)
         if path.is_dir():
             return _load_folder(path)
@@ -101,47 +109,50 @@ def load(path: Path | Piped) -> Content:
             raise NotFound(subject, "no such file or folder", "check the path")
         if path.stat().st_size > LARGEST_FILE:
             raise TooLarge(subject, f"{path.stat().st_size / 2**30:.1f} GiB", "split it; files up to 2 GiB are read")
-        with path.open("rb") as stream:
-            return _load_stream(stream, subject)
+        return _load_stream(path.open("rb"), subject)  # closed with what is read from it
+
+
+@contextmanager
+def reading(subject: str) -> Iterator[None]:
+    """What reading a file can raise, at once or little by little, becomes an InputError."""
+    try:
+        yield
     except (zlib.error, gzip.BadGzipFile, EOFError) as error:
-        raise Damaged(subject, f"a damaged gzip file ({error})", "download or write it again") from None
+        raise Damaged(subject, f"a damaged gzip file ({error})", _AGAIN) from None
     except MemoryError:
         raise TooLarge(subject, "more than fits into memory", "split it into smaller files") from None
+    except RecursionError:
+        raise Damaged(subject, "content that is nested too deeply", _AGAIN) from None
     except OSError as error:
         got = f"cannot be read ({error.strerror or error})"
         raise NotFound(subject, got, "check the path and the permissions") from None
 
 
-def _load_stream(stream: BinaryIO, subject: str, *, gzipped: bool = False) -> Content:
-    head = _peek(stream)
-    if not head:
-        raise Empty(subject, "an empty file", "write or download it again")
-    if head.startswith(b"\x1f\x8b") and not gzipped:
-        with gzip.GzipFile(fileobj=stream, mode="rb") as unzipped:
-            limited = Limited(unzipped, LARGEST_CONTENT, subject)  # type: ignore[arg-type]
-            return _load_stream(io.BufferedReader(limited, 1 << 20), subject, gzipped=True)
-    if head.startswith(b"\x93NUMPY"):
-        return _load_npy(stream, subject)
-    if head.startswith(b"PK\x03\x04"):
-        return _load_zip(io.BytesIO(stream.read()), subject)
-    if _is_pickle(head):
-        return Content("object", load_pickle(stream, subject))
-    if pose.is_pose(head):
-        return Content("pose", stream.read())
-    if is_video(head):
-        raise Unsupported(subject, "a video, not keypoints", "find them first: signgen extract VIDEO -o keypoints.json")
-    text = stream.read(_LARGEST_TEXT + 1)
-    if len(text) > _LARGEST_TEXT:
-        raise TooLarge(subject, "more than 512 MiB of text", "split it, or convert it to npz or .pose")
-    return _load_text(text, subject)
-
-
-def _peek(stream: BinaryIO) -> bytes:
-    if isinstance(stream, io.BufferedReader):
-        return stream.peek(64)[:64]
+def _load_stream(stream: BinaryIO, subject: str, *, unpacked: bool = False) -> Content:
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
     head = stream.read(64)
     stream.seek(0)
-    return head
+    budget = Budget(subject, size)
+    if not head:
+        raise Empty(subject, "an empty file", "write or download it again")
+    if head.startswith(b"\x1f\x8b") and not unpacked:
+        content = Scratch()
+        content.copy(gzip.GzipFile(fileobj=stream, mode="rb"), LARGEST_CONTENT, subject)
+        return _load_stream(content.file(), subject, unpacked=True)
+    if head.startswith(b"\x93NUMPY"):
+        value = _load_npy(stream, subject, budget)
+        numeric = isinstance(value, np.ndarray) and not value.dtype.hasobject
+        return Content("array" if numeric else "object", value, budget)
+    if head.startswith(b"PK\x03\x04"):
+        return _load_zip(stream, subject)
+    if _is_pickle(head):
+        return Content("object", load_pickle(stream, subject, budget), budget)
+    if pose.is_pose(head):
+        return Content("pose", stream, budget)
+    if is_video(head):
+        raise Unsupported(subject, "a video, not keypoints", "find them first: signgen extract VIDEO -o keypoints.json")
+    return _load_text(stream, size, subject, budget)
 
 
 def _is_pickle(head: bytes) -> bool:
@@ -151,69 +162,136 @@ def _is_pickle(head: bytes) -> bool:
     return head[:3] in (b"(dp", b"(lp") or head[:2] in (b"}q", b"]q") or head[:6] == b"cnumpy"
 
 
-def _load_text(data: bytes, subject: str) -> Content:
+def _load_text(stream: BinaryIO, size: int, subject: str, budget: Budget) -> Content:
+    start = stream.read(_CHUNK).decode("utf-8-sig", "replace").lstrip()[:1]
     try:
-        text = data.decode("utf-8-sig")
+        if start in ("{", "["):
+            return Content("json", read_json(stream, subject, budget), budget)
+        text = Text(stream, size)
     except UnicodeDecodeError:
         raise Unsupported(subject, "content of an unknown kind", _KNOWN) from None
-    start = text.lstrip()[:1]
-    if start in ("{", "["):
-        return Content("json", _parse_json(text, subject))
     if not start:
         raise Empty(subject, "an empty file", "write or download it again")
     if start in "+-.0123456789nNiI":
-        return Content("text", text)
+        return Content("text", text, budget)
     raise Unsupported(subject, "content of an unknown kind", _KNOWN)
-
-
-def _parse_json(text: str, subject: str) -> Any:
-    advice = "the file may be cut; write or download it again"
-    with damage(subject, "damaged JSON", advice, ValueError, RecursionError):
-        return json.loads(text)
 
 
 # --- numpy and torch ------------------------------------------------------------------------------------------
 _AGAIN = "write or download it again"
-_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, OSError, RuntimeError)
+_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, OSError, RuntimeError, MemoryError)
 
 
-def _load_npy(stream: BinaryIO, subject: str) -> Content:
-    """An array of numbers, or a single pickled object, which the restricted unpickler reads."""
+def _load_npy(stream: Any, subject: str, budget: Budget, scratch: Scratch | None = None) -> Any:
+    """An array of numbers, or a single pickled object, which the restricted unpickler reads.
+
+    A long array stays in the file, or is unpacked to ``scratch`` where it comes from an archive.
+    """
     with damage(subject, "a damaged npy file", _AGAIN, Exception):  # numpy's parser of headers raises what it likes
         version = np.lib.format.read_magic(stream)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = header(stream)
         if dtype.hasobject:
-            value = load_pickle(stream, subject)
-            return Content("object", value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value)
-        data = stream.read(LARGEST_CONTENT)
-        count = int(np.prod(shape, dtype=object))
-        if len(data) != count * dtype.itemsize:
-            raise ValueError("its data do not fit its shape")
-        array = np.frombuffer(data, dtype, count).reshape(shape, order="F" if fortran else "C")
-        return Content("array", array)
+            if scratch is not None:
+                unpacked = Scratch()
+                unpacked.copy(stream, LARGEST_CONTENT, subject)
+                stream = unpacked.file()
+            value = load_pickle(stream, subject, budget)
+            return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        order: Any = "F" if fortran else "C"
+        if scratch is None:
+            start, end = stream.tell(), stream.seek(0, os.SEEK_END)
+            if size != end - start:
+                raise ValueError("its data do not fit its shape")
+            if size > SMALL:
+                return np.memmap(stream, dtype, "r", start, shape, order)
+            stream.seek(start)
+        return _stored(stream, size, subject, budget, scratch).view(dtype).reshape(shape, order=order)
 
 
-def _load_zip(stream: io.BytesIO, subject: str) -> Content:
+def _stored(stream: Any, size: int, subject: str, budget: Budget, scratch: Scratch | None) -> np.ndarray:
+    """uint8 (size,): all that a stream gives, in memory or in ``scratch``; ValueError if it gives more or less."""
+    if scratch is None or size <= SMALL:
+        budget.spend("bytes", OBJECT + size)
+        data = stream.read(size)
+        if len(data) == size and not stream.read(1):
+            return np.frombuffer(data, np.uint8) if size else np.empty(0, np.uint8)
+        raise ValueError("its data do not fit its shape")
+    start = scratch.align()
+    scratch.copy(stream, LARGEST_CONTENT, subject)
+    if scratch.size - start != size:
+        raise ValueError("its data do not fit its shape")
+    return scratch.array(start, np.dtype(np.uint8), (size,))
+
+
+class _Sips(io.BufferedReader):
+    """A file that gives little at a time: zipfile reads an archive's list of files at once, however long it is."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(_LARGEST_DIRECTORY + 1 if size is None or size < 0 else min(size, _LARGEST_DIRECTORY + 1))
+        if len(data) > _LARGEST_DIRECTORY:
+            raise zipfile.BadZipFile("its list of files is too long")
+        return data
+
+
+def _load_zip(stream: BinaryIO, subject: str) -> Content:
     """An npz, or a torch file (which has a data.pkl)."""
-    with damage(subject, "a damaged npz file", _AGAIN, *_ZIP_FAULTS), zipfile.ZipFile(stream) as archive:
-        if sum(item.file_size for item in archive.infolist()) > LARGEST_CONTENT:
-            raise TooLarge(subject, "decompresses to more than 4 GiB", "split it into files of fewer clips")
-        names = archive.namelist()
-        if any(name.endswith("data.pkl") for name in names):
-            return Content("object", load_torch_zip(archive, subject))
-        arrays = [name for name in names if name.endswith(".npy")]
+    with damage(subject, "a damaged npz file", _AGAIN, *_ZIP_FAULTS):
+        archive = zipfile.ZipFile(_Sips(stream))  # type: ignore[arg-type]
+        size = sum(item.file_size for item in archive.infolist())
+        if size > LARGEST_CONTENT:
+            raise TooLarge(subject, "unpacks to more than 4 GiB", "split it into files of fewer clips")
+        budget, names = Budget(subject, size), archive.namelist()
+        pickled = next((name for name in names if name.endswith("data.pkl")), None)
+        if pickled is not None:
+            unpacked, tensors = Scratch(), _Tensors(archive, subject, budget)
+            with archive.open(pickled) as member:
+                unpacked.copy(member, LARGEST_CONTENT, subject)
+            return Content("object", load_pickle(unpacked.file(), subject, budget, tensors.read), budget)
+        arrays = {name.removesuffix(".npy"): name for name in names if name.endswith(".npy")}
         if not arrays:
             raise Unsupported(subject, "a zip archive without arrays", "unpack it and give a file of it")
-        return Content("table", {name.removesuffix(".npy"): _member(archive, name, subject) for name in arrays})
+        return Content("table", _Table(archive, arrays, subject, budget), budget)
 
 
-def _member(archive: zipfile.ZipFile, name: str, subject: str) -> Any:
-    with archive.open(name) as member:
-        stream = io.BytesIO(Limited(member, LARGEST_CONTENT, subject).readall())  # type: ignore[arg-type]
-    if not stream.getbuffer()[:6] == b"\x93NUMPY":
-        raise Damaged(subject, f"a member {name} that is not an array", "write it with numpy.savez")
-    return _load_npy(stream, subject).value
+class _Tensors:
+    """The storages of a file that `torch.save` wrote."""
+
+    def __init__(self, archive: zipfile.ZipFile, subject: str, budget: Budget) -> None:
+        self._archive, self._subject, self._budget, self._scratch = archive, subject, budget, Scratch()
+        self._names = {name.rpartition("/data/")[2]: name for name in reversed(archive.namelist()) if "/data/" in name}
+
+    def read(self, key: str, size: int) -> np.ndarray:
+        if key not in self._names:
+            return np.empty(0, np.uint8)
+        with self._archive.open(self._names[key]) as member:
+            return _stored(member, size, self._subject, self._budget, self._scratch)
+
+
+class _Table(Mapping[str, Any]):
+    """The arrays of an npz, each read when it is first asked for."""
+
+    def __init__(self, archive: zipfile.ZipFile, names: dict[str, str], subject: str, budget: Budget) -> None:
+        self._archive, self._names, self._subject, self._budget = archive, names, subject, budget
+        self._scratch, self._read = Scratch(), dict[str, Any]()
+
+    def __getitem__(self, key: str) -> Any:
+        name = self._names[key]
+        if key not in self._read:
+            with damage(self._subject, "a damaged npz file", _AGAIN, *_ZIP_FAULTS), self._archive.open(name) as member:
+                head = member.peek(6)[:6]  # type: ignore[attr-defined]
+                if head != b"\x93NUMPY":
+                    what = f"a member {name} that is not an array"
+                    raise Damaged(self._subject, what, "write it with numpy.savez")
+                self._read[key] = _load_npy(member, self._subject, self._budget, self._scratch)
+        return self._read[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 # --- folders --------------------------------------------------------------------------------------------------
@@ -223,20 +301,24 @@ def _load_folder(path: Path) -> Content:
     for suffix, kind in ((".json", "json_folder"), (".txt", "text_folder")):
         chosen = sorted((item for item in files if item.suffix == suffix), key=natural_key)
         if chosen:
-            return Content(kind, Folder(chosen, [_load_frame(item) for item in chosen]))
+            size = sum(item.stat().st_size for item in chosen)
+            return Content(kind, Folder(chosen, _load_frame), Budget(str(path), size))
     error = Unsupported if any(path.iterdir()) else Empty
     raise error(path, _describe(path, files), "give a folder of one JSON or text file per frame, or a file")
 
 
 def _load_frame(path: Path) -> Any:
-    if path.stat().st_size > LARGEST_FILE >> 4:
-        raise TooLarge(str(path), "more than 128 MiB for one frame", "check the folder")
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Damaged(str(path), "content that is not text", "check the folder") from None
-    return _parse_json(text, str(path)) if path.suffix == ".json" else text
+    subject = str(path)
+    with reading(subject), path.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        if size > _LARGEST_FRAME:
+            raise TooLarge(subject, "more than 16 MiB for one frame", "check the folder")
+        try:
+            if path.suffix == ".json":
+                return whole(read_json(stream, subject, Budget(subject, size)))
+            return Text(stream, 0).part(0, size)
+        except UnicodeDecodeError:
+            raise Damaged(subject, "content that is not text", "check the folder") from None
 
 
 def _describe(path: Path, files: list[Path]) -> str:

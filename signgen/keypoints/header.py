@@ -43,8 +43,8 @@ def complete_from_header(clip: RawClip, path: Path) -> RawClip:
     if None not in (clip.size, clip.fps) or path.is_dir() or not place.is_file():
         return clip
     header = _read(place)
-    if header["frames"] != len(clip.xy):
-        clip.warnings.append(f"{place.name} is of {header['frames']} frames, this file has {len(clip.xy)}; not used")
+    if header["frames"] != len(clip):
+        clip.warnings.append(f"{place.name} is of {header['frames']} frames, this file has {len(clip)}; not used")
         return clip
     clip.size = clip.size or (header["width"], header["height"])
     clip.fps = clip.fps or header["fps"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,16 @@ import numpy as np
 from signgen.errors import BadValue, Empty, Mismatch, NotFound, Unsupported, damage
 from signgen.files import place_folder
 from signgen.keypoints.clip import Keypoints, check_fps, check_size
-from signgen.keypoints.content import NAME, Content, Piped, is_standard_input, load, read_standard_input, readable
+from signgen.keypoints.content import (
+    NAME,
+    Content,
+    Piped,
+    is_standard_input,
+    load,
+    read_standard_input,
+    readable,
+    reading,
+)
 from signgen.keypoints.formats.mska import clips_of, first_clip
 from signgen.keypoints.formats.record import ALL_JOINTS, Format
 from signgen.keypoints.formats.registry import FORMATS
@@ -63,6 +73,7 @@ def read_keypoints(
     if fps is not None:
         check_fps(fps, "rate")
     content = load(source if isinstance(source, Piped) else request.path)
+    request = replace(request, budget=content.budget)
     found = find_format(content, format, request)
     raw = read_raw(found, content.value, request)
     raw.warnings[:0] = request.notes
@@ -119,7 +130,7 @@ def _describe(content: Content) -> str:
     if content.kind == "json":
         kind = f"an object with {', '.join(list(map(str, value))[:4])}"[:120] if isinstance(value, dict) else "a list"
         return f"JSON that is not keypoints ({kind})"
-    if content.kind == "json_folder" and any(format.recognises(value.frames[0]) for format in _of_kind("json")):
+    if content.kind == "json_folder" and any(format.recognises(value.first) for format in _of_kind("json")):
         return f"a folder of {len(value.paths)} clips (such as {value.paths[0].name}), not of frames"
     if content.kind.endswith("_folder"):
         return f"a folder of {len(value.paths)} files that are not keypoints"
@@ -143,9 +154,9 @@ def _describe_object(value: Any) -> str:
 def guarded(name: str, request: Request) -> Iterator[None]:
     """Content of a wrong inner shape, where no reader foresaw it, is bad input and not a program failure."""
     what, advice = f"a damaged or unusual {name} file", "compare it with the format's own description"
-    kinds = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
-    with np.errstate(all="ignore"), damage(request.subject, what, advice, *kinds):  # NaN is counted, not printed
-        yield
+    kinds = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
+    with reading(request.subject), damage(request.subject, what, advice, *kinds), np.errstate(all="ignore"):
+        yield  # NaN is counted, not printed
 
 
 # --- writing --------------------------------------------------------------------------------------------------

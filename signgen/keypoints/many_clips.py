@@ -16,7 +16,7 @@ from signgen.keypoints.content import load, readable
 from signgen.keypoints.formats.mska import clips_of, read_many, read_one
 from signgen.keypoints.keypoint_files import find_format, guarded, read_raw
 from signgen.keypoints.raw import RawClip, Request
-from signgen.keypoints.units import in_pixels
+from signgen.keypoints.units import placing
 
 _SAME_SHAPE = 0.01  # relative difference of two aspect ratios that still counts as the same
 
@@ -35,8 +35,8 @@ class ClipFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._request = Request(readable(path))
-        content = load(self._request.path)
+        content = load(readable(path))
+        self._request = Request(readable(path), budget=content.budget)
         self._format = find_format(content, None, self._request)
         self.format, self._value = self._format.name, content.value
         self._clips = clips_of(self._value) if self._format.read is read_many else None
@@ -46,7 +46,7 @@ class ClipFile:
         """The points of one of ``names`` as they are in the file. InputError if they are no 133 points a frame."""
         if self._clips is None:
             return read_raw(self._format, self._value, self._request)
-        clip, request = self._clips[name], Request(self._request.path, name)
+        clip, request = self._clips[name], replace(self._request, clip=name)
         with guarded(self.format, request):
             return read_one(clip, request)
 
@@ -63,10 +63,12 @@ def points_in_frame(raw: RawClip, frame: tuple[int, int], subject: str) -> tuple
     Raises:
         Mismatch: the file gives a frame of another shape than ``frame``.
     """
-    scores = np.where((raw.xy == 0).all(-1), 0, raw.scores)
+    xy, scores = raw.frames()
+    scores = np.where((xy == 0).all(-1), 0, scores)
     changes = []
     with np.errstate(all="ignore"):  # infinite coordinates are counted below, not warned about
-        xy, _, _ = in_pixels(replace(raw, scores=scores), raw.size or frame)
+        to_pixels, _, _ = placing(raw, raw.size or frame)
+        xy = to_pixels(xy)
         if raw.size and raw.size != frame:
             xy = (xy + 0.5) * _factor(raw.size, frame, subject) - 0.5
         finite = np.isfinite(xy).all(-1) & np.isfinite(scores)

@@ -15,15 +15,21 @@ _ENOUGH = 0.25  # share of a part's points that must be confident for the part t
 
 def missing_parts(keypoints: Keypoints) -> dict[str, float]:
     """Share of frames (0 to 1) without each part: fewer than a quarter of its points reach confidence 0.3."""
-    confident = keypoints.confidence >= CONFIDENT
-    return {name: float((confident[:, part].mean(1) < _ENOUGH).mean()) for name, part in PARTS.items()}
+    missing = dict.fromkeys(PARTS, 0)
+    for piece in keypoints.blocks():
+        confident = piece.confidence >= CONFIDENT
+        for name, part in PARTS.items():
+            missing[name] += int((confident[:, part].mean(1) < _ENOUGH).sum())
+    return {name: count / len(keypoints) for name, count in missing.items()}
 
 
 def out_of_frame(keypoints: Keypoints) -> int:
     """Number of confident points, over all frames, that lie outside of the frame."""
-    confident = keypoints.confidence >= CONFIDENT
-    outside = (keypoints.xy < -0.5) | (keypoints.xy > np.array(keypoints.size) - 0.5)
-    return int((outside.any(-1) & confident).sum())
+    count = 0
+    for piece in keypoints.blocks():
+        outside = (piece.xy < -0.5) | (piece.xy > np.array(piece.size) - 0.5)
+        count += int((outside.any(-1) & (piece.confidence >= CONFIDENT)).sum())
+    return count
 
 
 def summary(read: ReadResult) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from signgen.errors import Empty
-from signgen.keypoints.clip import FARTHEST, Keypoints, check_fps, check_size
+from signgen.keypoints.clip import FARTHEST, Keypoints, check_fps, check_size, clean_points
 from signgen.keypoints.raw import RawClip
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND, SHOULDERS, UPPER_BODY
 
@@ -49,15 +50,16 @@ class ReadResult:
 
 def finish(raw: RawClip, name: str, subject: str, frame_size: tuple[int, int] | None, fps: float | None) -> ReadResult:
     """Points in pixels of a definite frame at a definite rate; the caller's size and rate win over the file's."""
-    if not (np.nan_to_num(raw.scores) > 0).any():
+    seen = any((np.nan_to_num(scores) > 0).any() for _, scores in raw.blocks())
+    if not seen:
         raise Empty(subject, "no confident keypoint in any frame", "check the estimator's output, or the clip")
     size, rate = frame_size or raw.size, fps or raw.fps
     size = check_size(size, subject) if size else None
     rate = check_fps(rate, subject) if rate else None
-    raw.scores = np.where((raw.xy == 0).all(-1), 0, raw.scores)  # (0,0) is how estimators mark a missing point
-    xy, frame, assumed = in_pixels(raw, size)
-    keypoints, warnings = Keypoints.clean(xy, raw.scores, *frame, rate or DEFAULT_FPS, raw.name)
-    if not (keypoints.confidence > 0).any():
+    to_pixels, frame, assumed = placing(raw, size)
+    xy, confidence, warnings = clean_points((to_pixels(xy), scores) for xy, scores in raw.blocks())
+    keypoints = Keypoints(xy, confidence, *frame, rate or DEFAULT_FPS, raw.name)
+    if not any((part.confidence > 0).any() for part in keypoints.blocks()):
         raise Empty(subject, "no usable keypoint in any frame", f"check the file ({'; '.join(warnings)})")
     if rate is None or assumed:
         warnings.append(_assumption(assumed, frame, rate, known_size=size is not None))
@@ -78,22 +80,25 @@ def _assumption(assumed: str, frame: tuple[int, int], rate: float | None, *, kno
 
 
 # --- units ----------------------------------------------------------------------------------------------------
-def in_pixels(raw: RawClip, size: tuple[int, int] | None) -> tuple[np.ndarray, tuple[int, int], str]:
-    """Points in pixels, the frame, and a phrase for what was assumed (empty if nothing was)."""
+def placing(
+    raw: RawClip, size: tuple[int, int] | None
+) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int, int], str]:
+    """What brings points into pixels, the frame, and a phrase for what was assumed (empty if nothing was)."""
     if not raw.placed:
         frame = size or COMMON_FRAMES[0]
         shares = np.divide(frame, COMMON_FRAMES[0])
         shoulders = _SHOULDERS * shares.min()
         assumed = f", its neck-centred points placed as a PHOENIX14T signer ({shoulders:.0f} px shoulders)"
-        return raw.xy * shoulders + np.array(_NECK) / COMMON_FRAMES[0] * frame, frame, assumed
-    unit = _unit(raw.xy, raw.scores)
+        return lambda xy: xy * shoulders + np.array(_NECK) / COMMON_FRAMES[0] * frame, frame, assumed
+    xy, scores = raw.sample()
+    unit = _unit(xy, scores)
     if unit == "pixels":
-        frame = size or _smallest_frame(raw.xy, raw.scores)
-        return raw.xy, frame, "" if size else ", the smallest common frame that holds the confident points"
-    fractions = (raw.xy + 1) / 2 if unit == "signed" else raw.xy
-    frame = size or _frame_of_shape(fractions, raw.scores)
+        frame = size or _smallest_frame(xy, scores)
+        return lambda xy: xy, frame, "" if size else ", the smallest common frame that holds the confident points"
+    frame = size or _frame_of_shape((xy + 1) / 2 if unit == "signed" else xy, scores)
     assumed = "" if size else ", which gives the face its usual shape (its coordinates are fractions of a frame)"
-    return fractions * np.array(frame, np.float64), frame, assumed
+    sides = np.array(frame, np.float64)
+    return lambda xy: ((xy + 1) / 2 if unit == "signed" else xy) * sides, frame, assumed
 
 
 def _usable(xy: np.ndarray, scores: np.ndarray) -> np.ndarray:

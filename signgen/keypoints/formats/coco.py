@@ -9,7 +9,8 @@ import numpy as np
 from signgen.errors import Unsupported
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format, as_json, listed, with_scores
-from signgen.keypoints.raw import Person, RawClip, Request, follow_signer, pick_clip
+from signgen.keypoints.people import Person, follow_signer
+from signgen.keypoints.raw import RawClip, Request, pick_clip
 from signgen.keypoints.skeleton import BODY, FACE, FEET, LEFT_HAND, RIGHT_HAND
 from signgen.video.images import natural_key
 
@@ -65,7 +66,9 @@ def _person(annotation: dict, scored: bool, request: Request) -> Person:
     parts = []
     for key, part in _PARTS.items():
         count = part.stop - part.start
-        flat = np.asarray(annotation.get(key) or [0.0] * 3 * count, dtype=np.float64)
+        given = annotation.get(key)
+        absent = given is None or not len(given)
+        flat = np.zeros(3 * count) if absent else request.budget.numbers(given)
         if flat.shape != (3 * count,):
             raise request.error(f"{flat.size} numbers in {key}", f"COCO-WholeBody has {3 * count} there")
         parts.append(flat.reshape(count, 3))

@@ -8,37 +8,40 @@ import numpy as np
 
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.openpose import FROM_BODY_18
-from signgen.keypoints.formats.record import ALL_JOINTS, Format, as_pickle, in_fractions
-from signgen.keypoints.raw import Person, RawClip, Request, follow_signer, present
+from signgen.keypoints.formats.record import ALL_JOINTS, Format, as_pickle, first_of, in_fractions, is_list
+from signgen.keypoints.people import Detections, check_crowd, follow, present
+from signgen.keypoints.raw import RawClip, Request
 from signgen.keypoints.skeleton import FACE, FEET, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
 
 def _recognises(value: Any) -> bool:
     """A list over frames of {"bodies": {...}, "hands", "faces", ...}; a single such frame counts as well."""
-    first = value[0] if isinstance(value, list) and value else value
+    first = first_of(value) if is_list(value) else value
     return isinstance(first, dict) and {"bodies", "hands", "faces"} <= first.keys()
 
 
 def _read(value: Any, request: Request) -> RawClip:
     """Coordinates are fractions of the frame; (-1,-1) marks a missing point."""
-    frames = value if isinstance(value, list) else [value]
-    return follow_signer([_people(frame, request) for frame in frames], request.path.stem, request)
+    frames = value if is_list(value) else [value]
+    return follow((_people(frame, request) for frame in frames), request.path.stem, request)
 
 
-def _people(frame: Any, request: Request) -> list[Person]:
+def _people(frame: Any, request: Request) -> Detections:
     if not _recognises(frame):
         raise request.error("a frame without bodies, hands and faces", "give DWPose results for every frame")
-    subset = np.atleast_2d(np.asarray(frame["bodies"]["subset"], dtype=np.float64))[:, :18]
+    numbers = request.budget.numbers
+    subset = np.atleast_2d(numbers(frame["bodies"]["subset"]))[:, :18]
     people = len(subset)
-    places = np.asarray(frame["bodies"]["candidate"], dtype=np.float64)[:, :2].reshape(-1, 18, 2)
-    hands, faces = (np.asarray(frame[key], dtype=np.float64) for key in ("hands", "faces"))
-    body_scores = np.asarray(frame["bodies"].get("score", np.ones((people, 18))), dtype=np.float64).reshape(-1, 18)
+    check_crowd(people, request)
+    places = numbers(frame["bodies"]["candidate"])[:, :2].reshape(-1, 18, 2)
+    hands, faces = (numbers(frame[key]) for key in ("hands", "faces"))
+    body_scores = numbers(frame["bodies"].get("score", np.ones((people, 18)))).reshape(-1, 18)
     shapes = hands.shape, faces.shape
     if min(len(places), len(body_scores)) < people or shapes != ((2 * people, 21, 2), (people, 68, 2)):
         got = f"{people} bodies with hands {hands.shape} and faces {faces.shape}"
         raise request.error(got, "DWPose gives two hands (21 points) and a face (68) per body")
-    hand_scores = _optional_scores(frame, "hands_score", hands)
-    face_scores = _optional_scores(frame, "faces_score", faces)
+    hand_scores = numbers(frame.get("hands_score", np.ones(hands.shape[:2]))).reshape(hands.shape[:2])
+    face_scores = numbers(frame.get("faces_score", np.ones(faces.shape[:2]))).reshape(faces.shape[:2])
     body_scores = np.where(subset >= 0, body_scores[:people], 0)
     xy, scores = np.zeros((people, NUM_JOINTS, 2)), np.zeros((people, NUM_JOINTS))
     xy[:, :17], scores[:, :17] = places[:people, FROM_BODY_18], body_scores[:, FROM_BODY_18]
@@ -47,11 +50,7 @@ def _people(frame: Any, request: Request) -> list[Person]:
     xy[:, LEFT_HAND], scores[:, LEFT_HAND] = hands[:people], hand_scores[:people]
     xy[:, RIGHT_HAND], scores[:, RIGHT_HAND] = hands[people:], hand_scores[people:]
     scores[(xy <= -1).all(-1)] = 0
-    return present(xy, scores)
-
-
-def _optional_scores(frame: dict, key: str, points: np.ndarray) -> np.ndarray:
-    return np.asarray(frame.get(key, np.ones(points.shape[:2])), dtype=np.float64).reshape(points.shape[:2])
+    return present(xy[None], scores[None])
 
 
 def _write(keypoints: Keypoints) -> bytes:

@@ -6,39 +6,52 @@ from typing import Any
 
 import numpy as np
 
+from signgen.errors import Empty
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format
 from signgen.keypoints.formats.skels import is_number, numbers
-from signgen.keypoints.raw import Folder, RawClip, Request, seen_where_placed
+from signgen.keypoints.raw import Folder, RawClip, Request
+from signgen.keypoints.rows import Rows
 from signgen.keypoints.skeleton import NUM_JOINTS
 
 
 def _recognises(value: Any) -> bool:
     """Rows of `x y`, or a folder that begins with such a file."""
-    return _is_frame(value.frames[0] if isinstance(value, Folder) else value)
+    return _is_frame(value.first if isinstance(value, Folder) else value.whole)
 
 
-def _is_frame(text: str) -> bool:
+def _is_frame(text: str | None) -> bool:
+    if text is None:
+        return False
     rows = [line.split() for line in text.splitlines() if line.strip()]
     return bool(rows) and len(rows) < 1000 and all(len(row) in (2, 3) and is_number(row[0]) for row in rows)
 
 
 def _read(value: Any, request: Request) -> RawClip:
     """One file per frame, 133 rows of `x y` (or `x y score`); (0,0) and (-1,-1) are missing points."""
-    frames = []
-    for text in value.frames if isinstance(value, Folder) else [value]:
+    rows: Rows | None = None
+    columns = 0
+    for text in value.frames() if isinstance(value, Folder) else [value.whole]:
         if not _is_frame(text):
             raise request.error("text files that are not all rows of x y", "keep one kind of file in the folder")
-        values = numbers(text.split(), request)
-        columns = len(text.strip().splitlines()[0].split())
-        if values.size != NUM_JOINTS * columns:
-            raise request.error(f"{values.size // columns} rows in a frame", "signgen needs 133 rows of x y")
-        frames.append(values.reshape(NUM_JOINTS, columns))
-    if len({frame.shape for frame in frames}) != 1:
-        raise request.error("frames with different numbers of columns", "give x y in every file")
-    points = np.stack(frames)
-    scores = points[..., 2] if points.shape[-1] == 3 else seen_where_placed(points)
-    return RawClip(points[..., :2], scores, request.path.stem)
+        frame = _frame(text, request)
+        columns = columns or frame.shape[1]
+        if frame.shape[1] != columns:
+            raise request.error("frames with different numbers of columns", "give x y in every file")
+        rows = rows or Rows(frame.shape, np.float64)
+        rows.append(frame[None])
+    if rows is None:
+        raise request.error("no frames", "give at least one frame", Empty)
+    return RawClip(rows.array(), None, request.path.stem)
+
+
+def _frame(text: str, request: Request) -> np.ndarray:
+    """(133,2) or (133,3)."""
+    values = numbers(text.split(), request)
+    columns = len(text.strip().splitlines()[0].split())
+    if values.size != NUM_JOINTS * columns:
+        raise request.error(f"{values.size // columns} rows in a frame", "signgen needs 133 rows of x y")
+    return values.reshape(NUM_JOINTS, columns)
 
 
 def _write(keypoints: Keypoints) -> dict[str, bytes]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from signgen.keypoints.budget import MOST_PEOPLE
 from signgen.keypoints.clip import Keypoints
-from signgen.keypoints.formats.record import Format, as_json, listed
-from signgen.keypoints.raw import Folder, Person, RawClip, Request, follow_signer, person
+from signgen.keypoints.formats.record import Format, as_json, first_of, listed
+from signgen.keypoints.people import Person, check_crowd, follow_signer, person
+from signgen.keypoints.raw import Folder, RawClip, Request
 from signgen.keypoints.skeleton import CONFIDENT
 
 NOT_LISTED = "its points must be a list of people per frame"
@@ -18,44 +21,51 @@ NOT_LISTED = "its points must be a list of people per frame"
 def _recognises(value: Any) -> bool:
     """A list of {"frame_id", "instances"}, the inferencer's return value {"predictions": [...]}, or one picture."""
     if isinstance(value, Folder):  # an empty list is a frame without anybody: the first other one is looked at
-        return is_instances(next((frame for frame in value.frames if frame != []), None))
+        return is_instances(next((frame for frame in value.frames() if frame != []), None))
     if isinstance(value, dict):
         return isinstance(value.get("predictions"), list)
-    first = value[0] if isinstance(value, list) and value else None
+    first = first_of(value)
     return (isinstance(first, dict) and "instances" in first) or is_instances(value)
 
 
 def is_instances(value: Any) -> bool:
     """One picture: a bare list of instances."""
-    first = value[0] if isinstance(value, list) and value else None
+    first = first_of(value)
     return isinstance(first, dict) and {"keypoints", "keypoint_scores"} <= first.keys()
 
 
 def _read(value: Any, request: Request) -> RawClip:
     if not isinstance(value, Folder):
         return read_video(value, request)
-    if not all(frame == [] or is_instances(frame) for frame in value.frames):
-        raise request.error("files that are not all MMPose predictions", "keep one kind of file in the folder")
-    clip = _follow(value.frames, request)
+    clip = _follow(_pictures(value, request), request)
     clip.name = request.path.name
     return clip
+
+
+def _pictures(folder: Folder, request: Request) -> Iterator[Any]:
+    for frame in folder.frames():
+        if not (frame == [] or is_instances(frame)):
+            raise request.error("files that are not all MMPose predictions", "keep one kind of file in the folder")
+        yield frame
 
 
 def read_video(value: Any, request: Request) -> RawClip:
     """Frames in file order: `frame_id` counts from 0 or 1 depending on the writer, so it is not used."""
     if is_instances(value):
-        return _follow([value], request)
-    frames = value["predictions"] if isinstance(value, dict) else [frame.get("instances") for frame in value]
+        return _follow([[*islice(value, MOST_PEOPLE + 1)]], request)
+    frames = value["predictions"] if isinstance(value, dict) else (frame.get("instances") for frame in value)
     return _follow(frames, request)
 
 
-def _follow(frames: Sequence[Any], request: Request) -> RawClip:
-    people = []
-    for frame in frames:
-        if not isinstance(frame, list):
-            raise request.error(f"a frame that holds {type(frame).__name__}", NOT_LISTED)
-        people.append([_instance(instance, request) for instance in frame])
-    return follow_signer(people, request.path.stem, request)
+def _follow(frames: Iterable[Any], request: Request) -> RawClip:
+    return follow_signer((_people(frame, request) for frame in frames), request.path.stem, request)
+
+
+def _people(frame: Any, request: Request) -> list[Person]:
+    if not isinstance(frame, list):
+        raise request.error(f"a frame that holds {type(frame).__name__}", NOT_LISTED)
+    check_crowd(len(frame), request)
+    return [_instance(instance, request) for instance in frame]
 
 
 def _instance(instance: Any, request: Request) -> Person:

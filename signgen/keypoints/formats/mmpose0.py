@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Iterable
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
 
+from signgen.keypoints.budget import MOST_PEOPLE
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.mmpose import NOT_LISTED, instances, plain
-from signgen.keypoints.formats.record import Format, as_json, listed, with_scores
-from signgen.keypoints.raw import Person, RawClip, Request, follow_signer, person
+from signgen.keypoints.formats.record import Format, as_json, is_list, listed, with_scores
+from signgen.keypoints.people import Person, check_crowd, follow_signer, person
+from signgen.keypoints.raw import RawClip, Request
 
 
 def _recognises(value: Any) -> bool:
     """[{"bbox": (5,), "keypoints": (133,3)}, ...], or a list of such lists, of which some may be empty."""
-    if not isinstance(value, list):
+    if not is_list(value):
         return False
     first = next((item for item in value if not isinstance(item, list) or item), None)
     return _is_result(first[0] if isinstance(first, list) else first)
@@ -28,27 +31,33 @@ def _is_result(item: Any) -> bool:
 def _read(value: Any, request: Request) -> RawClip:
     """A list of lists holds frames of people. A flat list holds people of one image, or one person over time."""
     if any(isinstance(item, list) for item in value):
-        frames = [[_result(item, request) for item in frame] for frame in value]
-        return follow_signer(frames, request.path.stem, request)
-    people = [_result(item, request) for item in value]
-    if not _is_one_person(people):
-        return follow_signer([people], request.path.stem, request)
-    clip = follow_signer([[someone] for someone in people], request.path.stem, request)
-    clip.warnings.append(f"{len(people)} results at one place, without frame numbers; read as {len(people)} frames")
+        return follow_signer((_people(frame, request) for frame in value), request.path.stem, request)
+    if not _is_one_person(_result(item, request) for item in value):
+        return follow_signer([_people([*islice(value, MOST_PEOPLE + 1)], request)], request.path.stem, request)
+    clip = follow_signer(([_result(item, request)] for item in value), request.path.stem, request)
+    clip.warnings.append(f"{len(clip)} results at one place, without frame numbers; read as {len(clip)} frames")
     return clip
+
+
+def _people(frame: list, request: Request) -> list[Person]:
+    check_crowd(len(frame), request)
+    return [_result(item, request) for item in frame]
 
 
 def _result(item: Any, request: Request) -> Person:
     if not _is_result(item):
         raise request.error("a person without keypoints", NOT_LISTED)
-    box = np.ravel(np.asarray(plain(item.get("bbox", ())), dtype=np.float64))
+    box = np.ravel(request.budget.numbers(plain(item.get("bbox", ()))))
     rank = box[4] if len(box) == 5 else item.get("score")
     return person(plain(item["keypoints"]), None, rank, request)
 
 
-def _is_one_person(people: list[Person]) -> bool:
+def _is_one_person(people: Iterable[Person]) -> bool:
     """Neighbours in the list stand less than half a shoulder width apart: nobody stands inside somebody else."""
-    steps = [a.distance(b) for a, b in pairwise(people)]
+    steps = [
+        np.linalg.norm(a[0] - b[0]) / max(a[1], b[1], 1e-9)
+        for a, b in pairwise((someone.place, someone.reach) for someone in people)
+    ]
     return bool(steps) and float(np.median(steps)) < 0.5
 
 

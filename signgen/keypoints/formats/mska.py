@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from signgen.errors import InputError
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.npy import read_array
-from signgen.keypoints.formats.npz import read_table
+from signgen.keypoints.formats.npz import TABLE_KEYS, read_table
 from signgen.keypoints.formats.record import Format, as_pickle, with_scores
 from signgen.keypoints.formats.unisign import is_unisign, read_unisign
 from signgen.keypoints.raw import RawClip, Request, pick_clip
@@ -19,9 +20,13 @@ def clips_of(value: Any) -> dict[str, Any]:
     """The clips of a dictionary, or of a list of dictionaries, by their names; empty for anything else."""
     if isinstance(value, Mapping):
         return {str(name): clip for name, clip in value.items()}
-    if isinstance(value, list) and value and all(isinstance(clip, Mapping) and "name" in clip for clip in value):
+    if isinstance(value, list) and value and all(_has_name(clip) for clip in value):
         return {str(clip["name"]): clip for clip in value}
     return {}
+
+
+def _has_name(clip: Any) -> bool:
+    return isinstance(clip, Mapping) and isinstance(clip.get("name"), (str, int))
 
 
 def first_clip(value: Any) -> Mapping[str, Any]:
@@ -44,7 +49,7 @@ def read_one(clip: Any, request: Request) -> RawClip:
     if is_unisign(clip):
         return read_unisign(clip, request)
     if isinstance(clip, Mapping):
-        return read_table({key: _as_array(value, request) for key, value in clip.items()}, request)
+        return read_table({**clip, **{key: _as_array(clip[key], request) for key in TABLE_KEYS & clip.keys()}}, request)
     return read_array(_as_array(clip, request), request)
 
 
@@ -53,7 +58,9 @@ def _as_array(value: Any, request: Request) -> Any:
     if not isinstance(value, list) or not value or not isinstance(value[0], (list, np.ndarray)):
         return value
     try:
-        return np.array(value, dtype=np.float64)
+        return request.budget.numbers(value)
+    except InputError:
+        raise
     except (TypeError, ValueError):
         raise request.error("frames of different shapes", "give (T,133,3) for every clip") from None
 

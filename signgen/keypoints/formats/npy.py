@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy as np
 from signgen.errors import Empty, Unsupported
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format, with_scores
-from signgen.keypoints.raw import RawClip, Request, follow_signer, present, seen_where_placed, wrong_count
+from signgen.keypoints.people import Detections, check_crowd, follow, present, wrong_count
+from signgen.keypoints.raw import RawClip, Request, seen_where_placed
+from signgen.keypoints.rows import BLOCK, blocks, release
 from signgen.keypoints.skeleton import NUM_JOINTS
 
 _SHAPES = "give (T,133,3), (T,133,2), (T,P,133,3) or (T,134,3) with the frame size in row 0"
@@ -26,7 +29,8 @@ def is_points(value: Any) -> bool:
 
 def read_array(value: np.ndarray, request: Request, scores: np.ndarray | None = None) -> RawClip:
     """Points (T,133,2|3), (T,134,3) with the frame size in row 0, (T,P,133,2|3), or one frame (133,2|3)."""
-    value = np.asarray(value)
+    if not isinstance(value, np.ndarray):
+        raise request.error(f"a {type(value).__name__} instead of an array", _SHAPES, Unsupported)
     if value.dtype.kind not in "fiu":
         raise request.error(f"an array of type {value.dtype}", "give an array of numbers", Unsupported)
     if value.ndim not in (2, 3, 4) or value.shape[-1] not in (2, 3):
@@ -34,23 +38,36 @@ def read_array(value: np.ndarray, request: Request, scores: np.ndarray | None = 
     if value.shape[-2] not in (NUM_JOINTS, NUM_JOINTS + 1):
         raise wrong_count(value.shape[-2], request)
     value = value[None] if value.ndim == 2 else value
-    points, size = _without_size_row(value.astype(np.float64), request)
-    given = _scores(points, scores, request)
+    points, size = _without_size_row(value, request)
+    given = None if scores is None else _scores(points, scores, request)
     if not len(points):
         raise request.error("no frames", "give at least one frame", Empty)
     if points.ndim == 4:  # (T,P,133,D)
-        people = [present(*frame) for frame in zip(points, given, strict=True)]
-        clip = follow_signer(people, request.path.stem, request)
+        check_crowd(points.shape[1], request)
+        clip = follow(_parts(points, given), request.path.stem, request)
     else:
-        clip = RawClip(points[..., :2], given, request.path.stem)
+        clip = RawClip(points, given, request.path.stem)
     clip.size = size
     return clip
+
+
+def _parts(points: np.ndarray, given: np.ndarray | None) -> Iterator[Detections]:
+    """Some frames of (T,P,133,2|3) at a time."""
+    for part in blocks(len(points), max(1, BLOCK // points.shape[1])):
+        some = points[part].astype(np.float64)
+        scores = (some[..., 2] if some.shape[-1] == 3 else seen_where_placed(some)) if given is None else given[part]
+        yield present(some, scores.astype(np.float64))
+        release(points, given)
 
 
 def _without_size_row(points: np.ndarray, request: Request) -> tuple[np.ndarray, tuple[int, int] | None]:
     if points.shape[-2] == NUM_JOINTS:
         return points, None
-    sizes = np.unique(points[..., 0, :2].reshape(-1, 2), axis=0)
+    parts = []
+    for part in blocks(len(points)):
+        parts.append(np.unique(points[part][..., 0, :2].reshape(-1, 2).astype(np.float64), axis=0))
+        release(points)
+    sizes = np.unique(np.concatenate(parts), axis=0) if parts else np.zeros((0, 2))
     if len(sizes) != 1:
         raise request.error(f"{len(sizes)} different frame sizes in row 0", "give one size for all frames of a clip")
     if not (np.isfinite(sizes).all() and (sizes >= 1).all() and (sizes <= 1e5).all()):
@@ -59,10 +76,9 @@ def _without_size_row(points: np.ndarray, request: Request) -> tuple[np.ndarray,
     return points[..., 1:, :], (width, height)
 
 
-def _scores(points: np.ndarray, scores: np.ndarray | None, request: Request) -> np.ndarray:
-    if scores is None:
-        return points[..., 2] if points.shape[-1] == 3 else seen_where_placed(points)
-    scores = np.asarray(scores, dtype=np.float64)
+def _scores(points: np.ndarray, scores: np.ndarray, request: Request) -> np.ndarray:
+    if scores.dtype.kind not in "biuf":
+        raise request.error(f"scores of type {scores.dtype}", "give numbers", Unsupported)
     scores = scores[..., 0] if scores.shape == (*points.shape[:-1], 1) else scores
     if scores.shape != points.shape[:-1]:
         raise request.error(f"scores of shape {scores.shape} for points of shape {points.shape}", "give one per point")

@@ -16,6 +16,7 @@ from signgen.keypoints.raw import RawClip, Request
 
 _POINT_KEYS = ("keypoints", "keypoint", "poses", "pose", "arr_0", "xy", "data")
 _SCORE_KEYS = ("scores", "keypoint_scores", "confidence", "score")
+TABLE_KEYS = {*_POINT_KEYS, *_SCORE_KEYS, "width", "height", "fps", "name"}
 
 
 def _recognises(value: Any) -> bool:
@@ -31,11 +32,14 @@ def read_table(value: Mapping[str, Any], request: Request) -> RawClip:
         raise request.error(got, "name the points 'keypoints'", Unsupported)
     scores = None
     if value[key].shape[-1:] == (2,):
-        scores = next((np.asarray(value[name]) for name in _SCORE_KEYS if name in value), None)
+        scores = next((value[name] for name in _SCORE_KEYS if name in value), None)
+        scores = scores if scores is None or isinstance(scores, np.ndarray) else request.budget.numbers(scores)
     clip = read_array(value[key], request, scores)
     clip.size = _size(value, request) or clip.size
     clip.fps = _single(value, "fps", request)
-    clip.name = str(np.ravel(value["name"])[0]) if np.size(value.get("name", ())) == 1 else clip.name
+    name = value.get("name")
+    name = name.ravel()[0] if isinstance(name, np.ndarray) and name.size == 1 else name
+    clip.name = str(name) if isinstance(name, (str, bytes, int, np.generic)) else clip.name
     return clip
 
 
@@ -52,7 +56,7 @@ def _single(value: Mapping[str, Any], key: str, request: Request) -> float | Non
     if key not in value:
         return None
     try:
-        number = float(np.asarray(value[key], dtype=np.float64).reshape(()))
+        number = float(request.budget.numbers(value[key]).reshape(()))
     except (TypeError, ValueError):
         raise request.error(f"{key} that is not one number", f"give one {key} for the clip") from None
     if not np.isfinite(number):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from signgen.errors import InputError
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format, as_json, listed, with_scores
-from signgen.keypoints.raw import Folder, RawClip, Request, follow_signer, pick_clip, present
+from signgen.keypoints.people import Detections, check_crowd, follow, present
+from signgen.keypoints.raw import Folder, RawClip, Request, pick_clip
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
 # COCO body and foot point (position in the list) -> OpenPose body point.
@@ -25,7 +28,7 @@ _PARTS = {"face_keypoints_2d": (FACE, (68, 70)), "hand_left_keypoints_2d": (LEFT
 
 def _recognises(value: Any) -> bool:
     """One frame: {"version": ..., "people": [...]}, or a folder that begins with one."""
-    return _is_frame(value.frames[0] if isinstance(value, Folder) else value)
+    return _is_frame(value.first if isinstance(value, Folder) else value)
 
 
 def _is_frame(value: Any) -> bool:
@@ -35,11 +38,11 @@ def _is_frame(value: Any) -> bool:
 def _read(value: Any, request: Request) -> RawClip:
     if not isinstance(value, Folder):
         return _follow([value], _clip_name(request.path, request.path.stem), request)
-    clips: dict[str, list[Any]] = {}
-    for path, frame in zip(value.paths, value.frames, strict=True):
-        clips.setdefault(_clip_name(path, request.path.name), []).append(frame)
+    clips: dict[str, list[Path]] = {}
+    for path in value.paths:
+        clips.setdefault(_clip_name(path, request.path.name), []).append(path)
     name = pick_clip(list(clips), request)
-    return _follow(clips[name], name or request.path.name, request)
+    return _follow(replace(value, paths=clips[name]).frames(), name or request.path.name, request)
 
 
 def _clip_name(path: Path, otherwise: str) -> str:
@@ -48,15 +51,17 @@ def _clip_name(path: Path, otherwise: str) -> str:
     return found[1] if found else otherwise
 
 
-def _follow(values: Sequence[Any], name: str, request: Request) -> RawClip:
+def _follow(values: Iterable[Any], name: str, request: Request) -> RawClip:
     """Frames in order. OpenPose's own people have no box score: the sum of their scores stands in for it."""
-    frames = []
-    for value in values:
-        if not _is_frame(value):
-            raise request.error("files that are not all OpenPose frames", "keep one kind of file in the folder")
-        people = [_points(someone, request) for someone in value["people"]]
-        frames.append(present(people, [xyc[:, 2] for xyc in people]))
-    return follow_signer(frames, name, request)
+    return follow((_people(value, request) for value in values), name, request)
+
+
+def _people(value: Any, request: Request) -> Detections:
+    if not _is_frame(value):
+        raise request.error("files that are not all OpenPose frames", "keep one kind of file in the folder")
+    check_crowd(len(value["people"]), request)
+    people = np.array([_points(someone, request) for someone in value["people"]]).reshape(1, -1, NUM_JOINTS, 3)
+    return present(people, people[..., 2])
 
 
 def _points(someone: Any, request: Request) -> np.ndarray:
@@ -78,7 +83,10 @@ def _points(someone: Any, request: Request) -> np.ndarray:
 def _triples(someone: dict, key: str, counts: tuple[int, ...], request: Request) -> np.ndarray:
     """(N,3) x, y, score; (0,3) if the part was not estimated."""
     try:
-        flat = np.array(someone.get(key) or [], dtype=np.float64)
+        given = someone.get(key)
+        flat = request.budget.numbers(() if given is None else given)
+    except InputError:
+        raise
     except (TypeError, ValueError, OverflowError):
         raise request.error(f"{key} that are not numbers", "check the program that wrote the file") from None
     if flat.size and (flat.ndim != 1 or flat.size not in tuple(3 * count for count in counts)):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -12,10 +14,14 @@ from signgen.errors import Empty, Unsupported, damage
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.openpose import FROM_BODY_25
 from signgen.keypoints.formats.record import Format
-from signgen.keypoints.raw import RawClip, Request, follow_signer, present
+from signgen.keypoints.people import Detections, check_crowd, follow, present
+from signgen.keypoints.raw import RawClip, Request
+from signgen.keypoints.rows import blocks
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
 _VERSIONS = (0.0, 0.1, 0.2)
+_LARGEST_HEADER = 4 << 20  # bytes; usual ones have some 20,000
+_AT_A_TIME = 16 << 20  # bytes of frames
 _OPENPOSE_DEFAULT = (1000, 1000)  # what pose-format's OpenPose importer writes when nobody tells it the size
 
 # Names of Holistic's body points in the order of COCO points 0-22; Holistic has no small toes.
@@ -39,9 +45,6 @@ _HANDS = {
 }  # fmt: skip
 
 
-MOST_PEOPLE = 100  # a header of a few damaged bytes may say 65535, and be followed for hours
-
-
 def is_pose(head: bytes) -> bool:
     """First bytes of a file: a known version, a frame size, and a plausible number of components."""
     if len(head) < 12:
@@ -50,56 +53,91 @@ def is_pose(head: bytes) -> bool:
     return any(abs(version - known) < 1e-6 for known in _VERSIONS) and 1 <= components <= 64
 
 
-def _read(data: bytes, request: Request) -> RawClip:
-    """Bytes of a `.pose` file of version 0.0, 0.1 or 0.2. Other dimensions than x and y are left out."""
-    pose = _parse(data, request)
-    xy = np.ma.getdata(pose.body.data)[..., :2].astype(np.float64)  # (T,P,N,2)
-    scores = np.asarray(pose.body.confidence, dtype=np.float64)  # (T,P,N)
-    points, found = _to_wholebody(xy, scores, pose.header.components, request)
-    frames = [present(*frame) for frame in zip(points, found, strict=True)]
-    clip = follow_signer(frames, request.path.stem, request)
-    clip.fps = float(pose.body.fps) if pose.body.fps else None
-    clip.size, warnings = _size(pose.header)
+def _read(stream: BinaryIO, request: Request) -> RawClip:
+    """A `.pose` file of version 0.0, 0.1 or 0.2. Other dimensions than x and y are left out."""
+    # The library checks nothing: a cut file can raise almost anything.
+    with damage(request.subject, "a cut or damaged .pose file", "write or download the file again", Exception):
+        body = _Body(stream, request)
+    targets = _joints_of(body.header.components, request)
+    clip = follow((_wholebody(*part, targets) for part in body.parts()), request.path.stem, request)
+    clip.fps = body.fps or None
+    clip.size, warnings = _size(body.header)
     clip.warnings += warnings
     return clip
 
 
-def _parse(data: bytes, request: Request) -> Any:
-    import warnings
+class _Body:
+    """Header, rate and frames of a file, which are read some at a time.
 
-    from pose_format import Pose
-
-    # The library checks nothing: a cut file can raise almost anything.
-    with damage(request.subject, "a cut or damaged .pose file", "write or download the file again", Exception):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the library warns about NaN, which we count ourselves
-            pose = Pose.read(data)
-        _check_length(data, len(pose.body.data))
-        if pose.body.data.ndim != 4 or pose.body.confidence.shape != pose.body.data.shape[:3]:
-            raise ValueError(f"data of shape {pose.body.data.shape}")
-        if not 1 <= pose.body.data.shape[1] <= MOST_PEOPLE or not pose.body.data.shape[2]:
-            raise ValueError(f"{pose.body.data.shape[1]} people with {pose.body.data.shape[2]} points each")
-    if not len(pose.body.data):
-        raise request.error("no frames", "the file may be cut; write or download it again", Empty)
-    return pose
-
-
-def _check_length(data: bytes, read: int) -> None:
-    """ValueError if a file of version 0.1 says more frames than its length gives.
-
-    Its frames are counted by the bytes there are, since 16 bits hold no more than 65535 of them; a cut file then
-    gives fewer frames, with coordinates for confidences.
+    pose-format's own reader takes hours for a file that says 65,535 people, and all of a file at once.
     """
-    from pose_format.pose_header import PoseHeader
-    from pose_format.utils.reader import BufferReader, ConstStructs
 
-    reader = BufferReader(data)
-    header = PoseHeader.read(reader)
-    if round(header.version, 3) != 0.1:
-        return
-    _fps, declared = reader.unpack(ConstStructs.double_ushort)
-    if read < declared:
-        raise ValueError(f"{read} frames of {declared}")
+    def __init__(self, stream: BinaryIO, request: Request) -> None:
+        from pose_format.pose_header import PoseHeader
+        from pose_format.utils.reader import BufferReader
+
+        self._stream = stream
+        size = stream.seek(0, os.SEEK_END)
+        reader = BufferReader(self._bytes(0, min(size, _LARGEST_HEADER)))
+        self.header = PoseHeader.read(reader)
+        components = self.header.components
+        self._points = sum(len(component.points) for component in components)
+        columns = {len(component.format) for component in components}
+        self._columns, start = max(columns), reader.read_offset
+        version = round(self.header.version, 3)
+        fields = struct.Struct({0.0: "<HH", 0.1: "<HHH", 0.2: "<fIH"}[version])
+        fps, declared, *people = fields.unpack(self._bytes(start, fields.size))
+        self.fps, self._start, self._people = float(fps), start + fields.size, people[0] if people else 1
+        if self._columns < 3 or (version == 0 and len(columns) > 1):
+            raise ValueError("components without x, y and a confidence")
+        if not self._people or not self._points:
+            raise ValueError(f"{self._people} people with {self._points} points each")
+        check_crowd(self._people, request)
+        self._each = 4 * self._people * self._points * self._columns  # bytes of a frame
+        self._frames = (size - self._start) // self._each if version == 0.1 else declared
+        if version == 0.1 and self._frames < declared:  # 16 bits hold no more than 65535: the bytes are counted
+            raise ValueError(f"{self._frames} frames of {declared}")
+        self._oldest = self._places(size) if version == 0 else None
+        if self._oldest is None and self._start + self._frames * self._each > size:
+            raise ValueError(f"{(size - self._start) // self._each} frames of {declared}")
+        if not self._frames:
+            raise request.error("no frames", "the file may be cut; write or download it again", Empty)
+
+    def _bytes(self, start: int, count: int) -> bytes:
+        self._stream.seek(start)
+        return self._stream.read(count)
+
+    def _places(self, size: int) -> list[int]:
+        """Where the first person of each frame begins in a file of version 0.0, -1 for none."""
+        places, place = [], self._start
+        person = 2 + 4 * sum(len(component.points) * len(component.format) for component in self.header.components)
+        for _ in range(self._frames):
+            (people,) = struct.unpack("<H", self._bytes(place, 2))
+            places.append(place + 4 if people else -1)
+            place += 2 + people * person
+            if place > size:
+                raise ValueError(f"{len(places)} frames of {self._frames}")
+        return places
+
+    def parts(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """float32 (N,P,points,2) and (N,P,points)."""
+        for part in blocks(self._frames, max(1, _AT_A_TIME // self._each)):
+            count = part.stop - part.start
+            if self._oldest is not None:
+                empty = bytes(self._each)
+                data = b"".join(empty if at < 0 else self._bytes(at, self._each) for at in self._oldest[part])
+                values = np.frombuffer(data, "<f4").reshape(count, 1, self._points, self._columns)
+                yield values[..., :2], values[..., -1]
+                continue
+            width = self._columns - 1  # places of all frames come first, then confidences
+            one = 4 * self._people * self._points
+            places = self._bytes(self._start + part.start * one * width, count * one * width)
+            scores = self._bytes(self._start + one * (self._frames * width + part.start), count * one)
+            shape = count, self._people, self._points
+            yield (
+                np.frombuffer(places, "<f4").reshape(*shape, width)[..., :2],
+                np.frombuffer(scores, "<f4").reshape(shape),
+            )
 
 
 def _size(header: Any) -> tuple[tuple[int, int] | None, list[str]]:
@@ -113,23 +151,26 @@ def _size(header: Any) -> tuple[tuple[int, int] | None, list[str]]:
 
 
 # --- components to the 133 points -----------------------------------------------------------------------------
-def _to_wholebody(
-    xy: np.ndarray, scores: np.ndarray, components: list[Any], request: Request
-) -> tuple[np.ndarray, np.ndarray]:
-    points = np.zeros((*xy.shape[:2], NUM_JOINTS, 2))
-    found = np.zeros((*xy.shape[:2], NUM_JOINTS))
-    start, known = 0, 0
+def _joints_of(components: list[Any], request: Request) -> dict[int, int]:
+    """COCO-WholeBody joint -> point of the file."""
+    found: dict[int, int] = {}
+    start = 0
     for component in components:
-        for target, source in _joints(component).items():
-            points[:, :, target] = xy[:, :, start + source]
-            found[:, :, target] = scores[:, :, start + source]
-            known += 1
+        found |= {target: start + source for target, source in _joints(component).items()}
         start += len(component.points)
-    if not known:
+    if not found:
         names = ", ".join(component.name for component in components)[:200]
         advice = "signgen knows Holistic, OpenPose, AlphaPose and COCO-WholeBody"
         raise request.error(f"components {names}", advice, Unsupported)
-    return points, found
+    return found
+
+
+def _wholebody(xy: np.ndarray, scores: np.ndarray, joints: dict[int, int]) -> Detections:
+    """From (T,P,points,2) and (T,P,points)."""
+    points, found = (np.zeros((*xy.shape[:2], NUM_JOINTS, *rest), np.float32) for rest in ((2,), ()))
+    points[:, :, list(joints)] = xy[:, :, list(joints.values())]
+    found[:, :, list(joints)] = scores[:, :, list(joints.values())]
+    return present(points, found)
 
 
 def _joints(component: Any) -> dict[int, int]:

@@ -13,6 +13,7 @@ import numpy as np
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.raw import RawClip, Request
 from signgen.keypoints.skeleton import NUM_JOINTS
+from signgen.keypoints.texts import JsonList
 
 ALL_JOINTS = tuple(range(NUM_JOINTS))
 
@@ -53,6 +54,17 @@ class Format:
     clip_name: str = "file"
     joints: tuple[int, ...] = ALL_JOINTS
     placed: bool = True
+
+
+# --- what several formats read --------------------------------------------------------------------------------
+def is_list(value: Any) -> bool:
+    """True for a list, and for one in a long JSON text."""
+    return isinstance(value, (list, JsonList))
+
+
+def first_of(value: Any) -> Any:
+    """The first item of a list; None for anything else."""
+    return value[0] if is_list(value) and value else None
 
 
 # --- what several formats write -------------------------------------------------------------------------------

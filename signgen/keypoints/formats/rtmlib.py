@@ -6,13 +6,14 @@ from typing import Any
 
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.mmpose import instances
-from signgen.keypoints.formats.record import Format, as_json
-from signgen.keypoints.raw import Person, RawClip, Request, follow_signer, person, pick_clip
+from signgen.keypoints.formats.record import Format, as_json, first_of
+from signgen.keypoints.people import Person, check_crowd, follow_signer, person
+from signgen.keypoints.raw import RawClip, Request, pick_clip
 
 
 def _recognises(value: Any) -> bool:
     """[{"frame", "keypoints", "scores", "bboxes"}, ...], or the same below the names of camera views."""
-    first = value[0] if isinstance(value, list) and value else None
+    first = first_of(value)
     return isinstance(first, dict) and (_is_frame(first) or bool(_views(first)))
 
 
@@ -26,13 +27,14 @@ def _views(frame: dict) -> list[str]:
 
 def _read(value: Any, request: Request) -> RawClip:
     """Of several camera views the first is read, unless `--clip` names another."""
-    views, warnings = _views(value[0]), []
-    if not _is_frame(value[0]):
+    first, warnings, frames = value[0], [], iter(value)
+    if not _is_frame(first):
+        views = _views(first)
         view = pick_clip(views, request) if request.clip else views[0]
-        value = [frame.get(view) or {} for frame in value]
+        frames = (frame.get(view) or {} for frame in value)
         if len(views) > 1 and not request.clip:
             warnings = [f"holds the camera views {', '.join(views)}; reads {view} (--clip chooses another)"]
-    clip = follow_signer([_people(frame, request) for frame in value], request.path.stem, request)
+    clip = follow_signer((_people(frame, request) for frame in frames), request.path.stem, request)
     clip.warnings += warnings
     return clip
 
@@ -41,6 +43,7 @@ def _people(frame: dict, request: Request) -> list[Person]:
     points, scores = frame.get("keypoints") or [], frame.get("scores") or []
     if len(points) != len(scores):
         raise request.error(f"{len(points)} people with {len(scores)} sets of scores", "give one set per person")
+    check_crowd(len(points), request)
     boxes = [*(frame.get("bboxes") or []), *[None] * len(points)]
     everyone = zip(points, scores, boxes, strict=False)
     return [person(xy, s, box[4] if _has_score(box) else None, request) for xy, s, box in everyone]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,9 @@ from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format
 from signgen.keypoints.raw import RawClip, Request, pick_clip
 from signgen.keypoints.repair.align import over_time
+from signgen.keypoints.rows import Rows
 from signgen.keypoints.skeleton import LEFT_HAND, NUM_JOINTS, RIGHT_HAND, SHOULDERS
+from signgen.keypoints.texts import Text
 
 _JOINTS = 50
 _ROW = 3 * _JOINTS + 1  # x, y, z of each joint and a counter from 0 to 1
@@ -27,33 +29,56 @@ _JOINT_OF = {
 }
 
 
-def _recognises(text: str) -> bool:
-    """The first line holds a whole number of frames of 151 numbers."""
-    fields = text[: text.find("\n") if "\n" in text else len(text)].split()
-    return len(fields) >= _ROW and len(fields) % _ROW == 0 and is_number(fields[0])
+def _recognises(text: Text) -> bool:
+    """The first line holds a whole number of frames of 151 numbers; of a very long one 151 numbers are enough."""
+    parts = text.fields(next(text.lines(), (0, 0)))
+    fields = next(parts)
+    count = len(fields) + (sum(map(len, parts)) if text.whole is not None else -len(fields) % _ROW)
+    return count >= _ROW and count % _ROW == 0 and bool(fields) and is_number(fields[0])
 
 
-def _read(text: str, request: Request) -> RawClip:
+def _read(text: Text, request: Request) -> RawClip:
     """One line is one clip; `--clip` gives its name in the sister file `.files`, or its number counted from 0.
 
     The third dimension is left out (the authors draw x and y). There is no face, no hip and no confidence.
     """
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = list(text.lines())
     names = _names(request.path, len(lines))
     wanted = request.clip
-    if wanted is not None and wanted.isdigit() and wanted not in names and int(wanted) < len(lines):
+    if (
+        wanted is not None
+        and wanted.isascii()
+        and wanted.isdigit()
+        and wanted not in names
+        and int(wanted) < len(lines)
+    ):
         name = names[int(wanted)]
     else:
         name = pick_clip(names, request)
-    rows = numbers(lines[names.index(name)].split(), request)
-    if rows.size % _ROW or not rows.size:
-        raise request.error(f"{rows.size} numbers in the line of {name}", f"a line holds {_ROW} numbers per frame")
-    rows = _without_padding(rows.reshape(-1, _ROW), request)
-    joints = _SCALE * rows[:, : 3 * _JOINTS].reshape(-1, _JOINTS, 3)[..., :2]
-    xy, scores = np.zeros((len(rows), NUM_JOINTS, 2)), np.zeros((len(rows), NUM_JOINTS))
-    xy[:, list(_JOINT_OF)] = joints[:, list(_JOINT_OF.values())]
-    scores[:, list(_JOINT_OF)] = (rows[:, : 3 * _JOINTS] != 0).any(1, keepdims=True)  # an all-zero frame is padding
-    return RawClip(xy, scores, name, placed=False)
+    rows, filled, counters = Rows((NUM_JOINTS, 3), np.float64), [], []
+    for part in _rows(text, lines[names.index(name)], name, request):
+        joints = _SCALE * part[:, : 3 * _JOINTS].reshape(-1, _JOINTS, 3)[..., :2]
+        filled.append((part[:, : 3 * _JOINTS] != 0).any(1))  # an all-zero frame is padding
+        counters.append(part[:, -1])
+        points = np.zeros((len(part), NUM_JOINTS, 3))
+        points[:, list(_JOINT_OF), :2] = joints[:, list(_JOINT_OF.values())]
+        points[:, list(_JOINT_OF), 2] = filled[-1][:, None]
+        rows.append(points)
+    stop = _without_padding(np.concatenate(filled), np.concatenate(counters), request)
+    return RawClip(rows.array()[:stop], None, name, placed=False)
+
+
+def _rows(text: Text, line: tuple[int, int], name: str, request: Request) -> Iterator[np.ndarray]:
+    """The frames of a line, (N,151), some at a time."""
+    rest, count = np.zeros(0), 0
+    for fields in text.fields(line):
+        values = np.concatenate([rest, numbers(fields, request)])
+        whole = len(values) - len(values) % _ROW
+        count, rest = count + len(fields), values[whole:]
+        if whole:
+            yield values[:whole].reshape(-1, _ROW)
+    if len(rest) or not count:
+        raise request.error(f"{count} numbers in the line of {name}", f"a line holds {_ROW} numbers per frame")
 
 
 def _names(path: Path, count: int) -> list[str]:
@@ -66,13 +91,12 @@ def _names(path: Path, count: int) -> list[str]:
     return [path.stem] if count == 1 else [str(i) for i in range(count)]
 
 
-def _without_padding(rows: np.ndarray, request: Request) -> np.ndarray:
-    """A model's output runs on after the counter has peaked, and is then padded with zeros: cut both."""
-    filled = np.flatnonzero((rows[:, :-1] != 0).any(1))
-    if not len(filled):
+def _without_padding(filled: np.ndarray, counters: np.ndarray, request: Request) -> int:
+    """Where a model's output ends: it runs on after the counter has peaked, and is then padded with zeros."""
+    if not filled.any():
         raise request.error("only zeros", "the sequence is empty; choose another", Empty)
-    rows = rows[: filled[-1] + 1]
-    return rows[: int(np.nanargmax(np.nan_to_num(rows[:, -1]))) + 1]
+    counters = counters[: int(np.flatnonzero(filled)[-1]) + 1]
+    return int(np.nanargmax(np.nan_to_num(counters))) + 1
 
 
 def _write(keypoints: Keypoints) -> bytes:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format, as_pickle, in_fractions
-from signgen.keypoints.raw import Person, RawClip, Request, follow_signer, person
+from signgen.keypoints.people import Person, check_crowd, follow_signer, person
+from signgen.keypoints.raw import RawClip, Request
 
 
 def is_unisign(value: Any) -> bool:
@@ -21,16 +20,17 @@ def read_unisign(value: Mapping[str, Any], request: Request) -> RawClip:
     points, scores = value["keypoints"], value["scores"]
     if len(points) != len(scores):
         raise request.error(f"{len(points)} frames of keypoints, {len(scores)} of scores", "give as many of each")
-    frames = [_people(p, s, request) for p, s in zip(points, scores, strict=True)]
+    frames = (_people(p, s, request) for p, s in zip(points, scores, strict=True))
     return follow_signer(frames, request.path.stem, request)
 
 
 def _people(points: Any, scores: Any, request: Request) -> list[Person]:
     """People of one frame: (P,133,2) with (P,133), or one person (133,2) with (133,)."""
-    xy, s = np.asarray(points, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    xy, s = request.budget.numbers(points), request.budget.numbers(scores)
     if not xy.size:
         return []
     xy = xy[None] if xy.ndim == 2 else xy
+    check_crowd(len(xy), request)
     s = s.reshape(len(xy), -1)
     return [person(p, q, None, request) for p, q in zip(xy, s, strict=True)]
 

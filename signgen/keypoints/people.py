@@ -1,0 +1,284 @@
+"""Several people in a frame: who is the signer, over all frames, in one pass."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from signgen.errors import Empty, InputError, TooLarge, Unsupported
+from signgen.keypoints.budget import MOST_FRAMES, MOST_PEOPLE
+from signgen.keypoints.raw import RawClip, Request, seen_where_placed
+from signgen.keypoints.rows import Rows
+from signgen.keypoints.skeleton import CONFIDENT, NUM_JOINTS, SHOULDERS, UPPER_BODY
+
+_MOST_MISSED = 100_000  # frames without anybody that a clip may begin with, or that are more than 99 of 100
+
+
+@dataclass(frozen=True)
+class Person:
+    """One detection in one frame: points (133,2), scores (133,), and the detector's score of the box."""
+
+    points: np.ndarray
+    scores: np.ndarray
+    rank: float
+
+    @property
+    def place(self) -> np.ndarray:
+        """(2,) middle of the upper body's confident points."""
+        return _places(self.points[None], self.scores[None])[0][0]
+
+    @property
+    def reach(self) -> float:
+        """A length of the person's own scale: shoulder width, else the spread of the points."""
+        return float(_places(self.points[None], self.scores[None])[1][0])
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Everybody in some successive frames.
+
+    Attributes:
+        counts: (T,) people in each frame.
+        points: (N,133,2), of all frames one after the other.
+        scores: (N,133).
+        ranks: float64 (N,), the detector's scores of the boxes.
+    """
+
+    counts: np.ndarray
+    points: np.ndarray
+    scores: np.ndarray
+    ranks: np.ndarray
+
+
+def person(points: Any, scores: Any, rank: Any, request: Request) -> Person:
+    """A checked `Person` from lists or arrays: points of 133 x 2 or 133 x 3 (then with scores), any numbers."""
+    try:
+        xy = request.budget.numbers(points)
+        given = None if scores is None else request.budget.numbers(scores).reshape(-1)
+    except InputError:
+        raise
+    except (TypeError, ValueError, OverflowError):
+        raise request.error("keypoints that are not numbers", "check the program that wrote the file") from None
+    if xy.ndim != 2 or xy.shape[1] not in (2, 3):
+        raise request.error(f"keypoints of shape {xy.shape} per person", "give 133 points of x, y") from None
+    if len(xy) != NUM_JOINTS:
+        raise wrong_count(len(xy), request)
+    if given is None:
+        given = xy[:, 2] if xy.shape[1] == 3 else seen_where_placed(xy)
+    if given.shape != (NUM_JOINTS,):
+        raise request.error(f"{given.size} scores for 133 keypoints", "give one score per keypoint")
+    return Person(xy[:, :2], given, _number(rank, request, default=float(np.nanmean(np.nan_to_num(given)))))
+
+
+def wrong_count(count: int, request: Request) -> InputError:
+    advice = "signgen needs the 133 COCO-WholeBody points; use a whole-body estimator"
+    return request.error(f"{count} keypoints per person", advice, Unsupported)
+
+
+def present(points: np.ndarray, scores: np.ndarray) -> Detections:
+    """Those of (T,P,133,2) or (T,P,133,3) of whom a point is seen, (T,P,133); their mean score ranks them."""
+    seen = (scores > 0).any(-1)
+    found = scores[seen]
+    ranks = np.nan_to_num(found.astype(np.float64)).mean(-1)
+    return Detections(seen.sum(1), points[seen][..., :2], found, ranks)
+
+
+def _number(value: Any, request: Request, default: float) -> float:
+    try:
+        number = float(np.ravel(request.budget.numbers(value))[0])
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return default
+    return number if np.isfinite(number) else default
+
+
+def _places(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`Person.place` (N,2) and `Person.reach` (N,) of many at once."""
+    points, scores = points.astype(np.float64), scores.astype(np.float64)
+    threshold = CONFIDENT * np.minimum(1.0, np.fmax.reduce(scores, axis=1, initial=0.0))
+    seen = (scores > threshold[:, None]) & np.isfinite(points).all(-1)
+    body = seen[:, UPPER_BODY]
+    count = body.sum(1)
+    sides = np.sort(np.where(body[..., None], points[:, UPPER_BODY], np.inf), axis=1)
+    everyone = np.arange(len(points))
+    middle = (sides[everyone, np.maximum(count - 1, 0) // 2] + sides[everyone, count // 2 * (count > 0)]) / 2
+    place = np.where(count[:, None] > 0, middle, 0.0)
+    low = np.where(seen[..., None], points, np.inf).min(1)
+    high = np.where(seen[..., None], points, -np.inf).max(1)
+    left, right = SHOULDERS
+    across = points[:, left] - points[:, right]
+    reach = np.where(seen[:, SHOULDERS].all(1), np.hypot(across[:, 0], across[:, 1]), (high - low).max(1))
+    return place, np.where(seen.any(1), reach, 0.0)
+
+
+# --- following one of them ------------------------------------------------------------------------------------
+def follow_signer(
+    frames: Iterable[Sequence[Person]], name: str, request: Request, followed: str | None = None
+) -> RawClip:
+    """As `follow`, from the people of each frame."""
+    return follow(_batches(frames, request), name, request, followed)
+
+
+def _batches(frames: Iterable[Sequence[Person]], request: Request) -> Iterator[Detections]:
+    rest = iter(frames)
+    while batch := list(islice(rest, 256)):
+        everyone = [someone for frame in batch for someone in frame]
+        yield Detections(
+            np.array([len(frame) for frame in batch]),
+            np.array([someone.points for someone in everyone]).reshape(-1, NUM_JOINTS, 2),
+            np.array([someone.scores for someone in everyone]).reshape(-1, NUM_JOINTS),
+            np.array([someone.rank for someone in everyone]),
+        )
+
+
+def check_crowd(people: int, request: Request) -> None:
+    """Raises TooLarge for more people in a frame than `MOST_PEOPLE`."""
+    if people > MOST_PEOPLE:
+        advice = f"signgen looks for the signer among {MOST_PEOPLE} at most; keep those with the best scores"
+        raise request.error(f"{people} people in a frame", advice, TooLarge)
+
+
+def follow(parts: Iterable[Detections], name: str, request: Request, followed: str | None = None) -> RawClip:
+    """One person from frames of several: the track with the highest box scores (sum of their cubes).
+
+    Tracks join each detection to the nearest place of a track, at most one and a half shoulder widths a frame away.
+    The chosen track is completed with tracks that never share a frame with it (the person was lost and found).
+    A frame without the signer holds zeros. ``followed`` names who that is where ranks are no scores.
+
+    Raises:
+        InputError: no frames, too many, or more people in one than `MOST_PEOPLE`.
+    """
+    tracks, counts = _Tracks(), [np.zeros(0, np.int64)]
+    rows: Rows | None = None
+    for part in parts:
+        check_crowd(int(part.counts.max(initial=0)), request)
+        counts.append(part.counts)
+        tracks.add(part)
+        rows = rows or Rows((NUM_JOINTS, 3), np.result_type(part.points, part.scores, np.float32))
+        rows.append(np.concatenate([part.points, part.scores[..., None]], -1))
+        _check_length(tracks, request)
+    people = np.concatenate(counts)
+    if not len(people) or rows is None:
+        raise request.error("no frames", "give a file with at least one frame", Empty)
+    chosen, ranks = tracks.signer()
+    most = int(people.max())
+    warnings = [_crowd_warning(people, chosen, ranks, followed)] if most > 1 else []
+    return RawClip(rows.array(), None, name, order=chosen, people=most, warnings=warnings)
+
+
+def _check_length(tracks: _Tracks, request: Request) -> None:
+    frames, seen = tracks.frames, tracks.frames_seen
+    if frames > MOST_FRAMES:
+        raise request.error(f"more than {MOST_FRAMES:,} frames", "split it into clips", TooLarge)
+    if frames - seen > _MOST_MISSED and 100 * seen < frames:
+        raise request.error(
+            f"nobody in {frames - seen:,} of {frames:,} frames", "cut it to where somebody signs", Empty
+        )
+
+
+_LOST_AFTER = 50  # frames without a detection that end a track
+_MOST_TRACKS = 4 * MOST_PEOPLE  # that are open at a time; those that were lost first are given up first
+_FAR = 1.5  # shoulder widths between two frames of a track
+
+
+class _Tracks:
+    """Everybody's tracks, frame after frame."""
+
+    def __init__(self) -> None:
+        self.frames = self.frames_seen = self._count = 0
+        self._open: list[tuple[int, int, float, float, float]] = []  # track, its last frame, place there, reach
+        self._track, self._frame = array("q"), array("q")  # of each detection
+        self._worth, self._ranks = array("d"), array("d")  # of each track, of each detection
+
+    def add(self, part: Detections) -> None:
+        place, reach = _places(part.points, part.scores)
+        self._ranks.extend(part.ranks.tolist())
+        everyone = list(zip(*place.T.tolist(), reach.tolist(), part.ranks.tolist(), strict=True))
+        start = 0
+        for count in part.counts.tolist():
+            if count:
+                self._add_frame(everyone[start : start + count])
+                start += count
+                self.frames_seen += 1
+            self.frames += 1
+
+    def _add_frame(self, people: list[tuple[float, float, float, float]]) -> None:
+        t = self.frames
+        tracks = [track for track in self._open if t - track[1] <= _LOST_AFTER]
+        mine = _joined(tracks, people)
+        taken = set(mine)
+        now = [track for i, track in enumerate(tracks) if i not in taken]
+        for (x, y, reach, rank), i in zip(people, mine, strict=True):
+            number = tracks[i][0] if i >= 0 else self._count
+            if i < 0:
+                self._count += 1
+                self._worth.append(0.0)
+            self._worth[number] += max(rank, 1e-3) ** 3
+            self._track.append(number)
+            self._frame.append(t)
+            now.append((number, t, x, y, reach))
+        if len(now) > _MOST_TRACKS:
+            now = sorted(now, key=lambda track: -track[1])[:_MOST_TRACKS]
+        self._open = sorted(now)
+
+    def signer(self) -> tuple[np.ndarray, np.ndarray]:
+        """(T,) which detection is the signer in each frame, -1 for none, and the ranks of those chosen."""
+        track, frame, ranks = np.array(self._track), np.array(self._frame), np.array(self._ranks)
+        ends = np.searchsorted(np.sort(track), np.arange(self._count + 1))
+        by_track = np.argsort(track, kind="stable")
+        # Cubed, so that a sure detection of part of the clip outweighs a doubtful one of all of it.
+        best = np.argsort(-np.array(self._worth), kind="stable")
+        chosen, taken = np.full(self.frames, -1), []
+        for number in best.tolist():
+            rows = by_track[ends[number] : ends[number + 1]]
+            if (chosen[frame[rows]] < 0).all():
+                chosen[frame[rows]] = rows
+                taken.append(rows)
+        return chosen, ranks[np.concatenate(taken)] if taken else np.zeros(0)
+
+
+def _joined(
+    tracks: list[tuple[int, int, float, float, float]], people: list[tuple[float, float, float, float]]
+) -> list[int]:
+    """For each of the people the track that goes on with them, or -1: the nearest pairs first."""
+    pairs = _near_pairs(tracks, people)
+    mine = [-1] * len(people)
+    taken: set[int] = set()
+    for _, i, k in pairs:
+        if i not in taken and mine[k] < 0:
+            mine[k] = i
+            taken.add(i)
+    return mine
+
+
+def _near_pairs(
+    tracks: list[tuple[int, int, float, float, float]], people: list[tuple[float, float, float, float]]
+) -> list[tuple[float, int, int]]:
+    """Distance in shoulder widths, track and person of all that are near each other, the nearest first."""
+    if len(tracks) * len(people) > 64:
+        a, b = np.array(tracks)[:, 2:], np.array(people)[:, :3]
+        apart = a[:, None, :2] - b[None, :, :2]
+        scale = np.maximum(np.maximum(a[:, None, 2], b[None, :, 2]), 1e-9)
+        distance = np.sqrt(apart[..., 0] * apart[..., 0] + apart[..., 1] * apart[..., 1]) / scale
+        i, k = np.nonzero(distance <= _FAR)
+        return sorted(zip(distance[i, k].tolist(), i.tolist(), k.tolist(), strict=True))
+    found = []
+    for track, (_, _, x, y, reach) in enumerate(tracks):
+        for someone, (px, py, other, _) in enumerate(people):
+            dx, dy = x - px, y - py
+            away = math.sqrt(dx * dx + dy * dy) / max(reach, other, 1e-9)
+            if away <= _FAR:
+                found.append((away, track, someone))
+    return sorted(found)
+
+
+def _crowd_warning(people: np.ndarray, chosen: np.ndarray, ranks: np.ndarray, followed: str | None) -> str:
+    crowded, lost = (people > 1).sum(), ((chosen < 0) & (people > 0)).sum()
+    crowd = f"up to {people.max()} people in a frame ({crowded} of {len(people)} frames)"
+    text = f"{crowd}; follows {followed or f'the one with mean score {ranks.mean():.2f}'}"
+    return text + (f", not seen in {lost} frames that show others" if lost else "")
