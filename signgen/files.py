@@ -18,7 +18,7 @@ import shutil
 import socket
 import stat
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -114,8 +114,11 @@ def whole(target: Path, durable: bool = False) -> Iterator[Path]:
         yield staging.place(target)
 
 
-def place_file(target: Path, data: bytes) -> None:
+def place_file(target: Path, data: bytes | Iterable[bytes]) -> None:
     """Writes a file, whole or not at all.
+
+    Args:
+        data: its content, or pieces of it one after the other.
 
     Raises:
         NotFound, NotWritable: see `check_target`.
@@ -123,13 +126,20 @@ def place_file(target: Path, data: bytes) -> None:
     """
     check_target(target, "file")
     with writing(target, "check free space and permissions"), whole(target) as temporary:
-        temporary.write_bytes(data)
+        write_pieces(temporary, data)
 
 
-def place_folder(target: Path, files: dict[str, bytes], replaceable: str) -> None:
+def write_pieces(path: Path, data: bytes | Iterable[bytes]) -> None:
+    """Writes a file, one piece after the other."""
+    with path.open("wb") as file:
+        file.writelines([data] if isinstance(data, bytes) else data)
+
+
+def place_folder(target: Path, files: Iterable[tuple[str, bytes]], replaceable: str) -> None:
     """Writes a folder of files, whole or not at all.
 
     Args:
+        files: names and contents.
         replaceable: regular expression; an older folder makes room only if all names in it match.
 
     Raises:
@@ -140,7 +150,7 @@ def place_folder(target: Path, files: dict[str, bytes], replaceable: str) -> Non
     check_replaceable(target, replaceable)
     with writing(target, "check free space and permissions"), whole(target) as temporary:
         temporary.mkdir()
-        for name, data in files.items():
+        for name, data in files:
             (temporary / name).write_bytes(data)
 
 

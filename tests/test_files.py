@@ -212,7 +212,7 @@ def test_what_is_no_file_is_refused_and_never_replaced(
     else:
         target.symlink_to("/dev/null")
     before = target.stat()
-    writes = (lambda: place_file(target, b"x"), lambda: place_folder(target, {}, ".*"), lambda: _break_off(target, str))
+    writes = (lambda: place_file(target, b"x"), lambda: place_folder(target, [], ".*"), lambda: _break_off(target, str))
     for write in writes:
         with pytest.raises(NotWritable) as caught:
             write()
@@ -249,12 +249,12 @@ def test_what_cannot_be_written_is_said_before_anything_is(tmp_path: Path, monke
 
 
 def test_only_a_folder_of_known_names_makes_room(tmp_path: Path) -> None:
-    place_folder(tmp_path / "frames", {"1.png": b"", "2.png": b""}, r"\d\.png")
-    place_folder(tmp_path / "frames", {"3.png": b""}, r"\d\.png")
+    place_folder(tmp_path / "frames", [("1.png", b""), ("2.png", b"")], r"\d\.png")
+    place_folder(tmp_path / "frames", [("3.png", b"")], r"\d\.png")
     assert os.listdir(tmp_path / "frames") == ["3.png"]
     check_replaceable(tmp_path / "frames", {"3.png", "4.png"})
     with pytest.raises(NotWritable):
-        place_folder(tmp_path / "frames", {"4.png": b""}, "[12].png")
+        place_folder(tmp_path / "frames", [("4.png", b"")], "[12].png")
     assert os.listdir(tmp_path / "frames") == ["3.png"]
 
 

@@ -33,7 +33,7 @@ def command(source: str, target: str, to_format: str | None, as_json: bool, **re
     """
     from signgen.keypoints import read_keypoints
     from signgen.keypoints.header import header_path
-    from signgen.keypoints.keypoint_files import keypoint_bytes, leaves_open, write_format, write_keypoints
+    from signgen.keypoints.keypoint_files import keypoint_pieces, leaves_open, write_format, write_keypoints
 
     to_format = _checked(source, target, to_format, as_json)
     written = write_format(target, to_format)
@@ -41,8 +41,8 @@ def command(source: str, target: str, to_format: str | None, as_json: bool, **re
     keypoints = read.keypoints
     header = None
     if target == PIPE:
-        content, losses = keypoint_bytes(keypoints, written)
-        sys.stdout.buffer.write(content)
+        pieces, losses = keypoint_pieces(keypoints, written)
+        sys.stdout.buffer.writelines(pieces)
         sys.stdout.buffer.flush()
     else:
         known = read.size_known and read.fps_known  # what was assumed is not written down as if it were known

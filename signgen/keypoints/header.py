@@ -7,12 +7,13 @@ takes it for a clip or a frame. It is a JSON object: ``{"signgen_header": 1, "fr
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from signgen.errors import Damaged, InputError, TooLarge, Unsupported, damage
-from signgen.files import Staging, check_target, place_file, writing
+from signgen.files import Staging, check_target, place_file, write_pieces, writing
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.raw import RawClip
 
@@ -51,7 +52,7 @@ def complete_from_header(clip: RawClip, path: Path) -> RawClip:
     return clip
 
 
-def place_with_header(target: Path, content: bytes, header: bytes | None) -> None:
+def place_with_header(target: Path, content: Iterable[bytes], header: bytes | None) -> None:
     """Writes a keypoint file and the header beside it, both or neither.
 
     Without a new header one that an earlier file has left there is removed: it would be read with this file. What
@@ -68,7 +69,7 @@ def place_with_header(target: Path, content: bytes, header: bytes | None) -> Non
         return
     check_target(target, "file")
     with writing(target, "check free space and permissions"), Staging() as staging:
-        staging.place(target).write_bytes(content)
+        write_pieces(staging.place(target), content)
         staging.place(header_path(target)).write_bytes(header)
 
 

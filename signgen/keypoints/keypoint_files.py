@@ -195,8 +195,8 @@ def write_keypoints(
         True
     """
     chosen, target = FORMATS[write_format(path, format)], readable(path)
-    content = chosen.write(keypoints)
-    if isinstance(content, dict):
+    content: Any = chosen.write(keypoints)
+    if chosen.folder:
         place_folder(target, content, chosen.folder)
         return losses(keypoints, chosen, target.stem)
     header = header and leaves_open(chosen.name)
@@ -211,13 +211,19 @@ def leaves_open(format: str) -> bool:
 
 
 def keypoint_bytes(keypoints: Keypoints, format: str, target: str = "") -> tuple[bytes, list[str]]:
-    """What `write_keypoints` would write to a file, for a pipe, and what is lost. InputError for formats of folders."""
+    """What `write_keypoints` would write to a file, and what is lost. InputError for formats of folders."""
+    pieces, lost = keypoint_pieces(keypoints, format, target)
+    return b"".join(pieces), lost
+
+
+def keypoint_pieces(keypoints: Keypoints, format: str, target: str = "") -> tuple[Iterator[bytes], list[str]]:
+    """As `keypoint_bytes`, piece by piece, for a pipe."""
     chosen = FORMATS[write_format(target, format)]
-    content = {} if chosen.folder else chosen.write(keypoints)
-    if isinstance(content, dict):
+    if chosen.folder:
         got = f"got {chosen.name} for a pipe"
         raise Mismatch("--to", got, "it is a folder of one file a frame; give a folder's name")
-    return content, losses(keypoints, chosen, target)
+    content: Any = chosen.write(keypoints)
+    return iter(content), losses(keypoints, chosen, target)
 
 
 # --- what is lost ---------------------------------------------------------------------------------------------
@@ -238,7 +244,8 @@ def losses(keypoints: Keypoints, format: Format, stem: str, header: bool = False
     if not _keeps_name(keypoints.name, format, stem):
         lost.append(f"the clip's name ({keypoints.name})")
     lost.append(_lost_points(keypoints, format))
-    if not format.confidence and ((keypoints.confidence > 0) & (keypoints.confidence < 1)).any():
+    unsure = (((part.confidence > 0) & (part.confidence < 1)).any() for part in keypoints.blocks())
+    if not format.confidence and any(unsure):
         lost.append("confidences: a point is there or is missing")
     if not format.placed:
         lost.append("place and size: the neck is the origin, shoulders are 1 apart")
@@ -262,6 +269,8 @@ def _keeps_name(name: str, format: Format, stem: str) -> bool:
 def _lost_points(keypoints: Keypoints, format: Format) -> str:
     """Parts of which points are seen that the format does not have."""
     absent = np.setdiff1d(ALL_JOINTS, format.joints)
-    lost = absent[(keypoints.confidence[:, absent] > 0).any(0)]
+    if not len(absent):
+        return ""
+    lost = absent[np.any([(part.confidence[:, absent] > 0).any(0) for part in keypoints.blocks()], axis=0)]
     parts = [name for name, joints in _PARTS.items() if set(lost) & set(joints)]
     return f"{', '.join(parts)}: {len(lost)} of 133 points are left out" if len(lost) else ""

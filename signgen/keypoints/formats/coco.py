@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from signgen.errors import Unsupported
 from signgen.keypoints.clip import Keypoints
-from signgen.keypoints.formats.record import Format, as_json, listed, with_scores
+from signgen.keypoints.formats.record import Format, as_json_object, listed, with_scores
 from signgen.keypoints.people import Person, follow_signer
 from signgen.keypoints.raw import RawClip, Request, pick_clip
 from signgen.keypoints.skeleton import BODY, FACE, FEET, LEFT_HAND, RIGHT_HAND
@@ -78,11 +79,18 @@ def _person(annotation: dict, scored: bool, request: Request) -> Person:
     return Person(xyv[:, :2], np.minimum(xyv[:, 2], 1), float(rank))
 
 
-def _write(keypoints: Keypoints) -> bytes:
+def _write(keypoints: Keypoints) -> Iterator[bytes]:
     """Images of one size, and a person for each frame that shows one; the third number of a point is its confidence."""
-    images, annotations = [], []
-    for t, points in enumerate(with_scores(keypoints)):
-        images.append({"id": t, "file_name": f"{t + 1:06d}.png", "width": keypoints.width, "height": keypoints.height})
+    width, height = keypoints.size
+    images = (
+        {"id": t, "file_name": f"{t + 1:06d}.png", "width": width, "height": height} for t in range(len(keypoints))
+    )
+    categories = [{"id": 1, "name": "person"}]
+    return as_json_object(images=images, annotations=_annotations(keypoints), categories=categories)
+
+
+def _annotations(keypoints: Keypoints) -> Iterator[dict[str, Any]]:
+    for t, points in enumerate(frame for part in keypoints.blocks() for frame in with_scores(part)):
         seen = points[:, 2] > 0
         if not seen.any():
             continue
@@ -93,8 +101,7 @@ def _write(keypoints: Keypoints) -> bytes:
             person[key] = listed(points[part].ravel())
             if part is not BODY:
                 person[key.replace("_kpts", "_valid")] = bool(seen[part].any())
-        annotations.append(person)
-    return as_json({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]})
+        yield person
 
 
 FORMAT = Format(

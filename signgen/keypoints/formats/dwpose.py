@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def _people(frame: Any, request: Request) -> Detections:
     return present(xy[None], scores[None])
 
 
-def _write(keypoints: Keypoints) -> bytes:
+def _write(keypoints: Keypoints) -> Iterator[bytes]:
     frames = []
     confidence = keypoints.confidence.astype(np.float64)
     xy = np.where(confidence[..., None] > 0, in_fractions(keypoints), -1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,10 @@ def _frame(text: str, request: Request) -> np.ndarray:
     return values.reshape(NUM_JOINTS, columns)
 
 
-def _write(keypoints: Keypoints) -> dict[str, bytes]:
+def _write(keypoints: Keypoints) -> Iterator[tuple[str, bytes]]:
     """One file a frame, 133 rows of `x y`; `0 0` is a missing point."""
-    frames = [[" ".join(map(str, point)) + "\n" for point in points] for points in keypoints.xy]
-    return {f"{t + 1:06d}.txt": "".join(rows).encode() for t, rows in enumerate(frames)}
+    for t, points in enumerate(frame for part in keypoints.blocks() for frame in part.xy):
+        yield f"{t + 1:06d}.txt", "".join(" ".join(map(str, point)) + "\n" for point in points).encode()
 
 
 FORMAT = Format(

@@ -10,7 +10,7 @@ import numpy as np
 
 from signgen.keypoints.budget import MOST_PEOPLE
 from signgen.keypoints.clip import Keypoints
-from signgen.keypoints.formats.record import Format, as_json, first_of, listed
+from signgen.keypoints.formats.record import Format, as_json_list, first_of, listed
 from signgen.keypoints.people import Person, check_crowd, follow_signer, person
 from signgen.keypoints.raw import Folder, RawClip, Request
 from signgen.keypoints.skeleton import CONFIDENT
@@ -84,14 +84,15 @@ def plain(value: Any) -> Any:
     return value
 
 
-def frames_of(keypoints: Keypoints, first: int = 0) -> list[dict[str, Any]]:
+def frames_of(keypoints: Keypoints, first: int = 0) -> Iterator[dict[str, Any]]:
     """The inferencer's own layout for a video, numbered from ``first``."""
-    return [{"frame_id": first + t, "instances": people} for t, people in enumerate(instances(keypoints))]
+    return ({"frame_id": first + t, "instances": people} for t, people in enumerate(instances(keypoints)))
 
 
-def instances(keypoints: Keypoints) -> list[list[dict[str, Any]]]:
+def instances(keypoints: Keypoints) -> Iterator[list[dict[str, Any]]]:
     """For each frame the list of its people: one, or none where no point is seen."""
-    return [_instances(xy, scores) for xy, scores in zip(keypoints.xy, keypoints.confidence, strict=True)]
+    for part in keypoints.blocks():
+        yield from map(_instances, part.xy, part.confidence)
 
 
 def _instances(xy: np.ndarray, confidence: np.ndarray) -> list[dict[str, Any]]:
@@ -116,6 +117,6 @@ FORMAT = Format(
     kinds=("json", "object", "json_folder"),
     recognises=_recognises,
     read=_read,
-    write=lambda keypoints: as_json(frames_of(keypoints)),
+    write=lambda keypoints: as_json_list(frames_of(keypoints)),
     suffix=".json",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from signgen.keypoints.budget import MOST_PEOPLE
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.mmpose import NOT_LISTED, instances, plain
-from signgen.keypoints.formats.record import Format, as_json, is_list, listed, with_scores
+from signgen.keypoints.formats.record import Format, as_json_list, is_list, listed, with_scores
 from signgen.keypoints.people import Person, check_crowd, follow_signer, person
 from signgen.keypoints.raw import RawClip, Request
 
@@ -61,14 +61,12 @@ def _is_one_person(people: Iterable[Person]) -> bool:
     return bool(steps) and float(np.median(steps)) < 0.5
 
 
-def _write(keypoints: Keypoints) -> bytes:
+def _write(keypoints: Keypoints) -> Iterator[bytes]:
     """Frames of people, each a box with its score and points with theirs."""
-    frames = zip(instances(keypoints), with_scores(keypoints), strict=True)
-    return as_json(
-        [
-            [{"bbox": [*one["bbox"][0], one["bbox_score"]], "keypoints": listed(points)} for one in people]
-            for people, points in frames
-        ]
+    points = (frame for part in keypoints.blocks() for frame in with_scores(part))
+    return as_json_list(
+        [{"bbox": [*one["bbox"][0], one["bbox_score"]], "keypoints": listed(frame)} for one in people]
+        for people, frame in zip(instances(keypoints), points, strict=True)
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.mmpose import frames_of, read_video
-from signgen.keypoints.formats.record import Format, as_json
+from signgen.keypoints.formats.record import Format, as_json_object
 from signgen.keypoints.raw import RawClip, Request
 
 
@@ -21,10 +22,10 @@ def _read(value: Any, request: Request) -> RawClip:
     return clip
 
 
-def _write(keypoints: Keypoints) -> bytes:
+def _write(keypoints: Keypoints) -> Iterator[bytes]:
     """As the demo writes it, which counts frames from 1."""
     meta = {"dataset_name": "coco_wholebody", "num_keypoints": 133}
-    return as_json({"meta_info": meta, "instance_info": frames_of(keypoints, first=1)})
+    return as_json_object(meta_info=meta, instance_info=frames_of(keypoints, first=1))
 
 
 FORMAT = Format(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,7 @@ def _as_array(value: Any, request: Request) -> Any:
         raise request.error("frames of different shapes", "give (T,133,3) for every clip") from None
 
 
-def _write(keypoints: Keypoints) -> bytes:
+def _write(keypoints: Keypoints) -> Iterator[bytes]:
     """One clip with empty gloss and text: MSKA's own files hold those beside the points."""
     import torch
 

@@ -85,10 +85,14 @@ def _scores(points: np.ndarray, scores: np.ndarray, request: Request) -> np.ndar
     return scores
 
 
-def _write(keypoints: Keypoints) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, with_scores(keypoints), allow_pickle=False)
-    return buffer.getvalue()
+def write_array(keypoints: Keypoints) -> Iterator[bytes]:
+    """What `numpy.save` writes for float32 (T,133,3), some frames at a time."""
+    head = io.BytesIO()
+    shape = len(keypoints), NUM_JOINTS, 3
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    yield head.getvalue()
+    for part in keypoints.blocks():
+        yield with_scores(part).tobytes()
 
 
 FORMAT = Format(
@@ -97,6 +101,6 @@ FORMAT = Format(
     kinds=("array", "object"),
     recognises=is_points,
     read=read_array,
-    write=_write,
+    write=write_array,
     suffix=".npy",
 )

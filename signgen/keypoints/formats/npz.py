@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 import numpy as np
 
 from signgen.errors import Unsupported
 from signgen.keypoints.clip import Keypoints
-from signgen.keypoints.formats.npy import is_points, read_array
-from signgen.keypoints.formats.record import Format, with_scores
+from signgen.keypoints.formats.npy import is_points, read_array, write_array
+from signgen.keypoints.formats.record import Format
 from signgen.keypoints.raw import RawClip, Request
 
 _POINT_KEYS = ("keypoints", "keypoint", "poses", "pose", "arr_0", "xy", "data")
+_IN_MEMORY = 32 << 20  # bytes; a longer archive is packed in the folder for temporary files
 _SCORE_KEYS = ("scores", "keypoint_scores", "confidence", "score")
 TABLE_KEYS = {*_POINT_KEYS, *_SCORE_KEYS, "width", "height", "fps", "name"}
 
@@ -64,13 +66,20 @@ def _single(value: Mapping[str, Any], key: str, request: Request) -> float | Non
     return number
 
 
-def _write(keypoints: Keypoints) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer, keypoints=with_scores(keypoints), width=keypoints.width, height=keypoints.height, fps=keypoints.fps,
-        name=keypoints.name,
-    )  # fmt: skip
-    return buffer.getvalue()
+def _write(keypoints: Keypoints) -> Iterator[bytes]:
+    """What `numpy.savez_compressed` writes."""
+    values = {"width": keypoints.width, "height": keypoints.height, "fps": keypoints.fps, "name": keypoints.name}
+    with SpooledTemporaryFile(_IN_MEMORY) as packed:
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            with archive.open("keypoints.npy", "w", force_zip64=True) as member:
+                for piece in write_array(keypoints):
+                    member.write(piece)
+            for key, value in values.items():
+                with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asanyarray(value), allow_pickle=False)
+        packed.seek(0)
+        while piece := packed.read(1 << 20):
+            yield piece
 
 
 FORMAT = Format(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.keypoints.clip import Keypoints
-from signgen.keypoints.formats.record import Format, as_json, listed, with_scores
+from signgen.keypoints.formats.record import Format, listed, with_scores
 from signgen.keypoints.people import Detections, check_crowd, follow, present
 from signgen.keypoints.raw import Folder, RawClip, Request, pick_clip
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
@@ -95,10 +96,11 @@ def _triples(someone: dict, key: str, counts: tuple[int, ...], request: Request)
     return flat.reshape(-1, 3)
 
 
-def _write(keypoints: Keypoints) -> dict[str, bytes]:
+def _write(keypoints: Keypoints) -> Iterator[tuple[str, bytes]]:
     stem = keypoints.name.rsplit("/", 1)[-1] or "clip"
-    frames = enumerate(with_scores(keypoints))
-    return {f"{stem}_{t:012d}_keypoints.json": as_json(_frame(points)) for t, points in frames}
+    frames = (frame for part in keypoints.blocks() for frame in with_scores(part))
+    for t, points in enumerate(frames):
+        yield f"{stem}_{t:012d}_keypoints.json", json.dumps(_frame(points)).encode()
 
 
 def _frame(points: np.ndarray) -> dict[str, Any]:

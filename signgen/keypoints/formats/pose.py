@@ -197,18 +197,19 @@ def _joints(component: Any) -> dict[int, int]:
 
 
 # --- writing --------------------------------------------------------------------------------------------------
-def _write(keypoints: Keypoints) -> bytes:
+def _write(keypoints: Keypoints) -> Iterator[bytes]:
     """COCO-WholeBody components of 23, 68, 21 and 21 points, version 0.2 (rates need not be whole numbers)."""
-    from pose_format import Pose
-    from pose_format.numpy import NumPyPoseBody
     from pose_format.pose_header import PoseHeader, PoseHeaderDimensions
     from pose_format.utils.cocowholebody133_header import cocowholebody_components
 
     header = PoseHeader(0.2, PoseHeaderDimensions(keypoints.width, keypoints.height, 0), cocowholebody_components())
-    body = NumPyPoseBody(keypoints.fps, keypoints.xy[:, None].copy(), keypoints.confidence[:, None].copy())
-    buffer = io.BytesIO()
-    Pose(header, body).write(buffer)
-    return buffer.getvalue()
+    head = io.BytesIO()
+    header.write(head)
+    yield head.getvalue() + struct.pack("<fIH", keypoints.fps, len(keypoints), 1)
+    for part in keypoints.blocks():
+        yield part.xy.astype("<f4").tobytes()
+    for part in keypoints.blocks():
+        yield part.confidence.astype("<f4").tobytes()
 
 
 FORMAT = Format(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ class Format:
         kinds: the kinds of `content.Content` that it comes in.
         recognises: whether content of one of these kinds looks like it.
         read: one signer's points from such content. InputError if it is something else after all.
-        write: the content of a file, or the files of a folder by their names.
+        write: the content of a file, piece by piece, or the files of a folder with their names.
         suffix: the file name's suffix that chooses it for writing, empty where only ``--to`` does.
         folder: the pattern of the file names, for a folder of one file a frame; empty for a file.
         several: whether it holds several clips, of which ``--clip`` chooses one.
@@ -44,7 +44,7 @@ class Format:
     kinds: tuple[str, ...]
     recognises: Callable[[Any], bool]
     read: Callable[[Any, Request], RawClip]
-    write: Callable[[Keypoints], bytes | dict[str, bytes]]
+    write: Callable[[Keypoints], Iterable[bytes] | Iterable[tuple[str, bytes]]]
     suffix: str = ""
     folder: str = ""
     several: bool = False
@@ -68,12 +68,31 @@ def first_of(value: Any) -> Any:
 
 
 # --- what several formats write -------------------------------------------------------------------------------
-def as_json(value: Any) -> bytes:
-    return json.dumps(value).encode()
+def as_json(value: Any) -> Iterator[bytes]:
+    yield json.dumps(value).encode()
 
 
-def as_pickle(value: Any) -> bytes:
-    return pickle.dumps(value, protocol=4)
+def as_json_list(items: Iterable[Any]) -> Iterator[bytes]:
+    """A list as `json.dumps` writes it, item by item."""
+    start = b"["
+    for item in items:
+        yield start + json.dumps(item).encode()
+        start = b", "
+    yield b"[]" if start == b"[" else b"]"
+
+
+def as_json_object(**values: Any) -> Iterator[bytes]:
+    """An object as `json.dumps` writes it; values that are iterators are lists, written item by item."""
+    start = b"{"
+    for key, value in values.items():
+        yield start + json.dumps(key).encode() + b": "
+        yield from as_json_list(value) if isinstance(value, Iterator) else as_json(value)
+        start = b", "
+    yield b"}"
+
+
+def as_pickle(value: Any) -> Iterator[bytes]:
+    yield pickle.dumps(value, protocol=4)
 
 
 def with_scores(keypoints: Keypoints) -> np.ndarray:

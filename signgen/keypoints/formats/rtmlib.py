@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.mmpose import instances
-from signgen.keypoints.formats.record import Format, as_json, first_of
+from signgen.keypoints.formats.record import Format, as_json_list, first_of
 from signgen.keypoints.people import Person, check_crowd, follow_signer, person
 from signgen.keypoints.raw import RawClip, Request, pick_clip
 
@@ -53,9 +54,9 @@ def _has_score(box: Any) -> bool:
     return isinstance(box, list) and len(box) == 5
 
 
-def _write(keypoints: Keypoints) -> bytes:
+def _write(keypoints: Keypoints) -> Iterator[bytes]:
     """Lists of people beside each other, for every frame."""
-    frames = [
+    return as_json_list(
         {
             "frame": t,
             "keypoints": [one["keypoints"] for one in people],
@@ -63,8 +64,7 @@ def _write(keypoints: Keypoints) -> bytes:
             "bboxes": [one["bbox"][0] for one in people],
         }
         for t, people in enumerate(instances(keypoints))
-    ]
-    return as_json(frames)
+    )
 
 
 FORMAT = Format(

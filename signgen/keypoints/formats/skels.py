@@ -12,7 +12,7 @@ from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format
 from signgen.keypoints.raw import RawClip, Request, pick_clip
 from signgen.keypoints.repair.align import over_time
-from signgen.keypoints.rows import Rows
+from signgen.keypoints.rows import Rows, blocks
 from signgen.keypoints.skeleton import LEFT_HAND, NUM_JOINTS, RIGHT_HAND, SHOULDERS
 from signgen.keypoints.texts import Text
 
@@ -99,7 +99,7 @@ def _without_padding(filled: np.ndarray, counters: np.ndarray, request: Request)
     return int(np.nanargmax(np.nan_to_num(counters))) + 1
 
 
-def _write(keypoints: Keypoints) -> bytes:
+def _write(keypoints: Keypoints) -> Iterator[bytes]:
     """One line: 50 joints and the counter for each frame, neck at the origin, shoulders 1 apart, divided by three.
 
     The neck is the middle of the shoulders (between frames that show them where one does not). Depth is 0, and so is
@@ -112,13 +112,16 @@ def _write(keypoints: Keypoints) -> bytes:
     pair = keypoints.xy[:, SHOULDERS].astype(np.float64)
     width = max(float(np.median(np.linalg.norm(pair[both, 0] - pair[both, 1], axis=-1))), 1e-3)
     neck = over_time(pair.mean(1), both)
-    local = (keypoints.xy - neck[:, None]) / (width * _SCALE)
-    joints = np.zeros((len(pair), _JOINTS, 3))
-    local = np.where(keypoints.confidence[..., None] > 0, local, 0)
-    joints[:, list(_JOINT_OF.values()), :2] = local[:, list(_JOINT_OF)]
-    counter = np.arange(len(pair))[:, None] / len(pair)
-    rows = np.concatenate([joints.reshape(len(pair), -1), counter], axis=1)
-    return (" ".join(f"{value:.8g}" for value in rows.ravel()) + "\n").encode()
+    for part in blocks(len(keypoints)):
+        piece, middle = keypoints[part], neck[part]
+        local = (piece.xy - middle[:, None]) / (width * _SCALE)
+        joints = np.zeros((len(piece), _JOINTS, 3))
+        local = np.where(piece.confidence[..., None] > 0, local, 0)
+        joints[:, list(_JOINT_OF.values()), :2] = local[:, list(_JOINT_OF)]
+        counter = np.arange(len(keypoints))[part, None] / len(keypoints)
+        rows = np.concatenate([joints.reshape(len(piece), -1), counter], axis=1)
+        yield ((" " if part.start else "") + " ".join(f"{value:.8g}" for value in rows.ravel())).encode()
+    yield b"\n"
 
 
 def numbers(fields: Sequence[str], request: Request) -> np.ndarray:

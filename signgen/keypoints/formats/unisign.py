@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from signgen.keypoints.clip import Keypoints
@@ -35,7 +35,7 @@ def _people(points: Any, scores: Any, request: Request) -> list[Person]:
     return [person(p, q, None, request) for p, q in zip(xy, s, strict=True)]
 
 
-def _write(keypoints: Keypoints) -> bytes:
+def _write(keypoints: Keypoints) -> Iterator[bytes]:
     people = keypoints.confidence.any(1).astype(int)  # (T,) how many a frame shows: 0 or 1
     points = [xy[None][:count] for xy, count in zip(in_fractions(keypoints), people, strict=True)]
     scores = [one[None][:count] for one, count in zip(keypoints.confidence, people, strict=True)]
