@@ -80,8 +80,22 @@ def test_growing_into_affine_norms_stays_near() -> None:
 
 
 def test_growing_refuses_other_widths() -> None:
-    with pytest.raises(InputError, match="^unet.class_embedding.net.0.weight:"):
-        grow(tiny_denoiser(), {"fusion_hidden": 12}, lambda model: None)
+    with pytest.raises(InputError) as error:
+        grow(tiny_denoiser(), {"cross_attention_dim": 12}, lambda model: None)
+    assert "weight" in error.value.subject
+
+
+def test_what_reads_another_fusion_models_embedding_begins_again() -> None:
+    known = tiny_denoiser()
+    shake(known, 0.05)
+    grown = grow(known, {"fusion_dim": known.config.fusion_dim + 4}, lambda model: None)
+    reader = grown.unet.class_embedding.net[0].weight
+    assert reader.shape[1] == known.config.fusion_dim + 4
+    before = known.state_dict()
+    same = {name for name, value in grown.state_dict().items() if name in before and torch.equal(value, before[name])}
+    assert {name for name in before if name not in same} <= {
+        name for name in before if name.startswith("unet.class_embedding.")
+    }
 
 
 def test_detail_and_fine_pose_features_come_together() -> None:

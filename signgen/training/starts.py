@@ -27,6 +27,7 @@ N = TypeVar("N", bound=ModelMixin)
 MAKERS = {"encoder": "autoencoder"}  # entries of ``start`` that another stage than their namesake makes
 AGAIN = "take the folder that the stage wrote"
 FIRST_LAYER, LAST_LAYER = "unet.conv_in.weight", "unet.conv_out."
+READERS = ("source_encoder.semantic.", "unet.class_embedding.")  # what reads semantic tokens and fusion embeddings
 WRAPPED = ".transformer."  # part of the names of what cross-view attention is put around
 
 
@@ -145,7 +146,8 @@ def grow(known: Denoiser, changes: Mapping[str, Any], run: Callable[[Denoiser], 
 
     New parts start as they do in a new network: they add nothing. The first layer's new inputs, flag and known latents
     of the image-level condition, start at zero. Group norms that become affine keep their mean effect. More channels of
-    the last layer are added behind those that are there.
+    the last layer are added behind those that are there. What reads tokens or embeddings of another width, those of
+    another fusion model, begins again: until it has learned them, the denoiser is worse than ``known``.
 
     Args:
         known: what was trained before.
@@ -167,8 +169,10 @@ def grow(known: Denoiser, changes: Mapping[str, Any], run: Callable[[Denoiser], 
     elif grown.config.cross_view is None:
         state = {name.replace(WRAPPED, "."): value for name, value in state.items()}
     own = grown.state_dict()
+    other = {name for name, value in state.items() if name in own and value.shape != own[name].shape}
+    again = tuple(reader for reader in READERS if any(name.startswith(reader) for name in other))
     for name, value in state.items():
-        if name not in own:
+        if name not in own or name.startswith(again):
             continue
         if name == FIRST_LAYER and value.shape[1] < own[name].shape[1]:
             value = widened(value, own[name].shape[1])
