@@ -41,12 +41,12 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="module")
 def pipeline() -> SignGenPipeline:
-    return make_pipeline()
+    return make_pipeline(refined=True)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    return save_pipeline(tmp_path_factory.mktemp("model") / "tiny")
+    return save_pipeline(tmp_path_factory.mktemp("model") / "tiny", refined=True)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,8 @@ def test_the_graphs_compute_what_the_torch_engine_computes(pipeline):
     torch.testing.assert_close(found, engine.denoise(given["noisy"], given["timestep"], rest), atol=1e-4, rtol=1e-4)
     frames = modules["decoder"](given["noisy"]).numpy()
     assert np.abs(frames.astype(int) - engine.frames(given["noisy"])).max() <= 1
+    crops = torch.randn(3, *inputs["hand_refiner"]["crops"].shape[1:], generator=generator)
+    torch.testing.assert_close(modules["hand_refiner"](crops), engine.refine("hand_refiner", crops))
 
 
 @torch.inference_mode()
@@ -251,6 +253,17 @@ def test_frames_are_those_of_torch_in_windows_of_any_length(model, exported, gui
 
 
 @needs_openvino
+def test_crops_are_refined_as_torch_does_however_many_there_are(model, exported):
+    pipeline = SignGenPipeline.from_pretrained(model, device="cpu", dtype="float32")
+    crops = torch.randn(11, 16, 24, 24, generator=torch.Generator().manual_seed(0))
+    for name in pipeline.refiners:
+        expected = TorchEngine(pipeline).refine(name, crops)
+        assert (expected - crops[:, :3]).abs().max() > 0.1
+        found = OpenVinoEngine(pipeline, exported).refine(name, crops)
+        torch.testing.assert_close(found, expected, atol=5e-3, rtol=0)
+
+
+@needs_openvino
 def test_a_render_finds_and_names_its_export(model, cache, tmp_path):
     result = CliRunner().invoke(main, ["export", str(model), "--json"])
     assert result.exit_code == 0, result.stderr
@@ -288,7 +301,9 @@ def test_an_export_replaces_an_earlier_one_and_what_was_compiled_of_it(model, ex
 @pytest.mark.skipif(find_spec("nncf") is None, reason="NNCF is not installed: signgen[cpu]")
 def test_eight_bit_networks_are_close_to_the_full_ones(model, exported, tmp_path):
     build.export(model, tmp_path / "int8", int8=True)
-    assert set(ExportManifest.read(tmp_path / "int8").precision.values()) == {"int8"}
+    precision = ExportManifest.read(tmp_path / "int8").precision
+    assert {name for name, kind in precision.items() if kind == "int8"} == {"conditions", "denoiser", "decoder"}
+    assert {name for name, kind in precision.items() if kind == "float16"} == {"hand_refiner", "face_refiner"}
     loaded = SignGenPipeline.from_pretrained(model, device="cpu", dtype="float32")
     source = loaded.encode_source(picture())
     frames = []

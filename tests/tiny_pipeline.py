@@ -13,6 +13,7 @@ from signgen.model import SignGenPipeline
 from signgen.model.networks.autoencoder import FrameAutoencoder
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import FusionModel
+from signgen.model.networks.refiner import RegionRefiner
 
 FRAME = (42, 52)  # canvas 48x56, latents 6x7
 
@@ -27,6 +28,7 @@ DENOISER = {
     "image_level": True, "fill": "source",
     "cross_view": {"heads": 2, "groups": 4, "attentions": 1, "ff_mult": 0},
 }  # fmt: skip
+REFINER = {"side": 24, "widths": (8, 8, 8), "blocks": (1, 1, 1), "head": 4}
 SCHEDULE = {
     "num_train_timesteps": 1000, "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
     "prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing",
@@ -34,8 +36,8 @@ SCHEDULE = {
 }  # fmt: skip
 
 
-def make_pipeline(frame_size: tuple[int, int] = FRAME, **denoiser: object) -> SignGenPipeline:
-    """The pipeline, in float32; keywords change the denoiser's configuration.
+def make_pipeline(frame_size: tuple[int, int] = FRAME, refined: bool = False, **denoiser: object) -> SignGenPipeline:
+    """The pipeline, in float32, with refiners where it is to be ``refined``; keywords change the denoiser.
 
     Layers that start at zero get random weights too: otherwise pose and views would change nothing.
     """
@@ -48,17 +50,21 @@ def make_pipeline(frame_size: tuple[int, int] = FRAME, **denoiser: object) -> Si
         frame_size=frame_size,
         window=4,
         overlap=1,
+        hand_refiner=RegionRefiner(**REFINER) if refined else None,
+        face_refiner=RegionRefiner(**REFINER) if refined else None,
     )
     pipeline.vae.scale.deviation.fill_(1.0)  # training sets it; 0 would hide every difference
     for parameter in pipeline.denoiser.parameters():
         if not parameter.detach().any():
             torch.nn.init.normal_(parameter, std=0.2)
+    for refiner in pipeline.refiners.values():
+        torch.nn.init.normal_(refiner.out.weight, std=0.2)
     return pipeline.prepared()
 
 
-def save_pipeline(folder: Path, **denoiser: object) -> Path:
+def save_pipeline(folder: Path, **changes: object) -> Path:
     """A folder that holds the pipeline."""
-    make_pipeline(**denoiser).save_pretrained(folder)
+    make_pipeline(**changes).save_pretrained(folder)
     return folder
 
 
