@@ -34,7 +34,9 @@ _SPREAD, _STEP, _HOLD = 5.0, 4, 0.3  # px of the Gaussians that spread a face's 
 _FEATHER = 8  # px over which a refined crop fades into its frame
 _HULL, _SOFT, _DIRECTIONS = 3.0, 6.0, 24  # px around points that count as inside, px of fading, sides of a hull
 _FOREHEAD, _CHIN = 0.4, 8  # height over the brows, of the face below them; point of the jaw
-_TURN = (0.10, 0.30)  # difference of turn, see `head_turn`, from which on a source face counts less, and no more
+# Difference of turn, see `head_turn`, from which on a source face counts less, and where it counts no more; and by how
+# much more a difference of tilt counts.
+_TURN, _NOD = (0.15, 0.45), 2.5
 
 
 def centres(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -148,7 +150,7 @@ class SourceRegions:
         """
         own, wanted = self.points[0, FACE], points[:, FACE].astype(np.float64)
         both = (wanted[..., 2] >= CONFIDENT) & (own[:, 2] >= CONFIDENT)  # (N, 68)
-        away = np.abs(head_turn(points) - head_turn(self.points[:1])).max(1)
+        away = (np.abs(head_turn(points) - head_turn(self.points[:1])) * (1, _NOD)).max(1)
         strength = np.clip((_TURN[1] - away) / (_TURN[1] - _TURN[0]), 0, 1)
         usable = (both.sum(1) >= LEAST_FACE) & (strength > 0)  # not where a turn cannot be told: it is NaN
         nodes = _grid(places, side // _STEP + 1, _STEP)  # (N, n, n, 2)
