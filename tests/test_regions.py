@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from tiny_pipeline import make_pipeline, signing
+from tiny_pipeline import picture as tiny_picture
 
 from signgen.errors import BadValue
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, MIRROR, RIGHT_HAND
+from signgen.model.engine import TorchEngine
 from signgen.model.networks.refiner import COARSE, INPUTS, KNOWN, REFERENCE, RegionRefiner
 from signgen.model.regions import SourceRegions, centres, corners, head_turn, paste, region_crops
+from signgen.rendering.run import render
+from signgen.rendering.sample_windows import FittedHands
+from signgen.rendering.source import Source
 
 SIZE = WIDTH, HEIGHT = 120, 140
 HAND = np.array([[0, 0], *[[-12 + 5 * f, -8 - 5 * k] for f in range(5) for k in range(4)]], np.float64)
@@ -157,3 +165,33 @@ def test_a_new_refiner_changes_nearly_nothing_and_can_take_the_source() -> None:
         assert refiner(crops) == pytest.approx(crops[:, COARSE], abs=1e-6)
     with pytest.raises(BadValue):
         RegionRefiner(side=20)
+
+
+def test_hands_of_a_part_are_fitted_as_in_the_whole_clip() -> None:
+    pipeline, clip = make_pipeline(refined=True), signing(20)
+    whole = FittedHands(pipeline, clip).of(0, 20)
+    hands = FittedHands(pipeline, clip)
+    for start, stop in ((7, 12), (12, 20)):
+        part = hands.of(start, stop)
+        assert len(part) == stop - start
+        for mine, all_of_them in zip(part.poses, whole.poses, strict=True):
+            assert np.array_equal(mine, all_of_them[start:stop])
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_render_is_refined_with_and_without_knowing_where_the_source_stands(tmp_path: Path, known: bool) -> None:
+    pipeline, clip = make_pipeline(refined=True), signing(5)
+    seen = []
+
+    class Watched(TorchEngine):
+        def refine(self, name: str, crops: torch.Tensor) -> torch.Tensor:
+            seen.append((name, crops))
+            return super().refine(name, crops)
+
+    pipeline.engine = Watched(pipeline)
+    source = Source(tiny_picture(), clip[:1] if known else None, "somebody", "image")
+    result = render(clip, source, pipeline, tmp_path / "frames")
+    assert result.frames == 5
+    assert {name for name, _ in seen} == {"hand_refiner", "face_refiner"}
+    assert sum(len(crops) for name, crops in seen if name == "hand_refiner") == 10
+    assert any(bool(crops[:, KNOWN].any()) for _, crops in seen) == known

@@ -103,7 +103,7 @@ def render_windows(
     person = None if scene.person is None else draw_canvas(pipeline, scene.person)[0]
     source = pipeline.encode_source(scene.image, person)
     shown = source_regions(pipeline, scene)
-    hands = _FittedHands(pipeline, scene.driving) if pipeline.refiners else None
+    hands = FittedHands(pipeline, scene.driving) if pipeline.refiners else None
     overlap = settings.overlap or 0
     kept: deque[Tensor] = deque(maxlen=max(overlap, 1))
     windows = plan_windows(len(frames), settings.window or pipeline.config.window, overlap)
@@ -130,7 +130,7 @@ def render_windows(
 
 
 def _drawn(
-    pipeline: SignGenPipeline, scene: Scene, frames: range, window: Window, hands: _FittedHands | None
+    pipeline: SignGenPipeline, scene: Scene, frames: range, window: Window, hands: FittedHands | None
 ) -> tuple[Window, np.ndarray, SolidHands | None]:
     """A window, the pose images of its known and new frames, and the hands fitted to its new ones."""
     first = frames[window.known.start] if window.known else frames[window.new.start]
@@ -139,7 +139,7 @@ def _drawn(
     return window, draw_canvas(pipeline, scene.driving[first:last]), solid
 
 
-class _FittedHands:
+class FittedHands:
     """The clip's hands fitted frame after frame, from its first on: a part of a clip comes out as in the whole."""
 
     def __init__(self, pipeline: SignGenPipeline, driving: Keypoints) -> None:
