@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from signgen.cli import main
-from signgen.keypoints import Keypoints, write_keypoints
+from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
+from signgen.keypoints.repair.missing import fill_missing
+from signgen.package import EXAMPLES
 from signgen.pose_image import draw_pose
+from signgen.pose_image.solid import refit_hands
 from signgen.video import probe, read_frame
 
 
@@ -48,12 +52,36 @@ def test_png_frames_are_the_drawing(clip, tmp_path: Path, style: str, stick: int
     assert np.array_equal(read_frame(tmp_path / "out", 1), wanted[1])
 
 
+def test_solid_hands_depend_on_the_frames_before(clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from signgen.commands import draw as module
+
+    monkeypatch.setattr(module, "CHUNK_BYTES", 1)  # a chunk a frame
+    example = fill_missing(read_keypoints(EXAMPLES / "house.npz").keypoints)[0]
+    done = draw(EXAMPLES / "house.npz", "-o", tmp_path / "out", "--style", "solid", "--frames", "12:15")
+    assert done.exit_code == 0, done.output
+    wanted = draw_pose(example, style="solid", start=12, stop=15)
+    assert np.array_equal(read_frame(tmp_path / "out", 2), wanted[2])
+    bare = replace(example, confidence=np.where(np.arange(133) >= 91, 0, example.confidence))
+    hands = (wanted[2].astype(int) - draw_pose(bare, start=14, stop=15)[0]) != 0
+    assert hands.any(-1).sum() > 500  # pixels
+
+
+def test_refit_draws_the_fitted_hands(clip, tmp_path: Path) -> None:
+    done = draw(EXAMPLES / "house.npz", "-o", tmp_path / "out", "--refit", "--frames", "12:13")
+    assert done.exit_code == 0, done.output
+    example = fill_missing(read_keypoints(EXAMPLES / "house.npz").keypoints)[0]
+    drawn = read_frame(tmp_path / "out", 0)
+    assert np.array_equal(drawn, draw_pose(refit_hands(example), start=12, stop=13)[0])
+    assert not np.array_equal(drawn, draw_pose(example, start=12, stop=13)[0])
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["-o", "out.avi"], "use .mp4, .webm"),
         (["-o", "no/such/out.mp4"], "there is no folder"),
         (["-o", "out.mp4", "--stick", "2"], "only style fpdm"),
+        (["-o", "out.mp4", "--stick", "2", "--style", "solid"], "only style fpdm"),
         (["-o", "out.mp4", "--style", "openpose"], "openpose"),
         (["-o", "out.mp4", "--frames", "50:60"], "0 to 5"),
     ],

@@ -18,6 +18,8 @@ from signgen.keypoints import READ_FORMATS, WRITE_FORMATS, Keypoints, read_keypo
 from signgen.keypoints.formats import registry
 from signgen.keypoints.formats.registry import FORMATS
 from signgen.keypoints.keypoint_files import keypoint_bytes
+from signgen.package import EXAMPLES
+from signgen.pose_image.solid import refit_hands
 
 FRAMES = 6
 SUFFIX = {"npz": ".npz", "npy": ".npy", "pose": ".pose", "skels": ".skels", "openpose": "", "fpdm": ""}
@@ -248,6 +250,13 @@ def test_a_header_of_an_earlier_file_does_not_stay_beside_a_new_one(tmp_path: Pa
     other.write_text("a letter")
     write_keypoints(clip(), tmp_path / "b.json")
     assert other.read_text() == "a letter"
+
+
+def test_hands_are_refitted_on_demand(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["convert", str(EXAMPLES / "house.npz"), str(tmp_path / "steady.npz"), "--refit"])
+    assert done.exit_code == 0, done.output
+    wanted = refit_hands(read_keypoints(EXAMPLES / "house.npz").keypoints)
+    assert np.array_equal(read_keypoints(tmp_path / "steady.npz").keypoints.xy, wanted.xy)
 
 
 def test_the_first_of_several_clips_is_taken_and_said(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from signgen.errors import BadValue
 from signgen.keypoints import Keypoints
-from signgen.pose_image.solid import HandFitter, SolidHands, draw_meshes
+from signgen.pose_image.solid import HandFitter, SolidHands, draw_meshes, refit_hands
 from signgen.pose_image.solid.drawing import Mesh
 from signgen.pose_image.solid.hand import anatomy, hand_mesh
 from signgen.synthetic.dataset import Plan, draw_clip
@@ -100,6 +102,57 @@ def test_a_lost_hand_goes_on_with_its_arm_and_fades(drawn) -> None:
     assert hands.strength[6:9, 1].min() > 0.5
     assert away.max() < 3  # pixels: the body's wrist carries it
     assert hands.strength[20:, 1].max() == 0
+
+
+def shake(points: np.ndarray, truth: np.ndarray) -> float:
+    """Mean pixels by which points (T,N,2) tremble: what their second differences have beside the truth's."""
+    return float(np.linalg.norm(np.diff(points - truth, 2, axis=0), axis=-1).mean())
+
+
+def test_refitting_steadies_hands_and_leaves_the_rest(drawn) -> None:
+    keypoints, _ = drawn
+    noise = np.random.default_rng(2).normal(0, 1.5, keypoints.xy.shape).astype(np.float32)
+    noisy = replace(keypoints, xy=keypoints.xy + noise)
+    steady = refit_hands(noisy, ASPECT)
+    truth = keypoints.xy[:, 91:]
+    assert shake(steady.xy[:, 91:], truth) < 0.65 * shake(noisy.xy[:, 91:], truth)
+    off = np.linalg.norm(steady.xy[:, 91:] - truth, axis=-1).mean()
+    assert off < np.linalg.norm(noisy.xy[:, 91:] - truth, axis=-1).mean()
+    assert np.array_equal(steady.xy[:, :91], noisy.xy[:, :91])
+    assert np.array_equal(steady.confidence, noisy.confidence)
+
+
+def test_refitting_places_what_is_missing(drawn) -> None:
+    keypoints, _ = drawn
+    confidence = keypoints.confidence.copy()
+    confidence[10, 96:100] = 0  # a forefinger
+    steady = refit_hands(replace(keypoints, confidence=confidence), ASPECT)
+    away = np.linalg.norm(steady.xy[10, 96:100] - keypoints.xy[10, 96:100], axis=-1)
+    assert away.max() < 6
+    assert (steady.confidence[10, 96:100] > 0.3).all()
+
+
+def overlapping(keypoints: Keypoints, confidences: tuple[float, float]) -> SolidHands:
+    """A left hand before the chest and its mirror image in the same place, with ``confidences``, left first."""
+    middle = keypoints.xy[:, 91:112, 0].mean(1)
+    frame = int(np.abs(middle - keypoints.xy[:, 5:7, 0].mean(1)).argmin())
+    xy = np.repeat(keypoints.xy[frame : frame + 1], 4, axis=0)
+    confidence = np.where(np.arange(133) < 91, 0.9, 0)[None].repeat(4, 0)
+    for right, left in (*((k + 1, k) for k in (5, 7, 9)), *((k + 21, k) for k in range(91, 112))):
+        xy[:, right] = xy[:, left] * (-1, 1) + (2 * middle[frame], 0)
+    confidence[:, 91:112], confidence[:, 112:133] = confidences
+    return HandFitter(SIZE, ASPECT).fit(xy, confidence)
+
+
+def test_of_two_hands_the_surer_one_lies_in_front(drawn) -> None:
+    for confidences, front in (((0.9, 0.4), 0), ((0.4, 0.9), 1)):
+        hands = overlapping(drawn[0], confidences)
+        both = hands.meshes(3)
+        alone = [draw_meshes([both[0], None], 0, 60, 210), draw_meshes([None, both[1]], 0, 60, 210)]
+        shared = ((alone[0] != 128).any(-1)) & ((alone[1] != 128).any(-1))
+        crop = hands.crop(3, 0, 60, 210)
+        assert shared.sum() > 200
+        assert (crop == alone[front]).all(-1)[shared].mean() > 0.8  # edges mix both
 
 
 def test_nothing_seen_draws_nothing() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from signgen.commands.common import common_options, emit
-from signgen.commands.options import reading_options
+from signgen.commands.options import reading_options, refit_option
 from signgen.errors import Mismatch, Missing
 
 PIPE = "-"
@@ -19,9 +19,10 @@ PIPE = "-"
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
 @reading_options
+@refit_option
 @click.option("--to", "to_format", metavar="FMT", help="Write this format; follows from OUT's suffix otherwise.")
 @common_options
-def command(source: str, target: str, to_format: str | None, as_json: bool, **reading: Any) -> None:
+def command(source: str, target: str, to_format: str | None, refit: bool, as_json: bool, **reading: Any) -> None:
     """Write the keypoints IN to OUT, and say what is lost.
 
     Frame size and rate go into a header beside OUT (clip.json.header) where its format does not hold them and IN, or
@@ -34,11 +35,12 @@ def command(source: str, target: str, to_format: str | None, as_json: bool, **re
     from signgen.keypoints import read_keypoints
     from signgen.keypoints.header import header_path
     from signgen.keypoints.keypoint_files import keypoint_pieces, leaves_open, write_format, write_keypoints
+    from signgen.pose_image.solid import refit_hands
 
     to_format = _checked(source, target, to_format, as_json)
     written = write_format(target, to_format)
     read = read_keypoints(source, **reading, first=True)
-    keypoints = read.keypoints
+    keypoints = refit_hands(read.keypoints) if refit else read.keypoints
     header = None
     if target == PIPE:
         pieces, losses = keypoint_pieces(keypoints, written)

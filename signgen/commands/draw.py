@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from signgen.commands.common import common_options, emit
-from signgen.commands.options import FRAME_RANGE, SIZE, choice, reading_options
+from signgen.commands.options import FRAME_RANGE, SIZE, choice, reading_options, refit_option
 from signgen.keypoints.repair.missing import fill_missing
 
 if TYPE_CHECKING:
     from signgen.keypoints import Keypoints
+    from signgen.pose_image.solid import SolidHands
     from signgen.video import VideoWriter
 
 CHUNK_BYTES = 32_000_000  # pictures held in memory at a time
@@ -20,24 +21,26 @@ CHUNK_BYTES = 32_000_000  # pictures held in memory at a time
 @click.command()
 @click.argument("keypoints", metavar="KEYPOINTS")
 @click.option("-o", "--output", required=True, metavar="OUT", help="A .mp4 or .webm file, or a folder for PNG frames.")
-@choice("--style", "signgen", "fpdm")
+@choice("--style", "signgen", "fpdm", "solid")
 @click.option("--size", type=SIZE, help="Size of the pictures; the keypoints' own frame otherwise.")
 @click.option("--stick", type=click.IntRange(1, 64), help="Half width of a limb in pixels, style fpdm only.")
 @click.option("--frames", type=FRAME_RANGE, help="Frames A to B-1 only.")
 @click.option(
     "--fill-hands/--no-fill-hands",
     default=None,
-    help="Complete hands that the estimator lost, as render does [yes in style signgen].",
+    help="Complete hands that the estimator lost, as render does [yes but in style fpdm].",
 )
+@refit_option
 @reading_options
 @common_options
 def command(
     keypoints: str, output: str, style: str, size: tuple[int, int] | None, stick: int | None, frames: slice | None,
-    fill_hands: bool | None, as_json: bool, **reading: Any,
+    fill_hands: bool | None, refit: bool, as_json: bool, **reading: Any,
 ) -> None:  # fmt: skip
     """Draw the poses of KEYPOINTS (a file, a folder, or - for standard input) as a video or as PNG frames."""
     from signgen.errors import Mismatch
     from signgen.keypoints import read_keypoints
+    from signgen.pose_image.solid import fit_hands, refit_hands
     from signgen.rendering.driving import frame_range
     from signgen.video import VideoWriter
 
@@ -45,12 +48,14 @@ def command(
         raise Mismatch("--stick", f"got {stick} with style {style}", "only style fpdm has a stick width")
     read = read_keypoints(keypoints, **reading, first=True)
     poses, completed = read.keypoints, list[str]()
-    if fill_hands or (fill_hands is None and style == "signgen"):  # style fpdm reproduces a reference, gaps and all
+    if fill_hands or (fill_hands is None and style != "fpdm"):  # style fpdm reproduces a reference, gaps and all
         poses, completed = fill_missing(poses)
+    if refit:
+        poses = refit_hands(poses)
     chosen = frame_range(poses, frames)
-    poses = poses[chosen.start : chosen.stop]
+    hands = fit_hands(poses[: chosen.stop]) if style == "solid" else None
     writer = VideoWriter(output, size or poses.size, poses.fps, {"title": f"Pose images of {poses.name}"})
-    _draw(poses, writer, style, stick)
+    _draw(poses, chosen, writer, style, stick, hands)
     width, height = writer.size
     result: dict[str, Any] = {
         "output": output, "frames": writer.frames, "width": width, "height": height, "fps": poses.fps,
@@ -59,15 +64,18 @@ def command(
     emit(result, as_json, f"{output}: {writer.frames} frames, {width}x{height}, {poses.fps:g} fps, style {style}")
 
 
-def _draw(poses: Keypoints, writer: VideoWriter, style: str, stick: int | None) -> None:
+def _draw(
+    poses: Keypoints, chosen: range, writer: VideoWriter, style: str, stick: int | None, hands: SolidHands | None
+) -> None:
     """Draws and writes in chunks, so that memory does not grow with the clip."""
     from signgen.commands.common import progress
     from signgen.pose_image import draw_pose
 
     width, height = writer.size
     chunk = max(1, CHUNK_BYTES // (3 * width * height))
-    with writer, progress(len(poses), "draw") as advance:
-        for start in range(0, len(poses), chunk):
-            for picture in draw_pose(poses, writer.size, style, start, start + chunk, stick):
+    with writer, progress(chosen.stop - chosen.start, "draw") as advance:
+        for start in range(chosen.start, chosen.stop, chunk):
+            stop = min(start + chunk, chosen.stop)
+            for picture in draw_pose(poses, writer.size, style, start, stop, stick, hands):
                 writer.write(picture)
                 advance(1)

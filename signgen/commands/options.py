@@ -105,6 +105,9 @@ reading_options = grouped(
     click.option("--frame-size", type=SIZE, help="Frame size in pixels, where the file does not say it."),
     click.option("--fps", type=RATE, help="Frames per second, where the file does not say it."),
 )
+refit_option = click.option(
+    "--refit", is_flag=True, help="Put the points of hands where a fitted hand with an anatomy has them."
+)
 device_option = choice("--device", "auto", "cpu", "cuda")
 # With what a model renders: fields of `signgen.rendering.RenderSettings`.
 model_options = grouped(

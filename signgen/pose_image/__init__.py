@@ -1,7 +1,8 @@
 """`Keypoints` -> pose images, the pictures of the driving signal that the generator sees.
 
-Two styles: ``signgen`` (anti-aliased, made to carry as much of the hands as a small picture can) and ``fpdm`` (the
-drawing of FPDM's released code, pixel for pixel, for weights trained on it).
+Styles: ``signgen`` (anti-aliased, made to carry as much of the hands as a small picture can), ``fpdm`` (the drawing of
+FPDM's released code, pixel for pixel, for weights trained on it), and ``solid`` (hands with an anatomy, fitted to the
+points and lit, over the skeleton of body and face; `solid` is the package that fits them).
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from signgen.errors import BadValue, Mismatch
+from signgen.keypoints.skeleton import BOTH_HANDS
 
 if TYPE_CHECKING:
     from signgen.keypoints.clip import Keypoints
+    from signgen.pose_image.solid import SolidHands
 
-STYLES = ("signgen", "fpdm")
+STYLES = ("signgen", "fpdm", "solid")
 
 __all__ = ["STYLES", "draw_frame", "draw_pose"]
 
@@ -27,16 +30,18 @@ def draw_pose(
     start: int = 0,
     stop: int | None = None,
     stick: int | None = None,
+    hands: SolidHands | None = None,
 ) -> np.ndarray:
     """Draws frames ``start`` to ``stop - 1`` of a clip.
 
     Args:
         keypoints: the clip; its pixels are scaled from ``(keypoints.width, keypoints.height)`` to ``size``.
         size: (width, height) of the pictures; the clip's own size if None.
-        style: ``signgen`` or ``fpdm``.
+        style: ``signgen``, ``fpdm`` or ``solid``.
         start: first frame.
         stop: one after the last frame; the clip's end if None.
         stick: half width of a limb in pixels, style ``fpdm`` only (the reference's ``stickwidth``; 1 if None).
+        hands: of the whole clip, style ``solid`` only, where they are known already (`solid.fit_hands`).
 
     Returns:
         (T, H, W, 3) uint8 RGB.
@@ -50,7 +55,12 @@ def draw_pose(
         (4, 130, 105, 3)
     """
     xy, confidence = keypoints.xy[start:stop], keypoints.confidence[start:stop]
-    return _draw(xy, confidence, keypoints.size, size or keypoints.size, style, stick)
+    frames = slice(*slice(start, stop).indices(len(keypoints)))
+    if style == "solid" and hands is None:  # a frame's hands depend on all frames before it
+        from signgen.pose_image.solid import fit_hands
+
+        hands = fit_hands(keypoints[: max(frames.stop, 1)])
+    return _draw(xy, confidence, keypoints.size, size or keypoints.size, style, stick, hands, frames.start)
 
 
 def draw_frame(
@@ -77,13 +87,18 @@ def _draw(
     size: tuple[int, int],
     style: str,
     stick: int | None,
+    hands: SolidHands | None = None,
+    first: int = 0,
 ) -> np.ndarray:
-    """(T,133,2) pixels of ``frame_size``, (T,133) -> (T,H,W,3) uint8 of ``size``."""
+    """(T,133,2) pixels of ``frame_size``, (T,133) -> (T,H,W,3) uint8 of ``size``.
+
+    ``hands`` are those of a clip in which these frames begin at ``first``; None to fit these frames alone.
+    """
     if min(size) < 1:
         raise BadValue("size", f"got {size[0]}x{size[1]}", "width and height must be at least 1 pixel")
+    if stick is not None and style != "fpdm":
+        raise Mismatch("--stick", f"got {stick} for style {style}", "only style fpdm has a stick width")
     if style == "signgen":
-        if stick is not None:
-            raise Mismatch("--stick", f"got {stick} for style signgen", "only style fpdm has a stick width")
         from signgen.pose_image.strokes import draw_clip
 
         return draw_clip(xy, confidence, frame_size, size)
@@ -91,4 +106,14 @@ def _draw(
         from signgen.pose_image.fpdm import draw_clip as draw_reference
 
         return draw_reference(xy, confidence, frame_size, size, 1 if stick is None else stick)
+    if style == "solid":
+        from signgen.pose_image.solid import HandFitter
+
+        hands = hands or HandFitter(frame_size, pixel_aspect=None).fit(xy, confidence)
+        body = np.array(confidence)
+        body[:, BOTH_HANDS] = 0
+        pictures = _draw(xy, body, frame_size, size, "signgen", None)
+        for number, picture in enumerate(pictures):
+            hands.draw(first + number, picture, frame_size)
+        return pictures
     raise BadValue("style", f"got {style!r}", f"choose one of {', '.join(STYLES)}")

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from signgen.pose_image.solid.kinematics import compiled
+from signgen.pose_image.solid.kinematics import compiled, inner
 
 CAMERA = 3.0  # metres from the shoulders, as broadcasts are; hands nearer to it appear larger
 _STILL, _MOST = 0.03, 8.0  # metres of depth a frame that cost as much as an unlikely pose; the most that a jump costs
@@ -32,7 +32,7 @@ def near(depth):  # type: ignore[no-untyped-def]
     return CAMERA / (CAMERA + depth)
 
 
-@compiled
+@inner
 def _end(x, y, px, py, depth, length, sign):  # type: ignore[no-untyped-def]
     """Depth at which a bone ends that begins at (x, y, depth) and is seen to end at metres (px, py) of the picture."""
     z = depth
@@ -43,105 +43,104 @@ def _end(x, y, px, py, depth, length, sign):  # type: ignore[no-untyped-def]
     return z
 
 
-@compiled
+@inner
 def _raised(height):  # type: ignore[no-untyped-def]
     """0 for a low hand .. 1 for a raised one."""
     return min(max((height - _LOW) / (_HIGH - _LOW), 0.0), 1.0)
 
 
 @compiled
-def arm(shoulder, elbow, wrist, elbow_seen, lengths, memory, frame):  # type: ignore[no-untyped-def]
+def arm(sx, sy, elbow, wrist, elbow_seen, lengths, memory, frame):  # type: ignore[no-untyped-def]
     """Depth of a wrist, and the directions of its forearm.
 
     Args:
-        shoulder, elbow, wrist: (2,) metres in the picture, at the shoulders' depth, from the middle of the shoulders.
+        sx, sy: the shoulder; elbow, wrist: (2,). Metres in the picture, at the shoulders' depth, from their middle.
         elbow_seen: False for an elbow that is to be placed.
-        lengths: of upper arm and forearm.
+        lengths: of upper arm and forearm, two of `Anatomy.body`.
         memory: (SIZE,), changed.
         frame: (3,3), becomes columns: along the forearm, out of the bend of the elbow, across both.
     """
-    sx, sy = shoulder
+    upper, lower = lengths[1], lengths[2]
     fresh = memory[PAST] == 0.0
-    memory[PAST] = 1.0
+    ease = 1.0 if fresh else _EASE
     if elbow_seen:
-        elbow_z, wrist_z = _choose(shoulder, elbow, wrist, fresh, lengths, memory)
+        elbow_z, wrist_z = _choose(sx, sy, elbow, wrist, fresh, upper, lower, memory)
     else:
-        lift = _raised(sy - wrist[1])
-        usual = _REACH_LOW + (_REACH_HIGH - _REACH_LOW) * lift
+        usual = _REACH_LOW + (_REACH_HIGH - _REACH_LOW) * _raised(sy - wrist[1])
         aside = (wrist[0] - sx) ** 2 + (wrist[1] - sy) ** 2
-        most = math.sqrt(max((0.97 * (lengths[0] + lengths[1])) ** 2 - aside, 0.0))
+        most = math.sqrt(max((0.97 * (upper + lower)) ** 2 - aside, 0.0))
         elbow_z, wrist_z = 0.0, -min(usual, most)
-    if fresh:
-        memory[ELBOW], memory[WRIST] = elbow_z, wrist_z
-    memory[ELBOW] += _EASE * (elbow_z - memory[ELBOW])
-    memory[WRIST] += _EASE * (wrist_z - memory[WRIST])
+    memory[PAST] = 1.0
+    memory[ELBOW] += ease * (elbow_z - memory[ELBOW])
+    memory[WRIST] += ease * (wrist_z - memory[WRIST])
     wx, wy, wz = wrist[0] / near(memory[WRIST]), wrist[1] / near(memory[WRIST]), memory[WRIST]
-    line = np.array([wx - sx, wy - sy, wz])
-    length = math.sqrt((line**2).sum()) + 1e-9
-    line /= length
-    pole = np.array(_POLE)
-    pole -= (pole * line).sum() * line
+    lx, ly, lz = wx - sx, wy - sy, wz
+    length = math.sqrt(lx * lx + ly * ly + lz * lz) + 1e-9
+    lx, ly, lz = lx / length, ly / length, lz / length
+    px, py, pz = _POLE
+    along = px * lx + py * ly + pz * lz
+    px, py, pz = px - along * lx, py - along * ly, pz - along * lz
     if elbow_seen:
         ex, ey, ez = elbow[0] / near(memory[ELBOW]), elbow[1] / near(memory[ELBOW]), memory[ELBOW]
-        bend = np.array([ex - sx, ey - sy, ez])
-        bend = bend - (bend * line).sum() * line
+        along = (ex - sx) * lx + (ey - sy) * ly + ez * lz
+        bx, by, bz = ex - sx - along * lx, ey - sy - along * ly, ez - along * lz
     else:  # two bones over the line from shoulder to wrist
-        a, b = lengths[0], lengths[1]
-        reach = min(max(length, abs(a - b) + 0.02), 0.995 * (a + b))
-        along = (a * a + reach * reach - b * b) / (2 * reach)
-        pole /= math.sqrt((pole**2).sum()) + 1e-9
-        bend = math.sqrt(max(a * a - along * along, 0.0)) * pole
-        ex, ey, ez = sx + along * line[0] + bend[0], sy + along * line[1] + bend[1], along * line[2] + bend[2]
-    if fresh:
-        memory[BEND : BEND + 3] = bend
-    memory[BEND : BEND + 3] += _EASE * (bend - memory[BEND : BEND + 3])
-    bend = memory[BEND : BEND + 3] + 0.02 * pole
-    forearm = np.array([wx - ex, wy - ey, wz - ez])
-    forearm /= math.sqrt((forearm**2).sum()) + 1e-9
-    normal = _cross(bend, line)
-    normal -= (normal * forearm).sum() * forearm
-    normal /= math.sqrt((normal**2).sum()) + 1e-9
-    frame[:, 0], frame[:, 1], frame[:, 2] = forearm, normal, _cross(forearm, normal)
+        reach = min(max(length, abs(upper - lower) + 0.02), 0.995 * (upper + lower))
+        along = (upper * upper + reach * reach - lower * lower) / (2 * reach)
+        off = math.sqrt(max(upper * upper - along * along, 0.0)) / (math.sqrt(px * px + py * py + pz * pz) + 1e-9)
+        bx, by, bz = off * px, off * py, off * pz
+        ex, ey, ez = sx + along * lx + bx, sy + along * ly + by, along * lz + bz
+    memory[BEND] += ease * (bx - memory[BEND])
+    memory[BEND + 1] += ease * (by - memory[BEND + 1])
+    memory[BEND + 2] += ease * (bz - memory[BEND + 2])
+    bx, by, bz = memory[BEND] + 0.02 * px, memory[BEND + 1] + 0.02 * py, memory[BEND + 2] + 0.02 * pz
+    fx, fy, fz = wx - ex, wy - ey, wz - ez
+    length = math.sqrt(fx * fx + fy * fy + fz * fz) + 1e-9
+    fx, fy, fz = fx / length, fy / length, fz / length
+    nx, ny, nz = by * lz - bz * ly, bz * lx - bx * lz, bx * ly - by * lx
+    along = nx * fx + ny * fy + nz * fz
+    nx, ny, nz = nx - along * fx, ny - along * fy, nz - along * fz
+    length = math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9
+    nx, ny, nz = nx / length, ny / length, nz / length
+    frame[0, 0], frame[1, 0], frame[2, 0] = fx, fy, fz
+    frame[0, 1], frame[1, 1], frame[2, 1] = nx, ny, nz
+    frame[0, 2], frame[1, 2], frame[2, 2] = fy * nz - fz * ny, fz * nx - fx * nz, fx * ny - fy * nx
     return memory[WRIST]
 
 
-@compiled
-def _cross(a, b):  # type: ignore[no-untyped-def]
-    return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
-
-
-@compiled
-def _choose(shoulder, elbow, wrist, fresh, lengths, memory):  # type: ignore[no-untyped-def]
+@inner
+def _choose(sx, sy, elbow, wrist, fresh, upper, lower, memory):  # type: ignore[no-untyped-def]
     """Depths of elbow and wrist: the likeliest of four ways, which is left only for a clearly better one."""
-    sx, sy = shoulder
     elbows, wrists, costs = np.empty(4), np.empty(4), np.empty(4)
     for way in range(4):
-        elbow_sign, wrist_sign = -1.0 if way < 2 else 1.0, -1.0 if way % 2 == 0 else 1.0
-        z = _end(sx, sy, elbow[0], elbow[1], 0.0, lengths[0], elbow_sign)
-        hand = _end(elbow[0] / near(z), elbow[1] / near(z), wrist[0], wrist[1], z, lengths[1], wrist_sign)
-        elbows[way], wrists[way] = z, hand
+        z = _end(sx, sy, elbow[0], elbow[1], 0.0, upper, -1.0 if way < 2 else 1.0)
+        x, y = elbow[0] / near(z), elbow[1] / near(z)
+        elbows[way], wrists[way] = z, _end(x, y, wrist[0], wrist[1], z, lower, -1.0 if way % 2 == 0 else 1.0)
     lift = _raised(sy - wrist[1] / near(wrists[0]))
     usual = _REACH_LOW + (_REACH_HIGH - _REACH_LOW) * lift
     usual_elbow = _ELBOW_LOW + (_ELBOW_HIGH - _ELBOW_LOW) * lift
+    best = 0
     for way in range(4):
         before = -wrists[way]
         cost = ((elbows[way] + usual_elbow) / 0.1) ** 2 + (max(0.08 - before, 0.0) / 0.05) ** 2
         cost += ((before - usual) / 0.2) ** 2 + (max(wrists[way] - elbows[way], 0.0) / 0.1) ** 2
-        costs[way] = cost
+        least = 0.0 if fresh else 1e9
         if not fresh:
-            least = 1e9
             for old in range(4):
                 jump = abs(elbows[way] - memory[ELBOWS + old]) + abs(wrists[way] - memory[WRISTS + old])
                 least = min(least, _MEMORY * memory[COSTS + old] + min(jump / _STILL, _MOST))
-            costs[way] += least
-    best = int(np.argmin(costs))
-    if not fresh and costs[int(memory[WAY])] < costs[best] + _SWITCH:
+        costs[way] = cost + least
+        if costs[way] < costs[best]:
+            best = way
+    lowest = costs[best]
+    if not fresh and costs[int(memory[WAY])] < lowest + _SWITCH:
         best = int(memory[WAY])
     memory[WAY] = best
-    memory[COSTS : COSTS + 4] = costs - costs.min()
-    memory[ELBOWS : ELBOWS + 4], memory[WRISTS : WRISTS + 4] = elbows, wrists
+    for way in range(4):
+        memory[COSTS + way] = costs[way] - lowest
+        memory[ELBOWS + way], memory[WRISTS + way] = elbows[way], wrists[way]
     # A forearm that looks as long as it is, or longer, says nothing of the depth: hands are then before the shoulders.
     z, hand = elbows[best], wrists[best]
     aside = math.sqrt((wrist[0] / near(z) - elbow[0] / near(z)) ** 2 + (wrist[1] / near(z) - elbow[1] / near(z)) ** 2)
-    unsaid = min(max((aside / lengths[1] - 0.88) / 0.1, 0.0), 1.0)
+    unsaid = min(max((aside / lower - 0.88) / 0.1, 0.0), 1.0)
     return z, hand + unsaid * (min(-usual, hand) - hand)

@@ -106,12 +106,17 @@ def draw_meshes(
     return out
 
 
-def lit(channels: np.ndarray) -> np.ndarray:
-    """Channels uint8 (..., 6) as they may be looked at, uint8 (..., 3) RGB: palms warm, backs cool, forearms grey."""
+def lit(channels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Solid hands as they may be looked at: palms warm, backs cool, forearms grey, light from before and above.
+
+    Returns:
+        float32 (..., 3) RGB, 0 to 255, over black, and (..., 1) how far a pixel is covered, 0 to 1.
+    """
     values = (channels.astype(np.float32) - 128) / 127
+    cover = np.minimum(np.linalg.norm(values[..., :3], axis=-1, keepdims=True), 1)  # normals are as long as they cover
+    values = values / np.maximum(cover, 1e-3)
     normal, along, across, palm = values[..., :3], values[..., 3:4], values[..., 4:5], values[..., 5:6]
-    light = np.clip(0.2 + 0.8 * normal[..., 2:3] - 0.2 * normal[..., 1:2], 0, 1) * (normal[..., 2:3] > 0.02)
+    light = np.clip(0.2 + 0.8 * normal[..., 2:3] - 0.2 * normal[..., 1:2], 0, 1)
     colour = np.where(palm > 0, _PALM, _BACK)
     colour = np.where(along < -0.02, np.float32(0.7), colour)
-    tint = 1 - 0.25 * across * _THUMB
-    return np.clip(255 * light * colour * tint, 0, 255).astype(np.uint8)
+    return 255 * np.clip(light * colour * (1 - 0.25 * across * _THUMB), 0, 1) * cover, cover

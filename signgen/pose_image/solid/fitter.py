@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from signgen.errors import BadValue
-from signgen.keypoints.skeleton import HANDS
-from signgen.pose_image.solid import tracking
-from signgen.pose_image.solid.drawing import Mesh, draw_meshes
+from signgen.keypoints.skeleton import BOTH_HANDS, HANDS
+from signgen.pose_image.solid.drawing import Mesh, draw_meshes, lit
 from signgen.pose_image.solid.hand import anatomy, hand_mesh
+from signgen.pose_image.solid.order import Order
+from signgen.pose_image.solid.person import Person
 from signgen.pose_image.solid.surface import surface
+from signgen.pose_image.solid.tracking import HandTrack, Poses
+
+if TYPE_CHECKING:
+    from signgen.keypoints.clip import Keypoints
+
+_PLACED = 0.5  # confidence of a placed point, times the hand's strength
+_SURFACE = ("angles", "forearm", "scale", "wrist", "depth", "bend", "length")  # what of a pose makes its surface
 
 
 @dataclass(frozen=True)
@@ -21,13 +30,12 @@ class SolidHands:
     Attributes:
         xy: float32 (T,133,2), the keypoints that they were fitted to; confidence: (T,133).
         poses: plain arrays a frame and side, left first, see `tracking.Poses`.
-        length, thickness: of the person's hands over the neutral ones: (T,) and a number.
+        thickness: girth of the person's hands over what follows from their length.
     """
 
     xy: np.ndarray
     confidence: np.ndarray
-    poses: tracking.Poses
-    length: np.ndarray
+    poses: Poses
     thickness: float = 1.0
     _last: dict[int, list[Mesh | None]] = field(default_factory=dict, repr=False)
 
@@ -52,11 +60,8 @@ class SolidHands:
             return None
         count = len(mesh.rest)
         out = np.empty((count, 2), np.float32), np.empty(count, np.float32), np.empty((count, 3), np.float32)
-        surface(
-            poses.angles[frame, side], poses.forearm[frame, side], poses.scale[frame, side], poses.wrist[frame, side],
-            poses.depth[frame, side], poses.bend[frame, side], self.length[frame], self.thickness, anatomy(), mesh,
-            *out,
-        )  # fmt: skip
+        of_hand = [getattr(poses, name)[frame, side] for name in _SURFACE]
+        surface(*of_hand, self.thickness, anatomy(), mesh, *out)
         return out
 
     def crop(self, frame: int, left: int, top: int, side: int) -> np.ndarray:
@@ -69,13 +74,30 @@ class SolidHands:
         """
         return draw_meshes(self.meshes(frame), left, top, side, self.strength[frame])
 
+    def draw(self, frame: int, picture: np.ndarray, frame_size: tuple[int, int]) -> None:
+        """Lays the lit hands of one frame over a picture uint8 (H,W,3) of it, pixel centres on pixel centres."""
+        height, width = picture.shape[:2]
+        factor = np.array([width / frame_size[0], height / frame_size[1]], np.float32)
+        meshes = [one and ((one[0] + np.float32(0.5)) * factor, *one[1:]) for one in self.meshes(frame)]
+        corners = [(one[0].min(0), one[0].max(0)) for one in meshes if one is not None]
+        if corners:
+            first = np.clip(np.floor(np.min([low for low, _ in corners], 0)).astype(int), 0, (width, height))
+            last = np.clip(np.ceil(np.max([high for _, high in corners], 0)).astype(int), first, (width, height))
+            (left, top), size = first.tolist(), (last - first).tolist()
+            colour, cover = lit(draw_meshes(meshes, left, top, tuple(size), self.strength[frame]))
+            part = picture[top : top + size[1], left : left + size[0]]
+            part[:] = part * (1 - cover) + colour + 0.5
+
     def refitted(self) -> np.ndarray:
-        """The keypoints float32 (T,133,2) with the points of both hands where the fit has them."""
+        """The keypoints float32 (T,133,2) with the points of both hands where the fit has them.
+
+        A hand that is believed in part is moved in part; points that were missing are placed.
+        """
         xy = self.xy.copy()
         for side, hand in enumerate(HANDS):
-            there = self.poses.strength[:, side] > 0
-            moved = self.poses.points[:, side] + self.poses.bend[:, side, :21]
-            xy[there, hand] = moved[there]
+            share = self.strength[:, side, None, None].astype(np.float32)
+            share = np.where((self.confidence[:, hand, None] > 0) | (share == 0), share, 1)
+            xy[:, hand] += share * (self.poses.points[:, side, :, :2].astype(np.float32) - xy[:, hand])
         return xy
 
 
@@ -107,9 +129,9 @@ class HandFitter:
             if number is not None and not 0 < number < np.inf:
                 raise BadValue(name, f"got {number}", "use numbers above 0")
         self.size = size
-        self._aspect, self._length = pixel_aspect or 0.0, proportions[0] if proportions else 0.0
         self._thickness = proportions[1] / proportions[0] if proportions else 1.0
-        self._memory = tracking.blank()
+        self._person = Person(pixel_aspect, proportions[0] if proportions else None)
+        self._hands, self._order = [HandTrack(side) for side in range(2)], Order()
 
     def fit(self, xy: np.ndarray, confidence: np.ndarray) -> SolidHands:
         """Fits the next T frames.
@@ -119,9 +141,35 @@ class HandFitter:
             confidence: (T,133), 0 to 1, 0 for a missing point.
         """
         points, scores = np.ascontiguousarray(xy, np.float64), np.ascontiguousarray(confidence, np.float64)
-        scores = np.where(np.isfinite(points).all(-1), scores, 0)
-        poses, lengths = tracking.empty(len(points)), np.empty(len(points))
-        tracking.fit_frames(
-            np.nan_to_num(points), scores, self._aspect, self._length, self._memory, anatomy(), poses, lengths
-        )
-        return SolidHands(points.astype(np.float32), scores.astype(np.float32), poses, lengths, self._thickness)
+        scores, points = np.where(np.isfinite(points).all(-1), scores, 0), np.nan_to_num(points)
+        poses = Poses.empty(len(points))
+        for frame, (one, seen) in enumerate(zip(points, scores, strict=True)):
+            self._person.see(one, seen)
+            spans = [hand.step(one, seen, self._person, poses, frame) for hand in self._hands]
+            self._person.see_hands([found for found in spans if found is not None])
+            self._order.step(seen[BOTH_HANDS].reshape(2, 21), poses, frame)
+        return SolidHands(points.astype(np.float32), scores.astype(np.float32), poses, self._thickness)
+
+
+def fit_hands(
+    keypoints: Keypoints, pixel_aspect: float | None = None, proportions: tuple[float, float] | None = None
+) -> SolidHands:
+    """The solid hands of a whole clip; arguments as in `HandFitter`."""
+    return HandFitter(keypoints.size, pixel_aspect, proportions).fit(keypoints.xy, keypoints.confidence)
+
+
+def refit_hands(keypoints: Keypoints, pixel_aspect: float | None = None) -> Keypoints:
+    """The clip with the points of hands as an anatomy has them: steadier, and complete while a hand is lost.
+
+    Hands that the fit does not believe stay as they are. Points that were missing get the confidence of an unsure one.
+
+    Example:
+        >>> from signgen.pose_image import refit_hands
+        >>> write_keypoints(refit_hands(keypoints), "steady.npz")
+    """
+    hands = fit_hands(keypoints, pixel_aspect)
+    confidence = keypoints.confidence.copy()
+    placed = np.repeat(hands.strength, 21, axis=1).astype(np.float32) * _PLACED
+    both = confidence[:, BOTH_HANDS]
+    confidence[:, BOTH_HANDS] = np.where(both > 0, both, placed)
+    return replace(keypoints, xy=hands.refitted(), confidence=confidence)

@@ -19,6 +19,8 @@ import numpy as np
 FILE = Path(__file__).parent / "hand.npz"
 ANGLES = 23
 PIXELS = 300.0  # of a metre, in which errors of a fit are counted: about those of a PHOENIX frame
+# Chains of hand points (wrist 0, then four a finger) whose lengths tell how large a hand is.
+SPANS = ((0, 5), (0, 9), (0, 13), (0, 17), (5, 17), (0, 9, 10, 11, 12), (0, 5, 6, 7, 8))
 _FREEDOM = 1.35  # of the wrist's limits, since a forearm's depth is only estimated
 _SHAPE_WEIGHT = 0.45  # of the prior over hand shapes against one pixel
 _WRIST_SPREAD, _WRIST_WEIGHT = (90.0, 35.0, 18.0), 0.5  # degrees
@@ -37,6 +39,7 @@ class Anatomy(NamedTuple):
         mean, precision: (23,) and (23, 23) of the prior.
         body: metres: width of the shoulders, upper arm, forearm, and how high over the shoulders lie the outer corners
             of the eyes, and the eyes.
+        spans: (7,) lengths of `SPANS`.
     """
 
     joints: np.ndarray
@@ -49,6 +52,7 @@ class Anatomy(NamedTuple):
     mean: np.ndarray
     precision: np.ndarray
     body: np.ndarray
+    spans: np.ndarray
 
 
 class HandMesh(NamedTuple):
@@ -90,6 +94,7 @@ def anatomy() -> Anatomy:
     limits = _FREEDOM * raw["wrist_limits"]
     precision = np.zeros((ANGLES, ANGLES))
     precision[:3, :3] = np.diag(_WRIST_WEIGHT**2 / np.square(_WRIST_SPREAD))
+    points = np.concatenate([np.zeros((1, 3)), raw["joints"].reshape(20, 3)])
     precision[3:, 3:] = _SHAPE_WEIGHT**2 * raw["precision"]
     return Anatomy(
         joints=raw["joints"],
@@ -102,6 +107,7 @@ def anatomy() -> Anatomy:
         mean=np.concatenate([np.zeros(3), raw["mean"]]),
         precision=precision,
         body=raw["body"],
+        spans=np.array([np.linalg.norm(np.diff(points[list(chain)], axis=0), axis=-1).sum() for chain in SPANS]),
     )
 
 

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from signgen.pose_image.solid.kinematics import bend_fingers, compiled, multiply, rotation, turn, wrist_turn
+from signgen.pose_image.solid.kinematics import (
+    bend_fingers,
+    compiled,
+    copy,
+    inner,
+    multiply,
+    rotation,
+    turn,
+    wrist_turn,
+)
 
 
-@compiled
+@inner
 def _bones(angles, forearm, anatomy, share, turns, moves):  # type: ignore[no-untyped-def]
     """Rotations (18,3,3) and moves (18,3) of the bone groups: x becomes R x + t."""
     work, palm, wrist = np.empty((3, 3, 3)), np.empty((3, 3)), np.empty((3, 3))
@@ -15,16 +24,18 @@ def _bones(angles, forearm, anatomy, share, turns, moves):  # type: ignore[no-un
     away = np.empty(3)
     wrist_turn(angles, forearm, anatomy.wrist, palm, wrist, work)
     bend_fingers(angles, anatomy.joints, anatomy.axes, points, fingers, axes, work)
-    moves[:] = 0.0
-    turns[0], turns[2] = forearm, palm
+    copy(forearm, turns[0])
+    copy(palm, turns[2])
+    for group in range(3):
+        for i in range(3):
+            moves[group, i] = 0.0
     along = anatomy.wrist[0]
     rotation(along[0], along[1], along[2], share * angles[0], bone)
-    multiply(forearm, bone, work[0])
-    turns[1] = work[0]
+    multiply(forearm, bone, turns[1])
     for k in range(15):
         finger, joint = k // 3, k % 3
         multiply(palm, fingers[k], bone)
-        turns[3 + k] = bone
+        copy(bone, turns[3 + k])
         turn(bone, anatomy.joints[finger, joint], away)
         turn(palm, points[4 * finger + joint], moves[3 + k])
         for i in range(3):
@@ -34,7 +45,9 @@ def _bones(angles, forearm, anatomy, share, turns, moves):  # type: ignore[no-un
 @compiled
 def vertex_normals(vertices, faces, flip, normals):  # type: ignore[no-untyped-def]
     """Unit normals (n,3) float32, weighted by the faces' areas; ``flip``: faces are clockwise from outside."""
-    normals[:] = 0.0
+    for v in range(normals.shape[0]):
+        for i in range(3):
+            normals[v, i] = 0.0
     sign = np.float32(-1.0 if flip else 1.0)
     for f in range(faces.shape[0]):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
@@ -62,9 +75,8 @@ def surface(angles, forearm, scale, wrist, depth, bend, size, thick, anatomy, me
         size: length over that of the neutral hand, for depths; thick: girth over what follows from it.
         pixels, away, normals: float32 (n,2), (n,) and (n,3) (right, down, to the camera), filled.
     """
-    turns, moves = np.empty((18, 3, 3)), np.empty((18, 3))
-    _bones(angles, forearm, anatomy, mesh.twist_share, turns, moves)
-    rotations, shifts = turns.astype(np.float32), moves.astype(np.float32)
+    rotations, shifts = np.empty((18, 3, 3), np.float32), np.empty((18, 3), np.float32)
+    _bones(angles, forearm, anatomy, mesh.twist_share, rotations, shifts)
     count, thickness = mesh.rest.shape[0], np.float32(thick)
     vertices = np.empty((count, 3), np.float32)
     for v in range(count):
