@@ -12,6 +12,7 @@ from signgen.keypoints.repair.missing import fill_missing
 
 if TYPE_CHECKING:
     from signgen.keypoints import Keypoints
+    from signgen.keypoints.pieces import Pieces
     from signgen.pose_image.solid import SolidHands
     from signgen.video import VideoWriter
 
@@ -41,17 +42,19 @@ def command(
     from signgen.errors import Mismatch
     from signgen.keypoints import read_keypoints
     from signgen.pose_image.solid import fit_hands, refit_hands
-    from signgen.rendering.driving import frame_range
+    from signgen.rendering.driving import complete, frame_range
     from signgen.video import VideoWriter
 
     if stick is not None and style != "fpdm":
         raise Mismatch("--stick", f"got {stick} with style {style}", "only style fpdm has a stick width")
     read = read_keypoints(keypoints, **reading, first=True)
-    poses, completed = read.keypoints, list[str]()
+    poses: Keypoints | Pieces = read.keypoints
+    completed: list[str] = []
     if fill_hands or (fill_hands is None and style != "fpdm"):  # style fpdm reproduces a reference, gaps and all
-        poses, completed = fill_missing(poses)
+        whole = refit or style == "solid"  # the hands of a frame depend on all frames before it
+        poses, completed = fill_missing(read.keypoints) if whole else complete(read.keypoints)
     if refit:
-        poses = refit_hands(poses)
+        poses = refit_hands(poses[:])
     chosen = frame_range(poses, frames)
     hands = fit_hands(poses[: chosen.stop]) if style == "solid" else None
     writer = VideoWriter(output, size or poses.size, poses.fps, {"title": f"Pose images of {poses.name}"})
@@ -65,17 +68,20 @@ def command(
 
 
 def _draw(
-    poses: Keypoints, chosen: range, writer: VideoWriter, style: str, stick: int | None, hands: SolidHands | None
-) -> None:
+    poses: Keypoints | Pieces, chosen: range, writer: VideoWriter, style: str, stick: int | None,
+    hands: SolidHands | None,
+) -> None:  # fmt: skip
     """Draws and writes in chunks, so that memory does not grow with the clip."""
     from signgen.commands.common import progress
     from signgen.pose_image import draw_pose
 
     width, height = writer.size
     chunk = max(1, CHUNK_BYTES // (3 * width * height))
+    whole = None if hands is None else poses[:]  # hands are known by their frames' numbers in it
     with writer, progress(chosen.stop - chosen.start, "draw") as advance:
         for start in range(chosen.start, chosen.stop, chunk):
             stop = min(start + chunk, chosen.stop)
-            for picture in draw_pose(poses, writer.size, style, start, stop, stick, hands):
+            some, first = (poses[start:stop], 0) if whole is None else (whole, start)
+            for picture in draw_pose(some, writer.size, style, first, first + stop - start, stick, hands):
                 writer.write(picture)
                 advance(1)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from signgen.keypoints import Keypoints
+from signgen.keypoints.pieces import Pieces
 from signgen.rendering.framing import Framing, Size
 
 BORDER = 4  # px of the source's border that are averaged before they are extended
@@ -114,7 +115,7 @@ class CompareSheet:
     def __init__(
         self,
         source: np.ndarray,
-        driving: Keypoints,
+        driving: Keypoints | Pieces,
         framing: Framing,
         style: str,
         original: Iterator[np.ndarray] | None = None,

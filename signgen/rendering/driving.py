@@ -11,10 +11,13 @@ import numpy as np
 from signgen.errors import BadValue, Empty, Mismatch
 from signgen.keypoints import Keypoints, ReadResult, read_keypoints
 from signgen.keypoints.content import is_standard_input, read_standard_input
+from signgen.keypoints.pieces import LONGEST_WHOLE, Pieces
 from signgen.keypoints.repair.missing import fill_missing
 from signgen.rendering.settings import Progress, RenderSettings
 from signgen.rendering.source import Source
 from signgen.video import sniff
+
+_SAMPLE = 5_000  # frames of a long clip by which it is measured
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Driving:
         extracted: how the keypoints of footage were found, or None.
     """
 
-    clip: Keypoints
+    clip: Keypoints | Pieces
     warnings: list[str]
     placed: bool = True
     extracted: dict[str, Any] | None = None
@@ -44,41 +47,79 @@ def read_driving(
 ) -> Driving:
     """The whole clip, with missing hands and gaps filled and smoothed as asked.
 
-    Everything here looks at the whole clip, never at the frames asked for, so that a part of a clip comes out the
-    same as in the whole.
+    Everything here looks at the whole clip, or at pieces that depend on it alone, never at the frames asked for, so
+    that a part of a clip comes out the same as in the whole.
     """
-    given = _given(keypoints, source, settings, progress)
-    clip, warnings = given.clip, list(given.warnings)
-    if not clip.confidence.any():
+    clip, given = _given(keypoints, source, settings, progress)
+    found = np.concatenate([part.confidence.any(axis=1) for part in clip.blocks()])
+    if not found.any():
         raise Empty(clip.name or "keypoints", f"nobody is found in any of {len(clip)} frames", "check the file")
+    mended: Keypoints | Pieces
+    if len(clip) <= LONGEST_WHOLE:
+        mended, said, held = _mended(clip, settings)
+    else:
+        mended, said, held = _mended_in_pieces(clip, found, settings), [_in_pieces(clip)], int((~found).sum())
+    if held:
+        said = [*said, f"nobody is found in {held} of {len(clip)} frames: the last pose before is held there"]
+    return replace(given, clip=mended, warnings=[*given.warnings, *said])
+
+
+def complete(clip: Keypoints) -> tuple[Keypoints | Pieces, list[str]]:
+    """As `fill_missing`; a long clip is completed piece by piece, as it is looked at."""
+    if len(clip) <= LONGEST_WHOLE:
+        return fill_missing(clip)
+    return Pieces(clip, lambda piece, start: fill_missing(piece)[0], clip.sample(_SAMPLE)), [_in_pieces(clip)]
+
+
+def _in_pieces(clip: Keypoints) -> str:
+    return f"{len(clip):,} frames are completed and fitted in pieces, each by what is seen some seconds around it"
+
+
+def _mended(clip: Keypoints, settings: RenderSettings) -> tuple[Keypoints, list[str], int]:
+    """The completed, smoothed clip without empty frames, what was completed, and how many were empty."""
+    said: list[str] = []
     if settings.fill_hands:
-        clip, completed = fill_missing(clip)
-        warnings += completed
+        clip, said = fill_missing(clip)
     if settings.fill_gaps:
         clip = clip.fill_gaps(settings.fill_gaps)
     if settings.smooth:
         clip = clip.smooth(settings.smooth)
     clip, held = hold_missing(clip)
-    if held:
-        warnings.append(f"nobody is found in {held} of {len(clip)} frames: the last pose before is held there")
-    return replace(given, clip=clip, warnings=warnings)
+    return clip, said, held
+
+
+def _mended_in_pieces(clip: Keypoints, found: np.ndarray, settings: RenderSettings) -> Pieces:
+    """The same, piece by piece; one that begins without anybody begins with the last pose before."""
+    last = np.maximum.accumulate(np.where(found, np.arange(len(clip)), -1))
+    last[last < 0] = int(np.argmax(found))
+
+    def mend(piece: Keypoints, start: int) -> Keypoints:
+        if not found[start]:
+            before = clip[int(last[start]) : int(last[start]) + 1]
+            xy, confidence = piece.xy.copy(), piece.confidence.copy()
+            xy[0], confidence[0] = before.xy[0], before.confidence[0]
+            piece = replace(piece, xy=xy, confidence=confidence)
+        return _mended(piece, settings)[0]
+
+    return Pieces(clip, mend, hold_missing(clip.sample(_SAMPLE))[0])
 
 
 def _given(
     keypoints: Keypoints | str | Path, source: Source, settings: RenderSettings, progress: Progress | None
-) -> Driving:
-    """The clip as it was given."""
+) -> tuple[Keypoints, Driving]:
+    """The clip as it was given, and what is known about it."""
     if is_footage(keypoints):
         return _extracted(Path(keypoints), settings, progress)
     if settings.estimator or settings.estimator_weights:
         raise Mismatch("--estimator", "is given for keypoints", "it is for a video; leave it out")
     if isinstance(keypoints, Keypoints):
-        return Driving(_declared(keypoints, settings), [])
+        clip = _declared(keypoints, settings)
+        return clip, Driving(clip, [])
     result = _read(keypoints, source, settings)
-    return Driving(result.keypoints, result.warnings, result.placed)
+    return result.keypoints, Driving(result.keypoints, result.warnings, result.placed)
 
 
-def _extracted(footage: Path, settings: RenderSettings, progress: Progress | None) -> Driving:
+def _extracted(footage: Path, settings: RenderSettings, progress: Progress | None) -> tuple[Keypoints, Driving]:
     """The keypoints of a video or a folder of frames, found by an estimator, which is imported only here."""
     from signgen.extraction import ExtractSettings, extract_keypoints
 
@@ -88,7 +129,8 @@ def _extracted(footage: Path, settings: RenderSettings, progress: Progress | Non
             raise Mismatch(option, f"got {value} with a video", "it is for keypoint files; leave it out")
     chosen = ExtractSettings(settings.estimator or "auto", settings.estimator_weights, fps=settings.fps)
     found = extract_keypoints(footage, chosen, progress)
-    return Driving(found.keypoints, found.warnings, extracted={**found.origin, "missing": found.missing})
+    missing = {**found.origin, "missing": found.missing}
+    return found.keypoints, Driving(found.keypoints, found.warnings, extracted=missing)
 
 
 def _declared(clip: Keypoints, settings: RenderSettings) -> Keypoints:
@@ -137,7 +179,7 @@ def hold_missing(clip: Keypoints) -> tuple[Keypoints, int]:
     return replace(clip, xy=clip.xy[last], confidence=clip.confidence[last]), int((~found).sum())
 
 
-def frame_range(clip: Keypoints, frames: slice | None) -> range:
+def frame_range(clip: Keypoints | Pieces, frames: slice | None) -> range:
     """The frames asked for as indices into the clip; `BadValue` where they are none or beyond its end."""
     if frames is None:
         return range(len(clip))

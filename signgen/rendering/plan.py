@@ -10,6 +10,7 @@ from typing import Any
 from signgen.errors import BadValue, Mismatch, Missing, NotWritable
 from signgen.keypoints import Keypoints
 from signgen.keypoints.content import is_standard_input
+from signgen.keypoints.pieces import Pieces
 from signgen.rendering.driving import frame_range, is_footage, read_driving
 from signgen.rendering.manifest import manifest_path
 from signgen.rendering.settings import Progress, RenderSettings
@@ -36,7 +37,7 @@ class RenderPlan:
     """
 
     settings: RenderSettings
-    clip: Keypoints
+    clip: Keypoints | Pieces
     source: Source
     frames: range
     output: Path

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from signgen.keypoints import Keypoints
+    from signgen.keypoints.pieces import Pieces
     from signgen.model import SignGenPipeline
     from signgen.model.regions import SourceRegions
     from signgen.pose_image.solid import SolidHands
@@ -142,7 +143,7 @@ def _drawn(
 class FittedHands:
     """The clip's hands fitted frame after frame, from its first on: a part of a clip comes out as in the whole."""
 
-    def __init__(self, pipeline: SignGenPipeline, driving: Keypoints) -> None:
+    def __init__(self, pipeline: SignGenPipeline, driving: Keypoints | Pieces) -> None:
         from signgen.pose_image.solid import HandFitter
 
         self._fitter = HandFitter(pipeline.frame_size, pipeline.config.pixel_aspect)

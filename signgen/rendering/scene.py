@@ -8,6 +8,7 @@ import numpy as np
 
 from signgen.errors import Missing
 from signgen.keypoints import Keypoints
+from signgen.keypoints.pieces import Pieces
 from signgen.keypoints.repair.align import align_to, complete_from
 from signgen.keypoints.skeleton import BOTH_HANDS, LEFT_ELBOW, RIGHT_WRIST
 from signgen.rendering.compositing import lift, resized
@@ -45,14 +46,14 @@ class Scene:
 
     image: np.ndarray
     person: Keypoints | None
-    driving: Keypoints
+    driving: Keypoints | Pieces
     framing: Framing
     surroundings: np.ndarray | None
     warnings: list[str]
 
 
 def build_scene(
-    source: Source, driving: Keypoints, canvas: Size, pixel_aspect: float, output: Size | None, align: bool
+    source: Source, driving: Keypoints | Pieces, canvas: Size, pixel_aspect: float, output: Size | None, align: bool
 ) -> Scene:
     """Lays source and driving person onto the canvas.
 
@@ -67,6 +68,8 @@ def build_scene(
     if align and source.keypoints is None:
         raise Missing("--align", f"it is not known where {source.name} shows the person", "add --source-keypoints")
     output = output or (driving.width, driving.height)
+    pieces = driving if isinstance(driving, Pieces) else None
+    driving = driving.sample() if isinstance(driving, Pieces) else driving
     laid = _laid(source, driving, canvas, pixel_aspect, output)
     taken_as_it_is = same_shape((driving.width, driving.height), canvas)
     outside = 0.0 if taken_as_it_is else hands_outside(driving, laid[0].framing)
@@ -77,14 +80,26 @@ def build_scene(
         if (share := hands_outside(driving, wider[0].framing)) < outside:
             laid, outside = wider, share
     scene, reference, notes = laid
-    person, on_canvas = scene.person, scene.driving
+    person, laid_out = scene.person, scene.framing.to_canvas(driving)
+    aligned = laid_out
     if align and person is not None:
-        on_canvas, report = align_to(on_canvas, _trunk(person))
-        notes = [*report.warnings, *misfit(on_canvas, reference, canvas)]
-    if person is not None and find_stance(person) is not None and find_stance(on_canvas) is not None:
-        on_canvas, completed = complete_from(on_canvas, person)
+        aligned, report = align_to(laid_out, _trunk(person))
+        notes = [*report.warnings, *misfit(aligned, reference, canvas)]
+    on_canvas, completes = aligned, person is not None and find_stance(person) is not None
+    completes = completes and find_stance(aligned) is not None
+    if person is not None and completes:
+        on_canvas, completed = complete_from(aligned, person)
         notes = [*notes, *completed]
-    return replace(scene, driving=on_canvas, warnings=[*scene.warnings, *notes])
+
+    def fit(piece: Keypoints) -> Keypoints:
+        """The same for a piece of a long clip, measured by what is seen in all of it."""
+        piece = scene.framing.to_canvas(piece)
+        if align and person is not None:
+            piece, _ = align_to(piece, _trunk(person), laid_out)
+        return complete_from(piece, person, aligned)[0] if person is not None and completes else piece
+
+    shown = on_canvas if pieces is None else pieces.then(fit, on_canvas)
+    return replace(scene, driving=shown, warnings=[*scene.warnings, *notes])
 
 
 def _laid(

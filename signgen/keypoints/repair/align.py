@@ -37,15 +37,18 @@ class AlignReport:
 
 
 # --- aligning -------------------------------------------------------------------------------------------------
-def align_to(driving: Keypoints, reference: Keypoints) -> tuple[Keypoints, AlignReport]:
+def align_to(
+    driving: Keypoints, reference: Keypoints, measured: Keypoints | None = None
+) -> tuple[Keypoints, AlignReport]:
     """The driving signer's motion on the reference person's body, in the reference's frame.
 
     The middle of the shoulders goes to the reference's; shoulder width, upper arms, forearms, hands, head and hips are
     scaled to the reference's lengths; every limb keeps its direction, each hand follows its new wrist, and the face
     is moved and scaled as one piece. What either person does not show is scaled with the shoulders. Missing points
-    stay missing. InputError if either clip shows no shoulders.
+    stay missing. InputError if either clip shows no shoulders. ``measured``: the frames by which the driving signer is
+    measured, where ``driving`` is only a piece of a clip.
     """
-    ours, theirs = measure(driving), measure(reference)
+    ours, theirs = measure(measured or driving), measure(reference)
     report = _factors(ours, theirs)
     xy = _Mover(driving, ours, theirs, report).run()
     return replace(driving, xy=xy, width=reference.width, height=reference.height), report
@@ -151,17 +154,19 @@ def over_time(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 # --- completing -----------------------------------------------------------------------------------------------
-def complete_from(driving: Keypoints, reference: Keypoints) -> tuple[Keypoints, list[str]]:
+def complete_from(
+    driving: Keypoints, reference: Keypoints, measured: Keypoints | None = None
+) -> tuple[Keypoints, list[str]]:
     """Head, face and hip points that no frame of the driving clip has, taken from the reference's proportions.
 
     Head and face points follow the head points that are seen (turned, scaled and moved with them); where none are,
     and for hips, they keep the reference's place relative to the shoulders, scaled by shoulder width. They get
-    confidence 0.5. Points seen in any frame are left alone.
+    confidence 0.5. Points seen in any frame are left alone. ``measured``: as in `align_to`.
     """
-    ours, theirs = measure(driving), measure(reference)
+    ours, theirs = measure(measured or driving), measure(reference)
     scale = ours.shoulders / theirs.shoulders
     template, known = _template(reference, theirs)
-    never = ~(driving.confidence > 0).any(0) & known
+    never = ~((measured or driving).confidence > 0).any(0) & known
     xy, confidence = driving.xy.astype(np.float64), driving.confidence.copy()
     seen = driving.confidence > 0
     middle = over_time(xy[:, SHOULDERS].mean(1), np.all(seen[:, SHOULDERS], axis=-1))
