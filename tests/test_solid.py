@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from docs_pages import ROOT
 
 from signgen.errors import BadValue
 from signgen.keypoints import Keypoints
 from signgen.pose_image.solid import HandFitter, SolidHands, draw_meshes, refit_hands
 from signgen.pose_image.solid.drawing import Mesh
-from signgen.pose_image.solid.hand import anatomy, hand_mesh
+from signgen.pose_image.solid.hand import FILE, anatomy, hand_mesh
 from signgen.synthetic.dataset import Plan, draw_clip
 from signgen.synthetic.picture.camera import Camera
 from signgen.synthetic.picture.hand_meshes import true_meshes
@@ -70,6 +72,63 @@ def test_a_mirror_negates_the_first_channel_alone(drawn) -> None:
         other[..., 0] = 256 - other[..., 0]
         assert np.abs(crop - 128).mean() > 1
         assert np.abs(crop - other).mean() < 0.02
+
+
+def test_hands_jump_no_more_than_they_move(drawn) -> None:
+    keypoints, truth = drawn
+    hands = fit(keypoints)
+    for side in range(2):
+        fitted = np.stack([hands.meshes(frame)[side][2] for frame in range(len(hands))])[:, HAND]
+        true = np.stack([meshes[side][2] for meshes in truth])[:, HAND]
+        turned, moved = (
+            np.degrees(np.arccos(np.clip((n[1:] * n[:-1]).sum(-1), -1, 1))).mean(1) for n in (fitted, true)
+        )
+        assert (turned < 1.5 * moved + 20).all()  # degrees from one frame to the next
+
+
+def test_the_size_of_the_hands_is_found_or_given(drawn) -> None:
+    keypoints, truth = drawn
+    found = fit(keypoints)
+    given = HandFitter(SIZE, ASPECT, proportions=(0.9, 1.08)).fit(keypoints.xy, keypoints.confidence)
+    thin = HandFitter(SIZE, ASPECT, proportions=(0.9, 0.9)).fit(keypoints.xy, keypoints.confidence)
+    assert abs(found.poses.length[-1, 0] - 1) < 0.1  # drawn signers' hands go with their shoulders
+    assert (given.poses.length == 0.9).all()
+    areas = [(hands.crop(20, 0, 50, 210) != 128).any(-1).sum() for hands in (given, thin)]
+    assert areas[0] > 1.05 * areas[1]
+
+
+def test_frames_of_phoenix_are_squeezed_and_others_are_not() -> None:
+    xy, confidence = np.full((1, 133, 2), 50.0), np.zeros((1, 133))
+    xy[0, 5], xy[0, 91:112] = (100, 50), np.random.default_rng(0).uniform(40, 60, (21, 2))
+    confidence[0, [5, 6, 9, *range(91, 112)]] = 0.9
+    scales = [HandFitter(size, None).fit(xy, confidence).poses.scale[0, 0] for size in (SIZE, (640, 480))]
+    assert scales[0][0] / scales[0][1] == pytest.approx(0.81)
+    assert scales[1][0] / scales[1][1] == pytest.approx(1)
+
+
+def test_true_hands_lie_where_the_signer_has_them(drawn) -> None:
+    keypoints, truth = drawn
+    tips = (4, 8, 12, 16, 20)
+    for frame in (0, 20, 39):
+        for (pixels, depth, normals), first in zip(truth[frame], (91, 112), strict=True):
+            points = keypoints.xy[frame, [first + tip for tip in tips]]
+            assert np.linalg.norm(points[:, None] - pixels, axis=-1).min(1).max() < 4  # a tip's point lies in the tip
+            assert np.allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-4)
+            # of the vertices around a place the front one looks at the camera
+            front = depth < np.quantile(depth[HAND], 0.1)
+            assert np.median(normals[front & HAND, 2]) > 0
+
+
+def test_the_shipped_hand_is_what_the_tool_makes() -> None:
+    sys.path.insert(0, str(ROOT / "tools"))
+    from make_hand_mesh import NEUTRAL, hand
+
+    made = hand(load_signer(NEUTRAL))
+    with np.load(FILE) as file:
+        assert sorted(file.files) == sorted(made)
+        for name, array in made.items():
+            assert np.allclose(file[name], array, atol=1e-5), name
+    assert FILE.stat().st_size < 300_000
 
 
 def test_angles_stay_within_the_joints_limits(drawn) -> None:

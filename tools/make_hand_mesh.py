@@ -106,10 +106,8 @@ def body(signer: Signer) -> dict[str, np.ndarray]:
     """Lengths of the signer's body, metres, by which pictures are measured."""
     points = view(rest_points(signer))
     shoulders = points[[5, 6]]
-    middle = shoulders.mean(0)
     arm = [np.linalg.norm(points[a] - points[b]) for a, b in ((5, 7), (7, 91))]
-    eyes = [middle[1] - points[list(pair), 1].mean() for pair in ((59, 68), (1, 2))]
-    return {"body": np.array([abs(shoulders[0, 0] - shoulders[1, 0]), *arm, *eyes])}
+    return {"body": np.array([abs(shoulders[0, 0] - shoulders[1, 0]), *arm])}
 
 
 def hand(signer: Signer) -> dict[str, np.ndarray]:

@@ -19,6 +19,7 @@ from signgen.pose_image.solid.tracking import HandTrack, Poses
 if TYPE_CHECKING:
     from signgen.keypoints.clip import Keypoints
 
+_SHAPE, _ALIKE, _SQUEEZED = 210 / 260, 0.01, 0.81  # width over height of PHOENIX14T's frames, which are squeezed
 _PLACED = 0.5  # confidence of a placed point, times the hand's strength
 _SURFACE = ("angles", "forearm", "scale", "wrist", "depth", "bend", "length")  # what of a pose makes its surface
 
@@ -106,8 +107,8 @@ class HandFitter:
 
     Args:
         size: (width, height) of the frames, pixels.
-        pixel_aspect: shown width over true width of things in them (.81 for squeezed broadcast frames); None to find
-            it from the person's shoulders and head.
+        pixel_aspect: shown width over true width of things in them (.81 for squeezed broadcast frames); None for
+            .81 in frames of PHOENIX14T's shape, and square pixels in others.
         proportions: length and thickness of the person's hands over those of the neutral ones, relative to the width
             of the shoulders; None to find the length from the points.
 
@@ -130,7 +131,8 @@ class HandFitter:
                 raise BadValue(name, f"got {number}", "use numbers above 0")
         self.size = size
         self._thickness = proportions[1] / proportions[0] if proportions else 1.0
-        self._person = Person(pixel_aspect, proportions[0] if proportions else None)
+        aspect = pixel_aspect or (_SQUEEZED if abs(size[0] / size[1] - _SHAPE) < _ALIKE else 1.0)
+        self._person = Person(aspect, proportions[0] if proportions else None)
         self._hands, self._order = [HandTrack(side) for side in range(2)], Order()
 
     def fit(self, xy: np.ndarray, confidence: np.ndarray) -> SolidHands:

@@ -37,8 +37,7 @@ class Anatomy(NamedTuple):
         elbow: (3,) the elbow's keypoint.
         low, high: (23,) limits of the angles; those of flexion and deviation are half axes of an ellipse.
         mean, precision: (23,) and (23, 23) of the prior.
-        body: metres: width of the shoulders, upper arm, forearm, and how high over the shoulders lie the outer corners
-            of the eyes, and the eyes.
+        body: metres: width of the shoulders, upper arm, forearm.
         spans: (7,) lengths of `SPANS`.
     """
 

@@ -6,15 +6,13 @@ import math
 
 import numpy as np
 
-from signgen.keypoints.skeleton import EYES, HANDS, SHOULDERS
+from signgen.keypoints.skeleton import HANDS, SHOULDERS
 from signgen.pose_image.solid.hand import SPANS, anatomy
 
-JOINT_LEAST = 0.2  # confidence from which shoulders, elbows, eyes and wrists are used
+JOINT_LEAST = 0.2  # confidence from which shoulders, elbows and wrists are used
 _SURE = 0.5  # confidence from which a hand's point tells its size
-_EYE_CORNERS = (59, 68)
 _AVERAGED = 100  # frames over which the width of the shoulders is averaged
 _OUTLIER = 0.15  # share by which one frame may differ
-_ASPECTS = (0.7, 1.15)
 _SIZES = (0.7, 1.4)  # of a hand against the neutral one, by the width of the shoulders
 _HALF_BELIEVED = 8  # hands after which their size is believed to a half
 _LONGER, _SHORTER = 0.3, 0.0005  # how fast what is known of a length follows a longer and a shorter one
@@ -39,7 +37,7 @@ class Person:
     """What is known of a signer.
 
     Args:
-        aspect: shown width over true width; None to find it from shoulders and head.
+        aspect: shown width over true width.
         length: of the hands over the neutral ones, relative to the width of the shoulders; None to find it.
 
     Attributes:
@@ -47,8 +45,8 @@ class Person:
         length: of the hands.
     """
 
-    def __init__(self, aspect: float | None, length: float | None) -> None:
-        self._across, self._found_aspect, self._given = _Mean(), _Mean(), aspect
+    def __init__(self, aspect: float, length: float | None) -> None:
+        self._across, self._aspect = _Mean(), aspect
         self.middle: np.ndarray | None = None
         self._alone = 0.0  # pixels a metre by the hands
         self._fixed, self._longest, self._hands = length, np.zeros(len(SPANS)), 0.0
@@ -60,10 +58,6 @@ class Person:
         across = self._across.value or self._alone
         return np.array([across, across / self._aspect]) if across else None
 
-    @property
-    def _aspect(self) -> float:
-        return self._given or self._found_aspect.value or 1.0
-
     def see(self, xy: np.ndarray, confidence: np.ndarray) -> None:
         """Takes the body of one frame, (133,2) and (133,), into account."""
         if confidence[list(SHOULDERS)].min() < JOINT_LEAST:
@@ -72,19 +66,10 @@ class Person:
                     spans = self._spans(xy[hand] * (1, self._aspect), confidence[hand])
                     self._alone = max(self._alone, float((spans / anatomy().spans).max()))
             return
-        body, shoulders = anatomy().body, xy[list(SHOULDERS)]
+        shoulders = xy[list(SHOULDERS)]
         self.middle, width = shoulders.mean(0), abs(shoulders[0, 0] - shoulders[1, 0])
         if width > 1:
-            self._across.add(float(width / body[0]))
-        if self._given or not self._across.count:
-            return
-        for pair, height in ((_EYE_CORNERS, body[3]), (EYES, body[4])):
-            if confidence[list(pair)].min() >= JOINT_LEAST:
-                rows = self.middle[1] - xy[list(pair), 1].mean()
-                if rows > 1:
-                    aspect = self._across.value * height / rows
-                    self._found_aspect.add(float(np.clip(aspect, *_ASPECTS)))
-                return
+            self._across.add(float(width / anatomy().body[0]))
 
     def spans(self, points: np.ndarray, confidence: np.ndarray, larger: float) -> np.ndarray:
         """(7,) lengths that a hand (21,2), (21,) shows of `hand.SPANS`, metres; it appears ``larger`` for its depth."""
