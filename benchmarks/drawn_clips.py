@@ -89,11 +89,13 @@ def reconstruct(pipeline: SignGenPipeline, frames: np.ndarray) -> np.ndarray:
 
 
 def generate(
-    pipeline: SignGenPipeline, source: np.ndarray, keypoints: Keypoints, keep: Path | None = None, **options: Any
-) -> Iterator[np.ndarray]:
-    """The clip as a user would render it from its first frame: lossless frames uint8 (H,W,3), one after the other.
+    pipeline: SignGenPipeline, source: np.ndarray | Source, keypoints: Keypoints, keep: Path | None = None,
+    **options: Any,
+) -> Iterator[np.ndarray]:  # fmt: skip
+    """The clip as a user would render it: lossless frames uint8 (H,W,3), one after the other.
 
     Args:
+        source: the clip's first frame uint8 (H,W,3), or another picture with its own keypoints.
         keep: folder for the frames, where they stay; what lies there is not rendered again.
 
     Raises:
@@ -105,8 +107,9 @@ def generate(
         return
     if not keep.exists():
         keep.parent.mkdir(parents=True, exist_ok=True)
-        person = Source(source, keypoints[0:1], "first frame", "image")
-        render(keypoints, source=person, model=pipeline, output=keep, **options)
+        if not isinstance(source, Source):
+            source = Source(source, keypoints[0:1], "first frame", "image")
+        render(keypoints, source=source, model=pipeline, output=keep, **options)
     _check_kept(keep, pipeline, {"frames": [0, len(keypoints)], **options})
     yield from read_frames(keep)
 

@@ -186,17 +186,24 @@ def _cell(row: dict[str, Any], name: str) -> str:
     return f"{text} ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})" if interval else text
 
 
-def named_folders(texts: tuple[str, ...]) -> dict[str, Path]:
-    """``NAME=FOLDER`` of each model, every name once and every folder one of a fusion model."""
-    named = {}
+def named(texts: tuple[str, ...]) -> dict[str, str]:
+    """``NAME=FOLDER`` of each model, every name once."""
+    found: dict[str, str] = {}
     for text in texts:
         name, equals, folder = text.rpartition("=")
-        if not equals or not name or name in named:
+        if not equals or not name or name in found:
             raise InputError("MODELS", f"got {text!r}", "write NAME=FOLDER, each name once")
-        if not (Path(folder) / "config.json").is_file():
-            raise InputError(folder, "holds no fusion model", "name the folder model/fusion of a run")
-        named[name] = Path(folder)
-    return named
+        found[name] = folder
+    return found
+
+
+def named_folders(texts: tuple[str, ...]) -> dict[str, Path]:
+    """``NAME=FOLDER`` of each model, every folder one of a fusion model."""
+    folders = {name: Path(folder) for name, folder in named(texts).items()}
+    for folder in folders.values():
+        if not (folder / "config.json").is_file():
+            raise InputError(str(folder), "holds no fusion model", "name the folder model/fusion of a run")
+    return folders
 
 
 @click.command(help=__doc__)
