@@ -4,9 +4,14 @@
 
 Each FOLDER is a pipeline (`signgen assemble`); its name is the variant's. All variants are compared with the
 one named ``--against``, by paired tests on the same clips with the same noise. What the JSON file holds already is not
-measured again. Training the variants, all from one starting point and for equally many frames:
+measured again. One command trains all of it, or goes on where it was stopped, and writes the tables of this file, of
+`retrieval.py` (Table 2) and of `source_spread.py` (Figure 6) to runs/mini/ablation:
 
-    signgen train mini/ablation/base            # the denoiser without fusion embedding and CLIP tokens
+    ABLATION=1 tools/train_mini.sh
+
+All variants begin with one denoiser and see equally many frames. By hand, after `mini`'s first four stages:
+
+    signgen train mini/ablation/base            # the denoiser without fusion embedding and semantic tokens
     signgen train mini/ablation/source          # B4's embedding: of the source alone
     signgen train mini/ablation/baseline        # B5's embedding: baseline InfoNCE
     signgen train mini/ablation/enhanced        # B6's embedding: source-enhanced InfoNCE

@@ -21,6 +21,7 @@ from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import FusionModel
 from signgen.model.networks.wrist_finder import WristFinder
 from signgen.training.config import TrainConfig
+from signgen.training.inputs import FrozenEncoders, Inputs
 from signgen.training.starts import grow
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,14 +73,14 @@ def variant(base: Denoiser, *settings: str) -> Denoiser:
 
 
 def test_variants_without_fusion_embedding_begin_as_the_common_start_does(base: Denoiser) -> None:
-    fusion = torch.randn(2, 128, generator=torch.Generator().manual_seed(2))
+    fusion = torch.randn(2, 192, generator=torch.Generator().manual_seed(2))
     wanted = evaluate(base, fusion)
     for settings in (("model.fusion_dim=null",), ("model.fusion_dim=null", NO_CVA)):
         torch.testing.assert_close(evaluate(variant(base, *settings), fusion), wanted)
 
 
 def test_only_cross_view_attention_lets_views_see_each_other(base: Denoiser) -> None:
-    fusion = torch.randn(2, 128, generator=torch.Generator().manual_seed(2))
+    fusion = torch.randn(2, 192, generator=torch.Generator().manual_seed(2))
     for settings, sees in (((), True), ((NO_CVA,), False)):
         denoiser = variant(base, *settings)
         for name, weight in denoiser.named_parameters():
@@ -90,7 +91,7 @@ def test_only_cross_view_attention_lets_views_see_each_other(base: Denoiser) -> 
 
 
 def test_only_b3_is_blind_to_the_embedding(base: Denoiser) -> None:
-    one, other = torch.randn(2, 2, 128, generator=torch.Generator().manual_seed(3))
+    one, other = torch.randn(2, 2, 192, generator=torch.Generator().manual_seed(3))
     whole = variant(base)
     assert not torch.allclose(evaluate(whole, one), evaluate(whole, other), atol=1e-4)
     assert variant(base, "model.fusion_dim=null").unet.class_embedding is None
@@ -113,7 +114,6 @@ def test_b4_embeds_the_source_alone() -> None:
 def test_training_does_without_what_a_variant_lacks() -> None:
     """B3 takes neither a fusion embedding nor the encoder's tokens, though the inputs of training hold both."""
     from signgen.training.denoiser import DenoiserStep
-    from signgen.training.inputs import Inputs
 
     settings = dict(make_pipeline().denoiser.config)
     settings = {key: value for key, value in settings.items() if not key.startswith("_")}
@@ -125,6 +125,27 @@ def test_training_does_without_what_a_variant_lacks() -> None:
         flag=torch.zeros(2, 1, 4, 4),
     )  # fmt: skip
     assert step(inputs, torch.zeros(2, 16, 4, 4), torch.full((2,), 999), None, 2).shape == (2, 16, 4, 4)
+
+
+def test_fusion_presets_have_one_encoder_and_differ_as_they_say() -> None:
+    whole = configuration.read_yaml(CONFIGS / "fusion.yaml")
+    names = ("source", "baseline", "enhanced")
+    b4, b5, b6 = (configuration.read_yaml(CONFIGS / f"ablation/{name}.yaml") for name in names)
+    assert b6["model"] == whole["model"]
+    for preset in (b4, b5, b6):
+        assert preset["model"]["grid"] == whole["model"]["grid"]
+        assert [preset[key] for key in ("steps", "batch", "optim")] == [b6[key] for key in ("steps", "batch", "optim")]
+    assert b5.pop("output") != b6.pop("output")
+    assert (b5["loss"].pop("source_enhanced"), b6["loss"].pop("source_enhanced")) == (False, True)
+    assert b5 == b6
+
+
+def test_denoiser_presets_take_what_the_fusion_presets_make(base: Denoiser) -> None:
+    for name in ("fusion", "ablation/source", "ablation/baseline", "ablation/enhanced"):
+        fusion = FusionModel(**configuration.load(TrainConfig, CONFIGS / f"{name}.yaml").model)
+        whole = Denoiser(**configuration.load(TrainConfig, CONFIGS / "denoiser.yaml").model)
+        for denoiser in (whole, base, variant(base), variant(base, "model.fusion_dim=null")):
+            FrozenEncoders(fusion, None).serve(denoiser)
 
 
 # ---- the benchmark ---------------------------------------------------------------------------------------------------

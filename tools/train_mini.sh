@@ -11,6 +11,8 @@
 #     PROCESSES=2      processes of a stage; with one thread each they are faster on CPUs than one with two threads
 #     STAGES="..."     only these
 #     ARGUMENTS="..."  more for every stage, such as "--set precision=bf16"
+#     ABLATION=1       from the video stage on, not the model but FPDM's rows B3 to B6 without and with cross-view
+#                      attention, and their tables: RUNS/ablation/*.md (see benchmarks/ablation.py)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${1:-runs/mini} data=${2:-data/synthetic/train}
@@ -20,9 +22,10 @@ begun=$SECONDS
 
 finished() { [ -f "$runs/$1/finished" ]; }
 
-# train STAGE ARGUMENTS...: one stage to its end, or until the time is up, which ends this script.
+# train STAGE[=PRESET] ARGUMENTS...: one stage to its end, or until the time is up, which ends this script.
 train() {
-    local stage=$1 output=$runs/$1 left=0
+    local stage=${1%=*} preset=mini/${1#*=} left=0
+    local output=$runs/$stage
     shift
     finished "$stage" && return
     [ -z "${STAGES:-}" ] || [[ " $STAGES " == *" $stage "* ]] || return 0
@@ -33,8 +36,9 @@ train() {
     local resume=() launch=(python)
     [ -d "$output/checkpoints" ] && resume=(--resume)
     [ "$processes" = 1 ] || launch=(torchrun --standalone --nproc-per-node "$processes")
+    mkdir -p "$(dirname "$output")"
     # shellcheck disable=SC2086
-    "${launch[@]}" -m signgen train "mini/$stage" --set "data=$data" --set "output=$output" --set "minutes=$left" \
+    "${launch[@]}" -m signgen train "$preset" --set "data=$data" --set "output=$output" --set "minutes=$left" \
         "${resume[@]}" "$@" ${ARGUMENTS:-} --json | tee "$output.json"
     if python -c "import json, sys; sys.exit(not json.load(open('$output.json'))['finished'])"; then
         touch "$output/finished"
@@ -43,12 +47,55 @@ train() {
     fi
 }
 
+# variant NAME ARGUMENTS...: one row of the ablation with cross-view attention, and one without.
+variant() {
+    local name=$1 made
+    shift
+    for made in "$name-cva" "$name"; do
+        local cva=()
+        [ "$made" = "$name-cva" ] || cva=(--set "model.cross_view={levels: [], mid: false}")
+        train "ablation/$made=ablation/variant" "$@" "${cva[@]}"
+        [ -f "$runs/ablation/models/$made/model_index.json" ] || ! finished "ablation/$made" ||
+            "${signgen[@]}" assemble "$runs/ablation/models/$made" "$runs/ablation/$made"
+    done
+}
+
+# table BENCHMARK ARGUMENTS...: what it prints, to RUNS/ablation/BENCHMARK.md, once.
+table() {
+    local made=$runs/ablation/$1.md
+    [ -f "$made" ] && return
+    python "benchmarks/$1.py" "${@:2}" >"$made.part"
+    mv "$made.part" "$made"
+}
+
+ablation() {
+    local own=$runs/ablation name models=()
+    local start=(--set "start.autoencoder=$runs/autoencoder/model/vae" --set "start.denoiser=$own/base/model/denoiser")
+    train ablation/base "${parts[@]}" --set "start.denoiser=$runs/video/model/denoiser"
+    for name in source baseline enhanced; do train "ablation/$name"; done
+    variant b3 "${start[@]}" --set "start.fusion=$own/enhanced/model/fusion" --set model.fusion_dim=null
+    variant b4 "${start[@]}" --set "start.fusion=$own/source/model/fusion"
+    variant b5 "${start[@]}" --set "start.fusion=$own/baseline/model/fusion"
+    variant b6 "${start[@]}" --set "start.fusion=$own/enhanced/model/fusion"
+    [ -z "${STAGES:-}" ] || return 0
+    table retrieval "A1 source alone=$own/source/model/fusion" "A2 baseline InfoNCE=$own/baseline/model/fusion" \
+        "A3 source-enhanced=$own/enhanced/model/fusion"
+    table ablation "$own"/models/* --steps 1 --json "$own/ablation.json"
+    for name in b{6,5,4,3}{-cva,}; do models+=("$name=$own/models/$name"); done
+    table source_spread "${models[@]}" --steps 1 --renders "$own/renders" --sheet "$own/source_spread.png"
+    echo "the tables are in $own: ablation.md, retrieval.md, source_spread.md"
+}
+
 "${signgen[@]}" synthesize "$data" --clips "${CLIPS:-640}" --signers "${SIGNERS:-80}" --seed 1 --jobs "$(nproc)"
 train autoencoder
 train fusion
 parts=(--set "start.autoencoder=$runs/autoencoder/model/vae" --set "start.fusion=$runs/fusion/model/fusion")
 train denoiser "${parts[@]}"
 train video "${parts[@]}" --set "start.denoiser=$runs/denoiser/model/denoiser"
+if [ -n "${ABLATION:-}" ]; then
+    ablation
+    exit 0
+fi
 train distill "${parts[@]}" --set "start.denoiser=$runs/video/model/denoiser"
 coarse=$runs/coarse
 [ -f "$coarse/model_index.json" ] ||
