@@ -166,7 +166,7 @@ def refit_hands(keypoints: Keypoints, pixel_aspect: float | None = None) -> Keyp
     Hands that the fit does not believe stay as they are. Points that were missing get the confidence of an unsure one.
 
     Example:
-        >>> from signgen.pose_image import refit_hands
+        >>> from signgen.pose_image.solid import refit_hands
         >>> write_keypoints(refit_hands(keypoints), "steady.npz")
     """
     hands = fit_hands(keypoints, pixel_aspect)

@@ -14,7 +14,7 @@ _SURE = 0.5  # confidence from which a hand's point tells its size
 _AVERAGED = 100  # frames over which the width of the shoulders is averaged
 _OUTLIER = 0.15  # share by which one frame may differ
 _SIZES = (0.7, 1.4)  # of a hand against the neutral one, by the width of the shoulders
-_HALF_BELIEVED = 8  # hands after which their size is believed to a half
+_HALF_LONGER, _HALF_SHORTER = 4, 30  # hands after which a size above and below the usual is believed to a half
 _LONGER, _SHORTER = 0.3, 0.0005  # how fast what is known of a length follows a longer and a shorter one
 _LARGE = 0.75  # quantile of the ratios that counts
 _ENDS = np.array([[chain[0], chain[-1]] for chain in SPANS]).T
@@ -86,12 +86,14 @@ class Person:
             return
         longest = np.max(spans, axis=0)
         longer = longest - self._longest
-        self._longest += longer * np.where(longer > 0, _LONGER, _SHORTER) * (longest > 0)
+        share = np.where(self._longest == 0, 1, np.where(longer > 0, _LONGER, _SHORTER))
+        self._longest += longer * share * (longest > 0)
         ratios = (self._longest / anatomy().spans)[self._longest > 0]
         if len(ratios):
             self._hands += (longest > 0).mean() * len(spans)
-            believed = self._hands / (self._hands + _HALF_BELIEVED)
-            length = math.exp(believed * math.log(np.quantile(ratios, _LARGE)))
+            ratio = float(np.quantile(ratios, _LARGE))
+            believed = self._hands / (self._hands + (_HALF_LONGER if ratio > 1 else _HALF_SHORTER))
+            length = math.exp(believed * math.log(ratio))
             self.length = min(max(length, _SIZES[0]), _SIZES[1])
 
     @staticmethod
