@@ -296,18 +296,25 @@ def test_mediapipe_is_asked_about_true_and_rendered_frames(
 
 
 def test_without_mediapipe_the_table_says_so_and_why(
-    bench: ModuleType, panel: ModuleType, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: ModuleType, panel: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(settings: object) -> None:
         raise NotInstalled("mediapipe", "is not installed", "install it")
 
     monkeypatch.setattr(panel, "load_estimator", missing)
-    done = run(bench, monkeypatch, "--known", data, "--new", data, "--table", "--before", "none")
-    assert "not measured: MediaPipe: mediapipe: is not installed" in done.stdout
+    results, before = panel.judged(make_pipeline(SIZE), {}, None, None, seed=0)
+    assert before is None
+    assert "mediapipe_kept" not in results["signatures"]
+    results |= {kind: {"true frames": {}, "model": {}} for kind in ("known", "new")}
+    lines = panel.table_text(results, before).splitlines()
+    assert lines[-1].startswith("not measured: MediaPipe: mediapipe: is not installed")
+    assert [line.split("again, %")[1].split() for line in lines if "finds again" in line] == [["-"] * 4] * 2
+
+
+def test_a_table_needs_a_model(bench: ModuleType, data: Path) -> None:
+    options = ["--known", str(data), "--new", str(data), "--table", "--model", "none"]
     with pytest.raises(InputError, match="name a model"):
-        CliRunner().invoke(
-            bench.main, ["--known", str(data), "--new", str(data), "--table", "--model", "none"], catch_exceptions=False
-        )
+        CliRunner().invoke(bench.main, options, catch_exceptions=False)
 
 
 def test_times_are_quotients_of_rounds_in_turns(panel: ModuleType, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,7 +212,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> N
 def test_training_learns_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Here left and right are what tells the words apart.
     monkeypatch.setattr("signgen.scoring.recogniser.samples.MIRRORED", 0.0)
-    network = _trained(tmp_path, [], 160).network
+    network = _trained(tmp_path, [], 120).network
     recogniser, held_out = Recogniser(network, ("A", "B")), _squares(12).items[8:]
     errors = _errors_of(
         [sample.glosses for sample in held_out], [recogniser.recognise(sample.frames, 12.5) for sample in held_out]
