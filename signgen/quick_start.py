@@ -115,7 +115,7 @@ def only_own_parts(model: str | Path) -> bool:
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         parts = [part for part in index.values() if isinstance(part, list) and len(part) == 2]
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
     return bool(parts) and all(_own(*part) for part in parts)
 

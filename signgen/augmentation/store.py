@@ -178,7 +178,7 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
                 record = json.loads(line)
                 if not isinstance(record["clip"], str) or record["state"] not in (DONE, LEFT_OUT):
                     raise ValueError
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 got, advice = f"line {number} is damaged", "delete that line and give the same command again"
                 raise Damaged(path, got, advice) from None
             yield record

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -15,7 +16,7 @@ from typing import Any
 
 import click
 
-from signgen.errors import NotFound, SignGenError
+from signgen.errors import NotFound, RunError, SignGenError
 
 
 def common_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -57,17 +58,48 @@ def report(error: BaseException) -> int:
     else:
         detail = " ".join(str(error).split())[:300] or "no message"
         code, text = 1, f"signgen: {type(error).__name__}: {detail}; run again with --debug for the traceback"
-    click.echo(f"error: {text}", err=True)
+    click.echo(f"error: {harmless(text)}", err=True)
     return code
 
 
 def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
     """Prints the result: one JSON object, or ``text``; warnings go to standard error either way."""
     for warning in result.get("warnings", ()):
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(f"warning: {harmless(warning)}", err=True)
     shown = json.dumps(result, ensure_ascii=False, default=_jsonable, allow_nan=False) if as_json else text
     # File names that are no Unicode become \udc.. escapes, which are JSON's own.
-    click.echo(shown.encode("utf-8", "backslashreplace").decode("utf-8"))
+    line = harmless(shown).encode("utf-8", "backslashreplace").decode("utf-8")
+    with standard_output() as output:
+        click.echo(line, file=output)
+
+
+# Everything that moves a terminal's cursor, renames its window or turns text around; but colours are welcome.
+_CONTROLS = re.compile("(?!\x1b\\[[0-9;]*m)[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    """Text with the control characters of names, which files bring along, as escapes that are JSON's own."""
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+@contextmanager
+def standard_output() -> Iterator[Any]:
+    """The text stream, which is flushed at the end.
+
+    Raises:
+        RunError: it is closed, or what it leads to is full. A reader that has gone is a BrokenPipeError.
+    """
+    if sys.stdout is None:
+        raise RunError("standard output", "it is closed", "give it a place to go, such as a file")
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except OSError as error:
+        with suppress(OSError, ValueError):  # what is still held would fail again when the program ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise RunError("standard output", f"cannot be written ({error.strerror})", "make room there") from None
 
 
 def _jsonable(value: Any) -> Any:

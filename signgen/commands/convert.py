@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from signgen.commands.common import common_options, emit
+from signgen.commands.common import common_options, emit, harmless, standard_output
 from signgen.commands.options import reading_options, refit_option
 from signgen.errors import Mismatch, Missing
 
@@ -44,8 +43,8 @@ def command(source: str, target: str, to_format: str | None, refit: bool, as_jso
     header = None
     if target == PIPE:
         pieces, losses = keypoint_pieces(keypoints, written)
-        sys.stdout.buffer.writelines(pieces)
-        sys.stdout.buffer.flush()
+        with standard_output() as output:
+            output.buffer.writelines(pieces)
     else:
         known = read.size_known and read.fps_known  # what was assumed is not written down as if it were known
         losses = write_keypoints(keypoints, target, written, header=known)
@@ -58,7 +57,7 @@ def command(source: str, target: str, to_format: str | None, refit: bool, as_jso
     text = f"{target}: {written}, {len(keypoints)} frames, {keypoints.width}x{keypoints.height}, {keypoints.fps:g} fps"
     if target == PIPE:
         for warning in result["warnings"]:
-            click.echo(f"warning: {warning}", err=True)
+            click.echo(f"warning: {harmless(warning)}", err=True)
     else:
         emit(result, as_json, text)
 

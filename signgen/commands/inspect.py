@@ -78,6 +78,7 @@ def _survey_text(result: dict[str, Any]) -> str:
     for split, part in result["splits"].items():
         found = [(name, f"left out: {what}") for name, what in part["left_out"]]
         found += [(name, f"corrected: {what}") for name, what in part["mended"]]
+        found += [(name, f"its folder is a link to {place}") for name, place in part["folders_elsewhere"]]
         found += [(name, "ignored: no frame") for name in part["stray_files"]]
         found += [(name, "ignored: a folder without a line in the corpus file") for name in part["folders_without_row"]]
         lines += _by_clip(split, found)

@@ -117,7 +117,7 @@ def read_json(path: Path, advice: str = REPAIR) -> dict[str, Any]:
     """A JSON object; `Damaged` where the file is not there or holds none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise damaged(path, error, advice) from error
     if not isinstance(content, dict):
         raise Damaged(path, "is no JSON object", advice)

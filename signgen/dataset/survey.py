@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from signgen.dataset.keypoint_source import KeypointSource
-from signgen.dataset.phoenix import RELEASE_COUNTS, Clip, PhoenixIndex, frame_name, list_frames
+from signgen.dataset.phoenix import RELEASE_COUNTS, Clip, PhoenixIndex, frame_name, inner_folder, list_frames
 from signgen.errors import InputError, NotFound
 from signgen.keypoints.many_clips import points_in_frame
 from signgen.processes import in_processes
@@ -211,7 +211,14 @@ def _counts(index: PhoenixIndex, split: str, states: Sequence[ClipState]) -> dic
         "usable_frames": sum(state.frames for state in usable),
         "speakers": sorted({state.clip.speaker for state in states}),
         "stray_files": [f"{state.clip.name}/{name}" for state in states for name in state.stray],
+        "folders_elsewhere": [[state.clip.name, place] for state in states if (place := _elsewhere(index, state.clip))],
         "folders_without_row": list(index.folders_without_row(split)),
         "mended": [[state.clip.name, words] for state in states for words in state.mended],
         "left_out": [[state.clip.name, state.left_out] for state in states if state.left_out],
     }
+
+
+def _elsewhere(index: PhoenixIndex, clip: Clip) -> str:
+    """Where a clip's folder really is, if links lead out of the data set; else an empty text."""
+    place = inner_folder(clip.folder).resolve()
+    return "" if place.is_relative_to(index.release.resolve()) else str(place)

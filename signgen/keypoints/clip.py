@@ -71,7 +71,7 @@ def clean_points(parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.nda
 
 
 LARGEST_SIDE = 16384  # pixels
-FASTEST = 1000.0  # frames per second
+SLOWEST, FASTEST = 0.001, 1000.0  # frames per second
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class Keypoints:
             may lie outside of the frame. A missing point becomes (0,0), whatever is given.
         confidence: float32 (T,133) in [0,1]; 0 means missing.
         width, height: the frame in pixels, 1 to 16384.
-        fps: frames per second, above 0 and at most 1000.
+        fps: frames per second, 0.001 to 1000.
         name: the clip's name, for messages and output files.
 
     Raises:
@@ -268,9 +268,9 @@ def check_size(size: tuple[object, object], subject: str) -> tuple[int, int]:
 
 
 def check_fps(fps: object, subject: str) -> float:
-    """A frame rate above 0 and at most 1000, or InputError."""
-    if not isinstance(fps, Real) or not 0 < float(fps) <= FASTEST:  # false for NaN, too
-        raise BadValue(subject, f"{fps} frames per second", f"give a rate above 0 and up to {FASTEST:g} (--fps)")
+    """A frame rate of 0.001 to 1000, or InputError."""
+    if not isinstance(fps, Real) or not SLOWEST <= float(fps) <= FASTEST:  # false for NaN, too
+        raise BadValue(subject, f"{fps} frames per second", f"give a rate from {SLOWEST:g} to {FASTEST:g} (--fps)")
     return float(fps)
 
 

@@ -42,7 +42,7 @@ def read_json(stream: BinaryIO, subject: str, budget: Budget) -> Any:
     content: dict[str, Any] = {}
     for key in _keys(text):
         if text.next() == "[":
-            content[key] = [_compact(item, budget) for item in _items(text)]
+            content[key] = [_compact(item, budget) for item in _counted(_items(text), budget)]
         else:
             content[key] = _compact(text.value(), budget)
     text.expect_end()
@@ -176,6 +176,12 @@ def _keys(text: _Text) -> Iterator[str]:
         yield key
         if text.take(",}") == "}":
             return
+
+
+def _counted(items: Iterator[Any], budget: Budget) -> Iterator[Any]:
+    for item in items:
+        budget.spend("bytes", OBJECT)
+        yield item
 
 
 def _compact(value: Any, budget: Budget) -> Any:

@@ -30,7 +30,7 @@ def model_folder(model: str | Path) -> Path:
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         named = [entry[0] for key, entry in index.items() if not key.startswith("_") and _is_component(entry)]
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         raise Damaged(model, f"has no readable {_INDEX}", "give a folder made by save_pretrained") from None
     strange = [library for library in named if library is not None and library.split(".")[0] not in _LIBRARIES]
     if strange:

@@ -64,7 +64,7 @@ def _is_ours(path: Path) -> bool:
     """True if the file is a manifest that an earlier render left."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return is_manifest(content)
 

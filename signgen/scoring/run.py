@@ -200,7 +200,7 @@ class FrameTable:
         for frame in range(sums.frames):
             values = ["" if c is None or math.isnan(c[frame]) else repr(float(c[frame])) for c in columns]
             count = "" if hands is None else int(hands[frame])
-            yield [SYSTEMS[sums.system], sums.name, frame, count, *values]
+            yield [SYSTEMS[sums.system], _as_text(sums.name), frame, count, *values]
 
     def _write(self, lines: Iterable[list[object]]) -> None:
         # surrogateescape: a clip's name that is no Unicode is written as its bytes are
@@ -209,6 +209,11 @@ class FrameTable:
             self.place.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file,
         ):
             csv.writer(file, lineterminator="\n").writerows(lines)
+
+
+def _as_text(name: str) -> str:
+    """A name that a spreadsheet would take for a formula gets an apostrophe, which says that it is text."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
 
 
 def _check_outputs(outputs: list[Path], request: Request) -> None:

@@ -48,7 +48,7 @@ def read_settings(folder: str | Path, name: str = "config.json") -> dict[str, An
         raise TooLarge(path, "is larger than 1 MiB", "a model's configuration is a page of text")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise Damaged(path, "is no JSON object", "get the file again")

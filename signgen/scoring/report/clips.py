@@ -102,7 +102,7 @@ def source_picture(video: Path) -> np.ndarray | None:
             if path.stat().st_size > LARGEST_MANIFEST:
                 continue
             content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         if is_manifest(content):
             return _picture(content.get("source"), path.parent)
