@@ -19,6 +19,7 @@ runs=${1:-runs/mini} data=${2:-data/synthetic/train}
 minutes=${MINUTES:-0} processes=${PROCESSES:-1}
 signgen=(python -m signgen)
 begun=$SECONDS
+mkdir -p "$runs"
 
 finished() { [ -f "$runs/$1/finished" ]; }
 

@@ -23,6 +23,7 @@ from signgen.dataset.files import open_array, write_npy
 from signgen.dataset.prepared import INDEX, Index
 from signgen.dataset.shards import Shards, StoredArray
 from signgen.errors import Mismatch
+from signgen.model.loading import choose_dtype
 from signgen.model.networks.autoencoder import FrameAutoencoder
 from signgen.model.networks.canvas import canvas_name, fit_frames
 from signgen.model.networks.fusion import semantic_tokens
@@ -63,7 +64,8 @@ def tokens_name(encoder: nn.Module, side: int, canvas: Sequence[int] | None, siz
 @torch.inference_mode()
 def encode(vae: Vae, frames: Tensor) -> np.ndarray:
     """Frames on the canvas (n, 3, H, W) in [-1, 1] -> float16 latents (n, C, h, w), scaled for the denoiser."""
-    with torch.autocast(frames.device.type, torch.bfloat16):
+    dtype = choose_dtype("auto", frames.device)  # bfloat16 is four times as slow where a CPU has no units for it
+    with torch.autocast(frames.device.type, dtype, enabled=dtype != torch.float32):
         latents = vae.encode(frames).latent_dist.mode() * vae.config.scaling_factor
     return latents.float().cpu().numpy().astype(np.float16)
 
