@@ -148,7 +148,7 @@ def _render(cache_folder: Path, folder: Path, model: str, seed: int, disturbance
     )
     frames = np.concatenate([w.frames for w in render_windows(pipeline, scene, range(len(driving)), settings)])
     with whole(_path(folder, number)) as path, open(path, "wb") as file:
-        np.savez(file, frames=frames, source=source, driving=scene.driving.points)
+        np.savez(file, frames=frames, source=source, driving=scene.driving[: len(driving)].points)
 
 
 def as_keypoints(points: np.ndarray, size: tuple[int, int]) -> Keypoints:
