@@ -6,7 +6,10 @@
 What is written lies in a hidden folder beside its target until the block ends well, and is then renamed. A file is
 replaced in one step. A folder takes two: the old one moves aside under a hidden name, the new one takes its place. If
 the second step fails, the old one is put back; if the process is killed between the two, `recover` puts it back at
-the next start.
+the next start. Of several outputs of one folder that appear together the next start puts the rest in place.
+
+Whoever makes a hidden folder holds its lock, which ends with the process, however that ends. The next process that
+writes beside it removes what nobody holds any more. Folders for temporary files have such names and locks, too.
 """
 
 from __future__ import annotations
@@ -18,16 +21,20 @@ import shutil
 import socket
 import stat
 import tempfile
+import time
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import ClassVar, Literal
 
 from signgen.errors import NotFound, NotWritable, RunError, SignGenError
+from signgen.signals import held
 
 NEARLY_NONE = 4 * 2**20  # bytes; torch does not say why a file could not be written, a disk with less left says it
-_HIDDEN, _ASIDE = ".signgen-", ".signgen-old-"
+_HIDDEN, _READY, _ASIDE = ".signgen-", ".signgen-ready-", ".signgen-old-"
+_YOUNG = 60  # seconds in which a new folder may still lack its lock
+_LONG_SILENT = 86_400  # seconds; whether locks reach another machine is never known, so its folders must be this old
 _SPECIAL = {stat.S_IFCHR: "device", stat.S_IFBLK: "device", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 
 
@@ -42,7 +49,7 @@ class Staging:
 
     def __init__(self, durable: bool = False) -> None:
         self._durable = durable
-        self._folders: dict[Path, Path] = {}
+        self._folders: dict[Path, _Hidden] = {}
         self._moves: list[tuple[Path, Path, Path]] = []  # temporary, where a link leads, the name that was given
 
     def place(self, target: Path) -> Path:
@@ -58,8 +65,9 @@ class Staging:
         _check_kind(target, final)
         recover(final)
         if final.parent not in self._folders:
-            self._folders[final.parent] = _hidden_folder(target, final.parent)
-        temporary = self._folders[final.parent] / final.name
+            with held():
+                self._folders[final.parent] = _Hidden(target, final.parent)
+        temporary = self._folders[final.parent].path / final.name
         self._moves.append((temporary, final, target))
         return temporary
 
@@ -69,12 +77,13 @@ class Staging:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if kind is None:
-                self._put_in_place()
-        finally:
-            for folder in self._folders.values():
-                shutil.rmtree(folder, ignore_errors=True)
+        with held():
+            try:
+                if kind is None:
+                    self._put_in_place()
+            finally:
+                for folder in self._folders.values():
+                    folder.remove()
         if isinstance(error, SignGenError):
             self._name_target(error)
 
@@ -82,15 +91,19 @@ class Staging:
         """All renames; where one fails or is interrupted, those before it are undone."""
         if self._durable:
             for folder in self._folders.values():
-                flush(folder)
+                flush(folder.path)
         alone = len(self._moves) == 1
         done: list[tuple[Path, bool]] = []
-        for temporary, final, target in self._moves:
+        for folder in () if alone else self._folders.values():
+            folder.call(_READY)
+        for _, final, target in self._moves:
             try:
                 if not alone or final.is_dir():  # a single file is replaced in one step
                     done.append((final, _set_aside(final)))
-                os.replace(temporary, final)
+                os.replace(self._folders[final.parent].path / final.name, final)
             except BaseException as error:
+                for folder in self._folders.values():
+                    folder.call(_HIDDEN)
                 for changed, had_old in reversed(done):
                     _undo(changed, had_old)
                 if not isinstance(error, OSError):
@@ -196,28 +209,51 @@ def recover(target: Path) -> None:
 
 
 def remove_leftovers(folder: Path, deep: bool = True, of_all: bool = False) -> None:
-    """Removes hidden folders of processes of this machine that were killed; with ``of_all``, what had been moved aside
-    comes back where nothing has taken its place.
+    """Removes hidden folders whose owner is gone, after what was ready in them is put in place; where nobody else is at
+    work, what was moved aside comes back.
 
     Args:
         deep: at any depth, and not just in the folder itself.
-        of_all: of any process of any machine; to be asked for when nobody is at work there.
+        of_all: whoever their owner is; to be asked for when nobody is at work there.
     """
-    prefix = _process().rpartition("-")[0]
+    places: dict[Path, list[Path]] = {}
     for path in (folder.rglob if deep else folder.glob)(f"{_HIDDEN}*"):
-        number = path.name.removeprefix(f"{_HIDDEN}{prefix}-").partition("-")[0]
-        if path.name.startswith(_ASIDE):
-            if of_all:
-                recover(path.with_name(path.name.removeprefix(_ASIDE)))
-        elif of_all or (number.isdigit() and not _lives(int(number))):
-            _remove(path)
+        places.setdefault(path.parent, []).append(path)
+    for paths in places.values():
+        aside = [path for path in paths if path.name.startswith(_ASIDE)]
+        busy = False
+        for path in paths:
+            if path in aside:
+                continue
+            if of_all or _is_abandoned(path):
+                if path.name.startswith(_READY):
+                    _finish(path)
+                _remove(path)
+            else:
+                busy = True
+        for path in () if busy else aside:
+            recover(path.with_name(path.name.removeprefix(_ASIDE)))
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A new folder for this user alone in the system's place for temporary files, removed when the block ends."""
+    place = Path(tempfile.gettempdir())
+    with ExitStack() as stack:
+        with held():
+            folder = _Hidden(place, place)
+            stack.callback(folder.remove)
+        yield folder.path
 
 
 def discard(path: Path) -> None:
     """Removes a file or a folder, which until then is there whole: it first goes under a hidden name."""
-    hidden = _hidden_folder(path, path.absolute().parent)
-    os.replace(path, hidden / path.name)
-    _remove(hidden)
+    with held():
+        hidden = _Hidden(path, path.absolute().parent)
+        try:
+            os.replace(path, hidden.path / path.name)
+        finally:
+            hidden.remove()
 
 
 @contextmanager
@@ -285,13 +321,93 @@ def _check_parent(target: Path, parent: Path) -> None:
         raise NotFound(target, f"there is no folder {parent}", "make it first, or write elsewhere")
 
 
-def _hidden_folder(target: Path, parent: Path) -> Path:
-    _check_parent(target, parent)
+class _Hidden:
+    """A new hidden folder in ``parent``, which this process holds; errors speak of ``target``.
+
+    What others have left there is removed first, once a process: that is at its start.
+    """
+
+    _swept: ClassVar[set[Path]] = set()
+
+    def __init__(self, target: Path, parent: Path) -> None:
+        _check_parent(target, parent)
+        if parent not in self._swept:
+            self._swept.add(parent)
+            remove_leftovers(parent, deep=False)
+        try:
+            self.path = Path(tempfile.mkdtemp(prefix=f"{_HIDDEN}{_process()}-", dir=parent))
+        except OSError as error:
+            words = error.strerror or type(error).__name__
+            raise NotWritable(target, f"the folder cannot be written ({words})", "write elsewhere") from None
+        self._lock = _lock(self.path, wait=True)  # for somebody who looks whether it is free
+
+    def call(self, prefix: str) -> None:
+        """Changes the beginning of its name, which says whether what it holds is ready."""
+        name = self.path.name.removeprefix(_READY).removeprefix(_HIDDEN)
+        with suppress(OSError):
+            self.path = self.path.rename(self.path.with_name(f"{prefix}{name}"))
+
+    def remove(self) -> None:
+        with held():
+            shutil.rmtree(self.path, ignore_errors=True)
+            if self._lock is not None:
+                os.close(self._lock)
+
+
+def _lock(folder: Path, wait: bool) -> int | None:
+    """The handle that locks a folder; None where there are no such locks.
+
+    Raises:
+        BlockingIOError: another one has it, and ``wait`` is False.
+    """
     try:
-        return Path(tempfile.mkdtemp(prefix=f"{_HIDDEN}{_process()}-", dir=parent))
-    except OSError as error:
-        words = error.strerror or type(error).__name__
-        raise NotWritable(target, f"the folder cannot be written ({words})", "write elsewhere") from None
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _finish(folder: Path) -> None:
+    """Puts in place what a killed process had ready."""
+    for path in folder.iterdir():
+        target = folder.with_name(path.name)
+        with suppress(OSError):
+            if target.is_dir():
+                _set_aside(target)
+            os.replace(path, target)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Whether the process that made a hidden folder is gone, however it was ended; False for folders of others."""
+    try:
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or (hasattr(os, "geteuid") and found.st_uid != os.geteuid()):
+            return False
+        lock = _lock(folder, wait=False)
+        if lock is not None:
+            os.close(lock)
+        silent = time.time() - max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except OSError:  # it is held, gone meanwhile, or not to be looked at
+        return False
+    free = lock is not None
+    machine, _, number = folder.name.removeprefix(_READY).removeprefix(_HIDDEN).rpartition("-")[0].rpartition("-")
+    try:
+        silent = time.time() - max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except OSError:  # gone meanwhile, or not to be looked at
+        return False
+    if machine != socket.gethostname():
+        return free and silent > _LONG_SILENT
+    return number.isdigit() and (not _lives(int(number)) or (free and silent > _YOUNG))  # numbers come again
 
 
 def _process() -> str:

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from signgen.app.clips import EXAMPLES, Clip, open_clip, open_picture, parse_part, parse_size
-from signgen.app.context import MIB, Limits, Recent, Workspace, open_workspace, safe_name
+from signgen.app.context import COOKIE, MIB, Limits, Recent, Visitor, open_workspace, safe_name
 from signgen.app.jobs import Cancelled, Ended, JobQueue, Waiting, Working, follow
 from signgen.app.live import MISSING, PER_PIXEL, LiveStream, data_url, packed, player_content, strokes, watched
 from signgen.app.model import load_in_background, wait_for
@@ -35,7 +35,9 @@ PATIENCE = 20.0  # seconds after which a test gives up waiting for another threa
 @pytest.fixture
 def place():
     with open_workspace() as workspace:
-        yield workspace
+        visitor = workspace.visitor("somebody")
+        visitor.uploads.mkdir()
+        yield visitor
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def keypoints() -> Keypoints:
     return Keypoints(xy, confidence, width=210, height=260, fps=12.5, name="six")
 
 
-def upload(place: Workspace, keypoints: Keypoints, name: str = "six.npz"):
+def upload(place: Visitor, keypoints: Keypoints, name: str = "six.npz"):
     path = place.uploads / name
     write_keypoints(keypoints, path)
     return path
@@ -57,7 +59,7 @@ def upload(place: Workspace, keypoints: Keypoints, name: str = "six.npz"):
 # --- what comes in ----------------------------------------------------------------------------------------------------
 
 
-def test_only_files_in_the_upload_folder_are_read(place, tmp_path):
+def test_only_a_visitors_own_files_are_read(place, tmp_path):
     inside = place.uploads / "a" / "clip.json"
     inside.parent.mkdir()
     inside.write_text("[]")
@@ -67,11 +69,12 @@ def test_only_files_in_the_upload_folder_are_read(place, tmp_path):
     outside.write_text("[]")
     (place.uploads / "link.json").symlink_to(outside)
     (place.uploads / "folder").symlink_to(tmp_path)
-    own = place.folder() / "other.json"
-    own.write_text("[]")
+    theirs = place.uploads.parent / "another" / "other.json"
+    theirs.parent.mkdir()
+    theirs.write_text("[]")
     strange = [
         outside, place.uploads / "link.json", place.uploads / "folder" / "secret.json", place.uploads,
-        place.uploads / ".." / "jobs" / own.parent.name / "other.json", own, "/etc/passwd", "clip.json", "a\0b",
+        place.uploads / ".." / "another" / "other.json", theirs, "/etc/passwd", "clip.json", "a\0b",
         place.uploads / "missing.json",
     ]  # fmt: skip
     for path in strange:
@@ -80,22 +83,43 @@ def test_only_files_in_the_upload_folder_are_read(place, tmp_path):
         assert str(tmp_path) not in str(caught.value)
 
 
-def test_workspace_is_private_and_leaves_nothing(tmp_path):
+def test_workspace_is_private_and_leaves_nothing():
     with open_workspace() as workspace:
         root = workspace.root
         assert root.stat().st_mode & 0o077 == 0
-        (workspace.folder() / "x").write_text("x")
-        (workspace.uploads / "y").write_text("y")
+        (workspace.visitor("a").folder() / "x").write_text("x")
     assert not root.exists()
 
 
-def test_folders_of_old_jobs_are_removed():
-    with open_workspace(60) as workspace:
-        old, young = workspace.folder(), workspace.folder()
-        os.utime(old, (time.time() - 61,) * 2)
-        workspace.folder()
+def test_visitors_are_apart_and_no_path_tells_a_key():
+    with open_workspace() as workspace:
+        one, other = workspace.visitor("key-of-one"), workspace.visitor("key-of-other")
+        mine = one.folder() / "x"
+        mine.write_text("x")
+        assert "key" not in str(mine)
+        assert one.owns(mine)
+        assert workspace.visitor("key-of-one").owns(mine)
+        assert not other.owns(mine)
+
+
+def test_what_is_old_is_swept():
+    now = time.time()
+    with open_workspace(60, lambda: now) as workspace:
+        visitor, another = workspace.visitor("a"), workspace.visitor("b")
+        old, young, worked_on = visitor.folder(), visitor.folder(), visitor.folder()
+        (worked_on / "hidden").mkdir()
+        (worked_on / "hidden" / "frames").write_bytes(bytes(1000))
+        for path in (old, worked_on, worked_on / "hidden", another.folder()):
+            os.utime(path, (now - 61,) * 2)
+        assert 1000 < workspace.used() < 100_000
+        workspace.sweep()
         assert not old.exists()
+        assert not another.uploads.exists()
         assert young.exists()
+        assert worked_on.exists(), "a file in it is new"
+        now += 61
+        workspace.sweep()
+        assert list(workspace.uploads.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -238,6 +262,20 @@ def test_a_second_job_of_one_owner_ends_the_first():
     assert first.cancelled
     assert not second.cancelled
     assert jobs.wait(second, 0) == 1
+
+
+def test_a_few_read_at_the_same_time_and_a_visitor_who_leaves_ends_all_of_theirs():
+    jobs = JobQueue(waiting=1, together=2)
+    first, second, third = (jobs.enter(owner, "read") for owner in ("a/clip", "a/picture", "b/clip"))
+    assert [jobs.wait(job, 0) for job in (first, second, third)] == [0, 0, 1]
+    with pytest.raises(RunError, match="1 jobs are waiting"):
+        jobs.enter("c/clip", "read")
+    assert jobs.cancel("a")
+    assert first.cancelled
+    assert second.cancelled
+    assert not third.cancelled
+    jobs.leave(first)
+    assert jobs.wait(third, 0) == 0
 
 
 def test_two_jobs_never_work_together():
@@ -464,26 +502,48 @@ def test_manifest_names_no_folder(tmp_path):
 # --- the server ------------------------------------------------------------------------------------------------------
 
 
-def ask(host: str, local: bool = True, own: tuple = ()) -> list[dict]:
-    """What an application behind the middleware sends back."""
+KEY = "k" * 32
+
+
+def ask(
+    host: str = "localhost",
+    path: str = "/",
+    local: bool = True,
+    own: tuple = (),
+    method: str = "GET",
+    body: bytes = b"",
+    password: str | None = None,
+    place: Visitor | None = None,
+    **headers: str,
+) -> tuple[dict, bytes]:
+    """Start and body of what an application behind the middleware sends back; it repeats what it was sent."""
     sent: list[dict] = []
 
     async def inner(scope, receive, send):
+        given = (await receive())["body"] if method == "POST" else b"in"
         await send({"type": "http.response.start", "status": 200, "headers": list(own)})
-        await send({"type": "http.response.body", "body": b"in"})
+        await send({"type": "http.response.body", "body": given})
+
+    async def receive():
+        return {"type": "http.request", "body": body}
 
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "headers": [(b"host", host.encode())]}
-    asyncio.run(Middleware(inner, local)(scope, None, send))
-    return sent
+    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": method, "path": path, "headers": [(b"host", host.encode()), *named]}
+    asyncio.run(Middleware(inner, local, lambda key: place, password)(scope, receive, send))
+    return sent[0], sent[1]["body"]
+
+
+def status(*args: object, **kwargs: object) -> int:
+    return ask(*args, **kwargs)[0]["status"]
 
 
 @pytest.mark.parametrize("host", ["localhost:7860", "127.0.0.1", "127.0.0.1:9", "[::1]:7860", "LOCALHOST"])
 def test_requests_to_this_machine_pass_with_headers(host):
-    start, body = ask(host)
-    assert (start["status"], body["body"]) == (200, b"in")
+    start, body = ask(host, cookie=f"{COOKIE}={KEY}")
+    assert (start["status"], body) == (200, b"in")
     assert dict(start["headers"]) == HEADERS
 
 
@@ -491,14 +551,99 @@ def test_requests_to_this_machine_pass_with_headers(host):
 def test_requests_under_another_name_are_refused(host):
     start, body = ask(host)
     assert start["status"] == 421
-    assert body["body"] != b"in"
-    assert ask(host, local=False)[0]["status"] == 200
+    assert body != b"in"
+    assert status(host, local=False) == 200
 
 
 def test_an_answer_keeps_its_own_policy():
     own = ((b"Content-Security-Policy", b"sandbox"),)
-    headers = ask("localhost", own=own)[0]["headers"]
+    headers = ask(own=own)[0]["headers"]
     assert [value for key, value in headers if key.lower() == b"content-security-policy"] == [b"sandbox"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "wanted"),
+    [
+        ({}, 200),  # no browser
+        ({"origin": "http://localhost:7860", "sec_fetch_site": "same-origin"}, 200),
+        ({"origin": "http://LOCALHOST:7860"}, 200),
+        ({"origin": "https://localhost:7860"}, 200),  # behind a proxy
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "http://localhost:8000", "sec_fetch_site": "same-site"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec_fetch_site": "cross-site"}, 403),
+        ({"sec_fetch_site": "same-site"}, 403),
+    ],
+)
+def test_what_another_website_sends_is_refused(headers, wanted):
+    path = "/gradio_api/upload"
+    assert status("localhost:7860", path, method="POST", cookie=f"{COOKIE}={KEY}", **headers) == wanted
+    if "sec_fetch_site" in headers:  # a link that leads to the page is none of that
+        assert status("localhost:7860", "/", **headers) == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_only_what_the_page_needs_is_served(method):
+    strange = (
+        "process_recording", "info", "openapi.json", "api/predict", "call/render", "run/render", "component_server",
+        "proxy=http://a", "stream/a", "file/etc", "token", "app_id", "login_check", "vibe-code", "dev/reload",
+    )  # fmt: skip
+    paths = [f"/gradio_api/{name}" for name in strange] + ["/config", "/login", "/monitoring", "/docs", "/svelte/a.js"]
+    for path in paths:
+        assert status(path=path, method=method, cookie=f"{COOKIE}={KEY}") == 404, path
+    assert status(path="/gradio_api/upload", method=method, cookie=f"{COOKIE}={KEY}") == (
+        200 if method == "POST" else 404
+    )
+
+
+def test_a_browser_gets_a_key_with_the_page_and_reaches_nothing_of_its_own_without(place):
+    def given(start: dict) -> bytes:
+        return dict(start["headers"]).get(b"set-cookie", b"")
+
+    first, second = ask()[0], ask()[0]
+    assert given(first).startswith(f"{COOKIE}=".encode())
+    assert given(first).endswith(b"; Path=/; HttpOnly; SameSite=Lax")
+    assert given(first) != given(second)
+    assert given(ask(cookie=f"{COOKIE}={KEY}")[0]) == b""
+    assert given(ask(cookie=f"{COOKIE}=short")[0]) != b"", "nobody can guess a key"
+    for path in ("/gradio_api/queue/data", "/gradio_api/file=x", "/live/x", "/report/x"):
+        assert status(path=path) == 403
+    assert status(path="/gradio_api/upload", method="POST") == 403
+    assert status(path="/assets/index.js") == 200
+    file = place.folder() / "a.mp4"
+    file.write_text("x")
+    for path, wanted in ((file, 200), (file.with_name("b.mp4"), 404), ("/etc/passwd", 404)):
+        assert status(path=f"/gradio_api/file={path}", cookie=f"{COOKIE}={KEY}", place=place) == wanted
+
+
+def test_a_call_names_only_files_of_its_visitor(place):
+    file = place.folder() / "a.json"
+    file.write_text("x")
+    given = {"path": "/gradio_api/queue/join", "method": "POST", "cookie": f"{COOKIE}={KEY}", "place": place}
+
+    def call(*paths: object) -> int:
+        body = json.dumps({"data": [[{"path": str(path)} for path in paths], None], "session_hash": "x"}).encode()
+        start, answer = ask(body=body, **given)
+        assert start["status"] != 200 or answer == body, "the application gets all of it"
+        return start["status"]
+
+    assert call() == call(file) == call(file, file) == 200
+    for strange in ("/etc/passwd", "http://a.example/b", file.parent, file.with_name("b")):
+        assert call(file, strange) == 403
+    for body in (b"[" * 100_000, b"no", b" " * (5 * MIB)):
+        assert status(body=body, **given) == 403
+
+
+def test_a_password_is_asked_for_before_all_else():
+    def with_(text: str) -> int:
+        return status(password="ann:a:b", authorization="Basic " + base64.b64encode(text.encode()).decode())
+
+    start, _ = ask(path="/assets/a.js", password="ann:a:b")
+    assert start["status"] == 401
+    assert dict(start["headers"])[b"www-authenticate"].startswith(b"Basic ")
+    assert with_("ann:a:b") == 200
+    assert with_("ann:a") == with_("ann:a:B") == 401
+    assert status(password="ann:a:b", authorization="Bearer x") == 401
 
 
 def test_log_has_failed_requests_and_jobs_and_no_names_of_files(capsys, monkeypatch):
@@ -519,8 +664,12 @@ def test_log_has_failed_requests_and_jobs_and_no_names_of_files(capsys, monkeypa
     def crash(job, report):
         raise ZeroDivisionError("oh")
 
-    scope = {"type": "http", "method": "GET", "path": "/report/my secret", "headers": [(b"host", b"localhost")]}
-    asyncio.run(Middleware(inner, local=True)(scope, None, send))
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "headers": [(b"host", b"localhost"), (b"cookie", f"{COOKIE}={KEY}".encode())],
+    }
+    asyncio.run(Middleware(inner, True, lambda key: None)({**scope, "path": "/report/my-secret"}, None, send))
     jobs = JobQueue(waiting=0)
     for work in (lambda job, report: 1, refuse, crash):
         list(follow(jobs, "somebody", work, "render"))
@@ -568,6 +717,42 @@ def test_command_is_listed_and_checks_its_options():
     assert "app" in COMMANDS
     assert CliRunner().invoke(main, ["app", "--port", "70000"]).exit_code == 2
     assert CliRunner().invoke(main, ["app", "--max-upload", "0"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ([], None),
+        (["--auth", "ann:secret"], "ann:secret"),
+        (["--host", "0.0.0.0", "--auth", "ann:secret"], "ann:secret"),
+        (["--host", "0.0.0.0"], "made"),
+    ],
+)
+def test_with_another_host_there_is_a_password(options, wanted, monkeypatch):
+    from signgen.app import server
+
+    asked = []
+
+    def serve(settings, ready):
+        asked.append(settings.password)
+        ready("http://x/")
+        raise BadValue("--port", "is taken", "give another")  # else the command ends this process
+
+    monkeypatch.setattr(server, "serve", serve)
+    shown = json.loads(CliRunner().invoke(main, ["app", "--json", *options]).stdout)["auth"]
+    if wanted == "made":
+        assert re.fullmatch(r"signgen:[\w-]{16}", shown)
+        assert asked == [shown]
+    else:
+        assert asked == [wanted]
+        assert shown is None, "what its user knows is not printed"
+
+
+@pytest.mark.parametrize("text", ["ann", "ann:", ":x", ""])
+def test_a_password_needs_a_user(text):
+    done = CliRunner().invoke(main, ["app", "--auth", text])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: --auth: ")
 
 
 def test_settings_know_who_can_reach_them():

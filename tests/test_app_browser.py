@@ -24,6 +24,7 @@ import pytest
 from PIL import Image
 
 from signgen.app.clips import EXAMPLES
+from signgen.app.context import COOKIE
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.video import VideoWriter, probe
 
@@ -33,6 +34,7 @@ PHONE = {"width": 390, "height": 844}
 PATIENCE = 120_000  # ms after which a test gives up
 PART = 9  # frames rendered
 LONG = 1500  # frames that no machine renders while a button is clicked
+ONE, OTHER = "one-visitors-key-of-32-characters", "another-visitors-key-of-as-many"
 PLAYER = "document.querySelector('.sg-player').dataset"
 
 
@@ -61,7 +63,7 @@ def server(tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
     errors = log.read_text()
     assert server.returncode == 0, errors
     assert f"signgen{os.sep}app{os.sep}" not in errors, errors  # no callback of ours failed
-    assert list(folder.glob("signgen-*")) == []  # uploads and results are gone
+    assert list(folder.glob(".signgen-*")) == []  # uploads and results are gone
 
 
 def _chromium() -> str | None:
@@ -189,7 +191,7 @@ def test_uploaded_file_is_shown_rendered_played_and_fetched(page, sample, tmp_pa
     manifest = json.loads(text)
     assert (manifest["generated"], manifest["source"], manifest["output"]) == (True, "bela", video.name)
     assert manifest["configuration"]["frames"] == [10, 10 + PART]
-    assert "signgen-app-" not in text
+    assert ".signgen-" not in text
     with zipfile.ZipFile(fetched(page, "get-poses", tmp_path)) as poses:
         assert poses.namelist() == [f"images{number:04d}.png" for number in range(1, PART + 1)]
 
@@ -294,7 +296,7 @@ def test_two_videos_are_scored(page, tmp_path):
     report.locator("#stage[data-drawn]").wait_for()
     text = fetched(page, "get-report", tmp_path).read_text()
     assert "made.mp4 against true.mp4" in text
-    assert "signgen-app-" not in text
+    assert ".signgen-" not in text
 
 
 def test_fits_a_phone(browser, address):
@@ -311,15 +313,24 @@ def test_fits_a_phone(browser, address):
 # --- attacks --------------------------------------------------------------------------------------------------------
 
 
-def ask(address: str, path: str, data: object = None, **headers: str) -> tuple[int, str]:
+def ask(address: str, path: str, data: object = None, key: str = "", **headers: str) -> tuple[int, str]:
     """Status and text of an answer."""
-    body = None if data is None else json.dumps(data).encode()
-    request = urllib.request.Request(address + path, body, {"Content-Type": "application/json", **headers})
+    body = data if data is None or isinstance(data, bytes) else json.dumps(data).encode()
+    cookie = {"Cookie": f"{COOKIE}={key}"} if key else {}
+    request = urllib.request.Request(address + path, body, {"Content-Type": "application/json", **cookie, **headers})
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read().decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode("utf-8", "replace")
+
+
+def sent(address: str, key: str, name: str, content: bytes, **headers: str) -> tuple[int, str]:
+    """Sends a file as the page does; status, and its path on the server or why it is not taken."""
+    head = f'--x\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    status, text = ask(address, "gradio_api/upload", head.encode() + content + b"\r\n--x--\r\n", key, **kind, **headers)
+    return status, json.loads(text)[0] if status == 200 else text
 
 
 def test_no_file_of_the_machine_is_served(address, tmp_path):
@@ -331,27 +342,64 @@ def test_no_file_of_the_machine_is_served(address, tmp_path):
         f"live/{secret}",
         f"report/..%2f{secret}",
     ):
-        status, text = ask(address, path)
-        assert status in (403, 404), path
-        assert "top secret" not in text
+        for key in ("", ONE):
+            status, text = ask(address, path, key=key)
+            assert status in (403, 404), path
+            assert "top secret" not in text
+
+
+def test_a_file_is_for_its_visitor_alone(address):
+    status, path = sent(address, ONE, "a.json", b"mine")
+    assert status == 200
+    assert ask(address, f"gradio_api/file={path}", key=ONE) == (200, "mine")
+    for key in ("", OTHER):
+        status, text = ask(address, f"gradio_api/file={path}", key=key)
+        assert status in (403, 404)
+        assert "mine" not in text
+    named = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    call = {"data": [[named]], "fn_index": 0, "session_hash": "other"}
+    assert ask(address, "gradio_api/queue/join", call, OTHER)[0] == 403
+    assert ask(address, "gradio_api/queue/join", call, ONE)[0] != 403
 
 
 def test_no_file_of_the_machine_is_read(address, tmp_path):
     """A made-up request that names a file that nobody uploaded."""
     secret = tmp_path / "secret.json"
     secret.write_text('{"version": 1.3, "people": []}')
-    config = json.loads(ask(address, "config")[1])
-    files = next(one["id"] for one in config["components"] if one["props"].get("elem_id") == "keypoints")
-    number, inputs = next((one["id"], one["inputs"]) for one in config["dependencies"] if one["inputs"][:1] == [files])
     named = {"path": str(secret), "orig_name": "secret.json", "meta": {"_type": "gradio.FileData"}}
-    call = {"data": [[named], *[None] * (len(inputs) - 1)], "fn_index": number, "session_hash": "made-up"}
-    status, text = ask(address, "gradio_api/queue/join", call)
-    if status == 200:  # the queue takes it, the call must fail before any callback sees the path
-        text = ask(address, "gradio_api/queue/data?session_hash=made-up")[1]
-        assert '"success":false' in text.replace(" ", "")
-    assert "keypoint" not in text
+    for number in range(4):
+        call = {"data": [[named], None], "fn_index": number, "session_hash": "made-up"}
+        assert ask(address, "gradio_api/queue/join", call, ONE)[0] == 403
 
 
 def test_another_name_for_this_machine_is_refused(address):
     assert ask(address, "", Host="evil.example")[0] == 421
     assert ask(address, "gradio_api/info", Host="evil.example:80")[0] == 421
+
+
+def test_another_website_cannot_send_files(browser, address, tmp_path):
+    """A page of another origin, in a browser that has been on ours."""
+    (tmp_path / "evil.html").write_text(
+        f"""<form method="post" enctype="multipart/form-data" action="{address}gradio_api/upload" target="seen">
+        <textarea name="files">x</textarea></form><iframe name="seen"></iframe>
+        <script>fetch("{address}gradio_api/upload", {{method: "POST", mode: "no-cors", credentials: "include",
+        body: new FormData(document.forms[0])}}).finally(() => document.forms[0].submit())</script>"""
+    )
+    with browser.new_context() as context:
+        context.new_page().goto(address)
+        answers: list[int] = []
+        page = context.new_page()
+        page.on("response", lambda answer: answers.append(answer.status) if "upload" in answer.url else None)
+        page.goto((tmp_path / "evil.html").as_uri())
+        page.wait_for_timeout(2000)
+    assert answers
+    assert set(answers) == {403}
+    assert sent(address, ONE, "a", b"x", Origin="http://evil.example")[0] == 403
+    assert sent(address, ONE, "a", b"x", **{"Sec-Fetch-Site": "cross-site"})[0] == 403
+    assert sent(address, ONE, "a", b"x", Origin=address.rstrip("/"))[0] == 200
+
+
+def test_routes_that_the_page_does_not_need_are_closed(address):
+    for path in ("config", "gradio_api/info", "gradio_api/process_recording", "gradio_api/openapi.json", "monitoring"):
+        assert ask(address, path, key=ONE)[0] == 404
+        assert ask(address, path, {}, key=ONE)[0] == 404

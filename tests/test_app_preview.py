@@ -86,7 +86,8 @@ def test_sizes_of_previews():
 def test_a_clip_without_a_place_says_so_and_the_first_of_several_is_taken():
     example = read_keypoints(EXAMPLES[0].path).keypoints
     with open_workspace() as place:
-        path = place.uploads / "dev.skels"
+        place = place.visitor("somebody")
+        path = place.folder() / "dev.skels"
         path.write_bytes(b"".join(keypoint_bytes(example[:frames], "skels")[0] for frames in (42, 7, 9)))
         clip = open_clip([path], place, Limits())
     assert not clip.placed

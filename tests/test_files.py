@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,6 +174,87 @@ def test_a_kill_between_the_two_renames_of_a_folder_is_put_back(tmp_path: Path) 
     assert os.listdir(tmp_path) == ["out"]
 
 
+KILLED_AMONG = """
+import os, signal, sys
+from pathlib import Path
+from signgen.files import Staging
+
+folder, left, real = Path(sys.argv[1]), int(sys.argv[2]), os.replace
+
+def replace(*paths):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(*paths)
+
+os.replace = replace
+with Staging() as staging:
+    for name in "abc":
+        staging.place(folder / name).write_text("new")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system cannot kill a process so")
+@pytest.mark.parametrize("moved", [0, 1, 2])
+def test_a_kill_among_outputs_that_belong_together_is_put_right_by_the_next_start(moved: int, tmp_path: Path) -> None:
+    for name in "ab":
+        _file(tmp_path / name, "old")
+    done = subprocess.run([sys.executable, "-c", KILLED_AMONG, str(tmp_path), str(moved)], timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    before = [_content(tmp_path / name) for name in "abc"]
+    assert before == ["new"] * moved + ["old", "old", None][moved:]
+    with whole(tmp_path / "another") as temporary:  # what any process that writes there does first
+        temporary.write_text("x")
+        remove_leftovers(tmp_path)  # this one has been there before
+    assert [_content(tmp_path / name) for name in "abc"] == ["new"] * 3
+    assert sorted(os.listdir(tmp_path)) == ["a", "another", "b", "c"]
+
+
+def test_folders_of_other_people_and_links_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"{socket.gethostname()}-{_dead_process()}-x"
+    (tmp_path / "elsewhere").mkdir()
+    _file(tmp_path / "elsewhere" / "a", "theirs")
+    (tmp_path / f".signgen-{name}").symlink_to(tmp_path / "elsewhere")
+    _folder(tmp_path / f".signgen-ready-{name}", "planted")
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    remove_leftovers(tmp_path)
+    assert len(os.listdir(tmp_path)) == 3
+    assert _content(tmp_path / "elsewhere") == "theirs"
+    assert not (tmp_path / "inside").exists()
+
+
+def test_a_number_that_another_process_has_by_now_does_not_keep_a_folder(tmp_path: Path) -> None:
+    """In a container, say, where every start has the same number."""
+    left = tmp_path / f".signgen-{socket.gethostname()}-{os.getpid()}-x"
+    left.mkdir()
+    remove_leftovers(tmp_path)
+    assert left.exists(), "it might be a new one that is not locked yet"
+    os.utime(left, (0, 0))
+    remove_leftovers(tmp_path)
+    assert not left.exists()
+    other = tmp_path / ".signgen-elsewhere-1-x"
+    other.mkdir()
+    os.utime(other, (time.time() - 3600,) * 2)
+    remove_leftovers(tmp_path)
+    assert other.exists(), "locks of another machine may not reach this one"
+    os.utime(other, (0, 0))
+    remove_leftovers(tmp_path)
+    assert not other.exists()
+
+
+def test_temporary_folders_are_private_and_swept_when_their_owner_was_killed(tmp_path: Path) -> None:
+    code = (
+        "import os, signal\nfrom signgen.files import temporary_folder\nwith temporary_folder() as folder:\n"
+        " assert folder.stat().st_mode & 0o77 == 0\n (folder / 'visitor').write_text('x')\n"
+        " os.kill(os.getpid(), signal.{})"
+    )
+    for name, left in (("SIGKILL", 1), ("SIGKILL", 1), ("SIGCONT", 0)):
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}
+        subprocess.run([sys.executable, "-c", code.format(name)], env=environment, timeout=120)
+        assert len(os.listdir(tmp_path)) == left, "each start removes what the one before has left"
+
+
 def test_the_next_output_of_that_name_puts_the_old_one_back_first(tmp_path: Path) -> None:
     target = tmp_path / "out"
     _folder(tmp_path / ".signgen-old-out", "old")
@@ -264,7 +346,7 @@ def test_a_full_disk_is_one_line_and_the_old_file_stays(tmp_path: Path, monkeypa
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("signgen.files.write_pieces", full)
     with pytest.raises(RunError) as caught:
         place_file(tmp_path / "a", b"new")
     assert caught.value.got == "no space left on the disk"

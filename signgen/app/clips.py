@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from signgen import package
-from signgen.app.context import Limits, Workspace, safe_name
+from signgen.app.context import Limits, Visitor, safe_name
 from signgen.errors import BadValue, Mismatch, Missing
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Clip:
 
 def open_clip(
     paths: Sequence[str | Path],
-    workspace: Workspace,
+    visitor: Visitor,
     limits: Limits,
     clip: str = "",
     frame_size: str = "",
@@ -57,15 +57,15 @@ def open_clip(
         clip, frame_size, fps: what the user typed; empty, None and 0 mean: as the file says.
 
     Raises:
-        InputError: too large, outside the workspace, or nothing that `read_keypoints` reads.
+        InputError: too large, not the visitor's, or nothing that `read_keypoints` reads.
     """
-    files = [workspace.accept(path) for path in paths]
+    files = [visitor.accept(path) for path in paths]
     if not files:
         raise Missing("upload", "no file", "choose a keypoint file or an example")
     limits.check_files(files, limits.keypoint_bytes)
     if len(files) == 1:
         return _read(files[0], limits, clip, frame_size, fps)
-    folder = workspace.folder() / safe_name(files[0].stem)
+    folder = visitor.folder() / safe_name(files[0].stem)
     folder.mkdir()
     for file in files:
         if (folder / file.name).exists():
@@ -138,21 +138,21 @@ def parse_part(text: str) -> slice | None:
     return slice(int(found[1]) if found[1] else None, int(found[2]) if found[2] else None)
 
 
-def open_picture(path: str | Path, keypoints: str | Path | None, workspace: Workspace, limits: Limits) -> Source:
+def open_picture(path: str | Path, keypoints: str | Path | None, visitor: Visitor, limits: Limits) -> Source:
     """An uploaded picture (or a video's first frame) of a signer, and where the person stands in it.
 
     Raises:
-        InputError: too large, outside the workspace, no picture, or keypoints of something else.
+        InputError: too large, not the visitor's, no picture, or keypoints of something else.
     """
     from signgen.rendering.source import load_source, with_keypoints
     from signgen.video.reading import VIDEO_SUFFIXES
 
-    file = workspace.accept(path)
+    file = visitor.accept(path)
     is_video = file.suffix.lower() in VIDEO_SUFFIXES
     limits.check_files([file], limits.video_bytes if is_video else limits.picture_bytes)
     source = load_source(file)
     if keypoints is not None:
-        place = workspace.accept(keypoints)
+        place = visitor.accept(keypoints)
         limits.check_files([place], limits.keypoint_bytes)
         source = with_keypoints(source, place)
     return replace(source, name=file.name)

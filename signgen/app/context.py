@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from signgen.app.jobs import JobQueue
+from signgen.app.jobs import Job, JobQueue
 from signgen.app.live import LiveStream
-from signgen.errors import TooLarge, Untrusted
+from signgen.errors import Damaged, TooLarge, Untrusted
+from signgen.files import temporary_folder
+from signgen.processes import Apart, Bounds
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
@@ -25,7 +28,43 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MIB = 1 << 20
 LONGEST_NAME = 60
+COOKIE = "signgen-visitor"  # holds the key by which a visitor's files are found
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+class Visitor:
+    """The files of one browser, and of nobody else: what it has sent, and what was made for it.
+
+    Attributes:
+        uploads: the folder of all of them.
+    """
+
+    def __init__(self, uploads: Path) -> None:
+        self.uploads = uploads
+
+    def owns(self, path: str | Path) -> bool:
+        """Whether it is an ordinary file of this visitor; links out of the folder count as outside."""
+        given = Path(path)
+        try:
+            real = given.resolve(strict=True)
+            return real.is_relative_to(self.uploads) and real.is_file() and not given.is_symlink()
+        except (OSError, ValueError, RuntimeError):
+            return False
+
+    def accept(self, path: str | Path) -> Path:
+        """The path of an upload, if that is what it is.
+
+        Raises:
+            Untrusted: it is not this visitor's.
+        """
+        if not self.owns(path):
+            raise Untrusted(Path(path).name or "upload", "is no file that was sent to this page", "send it again")
+        return Path(path).resolve()
+
+    def folder(self) -> Path:
+        """A new empty folder for an upload or a job."""
+        self.uploads.mkdir(exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=self.uploads))
 
 
 class Workspace:
@@ -33,52 +72,52 @@ class Workspace:
 
     Attributes:
         root: the folder, without links in its path.
-        uploads: where the web server puts what users send, and copies of what they fetch.
+        uploads: where each visitor has a folder, which holds a folder for each upload and each job.
+
+    Args:
+        kept_seconds: after which time such a folder is swept, counted from its last change.
+        clock: the time in seconds, as files have it.
     """
 
-    def __init__(self, root: Path, kept_seconds: float) -> None:
-        self.root, self._kept = root, kept_seconds
-        self.uploads, self._jobs = root / "uploads", root / "jobs"
-        for folder in (self.uploads, self._jobs):
-            folder.mkdir()
+    def __init__(self, root: Path, kept_seconds: float = 3600, clock: Callable[[], float] = time.time) -> None:
+        self.root, self._kept, self._clock = root, kept_seconds, clock
+        self.uploads = root / "uploads"
+        self.uploads.mkdir()
 
-    def accept(self, path: str | Path) -> Path:
-        """The path of an upload, if that is what it is.
+    def visitor(self, key: str) -> Visitor:
+        """The visitor with this secret key, which no path tells."""
+        return Visitor(self.uploads / hashlib.sha256(key.encode()).hexdigest()[:32])
 
-        Raises:
-            Untrusted: it is no ordinary file inside `uploads`; links out of it count as outside.
-        """
-        given = Path(path)
-        try:
-            real = given.resolve(strict=True)
-            fine = real.is_relative_to(self.uploads) and real.is_file() and not given.is_symlink()
-        except (OSError, ValueError, RuntimeError):
-            fine = False
-        if not fine:
-            raise Untrusted(given.name or "upload", "is no file that was sent to this page", "send it again")
-        return real
+    def used(self) -> int:
+        """Bytes of all files."""
+        return sum(size for _, size in map(_last_change, self.uploads.glob("*/*")))
 
-    def folder(self) -> Path:
-        """A new empty folder for one job; folders of jobs long past are removed."""
-        oldest = time.time() - self._kept
-        for folder in self._jobs.iterdir():
-            try:
-                if folder.stat().st_mtime < oldest:
-                    shutil.rmtree(folder, ignore_errors=True)
-            except OSError:  # another request was faster
-                continue
-        return Path(tempfile.mkdtemp(dir=self._jobs))
+    def sweep(self) -> None:
+        """Removes what is older than it is kept: results, uploads, and what was left of those that were broken off."""
+        oldest = self._clock() - self._kept
+        for folder in self.uploads.glob("*/*"):
+            if _last_change(folder)[0] < oldest:
+                shutil.rmtree(folder, ignore_errors=True)
+        for visitor in self.uploads.iterdir():
+            with suppress(OSError):  # not empty, or gone
+                visitor.rmdir()
+
+
+def _last_change(folder: Path) -> tuple[float, int]:
+    """When anything in a folder was changed last, and how many bytes it holds."""
+    latest, size = 0.0, 0
+    for path in (folder, *folder.rglob("*")):
+        with suppress(OSError):  # gone meanwhile
+            found = path.lstat()
+            latest, size = max(latest, found.st_mtime), size + found.st_size
+    return latest, size
 
 
 @contextmanager
-def open_workspace(kept_seconds: float = 3600) -> Iterator[Workspace]:
-    """A new folder that this user alone can read, removed with all that is in it at the end of the block.
-
-    Args:
-        kept_seconds: how long folders of jobs are kept.
-    """
-    with tempfile.TemporaryDirectory(prefix="signgen-app-", ignore_cleanup_errors=True) as root:
-        yield Workspace(Path(root).resolve(), kept_seconds)
+def open_workspace(kept_seconds: float = 3600, clock: Callable[[], float] = time.time) -> Iterator[Workspace]:
+    """A new folder that this user alone can read, removed with all that is in it at the end of the block."""
+    with temporary_folder() as root:
+        yield Workspace(root.resolve(), kept_seconds, clock)
 
 
 def safe_name(name: str, otherwise: str = "clip") -> str:
@@ -94,21 +133,30 @@ class Limits:
         keypoint_bytes: of a keypoint file, or of all files of a clip together.
         picture_bytes: of a picture of a signer.
         video_bytes: of a video, and of any upload at all.
+        total_bytes: of all files of all visitors together.
         files: of a clip that comes as one file per frame.
         frames: of a render or of a video that is scored.
         side: longest side of a video, pixels.
         waiting: jobs that may wait for the device.
         kept_seconds: how long uploads and results stay on the server's disk.
+        reading, watching, scoring: what the process may take that reads keypoints or a picture, decodes a video, or
+            scores two.
+        readers: files that are read at the same time.
     """
 
     keypoint_bytes: int = 64 * MIB
     picture_bytes: int = 20 * MIB
     video_bytes: int = 200 * MIB
+    total_bytes: int = 2048 * MIB
     files: int = 3000
     frames: int = 1500
     side: int = 1920
     waiting: int = 20
     kept_seconds: int = 3600
+    reading: Bounds = Bounds(20.0, 1024 * MIB)
+    watching: Bounds = Bounds(60.0, 1024 * MIB)
+    scoring: Bounds = Bounds(1800.0, 4096 * MIB)
+    readers: int = 2
 
     def check_files(self, files: Sequence[Path], most: int) -> None:
         """`TooLarge` for too many files of a clip, or for more than ``most`` bytes of all together."""
@@ -131,13 +179,16 @@ class Limits:
             raise TooLarge(name, f"its frame is {size[0]}x{size[1]}", f"sides of up to {self.side} pixels are taken")
 
     def check_video(self, path: Path) -> None:
-        """`InputError` for a video that is no video, too long or too large; decodes one frame."""
-        from signgen.video import probe
+        """`InputError` for a video that is no video, too long or too large, or of which a frame cannot be decoded."""
+        from signgen.video import probe, read_frames
 
+        self.check_files([path], self.video_bytes)
         info = probe(path)
         self.check_size(path.name, info.size)
         if info.frames > self.frames:
             raise TooLarge(path.name, f"has {info.frames} frames", f"up to {self.frames} are taken; cut it")
+        for _ in read_frames(path):
+            pass
 
 
 class Recent(Generic[T]):
@@ -169,12 +220,57 @@ class Context:
     model: what renders, as soon as it is loaded.
     limits: what may come in.
     jobs: who has the device.
-    streams, reports: what browsers fetch beside the page.
+    readers: whose turn it is to have a file read.
+    processes: where files are read.
+    streams, reports: what browsers fetch beside the page, each with the visitor's folder.
     """
 
     workspace: Workspace
     model: Future[SignGenPipeline]
     limits: Limits
     jobs: JobQueue
-    streams: Recent[LiveStream] = field(default_factory=lambda: Recent(16))
-    reports: Recent[Path] = field(default_factory=lambda: Recent(64))
+    readers: JobQueue
+    processes: Apart
+    streams: Recent[tuple[Path, LiveStream]] = field(default_factory=lambda: Recent(16))
+    reports: Recent[tuple[Path, Path]] = field(default_factory=lambda: Recent(64))
+
+    def apart(
+        self, job: Job, subject: str, bounds: Bounds, action: Callable[..., T], *given: Any,
+        report: Callable[..., None] | None = None,
+    ) -> T:  # fmt: skip
+        """``action(*given)`` in a process of its own, which ends with the job; ``action(report, *given)`` to report.
+
+        Raises:
+            TooLarge, Damaged: the process passed its bounds, or died of what it was given; ``subject`` is to blame.
+        """
+        try:
+            if report is None:
+                return self.processes.run(_silent, (action, *given), bounds, job.check)
+            return self.processes.run(action, given, bounds, job.check, report)
+        except TimeoutError:
+            raise TooLarge(subject, f"takes more than {bounds.seconds:g} s to read", "send a smaller file") from None
+        except MemoryError:
+            got = f"takes more than {bounds.memory // MIB} MiB of memory"
+            raise TooLarge(subject, got, "send a smaller file") from None
+        except ChildProcessError:
+            raise Damaged(subject, "ended the program that read it", "write it again, or send another") from None
+
+
+def _silent(report: Callable[..., None], action: Callable[..., T], *given: Any) -> T:
+    return action(*given)
+
+
+@contextmanager
+def open_context(
+    workspace: Workspace, model: Future[SignGenPipeline], limits: Limits | None = None
+) -> Iterator[Context]:
+    """What all requests share; at the end of the block all jobs are cancelled, and no process is left."""
+    limits = limits or Limits()
+    processes = Apart(("signgen.app.clips", "signgen.keypoints", "signgen.rendering.source"))
+    queues = JobQueue(limits.waiting), JobQueue(limits.waiting, limits.readers)
+    try:
+        yield Context(workspace, model, limits, *queues, processes)
+    finally:
+        for jobs in queues:
+            jobs.close()
+        processes.close()

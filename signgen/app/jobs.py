@@ -1,4 +1,4 @@
-"""Jobs of the page: one at a time on the device, in the order of asking, each in a thread of its own.
+"""Jobs of the page: one at a time on the device, a few that read files, in the order of asking, each in a thread.
 
 A job waits for its turn, works and reports how far it is. It can be cancelled at any time.
 """
@@ -30,7 +30,7 @@ class Job:
     """A place in the queue.
 
     Attributes:
-        owner: whose it is.
+        owner: whose it is; ``a/b`` is a part of ``a``.
         kind: what it does, for the log.
         number: counts the jobs of this process, for the log.
     """
@@ -54,16 +54,17 @@ class Job:
 
 
 class JobQueue:
-    """A fair queue for one device.
+    """A fair queue, for one device or for a few processes.
 
     ``job = jobs.enter(owner)``, then `wait` until it says 0, work with calls of ``job.check()``, `leave`.
 
     Args:
-        waiting: jobs that may stand behind the running one.
+        waiting: jobs that may stand behind the running ones.
+        together: jobs that may run at the same time.
     """
 
-    def __init__(self, waiting: int = 20) -> None:
-        self._most = waiting + 1
+    def __init__(self, waiting: int = 20, together: int = 1) -> None:
+        self._waiting, self._together = waiting, together
         self._queue: deque[Job] = deque()
         self._changed = threading.Condition()
 
@@ -75,23 +76,26 @@ class JobQueue:
         """
         with self._changed:
             self._cancel(owner)
-            if sum(not job.cancelled for job in self._queue) >= self._most:
-                log.info("%s refused: %d jobs are waiting", kind, self._most - 1)
-                raise RunError("queue", f"{self._most - 1} jobs are waiting already", "try again in a few minutes")
+            if sum(not job.cancelled for job in self._queue) >= self._waiting + self._together:
+                log.info("%s refused: %d jobs are waiting", kind, self._waiting)
+                raise RunError("queue", f"{self._waiting} jobs are waiting already", "try again in a few minutes")
             job = Job(owner, kind)
             self._queue.append(job)
             return job
 
     def wait(self, job: Job, seconds: float) -> int:
-        """Jobs before this one: 0 means that it has the device. Returns when that is so, or after ``seconds``.
+        """Jobs before this one: 0 means that it is its turn. Returns when that is so, or after ``seconds``.
 
         Raises:
             Cancelled: the job was cancelled.
         """
         with self._changed:
-            self._changed.wait_for(lambda: job.cancelled or self._queue[0] is job, seconds)
+            self._changed.wait_for(lambda: job.cancelled or not self._before(job), seconds)
             job.check()
-            return self._queue.index(job)
+            return self._before(job)
+
+    def _before(self, job: Job) -> int:
+        return max(self._queue.index(job) - self._together + 1, 0)
 
     def leave(self, job: Job) -> None:
         """The job is over, or will not begin. May be called more than once."""
@@ -101,9 +105,9 @@ class JobQueue:
             self._changed.notify_all()
 
     def cancel(self, owner: str) -> bool:
-        """Cancels all that an owner runs or waits for; True if there was anything."""
+        """Cancels all that an owner, or a part of them, runs or waits for; True if there was anything."""
         with self._changed:
-            return self._cancel(owner)
+            return self._cancel(owner, parts=True)
 
     def close(self) -> None:
         """Cancels everything."""
@@ -112,8 +116,11 @@ class JobQueue:
                 job.cancel()
             self._changed.notify_all()
 
-    def _cancel(self, owner: str) -> bool:
-        theirs = [job for job in self._queue if job.owner == owner and not job.cancelled]
+    def _cancel(self, owner: str, parts: bool = False) -> bool:
+        def belongs(job: Job) -> bool:
+            return job.owner == owner or (parts and job.owner.startswith(f"{owner}/"))
+
+        theirs = [job for job in self._queue if belongs(job) and not job.cancelled]
         for job in theirs:
             job.cancel()
         self._changed.notify_all()

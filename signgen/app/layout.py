@@ -37,7 +37,7 @@ def asset(name: str) -> str:
 def build_page(context: Context) -> gr.Blocks:
     """The page, not yet served."""
     kept = context.limits.kept_seconds
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(min(kept, 600), kept)) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         gr.HTML(_HEAD, apply_default_css=False)
         with gr.Tabs():
             with gr.Tab("Render"):
@@ -46,6 +46,7 @@ def build_page(context: Context) -> gr.Blocks:
                 _score_tab(context)
         gr.HTML(_FOOT.format(minutes=round(kept / 60)), apply_default_css=False)
     page.queue(default_concurrency_limit=None, max_size=4 * context.limits.waiting, api_open=False)
+    page.max_threads = 40 + 4 * context.limits.waiting  # one for each job that waits or is followed
     return page
 
 
@@ -54,7 +55,11 @@ def build_page(context: Context) -> gr.Blocks:
 
 def _render_tab(page: gr.Blocks, context: Context) -> None:
     kept = context.limits.kept_seconds
-    parts: Parts = {"clip": gr.State(time_to_live=kept), "known": gr.State([], time_to_live=kept)}
+    parts: Parts = {
+        "clip": gr.State(time_to_live=kept),
+        "known": gr.State([], time_to_live=kept),
+        "person": gr.State(time_to_live=kept),
+    }
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=320):
             examples = _movement(parts, context.limits)
@@ -174,8 +179,8 @@ def _connect_render(page: gr.Blocks, tab: RenderTab, parts: Parts, examples: lis
         return [parts[name] for name in names]
 
     opened = named("clip", "player", "status", "results")
-    inputs = named("clip", "signer", "picture", "picture_keypoints", "original", "align", "fill_hands", "smooth",
-                   "part", "seed")  # fmt: skip
+    inputs = named("clip", "signer", "picture", "person", "original", "align", "fill_hands", "smooth", "part",
+                   "seed")  # fmt: skip
     outputs = named("player", "status", "start", "stop", "results", "video", "compare", "get_video", "get_compare",
                     "get_manifest", "get_poses")  # fmt: skip
     rendering: dict[str, Any] = {"fn": tab.render, "inputs": set(inputs), "outputs": outputs, **_CALL}
@@ -194,8 +199,8 @@ def _connect_render(page: gr.Blocks, tab: RenderTab, parts: Parts, examples: lis
     parts["again"].click(**upload)
     picture = named("picture", "picture_keypoints", "signer")
     for part in picture[:2]:
-        part.change(tab.picture, picture, named("picture_shown", "signer"), **_CALL)
-    parts["signer"].change(tab.signer, parts["signer"], [*picture[:2], parts["picture_shown"]], **_CALL)
+        part.change(tab.picture, picture, named("picture_shown", "person", "signer"), **_CALL)
+    parts["signer"].change(tab.signer, parts["signer"], [*picture[:2], *named("picture_shown", "person")], **_CALL)
     parts["start"].click(**rendering)
     parts["stop"].click(tab.stop, **_CALL)
     page.unload(tab.stop)

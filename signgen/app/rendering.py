@@ -36,7 +36,7 @@ class Order:
         source: who signs.
         settings: how; its ``frames`` are the part of the clip.
         folder: where the files go.
-        original: the true video, or None.
+        original: the true video, which `Limits.check_video` has looked at, or None.
     """
 
     clip: Clip
@@ -64,11 +64,9 @@ def render_job(order: Order, model: Future[SignGenPipeline], stream: LiveStream,
         stream: gets the frames as they are painted, and is closed.
 
     Raises:
-        InputError: at once, for too many frames or an original that does not fit.
+        InputError: at once, for too many frames.
     """
     limits.check_frames(order.clip.name, len(order.frames()))
-    if order.original is not None:
-        limits.check_video(order.original)
 
     def work(job: Job, report: Report) -> Rendered:
         try:

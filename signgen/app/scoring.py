@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from signgen.app.context import Limits
+from signgen.app.context import Context, Limits
 from signgen.app.jobs import Job, Report, Work, Working
 from signgen.app.status import page_text
 
@@ -45,33 +46,28 @@ class Scored:
     report: Path
 
 
-def score_job(pair: Pair, limits: Limits) -> Work:
-    """The work of an evaluation, for `signgen.app.jobs.follow`: gives a `Scored`.
-
-    Raises:
-        InputError: at once, for files that are too large or are no videos.
-    """
-    for path in (pair.generated, pair.reference):
-        limits.check_files([path], limits.video_bytes)
-        limits.check_video(path)
-    if pair.keypoints is not None:
-        limits.check_files([pair.keypoints], limits.keypoint_bytes)
+def score_job(pair: Pair, context: Context) -> Work:
+    """The work of an evaluation, for `signgen.app.jobs.follow`: gives a `Scored`."""
 
     def work(job: Job, report: Report) -> Scored:
-        return _score(pair, job, report)
+        def progress(done: int, total: int) -> None:
+            report(Working("Scoring", done, total))
+
+        report(Working("Opening the videos"))
+        limits = context.limits
+        return context.apart(job, pair.generated.name, limits.scoring, _score, pair, limits, report=progress)
 
     return work
 
 
-def _score(pair: Pair, job: Job, report: Report) -> Scored:
+def _score(progress: Callable[[int, int], None], pair: Pair, limits: Limits) -> Scored:
     from signgen.scoring import evaluate
 
-    def progress(done: int, total: int) -> None:
-        job.check()
-        report(Working("Scoring", done, total))
-
+    for path in (pair.generated, pair.reference):
+        limits.check_video(path)
+    if pair.keypoints is not None:
+        limits.check_files([pair.keypoints], limits.keypoint_bytes)
     page = pair.folder / "report.html"
-    report(Working("Opening the videos"))
     result = evaluate(
         pair.generated, pair.reference, pair.keypoints, report=page, lengths=pair.lengths, sizes=pair.sizes,
         progress=progress,

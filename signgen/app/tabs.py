@@ -5,18 +5,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from html import escape
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from signgen.app.clips import EXAMPLES, Clip, open_clip, open_picture, parse_part
-from signgen.app.context import Context
-from signgen.app.jobs import Ended, Work, follow
+from signgen.app.context import COOKIE, Context, Visitor
+from signgen.app.jobs import Ended, Event, Job, Report, Work, follow
 from signgen.app.live import LiveStream, data_url, player_content
 from signgen.app.rendering import Order, Rendered, render_job
 from signgen.app.scoring import Pair, Scored, score_job, score_table
 from signgen.app.status import box, failure, notes, opened, progress, rendered
 from signgen.errors import BadValue, Missing, SignGenError
+
+if TYPE_CHECKING:
+    from signgen.rendering.source import Source
 
 Update = dict[Any, Any]  # component -> its new value, or what `gr.update` gives
 Given = dict[Any, Any]  # component -> what is in it
@@ -41,7 +45,19 @@ class Tab(ABC):
 
     def stop(self, request: gr.Request) -> None:
         """The user does not want to wait any longer, or has left."""
-        self._context.jobs.cancel(str(request.session_hash))
+        for jobs in (self._context.jobs, self._context.readers):
+            jobs.cancel(str(request.session_hash))
+
+    def _visitor(self, request: gr.Request) -> Visitor:
+        return self._context.workspace.visitor(request.cookies[COOKIE])
+
+    def _read(self, request: gr.Request, what: str, read: Callable[[Job], Any]) -> Iterator[Event]:
+        """Reads what a visitor has sent, when it is its turn; `Ended` comes last. A newer one of ``what`` ends it."""
+
+        def work(job: Job, report: Report) -> Any:
+            return read(job)
+
+        return follow(self._context.readers, f"{request.session_hash}/{what}", work, what)
 
     def _values(self, given: Given) -> dict[str, Any]:
         """What is in the components, by their names."""
@@ -96,22 +112,35 @@ class RenderTab(Tab):
         frame_size: str | None,
         fps: float | None,
         known: list[str] | None,
-    ) -> Update:
+        request: gr.Request,
+    ) -> Iterator[Update]:
         """Keypoint files were dropped, or what is said about them was changed.
 
         The page adds what is dropped to what is there: files that are not ``known`` take the place of those.
         """
         parts, context = self._parts, self._context
         if not paths:
-            return {parts["clip"]: gr.skip()}
+            yield {parts["clip"]: gr.skip()}
+            return
         new = [path for path in paths if path not in (known or [])]
         chosen = list(dict.fromkeys(new or paths))
         update = {parts["known"]: chosen, **({parts["files"]: chosen} if chosen != paths else {})}
+        plain = [str(path) for path in chosen]  # Gradio's own kind of text would have Gradio imported to be sent
+        given = (plain, self._visitor(request), context.limits, name or "", frame_size or "", fps)
+
+        def read(job: Job) -> Clip:
+            return context.apart(job, Path(chosen[0]).name, context.limits.reading, open_clip, *given)
+
         try:
-            clip = open_clip(chosen, context.workspace, context.limits, name or "", frame_size or "", fps)
+            for event in self._read(request, "keypoints", read):
+                if not isinstance(event, Ended):
+                    yield {parts["status"]: progress(event)}
+                elif event.error is not None:
+                    raise event.error
+                elif event.result is not None:
+                    yield {**update, **self._opened(event.result)}
         except SignGenError as error:
-            return {**update, parts["clip"]: None, parts["status"]: failure(error), parts["player"]: ""}
-        return {**update, **self._opened(clip)}
+            yield {**update, parts["clip"]: None, parts["status"]: failure(error), parts["player"]: ""}
 
     def _opened(self, clip: Clip) -> Update:
         parts = self._parts
@@ -122,60 +151,93 @@ class RenderTab(Tab):
             parts["results"]: gr.update(visible=False),
         }
 
-    def picture(self, path: str | None, keypoints: str | None, signer: str) -> Update:
+    def picture(
+        self, path: str | None, keypoints: str | None, signer: str, request: gr.Request
+    ) -> Iterator[Update]:  # fmt: skip
         """A picture of a signer was dropped, or taken away: shows it, or says why it cannot be used."""
         from signgen.rendering.source import builtin_names
 
+        context, person = self._context, self._parts["person"]
         shown, chosen = self._parts["picture_shown"], self._parts["signer"]
         if path is None:
-            return {shown: "", chosen: signer or builtin_names()[0]}
+            yield {shown: "", person: None, chosen: signer or builtin_names()[0]}
+            return
+        places = (str(path), None if keypoints is None else str(keypoints))
+        given, name = (*places, self._visitor(request), context.limits), Path(path).name
+
+        def read(job: Job) -> Source:
+            return context.apart(job, name, context.limits.reading, open_picture, *given)
+
         try:
-            source = open_picture(path, keypoints, self._context.workspace, self._context.limits)
+            for event in self._read(request, "picture", read):
+                if not isinstance(event, Ended):
+                    yield {shown: progress(event), person: None, chosen: ""}
+                elif event.error is not None:
+                    raise event.error
+                elif event.result is not None:
+                    yield {shown: _shown(event.result), person: event.result, chosen: ""}
         except SignGenError as error:
-            return {shown: failure(error), chosen: ""}
-        text = f"{source.name} is used instead of a built-in signer."
-        if source.keypoints is None:
-            text += " There are no keypoints of the picture: the person is taken to stand in the middle,"
-            text += " and the skeleton is not fitted."
-        image = f'<img src="{data_url(source.image)}" alt="The uploaded picture">'
-        return {shown: f'<div class="sg-picture">{image}<p>{escape(text)}</p></div>', chosen: ""}
+            yield {shown: failure(error), person: None, chosen: ""}
 
     def signer(self, name: str) -> Update:
         """A built-in signer was chosen: a picture that was uploaded before is removed."""
         if not name:  # the picture itself has taken the place
             return {self._parts["picture_shown"]: gr.skip()}
-        return {self._parts[part]: None for part in ("picture", "picture_keypoints")}
+        return {self._parts[part]: None for part in ("picture", "picture_keypoints", "person")}
 
     def render(self, given: Given, request: gr.Request) -> Iterator[Update]:
         """Renders, and says how it goes."""
-        context, stream = self._context, LiveStream()
+        context, stream, visitor = self._context, LiveStream(), self._visitor(request)
 
         def prepare() -> tuple[Work, Update]:
-            order = self._order(**self._values(given))
+            order = self._order(visitor, **self._values(given))
             frames = order.frames()
             shown = order.clip.keypoints[frames.start : frames.stop]
             work = render_job(order, context.model, stream, context.limits)
-            key = context.streams.add(stream)
+            key = context.streams.add((visitor.uploads, stream))
             return work, {self._parts["player"]: player_content(shown, order.clip.name, key)}
 
         try:
+            original = self._values(given)["original"]
+            if original is not None:
+                yield from self._check_original(visitor.accept(original), request)
             yield from self._run(request, prepare)
+        except SignGenError as error:
+            yield {self._parts["status"]: failure(error)}
         finally:
             stream.close()
 
+    def _check_original(self, path: Path, request: gr.Request) -> Iterator[Update]:
+        """Raises what is wrong with the true video; says meanwhile that it is looked at."""
+        context = self._context
+
+        def check(job: Job) -> Path:
+            context.apart(job, path.name, context.limits.watching, context.limits.check_video, path)
+            return path
+
+        for event in self._read(request, "original", check):
+            if not isinstance(event, Ended):
+                yield {self._parts["status"]: progress(event)}
+            elif event.error is not None:
+                raise event.error
+            elif event.result is None:
+                raise Missing(path.name, "was not looked at", "press Render again")
+
     def _order(
-        self, clip: Clip | None, signer: str, picture: str | None, picture_keypoints: str | None, original: str | None,
-        align: bool, fill_hands: bool, smooth: float | None, part: str | None, seed: float | None,
+        self, visitor: Visitor, clip: Clip | None, signer: str, picture: str | None, person: Source | None,
+        original: str | None, align: bool, fill_hands: bool, smooth: float | None, part: str | None,
+        seed: float | None,
     ) -> Order:  # fmt: skip
         """The checked request."""
         from signgen.rendering import RenderSettings
         from signgen.rendering.source import builtin_names, load_source
 
-        workspace, limits = self._context.workspace, self._context.limits
         if clip is None:
             raise Missing("keypoints", "nothing is chosen yet", "choose an example or drop a keypoint file")
-        if picture is not None:
-            source = open_picture(picture, picture_keypoints, workspace, limits)
+        if picture is not None and person is None:
+            raise Missing("picture", "is not read yet, or cannot be used", "see what is said below it")
+        if person is not None:
+            source = person
         elif signer in builtin_names():  # a name from outside must never be taken for a path
             source = load_source(signer)
         else:
@@ -187,8 +249,8 @@ class RenderTab(Tab):
             frames=parse_part(part or ""),
             seed=int(seed or 0),
         )
-        true_video = None if original is None else workspace.accept(original)
-        return Order(clip, source, settings, workspace.folder(), true_video)
+        true_video = None if original is None else visitor.accept(original)
+        return Order(clip, source, settings, visitor.folder(), true_video)
 
     def _done(self, result: Rendered) -> Update:
         parts, (done, poses) = self._parts, result
@@ -208,33 +270,46 @@ class ScoreTab(Tab):
 
     def score(self, given: Given, request: gr.Request) -> Iterator[Update]:
         """Scores, and says how it goes."""
+        visitor = self._visitor(request)
 
         def prepare() -> tuple[Work, Update]:
-            return score_job(self._pair(**self._values(given)), self._context.limits), {}
+            return score_job(_pair(visitor, **self._values(given)), self._context), {}
 
         yield from self._run(request, prepare)
 
-    def _pair(
-        self, generated: str | None, reference: str | None, keypoints: str | None, lengths: bool, sizes: bool
-    ) -> Pair:
-        """The checked request."""
-        workspace = self._context.workspace
-        if generated is None or reference is None:
-            raise Missing("videos", "one is missing", "choose a generated and a true video")
-        return Pair(
-            workspace.accept(generated),
-            workspace.accept(reference),
-            None if keypoints is None else workspace.accept(keypoints),
-            "common" if lengths else "error",
-            "resize" if sizes else "error",
-            workspace.folder(),
-        )
-
     def _done(self, result: Scored) -> Update:
-        parts = self._parts
+        parts, report = self._parts, result.report
         return {
             parts["status"]: box("Done.", "good", notes(list(result.result.warnings))),
             parts["table"]: score_table(result.result),
-            parts["report"]: _REPORT.format(key=self._context.reports.add(result.report)),
-            parts["get_report"]: gr.update(value=str(result.report)),
+            parts["report"]: _REPORT.format(
+                key=self._context.reports.add((result.report.parent.parent, result.report))
+            ),
+            parts["get_report"]: gr.update(value=str(report)),
         }
+
+
+def _pair(
+    visitor: Visitor, generated: str | None, reference: str | None, keypoints: str | None, lengths: bool, sizes: bool
+) -> Pair:
+    """The checked request."""
+    if generated is None or reference is None:
+        raise Missing("videos", "one is missing", "choose a generated and a true video")
+    return Pair(
+        visitor.accept(generated),
+        visitor.accept(reference),
+        None if keypoints is None else visitor.accept(keypoints),
+        "common" if lengths else "error",
+        "resize" if sizes else "error",
+        visitor.folder(),
+    )
+
+
+def _shown(source: Source) -> str:
+    """A picture of a signer, and how it is used."""
+    text = f"{source.name} is used instead of a built-in signer."
+    if source.keypoints is None:
+        text += " There are no keypoints of the picture: the person is taken to stand in the middle,"
+        text += " and the skeleton is not fitted."
+    image = f'<img src="{data_url(source.image)}" alt="The uploaded picture">'
+    return f'<div class="sg-picture">{image}<p>{escape(text)}</p></div>'

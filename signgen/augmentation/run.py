@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing, suppress
@@ -29,6 +28,7 @@ from signgen.augmentation.store import DONE, open_part, read_records, store_of
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.prepare import check_free
 from signgen.errors import Empty
+from signgen.files import temporary_folder
 from signgen.processes import in_processes
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def _make_share(
                 part.append(record)
                 frames += record.get("frames", 0)
                 advance(1)
+        part.arrange([job.name for job in share_of(jobs, *task.share)])
     return {"plan": plan, "frames": frames}
 
 
@@ -212,8 +213,8 @@ def written_again(task: Task) -> Callable[[int, int], int]:
 def _trial(jobs: Sequence[Job], recipe: Recipe, pipeline: SignGenPipeline) -> Rate:
     """A few frames of the first usable clip, made as a worker makes them and thrown away."""
     reason = "there is no clip"
-    with tempfile.TemporaryDirectory(prefix="signgen-") as place, threads_restored():
-        trial = replace(recipe, store=store_of(Path(place), recipe.settings))
+    with temporary_folder() as place, threads_restored():
+        trial = replace(recipe, store=store_of(place, recipe.settings))
         maker = Maker(trial, pipeline)
         for job in jobs[:_TRIES]:
             record = maker.make(job, _WARM)

@@ -9,7 +9,8 @@
 
 A clip's keypoints and frames appear together, and its line in the manifest comes last. A process that is killed leaves
 at most one torn line at the end, which counts for nothing: its clip is made again. Each share of the work has a
-manifest of its own, for not every network disk appends lines of two machines one after the other.
+manifest of its own, for not every network disk appends lines of two machines one after the other. When a share is done,
+its lines are put into the order of the plan: however often it was stopped, they then differ in ``seconds`` alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from typing import Any
 from signgen.augmentation.settings import Settings
 from signgen.dataset import phoenix
 from signgen.errors import Damaged, Mismatch, NotWritable, RunError, Unsupported
-from signgen.files import Staging, remove_leftovers, writing
+from signgen.files import Staging, place_file, remove_leftovers, writing
 
 FRAMES = phoenix.RELEASE / phoenix.FRAMES
 KEYPOINTS, VIDEOS, MANIFEST = Path("keypoints"), Path("videos"), "manifest"
@@ -119,7 +120,7 @@ class Part:
 
     def append(self, record: dict[str, Any]) -> None:
         """One record: whole with a line end, or to be ignored. RunError where it cannot be written."""
-        line = (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "surrogateescape")
+        line = _line(record)
         try:
             written = os.write(self._handle, line)
             if written < len(line):
@@ -128,6 +129,14 @@ class Part:
         except OSError as error:
             advice = "see to the space and give the same command again: what is finished is kept"
             raise RunError(self.path, f"cannot be written ({error.strerror})", advice) from None
+
+    def arrange(self, names: Sequence[str]) -> None:
+        """The records in the order of ``names``, and after them those of other clips."""
+        places = {name: place for place, name in enumerate(names)}
+        records = list(_read(self.path))
+        ordered = sorted(records, key=lambda record: places.get(record["clip"], len(places)))
+        if ordered != records:
+            place_file(self.path, b"".join(map(_line, ordered)))
 
 
 @contextmanager
@@ -167,6 +176,10 @@ def read_records(out: Path) -> dict[str, dict[str, Any]]:
 def count_lines(out: Path) -> int:
     """Whole lines of all shares; more than there are records where a clip was made twice."""
     return sum(1 for path in (out / MANIFEST).glob("part-*-of-*.jsonl") for _ in _read(path))
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    return (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "surrogateescape")
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
+from dataclasses import replace
 
 import click
 
 from signgen.commands.common import common_options, emit
 from signgen.commands.options import model_options
+from signgen.errors import BadValue
 
 
 @click.command(short_help="Serve a web page that renders and scores.")
@@ -24,13 +27,17 @@ from signgen.commands.options import model_options
     "--max-frames", type=click.IntRange(1, 100_000), default=1500, show_default=True, metavar="N",
     help="Longest clip taken.",
 )  # fmt: skip
+@click.option(
+    "--auth", metavar="USER:PASSWORD", help="What the page asks for [with another --host one that is made and printed]."
+)
 @common_options
 def command(
-    host: str, port: int, open_browser: bool, max_upload: int, max_frames: int, as_json: bool, **computing: str
+    host: str, port: int, open_browser: bool, max_upload: int, max_frames: int, auth: str | None, as_json: bool,
+    **computing: str,
 ) -> None:  # fmt: skip
     """Serve a page that renders keypoints and scores videos, until it is stopped with Ctrl-C.
 
-    Only this machine can open it, unless --host says otherwise; there is no password then. Nothing is sent anywhere.
+    Only this machine can open it, unless --host says otherwise; it then asks for a password. Nothing is sent anywhere.
     """
     from signgen.app.context import MIB, Limits
     from signgen.app.server import ServerSettings, serve
@@ -43,11 +50,15 @@ def command(
         video_bytes=most,
         frames=max_frames,
     )
-    settings = ServerSettings(host, port, limits=limits, **computing)
+    settings = ServerSettings(host, port, limits=limits, password=_password(auth), **computing)
+    if settings.password is None and not settings.local:
+        settings = replace(settings, password=f"signgen:{secrets.token_urlsafe(12)}")
 
     def ready(address: str) -> None:
-        warnings = [] if settings.local else [f"whoever reaches {host} can use this page and this machine's time"]
-        emit({"url": address, "model": settings.model, "warnings": warnings}, as_json, f"{address}  (Ctrl-C stops)")
+        made = settings.password if settings.password != auth else None
+        warnings = [] if settings.local else ["without TLS others on the way can read what is sent, the password too"]
+        result = {"url": address, "model": settings.model, "auth": made, "warnings": warnings}
+        emit(result, as_json, f"{address}  (Ctrl-C stops)" + (f"\nuser and password: {made}" if made else ""))
         if open_browser:
             click.launch(address)
 
@@ -56,6 +67,13 @@ def command(
     except KeyboardInterrupt:  # the usual end of a server
         click.echo("stopped", err=True)
     _end()
+
+
+def _password(auth: str | None) -> str | None:
+    user, _, password = (auth or "").partition(":")
+    if auth is not None and not (user and password):
+        raise BadValue("--auth", "got no user or no password", "write both with a colon between them")
+    return auth
 
 
 def _end() -> None:

@@ -6,8 +6,8 @@ import functools
 import json
 import os
 import re
-import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,7 +16,9 @@ from typing import Any
 
 import click
 
+from signgen import signals
 from signgen.errors import NotFound, RunError, SignGenError
+from signgen.files import remove_leftovers
 
 
 def common_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -27,30 +29,25 @@ def common_options(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def wrapped(*args: Any, debug: bool, **kwargs: Any) -> None:
         try:
-            with suppress(ValueError):  # not in the main thread
-                signal.signal(signal.SIGTERM, _interrupt)
-            function(*args, **kwargs)
+            with signals.raised():
+                remove_leftovers(Path(tempfile.gettempdir()), deep=False)
+                function(*args, **kwargs)
         except click.exceptions.ClickException:
             raise
         except (Exception, KeyboardInterrupt) as error:
             if debug:
                 raise
-            sys.exit(report(error))
+            signals.leave(report(error))
 
     return wrapped
 
 
-def _interrupt(number: int, frame: Any) -> None:
-    """A polite end request unwinds the stack like Ctrl-C, so that unfinished files are removed."""
-    raise KeyboardInterrupt
-
-
 def report(error: BaseException) -> int:
     """Prints ``error: ...`` as one line on standard error and returns the exit code."""
-    if isinstance(error, SignGenError):
+    if isinstance(error, KeyboardInterrupt) or signals.asked():
+        code, text = 1, signals.LINE
+    elif isinstance(error, SignGenError):
         code, text = error.exit_code, str(error)
-    elif isinstance(error, KeyboardInterrupt):
-        code, text = 1, "interrupted: stopped by the user; unfinished files were removed"
     elif isinstance(error, BrokenPipeError):
         code, text = 1, "output: the reader closed the pipe; nothing more can be written"
     elif isinstance(error, OSError) and error.filename:

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from signgen import __version__
 from signgen.errors import BadValue
+from signgen.files import temporary_folder
 from signgen.model.networks.attention import ContextMemory
 
 if TYPE_CHECKING:
@@ -218,9 +218,9 @@ class BasePipeline(DiffusionPipeline):
                 given to `save_pretrained`.
         """
         upload = {key: options.pop(key) for key in _UPLOAD if key in options}
-        with TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             self.save_pretrained(folder, **options)
-            return self._upload(Path(folder), repo_id, **upload)
+            return self._upload(folder, repo_id, **upload)
 
     def _upload(self, folder: Path, repo_id: str, private: bool | None = None, token: Any = None, **how: Any) -> Any:
         from huggingface_hub import create_repo

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.files import place_file, writing
+from signgen.files import place_file, whole, writing
 from signgen.training.checkpoints import LOG, RunState, total
 from signgen.training.config import TrainConfig
 
@@ -88,7 +88,8 @@ class Logbook:
         path = self.output / "sheets" / f"step-{self.state.step:06d}.png"
         with writing(path, ADVICE):
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(path)
+            with whole(path) as temporary:
+                Image.fromarray(picture).save(temporary)
         if self.board is not None:
             self.board.add_image("sheet", picture, self.state.step, dataformats="HWC")
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from signgen.errors import BadValue, NotWritable, RunError, Unsupported
 from signgen.files import Staging, check_replaceable, check_target
+from signgen.signals import held
 from signgen.video.encoder import Encoder
 
 VIDEO_SUFFIXES = (".mp4", ".webm")
@@ -107,14 +108,15 @@ class VideoWriter:
 
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
-            staging = self._staging or stack.enter_context(Staging())
-            temporary = staging.place(self.path)
-            if self.is_folder:
-                self._sink = _PngFolder(temporary, self.metadata)
-            else:
-                encoder = Encoder(temporary, self.path, self.size, self.rate, self.metadata)
-                self._sink = stack.enter_context(encoder)
-            stack.push(self._check_complete)
+            with held():  # nothing begins of which the stack does not know
+                staging = self._staging or stack.enter_context(Staging())
+                temporary = staging.place(self.path)
+                if self.is_folder:
+                    self._sink = _PngFolder(temporary, self.metadata)
+                else:
+                    encoder = Encoder(temporary, self.path, self.size, self.rate, self.metadata)
+                    self._sink = stack.enter_context(encoder)
+                stack.push(self._check_complete)
             self._stack = stack.pop_all()
         return self
 
