@@ -16,6 +16,7 @@ from signgen.keypoints.raw import Request
 from signgen.keypoints.repair.missing import fill_missing
 from signgen.keypoints.summary import summary
 from signgen.rendering import driving
+from signgen.rendering.scene import Scene, build_scene
 from signgen.rendering.settings import RenderSettings
 from signgen.rendering.source import load_source
 
@@ -160,3 +161,23 @@ def test_a_piece_that_begins_without_anybody_holds_the_last_pose(short_pieces, m
     for frame in (100, 130, 180, 199):
         assert np.array_equal(held.clip[frame : frame + 1].xy[0], clip.xy[99])
     assert any("nobody is found in 103 of 240 frames" in warning for warning in held.warnings)
+
+
+@pytest.mark.parametrize("align", [False, True])
+def test_a_long_clip_is_laid_onto_the_canvas_as_a_short_one(short_pieces, monkeypatch, align):
+    clip, source = moving(240), load_source(None, None)
+    settings = RenderSettings(align=align)
+
+    def scene() -> Scene:
+        driven = driving.read_driving(clip, source, settings).clip
+        return build_scene(source, driven, (210, 260), 0.81, (300, 300), align)
+
+    found = scene()
+    monkeypatch.setattr(driving, "LONGEST_WHOLE", 1000)
+    whole = scene()
+    assert isinstance(found.driving, pieces.Pieces)
+    assert isinstance(whole.driving, Keypoints)
+    assert (found.framing, found.driving.size) == (whole.framing, whole.driving.size)
+    some = found.driving[100:130]
+    assert np.array_equal(some.confidence > 0, whole.driving.confidence[100:130] > 0)
+    assert np.abs(some.xy - whole.driving.xy[100:130]).max() < 1
