@@ -103,7 +103,7 @@ ROWS = (
     Row("wrist_px", "wrists off by, px", digits=2),
     Row("tof", "tOF"),
 )
-SLOWEST = 1.15  # times the older model's seconds a frame
+SLOWEST = 1.15  # times the older model's time a frame
 
 
 # ---- what the judges see ---------------------------------------------------------------------------------------------
@@ -238,9 +238,10 @@ def judged(
 
 
 def times(pipeline: SignGenPipeline, other: SignGenPipeline, clip: Clip, rounds: int = 5) -> dict[str, Any]:
-    """Seconds a frame of a model over those of another one, in turns: the median of the rounds' quotients, by engine.
+    """Processor time of a render by a model over that by another one, in turns: the median of the rounds, by engine.
 
-    The first round is left out, for it compiles and warms up. Where an engine is missing, its value is the reason.
+    Of all threads, so that other work on the machine hardly counts. The first round is left out, for it compiles and
+    warms up. Where an engine is missing, its value is the reason.
     """
     keypoints, found = read_keypoints(clip.keypoints).keypoints, dict[str, Any]()
     person = Source(next(read_frames(clip.folder)), keypoints[0:1], "first frame", "image")
@@ -253,10 +254,11 @@ def times(pipeline: SignGenPipeline, other: SignGenPipeline, clip: Clip, rounds:
             continue
         seconds = []
         with tempfile.TemporaryDirectory(prefix="signgen-held-out-") as folder:
-            for _ in range(rounds + 1):
-                made = [render(keypoints, person, model, Path(folder) / "made.mp4") for model in (pipeline, other)]
-                seconds.append([result.seconds for result in made])
-        quotient = np.divide(*np.array(seconds[1:]).T)
+            for model in (pipeline, other) * (rounds + 1):
+                begun = time.process_time()
+                render(keypoints, person, model, Path(folder) / "made.mp4")
+                seconds.append(time.process_time() - begun)
+        quotient = np.divide(*np.array(seconds[2:]).reshape(rounds, 2).T)
         found[backend] = {"ratio": float(np.median(quotient)), "rounds": quotient.tolist()}
     return found
 
@@ -274,7 +276,7 @@ def table_text(results: dict[str, Any], before: dict[str, Any] | None) -> str:
     for backend, found in results.get("times", {}).items():
         reached = isinstance(found, dict) and ("reached" if found["ratio"] <= SLOWEST else "NOT reached")
         told = f"{found['ratio']:.2f}, at most {SLOWEST}: {reached}" if isinstance(found, dict) else found
-        text.append(f"seconds a frame over those of {results['turns']}, {backend}: {told}")
+        text.append(f"processor time a frame over that of {results['turns']}, {backend}: {told}")
     return "\n".join(text)
 
 

@@ -320,9 +320,11 @@ def test_a_table_needs_a_model(bench: ModuleType, data: Path) -> None:
 def test_times_are_quotients_of_rounds_in_turns(panel: ModuleType, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip, seconds, order = PhoenixIndex(data).clips("dev")[0], iter((9, 1, 3, 2, 5, 2, 4, 4)), []
 
-    def timed(keypoints: object, person: object, model: object, output: object) -> SimpleNamespace:
+    clock = SimpleNamespace(now=0.0, process_time=lambda: clock.now)
+
+    def timed(keypoints: object, person: object, model: object, output: object) -> None:
         order.append(model)
-        return SimpleNamespace(seconds=next(seconds))
+        clock.now += next(seconds)
 
     def engine(model: object, backend: str) -> str:
         if backend == "openvino":
@@ -330,6 +332,7 @@ def test_times_are_quotients_of_rounds_in_turns(panel: ModuleType, data: Path, m
         return backend
 
     monkeypatch.setattr(panel, "render", timed)
+    monkeypatch.setattr(panel, "time", clock)
     monkeypatch.setattr(panel, "choose_engine", engine)
     new, old = SimpleNamespace(), SimpleNamespace()
     found = panel.times(new, old, clip, rounds=3)
