@@ -2,7 +2,7 @@
 
 It minimises, over the angles q within the joints' limits,
 
-    0.25 sum_k w_k rho(|x_k(q) - y_k - o|) + 0.5 (q - m)' P (q - m) + 0.5 p |q - q'|^2 + 0.5 c |o|^2
+    0.15 sum_k w_k rho(|x_k(q) - y_k - o|) + 0.5 (q - m)' P (q - m) + 0.5 p |q - q'|^2 + 0.5 c |o|^2
 
 with x the projected points, y the seen ones, rho Huber's loss, m and P the prior over hand shapes, q' the angles of the
 frame before, and o what the seen wrist is off.
@@ -29,7 +29,7 @@ from signgen.pose_image.solid.kinematics import (
 
 SLOPE = DEGREE * PIXELS
 ROBUST = 2.5  # pixels (`hand.PIXELS` a metre) from where on an error counts linearly
-DATA = 0.5  # weight of a point's square error
+DATA = 0.3  # weight of a point's square error
 SHIFT_COST = 2.0  # of the wrist's own error, in points
 _ENOUGH = 1e-3  # relative gain of a step below which the fit ends
 
@@ -183,10 +183,10 @@ def _solve(start, forearm, seen, weights, pull, rounds, anatomy, best):  # type:
 FOLLOWED = 4  # solutions of a hand
 NONE = 1e30  # cost of no solution
 _STARTS = np.array([[turned, bent] for turned in (-100.0, -50.0, 0.0, 50.0, 100.0) for bent in (-25.0, 25.0)])
-_COLD_ROUNDS, _WARM_ROUNDS, _TRIES = 9, 5, 2  # steps; new guesses a frame
+_COLD_ROUNDS, _WARM_ROUNDS, _TRIES = 9, 5, 4  # steps; new guesses a frame
 _PULL = 0.03**2  # a square degree: what draws a solution to its own angles of the frame before
 _MEMORY = 0.75  # of a solution's cost from frame to frame
-_SWITCH = 6.0  # by how much another solution's remembered cost must be lower
+_SWITCH = 3.0  # by how much another solution's remembered cost must be lower
 _SAME = 9.0  # degrees of mean difference below which two solutions are one
 
 
