@@ -28,6 +28,7 @@ AGAIN = 0.5  # seconds after which KeyboardInterrupt is raised, where it could n
 class _State:
     listening = False  # this process is a program of ours, or its worker
     line = b""  # what it says when it is ended at once
+    process = 0  # whose signals these are: other code may fork, and what it forks has the handlers, too
     working = False  # inside of `raised`
     asked = False  # the last `raised` was interrupted
     held = 0  # blocks of `held` around what is running
@@ -39,7 +40,7 @@ def listen(line: str = f"error: {LINE}\n") -> None:
 
     A signal that is ignored, as in what a shell starts in the background, stays so.
     """
-    _State.listening, _State.line = True, line.encode()
+    _State.listening, _State.line, _State.process = True, line.encode(), os.getpid()
     for number in ASKING:
         if signal.getsignal(number) not in _FOREIGN:
             signal.signal(number, _end)
@@ -64,6 +65,7 @@ def raised() -> Iterator[None]:
 
     try:
         _State.working, _State.asked, sys.unraisablehook = True, False, quiet
+        _State.process = os.getpid()
         for number in before:
             signal.signal(number, _raise)
         yield
@@ -109,11 +111,13 @@ def _end(number: int, frame: FrameType | None) -> None:
         _State.late = number
         return
     with suppress(OSError):
-        os.write(2, _State.line)  # the stream itself may be in the middle of a write
+        os.write(2, _State.line if os.getpid() == _State.process else b"")  # the stream may be in a write
     os._exit(1)
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
+    if os.getpid() != _State.process:
+        os._exit(1)
     if _State.held:
         _State.late = number
         return

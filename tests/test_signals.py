@@ -94,6 +94,12 @@ def test_a_command_removes_what_is_unfinished(waits: str, number: int, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_process_that_other_code_has_forked_ends_without_a_word(tmp_path: Path) -> None:
+    code = "(os.fork() and wait()) or time.sleep(600)"
+    assert ended(begun(COMMAND.format(code), tmp_path), signal.SIGINT, group=True) == (1, LINE)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_import_is_not_cut_in_two(tmp_path: Path) -> None:
     module = tmp_path / "modules" / "slow.py"
     module.parent.mkdir()
