@@ -92,12 +92,12 @@ class Maker:
         """The clip's keypoints on the job's signer; InputError where they show nobody who could be fitted."""
         clip = read_clip(job, self.recipe.frame)
         source = change.framed(self.recipe.sources[job.signer])
-        whole = read_driving(clip, source, RenderSettings()).clip
+        whole = read_driving(clip, source, RenderSettings()).clip[:]
         driving = change.moved(whole)
         config = self.pipeline.config
         size = self.recipe.frame
         scene = build_scene(source, driving, self.pipeline.frame_size, config.pixel_aspect, size, align=True)
-        drawn = replace(scene.framing.to_output(scene.driving), name=job.name)
+        drawn = replace(scene.framing.to_output(scene.driving[:]), name=job.name)
         return Fitted(driving, source, drawn, certain_points(clip, whole, change))
 
     def _write(self, job: Job, fitted: Fitted, seed: int, frames: slice | None) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def frames_of(clip: Clip) -> int:
     if found or clip.keypoints is None:
         return found
     try:
-        return len(read_clip_points(clip.keypoints, clip.name).xy)
+        return len(read_clip_points(clip.keypoints, clip.name))
     except InputError:  # said when its turn comes, with the reason
         return 0
 
