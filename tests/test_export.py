@@ -253,6 +253,13 @@ def test_frames_are_those_of_torch_in_windows_of_any_length(model, exported, gui
 
 
 @needs_openvino
+def test_nothing_is_reported_over_the_network(exported):
+    from openvino.tools.ovc import convert_impl
+
+    assert convert_impl.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
+
+
+@needs_openvino
 def test_crops_are_refined_as_torch_does_however_many_there_are(model, exported):
     pipeline = SignGenPipeline.from_pretrained(model, device="cpu", dtype="float32")
     crops = torch.randn(11, 16, 24, 24, generator=torch.Generator().manual_seed(0))

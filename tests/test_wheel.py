@@ -24,7 +24,7 @@ COMMON = ["data=data", "steps=1", "optim.warmup=0", "threads=1", "tensorboard=fa
 COMMANDS: list[list[str]] = [
     ["synthesize", "data", "--clips", "2", "--signers", "1", "--frames-per-clip", "8", "--seed", "3", "--jobs", "1"],
     ["train", "mini/autoencoder", *COMMON, "output=runs/autoencoder", "batch=2", TINY],
-    ["train", "mini/fusion", *COMMON, "output=runs/fusion", "batch=6"],
+    ["train", "mini/fusion", *COMMON, "output=runs/fusion", "batch=8"],
     ["train", "mini/denoiser", *COMMON, "output=runs/denoiser", "batch=1", "loss.zooms=0", "loss.pixel=0",
      "start.autoencoder=runs/autoencoder/model/vae", "start.fusion=runs/fusion/model/fusion"],
     ["assemble", "model", "runs/autoencoder", "runs/fusion", "runs/denoiser"],

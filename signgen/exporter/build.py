@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -98,6 +99,8 @@ def export_pipeline(
     """
     if not has_openvino():
         raise missing_extra("openvino", "cpu")
+    # OpenVINO and NNCF report their use over the network unless this package is missing: signgen sends nothing.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
     if pipeline.dtype != torch.float32 or pipeline.device.type != "cpu":
