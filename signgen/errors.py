@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+LONGEST = 500  # characters of what was found
+
 
 class SignGenError(Exception):
     """One line for the user: ``<subject>: <got>; <advice>``.
@@ -22,6 +24,7 @@ class SignGenError(Exception):
     code = "error"
 
     def __init__(self, subject: object, got: str, advice: str) -> None:
+        got = got if len(got) <= LONGEST else f"{got[:LONGEST]} ..."  # a file may hold names without end
         self.subject, self.got, self.advice = str(subject), got, advice
         super().__init__(" ".join(f"{self.subject}: {got}; {advice}".split()))
 

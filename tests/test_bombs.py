@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from keypoint_maker import points, signer
 
-from signgen.keypoints import write_keypoints
+from signgen.errors import Untrusted
+from signgen.keypoints import read_keypoints, write_keypoints
 from tests.fuzz.runner import limit_this_process, said_of
 
 START = b"\x80\x04"
@@ -103,3 +104,11 @@ def _said(path: Path) -> str:
 def _look(path: Path, channel: Any) -> None:
     limit_this_process()
     channel.send(said_of(path))
+
+
+def test_a_pickle_that_names_something_endless_gets_one_short_line(tmp_path: Path) -> None:
+    path = tmp_path / "clip.pkl"
+    path.write_bytes(b"\x80\x02cmodule_" + b"x" * 50_000 + b"\nname\n.")
+    with pytest.raises(Untrusted) as error:
+        read_keypoints(path)
+    assert len(str(error.value)) < 1000
