@@ -95,8 +95,7 @@ class Pictures:
 
 def pictures(clip: Clip, gap: int) -> Pictures:
     """Every ``gap``-th frame of a clip, the first one included."""
-    keypoints = read_keypoints(clip.keypoints).keypoints
-    points = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)
+    points = read_keypoints(clip.keypoints).keypoints.points
     frames = np.stack([frame for number, frame in enumerate(read_frames(clip.folder)) if number % gap == 0])
     if len(frames) < 2:
         raise InputError(clip.name, f"has no frame {gap} frames after its first", "lower --gap")

@@ -401,10 +401,6 @@ def _is_abandoned(folder: Path) -> bool:
         return False
     free = lock is not None
     machine, _, number = folder.name.removeprefix(_READY).removeprefix(_HIDDEN).rpartition("-")[0].rpartition("-")
-    try:
-        silent = time.time() - max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
-    except OSError:  # gone meanwhile, or not to be looked at
-        return False
     if machine != socket.gethostname():
         return free and silent > _LONG_SILENT
     return number.isdigit() and (not _lives(int(number)) or (free and silent > _YOUNG))  # numbers come again

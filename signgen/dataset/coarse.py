@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from signgen.dataset.files import damaged, read_json
 from signgen.errors import Mismatch
 from signgen.files import place_file, whole
 from signgen.keypoints import Keypoints
+from signgen.model.networks.weight_files import add_weights
 from signgen.processes import in_processes
 from signgen.rendering.driving import read_driving
 from signgen.rendering.sample_windows import render_windows
@@ -58,7 +59,7 @@ def read_coarse(folder: Path, number: int) -> CoarseClip:
     Raises:
         InputError: the file is damaged.
     """
-    path = _path(folder, number)
+    path = clip_path(folder, number)
     try:
         with np.load(path, allow_pickle=False) as archive:
             return CoarseClip(archive["frames"], archive["driving"], int(archive["source"]))
@@ -66,7 +67,8 @@ def read_coarse(folder: Path, number: int) -> CoarseClip:
         raise damaged(path, error, "delete it: the next training renders the clip again") from error
 
 
-def _path(folder: Path, number: int) -> Path:
+def clip_path(folder: Path, number: int) -> Path:
+    """Where clip ``number`` of the cache lies, rendered."""
     return folder / f"{number:06d}.npz"
 
 
@@ -94,12 +96,23 @@ def render_coarse(
     folder = cache_folder / f"coarse-{_weights(_pipeline(str(model)))}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     _check_record(folder / RECORD, {"seed": seed, "disturbance": asdict(disturbance)})
-    left = [number for number in range(len(cache.clips)) if not _path(folder, number).is_file()]
-    advance(len(cache.clips) - len(left))
     work = partial(_render, cache_folder, folder, str(model), seed, disturbance)
+    make_missing(work, range(len(cache.clips)), partial(clip_path, folder), jobs, advance)
+    return folder
+
+
+def make_missing(
+    work: Callable[[int], None],
+    clips: Sequence[int],
+    place: Callable[[int], Path],
+    jobs: int,
+    advance: Callable[[int], None],
+) -> None:
+    """Does ``work`` for the clips whose file is not in its ``place`` yet, in ``jobs`` processes."""
+    left = [number for number in clips if not place(number).is_file()]
+    advance(len(clips) - len(left))
     for _ in in_processes(work, left, jobs, ordered=False, threads=1):
         advance(1)
-    return folder
 
 
 def _check_record(path: Path, record: dict[str, Any]) -> None:
@@ -121,9 +134,8 @@ def _weights(pipeline: SignGenPipeline) -> str:
     """Twelve hexadecimal digits that change with the weights that paint."""
     digest = hashlib.sha256()
     for module in (pipeline.vae, pipeline.denoiser, pipeline.fusion, pipeline.image_encoder):
-        for name, value in () if module is None else sorted(module.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().float().cpu().numpy().tobytes())
+        if module is not None:
+            add_weights(digest, module)
     return digest.hexdigest()[:12]
 
 
@@ -147,7 +159,7 @@ def _render(cache_folder: Path, folder: Path, model: str, seed: int, disturbance
         settings, steps=config.steps, guidance=tuple(config.guidance), window=config.window, overlap=config.overlap
     )
     frames = np.concatenate([w.frames for w in render_windows(pipeline, scene, range(len(driving)), settings)])
-    with whole(_path(folder, number)) as path, open(path, "wb") as file:
+    with whole(clip_path(folder, number)) as path, open(path, "wb") as file:
         np.savez(file, frames=frames, source=source, driving=scene.driving[: len(driving)].points)
 
 

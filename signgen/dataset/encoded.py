@@ -27,6 +27,7 @@ from signgen.model.loading import choose_dtype
 from signgen.model.networks.autoencoder import FrameAutoencoder
 from signgen.model.networks.canvas import canvas_name, fit_frames
 from signgen.model.networks.fusion import semantic_tokens
+from signgen.model.networks.weight_files import add_weights
 from signgen.video.tensors import to_signed
 
 BATCH = 32  # frames that an encoder sees at once
@@ -43,11 +44,7 @@ def weights_key(module: nn.Module) -> str:
     trained again. A pipeline's `weights_sha256` is of all files as they are, which says who made a video, and not this.
     """
     digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        if name.startswith(DECODING):
-            continue
-        digest.update(name.encode())
-        digest.update(value.detach().float().cpu().numpy().tobytes())
+    add_weights(digest, module, left_out=DECODING)
     return digest.hexdigest()[:12]
 
 

@@ -7,7 +7,7 @@ what another view of the same crop needs: the pose image of the mirrored person,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,13 +15,13 @@ import numpy as np
 import torch
 
 from signgen.dataset.cache import CachedClip, FrameCache
-from signgen.dataset.coarse import as_keypoints, read_coarse
-from signgen.dataset.files import open_array
-from signgen.files import whole
+from signgen.dataset.coarse import as_keypoints, clip_path, make_missing, read_coarse
+from signgen.dataset.files import damaged, open_array
+from signgen.files import Staging
+from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import FACE, HANDS, LOWER_BODY
 from signgen.model.regions import SourceRegions, cut, region_crops
 from signgen.pose_image import draw_pose
-from signgen.processes import in_processes
 from signgen.video.tensors import channels_last
 
 MARGIN = 8  # pixels by which stored crops are larger than a refiner's, for jitter
@@ -64,10 +64,13 @@ def read_crops(folder: Path, number: int) -> ClipCrops:
         InputError: the files are damaged.
     """
     again = "delete it: the next training cuts it again"
-    pixels = open_array(folder / f"{number:06d}.npy", advice=again)
-    known = open_array(folder / f"{number:06d}-points.npy", len(pixels), again)
-    solid = bool(len(known)) and bool(known[0, -1, 1])
-    return ClipCrops(pixels, known[:, :-1], known[:, -1, 0], solid)
+    path = crops_path(folder, number)
+    pixels = open_array(path, advice=again)
+    try:
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as archive:
+            return ClipCrops(pixels, archive["points"], archive["speed"], bool(archive["solid"]))
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise damaged(path.with_suffix(".npz"), error, again) from error
 
 
 def cut_crops(
@@ -91,13 +94,15 @@ def cut_crops(
     """
     folder = region_folder(cache_folder, coarse, kind, side)
     folder.mkdir(parents=True, exist_ok=True)
-    painted = [number for number in range(len(cache.clips)) if (coarse / f"{number:06d}.npz").is_file()]
-    left = [number for number in painted if not (folder / f"{number:06d}.npy").is_file()]
-    advance(len(painted) - len(left))
+    painted = [number for number in range(len(cache.clips)) if clip_path(coarse, number).is_file()]
     work = partial(_cut_clip, cache_folder, coarse, folder, kind, side, seed)
-    for _ in in_processes(work, left, jobs, ordered=False, threads=1):
-        advance(1)
+    make_missing(work, painted, partial(crops_path, folder), jobs, advance)
     return folder
+
+
+def crops_path(folder: Path, number: int) -> Path:
+    """Where the crops of clip ``number`` of the cache lie; what belongs to them lies beside, as npz."""
+    return folder / f"{number:06d}.npy"
 
 
 def _cut_clip(cache_folder: Path, coarse: Path, folder: Path, kind: str, side: int, seed: int, number: int) -> None:
@@ -109,7 +114,8 @@ def _cut_clip(cache_folder: Path, coarse: Path, folder: Path, kind: str, side: i
     painted = read_coarse(coarse, number)
     points, size = painted.driving, cache.size
     truth, frames = np.array(cache.keypoints[clip.start : clip.stop]), cache.frames[np.arange(clip.start, clip.stop)]
-    poses, mirrored = _poses(points, size), _poses(_mirrored(points, size[0]), size)[:, :, ::-1]
+    driving = as_keypoints(points, size)
+    poses, mirrored = _poses(driving), _poses(driving.mirror())[:, :, ::-1]
     fitted = HandFitter(size, PIXEL_ASPECT).fit(points[..., :2], points[..., 2])
     wide = side + MARGIN
     sources = _sources(cache, clip, painted.source, rng)
@@ -121,7 +127,7 @@ def _cut_clip(cache_folder: Path, coarse: Path, folder: Path, kind: str, side: i
         which = np.flatnonzero(chosen == number_of_source)
         given = points[first.which[which]], first.regions[which], first.places[which], wide
         if len(which):
-            shown[which] = channels_last(torch.cat(source.shown(*given), 1)).numpy()
+            shown[which] = channels_last(torch.cat(source.shown(kind, *given), 1)).numpy()
     pixels = np.empty((count, wide, wide, CHANNELS), np.uint8)
     pixels[..., : KNOWN.start] = _bytes(inputs[..., : KNOWN.start])
     pixels[..., KNOWN] = np.rint(inputs[..., KNOWN] * 255)
@@ -134,14 +140,14 @@ def _cut_clip(cache_folder: Path, coarse: Path, folder: Path, kind: str, side: i
             pixels[..., TRUE_SOLID] = cut(archive["solid"], first.which, first.places, wide)
     else:
         pixels[..., TRUE_SOLID] = pixels[..., FITTED]
-    parts = np.stack([truth[i, (*HANDS, FACE)[region]] for i, region in zip(first.which, first.regions, strict=True)])
+    where = [(i, (*HANDS, FACE)[region]) for i, region in zip(first.which, first.regions, strict=True)]
+    own = np.stack([truth[i, part] for i, part in where]) - np.pad(first.places, ((0, 0), (0, 1)))[:, None]
     velocity = np.linalg.norm(np.gradient(truth[..., :2], axis=0), axis=-1)
-    speed = [velocity[i, (*HANDS, FACE)[region]].mean() for i, region in zip(first.which, first.regions, strict=True)]
-    parts[..., :2] -= first.places[:, None]
-    last = np.stack([speed, np.full(count, known), np.zeros(count)], -1)[:, None]  # a row of its own behind the points
-    for name, array in (("-points", np.concatenate([parts, last], 1).astype(np.float32)), ("", pixels)):
-        with whole(folder / f"{number:06d}{name}.npy") as path, open(path, "wb") as file:
-            np.save(file, array)
+    speed = np.array([velocity[i, part].mean() for i, part in where])
+    target = crops_path(folder, number)
+    with Staging() as staging:
+        np.savez(staging.place(target.with_suffix(".npz")), points=own.astype(np.float32), speed=speed, solid=known)
+        np.save(staging.place(target), pixels)
 
 
 def _sources(cache: FrameCache, clip: CachedClip, own: int, rng: np.random.Generator) -> list[SourceRegions]:
@@ -152,16 +158,11 @@ def _sources(cache: FrameCache, clip: CachedClip, own: int, rng: np.random.Gener
     return [SourceRegions.of(cache.frames[np.array([i])][0], np.array(cache.keypoints[i])) for i in frames]
 
 
-def _poses(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _poses(keypoints: Keypoints) -> np.ndarray:
     """Pose images uint8 (T, H, W, 3) without legs, as a render of signers has them."""
-    points = points.copy()
-    points[:, LOWER_BODY, 2] = 0
-    return draw_pose(as_keypoints(points, size))
-
-
-def _mirrored(points: np.ndarray, width: int) -> np.ndarray:
-    keypoints = as_keypoints(points, (width, width)).mirror()
-    return keypoints.points
+    confidence = keypoints.confidence.copy()
+    confidence[:, LOWER_BODY] = 0
+    return draw_pose(replace(keypoints, confidence=confidence))
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

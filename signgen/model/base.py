@@ -233,9 +233,9 @@ def model_card(pipeline: BasePipeline) -> str:
     """The model card (README.md) as Markdown with the hub's header; what only the trainer knows is left open."""
     config = pipeline.config
     millions = {
-        name: sum(parameter.numel() for parameter in module.parameters()) / 1e6
-        for name in ("vae", "denoiser", "fusion", "image_encoder")
-        if (module := getattr(pipeline, name)) is not None
+        name: sum(parameter.numel() for parameter in part.parameters()) / 1e6
+        for name, part in pipeline.components.items()
+        if isinstance(part, torch.nn.Module)
     }
     parts = "\n".join(
         f"| {name} | {type(getattr(pipeline, name)).__name__} | {size:.2f} |" for name, size in millions.items()

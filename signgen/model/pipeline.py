@@ -22,7 +22,7 @@ from signgen.model.loading import choose_device, choose_dtype, model_folder
 from signgen.model.networks import autoencoder, denoiser, fusion, refiner
 from signgen.model.networks.canvas import fit_canvas, fit_frames
 from signgen.model.networks.fusion import semantic_tokens
-from signgen.model.networks.weight_files import no_bars
+from signgen.model.networks.weight_files import add_weights, no_bars
 from signgen.model.regions import REFINERS, SourceRegions, paste, region_crops
 from signgen.model.schedulers import check_scheduler, learned_settings, noised
 from signgen.model.window import SourceConditions, WindowConditions, WindowOutput
@@ -164,10 +164,8 @@ class SignGenPipeline(BasePipeline):
                 digest.update(path.read_bytes())
             return digest.hexdigest()
         for name in _MODULES:
-            module = getattr(self, name)
-            for key, value in () if module is None else sorted(module.state_dict().items()):
-                digest.update(f"{name}.{key}".encode())
-                digest.update(value.detach().float().cpu().numpy().tobytes())
+            if (module := getattr(self, name)) is not None:
+                add_weights(digest, module, f"{name}.")
         return digest.hexdigest()
 
     # -- sizes -----------------------------------------------------------------------------------------------------

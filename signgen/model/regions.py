@@ -96,11 +96,11 @@ class SourceRegions:
         covered = _finer(np.maximum(*hands)[..., None], device)[..., : image.shape[0], :width]
         return cls(torch.cat([to_signed(np.stack([image, image[:, ::-1]]), device), covered], 1), both)
 
-    def shown(self, points: np.ndarray, regions: np.ndarray, places: np.ndarray, side: int) -> tuple[Tensor, Tensor]:
-        """`hands` or `faces`, whichever all of the ``regions`` (N,), see `REGIONS`, are."""
-        if len(regions) and regions[0] == REGIONS.index("face"):
-            return self.faces(points, places, side)
-        return self.hands(points, regions, places, side)
+    def shown(
+        self, kind: str, points: np.ndarray, sides: np.ndarray, places: np.ndarray, side: int
+    ) -> tuple[Tensor, Tensor]:
+        """`hands` or `faces`, by the ``kind`` of region; ``sides`` are of hands."""
+        return self.faces(points, places, side) if kind == "face" else self.hands(points, sides, places, side)
 
     def hands(self, points: np.ndarray, sides: np.ndarray, places: np.ndarray, side: int) -> tuple[Tensor, Tensor]:
         """The source's hands where other hands are: turned, scaled and moved so that their palms meet.
@@ -301,7 +301,7 @@ def region_crops(
     if source is None:
         reference, known = torch.zeros(count, 3, side, side), torch.zeros(count, 1, side, side)
     else:
-        reference, known = source.shown(points[which], regions, places, side)
+        reference, known = source.shown(kind, points[which], regions, places, side)
     drawn = np.full((count, side, side, 6), 128, np.uint8)
     if solid is not None:
         for i, (frame, (left, top)) in enumerate(zip(which, places, strict=True)):

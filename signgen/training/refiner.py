@@ -30,6 +30,7 @@ from signgen.dataset.region_store import (
     TRUE_SOLID,
     TRUTH,
     ClipCrops,
+    crops_path,
     cut_crops,
     read_crops,
 )
@@ -92,7 +93,7 @@ class RefinerTask(Task):
         )
         cutting = _progress("cut", len(clips))
         where = cut_crops(*made, coarse, self.kind, self.side, config.seed, jobs, cutting)
-        crops = [read_crops(where, number) for number in clips if (where / f"{number:06d}.npy").is_file()]
+        crops = [read_crops(where, number) for number in clips if crops_path(where, number).is_file()]
         if sum(len(clip.pixels) for clip in crops) < config.batch:
             raise Empty(config.data, f"hardly a {self.kind} is seen", "give clips with keypoints of hands and faces")
         apart = min(KEPT_OUT, len(crops) // 4)

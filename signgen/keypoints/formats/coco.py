@@ -9,7 +9,7 @@ import numpy as np
 
 from signgen.errors import Unsupported
 from signgen.keypoints.clip import Keypoints
-from signgen.keypoints.formats.record import Format, as_json_object, listed, with_scores
+from signgen.keypoints.formats.record import Format, as_json_object, listed
 from signgen.keypoints.people import Person, follow_signer
 from signgen.keypoints.raw import RawClip, Request, pick_clip
 from signgen.keypoints.skeleton import BODY, FACE, FEET, LEFT_HAND, RIGHT_HAND
@@ -90,7 +90,7 @@ def _write(keypoints: Keypoints) -> Iterator[bytes]:
 
 
 def _annotations(keypoints: Keypoints) -> Iterator[dict[str, Any]]:
-    for t, points in enumerate(frame for part in keypoints.blocks() for frame in with_scores(part)):
+    for t, points in enumerate(frame for part in keypoints.blocks() for frame in part.points):
         seen = points[:, 2] > 0
         if not seen.any():
             continue

@@ -11,7 +11,7 @@ import numpy as np
 from signgen.keypoints.budget import MOST_PEOPLE
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.mmpose import NOT_LISTED, instances, plain
-from signgen.keypoints.formats.record import Format, as_json_list, is_list, listed, with_scores
+from signgen.keypoints.formats.record import Format, as_json_list, is_list, listed
 from signgen.keypoints.people import Person, check_crowd, follow_signer, person
 from signgen.keypoints.raw import RawClip, Request
 
@@ -63,7 +63,7 @@ def _is_one_person(people: Iterable[Person]) -> bool:
 
 def _write(keypoints: Keypoints) -> Iterator[bytes]:
     """Frames of people, each a box with its score and points with theirs."""
-    points = (frame for part in keypoints.blocks() for frame in with_scores(part))
+    points = (frame for part in keypoints.blocks() for frame in part.points)
     return as_json_list(
         [{"bbox": [*one["bbox"][0], one["bbox_score"]], "keypoints": listed(frame)} for one in people]
         for people, frame in zip(instances(keypoints), points, strict=True)

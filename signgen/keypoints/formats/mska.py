@@ -11,7 +11,7 @@ from signgen.errors import InputError
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.npy import read_array
 from signgen.keypoints.formats.npz import TABLE_KEYS, read_table
-from signgen.keypoints.formats.record import Format, as_pickle, with_scores
+from signgen.keypoints.formats.record import Format, as_pickle
 from signgen.keypoints.formats.unisign import is_unisign, read_unisign
 from signgen.keypoints.raw import RawClip, Request, pick_clip
 
@@ -70,7 +70,7 @@ def _write(keypoints: Keypoints) -> Iterator[bytes]:
     import torch
 
     clip = {"name": keypoints.name, "gloss": "", "text": "", "num_frames": len(keypoints),
-            "keypoint": torch.from_numpy(with_scores(keypoints))}  # fmt: skip
+            "keypoint": torch.from_numpy(keypoints.points)}  # fmt: skip
     return as_pickle({keypoints.name: clip})
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from signgen.keypoints.formats.mska import read_many
 from signgen.keypoints.formats.npy import is_points
-from signgen.keypoints.formats.record import Format, as_pickle, with_scores
+from signgen.keypoints.formats.record import Format, as_pickle
 
 
 def _recognises(value: Any) -> bool:
@@ -20,7 +20,7 @@ FORMAT = Format(
     kinds=("object", "table"),
     recognises=_recognises,
     read=read_many,
-    write=lambda keypoints: as_pickle({keypoints.name: with_scores(keypoints)}),
+    write=lambda keypoints: as_pickle({keypoints.name: keypoints.points}),
     several=True,
     clip_name="any",
 )

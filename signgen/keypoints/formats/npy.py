@@ -10,7 +10,7 @@ import numpy as np
 
 from signgen.errors import Empty, Unsupported
 from signgen.keypoints.clip import Keypoints
-from signgen.keypoints.formats.record import Format, with_scores
+from signgen.keypoints.formats.record import Format
 from signgen.keypoints.people import Detections, check_crowd, follow, present, wrong_count
 from signgen.keypoints.raw import RawClip, Request, seen_where_placed
 from signgen.keypoints.rows import BLOCK, blocks, release
@@ -92,7 +92,7 @@ def write_array(keypoints: Keypoints) -> Iterator[bytes]:
     np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": shape})
     yield head.getvalue()
     for part in keypoints.blocks():
-        yield with_scores(part).tobytes()
+        yield part.points.tobytes()
 
 
 FORMAT = Format(

@@ -13,7 +13,7 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.keypoints.clip import Keypoints
-from signgen.keypoints.formats.record import Format, listed, with_scores
+from signgen.keypoints.formats.record import Format, listed
 from signgen.keypoints.people import Detections, check_crowd, follow, present
 from signgen.keypoints.raw import Folder, RawClip, Request, pick_clip
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
@@ -98,7 +98,7 @@ def _triples(someone: dict, key: str, counts: tuple[int, ...], request: Request)
 
 def _write(keypoints: Keypoints) -> Iterator[tuple[str, bytes]]:
     stem = keypoints.name.rsplit("/", 1)[-1] or "clip"
-    frames = (frame for part in keypoints.blocks() for frame in with_scores(part))
+    frames = (frame for part in keypoints.blocks() for frame in part.points)
     for t, points in enumerate(frames):
         yield f"{stem}_{t:012d}_keypoints.json", json.dumps(_frame(points)).encode()
 

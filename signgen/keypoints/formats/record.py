@@ -95,11 +95,6 @@ def as_pickle(value: Any) -> Iterator[bytes]:
     yield pickle.dumps(value, protocol=4)
 
 
-def with_scores(keypoints: Keypoints) -> np.ndarray:
-    """float32 (T,133,3) x, y, confidence."""
-    return np.concatenate([keypoints.xy, keypoints.confidence[..., None]], axis=-1)
-
-
 def in_fractions(keypoints: Keypoints) -> np.ndarray:
     """float64 (T,133,2) of the frame's sides; missing points stay 0."""
     return keypoints.xy.astype(np.float64) / keypoints.size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from signgen.keypoints.formats.mska import first_clip, read_many
-from signgen.keypoints.formats.record import Format, as_pickle, with_scores
+from signgen.keypoints.formats.record import Format, as_pickle
 
 FORMAT = Format(
     name="slrt",
@@ -11,7 +11,7 @@ FORMAT = Format(
     kinds=("object",),
     recognises=lambda value: "keypoints" in first_clip(value),
     read=read_many,
-    write=lambda keypoints: as_pickle({keypoints.name: {"keypoints": with_scores(keypoints)}}),
+    write=lambda keypoints: as_pickle({keypoints.name: {"keypoints": keypoints.points}}),
     several=True,
     clip_name="any",
 )

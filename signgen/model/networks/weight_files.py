@@ -19,6 +19,18 @@ MAX_CONFIG_BYTES = 1 << 20
 LISTED = 8  # names shown in an error
 
 
+def add_weights(digest: Any, module: nn.Module, prefix: str = "", left_out: tuple[str, ...] = ()) -> None:
+    """Gives names and numbers of a module's weights to a digest of `hashlib`, as float32 whatever they are kept in.
+
+    Args:
+        prefix: before each name. left_out: weights whose names begin so are passed over.
+    """
+    for name, value in sorted(module.state_dict().items()):
+        if not name.startswith(left_out):
+            digest.update(f"{prefix}{name}".encode())
+            digest.update(value.detach().float().cpu().numpy().tobytes())
+
+
 @contextmanager
 def no_bars() -> Iterator[None]:
     """Hides the progress bars of diffusers and transformers while it lasts; transformers is not imported for it."""

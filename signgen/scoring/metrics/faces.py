@@ -11,7 +11,7 @@ import numpy as np
 from signgen.keypoints.skeleton import CONFIDENT, EYELIDS, FACE, INNER_LIPS, OUTER_LIPS
 from signgen.scoring.metrics.frames import check_keypoints, crop
 from signgen.scoring.metrics.image import WANG, SSIMDefinition, ssim_pair
-from signgen.scoring.metrics.metric import Chunk, Score, VideoMetric
+from signgen.scoring.metrics.metric import Chunk, KeypointMetric, Score
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ MOUTH = Window(slice(OUTER_LIPS.start, INNER_LIPS.stop), 6, (26, 20), "mean")
 EYES = Window(EYELIDS, 6, (34, 16), "mean")
 
 
-class WindowSSIM(VideoMetric):
+class WindowSSIM(KeypointMetric):
     """Mean SSIM of a window over all frames that show it; NaN when there is none. The classes below say of which.
 
     ``shown`` and ``left_out`` count the frames in the mean and those with too few confident points.
@@ -83,10 +83,6 @@ class WindowSSIM(VideoMetric):
     def signature(self) -> str:
         where = f"{self.window.signature},confidence>={self.threshold:g}"
         return f"{self.key}|{where}|{self.definition.signature}|rgb|v1"
-
-    def update(self, pred: Any, target: Any, xy: Any, confidence: Any) -> None:  # type: ignore[override]
-        """Add frames (N,H,W,3), uint8 or float in [0, 1], and the true ones' keypoints (N,133,2) and (N,133)."""
-        self._add(Chunk(pred, target, xy, confidence))
 
     def measure(self, chunk: Chunk) -> Mapping[str, np.ndarray]:
         first, second = chunk.unit

@@ -11,7 +11,7 @@ from signgen.errors import BadValue
 from signgen.keypoints.skeleton import CONFIDENT, KNUCKLES
 from signgen.scoring.metrics.frames import check_keypoints, crop, paired
 from signgen.scoring.metrics.image import WANG, SSIMDefinition, ssim_pair
-from signgen.scoring.metrics.metric import Chunk, Score, VideoMetric
+from signgen.scoring.metrics.metric import Chunk, KeypointMetric, Score
 
 CROP = 60  # pixels a side at the frame's own size
 BORDERS = ("shift", "zero", "edge", "reflect", "clip")
@@ -96,7 +96,7 @@ def _crops_ssim(
     return values
 
 
-class HandSSIM(VideoMetric):
+class HandSSIM(KeypointMetric):
     """Mean SSIM of the hand crops over all hands that count; NaN when there is none.
 
     ``hands`` and ``left_out`` count the hands that entered the mean and those below the confidence threshold.
@@ -121,10 +121,6 @@ class HandSSIM(VideoMetric):
     def signature(self) -> str:
         centre = f"centre:{KNUCKLES[0]}/{KNUCKLES[1]},confidence>={self.threshold:g}"
         return f"hand_ssim|crop:{self.size},border:shift,{centre}|{self.definition.signature}|rgb|v1"
-
-    def update(self, pred: Any, target: Any, xy: Any, confidence: Any) -> None:  # type: ignore[override]
-        """Add frames; arguments as in :func:`hand_ssim`."""
-        self._add(Chunk(pred, target, xy, confidence))
 
     def values(self, chunk: Chunk) -> np.ndarray:
         """SSIM of each hand (N,2), NaN for one left out."""

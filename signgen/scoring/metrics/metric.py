@@ -157,6 +157,14 @@ class VideoMetric(Scored):
         return (zero() + top) / bottom
 
 
+class KeypointMetric(VideoMetric):
+    """A `VideoMetric` that looks where the true frames' keypoints are."""
+
+    def update(self, pred: Any, target: Any, xy: Any, confidence: Any) -> None:  # type: ignore[override]
+        """Add frames (N,H,W,3), uint8 or float in [0, 1], and the true ones' keypoints (N,133,2) and (N,133)."""
+        self._add(Chunk(pred, target, xy, confidence))
+
+
 class FrameMean(VideoMetric):
     """Mean over frames of a function of one generated and one true frame."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from signgen.keypoints.skeleton import CONFIDENT, HANDS, KNUCKLES
 from signgen.scoring.metrics.faces import NO_FACE, WHOLE_FACE, Window
 from signgen.scoring.metrics.frames import check_keypoints
-from signgen.scoring.metrics.metric import Chunk, Score, VideoMetric
+from signgen.scoring.metrics.metric import Chunk, KeypointMetric, Score
 
 _SIZE = (48, 48)
 _LEFT, _RIGHT = (Window(hand, 1, _SIZE, "box", needed=knuckle) for hand, knuckle in zip(HANDS, KNUCKLES, strict=True))
@@ -26,7 +26,7 @@ def gradient(image: np.ndarray) -> float:
     return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean())
 
 
-class Sharpness(VideoMetric):
+class Sharpness(KeypointMetric):
     """`gradient` summed over the generated windows, over the same of the true ones; NaN when there is no window.
 
     1 is the truth's, less is blurred, more is noise or edges that the truth has not. The classes below say of what.
@@ -49,10 +49,6 @@ class Sharpness(VideoMetric):
     def signature(self) -> str:
         where = ";".join(window.signature for window in self.windows)
         return f"{self.key}|mean-abs-gradient|pred/true|{where},confidence>={self.threshold:g}|grey:mean-of-rgb|v1"
-
-    def update(self, pred: Any, target: Any, xy: Any, confidence: Any) -> None:  # type: ignore[override]
-        """Add frames (N,H,W,3), uint8 or float in [0, 1], and the true ones' keypoints (N,133,2) and (N,133)."""
-        self._add(Chunk(pred, target, xy, confidence))
 
     def measure(self, chunk: Chunk) -> Mapping[str, np.ndarray]:
         first, second = chunk.unit
