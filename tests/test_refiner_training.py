@@ -104,6 +104,21 @@ def test_a_refiner_trains_on_what_the_model_paints(run: Path, data: Path) -> Non
     assert (crops[0].pixels[0, point[1], point[0], TRUTH] == cache.frames[0, there[1], there[0]]).all()
 
 
+def test_a_clip_of_one_frame_that_shows_no_hand_has_no_crops(run: Path, data: Path, tmp_path: Path) -> None:
+    (coarse,) = cache_folder(data).glob("coarse-*")
+    points = keypoints(1)
+    points[:, 91:, 2] = 0
+    build_cache([("clip", "s01", picture(SIZE)[None], points)], tmp_path / "cache")
+    (tmp_path / coarse.name).mkdir()
+    with open(tmp_path / coarse.name / "000000.npz", "wb") as file:
+        np.savez(file, frames=picture(SIZE)[None], driving=points, source=0)
+    folder = region_store.cut_crops(
+        FrameCache.open(tmp_path / "cache"), tmp_path / "cache", tmp_path / coarse.name, "hand", 32, 0
+    )
+    crops = read_crops(folder, 0)
+    assert len(crops.pixels) == len(crops.speed) == len(crops.points) == 0
+
+
 def test_what_was_rendered_and_cut_is_not_made_again(run: Path, data: Path, model: Path, tmp_path: Path) -> None:
     files = {path: path.stat().st_mtime_ns for path in cache_folder(data).rglob("*.np?")}
     run_stage(_config(data, tmp_path, model, seed=0, steps=1))

@@ -141,8 +141,10 @@ def _cut_clip(cache_folder: Path, coarse: Path, folder: Path, kind: str, side: i
     else:
         pixels[..., TRUE_SOLID] = pixels[..., FITTED]
     where = [(i, (*HANDS, FACE)[region]) for i, region in zip(first.which, first.regions, strict=True)]
-    own = np.stack([truth[i, part] for i, part in where]) - np.pad(first.places, ((0, 0), (0, 1)))[:, None]
-    velocity = np.linalg.norm(np.gradient(truth[..., :2], axis=0), axis=-1)
+    seen = np.array([truth[i, part] for i, part in where]).reshape(count, -1 if count else 1, 3)
+    own = seen - np.pad(first.places, ((0, 0), (0, 1)))[:, None]
+    steps = np.gradient(truth[..., :2], axis=0) if len(truth) > 1 else np.zeros_like(truth[..., :2])
+    velocity = np.linalg.norm(steps, axis=-1)
     speed = np.array([velocity[i, part].mean() for i, part in where])
     target = crops_path(folder, number)
     with Staging() as staging:

@@ -70,7 +70,10 @@ def corners(middles: np.ndarray, side: int, size: tuple[int, int]) -> np.ndarray
 
 def cut(frames: np.ndarray, which: np.ndarray, places: np.ndarray, side: int) -> np.ndarray:
     """Crops (N, S, S, C) of ``frames`` (T, H, W, C): of frame ``which`` (N,) at left and top ``places`` (N, 2)."""
-    return np.stack([frames[i, y : y + side, x : x + side] for i, (x, y) in zip(which, places, strict=True)])
+    out = np.empty((len(which), side, side, frames.shape[-1]), frames.dtype)
+    for crop, i, (x, y) in zip(out, which, places, strict=True):
+        crop[:] = frames[i, y : y + side, x : x + side]
+    return out
 
 
 @dataclass(frozen=True)
