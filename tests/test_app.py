@@ -390,25 +390,25 @@ def test_model_is_waited_for_and_its_error_reaches_everybody():
             wait_for(broken, lambda: None)
 
 
-def test_watched_engine_shows_and_stops(tmp_path):
+def test_watched_engine_stops(tmp_path):
     from tiny_pipeline import make_pipeline
 
     from signgen.rendering import render
 
     pipeline = make_pipeline()
-    before, seen = pipeline.engine, []
+    before = pipeline.engine
     clip = EXAMPLES[0].open().keypoints[:9]
-    with watched(pipeline, lambda frames: seen.append(len(frames)), lambda: None) as shown:
+    with watched(pipeline, lambda: None) as shown:
         result = render(clip, "alma", shown, tmp_path / "a.mp4")
     assert pipeline.engine is before
-    assert sum(seen) == result.frames == 9
+    assert result.frames == 9
     calls = iter([None] * 3)
 
     def check():
         if next(calls, Cancelled) is Cancelled:
             raise Cancelled
 
-    with pytest.raises(Cancelled), watched(pipeline, seen.append, check) as shown:
+    with pytest.raises(Cancelled), watched(pipeline, check) as shown:
         render(clip, "alma", shown, tmp_path / "b.mp4")
     assert pipeline.engine is before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.mp4"]
@@ -420,8 +420,8 @@ def test_watched_engine_shows_and_stops(tmp_path):
 def test_stream_gives_frames_from_any_start_in_order():
     stream = LiveStream()
     assert stream.since(0) == ([], False)
-    stream.add(np.zeros((2, 8, 6, 3), np.uint8))
-    stream.add(np.full((1, 8, 6, 3), 255, np.uint8))
+    for value in (0, 0, 255):
+        stream.add(np.full((8, 6, 3), value, np.uint8))
     frames, over = stream.since(1)
     assert len(frames) == 2
     assert not over

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from signgen.keypoints import Keypoints
     from signgen.model import SignGenPipeline
     from signgen.model.engine import Engine
-    from signgen.rendering import RenderPlan
 
 PER_PIXEL = 4  # units of a coordinate on its way to the browser
 MISSING = -32768
@@ -84,11 +83,11 @@ class LiveStream:
         self._over = False
         self._lock = threading.Lock()
 
-    def add(self, frames: np.ndarray) -> None:
-        """Appends uint8 (N,H,W,3)."""
-        pictures = [data_url(frame) for frame in frames]
+    def add(self, frame: np.ndarray) -> None:
+        """Appends uint8 (H,W,3)."""
+        picture = data_url(frame)
         with self._lock:
-            self._frames += pictures
+            self._frames.append(picture)
 
     def close(self) -> None:
         """No more frames will come."""
@@ -101,46 +100,16 @@ class LiveStream:
             return self._frames[max(start, 0) :], self._over
 
 
-class Preview:
-    """The frames of one render as `signgen.rendering` lays them into the output, at the size of a live frame.
-
-    Args:
-        plan: of the render.
-        pipeline: the model that paints.
-    """
-
-    def __init__(self, plan: RenderPlan, pipeline: SignGenPipeline) -> None:
-        from signgen.rendering.compositing import Compositor, resized
-        from signgen.rendering.scene import build_scene
-
-        size, align, aspect = plan.settings.size, plan.settings.align, pipeline.config.pixel_aspect
-        scene = build_scene(plan.source, plan.clip, pipeline.frame_size, aspect, size, align)
-        size = small(scene.framing.output)
-        around = None if scene.surroundings is None else resized(scene.surroundings, size)
-        self._compositor = Compositor(scene.image, scene.framing.onto(size), around)
-
-    def frames(self, painted: np.ndarray) -> np.ndarray:
-        """uint8 (N,H,W,3) of the model's canvas -> uint8 (N,h,w,3) as the video will have it."""
-        return np.stack([self._compositor.compose(frame) for frame in painted])
-
-
-def small(size: tuple[int, int], largest: int = LARGEST_SIDE) -> tuple[int, int]:
-    """(W,H) with the same shape and no side above ``largest``."""
-    scale = min(1.0, largest / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
 class WatchedEngine:
     """Another engine's computations, between which ``check`` may raise.
 
     Args:
         engine: what computes.
-        show: called with the frames of each window, uint8 (N,H,W,3) of the model's canvas.
         check: called before each computation.
     """
 
-    def __init__(self, engine: Engine, show: Callable[[np.ndarray], None], check: Callable[[], None]) -> None:
-        self.engine, self._show, self._check = engine, show, check
+    def __init__(self, engine: Engine, check: Callable[[], None]) -> None:
+        self.engine, self._check = engine, check
         self.name, self.threads = engine.name, engine.threads
 
     def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -153,9 +122,7 @@ class WatchedEngine:
 
     def frames(self, latents: Tensor) -> np.ndarray:
         self._check()
-        frames = self.engine.frames(latents)
-        self._show(frames)
-        return frames
+        return self.engine.frames(latents)
 
     def refine(self, name: str, crops: Tensor) -> Tensor:
         self._check()
@@ -163,12 +130,10 @@ class WatchedEngine:
 
 
 @contextmanager
-def watched(
-    pipeline: SignGenPipeline, show: Callable[[np.ndarray], None], check: Callable[[], None]
-) -> Iterator[SignGenPipeline]:
+def watched(pipeline: SignGenPipeline, check: Callable[[], None]) -> Iterator[SignGenPipeline]:
     """The pipeline with its engine watched inside the block; only one job may use it meanwhile."""
     before = pipeline.engine
-    pipeline.engine = WatchedEngine(before, show, check)
+    pipeline.engine = WatchedEngine(before, check)
     try:
         yield pipeline
     finally:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from signgen.app.clips import Clip
 from signgen.app.context import Limits
 from signgen.app.jobs import Job, Report, Work, Working
-from signgen.app.live import LiveStream, Preview, watched
+from signgen.app.live import LiveStream, watched
 from signgen.app.model import wait_for
 from signgen.keypoints.repair.missing import fill_missing
 from signgen.rendering.manifest import write_manifest
@@ -93,9 +93,8 @@ def _render(order: Order, model: Future[SignGenPipeline], stream: LiveStream, jo
         order.settings, keypoints, order.source, folder / f"{name}.mp4", compare=folder / f"{name}-compare.mp4",
         original=order.original,
     )  # fmt: skip
-    preview = Preview(plan, pipeline)
-    with watched(pipeline, lambda frames: stream.add(preview.frames(frames)), job.check):
-        result = run_plan(plan, pipeline, progress)
+    with watched(pipeline, job.check):
+        result = run_plan(plan, pipeline, progress, stream.add)
     stream.close()
     report(Working("Writing the pose images"))
     poses = folder / f"{name}-poses.zip"

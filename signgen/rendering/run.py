@@ -111,13 +111,19 @@ def _engine_choice(settings: RenderSettings) -> dict[str, Any]:
     return {"backend": settings.backend, "export": export, "compiled": settings.compile}
 
 
-def run_plan(plan: RenderPlan, pipeline: SignGenPipeline, progress: Progress | None = None) -> RenderResult:
+def run_plan(
+    plan: RenderPlan,
+    pipeline: SignGenPipeline,
+    progress: Progress | None = None,
+    show: Callable[[np.ndarray], None] = lambda frame: None,
+) -> RenderResult:
     """Renders what `plan_render` has checked. All outputs appear at once when everything is done.
 
     Args:
         plan: what to render.
         pipeline: from `load_model`.
         progress: called with the frames rendered, see `Progress`.
+        show: called with each frame of the video, uint8 (H,W,3), in the thread that encodes them.
 
     Raises:
         InputError: settings that this model does not take.
@@ -128,7 +134,7 @@ def run_plan(plan: RenderPlan, pipeline: SignGenPipeline, progress: Progress | N
     scene = build_scene(plan.source, plan.clip, pipeline.frame_size, aspect, settings.size, settings.align)
     warnings = [*plan.warnings, *_too_many_steps(pipeline, settings), *scene.warnings]
     with Staging() as staging:
-        evaluations = _write_videos(plan, pipeline, settings, scene, staging, warnings, progress)
+        evaluations = _write_videos(plan, pipeline, settings, scene, staging, warnings, progress, show)
         (width, height), count = scene.framing.output, len(plan.frames)
         seconds = time.monotonic() - plan.begun
         result = RenderResult(
@@ -167,6 +173,7 @@ def _write_videos(
     staging: Staging,
     warnings: list[str],
     progress: Progress | None,
+    show: Callable[[np.ndarray], None],
 ) -> int:
     """Streams the windows into the encoders; returns the evaluations they took. Adds the encoder's warnings."""
     from signgen.video import VideoWriter, read_frames
@@ -192,6 +199,7 @@ def _write_videos(
             for index, canvas in zip(window.indices, window.frames, strict=True):
                 frame = compositor.compose(canvas)
                 writer.write(frame)
+                show(frame)
                 if sheet is not None and sheet_writer is not None:
                     sheet_writer.write(sheet.frame(index, frame))
 
