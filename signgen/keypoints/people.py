@@ -13,8 +13,9 @@ import numpy as np
 
 from signgen.errors import Empty, InputError, TooLarge, Unsupported
 from signgen.keypoints.budget import MOST_FRAMES, MOST_PEOPLE
+from signgen.keypoints.frame_numbers import Timeline, timeline
 from signgen.keypoints.raw import RawClip, Request, seen_where_placed
-from signgen.keypoints.rows import Rows
+from signgen.keypoints.rows import Rows, blocks
 from signgen.keypoints.skeleton import CONFIDENT, NUM_JOINTS, SHOULDERS, UPPER_BODY
 
 _MOST_MISSED = 100_000  # frames without anybody that a clip may begin with, or that are more than 99 of 100
@@ -118,10 +119,14 @@ def _places(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 # --- following one of them ------------------------------------------------------------------------------------
 def follow_signer(
-    frames: Iterable[Sequence[Person]], name: str, request: Request, followed: str | None = None
+    frames: Iterable[Sequence[Person]],
+    name: str,
+    request: Request,
+    followed: str | None = None,
+    numbers: Sequence[int | None] | None = None,
 ) -> RawClip:
     """As `follow`, from the people of each frame."""
-    return follow(_batches(frames, request), name, request, followed)
+    return follow(_batches(frames, request), name, request, followed, numbers)
 
 
 def _batches(frames: Iterable[Sequence[Person]], request: Request) -> Iterator[Detections]:
@@ -143,36 +148,50 @@ def check_crowd(people: int, request: Request) -> None:
         raise request.error(f"{people} people in a frame", advice, TooLarge)
 
 
-def follow(parts: Iterable[Detections], name: str, request: Request, followed: str | None = None) -> RawClip:
+def follow(
+    parts: Iterable[Detections],
+    name: str,
+    request: Request,
+    followed: str | None = None,
+    numbers: Sequence[int | None] | None = None,
+) -> RawClip:
     """One person from frames of several: the track with the highest box scores (sum of their cubes).
 
     Tracks join each detection to the nearest place of a track, at most one and a half shoulder widths a frame away.
     The chosen track is completed with tracks that never share a frame with it (the person was lost and found).
     A frame without the signer holds zeros. ``followed`` names who that is where ranks are no scores.
 
+    Args:
+        numbers: of each frame, see `frame_numbers.timeline`. Looked at after the last part, so that a reader can add
+            to it while it gives them.
+
     Raises:
         InputError: no frames, too many, or more people in one than `MOST_PEOPLE`.
     """
-    tracks, counts = _Tracks(), [np.zeros(0, np.int64)]
+    places, ranks, counts = [np.zeros((0, 3))], [np.zeros(0)], [np.zeros(0, np.int64)]
     rows: Rows | None = None
+    frames = seen = 0
     for part in parts:
         check_crowd(int(part.counts.max(initial=0)), request)
         counts.append(part.counts)
-        tracks.add(part)
+        places.append(np.column_stack(_places(part.points, part.scores)))
+        ranks.append(np.asarray(part.ranks, np.float64))
         rows = rows or Rows((NUM_JOINTS, 3), np.result_type(part.points, part.scores, np.float32))
         rows.append(np.concatenate([part.points, part.scores[..., None]], -1))
-        _check_length(tracks, request)
-    people = np.concatenate(counts)
-    if not len(people) or rows is None:
+        frames, seen = frames + len(part.counts), seen + int((part.counts > 0).sum())
+        _check_length(frames, seen, request)
+    if not frames or rows is None:
         raise request.error("no frames", "give a file with at least one frame", Empty)
-    chosen, ranks = tracks.signer()
-    most = int(people.max())
-    warnings = [_crowd_warning(people, chosen, ranks, followed)] if most > 1 else []
-    return RawClip(rows.array(), None, name, order=chosen, people=most, warnings=warnings)
+    time = timeline(numbers, frames, request.subject)
+    _check_length(time.length, seen, request)
+    tracks = _Tracks(np.concatenate(counts), np.concatenate(places), np.concatenate(ranks), time)
+    chosen, found = tracks.signer()
+    most = int(tracks.people.max())
+    warnings = [_crowd_warning(tracks.people, chosen, found, followed)] if most > 1 else []
+    return RawClip(rows.array(), None, name, order=chosen, people=most, warnings=[*time.warnings, *warnings])
 
 
-def _check_length(tracks: _Tracks, request: Request) -> None:
-    frames, seen = tracks.frames, tracks.frames_seen
+def _check_length(frames: int, seen: int, request: Request) -> None:
     if frames > MOST_FRAMES:
         raise request.error(f"more than {MOST_FRAMES:,} frames", "split it into clips", TooLarge)
     if frames - seen > _MOST_MISSED and 100 * seen < frames:
@@ -187,28 +206,38 @@ _FAR = 1.5  # shoulder widths between two frames of a track
 
 
 class _Tracks:
-    """Everybody's tracks, frame after frame."""
+    """Everybody's tracks, frame after frame.
 
-    def __init__(self) -> None:
-        self.frames = self.frames_seen = self._count = 0
+    Args:
+        counts: (N,) people in each frame of the file.
+        places: (D,3) x, y and reach of each detection, of all frames one after the other; ranks: (D,).
+        time: when each frame comes.
+
+    Attributes:
+        people: (T,) people in each frame of the clip.
+    """
+
+    def __init__(self, counts: np.ndarray, places: np.ndarray, ranks: np.ndarray, time: Timeline) -> None:
+        self.people = np.zeros(time.length, np.int64)
+        self.people[time.places] = counts
+        self._ranks, self._count = ranks, 0
         self._open: list[tuple[int, int, float, float, float]] = []  # track, its last frame, place there, reach
-        self._track, self._frame = array("q"), array("q")  # of each detection
-        self._worth, self._ranks = array("d"), array("d")  # of each track, of each detection
+        self._track, self._frame = array("q"), array("q")  # of each detection, in the order of time
+        self._worth = array("d")  # of each track
+        starts, order = np.cumsum(counts) - counts, np.argsort(time.places, kind="stable")
+        rows = [np.zeros(0, np.int64)]
+        for part in blocks(len(order)):
+            frames = order[part]
+            many = counts[frames]
+            at = np.cumsum(many) - many
+            rows.append(np.repeat(starts[frames] - at, many) + np.arange(many.sum()))
+            everyone = list(zip(*places[rows[-1]].T.tolist(), ranks[rows[-1]].tolist(), strict=True))
+            for t, first, count in zip(time.places[frames].tolist(), at.tolist(), many.tolist(), strict=True):
+                if count:
+                    self._add_frame(t, everyone[first : first + count])
+        self._rows = np.concatenate(rows)
 
-    def add(self, part: Detections) -> None:
-        place, reach = _places(part.points, part.scores)
-        self._ranks.extend(part.ranks.tolist())
-        everyone = list(zip(*place.T.tolist(), reach.tolist(), part.ranks.tolist(), strict=True))
-        start = 0
-        for count in part.counts.tolist():
-            if count:
-                self._add_frame(everyone[start : start + count])
-                start += count
-                self.frames_seen += 1
-            self.frames += 1
-
-    def _add_frame(self, people: list[tuple[float, float, float, float]]) -> None:
-        t = self.frames
+    def _add_frame(self, t: int, people: list[tuple[float, float, float, float]]) -> None:
         tracks = [track for track in self._open if t - track[1] <= _LOST_AFTER]
         mine = _joined(tracks, people)
         taken = set(mine)
@@ -228,18 +257,18 @@ class _Tracks:
 
     def signer(self) -> tuple[np.ndarray, np.ndarray]:
         """(T,) which detection is the signer in each frame, -1 for none, and the ranks of those chosen."""
-        track, frame, ranks = np.array(self._track), np.array(self._frame), np.array(self._ranks)
+        track, frame = np.array(self._track, np.int64), np.array(self._frame, np.int64)
         ends = np.searchsorted(np.sort(track), np.arange(self._count + 1))
         by_track = np.argsort(track, kind="stable")
         # Cubed, so that a sure detection of part of the clip outweighs a doubtful one of all of it.
         best = np.argsort(-np.array(self._worth), kind="stable")
-        chosen, taken = np.full(self.frames, -1), []
+        chosen, taken = np.full(len(self.people), -1), []
         for number in best.tolist():
             rows = by_track[ends[number] : ends[number + 1]]
             if (chosen[frame[rows]] < 0).all():
-                chosen[frame[rows]] = rows
-                taken.append(rows)
-        return chosen, ranks[np.concatenate(taken)] if taken else np.zeros(0)
+                chosen[frame[rows]] = self._rows[rows]
+                taken.append(self._rows[rows])
+        return chosen, self._ranks[np.concatenate(taken)] if taken else np.zeros(0)
 
 
 def _joined(

@@ -12,6 +12,7 @@ import numpy as np
 
 from signgen.errors import BadValue, Damaged, Empty, InputError, Missing, NotFound
 from signgen.keypoints.budget import Budget
+from signgen.keypoints.frame_numbers import numbers_in_names
 from signgen.keypoints.rows import blocks, evenly, release
 from signgen.keypoints.skeleton import NUM_JOINTS
 
@@ -51,6 +52,11 @@ class Folder:
     @cached_property
     def first(self) -> Any:
         return self.read(self.paths[0])
+
+    @property
+    def numbers(self) -> list[int] | None:
+        """Of the frames, where their names differ in one number."""
+        return numbers_in_names([path.name for path in self.paths])
 
 
 @dataclass

@@ -10,6 +10,7 @@ import numpy as np
 from signgen.errors import Unsupported
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format, as_json_object, listed
+from signgen.keypoints.frame_numbers import number_of, numbers_in_names
 from signgen.keypoints.people import Person, follow_signer
 from signgen.keypoints.raw import RawClip, Request, pick_clip
 from signgen.keypoints.skeleton import BODY, FACE, FEET, LEFT_HAND, RIGHT_HAND
@@ -41,7 +42,8 @@ def _read(value: Any, request: Request) -> RawClip:
         chosen = pick_clip(names, request)
         images = [next(image for image in images if _name(image) == chosen)]
     followed = None if scored else "the largest"
-    clip = follow_signer([people[image["id"]] for image in images], request.path.stem, request, followed)
+    frames = [people[image["id"]] for image in images]
+    clip = follow_signer(frames, request.path.stem, request, followed, _numbers(images))
     sizes = _sizes(images)
     if sizes:
         width, height = (max(sides) for sides in zip(*sizes, strict=True))
@@ -50,6 +52,15 @@ def _read(value: Any, request: Request) -> RawClip:
             found = f"{len(images)} images of {len(sizes)} sizes; the frame is {width}x{height}"
             clip.warnings.append(f"{found} (--clip FILE_NAME takes one image)")
     return clip
+
+
+def _numbers(images: list[dict]) -> list[int | None] | None:
+    """Of frames of a video: ``frame_id``, or numbers in file names where most follow each other."""
+    said = [number_of(image.get("frame_id")) for image in images]
+    if any(number is not None for number in said):
+        return said
+    named = numbers_in_names([_name(image) for image in images])
+    return [*named] if named and np.median(np.diff(np.sort(named))) <= 1 else None
 
 
 def _name(image: dict) -> str:

@@ -11,6 +11,7 @@ from signgen.errors import Empty
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format
 from signgen.keypoints.formats.skels import is_number, numbers
+from signgen.keypoints.frame_numbers import timeline
 from signgen.keypoints.raw import Folder, RawClip, Request
 from signgen.keypoints.rows import Rows
 from signgen.keypoints.skeleton import NUM_JOINTS
@@ -43,7 +44,11 @@ def _read(value: Any, request: Request) -> RawClip:
         rows.append(frame[None])
     if rows is None:
         raise request.error("no frames", "give at least one frame", Empty)
-    return RawClip(rows.array(), None, request.path.stem)
+    points = rows.array()
+    time = timeline(value.numbers if isinstance(value, Folder) else None, len(points), request.subject)
+    order = np.full(time.length, -1)
+    order[time.places] = np.arange(len(points))
+    return RawClip(points, None, request.path.stem, order=order, warnings=time.warnings)
 
 
 def _frame(text: str, request: Request) -> np.ndarray:

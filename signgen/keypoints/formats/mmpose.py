@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from signgen.keypoints.budget import MOST_PEOPLE
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format, as_json_list, first_of, listed
+from signgen.keypoints.frame_numbers import number_of
 from signgen.keypoints.people import Person, check_crowd, follow_signer, person
 from signgen.keypoints.raw import Folder, RawClip, Request
 from signgen.keypoints.skeleton import CONFIDENT
@@ -37,7 +38,7 @@ def is_instances(value: Any) -> bool:
 def _read(value: Any, request: Request) -> RawClip:
     if not isinstance(value, Folder):
         return read_video(value, request)
-    clip = _follow(_pictures(value, request), request)
+    clip = _follow(_pictures(value, request), request, value.numbers)
     clip.name = request.path.name
     return clip
 
@@ -50,15 +51,24 @@ def _pictures(folder: Folder, request: Request) -> Iterator[Any]:
 
 
 def read_video(value: Any, request: Request) -> RawClip:
-    """Frames in file order: `frame_id` counts from 0 or 1 depending on the writer, so it is not used."""
+    """Frames in the order of `frame_id`, which counts from 0 or 1, depending on the writer."""
     if is_instances(value):
         return _follow([[*islice(value, MOST_PEOPLE + 1)]], request)
-    frames = value["predictions"] if isinstance(value, dict) else (frame.get("instances") for frame in value)
-    return _follow(frames, request)
+    if isinstance(value, dict):
+        return _follow(value["predictions"], request)
+    numbers: list[int | None] = []
+    return _follow(_numbered(value, numbers), request, numbers)
 
 
-def _follow(frames: Iterable[Any], request: Request) -> RawClip:
-    return follow_signer((_people(frame, request) for frame in frames), request.path.stem, request)
+def _numbered(frames: Iterable[Any], numbers: list[int | None]) -> Iterator[Any]:
+    for frame in frames:
+        numbers.append(number_of(frame.get("frame_id")))
+        yield frame.get("instances")
+
+
+def _follow(frames: Iterable[Any], request: Request, numbers: Sequence[int | None] | None = None) -> RawClip:
+    people = (_people(frame, request) for frame in frames)
+    return follow_signer(people, request.path.stem, request, numbers=numbers)
 
 
 def _people(frame: Any, request: Request) -> list[Person]:

@@ -43,7 +43,8 @@ def _read(value: Any, request: Request) -> RawClip:
     for path in value.paths:
         clips.setdefault(_clip_name(path, request.path.name), []).append(path)
     name = pick_clip(list(clips), request)
-    return _follow(replace(value, paths=clips[name]).frames(), name or request.path.name, request)
+    folder = replace(value, paths=clips[name])
+    return _follow(folder.frames(), name or request.path.name, request, folder.numbers)
 
 
 def _clip_name(path: Path, otherwise: str) -> str:
@@ -52,9 +53,9 @@ def _clip_name(path: Path, otherwise: str) -> str:
     return found[1] if found else otherwise
 
 
-def _follow(values: Iterable[Any], name: str, request: Request) -> RawClip:
+def _follow(values: Iterable[Any], name: str, request: Request, numbers: list[int] | None = None) -> RawClip:
     """Frames in order. OpenPose's own people have no box score: the sum of their scores stands in for it."""
-    return follow((_people(value, request) for value in values), name, request)
+    return follow((_people(value, request) for value in values), name, request, numbers=numbers)
 
 
 def _people(value: Any, request: Request) -> Detections:

@@ -1,0 +1,103 @@
+"""The numbers that frames carry in files and in file names: they say which frame comes when, and which is not there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from signgen.errors import TooLarge
+from signgen.keypoints.budget import MOST_FRAMES
+
+_FARTHEST = 1 << 53  # numbers beyond are cut to this, so that they fit into 64 bits
+_ENOUGH = 8  # frames from which a common step between all numbers is believed to be one
+_NAMED = 3  # holes that are named one by one
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When each frame of a file comes.
+
+    Attributes:
+        places: int64 (N,), of each frame of the file, from 0.
+        length: frames of the clip, holes included.
+        warnings: which numbers are not there.
+    """
+
+    places: np.ndarray
+    length: int
+    warnings: list[str] = field(default_factory=list)
+
+
+def number_of(value: Any) -> int | None:
+    """A frame's number as a file gives it; None for what is no whole number."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        return None
+    if not isinstance(value, Integral) and not float(value).is_integer():
+        return None
+    return max(-_FARTHEST, min(int(value), _FARTHEST))
+
+
+def numbers_in_names(names: Sequence[str]) -> list[int] | None:
+    """Of names that differ in one number alone, that number; None where nothing, or more than that, changes.
+
+    Example:
+        >>> numbers_in_names(["cam2_0007.json", "cam2_0009.json"])
+        [7, 9]
+    """
+    pieces = [re.split(r"([0-9]+)", name) for name in names]
+    if len({len(piece) for piece in pieces}) != 1 or len({tuple(piece[::2]) for piece in pieces}) != 1:
+        return None
+    changing = [digits for digits in zip(*(piece[1::2] for piece in pieces), strict=True) if len(set(digits)) > 1]
+    if len(changing) != 1 or any(len(digits) > 300 for digits in changing[0]):
+        return None
+    return [min(int(digits), _FARTHEST) for digits in changing[0]]
+
+
+def timeline(numbers: Sequence[int | None] | None, count: int, subject: str) -> Timeline:
+    """Numbers put ``count`` frames of a file into order, and what they jump over is time in which nobody is seen.
+
+    Where frames have no numbers, or several the same, they come in turn. Where (nearly) all numbers lie the same step
+    apart they count something finer than these frames, which come in turn, too.
+
+    Raises:
+        TooLarge: the numbers span more frames than a clip may have.
+    """
+    if numbers is None or len(numbers) != count or any(number is None for number in numbers) or count < 2:
+        return Timeline(np.arange(count), count)
+    given = np.array(numbers, np.int64)
+    ordered = np.sort(given)
+    steps = np.diff(ordered)
+    if not steps.all():
+        twice = int(ordered[:-1][steps == 0][0])
+        return Timeline(np.arange(count), count, [f"frame number {twice} occurs twice; frames are taken in file order"])
+    step, said = int(np.median(steps)), []
+    places = given - ordered[0]
+    if step > 1 and count >= _ENOUGH:
+        listed = ", ".join(map(str, ordered[:3].tolist()))
+        said = [
+            f"frames are numbered in steps of {step} ({listed}, ...): taken as one after the other (--fps: their rate)"
+        ]
+        places = np.round(places / step).astype(np.int64)
+        if len(np.unique(places)) < count:
+            places = np.argsort(np.argsort(given, kind="stable"), kind="stable")
+    length = int(places.max()) + 1
+    if length > MOST_FRAMES:
+        got = f"frame numbers from {ordered[0]} to {ordered[-1]} for {count:,} frames"
+        raise TooLarge(subject, got, f"number them one by one; a clip has up to {MOST_FRAMES:,} frames")
+    if length > count:
+        said.append(_holes(ordered, max(step, 1) if said else 1, length - count, length))
+    return Timeline(places, length, said)
+
+
+def _holes(ordered: np.ndarray, step: int, missing: int, length: int) -> str:
+    after = np.flatnonzero(np.diff(ordered) >= 1.5 * step)
+    spans = [(int(ordered[i]) + step, int(ordered[i + 1]) - step) for i in after[:_NAMED]]
+    listed = ", ".join(str(low) if low >= high else f"{low} to {high}" for low, high in spans)
+    more = f" and {len(after) - _NAMED} more holes" if len(after) > _NAMED else ""
+    where = f"frame numbers {listed}{more} are missing"
+    return f"{where}: {missing} of {length} frames are time without a person (--fill-gaps bridges short ones)"
