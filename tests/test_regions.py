@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_pipeline import make_pipeline, signing
+from tiny_pipeline import make_pipeline, signing, weather
 from tiny_pipeline import picture as tiny_picture
 
 from signgen.errors import BadValue
@@ -16,7 +16,8 @@ from signgen.model.engine import TorchEngine
 from signgen.model.networks.refiner import COARSE, INPUTS, KNOWN, REFERENCE, RegionRefiner
 from signgen.model.regions import SourceRegions, centres, corners, head_turn, paste, region_crops
 from signgen.rendering.run import render
-from signgen.rendering.sample_windows import FittedHands
+from signgen.rendering.sample_windows import Shown
+from signgen.rendering.scene import Scene
 from signgen.rendering.source import Source
 
 SIZE = WIDTH, HEIGHT = 120, 140
@@ -168,14 +169,13 @@ def test_a_new_refiner_changes_nearly_nothing_and_can_take_the_source() -> None:
 
 
 def test_hands_of_a_part_are_fitted_as_in_the_whole_clip() -> None:
-    pipeline, clip = make_pipeline(refined=True), signing(20)
-    whole = FittedHands(pipeline, clip).of(0, 20)
-    hands = FittedHands(pipeline, clip)
-    for start, stop in ((7, 12), (12, 20)):
-        part = hands.of(start, stop)
-        assert len(part) == stop - start
-        for mine, all_of_them in zip(part.poses, whole.poses, strict=True):
-            assert np.array_equal(mine, all_of_them[start:stop])
+    pipeline, clip = make_pipeline(refined=True), weather(20)
+    scene = Scene(tiny_picture(), clip[:1], clip, None, None, [])  # type: ignore[arg-type]
+    whole = Shown(pipeline, scene, 0).hands(0, 20)
+    assert (whole != 128).any((1, 2, 3)).all()
+    shown = Shown(pipeline, scene, 2)
+    for start, stop in ((7, 12), (10, 17), (16, 20)):  # windows that overlap by 0, 2 and 1 frames
+        assert np.array_equal(shown.hands(start, stop - start), whole[start:stop])
 
 
 @pytest.mark.parametrize("known", [True, False])

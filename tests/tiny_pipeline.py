@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from diffusers import DDIMScheduler
 
-from signgen.keypoints import Keypoints
+from signgen.keypoints import Keypoints, read_keypoints
 from signgen.model import SignGenPipeline
 from signgen.model.networks.autoencoder import FrameAutoencoder
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import FusionModel
 from signgen.model.networks.refiner import RegionRefiner
+from signgen.package import EXAMPLES
 
 FRAME = (42, 52)  # canvas 48x56, latents 6x7
 
@@ -78,6 +79,11 @@ def signing(frames: int, size: tuple[int, int] = FRAME, fps: float = 25.0) -> Ke
     points = (xy * np.array(size)).astype(np.float32)
     confidence = np.full((frames, 133), 0.9, np.float32)
     return Keypoints(points, confidence, width=size[0], height=size[1], fps=fps, name="clip")
+
+
+def weather(frames: int, size: tuple[int, int] = FRAME) -> Keypoints:
+    """The first frames of an example: true hands, which a fit believes."""
+    return read_keypoints(EXAMPLES / "weather.pose").keypoints[:frames].resized(*size)
 
 
 def picture(size: tuple[int, int] = FRAME) -> np.ndarray:

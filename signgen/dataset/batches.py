@@ -16,10 +16,17 @@ from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.pairs import Windows, draw_windows
 from signgen.dataset.shards import StoredArray
+from signgen.model.guide import CHANNELS, draw_guides
 from signgen.model.networks.canvas import fit_canvas, fit_points
+from signgen.model.regions import SourceRegions
+from signgen.pose_image.solid import HandFitter
 from signgen.pose_image.strokes import draw_clip
 
 T = TypeVar("T")
+PIXEL_ASPECT = 0.81  # of the frames of PHOENIX14T and of drawn signers
+# Shares of windows whose hands are fitted to the true keypoints, and of those without hands, without the source's body:
+# a network that has only seen fits to disturbed points learns that hands lie.
+TRUE_HANDS, NO_HANDS, NO_BODY = 0.5, 0.08, 0.08
 
 
 @contextmanager
@@ -65,7 +72,7 @@ class Batch:
         windows: which frames, and their keypoints.
         rng: the step's generator after the windows were drawn, for everything else that is random in it.
         sources, targets: uint8 (B, H, W, 3) and (B, V, H, W, 3), frames as the data set has them.
-        poses: uint8 (B, V, H', W', 3) on the canvas.
+        poses: uint8 (B, V, H', W', 3) on the canvas; with guides behind (`signgen.model.guide`), where they are wanted.
         source_latents, latents: float16 (B, C, h, w) and (B, V, C, h, w) of sources and targets.
         tokens: float16 (B, L, D) of the sources, or None where they were not all made before.
     """
@@ -89,6 +96,7 @@ class BatchMaker:
         keys: further fields of the batch that are wanted. per_clip: windows of a batch that are of one clip.
         latents: of all frames, (N, C, h, w), where they are wanted.
         tokens: sources (B,) -> (B, L, D) or None, where they are wanted.
+        guides: whether the pose images have guides behind.
     """
 
     cache: FrameCache
@@ -100,6 +108,7 @@ class BatchMaker:
     per_clip: int = 1
     latents: StoredArray | None = None
     tokens: Callable[[np.ndarray], np.ndarray | None] | None = None
+    guides: bool = False
 
     def __call__(self, rng: np.random.Generator, views: int | None = None) -> Batch:
         """``views``: of this batch, where they are others than usual."""
@@ -116,7 +125,26 @@ class BatchMaker:
             "tokens": lambda: None if tokens is None else tokens(windows.source),
         }
         wanted = {key: make() for key, make in more.items() if key in self.keys}
-        return Batch(windows, rng, frames[windows.source], self._poses(windows.keypoints), **wanted)
+        sources, poses = frames[windows.source], self._poses(windows.keypoints)
+        if self.guides:
+            poses = np.concatenate([poses, self._guides(windows, sources, rng)], -1)
+        return Batch(windows, rng, sources, poses, **wanted)
+
+    def _guides(self, windows: Windows, sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """uint8 (B, V, H', W', `CHANNELS`), see `signgen.model.guide`; ``sources`` uint8 (B, H, W, 3)."""
+        size = self.cache.size
+        fit = fit_canvas(*size, self.canvas)
+        chances = rng.random((len(sources), 3))
+        guides = np.empty((*windows.target.shape, *fit.size[::-1], CHANNELS), np.uint8)
+        for b, (true, hands, body) in enumerate(chances):
+            points, solid, source = windows.keypoints[b], None, None
+            if hands >= NO_HANDS:
+                fitted = windows.truth[b] if true < TRUE_HANDS else points
+                solid = HandFitter(size, PIXEL_ASPECT).fit(fitted[..., :2], fitted[..., 2]).pictures(size)
+            if body >= NO_BODY:
+                source = SourceRegions.of(sources[b], np.array(self.cache.keypoints[windows.source[b]]))
+            guides[b] = draw_guides(points, solid, source, size, fit.padding)
+        return guides
 
     def _poses(self, keypoints: np.ndarray) -> np.ndarray:
         width, height = self.cache.size

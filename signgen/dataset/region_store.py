@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from signgen.dataset.batches import PIXEL_ASPECT
 from signgen.dataset.cache import CachedClip, FrameCache
 from signgen.dataset.coarse import as_keypoints, clip_path, make_missing, read_coarse
 from signgen.dataset.files import damaged, open_array
@@ -32,7 +33,6 @@ COARSE, POSE, REFERENCE, KNOWN, FITTED = slice(0, 3), slice(3, 6), slice(6, 9), 
 TRUTH, MIRRORED_POSE, TRUE_SOLID = slice(16, 19), slice(19, 22), slice(22, 28)
 CHANNELS = 28
 OTHERS, OWN = 3, 0.5  # frames of other clips that a clip takes references from; share of crops with the clip's source
-PIXEL_ASPECT = 0.81  # of the frames of PHOENIX14T and of drawn signers
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _cut_clip(cache_folder: Path, coarse: Path, folder: Path, kind: str, side: i
     truth, frames = np.array(cache.keypoints[clip.start : clip.stop]), cache.frames[np.arange(clip.start, clip.stop)]
     driving = as_keypoints(points, size)
     poses, mirrored = _poses(driving), _poses(driving.mirror())[:, :, ::-1]
-    fitted = HandFitter(size, PIXEL_ASPECT).fit(points[..., :2], points[..., 2])
+    fitted = HandFitter(size, PIXEL_ASPECT).fit(points[..., :2], points[..., 2]).pictures(size)
     wide = side + MARGIN
     sources = _sources(cache, clip, painted.source, rng)
     first = region_crops(kind, wide, painted.frames, poses, points, fitted, sources[0])

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from signgen.errors import Unsupported
+from signgen.model.guide import POSE
 from signgen.model.networks.attention import ContextMemory
 from signgen.model.networks.canvas import from_canvas
 from signgen.video.tensors import from_signed, to_frames, to_unit
@@ -59,8 +60,8 @@ class Engine(Protocol):
     threads: int | None
 
     def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Pose images uint8 (V, H', W', 3) and the source's embedding (1, De) -> pose features (V, C0, h, w) and
-        fusion embeddings (V, De), None without an embedding."""
+        """Pose images uint8 (V, H', W', 3 [+ guides]) and the source's embedding (1, De) -> pose features (V, C0, h, w)
+        and fusion embeddings (V, De), None without an embedding."""
 
     def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Tensor | None]) -> Tensor:
         """float32 latents (V, C, h, w), a timestep and one branch's conditions -> float32 prediction (V, C, h, w)."""
@@ -99,11 +100,11 @@ class TorchEngine:
                 self._compiled[name] = _compiled(function, options)
 
     def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        images = pixels(poses, self.networks.device).to(self.networks.dtype)  # (V, 3, H', W') in [0, 1]
+        images = pixels(poses, self.networks.device).to(self.networks.dtype)  # (V, 3 or more, H', W') in [0, 1]
         features = self.networks.denoiser.encode_pose(images)
         if embedding is None or self.networks.fusion is None:
             return features, None
-        return features, self.networks.fusion.fuse(embedding, images * 2 - 1)  # (V, De)
+        return features, self.networks.fusion.fuse(embedding, images[:, :POSE] * 2 - 1)  # (V, De)
 
     def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Tensor | None]) -> Tensor:
         dtype = self.networks.dtype

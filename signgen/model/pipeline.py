@@ -18,6 +18,7 @@ from signgen.model.diffusion.guidance import evaluations_per_step, guided
 from signgen.model.diffusion.noise import frame_noise, step_noise
 from signgen.model.diffusion.sampling import Denoise, sample, schedule
 from signgen.model.engine import TorchEngine, pixels
+from signgen.model.guide import CHANNELS, NOTHING, POSE, draw_guides
 from signgen.model.loading import choose_device, choose_dtype, model_folder
 from signgen.model.networks import autoencoder, denoiser, fusion, refiner
 from signgen.model.networks.canvas import fit_canvas, fit_frames
@@ -29,7 +30,6 @@ from signgen.model.window import SourceConditions, WindowConditions, WindowOutpu
 
 if TYPE_CHECKING:
     from signgen.model.networks.refiner import RegionRefiner
-    from signgen.pose_image.solid import SolidHands
 
 COMPONENTS = (
     autoencoder,
@@ -213,8 +213,10 @@ class SignGenPipeline(BasePipeline):
             self._load_parts("denoiser")
             own_pose = None
             if self.denoiser.config.source_pose:
-                drawn = pixels(self._black(1) if pose is None else pose[None], self.device)
-                own_pose = self.denoiser.encode_pose(drawn.to(self.dtype))
+                own = self.no_poses(1)
+                if pose is not None:
+                    own[..., :POSE] = pose
+                own_pose = self.denoiser.encode_pose(pixels(own, self.device).to(self.dtype))
             patches = None if encoder.patch is None else latents
             tokens = self.denoiser.encode_source(semantic, patches, own_pose)  # (1, L, D)
             return SourceConditions(latents.float(), tokens, embedding)
@@ -246,7 +248,8 @@ class SignGenPipeline(BasePipeline):
 
         Args:
             source: from `encode_source`.
-            poses: uint8 (K + N, H', W', 3) of `canvas_size`: poses of K frames already rendered, then of N new ones.
+            poses: uint8 (K + N, H', W', 3) of `canvas_size`: poses of K frames already rendered, then of N new ones;
+                for a guided model as `with_guides` gives them.
             frame_indices: of the N new frames in the clip; with ``seed`` they decide the noise.
             known_latents: K latents (C, h, w) of the frames already rendered.
             num_inference_steps: sampling steps; None: the model's own.
@@ -306,7 +309,7 @@ class SignGenPipeline(BasePipeline):
     ) -> WindowConditions:
         """Conditions of the window's views; the source is the first where the views see each other."""
         if self.couples_views:
-            poses = np.concatenate([self._black(1), poses])  # the source's own pose is not part of the driving signal
+            poses = np.concatenate([self.no_poses(1), poses])  # the source's own pose is not part of the driving signal
             given = [source.latents, *(latent[None] for latent in known_latents)]
         elif len(known_latents):
             got = f"{len(known_latents)} known frames"
@@ -351,7 +354,7 @@ class SignGenPipeline(BasePipeline):
         frames: np.ndarray,
         poses: np.ndarray,
         points: np.ndarray,
-        solid: SolidHands | None = None,
+        solid: np.ndarray | None = None,
         source: SourceRegions | None = None,
     ) -> np.ndarray:
         """The frames with hands and faces painted again, uint8 (T, H, W, 3).
@@ -360,12 +363,12 @@ class SignGenPipeline(BasePipeline):
             frames: uint8 (T, H, W, 3), as `__call__` gives them.
             poses: uint8 (T, H', W', 3) of `canvas_size`, their pose images.
             points: (T, 133, 3), their keypoints: x and y in pixels of the frame, confidence.
-            solid: the hands fitted to them (`signgen.pose_image.solid.HandFitter`).
+            solid: uint8 (T, H, W, 6), the hands fitted to them (`signgen.pose_image.solid.SolidHands.pictures`).
             source: what the source picture shows of hands and face; None where its keypoints are not known.
         """
         left, right, top, bottom = self.canvas_padding
         height, width = frames.shape[1:3]
-        poses = poses[:, top : top + height, left : left + width]
+        poses = poses[:, top : top + height, left : left + width, :POSE]
         refined = []
         for name, network in self.refiners.items():
             side = network.config.side
@@ -375,9 +378,30 @@ class SignGenPipeline(BasePipeline):
                 refined.append((crops, self.engine.refine(name, crops.inputs)))
         return paste(frames, refined) if refined else frames
 
-    def _black(self, count: int) -> np.ndarray:
+    @property
+    def guided(self) -> bool:
+        """True if the denoiser reads guides behind its pose images, see `signgen.model.guide`."""
+        return bool((self.denoiser.config.pose or {}).get("guide"))
+
+    def with_guides(
+        self, poses: np.ndarray, points: np.ndarray, solid: np.ndarray | None, source: SourceRegions | None
+    ) -> np.ndarray:
+        """Pose images uint8 (N, H', W', 3) as this model takes them: with guides behind, where it reads any.
+
+        Args:
+            poses: of `canvas_size`. points, solid, source: of these frames, see `refine`.
+        """
+        if not self.guided:
+            return poses
+        guides = draw_guides(points, solid, source, self.frame_size, self.canvas_padding)
+        return np.concatenate([poses, guides], -1)
+
+    def no_poses(self, count: int) -> np.ndarray:
+        """What stands for ``count`` poses that are not told: black, and guides that say nothing."""
         width, height = self.canvas_size
-        return np.zeros((count, height, width, 3), np.uint8)
+        poses = np.zeros((count, height, width, POSE + (CHANNELS if self.guided else 0)), np.uint8)
+        poses[..., POSE:] = NOTHING
+        return poses
 
 
 def _noise_indices(known: int, frame_indices: Sequence[int]) -> list[int]:

@@ -8,18 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from signgen.keypoints.skeleton import BROWS, CONFIDENT, FACE, HANDS, MIDDLE_KNUCKLE, MIRROR
+from signgen.keypoints.skeleton import (
+    BROWS,
+    CONFIDENT,
+    FACE,
+    HANDS,
+    LEFT_ELBOW,
+    LEFT_SHOULDER,
+    MIDDLE_KNUCKLE,
+    MIRROR,
+    RIGHT_ELBOW,
+    RIGHT_SHOULDER,
+)
 from signgen.video.tensors import channels_first, channels_last, to_signed
-
-if TYPE_CHECKING:
-    from signgen.pose_image.solid import SolidHands
 
 REFINERS = {"hand_refiner": "hand", "face_refiner": "face"}  # parts of a pipeline, and what they paint again
 REGIONS = ("left_hand", "right_hand", "face")
@@ -32,6 +40,8 @@ _SCALES = (0.4, 2.5)
 _INSIDE = 0.7  # share of a source hand's points that lie inside of the picture
 _SPREAD, _STEP, _HOLD = 5.0, 4, 0.3  # px of the Gaussians that spread a face's displacements, of their grid; damping
 _FEATHER = 8  # px over which a refined crop fades into its frame
+_GUESSED = 0.2  # confidence of a shoulder that an arm hides, at least: its place is known well enough
+_WIDE, _NECK, _BORDER = 6, 0.35, 4.0  # px between nodes of a body; where head and trunk meet, chin to shoulders; px
 _HULL, _SOFT, _DIRECTIONS = 3.0, 6.0, 24  # px around points that count as inside, px of fading, sides of a hull
 _FOREHEAD, _CHIN = 0.4, 8  # height over the brows, of the face below them; point of the jaw
 # Difference of turn, see `head_turn`, from which on a source face counts less, and where it counts no more; and by how
@@ -81,7 +91,8 @@ class SourceRegions:
     """What a source picture shows of hands and face.
 
     Attributes:
-        pictures: (2, 4, H, W), the picture and its mirror image: colours in [-1, 1], and 1 where a hand may lie.
+        pictures: (2, 5, H, W), the picture and its mirror image: colours in [-1, 1], 1 where a hand may lie, and 1
+            where a hand or a forearm may.
         points: (2, 133, 3), the person's keypoints in both.
     """
 
@@ -95,8 +106,13 @@ class SourceRegions:
         mirrored = points[MIRROR] * (-1, 1, 1) + (width - 1, 0, 0)
         both = np.stack([points, mirrored]).astype(np.float64)
         nodes = _grid(np.zeros((2, 2)), max(image.shape[:2]) // _STEP + 2, _STEP)
-        hands = [_inside(both[:, hand, :2], both[:, hand, 2] >= CONFIDENT, nodes) for hand in HANDS]
-        covered = _finer(np.maximum(*hands)[..., None], device)[..., : image.shape[0], :width]
+        hands = [[*range(133)[hand]] for hand in HANDS]
+        arms = [[*hand, elbow] for hand, elbow in zip(hands, (LEFT_ELBOW, RIGHT_ELBOW), strict=True)]
+        inside = [
+            _inside(both[:, part, :2], both[:, part, 2] >= CONFIDENT, nodes) for part in (*hands, *arms)
+        ]  # (2, n, n) each
+        shares = np.stack([np.maximum(*inside[:2]), np.maximum(*inside[2:])], -1)
+        covered = _finer(shares, device)[..., : image.shape[0], :width]
         return cls(torch.cat([to_signed(np.stack([image, image[:, ::-1]]), device), covered], 1), both)
 
     def shown(
@@ -152,10 +168,8 @@ class SourceRegions:
             head is turned away from where the source's is, and not where the source's hand lies before its face.
         """
         own, wanted = self.points[0, FACE], points[:, FACE].astype(np.float64)
-        both = (wanted[..., 2] >= CONFIDENT) & (own[:, 2] >= CONFIDENT)  # (N, 68)
-        away = (np.abs(head_turn(points) - head_turn(self.points[:1])) * (1, _NOD)).max(1)
-        strength = np.clip((_TURN[1] - away) / (_TURN[1] - _TURN[0]), 0, 1)
-        usable = (both.sum(1) >= LEAST_FACE) & (strength > 0)  # not where a turn cannot be told: it is NaN
+        both, strength = self._face_strength(points)
+        usable = strength > 0
         nodes = _grid(places, side // _STEP + 1, _STEP)  # (N, n, n, 2)
         there = np.zeros_like(nodes)
         known = np.zeros(nodes.shape[:3])
@@ -165,6 +179,62 @@ class SourceRegions:
             known[usable] = strength[usable, None, None] * _face_mask(wanted[usable], given[2])
         fine = _finer(np.concatenate([there, known[..., None]], -1), self.pictures.device)[..., :side, :side]
         return self._sampled(torch.zeros(len(points), dtype=torch.long), fine[:, :2], fine[:, 2:], covered=True)
+
+    def _face_strength(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of a face's points (N, 68) can be told here and in the source, and how far (N,) its face is like these:
+        1, less where heads are turned apart, 0 where it is no help."""
+        own, wanted = self.points[0, FACE], points[:, FACE]
+        both = (wanted[..., 2] >= CONFIDENT) & (own[:, 2] >= CONFIDENT)  # (N, 68)
+        away = (np.abs(head_turn(points) - head_turn(self.points[:1])) * (1, _NOD)).max(1)
+        strength = np.clip((_TURN[1] - away) / (_TURN[1] - _TURN[0]), 0, 1)
+        # A turn that cannot be told is NaN.
+        return both, np.where((both.sum(1) >= LEAST_FACE) & (strength > 0), strength, 0)
+
+    def body(self, points: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -> Tensor:
+        """The source's head and trunk where another pose has them: the head by the face's points, the trunk by the
+        shoulders.
+
+        Args:
+            points: (N, 133, 3), of the wanted frames.
+            corner: left and top of the picture, in pixels of the frame. size: its (W, H), even.
+
+        Returns:
+            (N, 4, H / 2, W / 2): colours in [-1, 1], 0 where nothing is known, and how far they are known, 0 to 1: not
+            beyond the source picture, not where its arms lie, and at the head less where that is turned away.
+        """
+        wanted, own = points.astype(np.float64), self.points[0]
+        width, height = size
+        down, across = -(-height // _WIDE) + 1, -(-width // _WIDE) + 1
+        # Cells of half size have their middles on 0.5, 2.5, ... pixels; every third of them is a node.
+        nodes = _grid(np.array([corner]) + 0.5, max(down, across), _WIDE)[0, :down, :across]
+        shoulders = [LEFT_SHOULDER, RIGHT_SHOULDER]
+        seen = (wanted[:, shoulders, 2] >= _GUESSED) & (own[shoulders, 2] >= _GUESSED)  # (N, 2)
+        given = wanted[:, shoulders, :2], np.broadcast_to(own[shoulders, :2], (len(wanted), 2, 2)), seen
+        there = _placed(_similarity(*given), nodes)  # (N, n, m, 2)
+        known = np.broadcast_to(seen.all(1).astype(np.float64)[:, None, None], there.shape[:3]).copy()
+        both, strength = self._face_strength(points)
+        if (usable := np.flatnonzero(strength * seen.all(1))).size:
+            face, shown = wanted[usable][:, FACE], both[usable]
+            source = np.broadcast_to(own[FACE, :2], (len(usable), 68, 2))
+            maps = (_similarity(face[..., :2], source, shown) + _affine(face[..., :2], shown, own[FACE, :2])) / 2
+            low = np.where(shown, face[..., 1], -np.inf).max(1)  # the chin, mostly
+            border = low + _NECK * (wanted[usable][:, shoulders, 1].mean(1) - low)
+            above = 1 / (1 + np.exp((nodes[None, ..., 1] - border[:, None, None]) / _BORDER))[..., None]
+            there[usable] += above * (_placed(maps, nodes) - there[usable])
+            known[usable] *= 1 - above[..., 0] * (1 - strength[usable, None, None])
+        known[strength == 0] *= nodes[None, ..., 1] > wanted[strength == 0][:, shoulders, 1].max(1)[:, None, None]
+        grids = torch.from_numpy(np.concatenate([there, known[..., None]], -1)).float().to(self.pictures.device)
+        cells = (down - 1) * _WIDE // 2 + 1, (across - 1) * _WIDE // 2 + 1
+        fine = functional.interpolate(grids.permute(0, 3, 1, 2), cells, mode="bilinear", align_corners=True)
+        fine = fine[..., : height // 2, : width // 2]
+        rows, columns = self.pictures.shape[-2:]
+        inside = (fine[:, :2] >= -0.5).all(1) & (fine[:, 0] <= columns - 0.5) & (fine[:, 1] <= rows - 0.5)
+        scale = fine.new_tensor([2 / columns, 2 / rows])
+        grid = (fine[:, :2].permute(0, 2, 3, 1) + 0.5) * scale - 1
+        picture = self.pictures[:1].expand(len(grid), -1, -1, -1)
+        sampled = functional.grid_sample(picture, grid, padding_mode="border", align_corners=False)
+        share = fine[:, 2:] * inside[:, None] * (1 - sampled[:, 4:])
+        return torch.cat([sampled[:, :3] * share, share], 1)
 
     def _sampled(self, pictures: Tensor, there: Tensor, known: Tensor, covered: bool = False) -> tuple[Tensor, Tensor]:
         """Pixels at ``there`` (N, 2, S, S) of the pictures (N,), times how far they are known (N, 1, S, S).
@@ -177,7 +247,7 @@ class SourceRegions:
         sampled = functional.grid_sample(
             self.pictures[pictures.to(self.pictures.device)], grid, padding_mode="border", align_corners=False
         )
-        share = known * (1 - sampled[:, 3:]) if covered else known
+        share = known * (1 - sampled[:, 3:4]) if covered else known
         return sampled[:, :3] * share, share
 
 
@@ -206,14 +276,24 @@ def _similarity(wanted: np.ndarray, own: np.ndarray, both: np.ndarray) -> np.nda
     return np.concatenate([matrix, (middle - np.einsum("nij,nj->ni", matrix, base))[..., None]], 2)
 
 
-def _warped(wanted: np.ndarray, both: np.ndarray, nodes: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Where in the source the nodes (N, n, n, 2) are, by points (N, K, 2) here and (K, 2) there that ``both`` show."""
-    count = len(wanted)
+def _affine(wanted: np.ndarray, both: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """(N, 2, 3) that take places of wanted points (N, K, 2) to the source's (K, 2), over those that ``both`` show."""
     weight = both[..., None].astype(np.float64)
     here = np.concatenate([wanted, np.ones_like(weight)], -1)  # (N, K, 3)
     square = np.swapaxes(here * weight, 1, 2) @ here + 1e-6 * np.eye(3)
-    affine = np.linalg.solve(square, np.swapaxes(here * weight, 1, 2) @ own)  # (N, 3, 2)
-    left_over = (own - here @ affine) * weight
+    return np.swapaxes(np.linalg.solve(square, np.swapaxes(here * weight, 1, 2) @ own), 1, 2)
+
+
+def _placed(maps: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+    """Maps (N, 2, 3) of nodes (n, m, 2) -> (N, n, m, 2)."""
+    return np.einsum("nij,hwj->nhwi", maps[:, :, :2], nodes) + maps[:, None, None, :, 2]
+
+
+def _warped(wanted: np.ndarray, both: np.ndarray, nodes: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Where in the source the nodes (N, n, n, 2) are, by points (N, K, 2) here and (K, 2) there that ``both`` show."""
+    count = len(wanted)
+    affine = np.swapaxes(_affine(wanted, both, own), 1, 2)  # (N, 3, 2)
+    left_over = (own - wanted @ affine[:, :2] - affine[:, 2:]) * both[..., None]
     flat = nodes.reshape(count, -1, 2)  # (N, n * n, 2)
     apart = (flat**2).sum(-1)[..., None] - 2 * flat @ np.swapaxes(wanted, 1, 2) + (wanted**2).sum(-1)[:, None]
     near = np.exp(-apart / (2 * _SPREAD**2)) * both[:, None]  # (N, n * n, K)
@@ -278,7 +358,7 @@ def region_crops(
     frames: np.ndarray,
     poses: np.ndarray,
     points: np.ndarray,
-    solid: SolidHands | None,
+    solid: np.ndarray | None,
     source: SourceRegions | None,
     device: torch.device | str = "cpu",
 ) -> Crops:
@@ -289,7 +369,7 @@ def region_crops(
         side: S of the crops.
         frames, poses: uint8 (T, H, W, 3), what was painted, and the pose images in the same pixels.
         points: (T, 133, 3), the driving keypoints in pixels of the frames.
-        solid: the hands fitted to them, of the same frames; None: none are drawn.
+        solid: uint8 (T, H, W, 6), the hands fitted to them (`SolidHands.pictures`); None: none are drawn.
         source: what the source shows; None: nothing is known of it.
     """
     size = frames.shape[2], frames.shape[1]
@@ -305,10 +385,7 @@ def region_crops(
         reference, known = torch.zeros(count, 3, side, side), torch.zeros(count, 1, side, side)
     else:
         reference, known = source.shown(kind, points[which], regions, places, side)
-    drawn = np.full((count, side, side, 6), 128, np.uint8)
-    if solid is not None:
-        for i, (frame, (left, top)) in enumerate(zip(which, places, strict=True)):
-            drawn[i] = solid.crop(int(frame), int(left), int(top), side)
+    drawn = np.full((count, side, side, 6), 128, np.uint8) if solid is None else cut(solid, which, places, side)
     parts = (
         to_signed(cut(frames, which, places, side), device), to_signed(cut(poses, which, places, side), device),
         reference.to(device), known.to(device), from_solid(drawn, device),

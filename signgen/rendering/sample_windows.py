@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from signgen.keypoints import Keypoints
-    from signgen.keypoints.pieces import Pieces
     from signgen.model import SignGenPipeline
     from signgen.model.regions import SourceRegions
     from signgen.pose_image.solid import SolidHands
@@ -103,13 +102,12 @@ def render_windows(
     """
     person = None if scene.person is None else draw_canvas(pipeline, scene.person)[0]
     source = pipeline.encode_source(scene.image, person)
-    shown = source_regions(pipeline, scene)
-    hands = FittedHands(pipeline, scene.driving) if pipeline.refiners else None
     overlap = settings.overlap or 0
+    looked_at = Shown(pipeline, scene, overlap) if pipeline.refiners or pipeline.guided else None
     kept: deque[Tensor] = deque(maxlen=max(overlap, 1))
     windows = plan_windows(len(frames), settings.window or pipeline.config.window, overlap)
     with pipeline.fixed_device():
-        drawn = (partial(_drawn, pipeline, scene, frames, window, hands) for window in windows)
+        drawn = (partial(_drawn, pipeline, scene, frames, window, looked_at) for window in windows)
         for window, poses, solid in ahead(drawn):
             known = list(kept)[len(kept) - len(window.known) :] if window.known else []
             indices = frames[window.new.start : window.new.stop]
@@ -124,50 +122,59 @@ def render_windows(
             )
             kept.extend(output.latents)
             painted = output.frames
-            if solid is not None:
-                points = scene.driving[indices.start : indices.stop].points
-                painted = pipeline.refine(painted, poses[-len(indices) :], points, solid, shown)
+            if looked_at is not None and solid is not None:
+                points, new = scene.driving[indices.start : indices.stop].points, slice(-len(indices), None)
+                painted = pipeline.refine(painted, poses[new], points, solid[new], looked_at.source)
             yield RenderedWindow(indices, painted, output.evaluations)
 
 
 def _drawn(
-    pipeline: SignGenPipeline, scene: Scene, frames: range, window: Window, hands: FittedHands | None
-) -> tuple[Window, np.ndarray, SolidHands | None]:
-    """A window, the pose images of its known and new frames, and the hands fitted to its new ones."""
+    pipeline: SignGenPipeline, scene: Scene, frames: range, window: Window, shown: Shown | None
+) -> tuple[Window, np.ndarray, np.ndarray | None]:
+    """A window, what the model sees of its known and new frames, and the hands fitted to these."""
     first = frames[window.known.start] if window.known else frames[window.new.start]
-    last = frames[window.new.stop - 1] + 1
-    solid = None if hands is None else hands.of(frames[window.new.start], last)
-    return window, draw_canvas(pipeline, scene.driving[first:last]), solid
+    driving = scene.driving[first : frames[window.new.stop - 1] + 1]
+    poses = draw_canvas(pipeline, driving)
+    if shown is None:
+        return window, poses, None
+    solid = shown.hands(first, len(driving))
+    return window, pipeline.with_guides(poses, driving.points, solid, shown.source), solid
 
 
-class FittedHands:
-    """The clip's hands fitted frame after frame, from its first on: a part of a clip comes out as in the whole."""
+class Shown:
+    """What a model may be shown beside the skeleton: the source's parts, and the hands fitted frame after frame, from
+    the clip's first on, so that a part of a clip comes out as in the whole.
 
-    def __init__(self, pipeline: SignGenPipeline, driving: Keypoints | Pieces) -> None:
+    Attributes:
+        source: None where it is not known where the source's person stands.
+    """
+
+    def __init__(self, pipeline: SignGenPipeline, scene: Scene, overlap: int) -> None:
+        from signgen.model.regions import SourceRegions
         from signgen.pose_image.solid import HandFitter
 
-        self._fitter = HandFitter(pipeline.frame_size, pipeline.config.pixel_aspect)
-        self._driving, self._done = driving, 0
+        self.source: SourceRegions | None = None
+        if scene.person is not None:
+            self.source = SourceRegions.of(scene.image, scene.person.points[0], pipeline.device)
+        self._size = pipeline.frame_size
+        self._fitter = HandFitter(self._size, pipeline.config.pixel_aspect)
+        self._driving, self._done = scene.driving, 0
+        self._last: deque[np.ndarray] = deque(maxlen=overlap)
 
-    def of(self, start: int, stop: int) -> SolidHands:
-        """The hands of frames ``start`` to ``stop - 1``, which lie behind all that were asked for before."""
-        while self._done < start:  # block after block, so that memory does not grow with the clip
-            self._fit(min(self._done + BLOCK, start))
-        return self._fit(stop)
+    def hands(self, first: int, count: int) -> np.ndarray:
+        """uint8 (N, H, W, 6) of ``count`` frames from ``first`` on, of which those that were asked for before come
+        first, as many as windows overlap."""
+        known = list(self._last)[len(self._last) - (self._done - first) :] if first < self._done else []
+        while self._done < first:  # block after block, so that memory does not grow with the clip
+            self._fit(min(self._done + BLOCK, first))
+        new = self._fit(first + count).pictures(self._size)
+        self._last.extend(new)
+        return np.concatenate([np.stack(known), new]) if known else new
 
     def _fit(self, stop: int) -> SolidHands:
         part = self._driving[self._done : stop]
         self._done = stop
         return self._fitter.fit(part.xy, part.confidence)
-
-
-def source_regions(pipeline: SignGenPipeline, scene: Scene) -> SourceRegions | None:
-    """What the source shows of hands and face; None where that is not asked for or not known."""
-    if not pipeline.refiners or scene.person is None:
-        return None
-    from signgen.model.regions import SourceRegions
-
-    return SourceRegions.of(scene.image, scene.person.points[0], pipeline.device)
 
 
 def draw_canvas(pipeline: SignGenPipeline, keypoints: Keypoints) -> np.ndarray:

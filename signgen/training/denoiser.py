@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.encoded import latent_store
 from signgen.dataset.pairs import Windows, crop_centres, draw_windows, loss_weights
-from signgen.errors import BadValue, Mismatch
+from signgen.errors import BadValue, Mismatch, Unsupported
 from signgen.model.diffusion.losses import denoising_loss, min_snr_weights
 from signgen.model.diffusion.parametrisation import add_noise, denoised_from, target_for
+from signgen.model.guide import CHANNELS, POSE
 from signgen.model.networks.canvas import fit_canvas
 from signgen.model.networks.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
 from signgen.model.published_weights import load_autoencoder, start_unet
@@ -123,6 +124,7 @@ class DenoiserTask(Task):
         self.inputs = InputMaker(self, encoders, config.known)
         self.denoiser = self._denoiser().to(device, memory_format=torch.channels_last)
         encoders.serve(self.denoiser)
+        self.batches = replace(self.batches, guides=self._guided())
         self.denoiser.set_attention("math" if device.type == "cpu" else "sdpa")
         self.trainable = DenoiserStep(self.denoiser)
         self.evaluate: Denoising = imported(self.stage.loss)(self)
@@ -134,6 +136,15 @@ class DenoiserTask(Task):
         if tuple(self.canvas) != wanted:
             got = f"{self.canvas[0]}x{self.canvas[1]} leaves bars beside frames, which fill {inner[0]}x{inner[1]} of it"
             raise BadValue("canvas", got, f"give {list(wanted)}")
+
+    def _guided(self) -> bool:
+        """Whether the denoiser reads guides, which are drawn at the size of the frames."""
+        guide = (self.denoiser.config.pose or {}).get("guide", 0)
+        if guide not in (0, CHANNELS):
+            raise BadValue("model.pose.guide", f"got {guide}", f"give {CHANNELS}, or 0 for none")
+        if guide and fit_canvas(*self.cache.size, self.config.canvas).inner != self.cache.size:
+            raise Unsupported("canvas", "frames are scaled to it", "this model reads guides: leave canvas out")
+        return bool(guide)
 
     def _denoiser(self) -> Denoiser:
         """A new denoiser, with a UNet of base weights where ``start`` names one; or an earlier stage's, changed as
@@ -273,7 +284,8 @@ class DenoiserTask(Task):
             inputs, _, _ = self.inputs(drawn, self.denoiser.known_input, seeded(rng, self.device))
             noise = torch.randn(inputs.latents.shape, generator=seeded(rng, self.device), device=self.device)
             latents = [inputs.latents, *self.evaluate.rendered(inputs, noise)]
-            rows = [self.images(drawn.windows.source), inputs.pose * 2 - 1, self.images(drawn.windows.target[:, 0])]
+            poses = inputs.pose[:, :POSE] * 2 - 1
+            rows = [self.images(drawn.windows.source), poses, self.images(drawn.windows.target[:, 0])]
             return tile([to_uint8(row) for row in (*rows, *map(self.decode, latents))])
 
     def save(self, folder: Path) -> None:

@@ -14,6 +14,7 @@ from signgen.dataset.batches import Batch
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.encoded import TokenStore, token_store, tokens_name
 from signgen.errors import Mismatch
+from signgen.model.guide import NOTHING, POSE
 from signgen.model.networks.conditions import ImageLevel
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import FusionModel, semantic_tokens
@@ -91,11 +92,12 @@ class FrozenEncoders:
         return semantic_tokens(self.image, images, self.size).float()
 
     def fused(self, images: Tensor, pose: Tensor) -> Tensor | None:
-        """Fusion embeddings (B * V, D) of sources (B, 3, H, W) in [-1, 1] and poses (B * V, 3, H, W) in [0, 1]."""
+        """Fusion embeddings (B * V, D) of sources (B, 3, H, W) in [-1, 1] and poses (B * V, 3 or more, H, W) in
+        [0, 1]."""
         if self.fusion is None or not self.want_fusion:
             return None
         e_source = self.fusion.encode(images).repeat_interleave(len(pose) // len(images), 0)
-        return self.fusion.fuse(e_source, pose * 2 - 1).float()
+        return self.fusion.fuse(e_source, pose[:, :POSE] * 2 - 1).float()
 
 
 def frozen_encoders(config: TrainConfig, cache: FrameCache, folder: Path, device: torch.device) -> FrozenEncoders:
@@ -156,14 +158,16 @@ class InputMaker:
         poses = drawn.poses
         if length > 1:  # the source is the window's first view; its own pose is not part of the driving signal
             latents = torch.cat((source[:, None], latents), 1)
-            poses = np.concatenate((np.zeros_like(poses[:, :1]), poses), 1)
+            none = np.zeros_like(poses[:, :1])
+            none[..., POSE:] = NOTHING
+            poses = np.concatenate((none, poses), 1)
         views = latents.shape[1]
         bits = self._known_bits(batch, views, drawn.rng)
         if known_input is None:  # a denoiser without image-level condition generates every view
             bits, known, flag = torch.zeros_like(bits), None, None
         else:
             known, flag = known_input.known_views(_roughen(latents, generator), bits, source)
-        pose = to_unit(poses.reshape(-1, *poses.shape[2:]), self.task.device)  # (N, 3, H, W)
+        pose = to_unit(poses.reshape(-1, *poses.shape[2:]), self.task.device)  # (N, 3 [+ guides], H, W)
         pose = pose.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             images = self.task.placed(drawn.sources)

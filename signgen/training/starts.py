@@ -26,7 +26,8 @@ from signgen.training.task import built
 N = TypeVar("N", bound=ModelMixin)
 MAKERS = {"encoder": "autoencoder"}  # entries of ``start`` that another stage than their namesake makes
 AGAIN = "take the folder that the stage wrote"
-FIRST_LAYER, LAST_LAYER = "unet.conv_in.weight", "unet.conv_out."
+FIRST_LAYERS = "unet.conv_in.weight", "pose_encoder.net.0.weight"
+LAST_LAYER = "unet.conv_out."
 READERS = ("source_encoder.semantic.", "unet.class_embedding.")  # what reads semantic tokens and fusion embeddings
 WRAPPED = ".transformer."  # part of the names of what cross-view attention is put around
 
@@ -144,10 +145,11 @@ def _takes_fusion(config: TrainConfig) -> bool:
 def grow(known: Denoiser, changes: Mapping[str, Any], run: Callable[[Denoiser], None]) -> Denoiser:
     """A denoiser with ``changes`` to the settings of ``known``, which computes what ``known`` does, or nearly.
 
-    New parts start as they do in a new network: they add nothing. The first layer's new inputs, flag and known latents
-    of the image-level condition, start at zero. Group norms that become affine keep their mean effect. More channels of
-    the last layer are added behind those that are there. What reads tokens or embeddings of another width, those of
-    another fusion model, begins again: until it has learned them, the denoiser is worse than ``known``.
+    New parts start as they do in a new network: they add nothing. New inputs of first layers, flag and known latents of
+    the image-level condition and a pose encoder's guide, start at zero. Group norms that become affine keep their mean
+    effect. More channels of the last layer are added behind those that are there. What reads tokens or embeddings of
+    another width, those of another fusion model, begins again: until it has learned them, the denoiser is worse than
+    ``known``.
 
     Args:
         known: what was trained before.
@@ -174,7 +176,7 @@ def grow(known: Denoiser, changes: Mapping[str, Any], run: Callable[[Denoiser], 
     for name, value in state.items():
         if name not in own or name.startswith(again):
             continue
-        if name == FIRST_LAYER and value.shape[1] < own[name].shape[1]:
+        if name in FIRST_LAYERS and value.shape[1] < own[name].shape[1]:
             value = widened(value, own[name].shape[1])
         if name.startswith(LAST_LAYER) and len(value) < len(own[name]):
             value = torch.cat([value, own[name][len(value) :]])

@@ -20,6 +20,7 @@ LAST = 3  # layers of the folded pose encoder from its last stride on: convoluti
 FOLD = 2  # cells of the fine grid along each side of a latent cell
 FILLS = ("zeros", "source")
 TASKS = ("T1", "T2", "T3", "window")
+GUIDE_ZERO, GUIDE_SCALE = 128 / 255, 255 / 127  # nothing, in bytes over 255; to [-1, 1]
 
 
 # ---------------------------------------------------------------------------------------------- target pose
@@ -59,6 +60,7 @@ class PoseEncoder(nn.Module):
         unshuffle: side of the block that is folded into channels first; 1 = not.
         coordinates: two more channels after folding, x and y in [-1, 1] of the whole frame.
         channels: of the pose image.
+        guide: channels behind these, see `signgen.model.guide`; they are read at the folded size.
         fine: channels of features at twice the latents' resolution that are handed on as well; 0 = none. The folded
             form with at least one stride only; the picture's sides must then be multiples of ``down``.
     """
@@ -71,14 +73,15 @@ class PoseEncoder(nn.Module):
         unshuffle: int = 1,
         coordinates: bool = False,
         channels: int = 3,
+        guide: int = 0,
         fine: int = 0,
     ) -> None:
         super().__init__()
-        self.down, self.unshuffle, self.coordinates = down, unshuffle, coordinates
+        self.down, self.unshuffle, self.coordinates, self.channels = down, unshuffle, coordinates, channels
         if fine and not 1 < unshuffle < down:
             raise BadValue("pose encoder", f"fine features with unshuffle {unshuffle}", f"give 2 to {down // 2}")
         self.fine = nn.Conv2d(block_out_channels[-1], fine, 1) if fine else None
-        first = channels * unshuffle**2 + 2 * coordinates
+        first = channels * unshuffle**2 + 2 * coordinates + guide
         if unshuffle > 1:
             strides = round(math.log2(down / unshuffle))
             self.net: Any = _folded_convolutions(first, tuple(block_out_channels), out_channels, strides)
@@ -89,13 +92,17 @@ class PoseEncoder(nn.Module):
             self.net = ControlNetConditioningEmbedding(out_channels, first, tuple(block_out_channels))
 
     def forward(self, pose: Tensor, crop: Tensor | None = None) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> (N, out_channels [+ 4 fine], ceil(H/down), ceil(W/down)).
+        """(N, 3 [+ guide], H, W) in [0, 1] -> (N, out_channels [+ 4 fine], ceil(H/down), ceil(W/down)).
 
         Fine features follow folded, each 2 x 2 block of them as channels. ``crop`` as `frame_coordinates`.
         """
-        folded = fold(pose, self.unshuffle) if self.unshuffle > 1 else pose  # (N, C*u*u, ceil(H/u), ceil(W/u))
+        shown, guide = pose[:, : self.channels], pose[:, self.channels :]
+        folded = fold(shown, self.unshuffle) if self.unshuffle > 1 else shown  # (N, C*u*u, ceil(H/u), ceil(W/u))
         if self.coordinates:
             folded = torch.cat([folded, frame_coordinates(pose, crop, self.unshuffle)], dim=1)  # two more channels
+        if guide.shape[1]:
+            coarse = functional.avg_pool2d(guide, self.unshuffle, ceil_mode=True)
+            folded = torch.cat([folded, (coarse - GUIDE_ZERO) * GUIDE_SCALE], dim=1)
         if self.fine is None:
             return self.net(folded)  # (N, out_channels, h, w)
         if pose.shape[-2] % self.down or pose.shape[-1] % self.down:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from signgen.model.guide import POSE
 from signgen.model.networks.canvas import from_canvas
 from signgen.model.networks.fusion import GREY
 from signgen.model.networks.refiner import INPUTS as CHANNELS
@@ -27,7 +28,7 @@ Inputs = dict[str, Tensor]
 
 
 class ConditionsGraph(nn.Module):
-    """uint8 poses (V, H', W', 3) and, where the denoiser takes fusion embeddings, the source's (1, De) ->
+    """uint8 poses (V, H', W', 3 [+ guides]) and, where the denoiser takes fusion embeddings, the source's (1, De) ->
     pose features (V, C0, h, w) and fusion embeddings (V, De)."""
 
     def __init__(self, pipeline: SignGenPipeline) -> None:
@@ -38,11 +39,11 @@ class ConditionsGraph(nn.Module):
         self.letterbox = None if self.fusion is None else Letterbox(width, height, self.fusion.image_size)
 
     def forward(self, poses: Tensor, embedding: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
-        images = to_unit(poses)  # (V, 3, H', W') in [0, 1]
+        images = to_unit(poses)  # (V, 3 or more, H', W') in [0, 1]
         features = self.encoder(images)
         if self.fusion is None or self.letterbox is None or embedding is None:
             return features
-        return features, self.fusion.fuse(embedding, self.letterbox(images * 2 - 1))
+        return features, self.fusion.fuse(embedding, self.letterbox(images[:, :POSE] * 2 - 1))
 
 
 class Letterbox(nn.Module):
@@ -119,9 +120,8 @@ def input_names(pipeline: SignGenPipeline) -> tuple[str, ...]:
 @torch.inference_mode()
 def examples(pipeline: SignGenPipeline, views: int) -> dict[str, Inputs]:
     """Inputs of each graph by name, in order, of the shapes that a window of ``views`` views has."""
-    width, height = pipeline.canvas_size
     source = pipeline.encode_source(np.full((*pipeline.frame_size[::-1], 3), 128, np.uint8))
-    poses = np.zeros((views, height, width, 3), np.uint8)
+    poses = pipeline.no_poses(views)
     features, fusion = pipeline.engine.conditions(poses, source.embedding)
     latents = source.latents.float().repeat(views, 1, 1, 1)
     everything = {

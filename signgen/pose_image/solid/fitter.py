@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from signgen.errors import BadValue
 from signgen.keypoints.skeleton import BOTH_HANDS, HANDS
-from signgen.pose_image.solid.drawing import Mesh, draw_meshes, lit
+from signgen.pose_image.solid.drawing import CHANNELS, Mesh, draw_meshes, lit
 from signgen.pose_image.solid.hand import anatomy, hand_mesh
 from signgen.pose_image.solid.order import Order
 from signgen.pose_image.solid.person import Person
@@ -75,17 +76,25 @@ class SolidHands:
         """
         return draw_meshes(self.meshes(frame), left, top, side, self.strength[frame])
 
+    def pictures(self, size: tuple[int, int]) -> np.ndarray:
+        """All frames whole, uint8 (T, H, W, 6), of ``size`` (W, H); see `crop`."""
+        out = np.full((len(self), size[1], size[0], CHANNELS), 128, np.uint8)
+        for frame, picture in enumerate(out):
+            meshes = self.meshes(frame)
+            if box := _box(meshes, size):
+                (left, top), (width, height) = box
+                drawn = draw_meshes(meshes, left, top, (width, height), self.strength[frame])
+                picture[top : top + height, left : left + width] = drawn
+        return out
+
     def draw(self, frame: int, picture: np.ndarray, frame_size: tuple[int, int]) -> None:
         """Lays the lit hands of one frame over a picture uint8 (H,W,3) of it, pixel centres on pixel centres."""
         height, width = picture.shape[:2]
         factor = np.array([width / frame_size[0], height / frame_size[1]], np.float32)
         meshes = [one and ((one[0] + np.float32(0.5)) * factor, *one[1:]) for one in self.meshes(frame)]
-        corners = [(one[0].min(0), one[0].max(0)) for one in meshes if one is not None]
-        if corners:
-            first = np.clip(np.floor(np.min([low for low, _ in corners], 0)).astype(int), 0, (width, height))
-            last = np.clip(np.ceil(np.max([high for _, high in corners], 0)).astype(int), first, (width, height))
-            (left, top), size = first.tolist(), (last - first).tolist()
-            colour, cover = lit(draw_meshes(meshes, left, top, tuple(size), self.strength[frame]))
+        if box := _box(meshes, (width, height)):
+            (left, top), size = box
+            colour, cover = lit(draw_meshes(meshes, left, top, size, self.strength[frame]))
             part = picture[top : top + size[1], left : left + size[0]]
             part[:] = part * (1 - cover) + colour + 0.5
 
@@ -100,6 +109,17 @@ class SolidHands:
             share = np.where((self.confidence[:, hand, None] > 0) | (share == 0), share, 1)
             xy[:, hand] += share * (self.poses.points[:, side, :, :2].astype(np.float32) - xy[:, hand])
         return xy
+
+
+def _box(meshes: Sequence[Mesh | None], size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Left and top, width and height of the part of a picture of ``size`` that shows a hand; None: there is none."""
+    corners = [(one[0].min(0), one[0].max(0)) for one in meshes if one is not None]
+    if not corners:
+        return None
+    first = np.clip(np.floor(np.min([low for low, _ in corners], 0)).astype(int), 0, size)
+    last = np.clip(np.ceil(np.max([high for _, high in corners], 0)).astype(int), first, size)
+    (left, top), (width, height) = first.tolist(), (last - first).tolist()
+    return (left, top), (width, height)
 
 
 class HandFitter:

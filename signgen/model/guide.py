@@ -1,0 +1,51 @@
+"""The guide: what the denoiser sees behind the pose image, in as many more channels.
+
+Solid hands (`signgen.pose_image.solid`) say what a skeleton's lines leave open, and the source's own head and trunk are
+there where the pose has them, so that the network need not carry them over from another place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from signgen.model.regions import SourceRegions
+from signgen.video.tensors import channels_last
+
+POSE = 3  # channels of a pose image, which come first
+SOLID = 6
+CHANNELS = SOLID + 4  # colours, and how far they are known
+NOTHING = 128  # the byte for 0 in all of them
+
+
+def draw_guides(
+    points: np.ndarray,
+    solid: np.ndarray | None,
+    source: SourceRegions | None,
+    size: tuple[int, int],
+    padding: Sequence[int],
+) -> np.ndarray:
+    """Guides of N frames on the model's canvas.
+
+    Args:
+        points: (N, 133, 3), x and y in pixels of the frame, and confidence.
+        solid: uint8 (N, H, W, 6) of the frame, `SolidHands.pictures`; None: no hands.
+        source: the source picture; None: where its person stands is not known.
+        size: (W, H) of the frame. padding: pixels that the canvas has more: left, right, top, bottom.
+
+    Returns:
+        uint8 (N, H', W', `CHANNELS`), 128 for nothing.
+    """
+    left, right, top, bottom = padding
+    width, height = size
+    guides = np.full((len(points), height + top + bottom, width + left + right, CHANNELS), NOTHING, np.uint8)
+    if solid is not None:
+        guides[:, top : top + height, left : left + width, :SOLID] = solid
+    if source is not None:
+        shown = channels_last(source.body(points, (-left, -top), guides.shape[2:0:-1]))  # (N, H' / 2, W' / 2, 4)
+        cells = shown.mul(127).add(NOTHING).round().to(torch.uint8).cpu().numpy()
+        for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            guides[:, row::2, column::2, SOLID:] = cells
+    return guides
