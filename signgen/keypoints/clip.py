@@ -163,8 +163,10 @@ class Keypoints:
         chosen = evenly(len(self), most)
         if isinstance(chosen, slice):
             return self
-        parts = [(self.xy[part], self.confidence[part]) for part in np.array_split(chosen, len(chosen) // 512)]
-        release(self.xy, self.confidence)
+        parts = []
+        for part in np.array_split(chosen, max(len(chosen) // 512, 1)):
+            parts.append((self.xy[part], self.confidence[part]))
+            release(self.xy, self.confidence)  # around each frame that is looked at much more of the file is mapped
         xy, confidence = (np.concatenate(side) for side in zip(*parts, strict=True))
         return replace(self, xy=xy, confidence=confidence)
 
