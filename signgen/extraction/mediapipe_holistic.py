@@ -8,27 +8,19 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from signgen.errors import NotInstalled
 from signgen.extraction.estimator import PADDING
 from signgen.extraction.packages import INSTALL, import_or_say
-from signgen.keypoints.formats.pose import FACE_MESH, HOLISTIC_BODY
+from signgen.keypoints.layouts.holistic import FACE_MESH, HOLISTIC_BODY, POSE_LANDMARKS
 from signgen.keypoints.skeleton import BODY, FACE, FEET, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
 COMPLEXITY = 1  # the model in the wheel; the others are downloaded
 CONFIDENCE = 0.5  # of its person detector and of its tracker; its own default
 STANDARD_ERROR = 2
-# The names of its 33 body landmarks, in its order. Left is the person's own left, as in COCO.
-POSE_LANDMARKS: Final = (
-    "NOSE", "LEFT_EYE_INNER", "LEFT_EYE", "LEFT_EYE_OUTER", "RIGHT_EYE_INNER", "RIGHT_EYE", "RIGHT_EYE_OUTER",
-    "LEFT_EAR", "RIGHT_EAR", "MOUTH_LEFT", "MOUTH_RIGHT", "LEFT_SHOULDER", "RIGHT_SHOULDER", "LEFT_ELBOW",
-    "RIGHT_ELBOW", "LEFT_WRIST", "RIGHT_WRIST", "LEFT_PINKY", "RIGHT_PINKY", "LEFT_INDEX", "RIGHT_INDEX",
-    "LEFT_THUMB", "RIGHT_THUMB", "LEFT_HIP", "RIGHT_HIP", "LEFT_KNEE", "RIGHT_KNEE", "LEFT_ANKLE", "RIGHT_ANKLE",
-    "LEFT_HEEL", "RIGHT_HEEL", "LEFT_FOOT_INDEX", "RIGHT_FOOT_INDEX",
-)  # fmt: skip
 _BODY = slice(BODY.start, FEET.stop)
 _KNOWN = np.array([joint for joint, name in enumerate(HOLISTIC_BODY) if name])  # Holistic has no small toes
 _SOURCE = np.array([POSE_LANDMARKS.index(name) for name in HOLISTIC_BODY if name])

@@ -88,8 +88,8 @@ def read_standard_input(stream: BinaryIO | None = None) -> Piped:
 class Content:
     """What is in a file or folder. Long arrays, lists and texts stay there until they are looked at.
 
-    kind: json, object (unpickled), array, table (npz), pose (a stream), text (`texts.Text`), json_folder or text_folder
-    (`Folder`). ``budget``: what may still be built of it.
+    kind: json, object (unpickled), array, table (npz), pose (a stream), text (`texts.Text`), json_folder, text_folder,
+    or array_folder (`Folder`). ``budget``: what may still be built of it.
     """
 
     kind: str
@@ -197,7 +197,8 @@ def _load_npy(stream: Any, subject: str, budget: Budget, scratch: Scratch | None
                 unpacked.copy(stream, LARGEST_CONTENT, subject)
                 stream = unpacked.file()
             value = load_pickle(stream, subject, budget)
-            return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+            objects = isinstance(value, np.ndarray) and value.dtype.hasobject and value.ndim < 2
+            return value.tolist() if objects else value  # the object itself, or a list of frames
         size = int(np.prod(shape, dtype=object)) * dtype.itemsize
         order: Any = "F" if fortran else "C"
         if scratch is None:
@@ -295,16 +296,19 @@ class _Table(Mapping[str, Any]):
 
 
 # --- folders --------------------------------------------------------------------------------------------------
+_FRAME_KINDS = {".json": "json_folder", ".txt": "text_folder", ".npy": "array_folder"}
+
+
 def _load_folder(path: Path) -> Content:
-    """All JSON files of a folder, or else all text files, in natural order."""
+    """All JSON files of a folder, or all text files, or all arrays, of whichever there are most, in natural order."""
     files = [item for item in path.iterdir() if item.is_file() and not item.name.startswith(".")]
-    for suffix, kind in ((".json", "json_folder"), (".txt", "text_folder")):
-        chosen = sorted((item for item in files if item.suffix == suffix), key=natural_key)
-        if chosen:
-            size = sum(item.stat().st_size for item in chosen)
-            return Content(kind, Folder(chosen, _load_frame), Budget(str(path), size))
+    alike = {suffix: [item for item in files if item.suffix == suffix] for suffix in _FRAME_KINDS}
+    suffix = max(alike, key=lambda suffix: len(alike[suffix]))
+    if chosen := sorted(alike[suffix], key=natural_key):
+        size = sum(item.stat().st_size for item in chosen)
+        return Content(_FRAME_KINDS[suffix], Folder(chosen, _load_frame), Budget(str(path), size))
     error = Unsupported if any(path.iterdir()) else Empty
-    raise error(path, _describe(path, files), "give a folder of one JSON or text file per frame, or a file")
+    raise error(path, _describe(path, files), "give a folder of one JSON, text or npy file per frame, or a file")
 
 
 def _load_frame(path: Path) -> Any:
@@ -316,6 +320,9 @@ def _load_frame(path: Path) -> Any:
         try:
             if path.suffix == ".json":
                 return whole(read_json(stream, subject, Budget(subject, size)))
+            if path.suffix == ".npy":
+                stream.seek(0)
+                return _load_npy(stream, subject, Budget(subject, size))
             return Text(stream, 0).part(0, size)
         except UnicodeDecodeError:
             raise Damaged(subject, "content that is not text", "check the folder") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -35,9 +35,9 @@ class Timeline:
 
 def number_of(value: Any) -> int | None:
     """A frame's number as a file gives it; None for what is no whole number."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-        return None
-    if not isinstance(value, Integral) and not float(value).is_integer():
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
         return None
     return max(-_FARTHEST, min(int(value), _FARTHEST))
 
@@ -79,9 +79,8 @@ def timeline(numbers: Sequence[int | None] | None, count: int, subject: str) -> 
     places = given - ordered[0]
     if step > 1 and count >= _ENOUGH:
         listed = ", ".join(map(str, ordered[:3].tolist()))
-        said = [
-            f"frames are numbered in steps of {step} ({listed}, ...): taken as one after the other (--fps: their rate)"
-        ]
+        counted = f"frames are numbered in steps of {step} ({listed}, ...)"
+        said = [f"{counted}: taken as one after the other; --fps gives their rate"]
         places = np.round(places / step).astype(np.int64)
         if len(np.unique(places)) < count:
             places = np.argsort(np.argsort(given, kind="stable"), kind="stable")

@@ -30,6 +30,7 @@ from signgen.keypoints.formats.registry import FORMATS
 from signgen.keypoints.header import complete_from_header, header_bytes, place_with_header
 from signgen.keypoints.raw import RawClip, Request
 from signgen.keypoints.skeleton import BODY, FACE, FEET
+from signgen.keypoints.stated import complete_from_content
 from signgen.keypoints.units import ReadResult, finish
 
 READ_FORMATS = tuple(FORMATS)
@@ -83,9 +84,9 @@ def read_keypoints(
 
 
 def read_raw(format: Format, value: Any, request: Request) -> RawClip:
-    """One signer's points as they are in a file of this format, with what a header beside it adds."""
+    """One signer's points as they are in a file of this format, with what it states elsewhere and a header adds."""
     with guarded(format.name, request):
-        return complete_from_header(format.read(value, request), request.path)
+        return complete_from_header(complete_from_content(format.read(value, request), value), request.path)
 
 
 def _check_clip(raw: RawClip, format: Format, request: Request) -> None:

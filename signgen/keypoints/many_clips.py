@@ -16,6 +16,7 @@ from signgen.keypoints.content import load, readable
 from signgen.keypoints.formats.mska import clips_of, read_many, read_one
 from signgen.keypoints.keypoint_files import find_format, guarded, read_raw
 from signgen.keypoints.raw import RawClip, Request
+from signgen.keypoints.stated import complete_from_content
 from signgen.keypoints.units import placing
 
 _SAME_SHAPE = 0.01  # relative difference of two aspect ratios that still counts as the same
@@ -48,7 +49,7 @@ class ClipFile:
             return read_raw(self._format, self._value, self._request)
         clip, request = self._clips[name], replace(self._request, clip=name)
         with guarded(self.format, request):
-            return read_one(clip, request)
+            return complete_from_content(read_one(clip, request), clip)
 
 
 def points_in_frame(raw: RawClip, frame: tuple[int, int], subject: str) -> tuple[np.ndarray, list[str]]:

@@ -6,7 +6,7 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from signgen.errors import Empty, InputError, TooLarge, Unsupported
 from signgen.keypoints.budget import MOST_FRAMES, MOST_PEOPLE
 from signgen.keypoints.frame_numbers import Timeline, timeline
+from signgen.keypoints.layouts.wholebody import ORDERS, in_order
 from signgen.keypoints.raw import RawClip, Request, seen_where_placed
 from signgen.keypoints.rows import Rows, blocks
 from signgen.keypoints.skeleton import CONFIDENT, NUM_JOINTS, SHOULDERS, UPPER_BODY
@@ -58,7 +59,10 @@ class Detections:
 
 
 def person(points: Any, scores: Any, rank: Any, request: Request) -> Person:
-    """A checked `Person` from lists or arrays: points of 133 x 2 or 133 x 3 (then with scores), any numbers."""
+    """A checked `Person` from lists or arrays, any numbers: points of 133 x 2 or 133 x 3 (then with scores).
+
+    They may also be one flat list of x, y, score, and in one of the orders of `layouts.wholebody`.
+    """
     try:
         xy = request.budget.numbers(points)
         given = None if scores is None else request.budget.numbers(scores).reshape(-1)
@@ -66,8 +70,13 @@ def person(points: Any, scores: Any, rank: Any, request: Request) -> Person:
         raise
     except (TypeError, ValueError, OverflowError):
         raise request.error("keypoints that are not numbers", "check the program that wrote the file") from None
+    if xy.ndim == 1 and xy.size and xy.size % 3 == 0:
+        xy = xy.reshape(-1, 3)
     if xy.ndim != 2 or xy.shape[1] not in (2, 3):
         raise request.error(f"keypoints of shape {xy.shape} per person", "give 133 points of x, y") from None
+    if len(xy) in ORDERS:
+        given = in_order(given, 0) if given is not None and given.shape == xy.shape[:1] else given
+        xy = in_order(xy)
     if len(xy) != NUM_JOINTS:
         raise wrong_count(len(xy), request)
     if given is None:
@@ -77,8 +86,18 @@ def person(points: Any, scores: Any, rank: Any, request: Request) -> Person:
     return Person(xy[:, :2], given, _number(rank, request, default=float(np.nanmean(np.nan_to_num(given)))))
 
 
+def is_one_person(people: Iterable[Person]) -> bool:
+    """Neighbours in a list stand less than half a shoulder width apart: nobody stands inside somebody else."""
+    steps = [
+        np.linalg.norm(a[0] - b[0]) / max(a[1], b[1], 1e-9)
+        for a, b in pairwise((someone.place, someone.reach) for someone in people)
+    ]
+    return bool(steps) and float(np.median(steps)) < 0.5
+
+
 def wrong_count(count: int, request: Request) -> InputError:
-    advice = "signgen needs the 133 COCO-WholeBody points; use a whole-body estimator"
+    known = ", ".join(map(str, ORDERS))
+    advice = f"signgen needs the 133 COCO-WholeBody points (or {known} of those orders); use a whole-body estimator"
     return request.error(f"{count} keypoints per person", advice, Unsupported)
 
 

@@ -1,4 +1,7 @@
-"""DWPose's and ControlNet's pickle: fractions of the frame, OpenPose's order of 18 body points, no feet."""
+"""DWPose's and ControlNet's results: fractions of the frame, OpenPose's order of 18 body points, no feet.
+
+A pickle, an array of objects, or a folder of one such array a frame.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +14,27 @@ from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.openpose import FROM_BODY_18
 from signgen.keypoints.formats.record import ALL_JOINTS, Format, as_pickle, first_of, in_fractions, is_list
 from signgen.keypoints.people import Detections, check_crowd, follow, present
-from signgen.keypoints.raw import RawClip, Request
+from signgen.keypoints.raw import Folder, RawClip, Request
 from signgen.keypoints.skeleton import FACE, FEET, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
 
 def _recognises(value: Any) -> bool:
     """A list over frames of {"bodies": {...}, "hands", "faces", ...}; a single such frame counts as well."""
-    first = first_of(value) if is_list(value) else value
+    first = value.first if isinstance(value, Folder) else first_of(value) if is_list(value) else value
     return isinstance(first, dict) and {"bodies", "hands", "faces"} <= first.keys()
 
 
 def _read(value: Any, request: Request) -> RawClip:
     """Coordinates are fractions of the frame; (-1,-1) marks a missing point."""
+    if isinstance(value, Folder):
+        people = (_people(frame, request) for frame in value.frames())
+        return follow(people, request.path.name, request, numbers=value.numbers)
     frames = value if is_list(value) else [value]
     return follow((_people(frame, request) for frame in frames), request.path.stem, request)
 
 
 def _people(frame: Any, request: Request) -> Detections:
-    if not _recognises(frame):
+    if not isinstance(frame, dict) or not _recognises(frame):
         raise request.error("a frame without bodies, hands and faces", "give DWPose results for every frame")
     numbers = request.budget.numbers
     subset = np.atleast_2d(numbers(frame["bodies"]["subset"]))[:, :18]
@@ -89,7 +95,7 @@ def _nobody() -> dict[str, Any]:
 FORMAT = Format(
     name="dwpose",
     label="DWPose's pickle",
-    kinds=("object", "json"),
+    kinds=("object", "json", "array_folder"),
     recognises=_recognises,
     read=_read,
     write=_write,

@@ -36,9 +36,12 @@ def is_instances(value: Any) -> bool:
 
 
 def _read(value: Any, request: Request) -> RawClip:
-    if not isinstance(value, Folder):
-        return read_video(value, request)
-    clip = _follow(_pictures(value, request), request, value.numbers)
+    return read_pictures(value, request) if isinstance(value, Folder) else read_video(value, request)
+
+
+def read_pictures(folder: Folder, request: Request) -> RawClip:
+    """A folder of one list of instances a picture."""
+    clip = _follow(_pictures(folder, request), request, folder.numbers)
     clip.name = request.path.name
     return clip
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice, pairwise
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from signgen.keypoints.budget import MOST_PEOPLE
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.mmpose import NOT_LISTED, instances, plain
 from signgen.keypoints.formats.record import Format, as_json_list, is_list, listed
-from signgen.keypoints.people import Person, check_crowd, follow_signer, person
+from signgen.keypoints.people import Person, check_crowd, follow_signer, is_one_person, person
 from signgen.keypoints.raw import RawClip, Request
 
 
@@ -32,7 +32,7 @@ def _read(value: Any, request: Request) -> RawClip:
     """A list of lists holds frames of people. A flat list holds people of one image, or one person over time."""
     if any(isinstance(item, list) for item in value):
         return follow_signer((_people(frame, request) for frame in value), request.path.stem, request)
-    if not _is_one_person(_result(item, request) for item in value):
+    if not is_one_person(_result(item, request) for item in value):
         return follow_signer([_people([*islice(value, MOST_PEOPLE + 1)], request)], request.path.stem, request)
     clip = follow_signer(([_result(item, request)] for item in value), request.path.stem, request)
     clip.warnings.append(f"{len(clip)} results at one place, without frame numbers; read as {len(clip)} frames")
@@ -50,15 +50,6 @@ def _result(item: Any, request: Request) -> Person:
     box = np.ravel(request.budget.numbers(plain(item.get("bbox", ()))))
     rank = box[4] if len(box) == 5 else item.get("score")
     return person(plain(item["keypoints"]), None, rank, request)
-
-
-def _is_one_person(people: Iterable[Person]) -> bool:
-    """Neighbours in the list stand less than half a shoulder width apart: nobody stands inside somebody else."""
-    steps = [
-        np.linalg.norm(a[0] - b[0]) / max(a[1], b[1], 1e-9)
-        for a, b in pairwise((someone.place, someone.reach) for someone in people)
-    ]
-    return bool(steps) and float(np.median(steps)) < 0.5
 
 
 def _write(keypoints: Keypoints) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from signgen.keypoints.formats.npz import TABLE_KEYS, read_table
 from signgen.keypoints.formats.record import Format, as_pickle
 from signgen.keypoints.formats.unisign import is_unisign, read_unisign
 from signgen.keypoints.raw import RawClip, Request, pick_clip
+from signgen.keypoints.stated import complete_from_content
 
 
 def clips_of(value: Any) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def read_many(value: Any, request: Request) -> RawClip:
     """The clip that the request names, or the only one. Its name in the file becomes its name."""
     clips = clips_of(value)
     name = pick_clip(list(clips), request)
-    clip = read_one(clips[name], request)
+    clip = complete_from_content(read_one(clips[name], request), clips[name])
     clip.name = name
     return clip
 

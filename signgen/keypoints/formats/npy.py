@@ -3,43 +3,55 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from signgen.errors import Empty, Unsupported
+from signgen.keypoints.budget import MOST_PEOPLE
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format
-from signgen.keypoints.people import Detections, check_crowd, follow, present, wrong_count
+from signgen.keypoints.layouts.wholebody import ORDERS, in_order
+from signgen.keypoints.people import Detections, check_crowd, follow, is_one_person, person, present, wrong_count
 from signgen.keypoints.raw import RawClip, Request, seen_where_placed
-from signgen.keypoints.rows import BLOCK, blocks, release
+from signgen.keypoints.rows import BLOCK, Rows, blocks, release
 from signgen.keypoints.skeleton import NUM_JOINTS
 
+_COUNTS = (NUM_JOINTS, NUM_JOINTS + 1, *ORDERS)
 _SHAPES = "give (T,133,3), (T,133,2), (T,P,133,3) or (T,134,3) with the frame size in row 0"
 
 
 def is_points(value: Any) -> bool:
-    """An array of numbers that could be points: its last two sides are 133 or 134 and 2 or 3."""
+    """An array of numbers that could be points: its last two sides are 133, 134 or an order's count, and 2 or 3."""
     return (
-        isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and value.ndim in (2, 3, 4)
-        and value.shape[-2] in (NUM_JOINTS, NUM_JOINTS + 1) and value.shape[-1] in (2, 3)
+        isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and value.ndim in (2, 3, 4, 5)
+        and value.shape[-2] in _COUNTS and value.shape[-1] in (2, 3)
     )  # fmt: skip
 
 
 def read_array(value: np.ndarray, request: Request, scores: np.ndarray | None = None) -> RawClip:
-    """Points (T,133,2|3), (T,134,3) with the frame size in row 0, (T,P,133,2|3), or one frame (133,2|3)."""
+    """Points (T,133,2|3), (T,134,3) with the frame size in row 0, (T,P,133,2|3), or one frame (133,2|3).
+
+    A first side of 1 before one that is no number of people is a batch of one clip, see `_is_one_signer`.
+    """
     if not isinstance(value, np.ndarray):
         raise request.error(f"a {type(value).__name__} instead of an array", _SHAPES, Unsupported)
     if value.dtype.kind not in "fiu":
         raise request.error(f"an array of type {value.dtype}", "give an array of numbers", Unsupported)
-    if value.ndim not in (2, 3, 4) or value.shape[-1] not in (2, 3):
+    if value.ndim not in (2, 3, 4, 5) or value.shape[-1] not in (2, 3) or (value.ndim == 5 and len(value) != 1):
         raise request.error(f"an array of shape {value.shape}", _SHAPES, Unsupported)
-    if value.shape[-2] not in (NUM_JOINTS, NUM_JOINTS + 1):
+    if value.shape[-2] not in _COUNTS:
         raise wrong_count(value.shape[-2], request)
-    value = value[None] if value.ndim == 2 else value
+    batch = value.ndim == 5
+    value = value[0] if batch else value[None] if value.ndim == 2 else value
+    scores = scores[0] if batch and scores is not None and len(scores) == 1 else scores
     points, size = _without_size_row(value, request)
     given = None if scores is None else _scores(points, scores, request)
+    points, given = _in_order(points, given)
+    if points.ndim == 4 and len(points) == 1 and _is_one_signer(points[0], request):
+        points, given = points[0], None if given is None else given[0]
     if not len(points):
         raise request.error("no frames", "give at least one frame", Empty)
     if points.ndim == 4:  # (T,P,133,D)
@@ -49,6 +61,24 @@ def read_array(value: np.ndarray, request: Request, scores: np.ndarray | None = 
         clip = RawClip(points, given, request.path.stem)
     clip.size = size
     return clip
+
+
+def _in_order(points: np.ndarray, given: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """The 133 points of those in another order; a long array is put into order piece by piece."""
+    if points.shape[-2] == NUM_JOINTS:
+        return points, given
+    ordered = Rows((*points.shape[1:-2], NUM_JOINTS, points.shape[-1]), points.dtype)
+    for part in blocks(len(points), max(1, BLOCK // math.prod(points.shape[1:-2]))):
+        ordered.append(in_order(points[part]))
+        release(points)
+    return ordered.array(), None if given is None else in_order(given, -1)
+
+
+def _is_one_signer(frames: np.ndarray, request: Request) -> bool:
+    """Whether (N,133,2|3) are N frames of one person and not N people of one frame, who would stand apart."""
+    if len(frames) > MOST_PEOPLE:
+        return True
+    return len(frames) == 1 or is_one_person(person(one, None, None, request) for one in frames)
 
 
 def _parts(points: np.ndarray, given: np.ndarray | None) -> Iterator[Detections]:
@@ -61,7 +91,7 @@ def _parts(points: np.ndarray, given: np.ndarray | None) -> Iterator[Detections]
 
 
 def _without_size_row(points: np.ndarray, request: Request) -> tuple[np.ndarray, tuple[int, int] | None]:
-    if points.shape[-2] == NUM_JOINTS:
+    if points.shape[-2] != NUM_JOINTS + 1:
         return points, None
     parts = []
     for part in blocks(len(points)):

@@ -17,7 +17,7 @@ from signgen.keypoints.raw import RawClip, Request
 
 _POINT_KEYS = ("keypoints", "keypoint", "poses", "pose", "arr_0", "xy", "data")
 _IN_MEMORY = 32 << 20  # bytes; a longer archive is packed in the folder for temporary files
-_SCORE_KEYS = ("scores", "keypoint_scores", "confidence", "score")
+_SCORE_KEYS = ("scores", "keypoint_scores", "keypoint_score", "confidence", "score")
 TABLE_KEYS = {*_POINT_KEYS, *_SCORE_KEYS, "width", "height", "fps", "name"}
 
 

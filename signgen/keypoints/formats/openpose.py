@@ -21,6 +21,14 @@ from signgen.keypoints.skeleton import FACE, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 # COCO body and foot point (position in the list) -> OpenPose body point.
 FROM_BODY_25 = (0, 16, 15, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11, 19, 20, 21, 22, 23, 24)
 FROM_BODY_18 = (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)
+# OpenPose's one model of the whole body, as joint -> point: body as COCO, neck, head, feet, hands whose roots are the
+# wrists, face. Hidalgo et al., "Single-Network Whole-Body Pose Estimation", ICCV 2019.
+BODY_135 = {
+    **{joint: joint for joint in range(17)}, **{joint: joint + 2 for joint in range(17, 23)},
+    **{FACE.start + point: 65 + point for point in range(68)},
+    LEFT_HAND.start: 9, **{LEFT_HAND.start + point: 24 + point for point in range(1, 21)},
+    RIGHT_HAND.start: 10, **{RIGHT_HAND.start + point: 44 + point for point in range(1, 21)},
+}  # fmt: skip
 _MIDDLES = {1: (2, 5), 8: (9, 12)}  # neck and mid-hip of BODY_25, between two others
 _BODIES = {25: FROM_BODY_25, 18: FROM_BODY_18}
 _PARTS = {"face_keypoints_2d": (FACE, (68, 70)), "hand_left_keypoints_2d": (LEFT_HAND, (21,)),
@@ -71,8 +79,10 @@ def _points(someone: Any, request: Request) -> np.ndarray:
     if not isinstance(someone, dict) or "pose_keypoints_2d" not in someone:
         raise request.error("a person without pose_keypoints_2d", "run OpenPose 1.3 or later with --write_json")
     xyc = np.zeros((NUM_JOINTS, 3))
-    body = _triples(someone, "pose_keypoints_2d", (25, 18), request)
-    if len(body):
+    body = _triples(someone, "pose_keypoints_2d", (25, 18, 135), request)
+    if len(body) == 135:
+        xyc[list(BODY_135)] = body[list(BODY_135.values())]
+    elif len(body):
         order = _BODIES[len(body)]
         xyc[: len(order)] = body[list(order)]
     for key, (part, counts) in _PARTS.items():

@@ -12,36 +12,25 @@ import numpy as np
 
 from signgen.errors import Empty, Unsupported, damage
 from signgen.keypoints.clip import Keypoints
-from signgen.keypoints.formats.openpose import FROM_BODY_25
+from signgen.keypoints.formats.openpose import BODY_135, FROM_BODY_25
 from signgen.keypoints.formats.record import Format
+from signgen.keypoints.layouts.holistic import FACE_MESH, HOLISTIC_BODY
+from signgen.keypoints.layouts.wholebody import HALPE_136
 from signgen.keypoints.people import Detections, check_crowd, follow, present
 from signgen.keypoints.raw import RawClip, Request
 from signgen.keypoints.rows import blocks
-from signgen.keypoints.skeleton import FACE, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
+from signgen.keypoints.skeleton import FACE, FEET, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
 _VERSIONS = (0.0, 0.1, 0.2)
 _LARGEST_HEADER = 4 << 20  # bytes; usual ones have some 20,000
 _AT_A_TIME = 16 << 20  # bytes of frames
-_OPENPOSE_DEFAULT = (1000, 1000)  # what pose-format's OpenPose importer writes when nobody tells it the size
+_IMPORTERS_DEFAULT = (1000, 1000)  # what pose-format's importers write when nobody tells them the size
 
-# Names of Holistic's body points in the order of COCO points 0-22; Holistic has no small toes.
-HOLISTIC_BODY = (
-    "NOSE", "LEFT_EYE", "RIGHT_EYE", "LEFT_EAR", "RIGHT_EAR", "LEFT_SHOULDER", "RIGHT_SHOULDER", "LEFT_ELBOW",
-    "RIGHT_ELBOW", "LEFT_WRIST", "RIGHT_WRIST", "LEFT_HIP", "RIGHT_HIP", "LEFT_KNEE", "RIGHT_KNEE", "LEFT_ANKLE",
-    "RIGHT_ANKLE", "LEFT_FOOT_INDEX", None, "LEFT_HEEL", "RIGHT_FOOT_INDEX", None, "RIGHT_HEEL",
-)  # fmt: skip
-# Vertices of MediaPipe's face mesh at the 68 iBUG points.
-FACE_MESH = (
-    127, 234, 93, 132, 58, 172, 136, 149, 152, 378, 365, 397, 288, 361, 323, 454, 356,
-    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
-    168, 197, 5, 4, 219, 237, 1, 457, 439,
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
-    61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91, 78, 81, 13, 311, 308, 402, 14, 178,
-)  # fmt: skip
 _HANDS = {
     "LEFT_HAND_LANDMARKS": LEFT_HAND, "RIGHT_HAND_LANDMARKS": RIGHT_HAND,
     "hand_left_keypoints_2d": LEFT_HAND, "hand_right_keypoints_2d": RIGHT_HAND,
-    "LEFT_HAND": LEFT_HAND, "RIGHT_HAND": RIGHT_HAND,
+    **{f"{side}_HAND{of}": hand for of in ("", "_133", "_136")
+       for side, hand in (("LEFT", LEFT_HAND), ("RIGHT", RIGHT_HAND))},
 }  # fmt: skip
 
 
@@ -144,9 +133,9 @@ def _size(header: Any) -> tuple[tuple[int, int] | None, list[str]]:
     size = int(header.dimensions.width), int(header.dimensions.height)
     if min(size) < 1:
         return None, []
-    openpose = any(component.name == "pose_keypoints_2d" for component in header.components)
-    if openpose and size == _OPENPOSE_DEFAULT:
-        return None, ["its header says 1000x1000, the default of OpenPose importers; not believed"]
+    imported = any(component.name == "pose_keypoints_2d" or "_13" in component.name for component in header.components)
+    if imported and size == _IMPORTERS_DEFAULT:
+        return None, ["its header says 1000x1000, the default of OpenPose and AlphaPose importers; not believed"]
     return size, []
 
 
@@ -187,9 +176,13 @@ def _joints(component: Any) -> dict[int, int]:
         return {FACE.start + i: i for i in range(68)}
     if name in _HANDS and len(names) == 21:
         return {_HANDS[name].start + i: i for i in range(21)}
-    if name == "BODY" and len(names) == 23:
+    if name in ("BODY", "BODY_133") and len(names) == 23:
         return {i: i for i in range(23)}
-    if name == "FACE" and len(names) == 68:
+    if name == "BODY_136" and len(names) == 26:
+        return {joint: HALPE_136[joint] for joint in range(FEET.stop)}
+    if name == "BODY_135" and len(names) == 135:
+        return BODY_135
+    if name in ("FACE", "FACE_133", "FACE_136") and len(names) == 68:
         return {FACE.start + i: i for i in range(68)}
     if len(names) == NUM_JOINTS:  # all points in one component
         return {i: i for i in range(NUM_JOINTS)}

@@ -1,0 +1,169 @@
+"""Whatever the installed pose-format library makes of other programs' files and writes as `.pose` is read."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from keypoint_maker import signer
+from pose_format import Pose
+from pose_format.numpy import NumPyPoseBody
+from pose_format.pose_header import PoseHeader, PoseHeaderDimensions
+
+from signgen.keypoints import read_keypoints, write_keypoints
+from signgen.keypoints.formats.openpose import BODY_135
+from signgen.keypoints.layouts.wholebody import HALPE_136
+
+CLIP = signer(4)
+MAKERS: dict[str, Callable[[Path], Pose]] = {}
+
+
+def maker(*loaders: str) -> Callable[[Callable[[Path], Pose]], Callable[[Path], Pose]]:
+    """Says which of the library's loaders a function below calls."""
+
+    def keep(make: Callable[[Path], Pose]) -> Callable[[Path], Pose]:
+        MAKERS.update(dict.fromkeys(loaders, make))
+        return make
+
+    return keep
+
+
+@maker("openpose.load_openpose", "openpose.load_openpose_directory", "openpose.load_frames_directory_dict")
+def openpose(folder: Path) -> Pose:
+    from pose_format.utils.openpose import load_openpose_directory
+
+    write_keypoints(CLIP, folder / "frames", "openpose")
+    return load_openpose_directory(str(folder / "frames"), fps=30, width=210, height=260)
+
+
+@maker("openpose_135.load_openpose_135_directory")
+def openpose_135(folder: Path) -> Pose:
+    """OpenPose's model of 135 points writes all of them as one body."""
+    from pose_format.utils.openpose_135 import load_openpose_135_directory
+
+    (folder / "frames").mkdir()
+    for t, points in enumerate(CLIP.points):
+        body = np.zeros((135, 3))
+        body[list(BODY_135.values())] = points[list(BODY_135)]
+        empty: dict[str, Any] = {f"{part}_keypoints_2d": [] for part in ("face", "hand_left", "hand_right")}
+        frame = {"people": [{"pose_keypoints_2d": body.ravel().tolist(), **empty}]}
+        (folder / "frames" / f"a_{t:012d}_keypoints.json").write_text(json.dumps(frame))
+    return load_openpose_135_directory(str(folder / "frames"), fps=30, width=210, height=260)
+
+
+def alphapose_file(folder: Path, order: tuple[int, ...] | range, count: int) -> str:
+    frames = []
+    for t, points in enumerate(CLIP.points):
+        body = np.zeros((count, 3))
+        body[list(order)] = points
+        frames.append({"image_id": f"{t}.jpg", "keypoints": body.ravel().tolist(), "score": 2.5})
+    about = {"fps": 30, "width": 210, "height": 260}
+    (folder / "alphapose.json").write_text(json.dumps({"frames": frames, "metadata": about}))
+    return str(folder / "alphapose.json")
+
+
+@maker("alphapose.load_alphapose_wholebody_from_json", "alphapose.load_alphapose_json")
+def alphapose_136(folder: Path) -> Pose:
+    from pose_format.utils.alphapose import load_alphapose_wholebody_from_json
+
+    return load_alphapose_wholebody_from_json(alphapose_file(folder, HALPE_136, 136))
+
+
+@maker("alphapose_133.load_alphapose_wholebody_from_json")
+def alphapose_133(folder: Path) -> Pose:
+    from pose_format.utils.alphapose_133 import load_alphapose_wholebody_from_json
+
+    return load_alphapose_wholebody_from_json(alphapose_file(folder, range(133), 133))
+
+
+@maker("mmposewholebody.estimate_mmpose_wholebody")
+def mmpose(folder: Path) -> Pose:
+    """The library needs MMPose itself for this: the same components and body as it makes of MMPose's points."""
+    from pose_format.utils.cocowholebody133_header import cocowholebody_components
+
+    header = PoseHeader(0.2, PoseHeaderDimensions(210, 260, 0), cocowholebody_components())
+    return Pose(header, NumPyPoseBody(30, CLIP.xy[:, None], CLIP.confidence[:, None]))
+
+
+@maker(
+    "holistic.load_holistic", "holistic.load_mediapipe_directory", "holistic.process_holistic",
+    "holistic.formatted_holistic_pose",
+)  # fmt: skip
+def holistic(folder: Path) -> Pose:
+    if find_spec("mediapipe") is None:
+        pytest.skip("pose-format's holistic needs mediapipe (docs/extract.md)")
+    from pose_format.utils.holistic import holistic_components
+
+    from signgen.keypoints.layouts.holistic import FACE_MESH, HOLISTIC_BODY
+
+    components = holistic_components("XYZC", 10)
+    header = PoseHeader(0.2, PoseHeaderDimensions(210, 260, 0), components)
+    data, confidence = np.zeros((4, 1, 586, 3)), np.zeros((4, 1, 586))
+    names = components[0].points
+    places = [names.index(name) for name in HOLISTIC_BODY if name]
+    joints = [joint for joint, name in enumerate(HOLISTIC_BODY) if name]
+    places, joints = places + [33 + v for v in FACE_MESH], joints + [*range(23, 91)]
+    places, joints = places + [*range(511, 553)], joints + [*range(91, 133)]
+    data[:, 0, places, :2], confidence[:, 0, places] = CLIP.xy[:, joints], CLIP.confidence[:, joints]
+    return Pose(header, NumPyPoseBody(30, data, confidence))
+
+
+def loaders() -> set[str]:
+    """Functions of the library that make poses, by their names: importing some files takes more than is installed."""
+    folder = Path(str(find_spec("pose_format").origin)).parent / "utils"  # type: ignore[union-attr]
+    found = set()
+    for path in folder.glob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            known = ("load_", "estimate_", "process_holistic", "formatted_holistic")
+            if isinstance(node, ast.FunctionDef) and node.name.startswith(known) and "test" not in path.name:
+                found.add(f"{path.stem}.{node.name}")
+    return found - {"hand.estimate_active_hand"}  # which looks at a pose
+
+
+def test_every_loader_of_the_library_is_tried() -> None:
+    assert loaders() == set(MAKERS)
+
+
+@pytest.mark.parametrize("make", dict.fromkeys(MAKERS.values()), ids=lambda make: make.__name__)
+def test_what_it_writes_is_read(tmp_path: Path, make: Callable[[Path], Pose]) -> None:
+    pose = make(tmp_path)
+    with (tmp_path / "clip.pose").open("wb") as file:
+        pose.write(file)
+    read = read_keypoints(tmp_path / "clip.pose")
+    clip = read.keypoints
+    assert (read.format, clip.size, clip.fps, len(clip), read.warnings) == ("pose", (210, 260), 30, 4, [])
+    seen = clip.confidence > 0
+    absent = {18, 21} if make is holistic else set()  # Holistic has no small toes
+    assert set(np.flatnonzero(~seen.all(0))) == absent
+    roots = [91, 112] if make is openpose_135 else []  # which are its wrists
+    joints = [joint for joint in range(133) if joint not in absent and joint not in roots]
+    assert np.abs(clip.xy - CLIP.xy)[:, joints].max() < 1e-3
+    assert np.abs(clip.confidence - CLIP.confidence)[:, joints].max() < 1e-6
+
+
+def test_the_importers_default_size_is_not_believed(tmp_path: Path) -> None:
+    from pose_format.utils.alphapose import load_alphapose_wholebody_from_json
+
+    path = Path(alphapose_file(tmp_path, range(133), 133))
+    path.write_text(json.dumps(json.loads(path.read_text())["frames"]))
+    with (tmp_path / "clip.pose").open("wb") as file:
+        load_alphapose_wholebody_from_json(str(path)).write(file)
+    read = read_keypoints(tmp_path / "clip.pose")
+    assert not read.size_known
+    assert any("1000x1000" in line for line in read.warnings)
+
+
+def test_the_case_of_users() -> None:
+    path = Path(os.environ.get("SIGNGEN_SHARED", "absent")) / "cases" / "alphapose_133.pose"
+    if not path.exists():
+        pytest.skip("needs SIGNGEN_SHARED/cases")
+    read = read_keypoints(path)
+    assert (read.keypoints.size, len(read.keypoints), read.warnings) == ((640, 480), 4, [])
+    assert np.allclose(read.keypoints.xy[0, 5], [391.64, 241.74], atol=0.01)
