@@ -120,7 +120,7 @@ def test_training_does_without_what_a_variant_lacks() -> None:
     settings |= {"fusion_dim": None, "source": {"patch": 1, "positions": True}}
     step = DenoiserStep(Denoiser(**settings))
     inputs = Inputs(
-        latents=torch.zeros(2, 16, 4, 4), source=torch.zeros(1, 16, 4, 4), semantic=torch.zeros(1, 5, 16),
+        latents=torch.zeros(2, 16, 4, 4), source=torch.zeros(1, 1, 16, 4, 4), semantic=torch.zeros(1, 1, 5, 16),
         fusion=torch.zeros(2, 16), pose=torch.zeros(2, 3, 32, 32), known=torch.zeros(2, 16, 4, 4),
         flag=torch.zeros(2, 1, 4, 4),
     )  # fmt: skip

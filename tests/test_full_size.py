@@ -80,7 +80,7 @@ def train_a_step(denoiser: Denoiser, size: Size) -> float:
     tokens = (size.square // size.image_encoder["patch_size"]) ** 2 + 1
     clean, source, noised = (noise(1, 4, height, width) for _ in range(3))
     inputs = Inputs(
-        clean, source, noise(1, tokens, size.image_encoder["hidden_size"]),
+        clean, source[:, None], noise(1, 1, tokens, size.image_encoder["hidden_size"]),
         F.normalize(noise(1, denoiser.config.fusion_dim), dim=-1), noise(1, 3, 8 * height, 8 * width).sigmoid(),
         None, None,
     )  # fmt: skip

@@ -93,14 +93,14 @@ def test_without_shoulders_nothing_is_known(who: str) -> None:
 def test_guides_lie_on_the_padded_canvas() -> None:
     solid = np.full((1, HEIGHT, WIDTH, SOLID), 7, np.uint8)
     source = SourceRegions.of(waves(), person())
-    guides = draw_guides(person()[None], solid, source, SIZE, (3, 5, 2, 2))
+    guides = draw_guides(person()[None], solid, [source], SIZE, (3, 5, 2, 2))
     assert guides.shape == (1, HEIGHT + 4, WIDTH + 8, CHANNELS)
     assert (guides[0, 2:-2, 3:-5, :SOLID] == 7).all()
     assert (guides[0, :2, :, :SOLID] == NOTHING).all()
     assert (guides[0, :, :2, KNOWN] == NOTHING).all()  # left of the picture
     inner = guides[0, 22:62, 43:83, SOLID:KNOWN].astype(int)
     assert np.abs(inner - (waves()[20:60, 40:80].astype(int) * 254 / 255 + 1)).max() < 25  # two pixels share a value
-    assert (draw_guides(person()[None], None, None, SIZE, (0, 0, 0, 0)) == NOTHING).all()
+    assert (draw_guides(person()[None], None, [], SIZE, (0, 0, 0, 0)) == NOTHING).all()
 
 
 def test_a_grown_denoiser_computes_what_it_did_and_can_learn_from_guides() -> None:

@@ -142,13 +142,13 @@ def test_the_ablation_takes_overrides_alone(
     rng = np.random.default_rng(0)
     drawn = task.batches.of(draw_windows(task.cache, 2, 1, rng), rng)
     inputs, _, _ = task.inputs(drawn, None, seeded(rng, task.device))
-    tokens = {"B1": (2, 17, 16), "B2": (2, 2, 12)}.get(name, (2, 5, 12))
+    tokens = {"B1": (2, 1, 17, 16), "B2": (2, 1, 2, 12)}.get(name, (2, 1, 5, 12))
     assert tuple(inputs.semantic.shape) == tokens
     assert (inputs.fusion is None) == (name in ("B1", "B2", "B3"))
     if inputs.fusion is not None:
         torch.testing.assert_close(inputs.fusion.norm(dim=-1), torch.ones(2))
     if name == "B4":  # the source alone: its embedding is the same whatever the pose
-        other = task.inputs.encoders.fused(task.placed(drawn.sources), 1 - inputs.pose)
+        other = task.inputs.encoders.fused(task.placed(drawn.sources[:, 0]), 1, 1 - inputs.pose)
         torch.testing.assert_close(other, inputs.fusion)
     loss, _ = task.loss(task.trainable, task.draw(np.random.default_rng(1)))
     loss.backward()

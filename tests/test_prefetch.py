@@ -80,7 +80,7 @@ def test_a_batch_depends_on_seed_process_and_step_alone(cache: FrameCache) -> No
     windows = draw_windows(cache, 3, 2, rng, Disturbance())
     for batch in (ahead, again):
         assert np.array_equal(batch.windows.keypoints, windows.keypoints)
-        assert np.array_equal(batch.sources, cache.frames[windows.source])
+        assert np.array_equal(batch.sources, cache.frames[windows.source][:, None])
         assert np.array_equal(batch.targets, cache.frames[windows.target.ravel()].reshape(3, 2, 64, 66, 3))
         points = fit_points(windows.keypoints.reshape(-1, 133, 3), 66, 64, (80, 88))
         poses = draw_clip(points[..., :2], points[..., 2], (80, 88), (80, 88))

@@ -136,7 +136,7 @@ def test_what_the_sources_hand_covers_of_its_face_is_not_known() -> None:
 def test_crops_carry_what_was_painted_and_paste_brings_the_change_back() -> None:
     frames = np.stack([picture(), picture(1)])
     points = np.stack([person(), person(left=(30, 100))])
-    crops = region_crops("hand", 64, frames, np.zeros_like(frames), points, None, None)
+    crops = region_crops("hand", 64, frames, np.zeros_like(frames), points, None, [])
     assert crops.inputs.shape == (2, INPUTS, 64, 64)
     assert crops.which.tolist() == [0, 1]
     assert not crops.inputs[:, REFERENCE.start : KNOWN.stop].any()

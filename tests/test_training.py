@@ -30,6 +30,7 @@ from signgen.training.run import make_task, run_stage
 from signgen.training.stages import STAGES
 from signgen.training.task import structural_loss
 
+GENERAL = {"windows", "rng", "unordered", "source_poses"}  # fields of every batch
 SIZE = (130, 132)  # width, height: neither divides by 8
 TINY_VAE = {"widths": [8, 8], "encoder_blocks": [1, 1], "decoder_blocks": [1, 1]}
 TINY_FUSION = {
@@ -105,7 +106,7 @@ def test_a_stage_trains_with_the_loss_of_its_record_and_reads_the_batch_it_names
         task = make_task(_config(data, tmp_path, name, **changes), FrameCache.open(folder), torch.device("cpu"), folder)
         drawn = task.draw(np.random.default_rng(1))
         fields = drawn._fields if name == "autoencoder" else [field.name for field in dataclasses.fields(drawn)]
-        read = {field for field in fields if getattr(drawn, field) is not None} - {"windows", "rng"}
+        read = {field for field in fields if getattr(drawn, field) is not None} - GENERAL
         assert read == set(STAGES[name].batch) - {"tokens"}, "tokens are read where signgen prepare has made them"
         module, function = calls[name].split(".")
         place, given = import_module(f"signgen.training.{module}"), []

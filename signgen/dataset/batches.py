@@ -16,7 +16,7 @@ from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.pairs import Windows, draw_windows
 from signgen.dataset.shards import StoredArray
-from signgen.model.guide import CHANNELS, draw_guides
+from signgen.model.guide import CHANNELS, NOTHING, POSE, draw_guides
 from signgen.model.networks.canvas import fit_canvas, fit_points
 from signgen.model.regions import SourceRegions
 from signgen.pose_image.solid import HandFitter
@@ -71,16 +71,20 @@ class Batch:
     Attributes:
         windows: which frames, and their keypoints.
         rng: the step's generator after the windows were drawn, for everything else that is random in it.
-        sources, targets: uint8 (B, H, W, 3) and (B, V, H, W, 3), frames as the data set has them.
+        unordered: whether the frames of a window lie anywhere in its clip.
+        sources, targets: uint8 (B, S, H, W, 3) and (B, V, H, W, 3), frames as the data set has them.
         poses: uint8 (B, V, H', W', 3) on the canvas; with guides behind (`signgen.model.guide`), where they are wanted.
-        source_latents, latents: float16 (B, C, h, w) and (B, V, C, h, w) of sources and targets.
-        tokens: float16 (B, L, D) of the sources, or None where they were not all made before.
+        source_poses: uint8 (B, S, H', W', 3) and guides, of sources whose pose is told; what is not told is black.
+        source_latents, latents: float16 (B, S, C, h, w) and (B, V, C, h, w) of sources and targets.
+        tokens: float16 (B * S, L, D) of the sources, or None where they were not all made before.
     """
 
     windows: Windows
     rng: np.random.Generator
+    unordered: bool
     sources: np.ndarray
     poses: np.ndarray
+    source_poses: np.ndarray
     targets: np.ndarray | None = None
     source_latents: np.ndarray | None = None
     latents: np.ndarray | None = None
@@ -93,9 +97,11 @@ class BatchMaker:
 
     Attributes:
         batch, views: windows, and frames of each. canvas: (W, H) or None, see `signgen.model.networks.canvas`.
+        sources: S, how many each window has. unordered: frames of a window lie anywhere in its clip.
+        told: share of windows in which the sources' own poses are told.
         keys: further fields of the batch that are wanted. per_clip: windows of a batch that are of one clip.
         latents: of all frames, (N, C, h, w), where they are wanted.
-        tokens: sources (B,) -> (B, L, D) or None, where they are wanted.
+        tokens: sources (B * S,) -> (B * S, L, D) or None, where they are wanted.
         guides: whether the pose images have guides behind.
     """
 
@@ -109,41 +115,59 @@ class BatchMaker:
     latents: StoredArray | None = None
     tokens: Callable[[np.ndarray], np.ndarray | None] | None = None
     guides: bool = False
+    told: float = 0.0
 
-    def __call__(self, rng: np.random.Generator, views: int | None = None) -> Batch:
-        """``views``: of this batch, where they are others than usual."""
-        views = views or self.views
-        return self.of(draw_windows(self.cache, self.batch, views, rng, self.disturbance, self.per_clip), rng)
+    def __call__(
+        self, rng: np.random.Generator, views: int | None = None, sources: int = 1, unordered: bool = False
+    ) -> Batch:
+        """``views``: of this batch, where they are others than usual; the others: see `draw_windows`."""
+        of = self.cache, self.batch, views or self.views, rng, self.disturbance, self.per_clip, sources, unordered
+        return self.of(draw_windows(*of), rng, unordered)
 
-    def of(self, windows: Windows, rng: np.random.Generator) -> Batch:
+    def of(self, windows: Windows, rng: np.random.Generator, unordered: bool = False) -> Batch:
         """The batch of given windows."""
         frames, latents, tokens = self.cache.frames, self.latents, self.tokens
         more: dict[str, Callable[[], np.ndarray | None]] = {
             "targets": lambda: frames[windows.target],
-            "source_latents": lambda: None if latents is None else latents[windows.source],
+            "source_latents": lambda: None if latents is None else latents[windows.sources],
             "latents": lambda: None if latents is None else latents[windows.target],
-            "tokens": lambda: None if tokens is None else tokens(windows.source),
+            "tokens": lambda: None if tokens is None else tokens(windows.sources.ravel()),
         }
         wanted = {key: make() for key, make in more.items() if key in self.keys}
-        sources, poses = frames[windows.source], self._poses(windows.keypoints)
+        sources, poses = frames[windows.sources], self._poses(windows.keypoints)
+        told = self._told(windows.sources, rng)
         if self.guides:
             poses = np.concatenate([poses, self._guides(windows, sources, rng)], -1)
-        return Batch(windows, rng, sources, poses, **wanted)
+            told = np.concatenate([told, np.full((*told.shape[:-1], CHANNELS), NOTHING, np.uint8)], -1)
+        return Batch(windows, rng, unordered, sources, poses, told, **wanted)
+
+    def _told(self, sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The pose images of sources (B, S), uint8 (B, S, H', W', 3), black where they are not told."""
+        width, height = fit_canvas(*self.cache.size, self.canvas).size
+        poses = np.zeros((*sources.shape, height, width, POSE), np.uint8)
+        if self.told:
+            told = rng.random(len(sources)) < self.told
+            if told.any():
+                points = np.array(self.cache.keypoints[sources[told].ravel()])
+                poses[told] = self._poses(points.reshape(*sources[told].shape, 133, 3))
+        return poses
 
     def _guides(self, windows: Windows, sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """uint8 (B, V, H', W', `CHANNELS`), see `signgen.model.guide`; ``sources`` uint8 (B, H, W, 3)."""
+        """uint8 (B, V, H', W', `CHANNELS`), see `signgen.model.guide`; ``sources`` uint8 (B, S, H, W, 3)."""
         size = self.cache.size
         fit = fit_canvas(*size, self.canvas)
         chances = rng.random((len(sources), 3))
         guides = np.empty((*windows.target.shape, *fit.size[::-1], CHANNELS), np.uint8)
         for b, (true, hands, body) in enumerate(chances):
-            points, solid, source = windows.keypoints[b], None, None
+            points, solid = windows.keypoints[b], None
+            shown: list[SourceRegions] = []
             if hands >= NO_HANDS:
                 fitted = windows.truth[b] if true < TRUE_HANDS else points
                 solid = HandFitter(size, PIXEL_ASPECT).fit(fitted[..., :2], fitted[..., 2]).pictures(size)
             if body >= NO_BODY:
-                source = SourceRegions.of(sources[b], np.array(self.cache.keypoints[windows.source[b]]))
-            guides[b] = draw_guides(points, solid, source, size, fit.padding)
+                where = np.array(self.cache.keypoints[windows.sources[b]])
+                shown = [SourceRegions.of(image, own) for image, own in zip(sources[b], where, strict=True)]
+            guides[b] = draw_guides(points, solid, shown, size, fit.padding)
         return guides
 
     def _poses(self, keypoints: np.ndarray) -> np.ndarray:

@@ -21,8 +21,8 @@ class Windows:
     """Indices into a `FrameCache`, and the driving signal as the network shall see it.
 
     Attributes:
-        source: (B,) the source frame of each window.
-        target: (B, V) consecutive frames of the source's clip.
+        source: (B,) the source frame of each window; more: (B, S - 1) further ones of the same clip.
+        target: (B, V) consecutive frames of the source's clip, or, unordered, any V of its other frames.
         clip: (B,) which clip, for masking false negatives.
         keypoints: (B, V, 133, 3) x, y in pixels and confidence, disturbed as `Disturbance` says.
         truth: (B, V, 133, 3) the same, undisturbed, for loss weights and crops.
@@ -33,6 +33,12 @@ class Windows:
     clip: np.ndarray
     keypoints: np.ndarray
     truth: np.ndarray
+    more: np.ndarray
+
+    @property
+    def sources(self) -> np.ndarray:
+        """(B, S)."""
+        return np.concatenate([self.source[:, None], self.more], 1)
 
 
 def draw_windows(
@@ -42,11 +48,14 @@ def draw_windows(
     rng: np.random.Generator,
     disturbance: Disturbance | None = None,
     per_clip: int = 1,
+    sources: int = 1,
+    unordered: bool = False,
 ) -> Windows:
-    """``batch`` windows of ``views`` frames, ``per_clip`` after each other from one clip.
+    """``batch`` windows of ``views`` frames, ``per_clip`` after each other from one clip, with S ``sources`` each.
 
     From the cache's triplets where it has some: a window begins at a triplet's target, or as late as it still fits
-    into the clip. Else clips in proportion to their length, sources anywhere in the clip.
+    into the clip. Else clips in proportion to their length, sources anywhere in the clip. ``unordered``: its frames do
+    not follow each other, but lie anywhere in the clip (IMAGPose's views).
     """
     lengths = cache.bounds[:, 1] - cache.bounds[:, 0]
     usable = np.flatnonzero(lengths >= views)
@@ -57,9 +66,21 @@ def draw_windows(
         raise BadValue("per_clip", f"got {per_clip} for batches of {batch}", "give a divisor of the batch")
     chosen, start, source = draw(cache, usable, batch, views, rng, per_clip)
     target = start[:, None] + np.arange(views)  # (B, V)
+    more = np.zeros((batch, 0), np.int64)
+    if sources > 1 or unordered:
+        wanted = sources - 1 + (views if unordered else 0)
+        others = np.stack([_others(rng, cache.bounds[clip], source[i], wanted) for i, clip in enumerate(chosen)])
+        more = others[:, : sources - 1]
+        target = others[:, sources - 1 :] if unordered else target
     truth = np.array(cache.keypoints[target.ravel()]).reshape(batch, views, 133, 3)
     keypoints = disturb(truth, rng, disturbance) if disturbance else truth
-    return Windows(source, target, chosen, keypoints, truth)
+    return Windows(source, target, chosen, keypoints, truth, more)
+
+
+def _others(rng: np.random.Generator, bounds: np.ndarray, first: int, count: int) -> np.ndarray:
+    """``count`` frames of a clip, none of them ``first`` and none twice where the clip has enough."""
+    others = np.setdiff1d(np.arange(*bounds), [first]) if bounds[1] - bounds[0] > 1 else np.array([first])
+    return rng.choice(others, count, replace=len(others) < count)
 
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]  # (B,) clip, first frame, source

@@ -119,7 +119,7 @@ def _cut_clip(cache_folder: Path, coarse: Path, folder: Path, kind: str, side: i
     fitted = HandFitter(size, PIXEL_ASPECT).fit(points[..., :2], points[..., 2]).pictures(size)
     wide = side + MARGIN
     sources = _sources(cache, clip, painted.source, rng)
-    first = region_crops(kind, wide, painted.frames, poses, points, fitted, sources[0])
+    first = region_crops(kind, wide, painted.frames, poses, points, fitted, sources[:1])
     count, inputs = len(first.which), channels_last(first.inputs).numpy()
     shown = inputs[..., REFERENCE.start : KNOWN.stop]
     chosen = np.where(rng.random(count) < OWN, 0, rng.integers(1, max(len(sources), 2), count)) % len(sources)

@@ -148,7 +148,10 @@ def convert(module: torch.nn.Module, inputs: Inputs) -> Any:
             raise RunError(type(module).__name__, got, "render with torch") from error
     for port, name in zip(model.inputs, inputs, strict=True):
         port.get_tensor().set_names({name})
-    model.reshape({name: _open(name, value) for name, value in inputs.items()})
+    shapes = {name: _open(name, value) for name, value in inputs.items()}
+    if "tokens" in shapes:
+        shapes["tokens"][1] = OPEN  # several sources have more
+    model.reshape(shapes)
     return model
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from signgen.model.regions import SourceRegions
+from signgen.model.regions import SourceRegions, nearest_heads
 from signgen.video.tensors import channels_last
 
 POSE = 3  # channels of a pose image, which come first
@@ -23,7 +23,7 @@ NOTHING = 128  # the byte for 0 in all of them
 def draw_guides(
     points: np.ndarray,
     solid: np.ndarray | None,
-    source: SourceRegions | None,
+    sources: Sequence[SourceRegions],
     size: tuple[int, int],
     padding: Sequence[int],
 ) -> np.ndarray:
@@ -32,7 +32,8 @@ def draw_guides(
     Args:
         points: (N, 133, 3), x and y in pixels of the frame, and confidence.
         solid: uint8 (N, H, W, 6) of the frame, `SolidHands.pictures`; None: no hands.
-        source: the source picture; None: where its person stands is not known.
+        sources: the source pictures; none: where their person stands is not known. Each frame sees the one whose head
+            is turned as its own.
         size: (W, H) of the frame. padding: pixels that the canvas has more: left, right, top, bottom.
 
     Returns:
@@ -43,9 +44,13 @@ def draw_guides(
     guides = np.full((len(points), height + top + bottom, width + left + right, CHANNELS), NOTHING, np.uint8)
     if solid is not None:
         guides[:, top : top + height, left : left + width, :SOLID] = solid
-    if source is not None:
-        shown = channels_last(source.body(points, (-left, -top), guides.shape[2:0:-1]))  # (N, H' / 2, W' / 2, 4)
+    nearest = nearest_heads(points, sources)
+    for number, source in enumerate(sources):
+        which = np.flatnonzero(nearest == number)
+        if not len(which):
+            continue
+        shown = channels_last(source.body(points[which], (-left, -top), guides.shape[2:0:-1]))  # (n, H' / 2, W' / 2, 4)
         cells = shown.mul(127).add(NOTHING).round().to(torch.uint8).cpu().numpy()
         for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            guides[:, row::2, column::2, SOLID:] = cells
+            guides[which, row::2, column::2, SOLID:] = cells
     return guides

@@ -39,7 +39,7 @@ COMPONENTS = (
 )  # diffusers loads classes only of modules that are imported already
 # Models saved by signgen 0.1 name these modules in their model_index.json.
 sys.modules |= {f"signgen.models.{module.__name__.rpartition('.')[2]}": module for module in COMPONENTS}
-_SOURCE = 2**62  # keys the noise of the source's view; no clip is that long
+_SOURCE = 2**62  # keys the noise of the first source's view; no clip is that long
 _MODULES = ("vae", "denoiser", "fusion", "image_encoder", *REFINERS)
 
 
@@ -197,32 +197,50 @@ class SignGenPipeline(BasePipeline):
         """What depends on the source alone.
 
         Args:
-            image: uint8 (H, W, 3), of `frame_size`.
-            pose: uint8 (H', W', 3), of `canvas_size`: the source person's own pose; black if None. Only models with
-                ``source_pose`` look at it.
+            image: uint8 (H, W, 3), of `frame_size`; or (S, H, W, 3), S pictures of one person, the most like the wanted
+                frames first: where a denoiser fills unknown views with the source, it is with that one.
+            pose: uint8 (H', W', 3) or (S, H', W', 3), of `canvas_size`: the source person's own pose; black if None.
+                Only models with ``source_pose`` look at it.
         """
         self.forget()
         with self.fixed_device():
-            canvas = fit_frames(pixels(image[None], self.device).mul(2).sub(1)).to(self.dtype)  # (1, 3, H', W')
-            self._load_parts("vae")
-            latents = self.vae.encode(canvas).latent_dist.mode() * self.vae.config.scaling_factor  # (1, C, h, w)
+            canvas = self._on_canvas(image)  # (S, 3, H', W')
+            latents = self._encoded(canvas)  # (S, C, h, w)
             encoder = self.denoiser.source_encoder
             semantic = None if encoder.semantic is None else self._semantic(canvas)
             self._load_parts("fusion")
-            embedding = None if self.denoiser.config.fusion_dim is None else self.fusion.encode(canvas)
+            embedding = None
+            if self.denoiser.config.fusion_dim is not None:
+                embedding = self.fusion.encode(canvas).mean(0, keepdim=True)  # (1, De)
             self._load_parts("denoiser")
             own_pose = None
             if self.denoiser.config.source_pose:
-                own = self.no_poses(1)
+                own = self.no_poses(len(canvas))
                 if pose is not None:
                     own[..., :POSE] = pose
                 own_pose = self.denoiser.encode_pose(pixels(own, self.device).to(self.dtype))
             patches = None if encoder.patch is None else latents
-            tokens = self.denoiser.encode_source(semantic, patches, own_pose)  # (1, L, D)
-            return SourceConditions(latents.float(), tokens, embedding)
+            tokens = self.denoiser.encode_source(semantic, patches, own_pose)  # (S, L, D)
+            return SourceConditions(latents.float(), tokens.flatten(0, 1)[None], embedding)
+
+    @torch.inference_mode()
+    def encode_frame(self, image: np.ndarray) -> Tensor:
+        """A picture uint8 (H, W, 3) of `frame_size` as latents float32 (C, h, w): a known frame for `__call__`."""
+        with self.fixed_device():
+            return self._encoded(self._on_canvas(image))[0].float()
+
+    def _on_canvas(self, images: np.ndarray) -> Tensor:
+        """uint8 (H, W, 3) or (N, H, W, 3) -> (N, 3, H', W') in [-1, 1]."""
+        images = images[None] if images.ndim == 3 else images
+        return fit_frames(pixels(images, self.device).mul(2).sub(1)).to(self.dtype)
+
+    def _encoded(self, canvas: Tensor) -> Tensor:
+        """(N, 3, H', W') -> latents (N, C, h, w)."""
+        self._load_parts("vae")
+        return self.vae.encode(canvas).latent_dist.mode() * self.vae.config.scaling_factor
 
     def _semantic(self, canvas: Tensor) -> Tensor:
-        """Semantic tokens (1, L, Ds) of the source on the canvas (1, 3, H', W') in [-1, 1]."""
+        """Semantic tokens (S, L, Ds) of sources on the canvas (S, 3, H', W') in [-1, 1]."""
         if self.image_encoder is None:
             self._load_parts("fusion")
             return self.fusion.tokens(canvas)
@@ -238,6 +256,7 @@ class SignGenPipeline(BasePipeline):
         poses: np.ndarray,
         frame_indices: Sequence[int],
         known_latents: Sequence[Tensor] = (),
+        known_indices: Sequence[int] | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: Sequence[float] | None = None,
         seed: int = 0,
@@ -249,9 +268,10 @@ class SignGenPipeline(BasePipeline):
         Args:
             source: from `encode_source`.
             poses: uint8 (K + N, H', W', 3) of `canvas_size`: poses of K frames already rendered, then of N new ones;
-                for a guided model as `with_guides` gives them.
+                for a guided model as `with_guides` gives them, or else its guides say nothing.
             frame_indices: of the N new frames in the clip; with ``seed`` they decide the noise.
-            known_latents: K latents (C, h, w) of the frames already rendered.
+            known_latents: K latents (C, h, w) of the frames already rendered, or of frames that are given.
+            known_indices: of these K frames in the clip; None: the ones before the new frames.
             num_inference_steps: sampling steps; None: the model's own.
             guidance_scale: w1, w2 of FPDM's eq. 12; None: the model's own.
             seed: of the noise.
@@ -274,7 +294,10 @@ class SignGenPipeline(BasePipeline):
             views = len(conditions.bits)
             # 3. Noise: of a new frame by its index; known views are noised copies of what they are.
             shape = tuple(source.latents.shape[1:])
-            numbers = _noise_indices(views - len(frame_indices), frame_indices)
+            before = frame_indices[0] - len(known_latents)
+            known = list(range(before, frame_indices[0])) if known_indices is None else list(known_indices)
+            sources = views - len(known) - len(frame_indices)
+            numbers = [*(_SOURCE + number for number in range(sources)), *known, *frame_indices]
             noise = frame_noise(seed, numbers, shape, device=self.device)  # (V, C, h, w)
             # 4. Sample.
             self._interrupt, self._num_timesteps = False, len(timesteps)
@@ -307,21 +330,26 @@ class SignGenPipeline(BasePipeline):
     def window_conditions(
         self, source: SourceConditions, poses: np.ndarray, known_latents: Sequence[Tensor]
     ) -> WindowConditions:
-        """Conditions of the window's views; the source is the first where the views see each other."""
+        """Conditions of the window's views; the sources are the first where the views see each other."""
+        if self.guided and poses.shape[-1] == POSE:
+            poses = np.concatenate([poses, self.no_poses(len(poses))[..., POSE:]], -1)
         if self.couples_views:
-            poses = np.concatenate([self.no_poses(1), poses])  # the source's own pose is not part of the driving signal
+            # The sources' own poses are not part of the driving signal.
+            poses = np.concatenate([self.no_poses(len(source.latents)), poses])
             given = [source.latents, *(latent[None] for latent in known_latents)]
         elif len(known_latents):
             got = f"{len(known_latents)} known frames"
             raise Unsupported("window", got, "give none: the views of this model do not see each other")
         else:
             given = []
-        bits = torch.arange(len(poses)) < len(given)
-        clean = source.latents.repeat(len(poses), 1, 1, 1)
-        clean[: len(given)] = torch.cat(given) if given else clean[:0]
+        count = sum(len(latents) for latents in given)
+        bits = torch.arange(len(poses)) < count
+        clean = source.latents[:1].repeat(len(poses), 1, 1, 1)
+        if given:
+            clean[:count] = torch.cat(given)
         known = flag = None
         if self.denoiser.known_input is not None:
-            known, flag = self.denoiser.known_input.known_views(clean[None], bits[None], source.latents)
+            known, flag = self.denoiser.known_input.known_views(clean[None], bits[None], source.latents[:1])
         self._load_parts("denoiser", "fusion")
         features, fusion = self.engine.conditions(poses, source.embedding)
         return WindowConditions(features, source.tokens, fusion, known, flag, clean, bits.to(self.device))
@@ -355,7 +383,7 @@ class SignGenPipeline(BasePipeline):
         poses: np.ndarray,
         points: np.ndarray,
         solid: np.ndarray | None = None,
-        source: SourceRegions | None = None,
+        sources: Sequence[SourceRegions] = (),
     ) -> np.ndarray:
         """The frames with hands and faces painted again, uint8 (T, H, W, 3).
 
@@ -364,7 +392,7 @@ class SignGenPipeline(BasePipeline):
             poses: uint8 (T, H', W', 3) of `canvas_size`, their pose images.
             points: (T, 133, 3), their keypoints: x and y in pixels of the frame, confidence.
             solid: uint8 (T, H, W, 6), the hands fitted to them (`signgen.pose_image.solid.SolidHands.pictures`).
-            source: what the source picture shows of hands and face; None where its keypoints are not known.
+            sources: what the source pictures show of hands and face, of those whose keypoints are known.
         """
         left, right, top, bottom = self.canvas_padding
         height, width = frames.shape[1:3]
@@ -372,7 +400,7 @@ class SignGenPipeline(BasePipeline):
         refined = []
         for name, network in self.refiners.items():
             side = network.config.side
-            crops = region_crops(REFINERS[name], side, frames, poses, points, solid, source, self.device)
+            crops = region_crops(REFINERS[name], side, frames, poses, points, solid, sources, self.device)
             if len(crops.which):
                 self._load_parts(name)
                 refined.append((crops, self.engine.refine(name, crops.inputs)))
@@ -384,16 +412,16 @@ class SignGenPipeline(BasePipeline):
         return bool((self.denoiser.config.pose or {}).get("guide"))
 
     def with_guides(
-        self, poses: np.ndarray, points: np.ndarray, solid: np.ndarray | None, source: SourceRegions | None
+        self, poses: np.ndarray, points: np.ndarray, solid: np.ndarray | None, sources: Sequence[SourceRegions]
     ) -> np.ndarray:
         """Pose images uint8 (N, H', W', 3) as this model takes them: with guides behind, where it reads any.
 
         Args:
-            poses: of `canvas_size`. points, solid, source: of these frames, see `refine`.
+            poses: of `canvas_size`. points, solid, sources: of these frames, see `refine`.
         """
         if not self.guided:
             return poses
-        guides = draw_guides(points, solid, source, self.frame_size, self.canvas_padding)
+        guides = draw_guides(points, solid, sources, self.frame_size, self.canvas_padding)
         return np.concatenate([poses, guides], -1)
 
     def no_poses(self, count: int) -> np.ndarray:
@@ -402,9 +430,3 @@ class SignGenPipeline(BasePipeline):
         poses = np.zeros((count, height, width, POSE + (CHANNELS if self.guided else 0)), np.uint8)
         poses[..., POSE:] = NOTHING
         return poses
-
-
-def _noise_indices(known: int, frame_indices: Sequence[int]) -> list[int]:
-    """What keys the noise of each view: a frame's own index; the source, if it is a view, stands in for none."""
-    before = [_SOURCE, *range(frame_indices[0] - known + 1, frame_indices[0])] if known else []
-    return [*before, *frame_indices]

@@ -34,7 +34,7 @@ REGIONS = ("left_hand", "right_hand", "face")
 LEAST_HAND, LEAST_FACE = 6, 20  # points that must be seen
 _OUTSIDE = 10  # px beyond the frame's border where a hand's middle may lie
 _UP = 3.0  # px by which a face's crop lies above the middle of its points, for the forehead
-_PALM = (0, 1, 5, 9, 13, 17)  # points of a hand that hardly move against each other
+_PALM = [0, 1, 5, 9, 13, 17]  # points of a hand that hardly move against each other
 _LEAST_PALM = 4
 _SCALES = (0.4, 2.5)
 _INSIDE = 0.7  # share of a source hand's points that lie inside of the picture
@@ -133,12 +133,7 @@ class SourceRegions:
         Returns:
             (N, 3, S, S) in [-1, 1], 0 where nothing is known, and how far it is known, (N, 1, S, S), 0 or 1.
         """
-        shown = [self._shown_hand(which) or (-1, np.zeros((len(_PALM), 3))) for which in (0, 1)]
-        own = np.stack([shown[which][1] for which in sides])  # (N, K, 3)
-        wanted = np.stack([one[HANDS[which]][list(_PALM)] for one, which in zip(points, sides, strict=True)])
-        both = (wanted[..., 2] >= CONFIDENT) & (own[..., 2] >= CONFIDENT)
-        pictures = np.where(both.sum(1) >= _LEAST_PALM, [shown[which][0] for which in sides], -1)
-        maps = _similarity(wanted[..., :2].astype(np.float64), own[..., :2], both)  # (N, 2, 3)
+        pictures, maps, _, _ = self._hand_maps(points, sides)
         there = np.einsum("nij,nhwj->nihw", maps[:, :, :2], _grid(places, side)) + maps[:, :, 2, None, None]
         device = self.pictures.device
         known = torch.from_numpy(pictures >= 0).float().to(device)[:, None, None, None].expand(-1, 1, side, side)
@@ -146,14 +141,36 @@ class SourceRegions:
             torch.from_numpy(np.maximum(pictures, 0)), torch.from_numpy(there).float().to(device), known
         )
 
+    def hand_distances(self, points: np.ndarray, sides: np.ndarray) -> np.ndarray:
+        """How much other shapes hands have than the source's where `hands` would lay it: (N,), the mean distance of
+        their points in lengths of the palm; inf where it shows none."""
+        pictures, maps, wanted, own = self._hand_maps(points, sides)
+        both = (wanted[..., 2] >= CONFIDENT) & (own[..., 2] >= CONFIDENT)  # (N, 21)
+        laid = np.einsum("nij,nkj->nki", maps[:, :, :2], wanted[..., :2]) + maps[:, None, :, 2]
+        palm = np.maximum(np.linalg.norm(own[:, MIDDLE_KNUCKLE, :2] - own[:, 0, :2], axis=-1), 1)
+        apart = np.linalg.norm(laid - own[..., :2], axis=-1) * both
+        return np.where(pictures >= 0, apart.sum(1) / np.maximum(both.sum(1), 1) / palm, np.inf)
+
+    def _hand_maps(
+        self, points: np.ndarray, sides: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """For hands of ``sides`` (N,): the picture that shows them (-1: none does), the maps (N, 2, 3) there, by their
+        palms, and their points (N, 21, 3) here and there."""
+        shown = [self._shown_hand(which) or (-1, np.zeros((21, 3))) for which in (0, 1)]
+        own = np.stack([shown[which][1] for which in sides])
+        wanted = np.stack([one[HANDS[which]] for one, which in zip(points, sides, strict=True)]).astype(np.float64)
+        both = ((wanted[..., 2] >= CONFIDENT) & (own[..., 2] >= CONFIDENT))[:, _PALM]
+        pictures = np.where(both.sum(1) >= _LEAST_PALM, [shown[which][0] for which in sides], -1)
+        return pictures, _similarity(wanted[:, _PALM, :2], own[:, _PALM, :2], both), wanted, own
+
     def _shown_hand(self, which: int) -> tuple[int, np.ndarray] | None:
-        """The picture (0, or 1 for the mirrored one) that shows a hand of this side, and its palm's points (K, 3)."""
+        """The picture (0, or 1 for the mirrored one) that shows a hand of this side, and its points (21, 3)."""
         height, width = self.pictures.shape[-2:]
         for picture in (0, 1):
             own = self.points[picture, HANDS[which]]
             inside = ((own[:, :2] >= 0) & (own[:, :2] <= (width - 1, height - 1))).all(1)
             if own[MIDDLE_KNUCKLE, 2] >= CONFIDENT and inside.mean() > _INSIDE:
-                return picture, own[list(_PALM)]
+                return picture, own
         return None
 
     def faces(self, points: np.ndarray, places: np.ndarray, side: int) -> tuple[Tensor, Tensor]:
@@ -180,13 +197,16 @@ class SourceRegions:
         fine = _finer(np.concatenate([there, known[..., None]], -1), self.pictures.device)[..., :side, :side]
         return self._sampled(torch.zeros(len(points), dtype=torch.long), fine[:, :2], fine[:, 2:], covered=True)
 
+    def head_distances(self, points: np.ndarray) -> np.ndarray:
+        """How far heads are turned away from where the source's is, (N,), NaN where that cannot be told."""
+        return (np.abs(head_turn(points) - head_turn(self.points[:1])) * (1, _NOD)).max(1)
+
     def _face_strength(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which of a face's points (N, 68) can be told here and in the source, and how far (N,) its face is like these:
         1, less where heads are turned apart, 0 where it is no help."""
         own, wanted = self.points[0, FACE], points[:, FACE]
         both = (wanted[..., 2] >= CONFIDENT) & (own[:, 2] >= CONFIDENT)  # (N, 68)
-        away = (np.abs(head_turn(points) - head_turn(self.points[:1])) * (1, _NOD)).max(1)
-        strength = np.clip((_TURN[1] - away) / (_TURN[1] - _TURN[0]), 0, 1)
+        strength = np.clip((_TURN[1] - self.head_distances(points)) / (_TURN[1] - _TURN[0]), 0, 1)
         # A turn that cannot be told is NaN.
         return both, np.where((both.sum(1) >= LEAST_FACE) & (strength > 0), strength, 0)
 
@@ -302,6 +322,23 @@ def _warped(wanted: np.ndarray, both: np.ndarray, nodes: np.ndarray, own: np.nda
     return placed.reshape(nodes.shape)
 
 
+def nearest_heads(points: np.ndarray, sources: Sequence[SourceRegions]) -> np.ndarray:
+    """Which source's head is turned most like those of ``points`` (N, 133, 3): (N,)."""
+    return _nearest([source.head_distances(points) for source in sources], len(points))
+
+
+def nearest_hands(points: np.ndarray, sides: np.ndarray, sources: Sequence[SourceRegions]) -> np.ndarray:
+    """Which source's hand is shaped most like those of ``points`` (N, 133, 3), ``sides`` (N,): (N,)."""
+    return _nearest([source.hand_distances(points, sides) for source in sources], len(points))
+
+
+def _nearest(distances: Sequence[np.ndarray], count: int) -> np.ndarray:
+    if len(distances) < 2:
+        return np.zeros(count, np.int64)
+    known = np.stack(distances)
+    return np.where(np.isfinite(known), known, np.inf).argmin(0)
+
+
 def head_turn(points: np.ndarray) -> np.ndarray:
     """How far heads are turned and tilted, (T, 2), by their landmarks; about 0.5 from full face to profile.
 
@@ -359,7 +396,7 @@ def region_crops(
     poses: np.ndarray,
     points: np.ndarray,
     solid: np.ndarray | None,
-    source: SourceRegions | None,
+    sources: Sequence[SourceRegions],
     device: torch.device | str = "cpu",
 ) -> Crops:
     """The crops of all hands or faces that are seen in some frames.
@@ -370,7 +407,7 @@ def region_crops(
         frames, poses: uint8 (T, H, W, 3), what was painted, and the pose images in the same pixels.
         points: (T, 133, 3), the driving keypoints in pixels of the frames.
         solid: uint8 (T, H, W, 6), the hands fitted to them (`SolidHands.pictures`); None: none are drawn.
-        source: what the source shows; None: nothing is known of it.
+        sources: what the sources show; none: nothing is known of it. Each crop gets the one that is most like it.
     """
     size = frames.shape[2], frames.shape[1]
     middles = centres(points, size)[:, :2] if kind == "hand" else centres(points, size)[:, 2:]
@@ -381,16 +418,33 @@ def region_crops(
     count = len(which)
     if not count:
         return Crops(which, regions, places, torch.zeros(0, 16, side, side, device=device))
-    if source is None:
-        reference, known = torch.zeros(count, 3, side, side), torch.zeros(count, 1, side, side)
-    else:
-        reference, known = source.shown(kind, points[which], regions, places, side)
+    reference, known = reference_crops(kind, points[which], regions, places, side, sources)
     drawn = np.full((count, side, side, 6), 128, np.uint8) if solid is None else cut(solid, which, places, side)
     parts = (
         to_signed(cut(frames, which, places, side), device), to_signed(cut(poses, which, places, side), device),
         reference.to(device), known.to(device), from_solid(drawn, device),
     )  # fmt: skip
     return Crops(which, regions, places, torch.cat(parts, 1).contiguous(memory_format=torch.channels_last))
+
+
+def reference_crops(
+    kind: str, points: np.ndarray, sides: np.ndarray, places: np.ndarray, side: int, sources: Sequence[SourceRegions]
+) -> tuple[Tensor, Tensor]:
+    """What the sources show for N crops, (N, 3, S, S) in [-1, 1] and how far it is known, (N, 1, S, S).
+
+    Args:
+        kind: ``hand`` or ``face``. points: (N, 133, 3). sides: (N,) of hands.
+        places: (N, 2) left and top. side: S.
+        sources: each crop is given the one that is most like it.
+    """
+    colours, known = torch.zeros(len(points), 3, side, side), torch.zeros(len(points), 1, side, side)
+    nearest = nearest_heads(points, sources) if kind == "face" else nearest_hands(points, sides, sources)
+    for number, source in enumerate(sources):
+        which = np.flatnonzero(nearest == number)
+        if len(which):
+            colours, known = colours.to(source.pictures.device), known.to(source.pictures.device)
+            colours[which], known[which] = source.shown(kind, points[which], sides[which], places[which], side)
+    return colours, known
 
 
 def from_solid(drawn: np.ndarray, device: torch.device | str = "cpu") -> Tensor:

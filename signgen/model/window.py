@@ -15,9 +15,9 @@ class SourceConditions:
     """All that depends on the source alone, made once for a clip.
 
     Attributes:
-        latents: float32 (1, C, h, w), of the source frame.
-        tokens: (1, L, D) of the source for cross-attention.
-        embedding: (1, De), the source's half of the fusion embedding, or None where the denoiser takes none.
+        latents: float32 (S, C, h, w), of the S source pictures.
+        tokens: (1, S * L, D) of them for cross-attention.
+        embedding: (1, De), the mean of the sources' halves of the fusion embedding, or None where none is taken.
     """
 
     latents: Tensor
@@ -35,7 +35,7 @@ class SourceConditions:
 
 @dataclass(frozen=True)
 class WindowConditions:
-    """What one window's denoising sees, V views in succession: the source, frames already rendered, new ones.
+    """What one window's denoising sees, V views in succession: sources, frames already rendered or given, new ones.
 
     Attributes:
         pose_features: (V, C0, h, w).

@@ -124,7 +124,7 @@ def render_windows(
             painted = output.frames
             if looked_at is not None and solid is not None:
                 points, new = scene.driving[indices.start : indices.stop].points, slice(-len(indices), None)
-                painted = pipeline.refine(painted, poses[new], points, solid[new], looked_at.source)
+                painted = pipeline.refine(painted, poses[new], points, solid[new], looked_at.sources)
             yield RenderedWindow(indices, painted, output.evaluations)
 
 
@@ -138,7 +138,7 @@ def _drawn(
     if shown is None:
         return window, poses, None
     solid = shown.hands(first, len(driving))
-    return window, pipeline.with_guides(poses, driving.points, solid, shown.source), solid
+    return window, pipeline.with_guides(poses, driving.points, solid, shown.sources), solid
 
 
 class Shown:
@@ -146,16 +146,16 @@ class Shown:
     the clip's first on, so that a part of a clip comes out as in the whole.
 
     Attributes:
-        source: None where it is not known where the source's person stands.
+        sources: of the source pictures, those of which it is known where the person stands.
     """
 
     def __init__(self, pipeline: SignGenPipeline, scene: Scene, overlap: int) -> None:
         from signgen.model.regions import SourceRegions
         from signgen.pose_image.solid import HandFitter
 
-        self.source: SourceRegions | None = None
+        self.sources: list[SourceRegions] = []
         if scene.person is not None:
-            self.source = SourceRegions.of(scene.image, scene.person.points[0], pipeline.device)
+            self.sources = [SourceRegions.of(scene.image, scene.person.points[0], pipeline.device)]
         self._size = pipeline.frame_size
         self._fitter = HandFitter(self._size, pipeline.config.pixel_aspect)
         self._driving, self._done = scene.driving, 0

@@ -18,6 +18,7 @@ STARTS = (
 )  # fmt: skip
 OPTIMIZERS = ("adamw", "muon")
 PREDICTIONS = ("v_prediction", "sample")  # what means something at a zero terminal SNR
+MASKS = ("window", "imagpose", "mixed")
 MOST_AHEAD = 64  # batches in memory; a batch of 42 frames of 210x260 and their pose images takes 35 MB
 MOST_STEPS = 50  # of a student; a walk along its own estimates is made in each step of training
 
@@ -140,6 +141,11 @@ class TrainConfig:
         views, known: frames of a window, and how many of its first frames may be given as already rendered.
         views_in_turn: frames of a window in one step after the other, again and again, instead of ``views`` in all:
             short windows show many clips, and a render's windows should not be longer than the longest of training.
+        masks: what is known of a window: ``window``, sources and the frames rendered before it; ``imagpose``, any
+            number of any frames of a clip, whose others are to be painted (IMAGPose's T1, T2 and T3); ``mixed``, one of
+            both by chance.
+        sources: how many sources a window has, in one step after the other, again and again; they are its first views.
+        source_poses: share of windows in which the sources' own poses are told, too; else these are black.
         prediction: what the denoiser is asked for: ``v_prediction`` or ``sample``, the clean latents. A small student
             of few steps does better with these: v asks it to copy the noise of its input, too.
         minutes: stop (and save) after this wall time; 0 means when ``steps`` are done.
@@ -156,6 +162,9 @@ class TrainConfig:
     views: int = 1
     known: int = 1
     views_in_turn: tuple[int, ...] = ()
+    masks: str = "window"
+    sources: tuple[int, ...] = (1,)
+    source_poses: float = 0.0
     prediction: str = "v_prediction"
     seed: int = 0
     minutes: float = 0.0
@@ -191,6 +200,12 @@ class TrainConfig:
         fewest = min(self.views_in_turn, default=self.views)
         if not 0 <= self.known < max(fewest, 2):
             raise BadValue("known", f"got {self.known} of {fewest} views", "at least one view is to be generated")
+        if self.masks not in MASKS:
+            raise BadValue("masks", f"got {self.masks!r}", f"choose from {', '.join(MASKS)}")
+        if not self.sources or min(self.sources) < 1:
+            raise BadValue("sources", f"got {list(self.sources)}", "each must be 1 or more")
+        if not 0 <= self.source_poses <= 1:
+            raise BadValue("source_poses", f"got {self.source_poses}", "it is a share, from 0 to 1")
         if self.prediction not in PREDICTIONS:
             raise BadValue("prediction", f"got {self.prediction!r}", f"it is one of {', '.join(PREDICTIONS)}")
         named = {name: where for name, where in self.start.items() if where is not None}
@@ -203,6 +218,10 @@ class TrainConfig:
         fit_canvas(1, 1, self.canvas)  # says what is wrong with the canvas
         if self.stage == "distill":
             _check_distillation(self.loss)
+
+    def sources_of(self, step: int) -> int:
+        """How many sources the windows of a step have."""
+        return self.sources[step % len(self.sources)]
 
     def views_of(self, step: int) -> int:
         """Frames of a window in a step, the same in all processes, so that none waits for another."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import DDIMScheduler
+from einops import rearrange
 from torch import Tensor, nn
 
 from signgen.dataset.batches import Batch, BatchMaker
@@ -59,6 +60,7 @@ SCHEDULE = {
 }
 
 
+MIXED = 0.5  # share of steps with IMAGPose's views where masks are mixed
 PIPELINE_FILE = "pipeline.json"  # beside the trained parts: what the pipeline that they become part of must know
 
 
@@ -91,9 +93,10 @@ class DenoiserStep(nn.Module):
     ) -> Tensor:
         """noisy (N, C, h, w), timesteps (N,), what to drop per item -> prediction (N, C, h, w)."""
         encoder = self.denoiser.source_encoder
-        tokens = self.denoiser.encode_source(
-            None if encoder.semantic is None else inputs.semantic, None if encoder.patch is None else inputs.source
-        )  # (B, L, D)
+        semantic = None if inputs.semantic is None or encoder.semantic is None else inputs.semantic.flatten(0, 1)
+        patches = None if encoder.patch is None else inputs.source.flatten(0, 1)
+        tokens = self.denoiser.encode_source(semantic, patches)  # (B * S, L, D)
+        tokens = rearrange(tokens, "(b s) l d -> b (s l) d", s=inputs.source.shape[1])
         fusion = None if self.denoiser.config.fusion_dim is None else inputs.fusion
         return self.denoiser(
             noisy, timesteps, pose=inputs.pose, crop=inputs.crop, tokens=tokens, fusion=fusion,
@@ -119,7 +122,7 @@ class DenoiserTask(Task):
         encoders = frozen_encoders(config, cache, folder, device)
         self.batches = BatchMaker(
             cache, config.batch, config.views, config.canvas, config.disturbance, self.stage.batch, latents=latents,
-            tokens=encoders.known_tokens,
+            tokens=encoders.known_tokens, told=config.source_poses,
         )  # fmt: skip
         self.inputs = InputMaker(self, encoders, config.known)
         self.denoiser = self._denoiser().to(device, memory_format=torch.channels_last)
@@ -171,7 +174,11 @@ class DenoiserTask(Task):
                 DenoiserStep(denoiser)(inputs, noise, last, None, views)
 
     def draw(self, rng: np.random.Generator, step: int = 0) -> Batch:
-        return self.batches(rng, self.config.views_of(step))
+        views, sources, masks = self.config.views_of(step), self.config.sources_of(step), self.config.masks
+        if views > 1 and (masks == "imagpose" or (masks == "mixed" and rng.random() < MIXED)):
+            known = int(rng.integers(1, views + 1))  # of the source and the views, in any order, all but one at most
+            return self.batches(rng, views + 1 - known, known, unordered=True)
+        return self.batches(rng, views, sources)
 
     def loss(self, network: nn.Module, drawn: Batch) -> tuple[Tensor, dict[str, float]]:
         total, figures = self._whole_loss(network, drawn)
@@ -223,7 +230,7 @@ class DenoiserTask(Task):
         """(N, h, w) from the undisturbed keypoints."""
         truth = windows.truth
         if views > truth.shape[1]:
-            truth = np.concatenate((np.zeros_like(truth[:, :1]), truth), 1)
+            truth = np.pad(truth, ((0, 0), (views - truth.shape[1], 0), (0, 0), (0, 0)))
         points = self.on_canvas(truth.reshape(-1, 133, 3))
         weights = loss_weights(points, *self.canvas, CELL, self.config.loss.hand, self.config.loss.face)
         return torch.from_numpy(weights).to(self.device)

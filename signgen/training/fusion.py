@@ -64,7 +64,7 @@ class FusionTask(Task):
         assert drawn.targets is not None
         windows, target = drawn.windows, drawn.windows.target[:, 0]
         pose = to_signed(drawn.poses[:, 0], self.device)
-        embeddings = network(self.placed(drawn.sources), pose, self.placed(drawn.targets[:, 0]))
+        embeddings = network(self.placed(drawn.sources[:, 0]), pose, self.placed(drawn.targets[:, 0]))
         e_source, e_fusion, e_target = (e.float() for e in embeddings)
         same_target, same_source = (self._same_scene(windows.clip, frames) for frames in (target, windows.source))
         loss = imported(self.stage.loss)(self.config.loss, e_target, e_fusion, e_source, same_target, same_source)

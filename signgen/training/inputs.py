@@ -14,7 +14,7 @@ from signgen.dataset.batches import Batch
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.encoded import TokenStore, token_store, tokens_name
 from signgen.errors import Mismatch
-from signgen.model.guide import NOTHING, POSE
+from signgen.model.guide import POSE
 from signgen.model.networks.conditions import ImageLevel
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import FusionModel, semantic_tokens
@@ -91,12 +91,13 @@ class FrozenEncoders:
             return torch.from_numpy(known.astype(np.float32)).to(images.device)
         return semantic_tokens(self.image, images, self.size).float()
 
-    def fused(self, images: Tensor, pose: Tensor) -> Tensor | None:
-        """Fusion embeddings (B * V, D) of sources (B, 3, H, W) in [-1, 1] and poses (B * V, 3 or more, H, W) in
-        [0, 1]."""
+    def fused(self, images: Tensor, count: int, pose: Tensor) -> Tensor | None:
+        """Fusion embeddings (B * V, D) of S = ``count`` sources each, (B * S, 3, H, W) in [-1, 1], whose mean is taken,
+        and poses (B * V, 3 or more, H, W) in [0, 1]."""
         if self.fusion is None or not self.want_fusion:
             return None
-        e_source = self.fusion.encode(images).repeat_interleave(len(pose) // len(images), 0)
+        e_source = self.fusion.encode(images).unflatten(0, (-1, count)).mean(1)  # (B, D)
+        e_source = e_source.repeat_interleave(len(pose) // len(e_source), 0)
         return self.fusion.fuse(e_source, pose[:, :POSE] * 2 - 1).float()
 
 
@@ -123,7 +124,10 @@ def frozen_encoders(config: TrainConfig, cache: FrameCache, folder: Path, device
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything the denoiser gets for N = B * V items; see `Denoiser`."""
+    """Everything the denoiser gets for N = B * V items; see `Denoiser`.
+
+    Of the S sources of each window: ``source`` (B, S, C, h, w), ``semantic`` (B, S, L, D).
+    """
 
     latents: Tensor
     source: Tensor
@@ -154,26 +158,25 @@ class InputMaker:
         assert drawn.latents is not None
         assert drawn.source_latents is not None
         batch, length = drawn.windows.target.shape
-        latents, source = self._floats(drawn.latents), self._floats(drawn.source_latents)
-        poses = drawn.poses
-        if length > 1:  # the source is the window's first view; its own pose is not part of the driving signal
-            latents = torch.cat((source[:, None], latents), 1)
-            none = np.zeros_like(poses[:, :1])
-            none[..., POSE:] = NOTHING
-            poses = np.concatenate((none, poses), 1)
+        latents, sources = self._floats(drawn.latents), self._floats(drawn.source_latents)  # (B, V or S, C, h, w)
+        poses, count = drawn.poses, sources.shape[1]
+        if length > 1 or count > 1:  # sources are the window's first views
+            latents = torch.cat((sources, latents), 1)
+            poses = np.concatenate((drawn.source_poses, poses), 1)
         views = latents.shape[1]
-        bits = self._known_bits(batch, views, drawn.rng)
+        bits = self._known_bits(batch, views, count, drawn)
         if known_input is None:  # a denoiser without image-level condition generates every view
             bits, known, flag = torch.zeros_like(bits), None, None
         else:
-            known, flag = known_input.known_views(_roughen(latents, generator), bits, source)
+            known, flag = known_input.known_views(_roughen(latents, count, generator), bits, sources[:, 0])
         pose = to_unit(poses.reshape(-1, *poses.shape[2:]), self.task.device)  # (N, 3 [+ guides], H, W)
         pose = pose.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
-            images = self.task.placed(drawn.sources)
+            images = self.task.placed(drawn.sources.reshape(-1, *drawn.sources.shape[2:]))  # (B * S, 3, H, W)
             semantic = self.encoders.semantic(images, drawn.tokens)
-            fusion = self.encoders.fused(images, pose)
-        return Inputs(latents.flatten(0, 1), source, semantic, fusion, pose, known, flag), views, bits
+            semantic = None if semantic is None else semantic.unflatten(0, (batch, count))
+            fusion = self.encoders.fused(images, count, pose)
+        return Inputs(latents.flatten(0, 1), sources, semantic, fusion, pose, known, flag), views, bits
 
     def cut(self, inputs: Inputs, corners: np.ndarray, side: int) -> Inputs:
         """What belongs to places of the frame, cut out there; ``corners`` (N, 2) left and top, ``side`` in pixels."""
@@ -190,18 +193,19 @@ class InputMaker:
     def _floats(self, stored: np.ndarray) -> Tensor:
         return torch.from_numpy(stored.astype(np.float32)).to(self.task.device)
 
-    def _known_bits(self, batch: int, views: int, rng: np.random.Generator) -> Tensor:
-        """(B, views): the source, and mostly also the frames that were rendered before."""
+    def _known_bits(self, batch: int, views: int, count: int, drawn: Batch) -> Tensor:
+        """(B, views): the ``count`` sources, and in most windows also the frames that were rendered before."""
         bits = np.zeros((batch, views), bool)
         if views > 1:
-            bits[:, 0] = True
-            bits[rng.random(batch) < GIVEN_BEFORE, 1 : 1 + self.known] = True
+            bits[:, :count] = True
+            if not drawn.unordered:
+                bits[drawn.rng.random(batch) < GIVEN_BEFORE, count : count + self.known] = True
         return torch.from_numpy(bits).to(self.task.device)
 
 
-def _roughen(latents: Tensor, generator: torch.Generator) -> Tensor:
-    """(B, V, C, h, w) with noise on all views but the source."""
+def _roughen(latents: Tensor, sources: int, generator: torch.Generator) -> Tensor:
+    """(B, V, C, h, w) with noise on all views but the first, the sources."""
     if latents.shape[1] == 1:
         return latents
     noise = torch.randn(latents.shape, generator=generator, device=latents.device)
-    return torch.cat((latents[:, :1], (latents + ROUGH * noise)[:, 1:]), 1)
+    return torch.cat((latents[:, :sources], (latents + ROUGH * noise)[:, sources:]), 1)

@@ -102,7 +102,7 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
-        self._requests: dict[tuple[str, int], Any] = {}
+        self._requests: dict[tuple[str, int, int], Any] = {}
         wanted = AT_ONCE | {"denoiser": pipeline.config.window}
         for network in manifest.inputs:
             self._request(network, wanted[network])
@@ -122,7 +122,7 @@ class OpenVinoEngine:
             value = given.get(name)
             array = np.zeros(_filled(shape, views), np.float32) if value is None else _array(value)
             (inputs if shape[0] == OPEN else source)[name] = array
-        return self._run("denoiser", inputs, source, self._length(views))[0]
+        return self._run("denoiser", inputs, source, self._length(views, source["tokens"].shape[1]))[0]
 
     def frames(self, latents: Tensor) -> np.ndarray:
         return self._run("decoder", {"latents": _array(latents)}, {}, AT_ONCE["decoder"])[0].numpy()
@@ -130,28 +130,35 @@ class OpenVinoEngine:
     def refine(self, name: str, crops: Tensor) -> Tensor:
         return self._run(name, {"crops": _array(crops)}, {}, AT_ONCE[name])[0]
 
-    def _length(self, views: int) -> int:
+    def _length(self, views: int, tokens: int) -> int:
         """Views that the denoiser is compiled for and that are enough: all of a window at once if they see each other,
         else as many as there are in a usual window."""
         if not self.pipeline.couples_views:
             return self.pipeline.config.window
-        return min((size for name, size in self._requests if name == "denoiser" and size >= views), default=views)
+        made = (size for name, size, length in self._requests if (name, length) == ("denoiser", tokens))
+        return min((size for size in made if size >= views), default=max(views, self.pipeline.config.window))
 
-    def _request(self, name: str, views: int) -> Any:
-        """A network compiled for a number of views, made when it is first asked for."""
-        known = self._requests.get((name, views))
+    def _request(self, name: str, views: int, tokens: int = 0) -> Any:
+        """A network compiled for a number of views, and of the sources' tokens where it reads these (0: of one source),
+        made when it is first asked for."""
+        shapes = {key: _filled(shape, views) for key, shape in self._inputs[name].items()}
+        if "tokens" in shapes and tokens:
+            shapes["tokens"][1] = tokens
+        key = name, views, shapes["tokens"][1] if "tokens" in shapes else 0
+        known = self._requests.get(key)
         if known is None:
             model = self._core.read_model(self._folder / f"{name}.xml")
             if name not in OPEN_LENGTH:
-                model.reshape({key: _filled(shape, views) for key, shape in self._inputs[name].items()})
+                model.reshape(shapes)
             known = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
-            self._requests[name, views] = known
+            self._requests[key] = known
         return known
 
     def _run(self, name: str, inputs: Arrays, source: Arrays, size: int) -> list[Tensor]:
         """The outputs of a graph for ``inputs`` (V, ...), ``size`` views after ``size`` views, and what is the same for
         all of them; copies, because the next run writes to the same memory."""
-        request, count = self._request(name, size), len(next(iter(inputs.values())))
+        tokens = source["tokens"].shape[1] if "tokens" in source else 0
+        request, count = self._request(name, size, tokens), len(next(iter(inputs.values())))
         inputs = {key: value for key, value in inputs.items() if key in self._inputs[name]}
         parts = []
         for start in range(0, count, size):

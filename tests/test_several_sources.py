@@ -1,0 +1,191 @@
+"""Several sources, and any frames of a clip as views: IMAGPose's tasks in training and in one window."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_regions import HAND, person, picture
+from tiny_pipeline import make_pipeline
+from tiny_pipeline import picture as tiny_picture
+from training_runs import VISION, lines, noise_cache
+
+from signgen import config as configuration
+from signgen.dataset.cache import FrameCache
+from signgen.dataset.pairs import draw_windows
+from signgen.dataset.training_data import cache_folder
+from signgen.errors import InputError
+from signgen.keypoints.skeleton import LEFT_HAND
+from signgen.model.regions import SourceRegions, nearest_hands, nearest_heads, reference_crops
+from signgen.training.config import TrainConfig
+from signgen.training.denoiser import DenoiserTask
+from signgen.training.run import make_task, run_stage
+
+VAE = {"widths": [8, 8], "encoder_blocks": [1, 1], "decoder_blocks": [1, 1]}
+DENOISER = {
+    "channels": 16, "block_out_channels": [16, 16], "layers_per_block": 1, "attention": [False, True], "head_dim": 8,
+    "norm_groups": 8, "cross_attention_dim": 16, "pose": {"block_out_channels": [8, 8], "unshuffle": 2, "guide": 10},
+    "source": {"semantic_dim": 16, "hidden": 16, "patch": 4, "positions": True, "dropout": 0.0}, "fusion_dim": 16,
+    "fusion_hidden": 16, "image_level": True, "fill": "source",
+    "cross_view": {"levels": [1], "mid": False, "heads": 2, "groups": 8, "attentions": 1, "ff_mult": 0},
+}  # fmt: skip
+
+
+def make(data: Path, output: Path, stage: str, **changes: object) -> TrainConfig:
+    content = {
+        "stage": stage, "data": str(data), "output": str(output), "steps": 2, "batch": 2, "threads": 1,
+        "precision": "no", "sheet_steps": 0, "log_steps": 1, "optim": {"warmup": 1, "decay": 0.0}, **changes,
+    }  # fmt: skip
+    return configuration.build(TrainConfig, content)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return noise_cache(tmp_path_factory.mktemp("data"), 128, 136)
+
+
+@pytest.fixture(scope="module")
+def starts(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("runs")
+    run_stage(make(data, folder / "ae", "autoencoder", model=VAE))
+    run_stage(make(data, folder / "fusion", "fusion", model={"vision": VISION}))
+    return {"autoencoder": str(folder / "ae/model/vae"), "fusion": str(folder / "fusion/model/fusion")}
+
+
+def task_of(config: TrainConfig) -> DenoiserTask:
+    folder = cache_folder(config.data)
+    return make_task(config, FrameCache.open(folder), torch.device("cpu"), folder)
+
+
+def test_sources_and_unordered_frames_are_all_different_and_of_one_clip(data: Path) -> None:
+    cache = FrameCache.open(cache_folder(data))
+    windows = draw_windows(cache, 20, 2, np.random.default_rng(0), sources=2, unordered=True)
+    assert windows.sources.shape == (20, 2)
+    for clip, sources, target in zip(windows.clip, windows.sources, windows.target, strict=True):
+        first, last = cache.bounds[clip]
+        assert all(first <= frame < last for frame in (*sources, *target))
+        assert len({*sources, *target}) == 4
+    assert any(np.diff(target)[0] != 1 for target in windows.target)
+    truth = np.array(cache.keypoints[windows.target.ravel()]).reshape(windows.truth.shape)
+    assert np.array_equal(windows.truth, truth)
+
+
+def test_usual_windows_are_drawn_as_ever(data: Path) -> None:
+    cache = FrameCache.open(cache_folder(data))
+    plain, rng = draw_windows(cache, 6, 2, np.random.default_rng(0)), np.random.default_rng(0)
+    again = draw_windows(cache, 6, 2, rng, sources=3)
+    assert np.array_equal(plain.target, again.target)
+    assert np.array_equal(plain.source, again.source)
+    assert plain.more.shape == (6, 0)
+    assert again.more.shape == (6, 2)
+
+
+def test_the_sources_are_the_known_first_views_and_their_poses_are_told_where_asked(
+    data: Path, starts: dict[str, str], tmp_path: Path
+) -> None:
+    for told in (0.0, 1.0):
+        config = make(
+            data, tmp_path, "video", start=starts, model=DENOISER, views=2, sources=[3], source_poses=told
+        )  # fmt: skip
+        task = task_of(config)
+        drawn = task.draw(np.random.default_rng(4))
+        inputs, views, bits = task.inputs(drawn, task.denoiser.known_input, torch.Generator().manual_seed(0))
+        assert views == 5
+        assert bits[:, :3].all()
+        assert not bits[:, 4].any()
+        assert inputs.source.shape[:2] == inputs.semantic.shape[:2] == (2, 3)
+        assert torch.equal(inputs.latents.unflatten(0, (2, 5))[:, :3], inputs.source)
+        assert bool(inputs.pose.unflatten(0, (2, 5))[:, :3, :3].any()) == bool(told)
+        assert inputs.pose.unflatten(0, (2, 5))[:, 3:, :3].any()
+
+
+def test_mixed_masks_show_any_number_of_known_frames(data: Path, starts: dict[str, str], tmp_path: Path) -> None:
+    config = make(data, tmp_path, "video", start=starts, model=DENOISER, views=3, sources=[1, 2], masks="mixed")
+    task, seen = task_of(config), Counter()
+    for step in range(40):
+        drawn = task.draw(np.random.default_rng(step), step)
+        views, sources = drawn.windows.target.shape[1], drawn.windows.sources.shape[1]
+        seen[drawn.unordered, sources, views] += 1
+        assert (views, sources) == (3, 1 + step % 2) or drawn.unordered
+        assert views + sources == 4 or not drawn.unordered
+        _, count, bits = task.inputs(drawn, task.denoiser.known_input, torch.Generator().manual_seed(0))
+        assert count == views + sources
+        if drawn.unordered:
+            assert (bits.sum(1) == sources).all()
+    assert {(True, 1, 3), (True, 2, 2), (True, 3, 1), (False, 1, 3), (False, 2, 3)} == set(seen)
+
+
+@pytest.mark.parametrize("stage", ["video", "distill"])
+def test_stages_train_with_them(data: Path, starts: dict[str, str], tmp_path: Path, stage: str) -> None:
+    settings = {"views": 2, "masks": "mixed", "sources": [1, 2], "source_poses": 0.5, "steps": 4}
+    if stage == "distill":
+        run_stage(make(data, tmp_path / "den", "denoiser", start=starts, model=DENOISER))
+        starts = {**starts, "denoiser": str(tmp_path / "den/model/denoiser")}
+        settings |= {"loss": {"student_steps": [1, 2], "pixel": 1.0, "crop": 64, "zooms": 2, "zoom": 64}}
+    else:
+        settings |= {"model": DENOISER}
+    run_stage(make(data, tmp_path / "run", stage, start=starts, **settings))
+    assert all(np.isfinite(line["loss"]) for line in lines(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"masks": "T2"}, "masks: got 'T2'; choose from window, imagpose, mixed"),
+        ({"sources": [2, 0]}, r"sources: got \[2, 0\]; each must be 1 or more"),
+        ({"source_poses": 2}, "source_poses: got 2.0; it is a share"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(data: Path, tmp_path: Path, changes: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        make(data, tmp_path, "video", **changes)
+
+
+def test_a_window_sees_all_sources() -> None:
+    pipeline = make_pipeline()
+    poses = np.random.default_rng(3).integers(0, 255, (2, 56, 48, 3), dtype=np.uint8)
+    one, other = tiny_picture(), tiny_picture()[:, ::-1] // 2
+    alone, both = pipeline.encode_source(one), pipeline.encode_source(np.stack([one, other]))
+    assert torch.allclose(both.latents[:1], alone.latents, atol=1e-5)
+    length = alone.tokens.shape[1]
+    assert torch.allclose(both.tokens[:, :length], alone.tokens, atol=1e-5)
+    assert torch.allclose(both.tokens[:, length:], pipeline.encode_source(other).tokens, atol=1e-5)
+    made = pipeline(both, poses, [4, 5])
+    assert made.evaluations == 4
+    assert not np.array_equal(made.frames, pipeline(alone, poses, [4, 5]).frames)
+    for source in (alone, both):  # frames keep their noise, however many sources stand before them
+        conditions = pipeline.window_conditions(source, poses, [])
+        assert conditions.bits.tolist() == [True] * len(source.latents) + [False] * 2
+
+
+def test_known_frames_may_be_any_frames_of_the_clip() -> None:
+    pipeline = make_pipeline()
+    poses = np.random.default_rng(3).integers(0, 255, (3, 56, 48, 3), dtype=np.uint8)
+    source, later = pipeline.encode_source(tiny_picture()), pipeline.encode_frame(tiny_picture()[:, ::-1].copy())
+    assert later.shape == source.latents.shape[1:]
+    before, after = (pipeline(source, poses, [4, 5], [later], known_indices=where) for where in (None, [9]))
+    assert before.frames.shape == after.frames.shape
+    assert not np.array_equal(before.frames, after.frames), "a known view is noised by its own number"
+    same = pipeline(source, poses, [4, 5], [later], known_indices=[3])
+    assert np.array_equal(before.frames, same.frames)
+
+
+def test_each_crop_gets_the_source_that_is_most_like_it() -> None:
+    front, turned = person(), person(turn=14)
+    fist = person()
+    fist[LEFT_HAND, :2] = HAND * (1, 0.5) + (85, 105)
+    heads = [SourceRegions.of(picture(seed), own) for seed, own in ((0, front), (1, turned))]
+    points = np.stack([turned, front, person(turn=12)])
+    assert nearest_heads(points, heads).tolist() == [1, 0, 1]
+    hands = [SourceRegions.of(picture(seed), own) for seed, own in ((0, fist), (1, front))]
+    points, sides = np.stack([front, fist]), np.zeros(2, int)
+    assert nearest_hands(points, sides, hands).tolist() == [1, 0]
+    places = np.array([[40, 60], [40, 60]])
+    colours, known = reference_crops("hand", points, sides, places, 48, hands)
+    for index, source in enumerate((hands[1], hands[0])):
+        own, share = source.hands(points[index : index + 1], sides[:1], places[:1], 48)
+        assert torch.equal(colours[index : index + 1], own)
+        assert torch.equal(known[index : index + 1], share)
