@@ -8,6 +8,7 @@ from signgen.package import on_first_use
 
 if TYPE_CHECKING:  # the real types, for editors and type checkers
     from signgen.augmentation import augment
+    from signgen.editing import edit
     from signgen.errors import InputError, RunError
     from signgen.exporter import export
     from signgen.extraction import extract
@@ -29,6 +30,7 @@ __all__ = [
     "__version__",
     "augment",
     "draw_pose",
+    "edit",
     "evaluate",
     "export",
     "extract",
@@ -47,6 +49,7 @@ _PLACES = {
     "SignGenPipeline": "signgen.model.pipeline",
     "augment": "signgen.augmentation",
     "draw_pose": "signgen.pose_image",
+    "edit": "signgen.editing",
     "evaluate": "signgen.scoring",
     "export": "signgen.exporter",
     "extract": "signgen.extraction",

@@ -17,6 +17,7 @@ COMMANDS = {
     "extract": "Find the keypoints of a signer in a video.",
     "evaluate": "Score generated video against true video.",
     "convert": "Write keypoints in another file format.",
+    "edit": "Trim, join, retime and mix clips of keypoints.",
     "inspect": "Say what a keypoint file or a data set holds and what it lacks.",
     "draw": "Draw the pose images that the model sees.",
     "synthesize": "Write a data set of drawn signers with exact keypoints.",

@@ -28,7 +28,7 @@ take for granted the files `clip.pose`, `true.mp4`, `generated.mp4`, `recording.
 `my-model`.
 """
 GROUPS = {
-    "Keypoints": ("read_keypoints", "write_keypoints", "Keypoints", "draw_pose"),
+    "Keypoints": ("read_keypoints", "write_keypoints", "Keypoints", "edit", "draw_pose"),
     "Video": ("render", "load_source", "extract", "evaluate"),
     "Data and models": ("augment", "train", "SignGenPipeline", "export"),
     "Errors": ("InputError", "RunError"),
@@ -44,6 +44,8 @@ FURTHER = {
     ),
     "Results": (
         ("signgen.keypoints", "ReadResult"),
+        ("signgen.editing", "EditResult"),
+        ("signgen.editing", "Span"),
         ("signgen.rendering.source", "Source"),
         ("signgen.rendering", "RenderResult"),
         ("signgen.extraction", "ExtractResult"),

@@ -70,6 +70,25 @@ def _rate(text: str) -> float:
     return rate
 
 
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 86_400:  # false for NaN, too
+        raise ValueError(text)
+    return value
+
+
+def _trim(text: str) -> str | tuple[float | None, float | None]:
+    if text == "rests":
+        return text
+    start, stop = text.split(":")
+    return _seconds(start) if start else None, _seconds(stop) if stop else None
+
+
+def _hold(text: str) -> tuple[float | None, float]:
+    at, colon, length = text.rpartition(":")
+    return _seconds(at) if colon else None, _seconds(length)
+
+
 def _guidance(text: str) -> tuple[float, float]:
     weights = [float(part) for part in text.split(",", 1)]
     return weights[0], weights[-1]
@@ -78,6 +97,9 @@ def _guidance(text: str) -> tuple[float, float]:
 SIZE = Parsed("WxH", _size, "give width and height from 16 to 8192 pixels, such as 210x260")
 FRAME_RANGE = Parsed("A:B", _frame_range, "give frames as A:B, such as 0:50, 25: or :100")
 RATE = Parsed("F", _rate, "frames per second must be above 0 and at most 1000")
+SECONDS = Parsed("SECONDS", _seconds, "give seconds, such as 0.3, at most 86400")
+TRIM = Parsed("A:B|rests", _trim, "give seconds as A:B, such as 0.2:1.5, 0.2: or :1.5, or the word rests")
+HOLD = Parsed("[AT:]SECONDS", _hold, "give seconds, such as 0.5, or the second at which before them, such as 1.2:0.5")
 SHARE = Parsed("I/N", _share, "give it as I/N with I from 1 to N, such as 2/4")
 GUIDANCE = Parsed("W|W1,W2", _guidance, "give one weight, or two as W1,W2")
 

@@ -62,6 +62,21 @@ class Poses(NamedTuple):
 
 
 @compiled
+def pose_points(angles, forearm, scale, anatomy, points):  # type: ignore[no-untyped-def]
+    """Points (21,3) of a posed hand as seen from its wrist, pixels; angles, forearm and scale as in `Poses`."""
+    work, palm, slopes = np.empty((3, 3, 3)), np.empty((3, 3)), np.empty((3, 3))
+    turns, axes = np.empty((15, 3, 3)), np.empty((20, 3))
+    wrist_turn(angles, forearm, anatomy.wrist, palm, slopes, work)
+    bend_fingers(angles, anatomy.joints, anatomy.axes, points[1:], turns, axes, work)
+    points[0, 0] = points[0, 1] = points[0, 2] = 0.0
+    for k in range(1, 21):
+        turn(palm, points[k], points[k])
+        points[k, 0] *= scale[0]
+        points[k, 1] *= scale[1]
+        points[k, 2] *= abs(scale[1])
+
+
+@compiled
 def _place(angles, forearm, scale, xy, weights, elbow, anatomy, points, bend):  # type: ignore[no-untyped-def]
     """Puts a posed hand where its points were seen; returns the mean error of the fit, `hand.PIXELS` to a metre.
 
@@ -71,17 +86,8 @@ def _place(angles, forearm, scale, xy, weights, elbow, anatomy, points, bend):  
         elbow: (3,) pixels, and whether it was seen.
         points, bend: (21,3) and (22,2) of `Poses`, filled; depths of points are from the wrist.
     """
-    work, palm, slopes = np.empty((3, 3, 3)), np.empty((3, 3)), np.empty((3, 3))
-    turns, axes, rest = np.empty((15, 3, 3)), np.empty((20, 3)), np.empty(3)
-    wrist_turn(angles, forearm, anatomy.wrist, palm, slopes, work)
-    bend_fingers(angles, anatomy.joints, anatomy.axes, points[1:], turns, axes, work)
-    unit = abs(scale[1]) / PIXELS
-    points[0, 0] = points[0, 1] = points[0, 2] = 0.0
-    for k in range(1, 21):
-        turn(palm, points[k], points[k])
-        points[k, 0] *= scale[0]
-        points[k, 1] *= scale[1]
-        points[k, 2] *= abs(scale[1])
+    pose_points(angles, forearm, scale, anatomy, points)
+    rest, unit = np.empty(3), abs(scale[1]) / PIXELS
     shift_x, shift_y = xy[0, 0], xy[0, 1]
     for _ in range(3):  # a mean that outliers hardly move
         total, x, y = 0.5, 0.5 * xy[0, 0], 0.5 * xy[0, 1]

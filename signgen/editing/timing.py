@@ -1,0 +1,181 @@
+"""When things happen: what of a clip is kept, how fast it goes, where it stands still.
+
+A clip of T frames lasts T / fps seconds, and frame t stands at t / fps.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from signgen.errors import BadValue, Empty
+from signgen.keypoints import Keypoints, filters
+from signgen.keypoints.repair.carry import as_complex, runs, steady
+from signgen.keypoints.repair.proportions import measure
+from signgen.keypoints.rows import Rows, blocks
+from signgen.keypoints.skeleton import ARMS
+
+EASE = 0.16  # seconds in which a movement comes to a stop, and starts again
+LONGEST = 3600.0  # seconds of a hold or of a gap
+
+# Of rests. Heights are in widths of the shoulders, below their middle: elbows are at 0.9, resting hands at 1.0 to 1.6.
+LOW = 0.85  # a wrist from here on down may rest
+LIFTED = 0.25  # a hand is on its way when it has left its rest by so much
+USABLE = 0.2  # confidence from which a wrist counts
+CALM = 6.0  # Hz, of the wrists' tracks
+ONSET = 0.5  # seconds within which a lifted hand arrives where its sign begins
+LIVELY = 0.8  # widths a second that the way up reaches at least
+SLOWED = 0.5  # of the speed of the way up: where a hand is slower and no longer slows down, it has arrived
+
+
+# --- what is kept ---------------------------------------------------------------------------------------------
+def cut(clip: Keypoints, start: float | None, stop: float | None) -> Keypoints:
+    """The frames from second ``start`` up to second ``stop``; None is the clip's own end.
+
+    Raises:
+        BadValue: no frame of the clip lies there.
+    """
+    first = 0 if start is None else round(start * clip.fps)
+    last = len(clip) if stop is None else min(round(stop * clip.fps), len(clip))
+    if not 0 <= first < last:
+        got = f"got {'' if start is None else f'{start:g}'}:{'' if stop is None else f'{stop:g}'}"
+        advice = f"{clip.name or 'the clip'} lasts {clip.seconds:.3g} s, write A:B in seconds with 0 <= A < B"
+        raise BadValue("trim", got, advice)
+    return clip[first:last]
+
+
+def without_rests(clip: Keypoints) -> tuple[Keypoints, float, float]:
+    """The sign alone: without hands that rest before and after it, and without their ways up and down.
+
+    A clip begins in rest where both wrists of its first frame hang below the elbows or are not seen. What is kept
+    begins where the hand that is lifted first has arrived: where it slows down after its way up, at most half a second
+    after it left. The end is found as the beginning of the clip played backwards.
+
+    Returns:
+        What is kept, and the seconds that were cut at the start and at the end.
+
+    Raises:
+        Missing: no frame shows both shoulders.
+        Empty: the hands never leave their rest.
+    """
+    heights, speeds, resting = _wrists(clip)
+    first = _arrival(heights, speeds, clip.fps) if resting[0] else 0
+    after = _arrival(heights[::-1], speeds[::-1], clip.fps) if resting[-1] else 0
+    if first is None or after is None or first >= len(clip) - after:
+        raise Empty(clip.name or "the clip", "the hands rest in all of it", "trim it by seconds, or leave it out")
+    return clip[first : len(clip) - after], first / clip.fps, after / clip.fps
+
+
+def _wrists(clip: Keypoints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the wrists, in widths of the shoulders: how far they hang (T,2), NaN unseen; speed (T,2) a second.
+
+    The third array, bool (T,), is where both may rest.
+    """
+    person = measure(clip.sample())
+    heights, speeds = np.full((len(clip), 2), np.nan), np.zeros((len(clip), 2))
+    for side, arm in enumerate(ARMS):
+        bodily = clip.confidence[:, arm.wrist] >= USABLE
+        xy = np.where(bodily[:, None], clip.xy[:, arm.wrist], clip.xy[:, arm.hand.start])
+        seen = (bodily | (clip.confidence[:, arm.hand.start] >= USABLE)) & (xy[:, 1] < clip.height)
+        track = steady(as_complex(xy - person.middle) / person.shoulders, seen, clip.fps, CALM)
+        heights[seen, side] = track.imag[seen]
+        both = seen[1:] & seen[:-1]
+        speeds[1:, side] = np.where(both, np.abs(np.diff(track)) * clip.fps, 0)
+    return heights, speeds, (np.isnan(heights) | (heights >= LOW)).all(1)
+
+
+def _arrival(heights: np.ndarray, speeds: np.ndarray, fps: float) -> int | None:
+    """The frame at which the first hand that leaves its rest has arrived; None where both stay."""
+    at_rest = np.fmax(np.fmax.reduce(heights[: max(round(0.2 * fps), 1)], axis=0), LOW)
+    at_rest = np.where(np.isnan(at_rest), np.nanmax(heights, initial=LOW), at_rest)
+    lifted = np.nan_to_num(at_rest - heights, nan=-1.0) > LIFTED
+    shortest = max(round(0.1 * fps), 1)
+    leaves = [[start for start, stop in runs(side) if stop - start >= shortest] for side in lifted.T]
+    if not any(leaves):
+        return None
+    left, side = min((starts[0], side) for side, starts in enumerate(leaves) if starts)
+    speed = speeds[max(left - round(0.2 * fps), 0) : left + max(round(ONSET * fps), 1), side]
+    begin = max(left - round(0.2 * fps), 0)
+    fastest = 0.0
+    for t in range(left, begin + len(speed) - 1):
+        fastest = max(fastest, speed[: t - begin + 1].max())
+        if fastest > LIVELY and speed[t - begin] <= SLOWED * fastest and speed[t - begin + 1] >= speed[t - begin]:
+            return t
+    return left
+
+
+# --- how fast it goes -----------------------------------------------------------------------------------------
+def at_rate(clip: Keypoints, fps: float) -> Keypoints:
+    """The same seconds at another rate, along curves through the frames."""
+    return clip if fps == clip.fps else retimed(clip, fps=fps)
+
+
+def retimed(
+    clip: Keypoints, speed: float | None = None, duration: float | None = None,
+    hold: tuple[float | None, float] | None = None, fps: float | None = None,
+) -> Keypoints:  # fmt: skip
+    """The clip faster or slower, with a stop, or at another rate. Missing points stay missing.
+
+    Args:
+        clip: the clip.
+        speed: 2 is twice as fast.
+        duration: seconds that the result lasts, its hold included; in the place of ``speed``.
+        hold: (second of the result at which it stands still, None for its end; for how many seconds). The movement
+            slows down before and speeds up after it, in `EASE` seconds each.
+        fps: rate of the result; the clip's own otherwise.
+
+    Raises:
+        BadValue: values that are not above 0, a hold outside of the clip, or both ``speed`` and ``duration``.
+    """
+    fps = fps or clip.fps
+    still = hold[1] if hold else 0.0
+    _above_zero(speed, "speed", 0.05, 20)
+    _above_zero(still or None, "hold", 0, LONGEST)
+    if duration is not None:
+        _above_zero(duration, "duration", still, 86_400)
+        if speed is not None:
+            raise BadValue("duration", f"got {duration:g} with speed {speed:g}", "give one of the two")
+        speed = clip.seconds / (duration - still)
+    moving = clip.seconds / (speed or 1)
+    times = np.arange(max(1, round((moving + still) * fps))) / fps
+    if hold:
+        at = moving - 1 / fps if hold[0] is None else hold[0]
+        if not 0 <= at <= moving:
+            raise BadValue("hold", f"got second {at:g}", f"{clip.name or 'the clip'} lasts {moving:.3g} s there")
+        times = _with_hold(times, at, still)
+    return _sampled(clip, times * (speed or 1) * clip.fps, fps)
+
+
+def _above_zero(value: float | None, what: str, low: float, high: float) -> None:
+    if value is not None and not (math.isfinite(value) and low < value <= high):
+        raise BadValue(what, f"got {value:g}", f"give a number above {low:g} and up to {high:g}")
+
+
+def _with_hold(times: np.ndarray, at: float, seconds: float) -> np.ndarray:
+    """The second of the movement that is shown at each of the times: it slows down, stands still and speeds up."""
+    ease = min(EASE, seconds)
+    since = times - (at - ease / 2)
+
+    def eased(u: np.ndarray) -> np.ndarray:  # the integral of 1 - smoothstep(u / ease)
+        x = np.clip(u / ease, 0, 1)
+        return ease * (x - x**3 + x**4 / 2)
+
+    slowing = at - ease / 2 + eased(since)
+    starting = at + ease / 2 - eased(seconds + ease - since)
+    held = np.where(since < seconds, slowing, starting)
+    return np.where(since < 0, times, np.where(since >= seconds + ease, times - seconds, held))
+
+
+def _sampled(clip: Keypoints, positions: np.ndarray, fps: float) -> Keypoints:
+    """The clip at fractional frames (N,), which never go back, block by block."""
+    positions = np.clip(positions, 0, len(clip) - 1)
+    xy, confidence = Rows(clip.xy.shape[1:]), Rows(clip.confidence.shape[1:])
+    for part in blocks(len(positions)):
+        at = positions[part]
+        first = max(int(at[0]) - 1, 0)
+        piece = clip[first : int(at[-1]) + 3]
+        points, scores = filters.along_curves(piece.xy, piece.confidence, at - first)
+        xy.append(points)
+        confidence.append(scores)
+    return Keypoints(xy.array(), confidence.array(), clip.width, clip.height, fps, clip.name)
