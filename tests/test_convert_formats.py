@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,8 +36,11 @@ def clip() -> Keypoints:
     return replace(whole, confidence=confidence, width=214, height=262, fps=30.0, name="test/a clip")
 
 
+JSON = ("mmpose", "rtmlib", "coco-wholebody", "alphapose", "comfyui")
+
+
 def place(folder: Path, format: str) -> Path:
-    suffix = SUFFIX.get(format, ".json" if format in ("mmpose", "rtmlib", "coco-wholebody") else ".dat")
+    suffix = SUFFIX.get(format, ".json" if format in JSON else ".dat")
     return folder / f"out{suffix}"
 
 
@@ -70,7 +74,9 @@ def test_every_format_that_is_read_is_written() -> None:
 
 
 def test_every_file_of_the_formats_is_listed() -> None:
-    files = {path.stem for path in Path(registry.__file__).parent.glob("*.py")} - {"record", "registry"}
+    folder = Path(registry.__file__).parent
+    names = (".".join(path.relative_to(folder).with_suffix("").parts) for path in folder.rglob("*.py"))
+    files = set(names) - {"record", "registry"}
     assert files == set(registry._FILES)
     assert len(FORMATS) == len(registry._FILES), "each has a name of its own"
 
@@ -83,11 +89,14 @@ def table_of(heading: str) -> list[list[str]]:
 
 
 def test_the_page_says_what_each_format_holds() -> None:
-    found, keeps = {}, {"yes": "any", "in file names": "files"}
-    for names, _, _, size, rate, clip_name in table_of("`--from`, `--to`"):
-        for name in re.findall(r"`([^`]+)`", names):
-            found[name] = (size == "yes", rate == "yes", keeps.get(clip_name, "file"))
-    assert found == {name: (format.size, format.fps, format.clip_name) for name, format in FORMATS.items()}
+    tools = Path(__file__).parent.parent / "tools"
+    made = runpy.run_path(str(tools / "make_formats_page.py"))
+    assert made["PAGE"].read_text(encoding="utf-8") == made["page"](), "run python tools/make_formats_page.py"
+    rows = {row[0].strip("`"): row for row in table_of("`--from`, `--to`")}
+    assert set(rows) == set(FORMATS)
+    for name, row in rows.items():
+        assert (bool(row[3]), bool(row[4])) == (FORMATS[name].size, FORMATS[name].fps)
+    assert len({row[1] for row in rows.values()} | {row[2] for row in rows.values()}) > len(rows)
 
 
 def test_the_page_says_what_each_format_loses() -> None:
@@ -95,6 +104,7 @@ def test_the_page_says_what_each_format_loses() -> None:
     losing = {
         "confidences": lambda format: not format.confidence,
         "feet": lambda format: feet not in format.joints,
+        "small toes": lambda format: feet + 1 not in format.joints,
         "face, eyes": lambda format: not {face, hips, 1} & set(format.joints),
         "place and size": lambda format: not format.placed,
         "frame size, for": lambda format: not format.size,
@@ -213,7 +223,7 @@ def test_losses_are_on_standard_error_and_in_the_json(tmp_path: Path) -> None:
     assert all(f"warning: {line}" in done.stderr for line in result["losses"])
 
 
-HEADED = [name for name in WRITE_FORMATS if name not in ("npz", "pose", "openpose", "fpdm")]
+HEADED = [name for name in WRITE_FORMATS if not FORMATS[name].folder and not (FORMATS[name].size and FORMATS[name].fps)]
 
 
 @pytest.mark.parametrize("name", HEADED)

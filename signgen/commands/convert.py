@@ -27,8 +27,9 @@ def command(source: str, target: str, to_format: str | None, refit: bool, as_jso
     Frame size and rate go into a header beside OUT (clip.json.header) where its format does not hold them and IN, or
     an option, says both; signgen reads them from there.
 
-    Reads and writes mmpose (.json), mmpose-topdown, mmpose-0.x, openpose (a folder), rtmlib, coco-wholebody, pose
-    (.pose), uni-sign, dwpose, mska, npz (.npz), slrt, nla-slr, npy (.npy), skels (.skels) and fpdm (a folder).
+    Reads and writes mmpose (.json), mmpose-topdown, mmpose-0.x, alphapose, openpose (a folder), comfyui, rtmlib,
+    coco-wholebody, mediapipe, pose (.pose), uni-sign, dwpose, mska, npz (.npz), slrt, nla-slr, npy (.npy), skels
+    (.skels) and fpdm (a folder).
     IN or OUT may be -, for standard input and output.
     """
     from signgen.keypoints import read_keypoints

@@ -20,6 +20,7 @@ import numpy as np
 
 from signgen.errors import Damaged, Empty, Missing, NotFound, TooLarge, Unsupported, damage
 from signgen.keypoints.budget import OBJECT, Budget
+from signgen.keypoints.containers.table import PARQUET, Csv, Parquet, is_csv
 from signgen.keypoints.formats import pose
 from signgen.keypoints.raw import Folder
 from signgen.keypoints.rows import SMALL, Scratch
@@ -88,8 +89,9 @@ def read_standard_input(stream: BinaryIO | None = None) -> Piped:
 class Content:
     """What is in a file or folder. Long arrays, lists and texts stay there until they are looked at.
 
-    kind: json, object (unpickled), array, table (npz), pose (a stream), text (`texts.Text`), json_folder, text_folder,
-    or array_folder (`Folder`). ``budget``: what may still be built of it.
+    kind: json, object (unpickled), array, table (npz), pose (a stream), text (`texts.Text`), columns
+    (`containers.table.Table`), json_folder, text_folder or array_folder (`Folder`).
+    budget: what may still be built of it.
     """
 
     kind: str
@@ -146,6 +148,8 @@ def _load_stream(stream: BinaryIO, subject: str, *, unpacked: bool = False) -> C
         return Content("array" if numeric else "object", value, budget)
     if head.startswith(b"PK\x03\x04"):
         return _load_zip(stream, subject)
+    if head.startswith(PARQUET):
+        return Content("columns", Parquet(stream, subject, budget), budget)
     if _is_pickle(head):
         return Content("object", load_pickle(stream, subject, budget), budget)
     if pose.is_pose(head):
@@ -163,10 +167,13 @@ def _is_pickle(head: bytes) -> bool:
 
 
 def _load_text(stream: BinaryIO, size: int, subject: str, budget: Budget) -> Content:
-    start = stream.read(_CHUNK).decode("utf-8-sig", "replace").lstrip()[:1]
+    head = stream.read(_CHUNK).decode("utf-8-sig", "replace").lstrip()
+    start = head[:1]
     try:
         if start in ("{", "["):
             return Content("json", read_json(stream, subject, budget), budget)
+        if is_csv(head):
+            return Content("columns", Csv(stream, subject, budget), budget)
         text = Text(stream, size)
     except UnicodeDecodeError:
         raise Unsupported(subject, "content of an unknown kind", _KNOWN) from None

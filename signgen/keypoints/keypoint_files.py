@@ -24,7 +24,7 @@ from signgen.keypoints.content import (
     readable,
     reading,
 )
-from signgen.keypoints.formats.mska import clips_of, first_clip
+from signgen.keypoints.formats.pickles.mska import clips_of, first_clip
 from signgen.keypoints.formats.record import ALL_JOINTS, Format
 from signgen.keypoints.formats.registry import FORMATS
 from signgen.keypoints.header import complete_from_header, header_bytes, place_with_header
@@ -133,6 +133,9 @@ def _describe(content: Content) -> str:
         return f"JSON that is not keypoints ({kind})"
     if content.kind == "json_folder" and any(format.recognises(value.first) for format in _of_kind("json")):
         return f"a folder of {len(value.paths)} clips (such as {value.paths[0].name}), not of frames"
+    if content.kind == "columns":
+        names = ", ".join(value.names[:4])[:80] or "without names"
+        return f"a table of {value.width} columns ({names}) that are not landmarks"
     if content.kind.endswith("_folder"):
         return f"a folder of {len(value.paths)} files that are not keypoints"
     return "text that is not keypoints"

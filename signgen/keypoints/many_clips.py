@@ -13,7 +13,7 @@ import numpy as np
 from signgen.errors import Mismatch
 from signgen.keypoints.clip import FARTHEST
 from signgen.keypoints.content import load, readable
-from signgen.keypoints.formats.mska import clips_of, read_many, read_one
+from signgen.keypoints.formats.pickles.mska import clips_of, read_many, read_one
 from signgen.keypoints.keypoint_files import find_format, guarded, read_raw
 from signgen.keypoints.raw import RawClip, Request
 from signgen.keypoints.stated import complete_from_content

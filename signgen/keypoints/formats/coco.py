@@ -118,6 +118,8 @@ def _annotations(keypoints: Keypoints) -> Iterator[dict[str, Any]]:
 FORMAT = Format(
     name="coco-wholebody",
     label="COCO-WholeBody JSON",
+    origin="COCO-WholeBody annotations",
+    content="`images` and `annotations`",
     kinds=("json",),
     recognises=_recognises,
     read=_read,

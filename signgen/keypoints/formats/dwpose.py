@@ -95,6 +95,8 @@ def _nobody() -> dict[str, Any]:
 FORMAT = Format(
     name="dwpose",
     label="DWPose's pickle",
+    origin="DWPose, ControlNet: a pickle, an npy of objects, or a folder with one npy a frame; fractions of the frame",
+    content="`bodies`, `hands`, `faces`",
     kinds=("object", "json", "array_folder"),
     recognises=_recognises,
     read=_read,

@@ -69,6 +69,8 @@ def _write(keypoints: Keypoints) -> Iterator[tuple[str, bytes]]:
 FORMAT = Format(
     name="fpdm",
     label="FPDM's text",
+    origin="FPDM: one text a frame, 133 rows `x y`",
+    content="rows of two numbers",
     kinds=("text", "text_folder"),
     recognises=_recognises,
     read=_read,

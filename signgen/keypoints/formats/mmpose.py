@@ -127,6 +127,8 @@ def _instances(xy: np.ndarray, confidence: np.ndarray) -> list[dict[str, Any]]:
 FORMAT = Format(
     name="mmpose",
     label="MMPose JSON",
+    origin="MMPose's inferencer: one JSON a video, or a folder with one an image; 133, 136 or 308 points",
+    content="frames with `instances`, or a list of people with `keypoints` and `keypoint_scores`",
     kinds=("json", "object", "json_folder"),
     recognises=_recognises,
     read=_read,

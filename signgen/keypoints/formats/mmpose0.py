@@ -64,6 +64,8 @@ def _write(keypoints: Keypoints) -> Iterator[bytes]:
 FORMAT = Format(
     name="mmpose-0.x",
     label="MMPose 0.x JSON",
+    origin="MMPose 0.x",
+    content="people with `bbox` and `keypoints` of x, y, score",
     kinds=("json", "object"),
     recognises=_recognises,
     read=_read,

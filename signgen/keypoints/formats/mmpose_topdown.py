@@ -41,6 +41,8 @@ def _write(keypoints: Keypoints) -> Iterator[bytes]:
 FORMAT = Format(
     name="mmpose-topdown",
     label="MMPose's top-down JSON",
+    origin="`topdown_demo_with_mmdet`; Sapiens' demo: a folder with one an image",
+    content="`instance_info`",
     kinds=("json", "json_folder"),
     recognises=_recognises,
     read=_read,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from signgen.errors import Empty, Unsupported
 from signgen.keypoints.budget import MOST_PEOPLE
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format
+from signgen.keypoints.layouts.holistic import is_holistic, points_of
 from signgen.keypoints.layouts.wholebody import ORDERS, in_order
 from signgen.keypoints.people import Detections, check_crowd, follow, is_one_person, person, present, wrong_count
 from signgen.keypoints.raw import RawClip, Request, seen_where_placed
@@ -24,8 +25,11 @@ _SHAPES = "give (T,133,3), (T,133,2), (T,P,133,3) or (T,134,3) with the frame si
 
 
 def is_points(value: Any) -> bool:
-    """An array of numbers that could be points: its last two sides are 133, 134 or an order's count, and 2 or 3."""
-    return (
+    """An array of numbers that could be points: its last two sides are 133, 134 or an order's count, and 2 or 3.
+
+    MediaPipe's landmarks count, too.
+    """
+    return is_holistic(value) or (
         isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and value.ndim in (2, 3, 4, 5)
         and value.shape[-2] in _COUNTS and value.shape[-1] in (2, 3)
     )  # fmt: skip
@@ -38,6 +42,8 @@ def read_array(value: np.ndarray, request: Request, scores: np.ndarray | None = 
     """
     if not isinstance(value, np.ndarray):
         raise request.error(f"a {type(value).__name__} instead of an array", _SHAPES, Unsupported)
+    if is_holistic(value):
+        return read_landmarks(value, request)
     if value.dtype.kind not in "fiu":
         raise request.error(f"an array of type {value.dtype}", "give an array of numbers", Unsupported)
     if value.ndim not in (2, 3, 4, 5) or value.shape[-1] not in (2, 3) or (value.ndim == 5 and len(value) != 1):
@@ -61,6 +67,18 @@ def read_array(value: np.ndarray, request: Request, scores: np.ndarray | None = 
         clip = RawClip(points, given, request.path.stem)
     clip.size = size
     return clip
+
+
+def read_landmarks(value: np.ndarray, request: Request) -> RawClip:
+    """An array of MediaPipe's landmarks, see `holistic.points_of`."""
+    return follow(detections(points_of(value), request), request.path.stem, request)
+
+
+def detections(parts: Iterable[np.ndarray], request: Request) -> Iterator[Detections]:
+    """Of points (n,P,133,3)."""
+    for points in parts:
+        check_crowd(points.shape[1], request)
+        yield present(points[..., :2], points[..., 2])
 
 
 def _in_order(points: np.ndarray, given: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -128,6 +146,8 @@ def write_array(keypoints: Keypoints) -> Iterator[bytes]:
 FORMAT = Format(
     name="npy",
     label="npy",
+    origin="(T,133,3), (T,133,2), (T,P,133,3), (1,T,133,3), also of 136 or 308; (T,134,3) with the size in row 0",
+    content="array",
     kinds=("array", "object"),
     recognises=is_points,
     read=read_array,

@@ -85,6 +85,8 @@ def _write(keypoints: Keypoints) -> Iterator[bytes]:
 FORMAT = Format(
     name="npz",
     label="npz",
+    origin="this program, or any arrays named `keypoints`, `width`, `height`, `fps`, `name`",
+    content="zip of arrays",
     kinds=("table", "object"),
     recognises=_recognises,
     read=read_table,

@@ -37,10 +37,10 @@ _PARTS = {"face_keypoints_2d": (FACE, (68, 70)), "hand_left_keypoints_2d": (LEFT
 
 def _recognises(value: Any) -> bool:
     """One frame: {"version": ..., "people": [...]}, or a folder that begins with one."""
-    return _is_frame(value.first if isinstance(value, Folder) else value)
+    return is_frame(value.first if isinstance(value, Folder) else value)
 
 
-def _is_frame(value: Any) -> bool:
+def is_frame(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("people"), list)
 
 
@@ -63,11 +63,12 @@ def _clip_name(path: Path, otherwise: str) -> str:
 
 def _follow(values: Iterable[Any], name: str, request: Request, numbers: list[int] | None = None) -> RawClip:
     """Frames in order. OpenPose's own people have no box score: the sum of their scores stands in for it."""
-    return follow((_people(value, request) for value in values), name, request, numbers=numbers)
+    return follow((people_of(value, request) for value in values), name, request, numbers=numbers)
 
 
-def _people(value: Any, request: Request) -> Detections:
-    if not _is_frame(value):
+def people_of(value: Any, request: Request) -> Detections:
+    """Everybody in one frame."""
+    if not is_frame(value):
         raise request.error("files that are not all OpenPose frames", "keep one kind of file in the folder")
     check_crowd(len(value["people"]), request)
     people = np.array([_points(someone, request) for someone in value["people"]]).reshape(1, -1, NUM_JOINTS, 3)
@@ -111,16 +112,30 @@ def _write(keypoints: Keypoints) -> Iterator[tuple[str, bytes]]:
     stem = keypoints.name.rsplit("/", 1)[-1] or "clip"
     frames = (frame for part in keypoints.blocks() for frame in part.points)
     for t, points in enumerate(frames):
-        yield f"{stem}_{t:012d}_keypoints.json", json.dumps(_frame(points)).encode()
+        yield (
+            f"{stem}_{t:012d}_keypoints.json",
+            json.dumps({"version": 1.3, **written_frame(points, _body(points))}).encode(),
+        )
 
 
-def _frame(points: np.ndarray) -> dict[str, Any]:
-    """BODY_25, 70 face points and two hands; neck and mid-hip lie between shoulders and hips, pupils are missing."""
+def _body(points: np.ndarray) -> np.ndarray:
+    """BODY_25; neck and mid-hip lie between shoulders and hips."""
     body = np.zeros((25, 3), np.float32)
     body[list(FROM_BODY_25)] = points[: len(FROM_BODY_25)]
-    for joint, pair in _MIDDLES.items():
+    return with_middles(body, _MIDDLES)
+
+
+def with_middles(body: np.ndarray, middles: dict[int, tuple[int, int]]) -> np.ndarray:
+    """Puts points between two others that are both seen."""
+    for joint, pair in middles.items():
         if (body[list(pair), 2] > 0).all():
             body[joint] = body[list(pair)].mean(0)
+    return body
+
+
+def written_frame(points: np.ndarray, body: np.ndarray) -> dict[str, Any]:
+    """A frame with one person (or nobody, where no point is seen): body, 70 face points of which two, the pupils, are
+    missing, and both hands."""
     parts = {
         "pose_keypoints_2d": body,
         "face_keypoints_2d": np.concatenate([points[FACE], np.zeros((2, 3), np.float32)]),
@@ -128,12 +143,14 @@ def _frame(points: np.ndarray) -> dict[str, Any]:
         "hand_right_keypoints_2d": points[RIGHT_HAND],
     }
     one = {"person_id": [-1], **{key: listed(part.ravel()) for key, part in parts.items()}}
-    return {"version": 1.3, "people": [one] if points[:, 2].any() else []}
+    return {"people": [one] if points[:, 2].any() else []}
 
 
 FORMAT = Format(
     name="openpose",
     label="OpenPose JSON",
+    origin="OpenPose: a folder with one JSON a frame; BODY_25, COCO-18 or BODY_135, face, hands",
+    content="`people`",
     kinds=("json", "json_folder"),
     recognises=_recognises,
     read=_read,

@@ -208,6 +208,9 @@ def _write(keypoints: Keypoints) -> Iterator[bytes]:
 FORMAT = Format(
     name="pose",
     label=".pose",
+    origin="pose-format: MediaPipe Holistic (543, 576, 586 points), reduced (178), OpenPose (137, 135), AlphaPose "
+    "(133, 136), COCO-WholeBody",
+    content="binary header",
     kinds=("pose",),
     recognises=lambda value: True,
     read=_read,

@@ -25,6 +25,8 @@ class Format:
     Attributes:
         name: as ``--from`` and ``--to`` take it.
         label: how people call it, for messages.
+        origin: what writes it, and in which shapes.
+        content: by what in it the content is recognised.
         kinds: the kinds of `content.Content` that it comes in.
         recognises: whether content of one of these kinds looks like it.
         read: one signer's points from such content. InputError if it is something else after all.
@@ -41,6 +43,8 @@ class Format:
 
     name: str
     label: str
+    origin: str
+    content: str
     kinds: tuple[str, ...]
     recognises: Callable[[Any], bool]
     read: Callable[[Any, Request], RawClip]

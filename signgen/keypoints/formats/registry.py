@@ -6,10 +6,10 @@ from importlib import import_module
 
 from signgen.keypoints.formats.record import Format
 
-# The files beside this one, each with a record FORMAT. A new format is one more file, and one more line here.
+# The files beside and below this one, each with a record FORMAT. A new format is one more file, and one more line here.
 _FILES = (
-    "mmpose", "mmpose_topdown", "mmpose0", "openpose", "rtmlib", "coco", "pose", "unisign", "dwpose", "mska", "npz",
-    "slrt", "nla_slr", "npy", "skels", "fpdm",
+    "mmpose", "mmpose_topdown", "alphapose", "mmpose0", "openpose", "comfyui", "rtmlib", "coco", "mediapipe", "pose",
+    "pickles.unisign", "dwpose", "pickles.mska", "npz", "pickles.slrt", "pickles.nla_slr", "npy", "skels", "fpdm",
 )  # fmt: skip
 _RECORDS: list[Format] = [import_module(f"signgen.keypoints.formats.{file}").FORMAT for file in _FILES]
 FORMATS = {record.name: record for record in _RECORDS}

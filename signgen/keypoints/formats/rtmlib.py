@@ -70,5 +70,13 @@ def _write(keypoints: Keypoints) -> Iterator[bytes]:
 
 
 FORMAT = Format(
-    name="rtmlib", label="RTMLib JSON", kinds=("json",), recognises=_recognises, read=_read, write=_write, several=True
+    name="rtmlib",
+    label="RTMLib JSON",
+    origin="RTMLib, also below camera views",
+    content="`keypoints` and `scores` side by side",
+    kinds=("json",),
+    recognises=_recognises,
+    read=_read,
+    write=_write,
+    several=True,
 )

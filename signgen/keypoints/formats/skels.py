@@ -142,6 +142,8 @@ def is_number(field: str) -> bool:
 FORMAT = Format(
     name="skels",
     label=".skels",
+    origin="ProgressiveTransformers",
+    content="lines of 151 numbers a frame",
     kinds=("text",),
     recognises=_recognises,
     read=_read,

@@ -11,8 +11,8 @@ from signgen.errors import InputError
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.npy import read_array
 from signgen.keypoints.formats.npz import TABLE_KEYS, read_table
+from signgen.keypoints.formats.pickles.unisign import is_unisign, read_unisign
 from signgen.keypoints.formats.record import Format, as_pickle
-from signgen.keypoints.formats.unisign import is_unisign, read_unisign
 from signgen.keypoints.raw import RawClip, Request, pick_clip
 from signgen.keypoints.stated import complete_from_content
 
@@ -78,6 +78,8 @@ def _write(keypoints: Keypoints) -> Iterator[bytes]:
 FORMAT = Format(
     name="mska",
     label="MSKA's pickle",
+    origin="MSKA's pickle of many clips",
+    content="`keypoint` below clip names",
     kinds=("object",),
     recognises=lambda value: "keypoint" in first_clip(value),
     read=read_many,

@@ -45,6 +45,8 @@ def _write(keypoints: Keypoints) -> Iterator[bytes]:
 FORMAT = Format(
     name="uni-sign",
     label="Uni-Sign's pickle",
+    origin="Uni-Sign's pickle, fractions of the frame",
+    content="lists `keypoints` and `scores`",
     kinds=("object",),
     recognises=is_unisign,
     read=read_unisign,

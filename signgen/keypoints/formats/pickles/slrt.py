@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from signgen.keypoints.formats.mska import first_clip, read_many
+from signgen.keypoints.formats.pickles.mska import first_clip, read_many
 from signgen.keypoints.formats.record import Format, as_pickle
 
 FORMAT = Format(
     name="slrt",
     label="SLRT's pickle",
+    origin="SLRT's pickle of many clips",
+    content="`keypoints` below clip names",
     kinds=("object",),
     recognises=lambda value: "keypoints" in first_clip(value),
     read=read_many,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from signgen.keypoints.formats.mska import read_many
 from signgen.keypoints.formats.npy import is_points
+from signgen.keypoints.formats.pickles.mska import read_many
 from signgen.keypoints.formats.record import Format, as_pickle
 
 
@@ -17,6 +17,8 @@ def _recognises(value: Any) -> bool:
 FORMAT = Format(
     name="nla-slr",
     label="NLA-SLR's pickle",
+    origin="NLA-SLR's pickle of many clips",
+    content="arrays below clip names",
     kinds=("object", "table"),
     recognises=_recognises,
     read=read_many,
