@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from signgen.dataset.phoenix import PhoenixIndex
 from signgen.scoring.recogniser.network import NetworkSize
 from signgen.scoring.recogniser.recogniser import small_frames
 from signgen.scoring.recogniser.samples import Sample, Samples, cache_dataset
-from signgen.synthetic.dataset import VERSION, Plan, write_dataset
+from signgen.synthetic.dataset import Plan, settings_of, write_dataset
 from signgen.synthetic.motion.score import FPS, Score, compose
 from signgen.video import read_frames
 
@@ -104,7 +104,7 @@ def make_clips(
     true = tuple((name, samples[name]) for name in names if "__aug" not in name)
     copies = {name: tuple(samples[n] for n in names if n.startswith(f"{name}__aug")) for name, _ in true}
     identity = {
-        "drawn": VERSION, "train": asdict(train), "test": asdict(test), "clips": list(counts),
+        "train": settings_of(train), "test": settings_of(test), "clips": list(counts),
         "augmentation": _decided(work / "augmented"), "copies": settings.copies,
         "frames_of_recogniser": [size.width, size.height],
         "failed_gate": [made["failed_gate"], made["judged"]], "left_out": len(made["left_out"]),

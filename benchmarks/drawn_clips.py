@@ -10,7 +10,6 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,13 @@ from signgen.rendering import render
 from signgen.rendering.manifest import manifest_names
 from signgen.rendering.sample_windows import draw_canvas
 from signgen.rendering.source import Source
-from signgen.synthetic.dataset import VERSION, Plan, write_dataset
+from signgen.synthetic.dataset import Plan, settings_of, write_dataset
 from signgen.synthetic.signer import HELD_OUT, signer_names
 from signgen.video import read_frames
 from signgen.video.tensors import from_signed, to_frames, to_signed
 
 CACHE = Path("~/.cache/signgen/held_out")
+CONTENT = 4  # content version of the clips that models are compared on; 5 has the harder ones beside them
 CHUNK = 16  # frames that are held in memory at a time
 KINDS = {"known": "dev", "new": "test"}  # which split holds them
 
@@ -47,23 +47,25 @@ def spread(items: list[Any] | tuple[Any, ...], count: int) -> list[Any]:
     return [items[place] for place in places]
 
 
-def held_out_plan(kind: str, limit: int, seed: int) -> Plan:
+def held_out_plan(kind: str, limit: int, seed: int, version: int = CONTENT) -> Plan:
     """What is drawn for a kind: one clip a signer as far as they reach, signers evenly from all that there are."""
     split = KINDS[kind]
-    pool = list(HELD_OUT) if split == "test" else signer_names()
-    return Plan(seed, split, tuple(spread(pool, limit)))
+    pool = list(HELD_OUT) if split == "test" else signer_names(version)
+    return Plan(seed, split, tuple(spread(pool, limit)), version=version)
 
 
 def cache_name(plan: Plan, limit: int) -> str:
     """Folder of a plan's clips; another content version or other signers give another name."""
-    content = json.dumps({"version": VERSION, **asdict(plan)}, sort_keys=True)
-    return f"{plan.split}-v{VERSION}-{limit}-{plan.seed}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+    content = json.dumps(settings_of(plan), sort_keys=True)
+    return f"{plan.split}-v{plan.version}-{limit}-{plan.seed}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
-def held_out_clips(kind: str, folder: Path | None, cache: Path, limit: int, seed: int) -> list[Clip]:
+def held_out_clips(
+    kind: str, folder: Path | None, cache: Path, limit: int, seed: int, version: int = CONTENT
+) -> list[Clip]:
     """``limit`` clips of a kind, evenly from a folder, or drawn into the cache when they are not there yet."""
     if folder is None:
-        plan = held_out_plan(kind, limit, seed)
+        plan = held_out_plan(kind, limit, seed, version)
         folder = cache.expanduser() / cache_name(plan, limit)
         write_dataset(folder, plan, limit)
     return spread(PhoenixIndex(folder).clips(KINDS[kind]), limit)

@@ -31,6 +31,7 @@ import click
 import numpy as np
 from drawn_clips import (
     CACHE,
+    CONTENT,
     KINDS,
     generate,
     generate_apart,
@@ -52,6 +53,7 @@ from signgen.model import SignGenPipeline
 from signgen.model.networks.wrist_finder import load_wrist_finder
 from signgen.model.networks.wrist_finder import report as wrist_finder_report
 from signgen.model.openvino.engine import choose_engine
+from signgen.synthetic import VERSIONS
 from signgen.video import read_frames
 
 
@@ -158,6 +160,8 @@ def report(results: dict[str, Any]) -> str:
 @click.option("--export", type=click.Path(exists=True, path_type=Path), help="the networks that `signgen export` wrote")
 @click.option("--steps", type=click.IntRange(1), help="sampling steps, default the model's own")
 @click.option("--apart/--no-apart", default=True, help="also measure frames made apart (costs as much as the model)")
+@click.option("--content", default=str(CONTENT), show_default=True, type=click.Choice([str(v) for v in VERSIONS]),
+              help="content version of the clips that are drawn")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="of the clips that are drawn and of the model's noise")
 @click.option("--renders", type=click.Path(path_type=Path), help="folder where the model's frames stay, for other runs")
 @click.option("--table", "whole", is_flag=True, help="print what a new model is judged by, and nothing else")
@@ -168,12 +172,12 @@ def report(results: dict[str, Any]) -> str:
 @click.option("--sheet-rows", default=4, show_default=True, type=click.IntRange(1), help="rows of each kind")
 def main(
     known: Path | None, new: Path | None, cache: Path, limit: int, model: str, export: Path | None,
-    steps: int | None, apart: bool, seed: int, renders: Path | None, whole: bool, before: str, turns: str | None,
-    json_path: Path | None, sheet: Path | None, sheet_rows: int,
+    steps: int | None, apart: bool, content: str, seed: int, renders: Path | None, whole: bool, before: str,
+    turns: str | None, json_path: Path | None, sheet: Path | None, sheet_rows: int,
 ) -> None:  # fmt: skip
     models = Models.load(model, apart and not whole, export)
     folders, options = {"known": known, "new": new}, {"steps": steps, "seed": seed}
-    clips = {kind: held_out_clips(kind, folders[kind], cache, limit, seed) for kind in KINDS}
+    clips = {kind: held_out_clips(kind, folders[kind], cache, limit, seed, int(content)) for kind in KINDS}
     results: dict[str, Any] = {"model": model, **options, "wrist_finder": wrist_finder_report()}
     pictures: list[Picture] = []
     if whole:

@@ -23,7 +23,7 @@ import numpy as np
 from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import InputError, SignGenError
 from signgen.keypoints import read_keypoints
-from signgen.synthetic.dataset import VERSION, Plan, write_dataset
+from signgen.synthetic.dataset import VERSION, VERSIONS, Plan, write_dataset
 from signgen.video import read_frames
 
 FROZEN = Path(__file__).resolve().with_suffix(".json")
@@ -54,7 +54,8 @@ def digest_of(hashes: dict[str, str]) -> str:
 
 def draw(folder: Path, settings: dict[str, Any], advance: Callable[[int], None] = lambda n: None) -> tuple[Clip, ...]:
     """Draws the split of these settings into a folder; clips that are there already are kept."""
-    plan = Plan(settings["seed"], SPLIT, tuple(settings["signers"]), tuple(settings["frames"]), tuple(settings["size"]))
+    names, frames, size = (tuple(settings[key]) for key in ("signers", "frames", "size"))
+    plan = Plan(settings["seed"], SPLIT, names, frames, size, settings["version"])
     write_dataset(folder, plan, settings["clips"], 1, advance)
     return PhoenixIndex(folder).clips(SPLIT)
 
@@ -66,8 +67,8 @@ def frozen_test(folder: Path, advance: Callable[[int], None] = lambda n: None, p
         InputError: this version draws other content, or what lies in the folder is not the frozen split.
     """
     wanted = frozen(path)
-    if wanted["settings"]["version"] != VERSION:
-        got = f"is of content version {wanted['settings']['version']}, this signgen draws version {VERSION}"
+    if wanted["settings"]["version"] not in VERSIONS:
+        got = f"is of content version {wanted['settings']['version']}, this signgen draws {VERSIONS}"
         raise InputError(path, got, "check out the version that it was frozen with, or freeze it anew (--freeze)")
     found = {clip.name: clip_sha256(clip) for clip in draw(folder, wanted["settings"], advance)}
     wrong = sorted(name for name in {*found, *wanted["sha256"]} if found.get(name) != wanted["sha256"].get(name))

@@ -28,7 +28,7 @@ WIDTH, HEIGHT = 210, 260
 @pytest.fixture(scope="module")
 def clips() -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Every third frame of two clips: frames, xy, confidence."""
-    plan, drawn = Plan(41, "test", pick_signers("2", "test")), []
+    plan, drawn = Plan(41, "test", pick_signers("2", "test"), version=4), []
     for index in range(2):
         frames, points = zip(*islice(draw_clip(plan, index), 4, 34, 3), strict=True)
         keypoints = np.stack(points)

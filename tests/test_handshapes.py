@@ -218,7 +218,7 @@ def test_published_figures_are_those_of_the_shipped_weights() -> None:
 
 
 def test_shipped_weights_tell_the_shapes_of_signers_whom_they_never_saw(tool: ModuleType, tmp_path: Path) -> None:
-    plan = Plan(43, "test", ("h03", "h07"), frames=(24, 24))
+    plan = Plan(43, "test", ("h03", "h07"), frames=(24, 24), version=4)
     write_dataset(tmp_path, plan, 2)
     figures = tool.measure(load_handshape_classifier(), tmp_path, "test")
     assert figures["hands"] >= 30

@@ -154,7 +154,7 @@ def test_signers_are_spread_and_the_folder_names_what_was_drawn(drawn: ModuleTyp
     other = replace(plans["known"], signers=("s01",))
     names = {drawn.cache_name(plan, 4) for plan in (*plans.values(), other, replace(other, seed=1))}
     assert len(names) == 4
-    assert all(f"-v{drawn.VERSION}-" in name for name in names)
+    assert all(f"-v{drawn.CONTENT}-" in name for name in names)
 
 
 def test_frames_apart_are_those_of_windows_of_one_frame_but_for_the_noise(drawn: ModuleType) -> None:

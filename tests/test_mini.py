@@ -50,7 +50,7 @@ def clip() -> tuple[np.ndarray, Keypoints]:
     """Ten frames, a second apart from the source, of a drawn clip that training has not seen."""
     from signgen.synthetic.dataset import Plan, draw_clip
 
-    plan = Plan(seed=99, split="dev", signers=("s05",))
+    plan = Plan(seed=99, split="dev", signers=("s05",), version=4)
     drawn = list(draw_clip(plan, 0))
     images, points = np.stack([image for image, _ in drawn]), np.stack([p for _, p in drawn])
     keypoints, _ = Keypoints.clean(points[..., :2], points[..., 2], 210, 260, 25.0, "clip")

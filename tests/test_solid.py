@@ -15,7 +15,6 @@ from signgen.pose_image.solid import HandFitter, SolidHands, draw_meshes, refit_
 from signgen.pose_image.solid.drawing import Mesh
 from signgen.pose_image.solid.hand import FILE, anatomy, hand_mesh
 from signgen.synthetic.dataset import Plan, draw_clip
-from signgen.synthetic.picture.camera import Camera
 from signgen.synthetic.picture.hand_meshes import true_meshes
 from signgen.synthetic.signer import load_signer
 
@@ -26,9 +25,9 @@ HAND = hand_mesh().attributes[:, 0] > 0  # not the forearm
 @pytest.fixture(scope="module")
 def drawn() -> tuple[Keypoints, list[list[Mesh]]]:
     """A drawn clip's keypoints and its true hands."""
-    plan = Plan(3, "test", ("h02",), frames=(40, 40))
-    movement, camera, signer = plan.perform(0), Camera.drawn(plan.camera_seed(0)), load_signer("h02")
-    points = np.stack([one for _, one in draw_clip(plan, 0, movement)])
+    plan = Plan(3, "test", ("h02",), frames=(40, 40), version=4)
+    movement, camera, signer = plan.perform(0), plan.camera(0), load_signer("h02", 4)
+    points = np.stack([one for _, one in draw_clip(plan, 0)])
     keypoints = Keypoints(points[..., :2], points[..., 2], *SIZE, 25.0)
     return keypoints, [true_meshes(signer, camera, poses[len(poses) // 2]) for poses in movement.exposures()]
 

@@ -369,17 +369,19 @@ def test_a_clip_depends_on_its_number_alone(tmp_path: Path) -> None:
 def test_a_failing_clip_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from signgen.synthetic import dataset
 
+    drawn = dataset.draw_frames
+
     def broken(plan: Plan, index: int, movement: Performance):
-        yield np.zeros((80, 64, 3), np.uint8), np.zeros((133, 3), np.float32)
+        yield next(drawn(plan, index, movement))
         raise OSError("disk full")
 
-    monkeypatch.setattr(dataset, "draw_clip", broken)
+    monkeypatch.setattr(dataset, "draw_frames", broken)
     with pytest.raises(OSError, match="disk full"):
         write_clip(tmp_path, Plan(5, "train", ("s01",), **SMALL), 0)
     assert not list(tmp_path.rglob("*.png"))
 
 
-@pytest.mark.parametrize("failing", range(1, 5))
+@pytest.mark.parametrize("failing", range(1, 7))
 def test_an_older_clip_survives_every_failed_rename(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
 ) -> None:

@@ -6,6 +6,7 @@ import click
 
 from signgen.commands.common import common_options, emit, progress
 from signgen.commands.options import SIZE, Parsed, choice, jobs_option, whole
+from signgen.synthetic import VERSION, VERSIONS
 
 
 def _lengths(text: str) -> tuple[int, int]:
@@ -24,7 +25,12 @@ LENGTHS = Parsed("N|A:B", _lengths, "give a number such as 42 or a range such as
 @choice("--split", "train", "dev", "test", help="Splits share no sentence; test shares no signer with the others.")
 @click.option("--frames-per-clip", "frames", type=LENGTHS, default="42", show_default=True,
               help="Frames of a clip, or the range they are drawn from.")  # fmt: skip
-@click.option("--size", type=SIZE, default="210x260", show_default=True, help="Frame size in pixels.")
+@click.option("--size", type=SIZE, default="210x260", show_default=True,
+              help="Frame size in pixels; the same signers and motion at any.")  # fmt: skip
+@click.option("--shutter", type=click.FloatRange(0, 1), default=None,
+              help="Share of the time that the shutter is open, 0: crisp. [default: each clip's own]")  # fmt: skip
+@click.option("--content-version", "version", type=click.Choice([str(v) for v in VERSIONS]), default=str(VERSION),
+              show_default=True, help="4 draws clips as signgen 0.1 did.")  # fmt: skip
 @click.option(
     "--motion",
     "files",
@@ -44,7 +50,8 @@ LENGTHS = Parsed("N|A:B", _lengths, "give a number such as 42 or a range such as
 @common_options
 def command(
     out_dir: str, clips: int | None, signers: str, seed: int, split: str, frames: tuple[int, int],
-    size: tuple[int, int], files: tuple[str, ...], glosses: tuple[str, ...], jobs: int, as_json: bool,
+    size: tuple[int, int], shutter: float | None, version: str, files: tuple[str, ...], glosses: tuple[str, ...],
+    jobs: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Write clips of drawn signers, with exact keypoints and glosses, into OUT_DIR.
 
@@ -54,7 +61,7 @@ def command(
     from signgen.errors import Missing
     from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
 
-    settings = (seed, split, pick_signers(signers, split), frames, size)
+    settings = (seed, split, pick_signers(signers, split, int(version)), frames, size, int(version), shutter)
     if files:
         from signgen.synthetic.replay.plan import ReplayPlan, motions
 

@@ -5,20 +5,24 @@
     OUT/keypoints/<clip>.npz      keypoints (T, 133, 3) as x, y, confidence; width, height, fps;
                                   hand_shapes int16 (T, 2): the shape that the signer's left and right hand hold, an
                                   index into the names `shapes`; -1 in transitions, at rest and out of the picture
+                                  visemes int8 (T,): the mouth shape that is seen, an index into `viseme_names`, -1
+                                  in between; shutter: share of a frame's time that it is open, 0 for crisp frames
     OUT/solid/<clip>.npz          solid uint8 (T, H, W, 6): both hands as `signgen.pose_image.solid` draws them, but as
                                   they truly are in the middle of each exposure
+    OUT/matte/<clip>.npz          matte uint8 (T, H, W): how much of each pixel the signer covers, 255 all of it;
+                                  plate uint8 (H, W, 3): the backdrop alone, without grain and compression
     OUT/synthetic.json            how it was made, and that nobody in it is real
 
-A clip depends on (seed, split, its number, signers, frames, size) alone, so any number of processes writes the same
-files and a stopped run goes on where it was. Sentences of train, dev and test never coincide (`score.sentence_split`);
-signers of test are never in train or dev.
+A clip depends on (seed, split, its number, signers, frames, size, content version, shutter) alone, so any number of
+processes writes the same files and a stopped run goes on where it was. Sentences of train, dev and test never coincide
+(`score.sentence_split`); signers of test are never in train or dev.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -30,13 +34,18 @@ import numpy as np
 from signgen.errors import BadValue, Damaged, Mismatch, NotWritable, RunError
 from signgen.files import Staging, place_file, remove_leftovers
 from signgen.processes import in_processes
+from signgen.synthetic import VERSION, VERSIONS
+from signgen.synthetic.motion.movement import SHUTTER
 from signgen.synthetic.motion.score import FPS, SPLITS, Score, compose, wanted_glosses
+from signgen.synthetic.picture.camera import NATIVE
 
 if TYPE_CHECKING:
     from signgen.synthetic.motion.anatomy import Anatomy
     from signgen.synthetic.motion.movement import Movement
+    from signgen.synthetic.motion.posture import Pose
+    from signgen.synthetic.picture.camera import Camera
+    from signgen.synthetic.picture.figure import Figure, Frame
 
-VERSION = 4  # of the drawn content: bump it whenever the same seed gives other clips
 RELEASE = Path("PHOENIX-2014-T-release-v3", "PHOENIX-2014-T")
 FRAMES_FOLDER = RELEASE / "features" / "fullFrame-210x260px"
 ANNOTATIONS = RELEASE / "annotations" / "manual"
@@ -51,6 +60,7 @@ REPLAYED = (
     "show, are the duty of whoever made this data set. All other movements and words are invented."
 )
 MIN_FRAMES, MAX_FRAMES = 8, 400
+PIXELS_PER_POSE = 1.2  # that a hand moves at most from one pose of an exposure to the next
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,9 @@ class Plan:
         signers: names; clip number i is signed by signers[i mod S].
         frames: lowest and highest number of frames of a clip.
         size: (width, height) in pixels.
+        version: of the drawn content, one of `VERSIONS`.
+        shutter: share of a frame's time that the shutter is open, 0 (crisp) to 1; None: each clip has its own, drawn,
+            and before version 5 all have the same.
     """
 
     seed: int
@@ -70,8 +83,14 @@ class Plan:
     signers: tuple[str, ...]
     frames: tuple[int, int] = (42, 42)
     size: tuple[int, int] = (210, 260)
+    version: int = VERSION
+    shutter: float | None = None
 
     def __post_init__(self) -> None:
+        if self.version not in VERSIONS:
+            raise BadValue("content version", f"got {self.version}", f"use {' or '.join(map(str, VERSIONS))}")
+        if self.shutter is not None and not (0 <= self.shutter <= 1 and self.version >= 5):
+            raise BadValue("--shutter", f"got {self.shutter:g}", "use 0 (crisp) to 1, from content version 5 on")
         if self.split not in SPLITS:
             raise BadValue("split", f"got {self.split!r}", "use train, dev or test")
         low, high = self.frames
@@ -102,11 +121,32 @@ class Plan:
         """The movement of clip `index`."""
         from signgen.synthetic.motion.performance import Performance
 
-        return Performance(anatomy_of(self.signer(index)), self.score(index), self.streams(index)[1])
+        anatomy = anatomy_of(self.signer(index), self.version)
+        return Performance(anatomy, self.score(index), self.streams(index)[1], self.version)
 
     def camera_seed(self, index: int) -> int:
         """Of camera and light."""
         return int(self.streams(index)[2].integers(2**31))
+
+    def camera(self, index: int) -> Camera:
+        """The camera of clip `index`."""
+        from signgen.synthetic.picture.camera import Camera
+
+        return Camera.drawn(self.camera_seed(index), self.version)
+
+    def open_shutter(self, index: int) -> float:
+        """Share of a frame's time that the shutter is open in clip `index`: a sixth of all are crisp."""
+        if self.shutter is not None or self.version < 5:
+            return SHUTTER if self.shutter is None else self.shutter
+        rng = np.random.default_rng([self.camera_seed(index), 89])
+        return 0.0 if rng.random() < 1 / 6 else round(float(rng.uniform(0.2, 0.65)), 3)
+
+    def exposures(self, index: int, movement: Movement) -> list[list[Pose]]:
+        """Poses of each frame of clip `index`; its keypoints and solid hands are those of the middle one."""
+        if self.version < 5:
+            return movement.exposures()
+        pixel = self.camera(index).mm / 1000 * NATIVE[1] / self.size[1]
+        return movement.exposures(self.open_shutter(index), PIXELS_PER_POSE * pixel)
 
     def score(self, index: int) -> Score:
         """The sentence of clip `index`."""
@@ -115,14 +155,25 @@ class Plan:
         return compose(rng, self.split, frames, wanted_glosses(self.seed, self.split, index))
 
 
-def pick_signers(wanted: str, split: str) -> tuple[str, ...]:
+def settings_of(plan: Plan) -> dict[str, Any]:
+    """Everything that a plan's content depends on, as it is read back from JSON; the version first.
+
+    What came with version 5 is left out before it, so that older data sets and names of caches stay what they are.
+    """
+    settings = json.loads(json.dumps(asdict(plan)))  # tuples become lists
+    if plan.version < 5:
+        del settings["shutter"]
+    return {"version": plan.version, **settings}
+
+
+def pick_signers(wanted: str, split: str, version: int = VERSION) -> tuple[str, ...]:
     """Signers of a split from a number or a comma-separated list of names.
 
     Train and dev take signers for training, test takes held-out ones, so no signer of test is ever trained on.
     """
     from signgen.synthetic.signer import HELD_OUT, signer_names
 
-    pool = list(HELD_OUT) if split == "test" else signer_names()
+    pool = list(HELD_OUT) if split == "test" else signer_names(version)
     if wanted.strip().isdecimal():
         count = int(wanted)
         if not 1 <= count <= len(pool):
@@ -131,7 +182,9 @@ def pick_signers(wanted: str, split: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in wanted.split(",") if name.strip())
     unknown = [name for name in names if name not in pool]
     if unknown or not names:
-        raise BadValue("--signers", f"got {wanted!r}", f"split {split} may use a number or " + ", ".join(pool))
+        raise BadValue(
+            "--signers", f"got {wanted!r}", f"split {split} may use a number or names from {pool[0]} to {pool[-1]}"
+        )
     return names
 
 
@@ -139,78 +192,100 @@ def pick_signers(wanted: str, split: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=8)
-def anatomy_of(signer: str) -> Anatomy:
+def anatomy_of(signer: str, version: int = VERSION) -> Anatomy:
     """Places of a signer; the last few are kept."""
     from signgen.synthetic.motion.anatomy import Anatomy
     from signgen.synthetic.signer import load_signer
 
-    return Anatomy(load_signer(signer))
+    return Anatomy(load_signer(signer, version))
 
 
-def draw_clip(plan: Plan, index: int, movement: Movement | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Frames of one clip, in order: image uint8 (H, W, 3) and keypoints float32 (133, 3).
-
-    ``movement``: `Plan.perform` of the clip, where it is known already.
-    """
+def figure_of(plan: Plan, index: int) -> Figure:
+    """The signer of clip `index` before its camera."""
     from signgen.synthetic.picture.figure import Figure
     from signgen.synthetic.signer import load_signer
 
-    # No grain: nobody can predict it, so it would only lower every score by the same unknown amount.
-    figure = Figure(load_signer(plan.signer(index)), size=plan.size, seed=plan.camera_seed(index))
-    for poses in (movement or plan.perform(index)).exposures():
-        frame = figure.draw(poses)
-        yield frame.image, np.concatenate([frame.xy, frame.confidence[:, None]], 1).astype(np.float32)
+    return Figure(load_signer(plan.signer(index), plan.version), size=plan.size, seed=plan.camera_seed(index))
+
+
+def draw_frames(plan: Plan, index: int, movement: Movement) -> Iterator[Frame]:
+    """Frames of one clip, in order; `movement` is `Plan.perform` of the clip."""
+    figure = figure_of(plan, index)
+    yield from (figure.draw(poses) for poses in plan.exposures(index, movement))
+
+
+def draw_clip(plan: Plan, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Frames of one clip, in order: image uint8 (H, W, 3) and keypoints float32 (133, 3)."""
+    yield from ((frame.image, frame.keypoints()) for frame in draw_frames(plan, index, plan.perform(index)))
 
 
 def draw_solid(plan: Plan, index: int, movement: Movement) -> np.ndarray:
     """The true hands of one clip as solid pose images, uint8 (T, H, W, 6), see `signgen.pose_image.solid`."""
     from signgen.pose_image.solid import draw_meshes
-    from signgen.synthetic.picture.camera import Camera
     from signgen.synthetic.picture.hand_meshes import true_meshes
     from signgen.synthetic.signer import load_signer
 
-    signer, camera = load_signer(plan.signer(index)), Camera.drawn(plan.camera_seed(index))
-    middles = [poses[len(poses) // 2] for poses in movement.exposures()]
+    signer, camera = load_signer(plan.signer(index), plan.version), plan.camera(index)
+    middles = [poses[len(poses) // 2] for poses in plan.exposures(index, movement)]
     return np.stack([draw_meshes(true_meshes(signer, camera, pose, plan.size), 0, 0, plan.size) for pose in middles])
 
 
-def _clip_paths(out: Path, plan: Plan, index: int) -> tuple[Path, Path, Path]:
-    """The folder of a clip's frames, and the files of its keypoints and of its solid hands."""
+def _clip_paths(out: Path, plan: Plan, index: int) -> tuple[Path, ...]:
+    """The folder of a clip's frames, and the files of its keypoints, solid hands and, since version 5, matte."""
     name = plan.name(index)
     folder = out / FRAMES_FOLDER / plan.split / name
-    return folder, out / "keypoints" / f"{name}.npz", out / "solid" / f"{name}.npz"
+    parts = ("keypoints", "solid") if plan.version < 5 else ("keypoints", "solid", "matte")
+    return folder, *(out / part / f"{name}.npz" for part in parts)
 
 
 def write_clip(out: Path, plan: Plan, index: int) -> int:
-    """Draws one clip and writes what is missing of it: frames and keypoints, which appear together, and solid hands.
+    """Draws one clip and writes what is missing of it: solid hands, and the rest, which appears together.
 
     Returns its number of frames.
     """
     from PIL import Image
 
-    *paths, solid = _clip_paths(out, plan, index)
-    for path in (*paths, solid):
+    folder, keypoints, solid, *more = _clip_paths(out, plan, index)
+    for path in (folder, keypoints, solid, *more):
         path.parent.mkdir(parents=True, exist_ok=True)
-    points, movement = [], plan.perform(index)
+    movement = plan.perform(index)
     if not solid.exists():
         with Staging() as staging:
             np.savez_compressed(staging.place(solid), solid=draw_solid(plan, index, movement))
-    if all(path.exists() for path in paths):  # a data set that was written before there were solid hands
+    if all(
+        path.exists() for path in (folder, keypoints, *more)
+    ):  # a data set that was written before there were solid hands
         return plan.length(index)
+    points, mattes = [], []
     with Staging() as staging:
-        frames, keypoints = (staging.place(path) for path in paths)
-        frames.mkdir()
-        for number, (image, one) in enumerate(draw_clip(plan, index, movement), 1):
-            Image.fromarray(image).save(frames / f"images{number:04d}.png", compress_level=1)
-            points.append(one)
-        _write_keypoints(keypoints, np.stack(points), plan.size, movement.hand_shapes())
+        place = staging.place(folder)
+        place.mkdir()
+        for number, frame in enumerate(draw_frames(plan, index, movement), 1):
+            Image.fromarray(frame.image).save(place / f"images{number:04d}.png", compress_level=1)
+            points.append(frame.keypoints())
+            mattes.append(frame.matte)
+        known = {} if plan.version < 5 else _seen_in(plan, index, movement)
+        _write_keypoints(staging.place(keypoints), np.stack(points), plan.size, movement, known)
+        for path in more:
+            np.savez_compressed(staging.place(path), matte=np.stack(mattes), plate=figure_of(plan, index).plate())
     return len(points)
 
 
-def _write_keypoints(path: Path, keypoints: np.ndarray, size: tuple[int, int], shapes: np.ndarray) -> None:
+def _seen_in(plan: Plan, index: int, movement: Movement) -> dict[str, Any]:
+    """What keypoint files say since content version 5 beside points and hand shapes."""
+    from signgen.synthetic.motion.face import VISEMES
+
+    shapes = movement.visemes()
+    return {"visemes": shapes, "viseme_names": np.array(list(VISEMES)), "shutter": plan.open_shutter(index)}
+
+
+def _write_keypoints(
+    path: Path, keypoints: np.ndarray, size: tuple[int, int], movement: Movement, known: Mapping[str, Any]
+) -> None:
     from signgen.synthetic.motion.handshapes import HANDSHAPES
     from signgen.synthetic.motion.labels import NONE, visible_hands
 
+    shapes = movement.hand_shapes()
     np.savez_compressed(
         path,
         keypoints=keypoints,
@@ -219,6 +294,7 @@ def _write_keypoints(path: Path, keypoints: np.ndarray, size: tuple[int, int], s
         fps=np.float64(FPS),
         hand_shapes=np.where(visible_hands(keypoints, size), shapes, NONE).astype(np.int16),
         shapes=np.array(list(HANDSHAPES)),
+        **known,
     )
 
 
@@ -315,10 +391,6 @@ def write_corpus(out: Path, plan: Plan, clips: int) -> Path:
     return path
 
 
-def _settings(plan: Plan) -> dict[str, Any]:
-    return {"version": VERSION, **json.loads(json.dumps(asdict(plan)))}  # tuples become lists, as when read back
-
-
 def _read_json(out: Path) -> dict[str, Any]:
     path = out / "synthetic.json"
     try:
@@ -332,7 +404,7 @@ def _check_same(out: Path, plan: Plan) -> None:
     there = known["splits"].get(plan.split)
     if there is None:
         return
-    wanted = _settings(plan)
+    wanted = settings_of(plan)
     before = there.get("settings", {})
     changed = [key for key in wanted if before.get(key) != wanted[key]]
     if changed:
@@ -342,7 +414,7 @@ def _check_same(out: Path, plan: Plan) -> None:
 
 def _write_json(out: Path, plan: Plan, counts: dict[str, int] | None) -> None:
     content = {**_read_json(out), "fps": FPS}
-    content["splits"][plan.split] = {"settings": _settings(plan), "counts": counts, "finished": counts is not None}
+    content["splits"][plan.split] = {"settings": settings_of(plan), "counts": counts, "finished": counts is not None}
     replayed = any("motion" in split["settings"] for split in content["splits"].values())
     content["statement"] = REPLAYED if replayed else STATEMENT
     place_file(out / "synthetic.json", (json.dumps(content, indent=2) + "\n").encode())

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from signgen.errors import NotFound
+from signgen.synthetic import VERSION
 from signgen.synthetic.body.mesh import CLOTH, HAIR, SKIN, STRAND, TEETH, Patch, join, plain_patch
 from signgen.synthetic.body.noise import smoothstep
 from signgen.synthetic.body.template import (
@@ -22,15 +23,24 @@ from signgen.synthetic.body.template import (
     template,
     vertex_normals,
 )
-from signgen.synthetic.dress.cloth_cuts import cloth_cut, neck_cut, past_wrist
+from signgen.synthetic.dress.cloth_cuts import cloth_cut, neck_cut, sleeve_left
 from signgen.synthetic.dress.clothes import CHEST_Z, UNDER_DEPTH, clothes
 from signgen.synthetic.dress.complexion import beard_growth, body_material, complexion, hm08_between, is_hand, is_head
 from signgen.synthetic.dress.folds import Folds
-from signgen.synthetic.dress.glasses import glasses_patch
+from signgen.synthetic.dress.glasses import earrings_patch, glasses_patch
 from signgen.synthetic.dress.hair import hair_patches
-from signgen.synthetic.dress.looks import Look, draw_look
+from signgen.synthetic.dress.looks import Look, draw_look, origin_of
 
 HELD_OUT = [f"h{number:02d}" for number in range(1, 13)]  # never for training
+AT_EASE = {  # facial actions that are part of everybody's rest since content version 5
+    "mouthSmileLeft": 0.23, "mouthSmileRight": 0.23, "browInnerUp": 0.18, "browOuterUpLeft": 0.06,
+    "browOuterUpRight": 0.06, "mouthDimpleLeft": 0.05, "mouthDimpleRight": 0.05,
+}  # fmt: skip
+MOUTH_MOVES = {  # metres by which upper teeth, lower teeth and tongue (hm08 ids) lie elsewhere since version 5
+    (15060, 15128): (0.0, -0.001, -0.0035), (14992, 15060): (0.0, 0.0, 0.001), (SKIN_END, 13606): (0.0, 0.003, -0.004),
+}  # fmt: skip
+TRAINING_SIGNERS = 400  # with mixed bodies
+ORIGINS, ORIGIN_ODDS = ("caucasian", "african", "asian"), (0.5, 0.28, 0.22)
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ def _covered(look: Look) -> np.ndarray:
 
 def _cuff_shadow(look: Look) -> np.ndarray:
     """Factor (n,) for skin colour that darkens it beside a cuff."""
-    beside = past_wrist(template().canonical) - look.cuff
+    beside = -sleeve_left(look, template().canonical)
     return np.where(np.abs(beside) < 0.05, 1 - 0.40 * np.exp(-np.clip(beside, 0, None) / 0.006), 1.0)
 
 
@@ -150,13 +160,26 @@ def _casting(surface: Patch, folds: Folds, start: int) -> np.ndarray:
     return np.ascontiguousarray(surface.faces[outside])
 
 
+def _at_ease(shape: Shape) -> Shape:
+    """The body with a face at rest that looks friendly, and with teeth and tongue where open mouths show them."""
+    shared = template()
+    rest = shape.rest.copy()
+    for name, weight in AT_EASE.items():
+        rest[shared.action_vertices] += weight * shared.action_offsets[shared.action_names.index(name)]
+    for (start, stop), move in MOUTH_MOVES.items():
+        rest[hm08_between(start, stop)] += move
+    return replace(shape, rest=rest)
+
+
 def dress(shape: Shape, look: Look) -> Signer:
     """Build a signer from a baked body and a look."""
     shared = template()
+    shape = shape if look.version < 5 else _at_ease(shape)
     rest_body = np.full((HM08_VERTICES, 3), np.nan)
     rest_body[shared.hm08] = shape.rest
     garment = clothes(look, shape.rest)
     worn = [] if look.glasses == "none" else [glasses_patch(look, shape)]
+    worn += [earrings_patch(look, shape)] if look.earrings else []
     under = join([_body_patch(look, shape.rest), *hair_patches(look, shape), *worn])
     surface = _final(_kept(join([under, garment.patch])))
     return Signer(
@@ -173,16 +196,76 @@ def dress(shape: Shape, look: Look) -> Signer:
     )
 
 
-def signer_names() -> list[str]:
-    """Names of the signers for training, s01, s02, ...; the held-out ones are in `HELD_OUT`."""
+@lru_cache(maxsize=1)
+def _baked() -> list[str]:
     return sorted(path.stem for path in BAKED.glob("s[0-9]*.npz"))
 
 
+def signer_names(version: int = VERSION) -> list[str]:
+    """Names of the signers for training, s01, s02, ...; the held-out ones are in `HELD_OUT`.
+
+    Those without a baked body, from content version 5 on, have one that is mixed of such bodies (`blended_shape`).
+    """
+    more = [f"s{number:02d}" for number in range(len(_baked()) + 1, TRAINING_SIGNERS + 1)]
+    return _baked() + (more if version >= 5 else [])
+
+
+@lru_cache(maxsize=1)
+def _phenotypes() -> dict[str, dict[str, float]]:
+    return {name: load_shape(name).phenotype for name in _baked()}
+
+
+def blended_shape(name: str) -> Shape:
+    """A body mixed of three baked ones for training, of one gender and mostly of one origin.
+
+    mean + sum_k c_k (body_k - mean) with sum_k c_k^2 = 1 and the mean over all bodies of that gender, so that mixed
+    bodies differ from each other as much as baked ones do.
+    """
+    rng = np.random.default_rng([int(name[1:]), 83])
+    people = _phenotypes()
+    woman, origin = int(name[1:]) % 2 == 0, str(rng.choice(ORIGINS, p=ORIGIN_ODDS))
+    same = [one for one, has in people.items() if (has["gender"] > 0.5) == woman]
+    close = [one for one in same if origin_of(people[one]) == origin]
+    shapes = [load_shape(str(one)) for one in rng.choice(close, 3, replace=False)]
+    weights = np.abs(rng.normal(0, 1, 3)) + 0.25
+    weights /= np.linalg.norm(weights)
+    mean = _mean_shape(tuple(close))
+    mix = lambda middle, values: middle + sum(w * (v - middle) for w, v in zip(weights, values, strict=True))  # noqa: E731
+    return Shape(
+        name,
+        mix(mean.rest, [one.rest for one in shapes]),
+        mix(mean.heads, [one.heads for one in shapes]),
+        {joint: mix(place, [one.joints[joint] for one in shapes]) for joint, place in mean.joints.items()},
+        {
+            key: float(np.clip(mix(v, [one.phenotype[key] for one in shapes]), 0, 1))
+            for key, v in mean.phenotype.items()
+        },
+    )
+
+
 @lru_cache(maxsize=8)
-def load_signer(name: str) -> Signer:
-    """Build the signer `name` (about 0.3 s; the last few are kept). Raises InputError for an unknown name."""
-    known = signer_names() + HELD_OUT
+def _mean_shape(names: tuple[str, ...]) -> Shape:
+    shapes = [load_shape(name) for name in names]
+    first = shapes[0]
+    return Shape(
+        "mean",
+        np.mean([one.rest for one in shapes], 0),
+        np.mean([one.heads for one in shapes], 0),
+        {joint: np.mean([one.joints[joint] for one in shapes], 0) for joint in first.joints},
+        {key: float(np.mean([one.phenotype[key] for one in shapes])) for key in first.phenotype},
+    )
+
+
+@lru_cache(maxsize=8)
+def load_signer(name: str, version: int = VERSION) -> Signer:
+    """Build the signer `name` (about 0.3 s; the last few are kept), as a content version draws it.
+
+    Raises InputError for an unknown name.
+    """
+    known = signer_names(version) + HELD_OUT
     if name not in known:
-        raise NotFound("signer", name, "use one of " + ", ".join(known))
-    shape = load_shape(name)
-    return dress(shape, draw_look(name, shape.phenotype))
+        raise NotFound(
+            "signer", name, f"use one of {known[0]} to {known[-len(HELD_OUT) - 1]} or " + ", ".join(HELD_OUT)
+        )
+    shape = load_shape(name) if (BAKED / f"{name}.npz").is_file() else blended_shape(name)
+    return dress(shape, draw_look(name, shape.phenotype, version))

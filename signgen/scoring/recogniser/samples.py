@@ -25,7 +25,8 @@ from signgen.files import place_file
 from signgen.keypoints import read_keypoints
 from signgen.scoring.recogniser.network import NetworkSize
 from signgen.scoring.recogniser.recogniser import RATE, small_frames, stride_of
-from signgen.synthetic.dataset import VERSION, Plan
+from signgen.synthetic import VERSIONS
+from signgen.synthetic.dataset import Plan
 from signgen.synthetic.motion.score import FPS
 from signgen.video.tensors import to_unit
 
@@ -119,7 +120,7 @@ def drawn_by(root: Path, split: str) -> Plan | None:
     if not path.is_file():
         return None
     settings = json.loads(path.read_text(encoding="utf-8"))["splits"].get(split, {}).get("settings", {})
-    if settings.pop("version", None) != VERSION or not set(settings) <= {field.name for field in fields(Plan)}:
+    if settings.get("version") not in VERSIONS or not set(settings) <= {field.name for field in fields(Plan)}:
         return None  # drawn otherwise, or from files of motion, which do not say when a sign begins
     values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
     return Plan(**values)
@@ -154,8 +155,9 @@ def _drawn(plan: Plan, index: int, size: NetworkSize) -> tuple[str, str, np.ndar
     from signgen.synthetic.picture.figure import Figure
     from signgen.synthetic.signer import load_signer
 
-    figure = Figure(load_signer(plan.signer(index)), plan.size, supersample=1, seed=plan.camera_seed(index))
-    exposures = plan.perform(index).exposures()[_phase(index) :: stride_of(FPS)]
+    signer = load_signer(plan.signer(index), plan.version)
+    figure = Figure(signer, plan.size, supersample=1, seed=plan.camera_seed(index))
+    exposures = plan.exposures(index, plan.perform(index))[_phase(index) :: stride_of(FPS)]
     frames = [figure.draw([poses[len(poses) // 2]]) for poses in exposures]
     small = small_frames([frame.image for frame in frames], RATE, size.height, size.width)
     points = np.stack([np.concatenate([frame.xy, frame.confidence[:, None]], 1) for frame in frames])

@@ -31,6 +31,18 @@ def past_wrist(points: np.ndarray) -> np.ndarray:
     return out
 
 
+def sleeve_left(look: Look, points: np.ndarray) -> np.ndarray:
+    """How much sleeve is left at canonical points (n,), metres: 0 at its end, at the wrist or on the upper arm."""
+    if not look.short:
+        return look.cuff - past_wrist(points)
+    heads = template().heads
+    shoulder = heads[bone_index["upperarm01.L"]]
+    along = heads[bone_index["lowerarm01.L"]] - shoulder
+    mirrored = np.concatenate([np.abs(points[:, :1]), points[:, 1:]], 1)
+    down = (mirrored - shoulder) @ (along / np.linalg.norm(along))
+    return np.where(mirrored[:, 0] > 0.21, look.short - down, 1.0)
+
+
 def neck_cut(neckline: str, points: np.ndarray) -> np.ndarray:
     """Signed distance (n,) in metres at canonical points: cloth above 0, the neck's opening below."""
     x, y, z = points.T
@@ -51,7 +63,7 @@ def neck_cut(neckline: str, points: np.ndarray) -> np.ndarray:
 
 def cloth_cut(look: Look, points: np.ndarray) -> np.ndarray:
     """Signed distance (n,): where the cloth is, between the neckline and the cuffs."""
-    return np.minimum(neck_cut(look.neckline, points), look.cuff - past_wrist(points))
+    return np.minimum(neck_cut(look.neckline, points), sleeve_left(look, points))
 
 
 def trim_cut(look: Look, points: np.ndarray) -> np.ndarray:

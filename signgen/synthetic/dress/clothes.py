@@ -11,7 +11,7 @@ from signgen.synthetic.body import mesh
 from signgen.synthetic.body.mesh import CLOTH, Patch
 from signgen.synthetic.body.noise import noise_at, smoothstep
 from signgen.synthetic.body.template import bone_index, template, vertex_normals
-from signgen.synthetic.dress.cloth_cuts import cloth_cut, neck_cut, past_wrist, trim_cut
+from signgen.synthetic.dress.cloth_cuts import cloth_cut, neck_cut, past_wrist, sleeve_left, trim_cut
 from signgen.synthetic.dress.folds import Folds, fold_height, folds_of
 from signgen.synthetic.dress.looks import Look
 from signgen.synthetic.dress.trimmings import chest_seat, neck_seat, opening_half, trimmings
@@ -86,13 +86,14 @@ def _thickness(look: Look, suit: Shell) -> np.ndarray:
     thick *= 1 - 0.5 * shoulder
     edge = smoothstep(0.0, 0.05, neck_cut(look.neckline, points))  # cloth lies close along the neckline
     thick = 0.0025 + (thick - 0.0025) * edge
-    cuff = look.cuff - past_wrist(points)
-    thick = np.where(cuff < 0.06, 0.0045 + (thick - 0.0045) * smoothstep(0.0, 0.06, cuff), thick)
+    cuff = sleeve_left(look, points)
+    hem = 0.011 if look.short else 0.0045
+    thick = np.where(cuff < 0.06, hem + (thick - hem) * smoothstep(0.0, 0.06, cuff), thick)
     if look.neckline in ("jacket", "suit", "vest"):
         thick += 0.006 * smoothstep(0.015, -0.015, trim_cut(look, points)) * (1 - suit.arm)
     wide = 0.014 * (noise_at(points, 12, look.seed) - 0.5) + 0.006 * (noise_at(points, 26, look.seed + 1) - 0.5)
     calm = (1 - 0.75 * smoothstep(0.1, 0.5, suit.neck)) * smoothstep(0.0, 0.05, cuff) * (1 - 0.6 * shoulder) * edge
-    return thick + wide * calm
+    return thick + (wide if look.version < 5 else 0.55 * wide) * calm
 
 
 def straight_waist(vertices: np.ndarray, canonical: np.ndarray, trunk: np.ndarray) -> np.ndarray:
@@ -148,7 +149,7 @@ def _lift(look: Look, patch: Patch) -> np.ndarray:
     """Height (n,) of full folds, metres: none along neckline and cuffs and beneath what is sewn onto the front."""
     points = patch.canonical
     height = fold_height(points, _weight_on(patch, ARM_BONES), _weight_on(patch, NECK_BONES), look.folds, look.seed)
-    edge = np.minimum(neck_cut(look.neckline, points), 2 * (look.cuff - past_wrist(points)))
+    edge = np.minimum(neck_cut(look.neckline, points), 2 * sleeve_left(look, points))
     calm = smoothstep(0.0, 0.04, edge)
     if look.neckline in ("shirt", "blouse", "vest", "jacket", "suit"):
         lapel = 0.055 if look.neckline in ("jacket", "suit") else 0.0

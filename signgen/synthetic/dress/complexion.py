@@ -11,6 +11,7 @@ from signgen.synthetic.body.mesh import EYE, MOUTH, SKIN
 from signgen.synthetic.body.noise import noise_at, smoothstep
 from signgen.synthetic.body.rotations import Triple, triple
 from signgen.synthetic.body.template import CORNEAS, LEFT_EYE, RIGHT_EYE, SKIN_END, TEETH, TONGUE_END, template
+from signgen.synthetic.dress.folds import arm_axes
 from signgen.synthetic.dress.hair import hairline
 from signgen.synthetic.dress.looks import Look
 
@@ -19,9 +20,12 @@ LASH_SHARE_UPPER = np.array([0.5, 0.75, 0.8, 0.65, 0.3])
 LASH_SHARE_LOWER = np.array([0.2, 0.35, 0.35, 0.2, 0.05])
 LASH = np.array([0.10, 0.06, 0.05])
 MOUTH_DARK, TONGUE_RED, TOOTH = (0.22, 0.06, 0.06), (0.62, 0.28, 0.28), (0.80, 0.76, 0.68)
+DEEP_RED, CLEAR_TOOTH = (0.50, 0.19, 0.19), (0.92, 0.88, 0.80)  # of tongue and teeth, since content version 5
 BROW_LANDMARKS = (255, 206, 204, 205, 208)  # hm08 ids of the person's right brow, outer to inner
 BROW_LOWERED = np.array([0.0005, 0.0015, 0.0025, 0.0030, 0.0045])
 BROW_WIDTH = np.array([0.0010, 0.0019, 0.0026, 0.0031, 0.0029])
+CALM_BROW = np.array([0.0030, 0.0008, 0.0004, 0.0010, 0.0012])  # the same lowering, from content version 5 on
+CALM_BROW_WIDTH = np.array([0.0008, 0.0019, 0.0026, 0.0027, 0.0019])
 
 
 def hm08_between(start: int, stop: int) -> np.ndarray:
@@ -113,7 +117,8 @@ def _paint_skin(look: Look) -> np.ndarray:
     socket = np.exp(-(((np.abs(points[:, 0]) - 0.033) / 0.022) ** 2 + ((points[:, 2] - 0.990) / 0.013) ** 2))
     socket = np.where(points[:, 1] < -0.1, socket, 0)
     colour = colour * (1 - 0.20 * socket)[:, None]
-    scalp = smoothstep(-0.010, 0.004, hairline(look.hair, look.parting, points, seed)) * is_head()
+    edge = (-0.010, 0.004) if look.version < 5 else (-0.001, 0.012)
+    scalp = smoothstep(*edge, hairline(look.hair, look.parting, points, seed)) * is_head()
     return _mix(colour, np.array(look.hair_colour), scalp * (0.22 if look.hair == "bald" else 0.85))
 
 
@@ -123,8 +128,8 @@ def complexion(look: Look) -> np.ndarray:
     colour = _paint_lips_and_lids(_paint_skin(look), look)
     cavity = shared.part("mouth_cavity")
     colour[cavity[shared.lip_ring[cavity] < 0]] = MOUTH_DARK
-    colour[hm08_between(SKIN_END, TONGUE_END)] = TONGUE_RED
-    colour[hm08_between(TEETH.start, TEETH.stop)] = TOOTH
+    colour[hm08_between(SKIN_END, TONGUE_END)] = TONGUE_RED if look.version < 5 else DEEP_RED
+    colour[hm08_between(TEETH.start, TEETH.stop)] = TOOTH if look.version < 5 else CLEAR_TOOTH
     for eye in (LEFT_EYE, RIGHT_EYE):
         colour[hm08_between(eye.start, eye.stop)] = 0.6
     return colour
@@ -141,14 +146,20 @@ class Paint(NamedTuple):
     beard: Triple
     wrinkles: float
     seed: float
+    pattern: int  # of cloth, see `picture.shade`
+    pattern_size: float
+    pattern_colour: Triple
+    arm: tuple[float, float, float, float, float, float]  # canonical shoulder joint and direction down the arm
 
 
 def paint_of(look: Look) -> Paint:
     """The shader's colours for a `Look`."""
     shared = template()
     brow = shared.canonical[shared.new[list(BROW_LANDMARKS)]]
-    line = np.stack([np.abs(brow[:, 0]), brow[:, 2] - BROW_LOWERED, BROW_WIDTH], 1)
+    lowered, width = (BROW_LOWERED, BROW_WIDTH) if look.version < 5 else (CALM_BROW, CALM_BROW_WIDTH * look.brow_width)
+    line = np.stack([np.abs(brow[:, 0]), brow[:, 2] - lowered, width], 1)
     left, right = shared.canonical[shared.new[list(CORNEAS)]]
+    shoulder, along = arm_axes()
     return Paint(
         triple(look.brows),
         line,
@@ -158,4 +169,8 @@ def paint_of(look: Look) -> Paint:
         triple(0.8 * channel for channel in look.hair_colour),
         float(look.wrinkles),
         float(look.seed),
+        look.pattern,
+        look.pattern_size,
+        triple(look.pattern_colour),
+        (*triple(shoulder), *triple(along)),
     )

@@ -1,11 +1,11 @@
-"""Glasses: two rims, a bridge and temples, fixed to the head."""
+"""Glasses (two rims, a bridge and temples) and earrings, fixed to the head."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from signgen.synthetic.body.mesh import TEETH, Patch, plain_patch, rigid_weights
-from signgen.synthetic.body.template import CORNEAS, Shape, bone_index, template
+from signgen.synthetic.body.mesh import TEETH, Patch, grid_faces, plain_patch, rigid_weights
+from signgen.synthetic.body.template import CORNEAS, SKIN_END, Shape, bone_index, template
 from signgen.synthetic.dress.looks import Look
 
 RIM = 0.0024  # metres of a rim's width
@@ -62,3 +62,21 @@ def glasses_patch(look: Look, shape: Shape) -> Patch:
     points = np.concatenate(vertices)
     weights, bones = rigid_weights(start, bone_index["head"])
     return plain_patch(points, np.concatenate(faces), TEETH, look.frame, points, weights, bones)
+
+
+def earrings_patch(look: Look, shape: Shape) -> Patch:
+    """A stud in each ear lobe of a signer with this body."""
+    shared = template()
+    x, y, z = shared.canonical.T
+    ear = (np.abs(x) > 0.070) & (z > 0.92) & (z < 1.0) & (y > -0.085) & (y < -0.02) & (shared.hm08 < SKIN_END)
+    turn, rise = np.meshgrid(np.linspace(0, 2 * np.pi, 9), np.linspace(-np.pi / 2, np.pi / 2, 6), indexing="ij")
+    ball = np.stack([np.cos(rise) * np.cos(turn), np.cos(rise) * np.sin(turn), np.sin(rise)], 2).reshape(-1, 3)
+    studs = []
+    for side in (1, -1):
+        lobe = np.flatnonzero(ear & (side * x > 0))
+        lowest = shape.rest[lobe[shape.rest[lobe, 2].argmin()]]
+        studs.append(lowest + np.array([0.002 * side, -0.002, 0.004]) + look.earrings * ball)
+    points, faces = np.concatenate(studs), grid_faces(9, 6)
+    weights, bones = rigid_weights(len(points), bone_index["head"])
+    both = np.concatenate([faces, faces + len(ball)])
+    return plain_patch(points, both, TEETH, look.frame, points, weights, bones)

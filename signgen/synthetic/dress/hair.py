@@ -9,6 +9,7 @@ import numpy as np
 from signgen.synthetic.body.mesh import HAIR, Patch, mean_of_pairs, plain_patch, subdivide
 from signgen.synthetic.body.noise import noise_at, smoothstep
 from signgen.synthetic.body.template import Shape, bone_index, template, vertex_normals
+from signgen.synthetic.dress.locks import FREE, locks_patch
 from signgen.synthetic.dress.long_hair import bun, hair_bump, loft, tail
 from signgen.synthetic.dress.looks import Look
 from signgen.synthetic.dress.strands import strands_patch
@@ -22,9 +23,9 @@ _FRINGE = np.array([1.022, 1.022, 1.020, 1.015, 0.995, 0.965, 0.950, 0.950, 0.93
 _HIGH = np.array([1.085, 1.085, 1.080, 1.062, 1.015, 0.985, 0.985, 1.002, 0.965, 0.915, 0.905])
 _LINES = {
     **dict.fromkeys(("cropped", "short", "tied", "pony", "bun"), _SHORT),
-    **dict.fromkeys(("side", "full", "curly", "quiff", "afro"), _FULL),
+    **dict.fromkeys(("side", "full", "curly", "quiff", "afro", "slick", "pixie"), _FULL),
     **dict.fromkeys(("receding", "bald"), _HIGH),
-    **dict.fromkeys(("bob", "long", "wavy"), _BOB),
+    **dict.fromkeys(("bob", "long", "wavy", "curls"), _BOB),
     "fringe": _FRINGE,
 }
 _STRAY = {"curly": 0.016, "afro": 0.014, "short": 0.009, "full": 0.009, "side": 0.008, "tied": 0.005, "bun": 0.005}
@@ -62,6 +63,8 @@ def _thickness(look: Look, above: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Thickness (m,) of the hair over the scalp, metres: thin at its edge, uneven in strands that run down."""
     x, y, z = points.T
     sides = np.exp(-(((z - 1.055) / 0.032) ** 2)) * smoothstep(0.025, 0.060, np.abs(x))
+    if look.version >= 5:
+        return _mass(look, above, points)
     t = look.hair_volume * smoothstep(-0.006, 0.030, above) * (1 + 0.6 * sides - 0.25 * smoothstep(CROWN, 1.11, z))
     rough = 0.22 if look.hair == "afro" else 0.3
     strands = noise_at(points, (120, 120, 28), look.seed) + 0.7 * noise_at(points, (260, 260, 45), look.seed + 1) - 0.85
@@ -74,6 +77,15 @@ def _thickness(look: Look, above: np.ndarray, points: np.ndarray) -> np.ndarray:
         groove = np.exp(-(((x - look.parting) / 0.010) ** 2)) * (z > 1.04) * (y < 0)
         t = t - 0.6 * look.hair_volume * groove
     return np.maximum(t, 0.0) + 0.0012
+
+
+def _mass(look: Look, above: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Thickness (m,) of the mass under the locks: smooth, thin at its edge."""
+    x, _, z = points.T
+    sides = np.exp(-(((z - 1.055) / 0.032) ** 2)) * smoothstep(0.025, 0.060, np.abs(x))
+    full = 0.75 if look.hair in ("afro", "curly") else 0.45
+    t = full * look.hair_volume * smoothstep(0.0, 0.035, above) * (1 + 0.4 * sides)
+    return t * (0.9 + 0.2 * noise_at(points, 30, look.seed)) + 0.001
 
 
 def _shell(look: Look, rest: np.ndarray) -> Patch:
@@ -98,10 +110,27 @@ def _shell(look: Look, rest: np.ndarray) -> Patch:
     return patch
 
 
+def _grown(look: Look, shape: Shape) -> list[Patch]:
+    """Hair from content version 5 on: a close smooth mass, and the locks over it."""
+    patches = [_shell(look, shape.rest)]
+    locks = locks_patch(look, shape, patches[0])
+    patches[0].colour *= 0.6  # what the locks leave open lies in their shade
+    if look.hair in FREE:
+        patches.append(loft(look, shape.rest, float(shape.heads[bone_index["eye.L"], 2])))
+        patches[-1].colour *= 0.6
+    if look.hair == "bun":
+        patches.append(bun(look, shape.rest))
+    if look.hair == "pony":
+        patches.append(tail(look, shape))
+    return [*patches, locks]
+
+
 def hair_patches(look: Look, shape: Shape) -> list[Patch]:
     """All hair of a signer with this body; empty for a bald one."""
     if look.hair == "bald":
         return []
+    if look.version >= 5:
+        return _grown(look, shape)
     patches = [_shell(look, shape.rest)]
     if look.hair in ("bob", "long", "wavy"):
         patches.append(loft(look, shape.rest, float(shape.heads[bone_index["eye.L"], 2])))

@@ -80,6 +80,12 @@ def _sheet(seat: Seat, at: np.ndarray, lift: np.ndarray, colour: Triple | np.nda
     return lined(patch, np.ones(len(faces), bool))
 
 
+def _plain(patch: Patch) -> Patch:
+    """The patch without the pattern of the cloth below it."""
+    patch.trim[:] = -2.0
+    return patch
+
+
 def _collar(seat: Seat, colour: Triple, opening: float, spread: float, length: float) -> list[Patch]:
     """Two leaves from the fold line down; `opening` degrees from the middle, points `spread` degrees further out."""
     leaves = []
@@ -125,7 +131,7 @@ def _buttons(seat: Seat, colour: Triple, top: float, bottom: float, x: float, st
     for height in np.arange(top, bottom, -step):
         at = np.stack([x + 0.0055 * ring * np.cos(turn), height + 0.0055 * ring * np.sin(turn)], 2)
         shade = np.asarray(colour) * (1.1 - 0.4 * ring + 0 * turn)[:, :, None]
-        out.append(_sheet(seat, at, np.full(at.shape[:2], 0.007), shade))
+        out.append(_plain(_sheet(seat, at, np.full(at.shape[:2], 0.007), shade)))
     return out
 
 
@@ -162,7 +168,7 @@ def trimmings(look: Look, neck: Seat, chest: Seat) -> list[Patch]:
     parts: list[Patch] = []
     if look.neckline in ("shirt", "vest", "suit"):
         parts += _collar(neck, shirt, 3.0 if look.tie or look.neckline == "suit" else 14.0, 30.0, 1.0)
-        parts += _tie(chest, look.tie_colour) if look.tie else []
+        parts += [_plain(part) for part in _tie(chest, look.tie_colour)] if look.tie else []
     if look.neckline == "blouse":
         parts += _collar(neck, shirt, 30.0, 22.0, 0.85)
     if look.neckline in ("shirt", "blouse") and not look.tie:

@@ -16,6 +16,7 @@ GRID = 4  # channel samples per frame
 SHUTTER = 0.55  # of a frame's time
 TRAVEL_PER_SUBFRAME = 0.006  # metres
 MAX_SUBFRAMES = 6
+MAX_POSES = 63
 CHEAP_SUBFRAMES = 4  # the figure draws four coarse sub-frames faster than two fine ones
 
 
@@ -50,16 +51,26 @@ class Movement:
         """The known hand shape held in each frame: int16 (T, 2), left and right, -1 for none."""
         return np.full((self.frames, 2), -1, np.int16)
 
+    def visemes(self) -> np.ndarray:
+        """The mouth shape that is seen in each frame: int8 (T,), an index into `face.VISEMES`, -1 for none."""
+        return np.full(self.frames, -1, np.int8)
+
     def posture_at(self, times: np.ndarray) -> Posture:
         """Channels at instants (N,), frames."""
         return self._posture.resampled(lambda values: interpolate(self._grid, values, times))
 
-    def exposures(self) -> list[list[Pose]]:
-        """One list of poses per frame: 1 to 6 sub-frames of the open shutter, more for faster hands."""
+    def exposures(self, shutter: float = SHUTTER, step: float | None = None) -> list[list[Pose]]:
+        """One list of poses per frame, evenly over the time that the shutter is open, more for faster hands.
+
+        Args:
+            shutter: share of a frame's time that it is open, 0 for one instant.
+            step: metres that a hand may travel between two poses; there are 1, 3, 5 ... `MAX_POSES` of them and the
+                middle one is at the frame's own time. None: 1 to 6, as before content version 5.
+        """
         frames = np.arange(self.frames, dtype=float)
-        counts = self._subframes(frames)
+        counts = self._subframes(frames) if step is None else self._poses_needed(frames, shutter, step)
         times = np.concatenate(
-            [frame + SHUTTER * ((np.arange(n) + 0.5) / n - 0.5) for frame, n in zip(frames, counts, strict=True)]
+            [frame + shutter * ((np.arange(n) + 0.5) / n - 0.5) for frame, n in zip(frames, counts, strict=True)]
         )
         rotations, faces = self.poser.rotations(self.posture_at(times)), self._face.at(times)
         stance = self._stance.at(times)
@@ -67,13 +78,21 @@ class Movement:
         ends = np.cumsum(counts)
         return [poses[end - n : end] for end, n in zip(ends, counts, strict=True)]
 
+    def _travel(self, frames: np.ndarray, begin: float, end: float) -> np.ndarray:
+        """Metres (2, T, 2) that wrist and middle finger tip of each side move from frame + begin to frame + end."""
+        a, b = (self.posture_at(frames + moment) for moment in (begin, end))
+        points = [[self._far_points(side, posture) for side in SIDES] for posture in (a, b)]
+        return np.linalg.norm(np.array(points[1]) - np.array(points[0]), axis=-1)
+
+    def _poses_needed(self, frames: np.ndarray, shutter: float, step: float) -> np.ndarray:
+        """Odd numbers (T,) of poses; the path is measured in two halves, as a hand may turn round on it."""
+        halves = self._travel(frames, -shutter / 2, 0.0) + self._travel(frames, 0.0, shutter / 2)
+        needed = np.clip(np.ceil(halves.max((0, 2)) / step), 1, MAX_POSES).astype(int)
+        return needed + (needed + 1) % 2
+
     def _subframes(self, frames: np.ndarray) -> np.ndarray:
         """Sub-frames per frame (T,) so that no wrist or finger tip jumps far between two of them."""
-        travel = np.zeros(len(frames))
-        a, b = (self.posture_at(frames + s * SHUTTER / 2) for s in (-1, 1))
-        for side in SIDES:
-            points = [self._far_points(side, p) for p in (a, b)]
-            travel = np.maximum(travel, np.linalg.norm(points[1] - points[0], axis=-1).mean(-1))
+        travel = self._travel(frames, -SHUTTER / 2, SHUTTER / 2).mean(-1).max(0)
         counts = np.clip(np.ceil(travel / TRAVEL_PER_SUBFRAME), 1, MAX_SUBFRAMES).astype(int)
         return np.where((counts > 1) & (counts < CHEAP_SUBFRAMES), CHEAP_SUBFRAMES, counts)
 

@@ -66,16 +66,17 @@ class Performance(Movement):
         anatomy: the signer's places.
         score: the sentence.
         rng: decides sway, gaze, mouthing strength and small irregularities.
+        version: of the drawn content; from 5 on faces are friendly at rest.
     """
 
-    def __init__(self, anatomy: Anatomy, score: Score, rng: np.random.Generator) -> None:
+    def __init__(self, anatomy: Anatomy, score: Score, rng: np.random.Generator, version: int = 4) -> None:
         self.anatomy, self.score = anatomy, score
         self._torso = Sway.draw(rng, (1.5, 1.5, 5.0), (1.0, 1.2, 1.8))
         self._head = Sway.draw(rng, (3.0, 6.0, 2.5), (2.0, 2.6, 1.6))
         self._gaze = Sway.draw(rng, (2.0, 3.0), (1.5, 2.0))
         self._gaze_down = rng.random(len(score.marks)) < 0.12
-        self._face = FaceTrack(
-            [Expression(m.sign.gloss, m.start, m.end, m.sign.brows) for m in score.marks], score.frames, rng
+        self._face: FaceTrack = FaceTrack(
+            [Expression(m.sign.gloss, m.start, m.end, m.sign.brows) for m in score.marks], score.frames, rng, version
         )
         self._tremor = rng.uniform(0, 2 * np.pi, 12)
         self._phases = rng.uniform(0, 2 * np.pi, (len(score.marks), 5))
@@ -144,6 +145,10 @@ class Performance(Movement):
         return ArmTrack(
             wrist, smooth(track.pole, 3 * _SMOOTHING), limit_hand(hand), clamp_angles(smooth(track.fingers, _SMOOTHING))
         )
+
+    def visemes(self) -> np.ndarray:
+        """The mouth shape that is seen in each frame: int8 (T,), an index into `face.VISEMES`, -1 for none."""
+        return self._face.visemes(np.arange(self.frames, dtype=float))
 
     def hand_shapes(self) -> np.ndarray:
         """The hand shape held in each frame: int16 (T, 2), left and right, -1 for none; see `labels.held_shapes`."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from signgen.synthetic import VERSION
+
 NATIVE = (210, 260)  # the corpus' frame, (width, height)
 MM_PER_PIXEL = 3.25  # vertically, at the signer's depth and native size
-_ROWS = np.array([0, 30, 80, 130, 180, 220, 240, 248, 260.0])  # backdrop brightness by row of the native frame
+STUDIO_ROWS = np.array([0, 30, 80, 130, 180, 220, 240, 248, 260.0])  # backdrop brightness by row of the native frame
 _GREY = np.array([209, 193, 157, 136, 164, 194, 207, 222, 236.0])
-_STUDIOS = {  # brightness at _ROWS; the first is the corpus' grey with its dark band, the second its white
+STUDIOS = {  # brightness at STUDIO_ROWS; the first is the corpus' grey with its dark band, the second its white
     "band": _GREY,
     "white": np.array([212, 216, 224, 230, 233, 234, 234, 232, 236.0]),
     "bluish": np.array([176, 186, 200, 210, 216, 222, 228, 233, 238.0]),
@@ -45,10 +47,13 @@ class Camera:
     warmth: float = 0.0  # white balance: share by which red gains and blue loses
 
     @classmethod
-    def drawn(cls, seed: int) -> Camera:
-        """A camera with the small variation of framing and backdrop by which recordings differ."""
+    def drawn(cls, seed: int, version: int = VERSION) -> Camera:
+        """A camera with the variation of framing (and, before content version 5, backdrop) by which recordings differ.
+
+        From version 5 on half of them are squeezed less than television was, and framing varies more.
+        """
         rng = np.random.default_rng([seed, 31])
-        return cls(
+        camera = cls(
             x=float(rng.normal(99, 2.5)),
             top=float(rng.uniform(13, 23)),
             squeeze=float(rng.uniform(0.79, 0.83)),
@@ -60,6 +65,19 @@ class Camera:
             studio=str(rng.choice(list(_ODDS), p=list(_ODDS.values()))),
             exposure=float(np.exp(np.clip(rng.normal(0, 0.09), -0.18, 0.18))),
             warmth=float(np.clip(rng.normal(0.0, 0.025), -0.05, 0.05)),
+        )
+        if version < 5:
+            return camera
+        squeeze = camera.squeeze if rng.random() < 0.55 else float(rng.uniform(0.83, 1.0))
+        return replace(
+            camera,
+            x=float(rng.normal(101, 4.0)),
+            top=float(rng.uniform(12, 26)),
+            squeeze=squeeze,
+            mm=camera.mm * float(rng.uniform(0.97, 1.06)) * squeeze / 0.81,
+            turn=float(rng.normal(0, 4.0)),
+            exposure=float(np.exp(np.clip(rng.normal(0.03, 0.10), -0.18, 0.22))),
+            warmth=float(np.clip(rng.normal(0.0, 0.035), -0.08, 0.08)),
         )
 
     def project(self, points: np.ndarray, head_top: float, size: tuple[int, int]) -> np.ndarray:
@@ -85,7 +103,7 @@ class Camera:
         _, height = size
         rows = (np.arange(height) + 0.5) * NATIVE[1] / height
         shifted = np.clip(rows - self.waist * np.sin(np.pi * rows / NATIVE[1]), 0, NATIVE[1])
-        grey = self.backdrop * np.interp(shifted, _ROWS, _STUDIOS[self.studio]) / 255.0
+        grey = self.backdrop * np.interp(shifted, STUDIO_ROWS, STUDIOS[self.studio]) / 255.0
         tint = _HUES.get(self.studio, _TINT) + self.tint * np.array([-0.02, 0.0, 0.02])
         return np.clip(grey[:, None] * tint, 0, 1).astype(np.float32)
 

@@ -15,8 +15,8 @@ from signgen.synthetic.signer import Signer
 def true_meshes(signer: Signer, camera: Camera, pose: Pose, size: tuple[int, int] = NATIVE) -> list[Mesh]:
     """Left and right hand of a posed signer in a picture of ``size``, for `pose_image.solid.draw_meshes`.
 
-    A frame's truth is the middle of its exposure: ``poses[len(poses) // 2]`` of `Movement.exposures`, with
-    ``Camera.drawn(plan.camera_seed(index))``.
+    A frame's truth is the middle of its exposure: ``poses[len(poses) // 2]`` of `Plan.exposures`, with
+    ``plan.camera(index)``.
 
     Returns:
         For each hand float32 pixels (n,2), depth (n,) and normals (n,3): right, down, to the camera.

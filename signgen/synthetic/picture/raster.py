@@ -11,26 +11,28 @@ import math
 import numba as nb
 import numpy as np
 
-from signgen.synthetic.body.mesh import HAIR, STRAND
+from signgen.synthetic.body.mesh import HAIR
 from signgen.synthetic.body.noise import value_noise
 
 FAR = np.float32(1e9)  # depth of an empty pixel
 
 
 @nb.njit(fastmath=True, cache=True, inline="always")
-def _strand(canonical, a, b, c, w0, w1, w2):
+def _strand(strand, canonical, a, b, c, w0, w1, w2):
     """How far hair reaches beyond its edge here, metres: noise drawn out along z."""
     x = w0 * canonical[a, 0] + w1 * canonical[b, 0] + w2 * canonical[c, 0]
     y = w0 * canonical[a, 1] + w1 * canonical[b, 1] + w2 * canonical[c, 1]
     z = w0 * canonical[a, 2] + w1 * canonical[b, 2] + w2 * canonical[c, 2]
-    return STRAND * (value_noise(x * 330 + z * 90, y * 330, z * 70) - 0.5)
+    length, across, down = strand
+    return length * (value_noise(x * across + z * 90, y * across, z * down) - 0.5)
 
 
 @nb.njit(fastmath=True, cache=True)
-def rasterise(points, faces, material, cut, canonical, depth, face, weights):
+def rasterise(points, faces, material, cut, canonical, strand, depth, face, weights):
     """Fill depth (H, W), face (H, W; -1 where empty) and weights (H, W, 2) from points (n, 3): column, row, depth.
 
-    `cut` (n,) removes what lies at or below 0 once interpolated (plus strands, for hair, placed by `canonical` (n, 3)).
+    `cut` (n,) removes what lies at or below 0 once interpolated (plus strands, for hair, placed by `canonical` (n, 3)):
+    `strand` is how long they are, metres, and how many noise has in a metre, across and down.
     """
     height, width = depth.shape
     depth[:] = FAR
@@ -52,7 +54,7 @@ def rasterise(points, faces, material, cut, canonical, depth, face, weights):
         if left > right or upper > lower:
             continue
         hair = material[i] == HAIR
-        margin = STRAND * 0.5 if hair else 0.0
+        margin = strand[0] * 0.5 if hair else 0.0
         lowest, highest = min(cut[a], cut[b], cut[c]), max(cut[a], cut[b], cut[c])
         if highest <= -margin:
             continue
@@ -72,7 +74,7 @@ def rasterise(points, faces, material, cut, canonical, depth, face, weights):
                         if tested:
                             there = w0 * cut[a] + w1 * cut[b] + w2 * cut[c]
                             if hair:
-                                there += _strand(canonical, a, b, c, w0, w1, w2)
+                                there += _strand(strand, canonical, a, b, c, w0, w1, w2)
                         if there > 0:
                             depth[y, x] = z
                             face[y, x] = i

@@ -13,6 +13,7 @@ import numba as nb
 from signgen.synthetic.body.mesh import CLOTH, EYE, HAIR, SKIN, TEETH
 from signgen.synthetic.body.noise import value_noise
 
+STRIPES, PINSTRIPES, CHECKS, DOTS, KNIT, FLECKS = range(1, 7)  # kinds of `Paint.pattern`; 0 is plain cloth
 SHADOW_BIAS = 0.018  # metres by which a point must lie behind the shadow map to be dark
 
 
@@ -105,8 +106,8 @@ def _strand_tone(paint, x, y, z):
 
 
 @nb.njit(fastmath=True, cache=True, inline="always")
-def _shaded(kind, n, colour, beard, place, world, paint, light, depth, shadow, open_sky):
-    """Linear colour of one sample: unit normal n, albedo, beard, canonical and world places, occlusion factor."""
+def _material(kind, n, colour, beard, place, paint):
+    """Unit normal n, albedo, wrap, gloss and sharpness of one sample at a canonical place."""
     r, g, b = colour
     nx, ny, nz = n
     wrap, gloss, sharp = 0.3, 0.0, 14.0
@@ -141,6 +142,13 @@ def _shaded(kind, n, colour, beard, place, world, paint, light, depth, shadow, o
         wrap, gloss, sharp = 0.3, 0.8, 60.0
     elif kind == TEETH:
         gloss = 0.1
+    return nx, ny, nz, r, g, b, wrap, gloss, sharp
+
+
+@nb.njit(fastmath=True, cache=True, inline="always")
+def _shaded(kind, n, colour, beard, place, world, paint, light, depth, shadow, open_sky):
+    """Linear colour of one sample: unit normal n, albedo, beard, canonical and world places, occlusion factor."""
+    nx, ny, nz, r, g, b, wrap, gloss, sharp = _material(kind, n, colour, beard, place, paint)
     key, fill = light.key, light.fill
     facing = max(0.0, (nx * key[0] + ny * key[1] + nz * key[2] + wrap) / (1 + wrap))
     lit = _lit(depth, shadow, world[0], world[1], world[2]) if facing > 0 else 0.0
@@ -163,6 +171,82 @@ def _shaded(kind, n, colour, beard, place, world, paint, light, depth, shadow, o
     return r * power + shine, g * power + shine, b * power + shine
 
 
+@nb.njit(fastmath=True, cache=True, inline="always")
+def _wave(t):
+    """A soft stripe: 1 in the middle of each whole number's second half, 0 in the middle of its first."""
+    t -= math.floor(t)
+    return _clamp(0.5 + 6.0 * (0.25 - abs(t - 0.75)))
+
+
+@nb.njit(fastmath=True, cache=True, inline="always")
+def _patterned(paint, colour, x, y, z):
+    """Albedo of printed or woven cloth at a canonical place: stripes, checks, dots, a coarse knit, flecks."""
+    r, g, b = colour
+    side, arm = abs(x), paint.arm
+    along = (side - arm[0]) * arm[3] + (y - arm[1]) * arm[4] + (z - arm[2]) * arm[5]  # down a sleeve
+    sleeve = _clamp((side - 0.185) / 0.01)
+    u, v = x, z
+    if sleeve > 0:
+        u = (1 - sleeve) * x + sleeve * (0.62 * z + 0.55 * y + 0.5 * side)
+        v = (1 - sleeve) * z - sleeve * along
+    size, kind, share = 1 / paint.pattern_size, paint.pattern, 0.0
+    if kind == STRIPES:
+        share = _wave(v * size)
+    elif kind == PINSTRIPES:
+        share = _clamp(1.6 - abs((u * size) - math.floor(u * size) - 0.5) * 9)
+    elif kind == CHECKS:
+        share = 0.5 * (_wave(u * size) + _wave(v * size))
+    elif kind == DOTS:
+        row = math.floor(v * size)
+        du, dv = u * size + 0.5 * row, v * size
+        du, dv = du - math.floor(du) - 0.5, dv - math.floor(dv) - 0.5
+        share = _clamp(3.5 * (0.34 - math.sqrt(du * du + dv * dv)))
+    elif kind == KNIT:
+        share = 0.7 * _clamp(0.5 + 0.5 * math.sin(u * size * 6.2832)) * (0.6 + 0.4 * math.sin(v * size * 12.0))
+    elif kind == FLECKS:
+        share = _clamp(3.0 * (value_noise(u * 600, v * 420, y * 600) - 0.45))
+    second = paint.pattern_colour
+    weave = 1 + 0.14 * (value_noise(u * 700, v * 700, y * 300) - 0.5)
+    return (
+        (r + (second[0] - r) * share) * weave,
+        (g + (second[1] - g) * share) * weave,
+        (b + (second[2] - b) * share) * weave,
+    )
+
+
+@nb.njit(fastmath=True, cache=True, inline="always")
+def _lit_in(studio, kind, n, colour, beard, place, world, paint, depth, shadow, open_sky):
+    """Linear colour of one sample in a studio of coloured lights; arguments as of `_shaded`."""
+    nx, ny, nz, r, g, b, wrap, gloss, sharp = _material(kind, n, colour, beard, place, paint)
+    key, fill, rim = studio.key, studio.fill, studio.rim
+    cosine = nx * key[0] + ny * key[1] + nz * key[2]
+    lit = _lit(depth, shadow, world[0], world[1], world[2]) if cosine > -wrap - 0.2 else 0.0
+    lit = studio.floor + (1 - studio.floor) * lit
+    filled = open_sky * max(0.0, (nx * fill[0] + ny * fill[1] + nz * fill[2] + 0.3) / 1.3)
+    edge = max(0.0, nx * rim[0] + ny * rim[1] + nz * rim[2]) * (1 - max(0.0, -ny)) ** 2 * open_sky
+    up = open_sky * (0.5 + 0.5 * nz)
+    down = open_sky - up
+    red, green, blue = wrap, wrap, wrap
+    if kind == SKIN:  # light goes through skin, red farthest
+        red, green, blue = wrap + 0.14, wrap, wrap - 0.05
+    power_r = studio.key_power[0] * max(0.0, (cosine + red) / (1 + red)) * lit
+    power_g = studio.key_power[1] * max(0.0, (cosine + green) / (1 + green)) * lit
+    power_b = studio.key_power[2] * max(0.0, (cosine + blue) / (1 + blue)) * lit
+    power_r += studio.fill_power[0] * filled + studio.sky[0] * up + studio.ground[0] * down + studio.rim_power[0] * edge
+    power_g += studio.fill_power[1] * filled + studio.sky[1] * up + studio.ground[1] * down + studio.rim_power[1] * edge
+    power_b += studio.fill_power[2] * filled + studio.sky[2] * up + studio.ground[2] * down + studio.rim_power[2] * edge
+    shine = 0.0
+    if gloss > 0:
+        hx, hy, hz = key[0], key[1] - 1.0, key[2]
+        half = max(0.0, (nx * hx + ny * hy + nz * hz) / math.sqrt(hx * hx + hy * hy + hz * hz))
+        shine = gloss * half**sharp * lit * studio.key_power[1] * 1.25
+        if kind == SKIN:  # a faint sheen where the light grazes
+            shine += 0.05 * (1 - max(0.0, -ny)) ** 4 * open_sky
+    elif kind == CLOTH:
+        shine = (0.010 + 0.09 * (r + g + b) / 3) * (1 - max(0.0, -ny)) ** 2 * open_sky
+    return r * power_r + shine, g * power_g + shine, b * power_b + shine
+
+
 @nb.njit(fastmath=True, cache=True)
 def shade(
     image,
@@ -180,13 +264,16 @@ def shade(
     paint,
     light,
     shadow,
+    studio,
     factor,
     share,
+    alpha,
 ):
     """Put the drawn samples into `image` (H, W, 3), linear, whose pixels have `factor` samples a side in the buffers.
 
-    `image` begins as the backdrop, rows of colour `backdrop` (H, 3); each sample replaces `share` of it, where
-    1 / share is the number of samples a pixel gets in all.
+    `image` begins as `backdrop` (H, W, 3); each sample replaces `share` of it and adds that to `alpha` (H, W), where
+    1 / share is the number of samples a pixel gets in all. `studio` has the lights from content version 5 on, before
+    it is None and `light` has them.
     """
     depth = shadow.depth
     for y in range(face.shape[0]):
@@ -224,20 +311,38 @@ def shade(
                 w0 * vertices[a, 1] + w1 * vertices[b, 1] + w2 * vertices[c, 1],
                 w0 * vertices[a, 2] + w1 * vertices[b, 2] + w2 * vertices[c, 2],
             )
-            r, g, bl = _shaded(
-                material[i],
-                (nx * long, ny * long, nz * long),
-                base,
-                trimmed,
-                place,
-                world,
-                paint,
-                light,
-                depth,
-                shadow,
-                open_sky[y, x],
-            )
+            if studio is None:
+                r, g, bl = _shaded(
+                    material[i],
+                    (nx * long, ny * long, nz * long),
+                    base,
+                    trimmed,
+                    place,
+                    world,
+                    paint,
+                    light,
+                    depth,
+                    shadow,
+                    open_sky[y, x],
+                )
+            else:
+                if material[i] == CLOTH and paint.pattern > 0 and trimmed > -1.5 and second <= 0:
+                    base = _patterned(paint, base, place[0], place[1], place[2])
+                r, g, bl = _lit_in(
+                    studio,
+                    material[i],
+                    (nx * long, ny * long, nz * long),
+                    base,
+                    trimmed,
+                    place,
+                    world,
+                    paint,
+                    depth,
+                    shadow,
+                    open_sky[y, x],
+                )
             row, column = y // factor, x // factor
-            image[row, column, 0] += share * (min(r, 1.2) - backdrop[row, 0])
-            image[row, column, 1] += share * (min(g, 1.2) - backdrop[row, 1])
-            image[row, column, 2] += share * (min(bl, 1.2) - backdrop[row, 2])
+            image[row, column, 0] += share * (min(r, 1.2) - backdrop[row, column, 0])
+            image[row, column, 1] += share * (min(g, 1.2) - backdrop[row, column, 1])
+            image[row, column, 2] += share * (min(bl, 1.2) - backdrop[row, column, 2])
+            alpha[row, column] += share

@@ -14,7 +14,6 @@ from signgen.keypoints import Keypoints, read_keypoints
 from signgen.synthetic.dataset import Plan, anatomy_of
 from signgen.synthetic.motion.movement import Movement
 from signgen.synthetic.motion.score import FPS
-from signgen.synthetic.picture.camera import Camera
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,15 @@ class ReplayPlan(Plan):
         from signgen.synthetic.signer import load_signer
 
         signer = self.signer(index)
-        camera = Camera.drawn(self.camera_seed(index))
+        camera = self.camera(index)
         keypoints = _keypoints(self.file(index).path)
-        return Replay(anatomy_of(signer), load_signer(signer), camera, keypoints, self.streams(index)[1])
+        return Replay(
+            anatomy_of(signer, self.version),
+            load_signer(signer, self.version),
+            camera,
+            keypoints,
+            self.streams(index)[1],
+        )
 
 
 def motions(paths: Sequence[str], glosses: Sequence[str] = ()) -> tuple[Motion, ...]:
