@@ -147,8 +147,8 @@ def test_signers_are_spread_and_the_folder_names_what_was_drawn(drawn: ModuleTyp
     from signgen.synthetic.signer import HELD_OUT, signer_names
 
     plans = {kind: drawn.held_out_plan(kind, 4, 0) for kind in ("known", "new")}
-    assert plans["known"].signers[0] == signer_names()[0]
-    assert plans["known"].signers[-1] == signer_names()[-1]
+    assert plans["known"].signers[0] == signer_names(drawn.CONTENT)[0]
+    assert plans["known"].signers[-1] == signer_names(drawn.CONTENT)[-1]
     assert set(plans["new"].signers) <= set(HELD_OUT)
     assert len(set(plans["known"].signers)) == 4
     other = replace(plans["known"], signers=("s01",))

@@ -188,7 +188,7 @@ def locks_patch(look: Look, shape: Shape, scalp: Patch) -> Patch:
 def _crest(look: Look, head: Head, place: np.ndarray) -> np.ndarray:
     """Factor (n,) of how high hair lies: higher on the crown of full cuts."""
     high = smoothstep(0.03, 0.09, place[:, 2] - head.centre[2])
-    return 1 + (0.35 * high if look.hair in ("full", "wavy", "curls", "long", "pixie") else 0.0)
+    return 1 + 0.35 * high * (look.hair in ("full", "wavy", "curls", "long", "pixie"))
 
 
 def _roots(scalp: Patch, growth: Growth, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -227,7 +227,7 @@ def _ribbons(look: Look, lines: np.ndarray, canonical: np.ndarray, head: Head, r
     length = np.linalg.norm(sideways, axis=-1, keepdims=True)
     sideways = np.where(length > 0.25, sideways / np.maximum(length, 1e-9), np.array([1.0, 0.0, 0.0]))
     taper = np.interp(np.linspace(0, 1, points), [0, 0.6, 1], [1.0, 0.85, 0.15])
-    width = rng.uniform(*WIDTH, count)[:, None, None] * taper[None, :, None]
+    width = rng.uniform(*WIDTH, (count, 1, 1)) * taper[None, :, None]
     vertices = np.stack([lines + sideways * width, lines - sideways * width], 2).reshape(-1, 3)
     first = np.arange(points - 1) * 2
     one = np.concatenate([np.stack([first, first + 1, first + 2], 1), np.stack([first + 1, first + 3, first + 2], 1)])

@@ -170,7 +170,7 @@ class Figure:
             spread, round_light = np.full((1, 2), 0.5), np.zeros((1, 2))
         return [
             _Sample(
-                number // each,
+                int(number) // each,
                 1,
                 (0.5 - spread[number]).astype(np.float32),
                 (float(round_light[number, 0]), float(round_light[number, 1])),

@@ -87,7 +87,7 @@ class Finish:
 
     def _noise(self, shown: np.ndarray, scale: float, grain: np.random.Generator) -> np.ndarray:
         """Grain (H, W, 3) or (H, W, 1): a sensor's is stronger where it is dark."""
-        noise = grain.normal(0, self.noise, shown.shape[:2]).astype(np.float32)[..., None]
+        noise: np.ndarray = grain.normal(0, self.noise, shown.shape[:2]).astype(np.float32)[..., None]
         if self.coarse > 0:
             noise = blurred(noise, self.coarse * scale) * np.float32(2.2 * self.coarse * scale)
             noise = noise * (1.35 - 0.7 * np.clip(shown.mean(-1, keepdims=True), 0, 1))
