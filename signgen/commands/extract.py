@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from signgen.commands.common import common_options, emit, existing_path, progress_to
-from signgen.commands.options import FRAME_RANGE, RATE, Parsed, choice, device_option
+from signgen.commands.options import FRAME_RANGE, PERSON, RATE, TURN, Parsed, choice, device_option
 
 
 def _box(text: str) -> tuple[float, ...]:
@@ -28,7 +28,10 @@ BOX = Parsed("X0,Y0,X1,Y1", _box, "give left, top, right and bottom in pixels, s
 )  # fmt: skip
 @click.option("--weights", type=click.Path(), help="Local file: mmpose's .pth checkpoint, or rtmlib's .onnx model.")
 @click.option("--config", metavar="FILE|NAME", help="mmpose's configuration, where the checkpoint's name does not say.")
-@click.option("--person", type=click.IntRange(1), help="Which person, from 1 at the left [the largest].")
+@click.option(
+    "--person", type=PERSON, help="A number from 1 at the left, largest, left, centre or right [the likely signer]."
+)
+@click.option("--rotate", type=TURN, default=0, help="Turn the frames by these degrees, clockwise, before looking.")
 @click.option("--box", type=BOX, help="Where that person is, in pixels.")
 @click.option("--fps", type=RATE, help="Rate of a folder of frames, or a rate to take the video at.")
 @click.option("--frames", type=FRAME_RANGE, help="Only frames A to B-1.")

@@ -46,7 +46,7 @@ def command(
     is_dataset = os.path.isdir(path) and is_release(path)
     if of_clip if is_dataset else of_dataset:
         got = "is a data set" if is_dataset else "is no data set in PHOENIX14T's layout"
-        wrong = "--from, --clip, --frame-size and --fps" if is_dataset else "--keypoints and --split"
+        wrong = "--from, --frame-size and other options of a clip" if is_dataset else "--keypoints and --split"
         raise Mismatch(path, got, f"leave out {wrong}")
     if is_dataset:
         result = _survey(path, keypoints, splits, check, jobs)

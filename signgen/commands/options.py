@@ -89,6 +89,25 @@ def _hold(text: str) -> tuple[float | None, float]:
     return _seconds(at) if colon else None, _seconds(length)
 
 
+def _person(text: str) -> int | str:
+    from signgen.keypoints.people import check_person
+
+    return check_person(whole(text) if text.isdigit() else text)
+
+
+def _turn(text: str) -> int:
+    if text not in ("90", "180", "270"):
+        raise ValueError(text)
+    return int(text)
+
+
+def _crop(text: str) -> tuple[int, int, int, int] | str:
+    if text == "signer":
+        return text
+    x, y, width, height = map(whole, text.split(","))
+    return x, y, width, height
+
+
 def _guidance(text: str) -> tuple[float, float]:
     weights = [float(part) for part in text.split(",", 1)]
     return weights[0], weights[-1]
@@ -101,6 +120,9 @@ SECONDS = Parsed("SECONDS", _seconds, "give seconds, such as 0.3, at most 86400"
 TRIM = Parsed("A:B|rests", _trim, "give seconds as A:B, such as 0.2:1.5, 0.2: or :1.5, or the word rests")
 HOLD = Parsed("[AT:]SECONDS", _hold, "give seconds, such as 0.5, or the second at which before them, such as 1.2:0.5")
 SHARE = Parsed("I/N", _share, "give it as I/N with I from 1 to N, such as 2/4")
+PERSON = Parsed("N|NAME", _person, "give a number from 1 at the left, or largest, left, centre, right")
+TURN = Parsed("90|180|270", _turn, "a picture is turned by 90, 180 or 270 degrees, clockwise")
+CROP = Parsed("X,Y,W,H|signer", _crop, "give left, top, width and height in whole pixels, or signer")
 GUIDANCE = Parsed("W|W1,W2", _guidance, "give one weight, or two as W1,W2")
 
 
@@ -126,7 +148,18 @@ reading_options = grouped(
     click.option("--clip", metavar="NAME", help="The clip to take from a file of several [the first]."),
     click.option("--frame-size", type=SIZE, help="Frame size in pixels, where the file does not say it."),
     click.option("--fps", type=RATE, help="Frames per second, where the file does not say it."),
-)
+    click.option(
+        "--person", type=PERSON,
+        help="Of several people: a number from 1 at the left, largest, left, centre or right [the likely signer].",
+    ),
+    click.option("--rotate", type=TURN, default=0, help="Turn the picture by these degrees, clockwise."),
+    click.option(
+        "--mirror", is_flag=True,
+        help="Flip left and right, the points' names with them; places only where the names lie crossed already.",
+    ),
+    click.option("--swap-hands", is_flag=True, help="Exchange the hands in frames where each lies at the other arm."),
+    click.option("--crop", type=CROP, help="Keep this part of the frame, or the space that the signer signs in."),
+)  # fmt: skip
 refit_option = click.option(
     "--refit", is_flag=True, help="Put the points of hands where a fitted hand with an anatomy has them."
 )

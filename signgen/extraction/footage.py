@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from signgen.video import exact_rate, probe, read_frames
+from signgen.video import exact_rate, probe, read_frames, read_frames_at
 
 FOLDER_RATE = 25.0  # frames per second of a folder of frames, which says none: PHOENIX14T's
 
@@ -22,6 +22,7 @@ class Footage:
         width, height: pixels.
         times: float64 (T,), seconds from the first frame to each, rising; None for a folder.
         rate: frames per second as the container says; None for a folder.
+        turned: by how many degrees clockwise the frames are turned; ``width`` and ``height`` are those after that.
     """
 
     path: Path
@@ -30,6 +31,7 @@ class Footage:
     frames: int
     times: np.ndarray | None
     rate: float | None
+    turned: int = 0
 
     @property
     def reader(self) -> str:
@@ -38,20 +40,28 @@ class Footage:
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Frames ``start`` to ``stop - 1``, one at a time, each (H, W, 3) uint8 RGB."""
-        return read_frames(self.path, start, stop)
+        return map(self._upright, read_frames(self.path, start, stop))
+
+    def read_at(self, numbers: list[int]) -> Iterator[np.ndarray]:
+        """The frames of these numbers."""
+        return map(self._upright, read_frames_at(self.path, numbers))
+
+    def _upright(self, frame: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.rot90(frame, -self.turned // 90)) if self.turned else frame
 
 
-def open_footage(path: str | Path) -> Footage:
-    """What a video or a folder holds; decodes one frame of it.
+def open_footage(path: str | Path, turned: int = 0) -> Footage:
+    """What a video or a folder holds, its frames turned clockwise by so many degrees; decodes one frame of it.
 
     Raises:
         InputError: not there, not a video, without a frame.
     """
     info = probe(path)
+    size = info.size if turned in (0, 180) else info.size[::-1]
     if Path(path).is_dir():
-        return Footage(Path(path), *info.size, info.frames, None, None)
+        return Footage(Path(path), *size, info.frames, None, None, turned)
     times = _index(path, info.fps)
-    return Footage(Path(path), *info.size, len(times), times, info.fps)
+    return Footage(Path(path), *size, len(times), times, info.fps, turned)
 
 
 def _index(path: str | Path, rate: float | None) -> np.ndarray:

@@ -11,12 +11,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signgen.errors import BadValue, Mismatch, NotFound
+from signgen.errors import BadValue, Mismatch
 from signgen.extraction.estimator import Estimator, whole_frame
 from signgen.extraction.footage import Footage
-from signgen.keypoints.people import Person
-from signgen.keypoints.skeleton import CONFIDENT, HEAD, LEFT_ELBOW, LEFT_SHOULDER, NOSE, RIGHT_ELBOW, RIGHT_SHOULDER
-from signgen.video import read_frames_at
+from signgen.keypoints.orientation import BELOW, HEAD_ROOM, SIDE_ROOM
+from signgen.keypoints.people import Person, check_person, pick_person, worth
+from signgen.keypoints.skeleton import (
+    CONFIDENT,
+    HEAD,
+    LEFT_ELBOW,
+    LEFT_SHOULDER,
+    NOSE,
+    RIGHT_ELBOW,
+    RIGHT_SHOULDER,
+    SHOULDERS,
+    WRISTS,
+)
 
 Box = tuple[float, float, float, float]
 LOOKS = 5  # frames that are looked at to find the people
@@ -26,8 +36,6 @@ STRIP = 0.75  # width of an upright strip over its height, that of estimators' i
 _SAME_PLACE = 0.75  # shoulder widths between two sightings of one person
 _SAME_BUST = 0.5  # shared part of the smaller of two busts from which one of them is a mistake
 _OFTEN = 0.4  # share of the looks in which a person must be seen
-# How far hands go from the middle of the shoulders, in shoulder widths: to the sides, up, down.
-_REACH = (1.75, 1.75, 2.75)
 _NEARLY_ALL = 0.8  # share of the frame from which a box may as well be all of it
 
 
@@ -40,23 +48,25 @@ class Someone:
         shoulders: width of the shoulders in pixels.
         score: mean of the telling points' scores.
         seen: in how many of the looks.
+        moving: how far the hands go between the looks, standard deviation in shoulder widths.
     """
 
     box: np.ndarray
     shoulders: float
     score: float
     seen: int
+    moving: float = 0.0
 
 
 def choose_region(
-    footage: Footage, numbers: np.ndarray, estimator: Estimator, given: Box | None, person: int | None
+    footage: Footage, numbers: np.ndarray, estimator: Estimator, given: Box | None, person: int | str | None
 ) -> tuple[np.ndarray, list[Someone], list[str]]:
     """The box to look at in every frame, everybody who was found on the way, and warnings.
 
     Args:
         numbers: of the frames that will be looked at.
         given: the user's box; nobody is looked for then.
-        person: number of the person from the left; None: the largest.
+        person: see `check_person`; None: the likely signer.
 
     Raises:
         InputError: a box outside of the frame, a box and a person, or no such person.
@@ -66,14 +76,14 @@ def choose_region(
             raise Mismatch("--person", "got it with --box", "one of them says who is meant")
         return _checked_box(given, footage), [], []
     chosen = np.unique(numbers[np.linspace(0, len(numbers) - 1, LOOKS).round().astype(int)])
-    people = find_people(estimator, read_frames_at(footage.path, chosen.tolist()))
-    someone = choose(people, person, footage.path)
+    people = find_people(estimator, footage.read_at(chosen.tolist()))
+    someone = choose(people, person, footage.width, footage.path)
     warnings = []
     if someone is None:
         warnings = [f"nobody is found for sure in {len(chosen)} of its frames; looks at the whole frame (--box)"]
     elif len(people) > 1 and person is None:
         mine = next(number for number, other in enumerate(people, 1) if other is someone)
-        warnings = [f"{len(people)} people; takes number {mine} from the left, the largest (--person)"]
+        warnings = [f"{len(people)} people; takes number {mine} from the left, the likely signer (--person)"]
     return signing_box(someone, footage.width, footage.height), people, warnings
 
 
@@ -105,18 +115,24 @@ def windows(width: int, height: int) -> list[np.ndarray]:
     return places
 
 
-def choose(people: Sequence[Someone], number: int | None, subject: object) -> Someone | None:
-    """The person with this number, from 1 at the left; without one the largest and surest. None if there is nobody.
+def choose(people: Sequence[Someone], wanted: int | str | None, width: int, subject: object) -> Someone | None:
+    """The person who is wanted, see `check_person`; else the likely signer, see `worth`. None if there is nobody.
+
+    Args:
+        width: of the frame.
 
     Raises:
         NotFound: there is no such person.
     """
-    if number is not None:
-        if not 1 <= number <= len(people):
-            found = f"{len(people)} {'person' if len(people) == 1 else 'people'} found"
-            raise NotFound(subject, f"--person {number}, {found}", "they count from 1 at the left; or say --box")
-        return people[number - 1]
-    return max(people, key=lambda someone: someone.score**2 * someone.shoulders, default=None)
+    if not people and not isinstance(wanted, int):
+        return None
+    places = [(someone.box[0] + someone.box[2]) / 2 for someone in people]
+    sizes = [someone.shoulders for someone in people]
+    if wanted is not None:
+        return people[pick_person(places, sizes, check_person(wanted), width / 2, subject)]
+    scores, moving = np.array([[someone.score**3, someone.moving] for someone in people]).T
+    aside = np.abs(np.array(places) / (width / 2) - 1)
+    return people[int(np.argmax(worth(scores, np.array(sizes), aside, moving)))]
 
 
 def signing_box(someone: Someone | None, width: int, height: int) -> np.ndarray:
@@ -176,9 +192,12 @@ def _someone(group: Group, size: tuple[int, int]) -> Someone:
     shoulders = float(np.median([person.reach for person in people]))
     middles = np.array([person.points[[LEFT_SHOULDER, RIGHT_SHOULDER]].mean(0) for person in people])
     seen = np.concatenate([person.points[person.scores >= CONFIDENT] for person in people])
-    side, up, down = (share * shoulders for share in _REACH)
+    side, up, down = (share * shoulders for share in (SIDE_ROOM, HEAD_ROOM, BELOW))
     low = np.minimum(middles.min(0) - [side, up], np.quantile(seen, 0.02, axis=0))
     high = np.maximum(middles.max(0) + [side, down], np.quantile(seen, 0.98, axis=0))
     frame = whole_frame(*size)
     box = np.concatenate([np.maximum(low, frame[:2]), np.minimum(high, frame[2:])])
-    return Someone(box, shoulders, float(np.mean([person.rank for person in people])), len({look for look, _ in group}))
+    hands = np.array([person.points[[*WRISTS]] - person.points[[*SHOULDERS]].mean(0) for person in people])  # (n,2,2)
+    moving = float(np.sqrt((hands / max(shoulders, 1e-9)).var(0).sum(-1)).max())
+    score = float(np.mean([person.rank for person in people]))
+    return Someone(box, shoulders, score, len({look for look, _ in group}), moving)

@@ -20,6 +20,7 @@ from signgen.extraction.people import Box, Someone, choose_region
 from signgen.files import Staging, check_target
 from signgen.keypoints import Keypoints, write_keypoints
 from signgen.keypoints.header import header_bytes, header_path
+from signgen.keypoints.orientation import View
 from signgen.keypoints.summary import missing_parts
 
 Progress = Callable[[int, int], None]
@@ -34,15 +35,17 @@ class ExtractSettings(EstimatorSettings):
     Attributes:
         fps: rate of the keypoints: for a folder of frames, which says none, and to take a video at another rate.
         frames: which of them, counted at that rate.
-        person: number of the person, from 1 at the left of the picture; None: the largest.
+        person: which person, see `signgen.read_keypoints`; None: the likely signer.
         box: (x0, y0, x1, y1) in pixels, where that person is; nobody is looked for then.
+        rotate: the frames are turned clockwise by 0, 90, 180 or 270 degrees before anybody is looked for.
         batch: frames at a time.
     """
 
     fps: float | None = None
     frames: slice | None = None
-    person: int | None = None
+    person: int | str | None = None
     box: Box | None = None
+    rotate: int = 0
     batch: int = 8
 
 
@@ -129,7 +132,7 @@ def extract_keypoints(
     settings = settings or ExtractSettings()
     if settings.batch < 1:
         raise BadValue("--batch", f"got {settings.batch}", "give 1 or more")
-    footage = open_footage(source)
+    footage = open_footage(source, View(settings.rotate).rotate)
     plan = schedule(footage, settings.fps)
     numbers = _wanted(plan, settings.frames)
     estimator = load_estimator(settings)

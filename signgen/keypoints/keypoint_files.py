@@ -28,6 +28,8 @@ from signgen.keypoints.formats.pickles.mska import clips_of, first_clip
 from signgen.keypoints.formats.record import ALL_JOINTS, Format
 from signgen.keypoints.formats.registry import FORMATS
 from signgen.keypoints.header import complete_from_header, header_bytes, place_with_header
+from signgen.keypoints.orientation import View
+from signgen.keypoints.people import check_person, no_such_person
 from signgen.keypoints.raw import RawClip, Request
 from signgen.keypoints.skeleton import BODY, FACE, FEET
 from signgen.keypoints.stated import complete_from_content
@@ -48,6 +50,11 @@ def read_keypoints(
     frame_size: tuple[int, int] | None = None,
     fps: float | None = None,
     first: bool = False,
+    person: int | str | None = None,
+    rotate: int = 0,
+    mirror: bool = False,
+    swap_hands: bool = False,
+    crop: tuple[int, int, int, int] | str | None = None,
 ) -> ReadResult:
     """Read one signer's points from a file, or from a folder of one file per frame.
 
@@ -57,6 +64,9 @@ def read_keypoints(
         clip: the clip to take from a file of several, by its full name or the last part of it.
         frame_size, fps: (width, height) in pixels and frames per second; they win over what the file says.
         first: take the first of several clips where ``clip`` names none, with a warning.
+        person: which of several people: a number from 1 at the left of the picture, or one of `people.PERSONS`; None:
+            the one whose size, place and moving hands say most clearly that this is the signer.
+        rotate, mirror, swap_hands, crop: how the picture is turned and cut, see `View`.
 
     Raises:
         InputError: for anything that cannot be read, and nothing else.
@@ -68,7 +78,9 @@ def read_keypoints(
         ('pose', 4, 25.0)
     """
     source = read_standard_input() if is_standard_input(path) else path
-    request = Request(Path(NAME) if isinstance(source, Piped) else readable(source), clip, first)
+    view = View(rotate, mirror, swap_hands, crop)
+    wanted = None if person is None else check_person(person)
+    request = Request(Path(NAME) if isinstance(source, Piped) else readable(source), clip, first, wanted)
     if frame_size is not None:
         check_size(frame_size, "frame size")
     if fps is not None:
@@ -79,8 +91,10 @@ def read_keypoints(
     raw = read_raw(found, content.value, request)
     raw.warnings[:0] = request.notes
     _check_clip(raw, found, request)
+    if isinstance(wanted, int) and wanted > 1 and raw.people < 2:
+        raise no_such_person(request.subject, wanted, 1)
     with guarded(found.name, request):
-        return finish(raw, found.name, request.subject, frame_size, fps)
+        return finish(raw, found.name, request.subject, frame_size, fps, view)
 
 
 def read_raw(format: Format, value: Any, request: Request) -> RawClip:

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import Empty, InputError, TooLarge, Unsupported
+from signgen.errors import BadValue, Empty, InputError, NotFound, TooLarge, Unsupported
 from signgen.keypoints.budget import MOST_FRAMES, MOST_PEOPLE
 from signgen.keypoints.frame_numbers import Timeline, timeline
 from signgen.keypoints.layouts.wholebody import ORDERS, in_order
-from signgen.keypoints.raw import RawClip, Request, seen_where_placed
+from signgen.keypoints.raw import Crowd, RawClip, Request, seen_where_placed
 from signgen.keypoints.rows import Rows, blocks
-from signgen.keypoints.skeleton import CONFIDENT, NUM_JOINTS, SHOULDERS, UPPER_BODY
+from signgen.keypoints.skeleton import CONFIDENT, NUM_JOINTS, SHOULDERS, UPPER_BODY, WRISTS
 
+PERSONS = ("largest", "left", "centre", "right")
+"""Who can be meant, beside a number from 1 at the left of the picture."""
 _MOST_MISSED = 100_000  # frames without anybody that a clip may begin with, or that are more than 99 of 100
 
 
@@ -174,26 +176,29 @@ def follow(
     followed: str | None = None,
     numbers: Sequence[int | None] | None = None,
 ) -> RawClip:
-    """One person from frames of several: the track with the highest box scores (sum of their cubes).
+    """One person from frames of several: who was asked for, else who is the signer, see `worth`.
 
     Tracks join each detection to the nearest place of a track, at most one and a half shoulder widths a frame away.
     The chosen track is completed with tracks that never share a frame with it (the person was lost and found).
-    A frame without the signer holds zeros. ``followed`` names who that is where ranks are no scores.
+    A frame without the signer holds zeros. ``followed`` names what ranks are, where they are no scores.
 
     Args:
         numbers: of each frame, see `frame_numbers.timeline`. Looked at after the last part, so that a reader can add
             to it while it gives them.
 
     Raises:
-        InputError: no frames, too many, or more people in one than `MOST_PEOPLE`.
+        InputError: no frames, too many, more people in one than `MOST_PEOPLE`, or nobody of the wanted number.
     """
-    places, ranks, counts = [np.zeros((0, 3))], [np.zeros(0)], [np.zeros(0, np.int64)]
+    places, hands = [np.zeros((0, 3))], [np.zeros((0, 4))]
+    ranks, counts = [np.zeros(0)], [np.zeros(0, np.int64)]
     rows: Rows | None = None
     frames = seen = 0
     for part in parts:
         check_crowd(int(part.counts.max(initial=0)), request)
         counts.append(part.counts)
-        places.append(np.column_stack(_places(part.points, part.scores)))
+        place, reach = _places(part.points, part.scores)
+        places.append(np.column_stack([place, reach]))
+        hands.append(_wrists(part.points, part.scores, place, reach))
         ranks.append(np.asarray(part.ranks, np.float64))
         rows = rows or Rows((NUM_JOINTS, 3), np.result_type(part.points, part.scores, np.float32))
         rows.append(np.concatenate([part.points, part.scores[..., None]], -1))
@@ -204,10 +209,85 @@ def follow(
     time = timeline(numbers, frames, request.subject)
     _check_length(time.length, seen, request)
     tracks = _Tracks(np.concatenate(counts), np.concatenate(places), np.concatenate(ranks), time)
-    chosen, found = tracks.signer()
+    everybody = tracks.everybody(np.concatenate(hands))
     most = int(tracks.people.max())
-    warnings = [_crowd_warning(tracks.people, chosen, found, followed)] if most > 1 else []
-    return RawClip(rows.array(), None, name, order=chosen, people=most, warnings=[*time.warnings, *warnings])
+    if most < 2 or not everybody:
+        order = everybody[0].rows if everybody else np.full(time.length, -1)
+        return RawClip(rows.array(), None, name, order=order, people=most, warnings=time.warnings)
+    signer = _choose(everybody, request, tracks.middle)
+    why = followed or f"mean score {signer.rank:.2f}"
+    if request.person is not None:
+        why = f"as asked for ({request.person})"
+    stands, reach = np.array([one.place for one in everybody]), np.array([one.reach for one in everybody])
+    lost = int(((signer.rows < 0) & (tracks.people > 0)).sum())
+    crowd = Crowd(stands, reach, everybody.index(signer), why, tracks.people, lost)
+    return RawClip(rows.array(), None, name, order=signer.rows, people=most, crowd=crowd, warnings=time.warnings)
+
+
+def check_person(person: object) -> int | str:
+    """A number from 1, or one of `PERSONS`; BadValue for anything else."""
+    if isinstance(person, int) and not isinstance(person, bool) and person >= 1:
+        return person
+    if isinstance(person, str) and person in PERSONS:
+        return person
+    raise BadValue("--person", f"got {person!r}", f"give a number from 1 at the left, or {', '.join(PERSONS)}")
+
+
+def no_such_person(subject: object, number: int, count: int) -> NotFound:
+    """The error for a number that nobody has."""
+    found = f"{count} {'person' if count == 1 else 'people'} found"
+    return NotFound(subject, f"--person {number}, {found}", "they count from 1 at the left")
+
+
+def pick_person(
+    places: Sequence[float], sizes: Sequence[float], wanted: int | str, middle: float, subject: object
+) -> int:
+    """Which of some people, from the left to the right, is meant.
+
+    Args:
+        places: x of each. sizes: of each. wanted: see `check_person`. middle: x of the picture's middle.
+
+    Raises:
+        NotFound: there is nobody of this number.
+    """
+    if isinstance(wanted, int):
+        if wanted > len(places):
+            raise no_such_person(subject, wanted, len(places))
+        return wanted - 1
+    if wanted == "largest":
+        return int(np.argmax(sizes))
+    aim = {"left": -math.inf, "right": math.inf}.get(wanted)
+    if aim is not None:
+        return 0 if aim < 0 else len(places) - 1
+    return int(np.argmin(np.abs(np.asarray(places) - middle)))
+
+
+def _choose(everybody: list[Track], request: Request, middle: float) -> Track:
+    """The wanted person, or the one of the highest worth."""
+    if request.person is None:
+        return max(everybody, key=lambda one: one.worth)
+    sizes, places = [one.reach for one in everybody], [float(one.place[0]) for one in everybody]
+    return everybody[pick_person(places, sizes, request.person, middle, request.subject)]
+
+
+def worth(score: np.ndarray, size: np.ndarray, aside: np.ndarray, moving: np.ndarray) -> np.ndarray:
+    """How much each of some people (P,) looks like the signer, compared with the others.
+
+    Who signs moves the hands. Interpreters stand aside and are shown small, next to somebody who is large and still:
+    so movement weighs the most, and size and place decide between people who move alike.
+
+    Args:
+        score: of the detections; a doubtful person is mostly a mistake.
+        size: width of the shoulders.
+        aside: 0 in the picture's middle to 1 at its edge.
+        moving: how far the hands go, standard deviation in shoulder widths.
+    """
+    moves = _STILL + np.minimum(moving, _MOVES)
+    return score * np.sqrt(np.maximum(size, 1e-9)) * (1 - _ASIDE * np.clip(aside, 0, 1)) * moves
+
+
+_STILL, _MOVES = 0.05, 0.5  # shoulder widths: what hands at rest count for, and from where on they count no more
+_ASIDE = 0.4  # of its worth that somebody at the picture's edge loses
 
 
 def _check_length(frames: int, seen: int, request: Request) -> None:
@@ -219,6 +299,18 @@ def _check_length(frames: int, seen: int, request: Request) -> None:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One person: the place, the width of the shoulders, the mean score, `worth`, and the detection of each frame."""
+
+    place: np.ndarray
+    reach: float
+    rank: float
+    worth: float
+    rows: np.ndarray
+
+
+_SELDOM = 0.1  # of the frames that show anybody: who is seen in fewer is not counted among the people
 _LOST_AFTER = 50  # frames without a detection that end a track
 _MOST_TRACKS = 4 * MOST_PEOPLE  # that are open at a time; those that were lost first are given up first
 _FAR = 1.5  # shoulder widths between two frames of a track
@@ -239,10 +331,11 @@ class _Tracks:
     def __init__(self, counts: np.ndarray, places: np.ndarray, ranks: np.ndarray, time: Timeline) -> None:
         self.people = np.zeros(time.length, np.int64)
         self.people[time.places] = counts
-        self._ranks, self._count = ranks, 0
+        self._places, self._ranks, self._count = places, ranks, 0
+        self.left = min(0.0, float((places[:, 0] - places[:, 2]).min(initial=0)))  # of all that is seen
+        self.right = max(0.0, float((places[:, 0] + places[:, 2]).max(initial=0)))
         self._open: list[tuple[int, int, float, float, float]] = []  # track, its last frame, place there, reach
         self._track, self._frame = array("q"), array("q")  # of each detection, in the order of time
-        self._worth = array("d")  # of each track
         starts, order = np.cumsum(counts) - counts, np.argsort(time.places, kind="stable")
         rows = [np.zeros(0, np.int64)]
         for part in blocks(len(order)):
@@ -261,12 +354,10 @@ class _Tracks:
         mine = _joined(tracks, people)
         taken = set(mine)
         now = [track for i, track in enumerate(tracks) if i not in taken]
-        for (x, y, reach, rank), i in zip(people, mine, strict=True):
+        for (x, y, reach, _), i in zip(people, mine, strict=True):
             number = tracks[i][0] if i >= 0 else self._count
             if i < 0:
                 self._count += 1
-                self._worth.append(0.0)
-            self._worth[number] += max(rank, 1e-3) ** 3
             self._track.append(number)
             self._frame.append(t)
             now.append((number, t, x, y, reach))
@@ -274,20 +365,70 @@ class _Tracks:
             now = sorted(now, key=lambda track: -track[1])[:_MOST_TRACKS]
         self._open = sorted(now)
 
-    def signer(self) -> tuple[np.ndarray, np.ndarray]:
-        """(T,) which detection is the signer in each frame, -1 for none, and the ranks of those chosen."""
+    @property
+    def middle(self) -> float:
+        """x of the picture's middle, as far as points tell where its sides are."""
+        return (self.left + self.right) / 2
+
+    def everybody(self, hands: np.ndarray) -> list[Track]:
+        """The people who are seen often, from the left to the right; the one of the highest worth is among them.
+
+        Args:
+            hands: (D,4) of each detection, see `_wrists`.
+        """
         track, frame = np.array(self._track, np.int64), np.array(self._frame, np.int64)
+        if not len(track):
+            return []
+        value = self._worths(track, hands[self._rows])
         ends = np.searchsorted(np.sort(track), np.arange(self._count + 1))
         by_track = np.argsort(track, kind="stable")
-        # Cubed, so that a sure detection of part of the clip outweighs a doubtful one of all of it.
-        best = np.argsort(-np.array(self._worth), kind="stable")
-        chosen, taken = np.full(len(self.people), -1), []
-        for number in best.tolist():
-            rows = by_track[ends[number] : ends[number + 1]]
-            if (chosen[frame[rows]] < 0).all():
-                chosen[frame[rows]] = self._rows[rows]
-                taken.append(self._rows[rows])
-        return chosen, self._ranks[np.concatenate(taken)] if taken else np.zeros(0)
+        rest = np.argsort(-value, kind="stable").tolist()
+        people: list[Track] = []
+        often = _SELDOM * (self.people > 0).sum()
+        while rest and len(people) < MOST_PEOPLE:
+            chosen, others, taken = np.full(len(self.people), -1), [], []
+            for number in rest:
+                rows = by_track[ends[number] : ends[number + 1]]
+                if (chosen[frame[rows]] < 0).all():
+                    chosen[frame[rows]] = self._rows[rows]
+                    taken.append(self._rows[rows])
+                else:
+                    others.append(number)
+            mine = np.concatenate(taken)
+            if not people or len(mine) >= often:
+                x, y, reach = np.median(self._places[mine], axis=0)
+                rank = float(self._ranks[mine].mean())
+                people.append(Track(np.array([x, y]), float(reach), rank, float(value[rest[0]]), chosen))
+            rest = others
+        return sorted(people, key=lambda one: float(one.place[0]))
+
+    def _worths(self, track: np.ndarray, hands: np.ndarray) -> np.ndarray:
+        """`worth` of each track; scores cubed and summed over frames, so that a sure detection of a part of the clip
+        outweighs a doubtful one of all of it."""
+        places, ranks = self._places[self._rows], self._ranks[self._rows]
+        count = np.bincount(track, minlength=self._count)
+        score = np.bincount(track, np.maximum(ranks, 1e-3) ** 3, self._count)
+        x, reach = (np.bincount(track, places[:, column], self._count) / count for column in (0, 2))
+        spread = np.zeros(self._count)
+        for wrist in (hands[:, :2], hands[:, 2:]):
+            seen = np.isfinite(wrist).all(1)
+            many = np.maximum(np.bincount(track[seen], minlength=self._count), 1)
+            variance = np.zeros(self._count)
+            for along in wrist[seen].T:
+                mean, square = (np.bincount(track[seen], along**power, self._count) / many for power in (1, 2))
+                variance += np.maximum(square - mean**2, 0)
+            spread = np.maximum(spread, np.sqrt(variance))
+        half = max((self.right - self.left) / 2, 1e-9)
+        return worth(score, reach, np.abs(x - self.middle) / half, spread)
+
+
+def _wrists(points: np.ndarray, scores: np.ndarray, place: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """(N,4) x and y of both wrists, seen from the middle of the shoulders, in shoulder widths; NaN where not seen."""
+    seen = (scores >= CONFIDENT * np.minimum(1.0, np.fmax.reduce(scores, axis=1, initial=0.0))[:, None]) & (scores > 0)
+    both = seen[:, SHOULDERS].all(1)
+    middle = np.where(both[:, None], points[:, SHOULDERS].astype(np.float64).mean(1), place)
+    away = (points[:, WRISTS].astype(np.float64) - middle[:, None]) / np.maximum(reach, 1e-9)[:, None, None]
+    return np.where(seen[:, WRISTS][..., None], away, np.nan).reshape(len(points), 4)
 
 
 def _joined(
@@ -323,10 +464,3 @@ def _near_pairs(
             if away <= _FAR:
                 found.append((away, track, someone))
     return sorted(found)
-
-
-def _crowd_warning(people: np.ndarray, chosen: np.ndarray, ranks: np.ndarray, followed: str | None) -> str:
-    crowded, lost = (people > 1).sum(), ((chosen < 0) & (people > 0)).sum()
-    crowd = f"up to {people.max()} people in a frame ({crowded} of {len(people)} frames)"
-    text = f"{crowd}; follows {followed or f'the one with mean score {ranks.mean():.2f}'}"
-    return text + (f", not seen in {lost} frames that show others" if lost else "")

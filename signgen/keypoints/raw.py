@@ -21,13 +21,14 @@ from signgen.keypoints.skeleton import NUM_JOINTS
 class Request:
     """What the user asked for: a file or folder, and a clip inside of it where there are several.
 
-    ``first``: the first of several clips will do where ``clip`` names none. ``notes`` collects what is said about the
-    choice. ``budget``: what may be built of it.
+    ``first``: the first of several clips will do where ``clip`` names none. ``person``: which of several people, see
+    `people.PERSONS`. ``notes`` collects what is said about the choice. ``budget``: what may be built of it.
     """
 
     path: Path
     clip: str | None = None
     first: bool = False
+    person: int | str | None = None
     budget: Budget = field(default_factory=lambda: Budget("keypoints", 0), compare=False)
     notes: list[str] = field(default_factory=list, compare=False)
 
@@ -59,6 +60,41 @@ class Folder:
         return numbers_in_names([path.name for path in self.paths])
 
 
+@dataclass(frozen=True)
+class Crowd:
+    """Several people of a clip, from the left of the picture to the right.
+
+    Attributes:
+        places: (P,2) where each stands, in the file's units. reach: (P,) how wide the shoulders are.
+        chosen: which of them the clip's points are of.
+        why: what that one was chosen for.
+        counts: (T,) people in each frame. lost: frames that show others only.
+    """
+
+    places: np.ndarray
+    reach: np.ndarray
+    chosen: int
+    why: str
+    counts: np.ndarray
+    lost: int
+
+    def line(self, to_pixels: Callable[[np.ndarray], np.ndarray], width: int) -> str:
+        """One line on where everybody stands, who is followed, and how another one is taken."""
+        across = np.stack([-self.reach, self.reach], axis=1)[..., None] / 2 * np.array([1.0, 0.0])
+        ends = to_pixels(self.places[:, None] + across)  # (P,2,2)
+        everybody = []
+        for number, (left, right) in enumerate(ends[..., 0].tolist(), 1):
+            middle = (left + right) / 2 / width
+            where = "left" if middle < 1 / 3 else "right" if middle > 2 / 3 else "centre"
+            everybody.append(f"{number} {where} (shoulders {right - left:.0f} px)")
+        crowded = f"{(self.counts > 1).sum()} of {len(self.counts)} frames"
+        text = (
+            f"up to {self.counts.max()} people in a frame ({crowded}): {', '.join(everybody)};"
+            f" follows {self.chosen + 1}, {self.why} (--person takes another)"
+        )
+        return text + (f", not seen in {self.lost} frames that show others" if self.lost else "")
+
+
 @dataclass
 class RawClip:
     """One signer's points as the file has them: pixels, or fractions of a frame (found by value).
@@ -68,6 +104,7 @@ class RawClip:
         scores: (N,133); None: the third column where there is one, else whatever lies at a place is seen.
         order: which of the N each frame shows, -1 for none; None: each in turn.
         placed: False where the neck is (0,0) and shoulders are about 1 apart, as in `.skels`.
+        crowd: who else is there, where a frame shows several people.
     """
 
     points: np.ndarray
@@ -78,6 +115,7 @@ class RawClip:
     people: int = 1
     placed: bool = True
     order: np.ndarray | None = None
+    crowd: Crowd | None = None
     warnings: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:

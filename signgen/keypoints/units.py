@@ -10,6 +10,7 @@ import numpy as np
 
 from signgen.errors import Empty
 from signgen.keypoints.clip import FARTHEST, Keypoints, check_fps, check_size, clean_points
+from signgen.keypoints.orientation import View, turn_warnings
 from signgen.keypoints.raw import RawClip
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND, SHOULDERS, UPPER_BODY
 
@@ -48,7 +49,9 @@ class ReadResult:
     placed: bool = True
 
 
-def finish(raw: RawClip, name: str, subject: str, frame_size: tuple[int, int] | None, fps: float | None) -> ReadResult:
+def finish(
+    raw: RawClip, name: str, subject: str, frame_size: tuple[int, int] | None, fps: float | None, view: View
+) -> ReadResult:
     """Points in pixels of a definite frame at a definite rate; the caller's size and rate win over the file's."""
     seen = any((np.nan_to_num(scores) > 0).any() for _, scores in raw.blocks())
     if not seen:
@@ -57,13 +60,18 @@ def finish(raw: RawClip, name: str, subject: str, frame_size: tuple[int, int] | 
     size = check_size(size, subject) if size else None
     rate = check_fps(rate, subject) if rate else None
     to_pixels, frame, assumed = placing(raw, size)
-    xy, confidence, warnings = clean_points((to_pixels(xy), scores) for xy, scores in raw.blocks())
-    keypoints = Keypoints(xy, confidence, *frame, rate or DEFAULT_FPS, raw.name)
+    crowd = [] if raw.crowd is None else [raw.crowd.line(to_pixels, frame[0])]
+    xy, scores = raw.sample()
+    parts, seen_size, said = view.look(
+        lambda: ((to_pixels(xy), scores) for xy, scores in raw.blocks()), frame, subject, (to_pixels(xy), scores)
+    )
+    xy, confidence, warnings = clean_points(parts)
+    keypoints = Keypoints(xy, confidence, *seen_size, rate or DEFAULT_FPS, raw.name)
     if not any((part.confidence > 0).any() for part in keypoints.blocks()):
         raise Empty(subject, "no usable keypoint in any frame", f"check the file ({'; '.join(warnings)})")
     if rate is None or assumed:
         warnings.append(_assumption(assumed, frame, rate, known_size=size is not None))
-    warnings = [*raw.warnings, *warnings]
+    warnings = [*raw.warnings, *crowd, *warnings, *said, *turn_warnings(keypoints)]
     return ReadResult(keypoints, name, raw.people, warnings, size is not None, rate is not None, raw.placed)
 
 

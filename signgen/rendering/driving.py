@@ -11,6 +11,8 @@ import numpy as np
 from signgen.errors import BadValue, Empty, Mismatch
 from signgen.keypoints import Keypoints, ReadResult, read_keypoints
 from signgen.keypoints.content import is_standard_input, read_standard_input
+from signgen.keypoints.orientation import View, turn_warnings
+from signgen.keypoints.people import PERSONS, no_such_person
 from signgen.keypoints.pieces import LONGEST_WHOLE, Pieces
 from signgen.keypoints.repair.missing import fill_missing
 from signgen.rendering.settings import Progress, RenderSettings
@@ -113,8 +115,10 @@ def _given(
     if settings.estimator or settings.estimator_weights:
         raise Mismatch("--estimator", "is given for keypoints", "it is for a video; leave it out")
     if isinstance(keypoints, Keypoints):
-        clip = _declared(keypoints, settings)
-        return clip, Driving(clip, [])
+        if settings.person not in (None, 1, *PERSONS):
+            raise no_such_person(keypoints.name or "keypoints", int(settings.person), 1)
+        clip, said = View(**settings.view).of(_declared(keypoints, settings))
+        return clip, Driving(clip, [*said, *turn_warnings(clip)])
     result = _read(keypoints, source, settings)
     return result.keypoints, Driving(result.keypoints, result.warnings, result.placed)
 
@@ -127,10 +131,14 @@ def _extracted(footage: Path, settings: RenderSettings, progress: Progress | Non
         if (value := getattr(settings, name)) is not None:
             option = "--from" if name == "format" else f"--{name.replace('_', '-')}"
             raise Mismatch(option, f"got {value} with a video", "it is for keypoint files; leave it out")
-    chosen = ExtractSettings(settings.estimator or "auto", settings.estimator_weights, fps=settings.fps)
+    chosen = ExtractSettings(
+        settings.estimator or "auto", settings.estimator_weights, fps=settings.fps, person=settings.person,
+        rotate=settings.rotate,
+    )  # fmt: skip
     found = extract_keypoints(footage, chosen, progress)
     missing = {**found.origin, "missing": found.missing}
-    return found.keypoints, Driving(found.keypoints, found.warnings, extracted=missing)
+    clip, said = View(**{**settings.view, "rotate": 0}).of(found.keypoints)  # the frames were turned already
+    return clip, Driving(clip, [*found.warnings, *said, *turn_warnings(clip)], extracted=missing)
 
 
 def _declared(clip: Keypoints, settings: RenderSettings) -> Keypoints:
@@ -144,7 +152,7 @@ def _read(path: str | Path, source: Source, settings: RenderSettings) -> ReadRes
     place = read_standard_input() if is_standard_input(path) else Path(path)
 
     def read(size: tuple[int, int] | None, fps: float | None) -> ReadResult:
-        choice = {"format": settings.format, "clip": settings.clip}
+        choice = {"format": settings.format, "clip": settings.clip, "person": settings.person, **settings.view}
         return read_keypoints(place, **choice, frame_size=size, fps=fps, first=True)
 
     result = read(settings.frame_size, settings.fps)

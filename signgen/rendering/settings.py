@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from signgen.errors import BadValue
+from signgen.keypoints.orientation import View
+from signgen.keypoints.people import check_person
 
 MOST_VIEWS = 64  # of a window
 
@@ -26,6 +28,8 @@ class RenderSettings:
         fps: frames per second, where the format does not give it.
         format: read the keypoints as this format; None: found from the content.
         clip: which clip of a file that holds several.
+        person: which of several people, see `signgen.read_keypoints`.
+        rotate, mirror, swap_hands, crop: how the driving picture is turned and cut, see `View`.
         frames: which frames of the clip to render.
         steps: sampling steps.
         guidance: w1 and w2 of FPDM's eq. 12.
@@ -48,6 +52,11 @@ class RenderSettings:
     fps: float | None = None
     format: str | None = None
     clip: str | None = None
+    person: int | str | None = None
+    rotate: int = 0
+    mirror: bool = False
+    swap_hands: bool = False
+    crop: tuple[int, int, int, int] | str | None = None
     frames: slice | None = None
     steps: int | None = None
     guidance: tuple[float, float] | None = None
@@ -78,7 +87,15 @@ class RenderSettings:
                 _in_range(option, side, 16, 8192)
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise BadValue("--fps", f"got {self.fps}", "frames per second must be above 0 and at most 1000")
+        if self.person is not None:
+            check_person(self.person)
+        View(**self.view)  # checks it
         check_window(self.window if self.window is not None else MOST_VIEWS, self.overlap or 0)
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """How the driving picture is turned and cut, by the names of `View`'s fields."""
+        return {field.name: getattr(self, field.name) for field in fields(View)}
 
 
 def _in_range(option: str, value: float | None, low: float, high: float) -> None:
