@@ -36,11 +36,14 @@ _SIDES = (  # left and right points that tell which way a head faces, best first
     ([EYES[0]], [EYES[1]]),
     ([LEFT_EAR], [RIGHT_EAR]),
 )
+_HEAD_POINTS = [*range(HEAD.start, HEAD.stop), *range(FACE.start, FACE.stop)]
+_HEAD = 0.8  # of the way from the shoulders to a head, how far the head's points lie from its middle: else it is none
+_FACE = 1.4  # the same, of the way from chin to brows
 _ASLANT = 35.0  # degrees from a quarter turn within which a body counts as turned by it
 _LONG = 0.3  # of the body's own scale: a shorter line from shoulders to head, or hips to shoulders, says no direction
 _WIDE = 0.6  # of the line from shoulders to head: narrower shoulders are seen from the side, and say no side
 _APART = 0.4  # shoulder widths by which a hand must be nearer to one wrist than to the other
-_TELLING = 0.1  # share of the frames that must tell something, for a share of those to be worth a word
+_TELLING = 0.2  # share of the frames that must tell something, for a share of those to be worth a word
 _OFTEN = 0.25  # share of those frames from which it is said
 SIDE_ROOM, HEAD_ROOM, BELOW = 1.75, 1.75, 2.75  # how far hands go from the middle of the shoulders, in their widths
 _LEGS = [*range(LEFT_KNEE, FEET.stop)]
@@ -82,6 +85,7 @@ def find_turns(xy: np.ndarray, confidence: np.ndarray) -> Turns:
 
     The direction from shoulders to head, from hips to shoulders and from chin to brows says where up is; arms say
     nothing, they may lie in any direction. The order of the shoulders, and of the eyes, says which side is left.
+    Points that are no body, such as a head as large as the way to it, say nothing.
 
     Args:
         xy: (T,133,2), pixels. confidence: (T,133).
@@ -90,7 +94,7 @@ def find_turns(xy: np.ndarray, confidence: np.ndarray) -> Turns:
     seen = confidence >= np.minimum(CONFIDENT, confidence.max(1, keepdims=True)) * (confidence > 0)
     seen &= confidence > 0
     shoulders, both = _middle(xy, seen, [*SHOULDERS], every=True)
-    head, with_head = _middle(xy, seen, [*range(HEAD.start, HEAD.stop), *range(FACE.start, FACE.stop)])
+    head, with_head = _middle(xy, seen, _HEAD_POINTS)
     hips, with_hips = _middle(xy, seen, [*HIPS], every=True)
     brows, with_brows = _middle(xy, seen, _BROWS)
     chin, with_chin = _middle(xy, seen, _CHIN)
@@ -103,14 +107,19 @@ def find_turns(xy: np.ndarray, confidence: np.ndarray) -> Turns:
     up = np.sum(lines, axis=0)
     length = np.linalg.norm(up, axis=-1)
     scale = np.maximum(np.linalg.norm(across, axis=-1), np.linalg.norm(lines, axis=-1).max(0))
-    told = length > _LONG * np.maximum(scale, 1e-9)
+    spread = _spread(xy, seen, head)
+    no_head = both & with_head & (spread > _HEAD * np.linalg.norm(lines[0], axis=-1))
+    no_face = with_brows & with_chin & (spread > _FACE * np.linalg.norm(lines[2], axis=-1))
+    body = np.all([(line * up).sum(-1) >= 0 for line in lines], axis=0) & ~no_head & ~no_face
+    told = body & (length > _LONG * np.maximum(scale, 1e-9))
     angle = np.degrees(np.arctan2(up[:, 0], -up[:, 1]))  # clockwise from upright
     quarters = np.round(angle / 90).astype(int)
     off = np.abs(angle - 90 * quarters) > _ASLANT  # a body that leans is no turned picture
     quarters = np.where(off & (quarters != 0), 0, quarters % 4)
     up = np.where(told[:, None], up / np.maximum(length, 1e-9)[:, None], [0.0, -1.0])
     sides, behind = _sides(xy, seen, across, up, np.linalg.norm(lines, axis=-1).max(0))
-    return Turns(np.where(told, quarters, -1), sides, behind, _hands(xy, seen, np.linalg.norm(across, axis=-1)))
+    hands = _hands(xy, seen, np.linalg.norm(across, axis=-1))
+    return Turns(np.where(told, quarters, -1), np.where(body, sides, 0), behind, np.where(body, hands, 0))
 
 
 def _middle(xy: np.ndarray, seen: np.ndarray, joints: list[int], every: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -119,6 +128,13 @@ def _middle(xy: np.ndarray, seen: np.ndarray, joints: list[int], every: bool = F
     count = mine.sum(1)
     mean = np.where(mine[..., None], xy[:, joints], 0).sum(1) / np.maximum(count, 1)[:, None]
     return mean, count == len(joints) if every else count > 0
+
+
+def _spread(xy: np.ndarray, seen: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """(T,) distance of the points of head and face from their middle, root mean square."""
+    mine = seen[:, _HEAD_POINTS]
+    away = ((xy[:, _HEAD_POINTS] - middle[:, None]) ** 2).sum(-1)
+    return np.sqrt(np.where(mine, away, 0).sum(1) / np.maximum(mine.sum(1), 1))
 
 
 def _sides(

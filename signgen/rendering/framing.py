@@ -224,7 +224,7 @@ def _wrong_scale(framing: Framing) -> list[str]:
     """A warning if the signer takes so little of the frame, or so much, that the picture will not look right."""
     painted = f"{framing.width}x{framing.height} of {framing.output[0]}x{framing.output[1]} pixels"
     if framing.height < SMALL * framing.output[1] and framing.y + framing.height < framing.output[1]:
-        return [f"the signer is small: {painted} are painted, what lies below is made up; crop the keypoints' frame"]
+        return [f"the signer is small: {painted} are painted, what lies below is made up; try --crop signer"]
     if framing.width > LARGE * framing.canvas[0]:
         canvas = f"{framing.canvas[0]}x{framing.canvas[1]}"
         return [f"the model paints {canvas}, shown at {painted}: the signer will look soft; see --size"]
