@@ -98,6 +98,7 @@ if [ -n "${ABLATION:-}" ]; then
     exit 0
 fi
 train distill "${parts[@]}" --set "start.denoiser=$runs/video/model/denoiser"
+[ -z "${STAGES:-}" ] || [[ "$STAGES" == *refiner* ]] || exit 0
 coarse=$runs/coarse
 [ -f "$coarse/model_index.json" ] ||
     "${signgen[@]}" assemble "$coarse" "$runs"/{autoencoder,fusion,distill} --window 16 --overlap 1
