@@ -14,7 +14,7 @@ from signgen.training.stages import STAGES
 
 STARTS = (
     "autoencoder", "encoder", "fusion", "denoiser", "vae", "unet", "clip", "image_encoder", "model", "hand_refiner",
-    "face_refiner",
+    "face_refiner", "matte", "composer",
 )  # fmt: skip
 OPTIMIZERS = ("adamw", "muon")
 PREDICTIONS = ("v_prediction", "sample")  # what means something at a zero terminal SNR
@@ -124,14 +124,14 @@ class TrainConfig:
     """One stage of training.
 
     Attributes:
-        stage: what trains: autoencoder, fusion, denoiser, video, distill, hand_refiner or face_refiner.
+        stage: what trains: autoencoder, fusion, denoiser, video, distill, matte, composer, hand_refiner, face_refiner.
         data: a data set in PHOENIX14T's layout with ``keypoints/``, or what `signgen prepare` wrote; split: the part of
             it that is trained on. output: folder of the run.
         model: settings of the stage's own network, passed to its constructor.
-        start: what this stage builds on. Folders of earlier stages: autoencoder, fusion, denoiser, a refiner; model:
-            the name or folder of the whole model whose frames a refiner is to mend. Base weights, each a folder or a
-            hub id: vae (instead of autoencoder), unet, clip, image_encoder; see `signgen.model.published_weights`.
-            null takes an entry out.
+        start: what this stage builds on. Folders of earlier stages: autoencoder, fusion, denoiser, matte, composer, a
+            refiner; model: the name or folder of the whole model whose frames a refiner or the composer is to mend.
+            Base weights, each a folder or a hub id: vae (instead of autoencoder), unet, clip, image_encoder; see
+            `signgen.model.published_weights`. null takes an entry out.
         allow_download: base weights that are not on this machine may be fetched from the hub.
         canvas: (W, H) that frames are scaled to, aspect kept, then padded; None: frames as they are, padded.
         image_encoder_size: side of the letter-boxed square that ``start.image_encoder`` reads.

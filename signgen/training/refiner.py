@@ -7,8 +7,6 @@ refiner learns that its condition lies, and hedges.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from signgen.dataset.cache import FrameCache
-from signgen.dataset.coarse import render_coarse
 from signgen.dataset.region_store import (
     COARSE,
     FITTED,
@@ -39,7 +36,7 @@ from signgen.keypoints.skeleton import EYELIDS, FACE, INNER_LIPS, OUTER_LIPS
 from signgen.model.networks.refiner import RegionRefiner
 from signgen.model.regions import from_solid
 from signgen.training.config import TrainConfig
-from signgen.training.logbook import LOG
+from signgen.training.painted import painted_clips, processes, progress
 from signgen.training.stages import imported
 from signgen.training.starts import stage_network
 from signgen.training.task import Task, built, gradient_l1, structural_loss, tile, to_uint8
@@ -51,7 +48,6 @@ LEAST_SHARE = 0.1
 TRUE_SHARE = 0.5  # of the crops that carry the true solid hands
 WITHOUT = 0.08  # share of crops without anything of the source
 NEAR = 4.0  # px about a joint that count more
-TOLD = 20  # clips after which the log says how far it is
 GAIN, SHIFT, TINT, GRAIN = 0.15, 0.1, 0.03, 0.015  # of colours: all pictures alike; and of what was painted alone
 
 
@@ -86,13 +82,9 @@ class RefinerTask(Task):
 
     def _crops(self, folder: Path) -> tuple[list[ClipCrops], list[ClipCrops]]:
         config, clips = self.config, range(len(self.cache.clips))
-        jobs = 1 if self.device.type == "cuda" else os.cpu_count() or 1
-        made = self.cache, folder
-        coarse = render_coarse(
-            *made, config.start["model"], config.seed, config.disturbance, jobs, _progress("rendered", len(clips))
-        )
-        cutting = _progress("cut", len(clips))
-        where = cut_crops(*made, coarse, self.kind, self.side, config.seed, jobs, cutting)
+        coarse = painted_clips(config, self.cache, folder, self.device)
+        how = self.kind, self.side, config.seed, processes(self.device), progress("cut", len(clips))
+        where = cut_crops(self.cache, folder, coarse, *how)
         crops = [read_crops(where, number) for number in clips if crops_path(where, number).is_file()]
         if sum(len(clip.pixels) for clip in crops) < config.batch:
             raise Empty(config.data, f"hardly a {self.kind} is seen", "give clips with keypoints of hands and faces")
@@ -184,19 +176,6 @@ class RefinerTask(Task):
 
     def save(self, folder: Path) -> None:
         self.refiner.save_pretrained(folder / self.config.stage)
-
-
-def _progress(done: str, clips: int) -> Callable[[int], None]:
-    """Says in the log how many clips are done, from time to time."""
-    counted = 0
-
-    def advance(more: int) -> None:
-        nonlocal counted
-        before, counted = counted, counted + more
-        if counted == clips or counted // TOLD > before // TOLD:
-            LOG.info("%d of %d clips are %s", counted, clips, done)
-
-    return advance
 
 
 def region_loss(output: Tensor, truth: Tensor, weights: Tensor) -> tuple[Tensor, dict[str, float]]:

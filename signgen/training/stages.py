@@ -45,6 +45,11 @@ STAGES = {
         Stage("video", "Denoiser", _DENOISER, _DENOISING, _WINDOWS, ("autoencoder", "fusion")),
         Stage("distill", "Denoiser", _DENOISER, "signgen.training.distillation:Distillation", _WINDOWS,
               ("autoencoder", "fusion", "denoiser")),
+        Stage("matte", "SourceMatte", "signgen.training.composing:MatteTask", "signgen.training.composing:matte_loss",
+              ("pictures", "poses", "matte")),
+        Stage("composer", "FrameComposer", "signgen.training.composing:ComposerTask",
+              "signgen.training.composing:composing_loss", ("painted", "plate", "body", "poses", "frames", "matte"),
+              ("model",)),
         Stage("hand_refiner", "RegionRefiner", _REFINER, _REGION, ("inputs", "truth", "points"), ("model",)),
         Stage("face_refiner", "RegionRefiner", _REFINER, _REGION, ("inputs", "truth", "points"), ("model",)),
     )

@@ -1,0 +1,41 @@
+"""A data set as a model paints it, made before the first step of the stages that learn to mend it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from signgen.dataset.cache import FrameCache
+from signgen.dataset.coarse import render_coarse
+from signgen.training.config import TrainConfig
+from signgen.training.logbook import LOG
+
+TOLD = 20  # clips after which the log says how far it is
+
+
+def painted_clips(config: TrainConfig, cache: FrameCache, folder: Path, device: torch.device) -> Path:
+    """The folder of all clips as ``start.model`` paints them; those that are not there yet are rendered."""
+    said = progress("rendered", len(cache.clips))
+    made = cache, folder, config.start["model"], config.seed, config.disturbance
+    return render_coarse(*made, processes(device), said)
+
+
+def processes(device: torch.device) -> int:
+    """How many processes prepare clips."""
+    return 1 if device.type == "cuda" else os.cpu_count() or 1
+
+
+def progress(done: str, clips: int) -> Callable[[int], None]:
+    """Says in the log how many clips are done, from time to time."""
+    counted = 0
+
+    def advance(more: int) -> None:
+        nonlocal counted
+        before, counted = counted, counted + more
+        if counted == clips or counted // TOLD > before // TOLD:
+            LOG.info("%d of %d clips are %s", counted, clips, done)
+
+    return advance

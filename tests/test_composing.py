@@ -1,0 +1,135 @@
+"""Matte, plate and composer: which pixels are the person, what is behind, and what comes out of both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_pipeline import make_pipeline, picture, signing
+from training_runs import lines
+
+from signgen import config as configuration
+from signgen.dataset.cache import build_cache
+from signgen.dataset.training_data import cache_folder
+from signgen.errors import InputError
+from signgen.model.networks.composer import Composed, FrameComposer, SourceMatte, fill_plate
+from signgen.training.composing import composing_loss, matte_loss
+from signgen.training.config import TrainConfig
+from signgen.training.run import run_stage
+
+SIZE = (80, 88)
+TINY = {"widths": [8, 8, 8], "blocks": [1, 1]}
+
+
+def test_a_plate_keeps_what_is_clear_and_fills_the_rest_from_around_it() -> None:
+    across = torch.linspace(-1, 1, 64).expand(1, 3, 48, 64).clone()
+    matte = torch.zeros(1, 1, 48, 64)
+    matte[..., 10:, 20:40] = 1
+    seen = across.clone()
+    seen[..., 10:, 20:40] = 5  # the person, who must not be seen in the plate
+    plate = fill_plate(seen, matte)
+    clear = (matte == 0).expand_as(plate)
+    assert torch.equal(plate[clear], across[clear])
+    assert plate.abs().max() <= 1
+    assert (plate - across).abs().mean() < 0.1
+    assert fill_plate(seen, torch.ones_like(matte)).isfinite().all()  # the person is everywhere
+
+
+def test_where_nobody_is_the_frame_is_the_plate_to_the_bit() -> None:
+    torch.manual_seed(0)
+    composer = FrameComposer(**TINY)
+    painted, pose = torch.rand(2, 3, 32, 24) * 2 - 1, torch.rand(2, 3, 32, 24)
+    plate, body = torch.rand(1, 3, 32, 24), torch.rand(2, 4, 16, 12)
+    with torch.no_grad():
+        composer.net.out.bias[:4] = -200
+        nobody = composer(painted, plate, body, pose)
+        assert torch.equal(nobody.frames, plate.expand(2, -1, -1, -1))
+        composer.net.out.bias[:4] = 200
+        everywhere = composer(painted, plate, body, pose)
+        assert torch.allclose(everywhere.frames, everywhere.person, atol=1e-5)
+        assert (everywhere.person - painted).abs().max() < 0.25, "new, it hardly changes what was painted"
+
+
+def test_the_source_is_taken_where_it_is_known_alone() -> None:
+    torch.manual_seed(0)
+    composer = FrameComposer(**TINY)
+    painted, plate = torch.zeros(1, 3, 32, 24), torch.zeros(1, 3, 32, 24)
+    body = torch.zeros(1, 4, 16, 12)
+    body[..., :8, :] = torch.tensor([0.5, -0.5, 0.25, 1.0])[None, :, None, None]
+    with torch.no_grad():
+        composer.net.out.weight.zero_()
+        composer.net.out.bias[:8] = 200  # all is the person, all of whom is the source's
+        person = composer(painted, plate, body, painted).person
+    assert torch.allclose(person[..., :14, :], torch.tensor([0.5, -0.5, 0.25])[:, None, None].expand(3, 14, 24))
+    assert not person[..., 18:, :].any()
+
+
+def test_losses_are_least_for_the_truth() -> None:
+    frames, matte = torch.rand(2, 3, 32, 24) * 2 - 1, (torch.rand(2, 1, 32, 24) > 0.5).float()
+    right, _ = composing_loss(Composed(frames, frames, matte), frames, matte)
+    assert float(right) < 1e-4
+    for wrong in (Composed(frames + 0.1, frames, matte), Composed(frames, frames + 0.1 * matte, matte),
+                  Composed(frames, frames, 1 - matte)):  # fmt: skip
+        assert composing_loss(wrong, frames, matte)[0] > 0.03
+    nobody = composing_loss(Composed(frames, frames + 9, 0 * matte), frames, 0 * matte)[0]
+    assert float(nobody) < 1e-4, "what the person would look like counts only where there is one"
+    assert matte_loss(20 * matte - 10, matte)[0] < 0.01 < 1 < matte_loss(10 - 20 * matte, matte)[0]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips of one signer, whose mattes are known."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+
+    def clips():
+        for number in range(2):
+            frames = np.stack([picture(SIZE)] * 4) + rng.integers(0, 20, (4, SIZE[1], SIZE[0], 3)).astype(np.uint8)
+            yield f"clip{number}", "s01", frames, signing(4, SIZE).points
+
+    build_cache(clips(), cache_folder(folder))
+    (folder / "matte").mkdir()
+    matte = np.where(picture(SIZE)[..., 2] == 60, 255, 0).astype(np.uint8)
+    for number in range(2):
+        plate = np.full((SIZE[1], SIZE[0], 3), 180, np.uint8)
+        np.savez_compressed(folder / "matte" / f"clip{number}.npz", matte=np.stack([matte] * 4), plate=plate)
+    return folder
+
+
+def _config(data: Path, output: Path, stage: str, **changes: object) -> TrainConfig:
+    content = {
+        "stage": stage, "data": str(data), "output": str(output), "steps": 30, "batch": 4, "threads": 1,
+        "precision": "no", "sheet_steps": 30, "log_steps": 10, "optim": {"warmup": 1, "lr": 5e-3}, "model": TINY,
+        "disturbance": {"share": 0.0}, **changes,
+    }  # fmt: skip
+    return configuration.build(TrainConfig, content)
+
+
+def test_a_matte_is_learnt(data: Path, tmp_path: Path) -> None:
+    run_stage(_config(data, tmp_path / "run", "matte"))
+    told = [line["loss"] for line in lines(tmp_path / "run")]
+    assert told[-1] < 0.6 * told[0]
+    assert (tmp_path / "run/sheets/step-000030.png").is_file()
+    assert SourceMatte.from_pretrained(tmp_path / "run/model/matte").config.widths == [8, 8, 8]
+    again = _config(data, tmp_path / "more", "matte", steps=2, start={"matte": str(tmp_path / "run/model/matte")})
+    assert run_stage(again)["finished"]
+
+
+def test_a_composer_learns_from_what_the_model_paints(data: Path, tmp_path: Path) -> None:
+    make_pipeline(SIZE).save_pretrained(tmp_path / "coarse")
+    run_stage(_config(data, tmp_path / "run", "composer", start={"model": str(tmp_path / "coarse")}))
+    told = lines(tmp_path / "run")
+    assert told[-1]["matte"] < 0.8 * told[0]["matte"]
+    assert told[-1]["loss"] < told[0]["loss"]
+    assert FrameComposer.from_pretrained(tmp_path / "run/model/composer").config.blocks == [1, 1]
+    assert (tmp_path / "run/sheets/step-000030.png").is_file()
+
+
+def test_without_mattes_nothing_can_be_learnt(data: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 255, (4, SIZE[1], SIZE[0], 3)).astype(np.uint8)
+    build_cache([("clip0", "s01", frames, signing(4, SIZE).points)], cache_folder(tmp_path / "bare"))
+    with pytest.raises(InputError, match="no clip has a matte; draw the data set with signgen synthesize"):
+        run_stage(_config(tmp_path / "bare", tmp_path / "run", "matte"))
