@@ -9,19 +9,21 @@ import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from tempfile import SpooledTemporaryFile
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
 from signgen.errors import Damaged, Empty, Missing, NotFound, TooLarge, Unsupported, damage
 from signgen.keypoints.budget import OBJECT, Budget
+from signgen.keypoints.containers.archive import Member, Sips, check_total, is_tar, tar_members, zip_members
 from signgen.keypoints.containers.table import PARQUET, Csv, Parquet, is_csv
 from signgen.keypoints.formats import pose
+from signgen.keypoints.frame_numbers import numbers_in_names
 from signgen.keypoints.raw import Folder
 from signgen.keypoints.rows import SMALL, Scratch
 from signgen.keypoints.safe_pickle import load_pickle
@@ -32,7 +34,6 @@ from signgen.video.sniff import is_video
 LARGEST_FILE = 2 << 30  # bytes on disk
 LARGEST_CONTENT = 4 << 30  # bytes after decompression
 _LARGEST_FRAME = 16 << 20  # bytes of a file that holds one frame
-_LARGEST_DIRECTORY = 8 << 20  # bytes of a zip archive's list of its files
 _KNOWN = (
     "signgen reads MMPose, OpenPose, RTMLib and COCO-WholeBody JSON, .pose, pickles of MSKA, SLRT, NLA-SLR, Uni-Sign "
     "and DWPose, .skels, npz and npy"
@@ -130,24 +131,27 @@ def reading(subject: str) -> Iterator[None]:
         raise NotFound(subject, got, "check the path and the permissions") from None
 
 
-def _load_stream(stream: BinaryIO, subject: str, *, unpacked: bool = False) -> Content:
+def _load_stream(stream: BinaryIO, subject: str, layers: int = 0) -> Content:
+    """``layers``: 1 for what was below gzip, 2 for what was in an archive."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
-    head = stream.read(64)
+    head = stream.read(512)
     stream.seek(0)
     budget = Budget(subject, size)
     if not head:
         raise Empty(subject, "an empty file", "write or download it again")
-    if head.startswith(b"\x1f\x8b") and not unpacked:
+    if head.startswith(b"\x1f\x8b") and not layers:
         content = Scratch()
         content.copy(gzip.GzipFile(fileobj=stream, mode="rb"), LARGEST_CONTENT, subject)
-        return _load_stream(content.file(), subject, unpacked=True)
+        return _load_stream(content.file(), subject, layers=1)
     if head.startswith(b"\x93NUMPY"):
         value = _load_npy(stream, subject, budget)
         numeric = isinstance(value, np.ndarray) and not value.dtype.hasobject
         return Content("array" if numeric else "object", value, budget)
     if head.startswith(b"PK\x03\x04"):
-        return _load_zip(stream, subject)
+        return _load_zip(stream, subject, layers)
+    if is_tar(head):
+        return _load_tar(stream, size, subject, layers)
     if head.startswith(PARQUET):
         return Content("columns", Parquet(stream, subject, budget), budget)
     if _is_pickle(head):
@@ -233,20 +237,10 @@ def _stored(stream: Any, size: int, subject: str, budget: Budget, scratch: Scrat
     return scratch.array(start, np.dtype(np.uint8), (size,))
 
 
-class _Sips(io.BufferedReader):
-    """A file that gives little at a time: zipfile reads an archive's list of files at once, however long it is."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        data = super().read(_LARGEST_DIRECTORY + 1 if size is None or size < 0 else min(size, _LARGEST_DIRECTORY + 1))
-        if len(data) > _LARGEST_DIRECTORY:
-            raise zipfile.BadZipFile("its list of files is too long")
-        return data
-
-
-def _load_zip(stream: BinaryIO, subject: str) -> Content:
-    """An npz, or a torch file (which has a data.pkl)."""
+def _load_zip(stream: BinaryIO, subject: str, layers: int) -> Content:
+    """An npz, a torch file (which has a data.pkl), or an archive of frames."""
     with damage(subject, "a damaged npz file", _AGAIN, *_ZIP_FAULTS):
-        archive = zipfile.ZipFile(_Sips(stream))  # type: ignore[arg-type]
+        archive = zipfile.ZipFile(Sips(stream))  # type: ignore[arg-type]
         size = sum(item.file_size for item in archive.infolist())
         if size > LARGEST_CONTENT:
             raise TooLarge(subject, "unpacks to more than 4 GiB", "split it into files of fewer clips")
@@ -258,9 +252,50 @@ def _load_zip(stream: BinaryIO, subject: str) -> Content:
                 unpacked.copy(member, LARGEST_CONTENT, subject)
             return Content("object", load_pickle(unpacked.file(), subject, budget, tensors.read), budget)
         arrays = {name.removesuffix(".npy"): name for name in names if name.endswith(".npy")}
-        if not arrays:
-            raise Unsupported(subject, "a zip archive without arrays", "unpack it and give a file of it")
-        return Content("table", _Table(archive, arrays, subject, budget), budget)
+        if arrays and not _are_frames(names):
+            return Content("table", _Table(archive, arrays, subject, budget), budget)
+        return _load_members(zip_members(archive, subject), subject, budget, layers)
+
+
+def _are_frames(names: list[str]) -> bool:
+    """Whether the arrays of an archive are numbered files, and not what `numpy.savez` calls arr_0, arr_1 ..."""
+    files = [name for name in names if not name.endswith("/")]
+    return not files[0].startswith("arr_") and numbers_in_names(files) is not None
+
+
+def _load_tar(stream: BinaryIO, size: int, subject: str, layers: int) -> Content:
+    budget = Budget(subject, size)
+    members = tar_members(stream, subject, budget)
+    check_total(members, LARGEST_CONTENT, subject)
+    return _load_members(members, subject, budget, layers)
+
+
+def _load_members(members: list[Member], subject: str, budget: Budget, layers: int) -> Content:
+    """The frames of an archive as a folder; of an archive of one file, that file."""
+    if layers > 1:
+        raise Unsupported(subject, "an archive in an archive", "unpack the outer one")
+    if len(members) == 1:
+        unpacked = Scratch()
+        with reading(subject), members[0].open() as member:
+            unpacked.copy(member, LARGEST_CONTENT, subject)
+        return _load_stream(unpacked.file(), subject, layers=2)
+    suffix, chosen = _most_alike(members, lambda member: member.name)
+    folders = list(dict.fromkeys(member.name.parent for member in chosen))
+    if not chosen or len(folders) > 1:
+        listed = ", ".join(map(str, folders[:3] or [member.name for member in members[:3]])) or "nothing"
+        got = f"an archive of {len(folders)} folders ({listed}, ...)" if chosen else f"an archive of {listed}"
+        kind = Unsupported if members else Empty
+        raise kind(subject, got[:300], "pack the frames of one clip: one JSON, text or npy file per frame")
+    by_path = {Path(member.name): member for member in chosen}
+
+    def read(path: Path) -> Any:
+        inner = f"{subject}/{path}"
+        if by_path[path].size > _LARGEST_FRAME:
+            raise TooLarge(inner, "more than 16 MiB for one frame", "check the archive")
+        with reading(inner), damage(inner, "a damaged file", _AGAIN, *_ZIP_FAULTS), by_path[path].open() as member:
+            return _frame_of(io.BytesIO(member.read(_LARGEST_FRAME + 1)), suffix, inner)
+
+    return Content(_FRAME_KINDS[suffix], Folder(list(by_path), read), budget)
 
 
 class _Tensors:
@@ -303,36 +338,48 @@ class _Table(Mapping[str, Any]):
 
 
 # --- folders --------------------------------------------------------------------------------------------------
+_File = TypeVar("_File")
 _FRAME_KINDS = {".json": "json_folder", ".txt": "text_folder", ".npy": "array_folder"}
 
 
 def _load_folder(path: Path) -> Content:
     """All JSON files of a folder, or all text files, or all arrays, of whichever there are most, in natural order."""
     files = [item for item in path.iterdir() if item.is_file() and not item.name.startswith(".")]
-    alike = {suffix: [item for item in files if item.suffix == suffix] for suffix in _FRAME_KINDS}
-    suffix = max(alike, key=lambda suffix: len(alike[suffix]))
-    if chosen := sorted(alike[suffix], key=natural_key):
+    suffix, chosen = _most_alike(files, lambda file: file)
+    if chosen:
         size = sum(item.stat().st_size for item in chosen)
         return Content(_FRAME_KINDS[suffix], Folder(chosen, _load_frame), Budget(str(path), size))
     error = Unsupported if any(path.iterdir()) else Empty
     raise error(path, _describe(path, files), "give a folder of one JSON, text or npy file per frame, or a file")
 
 
+def _most_alike(files: list[_File], path_of: Callable[[_File], PurePath]) -> tuple[str, list[_File]]:
+    """The files of whichever kind of frame there are most, in natural order, and their suffix."""
+    alike = {suffix: [file for file in files if path_of(file).suffix == suffix] for suffix in _FRAME_KINDS}
+    suffix = max(alike, key=lambda suffix: len(alike[suffix]))
+    return suffix, sorted(alike[suffix], key=lambda file: natural_key(path_of(file).name))
+
+
 def _load_frame(path: Path) -> Any:
     subject = str(path)
     with reading(subject), path.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        if size > _LARGEST_FRAME:
+        if stream.seek(0, os.SEEK_END) > _LARGEST_FRAME:
             raise TooLarge(subject, "more than 16 MiB for one frame", "check the folder")
-        try:
-            if path.suffix == ".json":
-                return whole(read_json(stream, subject, Budget(subject, size)))
-            if path.suffix == ".npy":
-                stream.seek(0)
-                return _load_npy(stream, subject, Budget(subject, size))
-            return Text(stream, 0).part(0, size)
-        except UnicodeDecodeError:
-            raise Damaged(subject, "content that is not text", "check the folder") from None
+        return _frame_of(stream, path.suffix, subject)
+
+
+def _frame_of(stream: BinaryIO, suffix: str, subject: str) -> Any:
+    """What one frame's file holds."""
+    size = stream.seek(0, os.SEEK_END)
+    try:
+        if suffix == ".json":
+            return whole(read_json(stream, subject, Budget(subject, size)))
+        if suffix == ".npy":
+            stream.seek(0)
+            return _load_npy(stream, subject, Budget(subject, size))
+        return Text(stream, 0).part(0, size)
+    except UnicodeDecodeError:
+        raise Damaged(subject, "content that is not text", "check the folder") from None
 
 
 def _describe(path: Path, files: list[Path]) -> str:

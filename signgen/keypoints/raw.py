@@ -36,6 +36,11 @@ class Request:
     def subject(self) -> str:
         return str(self.path)
 
+    @property
+    def frames_name(self) -> str:
+        """The name of a folder of frames, or of an archive of them without its suffixes."""
+        return self.path.name if self.path.is_dir() else self.path.name.split(".")[0] or self.path.name
+
     def error(self, got: str, advice: str, kind: type[InputError] = Damaged) -> InputError:
         return kind(self.subject, got, advice)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -18,11 +19,14 @@ _ADVICE = "the file may be cut; write or download it again"
 _TOKEN = 16  # characters at the end of a window in which a word such as -Infinity may be cut
 _MANY = 16  # numbers in a list from which it is kept as an array
 _DECODER = json.JSONDecoder()
+_SPACES = re.compile(r"[ \t\r\n]*")
 
 
 # --- JSON -----------------------------------------------------------------------------------------------------
 def read_json(stream: BinaryIO, subject: str, budget: Budget) -> Any:
     """The value of a JSON text; a list that is longer than what is read at a time is a `JsonList`.
+
+    JSON lines, one value a line, are a list as well (`JsonLines`).
 
     Lists below the keys of an object are decoded item by item, and keep their numbers as arrays: so they take about as
     much memory as the points in them.
@@ -33,6 +37,8 @@ def read_json(stream: BinaryIO, subject: str, budget: Budget) -> Any:
     """
     text = _Text(stream, subject)
     start = text.next()
+    if text.has_lines():
+        return JsonLines(stream, subject)
     if start == "[" and not text.ended:
         return JsonList(stream, subject)
     if start != "{" or text.ended:
@@ -58,11 +64,14 @@ class JsonList(Sequence[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         text = _Text(self._stream, self._subject)
-        for count, item in enumerate(_items(text)):
+        for count, item in enumerate(self._items(text)):
             if count >= MOST_FRAMES:
                 raise TooLarge(self._subject, f"a list of more than {MOST_FRAMES:,} frames", "split it into clips")
             yield item
         text.expect_end()
+
+    def _items(self, text: _Text) -> Iterator[Any]:
+        return _items(text)
 
     def __getitem__(self, index: Any) -> Any:
         """One item, found by going through those before it; readers look at the first."""
@@ -78,6 +87,14 @@ class JsonList(Sequence[Any]):
 
     def __bool__(self) -> bool:
         return True
+
+
+class JsonLines(JsonList):
+    """The values of a text of JSON lines."""
+
+    def _items(self, text: _Text) -> Iterator[Any]:
+        while text.next():
+            yield text.value()
 
 
 def whole(value: Any) -> Any:
@@ -108,10 +125,9 @@ class _Text:
     def next(self) -> str:
         """The next character that is no space, which stays; empty at the end."""
         while True:
-            while self.at < len(self.text):
-                if (character := self.text[self.at]) not in " \t\r\n":
-                    return character
-                self.at += 1
+            self.at = _SPACES.match(self.text, self.at).end()  # type: ignore[union-attr]
+            if self.at < len(self.text):
+                return self.text[self.at]
             if self.ended:
                 return ""
             self._more()
@@ -141,6 +157,18 @@ class _Text:
                     self.at = end
                     return value
             self._more()
+
+    def has_lines(self) -> bool:
+        """Whether a whole object or list stands in the first line, and another one begins in the next."""
+        end = self.text.find("\n", self.at)
+        rest = self.text[end:].lstrip()[:1] if end > 0 else ""
+        if not rest or rest not in "{[" or self.text[self.at : self.at + 1] != rest:
+            return False
+        try:
+            _, stop = _DECODER.raw_decode(self.text, self.at)
+        except (ValueError, RecursionError):
+            return False
+        return not self.text[stop:end].strip() and stop <= end
 
     def expect_end(self) -> None:
         if self.next():

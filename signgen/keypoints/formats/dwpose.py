@@ -28,7 +28,7 @@ def _read(value: Any, request: Request) -> RawClip:
     """Coordinates are fractions of the frame; (-1,-1) marks a missing point."""
     if isinstance(value, Folder):
         people = (_people(frame, request) for frame in value.frames())
-        return follow(people, request.path.name, request, numbers=value.numbers)
+        return follow(people, request.frames_name, request, numbers=value.numbers)
     frames = value if is_list(value) else [value]
     return follow((_people(frame, request) for frame in frames), request.path.stem, request)
 

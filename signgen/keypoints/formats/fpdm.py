@@ -48,7 +48,8 @@ def _read(value: Any, request: Request) -> RawClip:
     time = timeline(value.numbers if isinstance(value, Folder) else None, len(points), request.subject)
     order = np.full(time.length, -1)
     order[time.places] = np.arange(len(points))
-    return RawClip(points, None, request.path.stem, order=order, warnings=time.warnings)
+    name = request.frames_name if isinstance(value, Folder) else request.path.stem
+    return RawClip(points, None, name, order=order, warnings=time.warnings)
 
 
 def _frame(text: str, request: Request) -> np.ndarray:

@@ -70,12 +70,12 @@ def _read(value: Any, request: Request) -> RawClip:
     if isinstance(value, Table):
         return read_landmark_table(value, request)
     if isinstance(value, Folder) and isinstance(value.first, np.ndarray):
-        return follow(_of_files(value, request), request.path.name, request, numbers=value.numbers)
+        return follow(_of_files(value, request), request.frames_name, request, numbers=value.numbers)
     if is_holistic(value):
         return read_landmarks(value, request)
     if isinstance(value, Folder):
         people = (_people(frame, request) for frame in value.frames())
-        return follow(people, request.path.name, request, numbers=value.numbers)
+        return follow(people, request.frames_name, request, numbers=value.numbers)
     frames = [value] if _is_frame(value) else _frames(value)
     numbers: list[int | None] = []
     return follow(_numbered(frames, numbers, request), request.path.stem, request, numbers=numbers)

@@ -26,7 +26,7 @@ def _recognises(value: Any) -> bool:
     if isinstance(value, dict):
         return isinstance(value.get("predictions"), list)
     first = first_of(value)
-    return (isinstance(first, dict) and "instances" in first) or is_instances(value)
+    return (isinstance(first, dict) and "instances" in first) or is_instances(value) or is_instances(first)
 
 
 def is_instances(value: Any) -> bool:
@@ -42,7 +42,7 @@ def _read(value: Any, request: Request) -> RawClip:
 def read_pictures(folder: Folder, request: Request) -> RawClip:
     """A folder of one list of instances a picture."""
     clip = _follow(_pictures(folder, request), request, folder.numbers)
-    clip.name = request.path.name
+    clip.name = request.frames_name
     return clip
 
 
@@ -57,8 +57,8 @@ def read_video(value: Any, request: Request) -> RawClip:
     """Frames in the order of `frame_id`, which counts from 0 or 1, depending on the writer."""
     if is_instances(value):
         return _follow([[*islice(value, MOST_PEOPLE + 1)]], request)
-    if isinstance(value, dict):
-        return _follow(value["predictions"], request)
+    if isinstance(value, dict) or is_instances(first_of(value)):
+        return _follow(value["predictions"] if isinstance(value, dict) else value, request)
     numbers: list[int | None] = []
     return _follow(_numbered(value, numbers), request, numbers)
 

@@ -49,10 +49,10 @@ def _read(value: Any, request: Request) -> RawClip:
         return _follow([value], _clip_name(request.path, request.path.stem), request)
     clips: dict[str, list[Path]] = {}
     for path in value.paths:
-        clips.setdefault(_clip_name(path, request.path.name), []).append(path)
+        clips.setdefault(_clip_name(path, request.frames_name), []).append(path)
     name = pick_clip(list(clips), request)
     folder = replace(value, paths=clips[name])
-    return _follow(folder.frames(), name or request.path.name, request, folder.numbers)
+    return _follow(folder.frames(), name or request.frames_name, request, folder.numbers)
 
 
 def _clip_name(path: Path, otherwise: str) -> str:

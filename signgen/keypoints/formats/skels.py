@@ -142,7 +142,7 @@ def is_number(field: str) -> bool:
 FORMAT = Format(
     name="skels",
     label=".skels",
-    origin="ProgressiveTransformers",
+    origin="ProgressiveTransformers; names of clips in a `.files` beside it",
     content="lines of 151 numbers a frame",
     kinds=("text",),
     recognises=_recognises,
