@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from signgen.commands.common import common_options, emit
-from signgen.commands.options import FRAME_RANGE, SIZE, choice, reading_options, refit_option
+from signgen.commands.options import FRAME_RANGE, SIZE, choice, fit_option, reading_options, refit_option
 from signgen.keypoints.repair.missing import fill_missing
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ CHUNK_BYTES = 32_000_000  # pictures held in memory at a time
 @click.option("-o", "--output", required=True, metavar="OUT", help="A .mp4 or .webm file, or a folder for PNG frames.")
 @choice("--style", "signgen", "fpdm", "solid")
 @click.option("--size", type=SIZE, help="Size of the pictures; the keypoints' own frame otherwise.")
+@fit_option
 @click.option("--stick", type=click.IntRange(1, 64), help="Half width of a limb in pixels, style fpdm only.")
 @click.option("--frames", type=FRAME_RANGE, help="Frames A to B-1 only.")
 @click.option(
@@ -35,12 +36,13 @@ CHUNK_BYTES = 32_000_000  # pictures held in memory at a time
 @reading_options
 @common_options
 def command(
-    keypoints: str, output: str, style: str, size: tuple[int, int] | None, stick: int | None, frames: slice | None,
-    fill_hands: bool | None, refit: bool, as_json: bool, **reading: Any,
+    keypoints: str, output: str, style: str, size: tuple[int, int] | None, fit: str, stick: int | None,
+    frames: slice | None, fill_hands: bool | None, refit: bool, as_json: bool, **reading: Any,
 ) -> None:  # fmt: skip
     """Draw the poses of KEYPOINTS (a file, a folder, or - for standard input) as a video or as PNG frames."""
     from signgen.errors import Mismatch
-    from signgen.keypoints import read_keypoints
+    from signgen.keypoints import Keypoints, read_keypoints
+    from signgen.pose_image.shapes import window_for
     from signgen.pose_image.solid import fit_hands, refit_hands
     from signgen.rendering.driving import complete, frame_range
     from signgen.video import VideoWriter
@@ -55,6 +57,10 @@ def command(
         poses, completed = fill_missing(read.keypoints) if whole else complete(read.keypoints)
     if refit:
         poses = refit_hands(poses[:])
+    window = window_for(poses.sample(), size) if size is not None and fit == "keep" else None
+    if window is not None and size is not None:
+        completed.append(window.line("--size", size))
+        poses = window.of(poses) if isinstance(poses, Keypoints) else poses.then(window.of, window.of(poses.sample()))
     chosen = frame_range(poses, frames)
     hands = fit_hands(poses[: chosen.stop]) if style == "solid" else None
     writer = VideoWriter(output, size or poses.size, poses.fps, {"title": f"Pose images of {poses.name}"})

@@ -160,6 +160,9 @@ reading_options = grouped(
     click.option("--swap-hands", is_flag=True, help="Exchange the hands in frames where each lies at the other arm."),
     click.option("--crop", type=CROP, help="Keep this part of the frame, or the space that the signer signs in."),
 )  # fmt: skip
+fit_option = choice(
+    "--fit", "keep", "stretch", help="For a --size of another shape: more backdrop and less empty margin, or squeezed."
+)
 refit_option = click.option(
     "--refit", is_flag=True, help="Put the points of hands where a fitted hand with an anatomy has them."
 )

@@ -7,7 +7,15 @@ from typing import Any
 import click
 
 from signgen.commands.common import common_options, emit, progress_to
-from signgen.commands.options import FRAME_RANGE, SIZE, export_option, model_options, reading_options, sampling_options
+from signgen.commands.options import (
+    FRAME_RANGE,
+    SIZE,
+    export_option,
+    fit_option,
+    model_options,
+    reading_options,
+    sampling_options,
+)
 
 FILES = ("keypoints", "source", "output", "compare", "original", "source_keypoints")
 
@@ -19,6 +27,7 @@ FILES = ("keypoints", "source", "output", "compare", "original", "source_keypoin
 @click.option("--source-keypoints", type=click.Path(), help="Where the person stands in the source.")
 @reading_options
 @click.option("--size", type=SIZE, help="Size of the output [the keypoints' frame].")
+@fit_option
 @click.option("--frames", type=FRAME_RANGE, help="Only frames A to B-1.")
 @sampling_options
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise of every frame.")

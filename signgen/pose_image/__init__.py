@@ -13,6 +13,7 @@ import numpy as np
 
 from signgen.errors import BadValue, Mismatch
 from signgen.keypoints.skeleton import BOTH_HANDS
+from signgen.pose_image.shapes import FITS, window_for
 
 if TYPE_CHECKING:
     from signgen.keypoints.clip import Keypoints
@@ -31,17 +32,20 @@ def draw_pose(
     stop: int | None = None,
     stick: int | None = None,
     hands: SolidHands | None = None,
+    fit: str = "keep",
 ) -> np.ndarray:
     """Draws frames ``start`` to ``stop - 1`` of a clip.
 
     Args:
-        keypoints: the clip; its pixels are scaled from ``(keypoints.width, keypoints.height)`` to ``size``.
+        keypoints: the clip; its pixels are scaled from its frame to ``size``.
         size: (width, height) of the pictures; the clip's own size if None.
         style: ``signgen``, ``fpdm`` or ``solid``.
         start: first frame.
         stop: one after the last frame; the clip's end if None.
         stick: half width of a limb in pixels, style ``fpdm`` only (the reference's ``stickwidth``; 1 if None).
         hands: of the whole clip, style ``solid`` only, where they are known already (`solid.fit_hands`).
+        fit: where ``size`` has another shape: ``keep`` shows more around the person or cuts empty margin,
+            ``stretch`` squeezes. Not for ``hands`` that are given, which are of the clip's own frame.
 
     Returns:
         (T, H, W, 3) uint8 RGB.
@@ -54,6 +58,11 @@ def draw_pose(
         >>> draw_pose(read_keypoints("clip.pose").keypoints, size=(105, 130)).shape
         (4, 130, 105, 3)
     """
+    if fit not in FITS:
+        raise BadValue("fit", f"got {fit!r}", f"choose one of {', '.join(FITS)}")
+    if size is not None and min(size) >= 1 and hands is None and fit == "keep":
+        window = window_for(keypoints.sample(), size)
+        keypoints = keypoints if window is None else window.of(keypoints)
     xy, confidence = keypoints.xy[start:stop], keypoints.confidence[start:stop]
     frames = slice(*slice(start, stop).indices(len(keypoints)))
     if style == "solid" and hands is None:  # a frame's hands depend on all frames before it

@@ -8,6 +8,7 @@ import numpy as np
 
 from signgen.keypoints import Keypoints
 from signgen.keypoints.pieces import Pieces
+from signgen.pose_image.shapes import Window, same_shape
 from signgen.rendering.framing import Framing, Size
 
 BORDER = 4  # px of the source's border that are averaged before they are extended
@@ -23,6 +24,22 @@ def resized(image: np.ndarray, size: Size, box: tuple[float, float, float, float
     if box is None and (image.shape[1], image.shape[0]) == size:
         return image
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, box=box))
+
+
+def placed(image: np.ndarray, size: Size, place: tuple[int, int, int, int]) -> np.ndarray:
+    """The picture in the middle of a place (x, y, width, height), as large as fits, on black of ``size`` (W,H)."""
+    x, y, *sides = place
+    if not same_shape((image.shape[1], image.shape[0]), (sides[0], sides[1])):
+        scale = min(sides[0] / image.shape[1], sides[1] / image.shape[0])
+        inner = max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1)
+        x, y, sides = x + (sides[0] - inner[0]) // 2, y + (sides[1] - inner[1]) // 2, list(inner)
+    picture = resized(image, (sides[0], sides[1]))
+    if (x, y, *sides) == (0, 0, *size):
+        return picture
+    out = np.zeros((size[1], size[0], 3), np.uint8)
+    left, top, right, bottom = max(x, 0), max(y, 0), min(x + sides[0], size[0]), min(y + sides[1], size[1])
+    out[top:bottom, left:right] = picture[top - y : bottom - y, left - x : right - x]
+    return out
 
 
 def lift(image: np.ndarray, framing: Framing) -> np.ndarray:
@@ -110,6 +127,7 @@ class CompareSheet:
         framing: canvas and output.
         style: style of the pose drawing.
         original: frames of the true video from the first rendered one on, or None.
+        window: what the output shows of the driving frame, which is the true video's, too; None: all of it.
     """
 
     def __init__(
@@ -119,9 +137,11 @@ class CompareSheet:
         framing: Framing,
         style: str,
         original: Iterator[np.ndarray] | None = None,
+        window: Window | None = None,
     ) -> None:
         self._source = source
         self._driving, self._framing, self._style, self._original = driving, framing, style, original
+        self._place = (0, 0, *framing.output) if window is None else window.place(framing.output)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -133,7 +153,7 @@ class CompareSheet:
         """uint8 (H, panels*W, 3) for frame ``index`` of the clip; frames must come in order."""
         panels = [self._source, self._pose(index), generated]
         if self._original is not None:
-            panels.append(resized(next(self._original), self._framing.output))
+            panels.append(placed(next(self._original), self._framing.output, self._place))
         return np.concatenate(panels, axis=1)
 
     def _pose(self, index: int) -> np.ndarray:

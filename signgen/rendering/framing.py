@@ -13,19 +13,17 @@ What the canvas does not cover is filled from the source's border, see `composit
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from signgen.keypoints.skeleton import BOTH_HANDS, CONFIDENT, NOSE, SHOULDERS
+from signgen.pose_image.shapes import Size, Window, same_shape
 
 if TYPE_CHECKING:
     from signgen.keypoints import Keypoints
 
-Size = tuple[int, int]
-
-SAME_SHAPE = 0.01  # relative difference of aspect below which two frames have the same shape
 STRETCH = (0.7, 1.4)  # allowed x scale / y scale
 ZOOM = (0.1, 8.0)  # allowed side of the canvas / side of the output
 NARROW = 4.0  # px; shoulders closer than this give no scale
@@ -115,6 +113,12 @@ class Framing:
         sides = max(round(width), 1), max(round(height), 1)
         return Framing(self.driving, self.canvas, output, round(x), round(y), *sides)
 
+    def seen_through(self, window: Window, output: Size) -> Framing:
+        """A framing of the whole frame, in an output that shows a window of it."""
+        x, y, *sides = window.place(output)
+        inner = self.onto((sides[0], sides[1]))
+        return replace(inner, driving=(window.width, window.height), output=output, x=inner.x + x, y=inner.y + y)
+
     def zoomed_out(self, zoom: float) -> Framing:
         """A canvas ``zoom`` times as large, with the same lower edge: a body may not end above it."""
         width, height = round(self.width * zoom), round(self.height * zoom)
@@ -142,7 +146,13 @@ def _affine(keypoints: Keypoints, scale: tuple[float, float], shift: tuple[float
 
 
 def choose_framing(
-    driving: Keypoints, reference: Stance, canvas: Size, output: Size, pixel_aspect: float, known: bool = True
+    driving: Keypoints,
+    reference: Stance,
+    canvas: Size,
+    output: Size,
+    pixel_aspect: float,
+    known: bool = True,
+    window: Window | None = None,
 ) -> tuple[Framing, list[str]]:
     """Lays the canvas over the output so that the driving person stands where the source person does.
 
@@ -153,12 +163,16 @@ def choose_framing(
         output: (W,H) of the frames to be written.
         pixel_aspect: shown width / true width of things on the canvas (.81 for squeezed broadcast frames).
         known: whether ``reference`` comes from the source's keypoints, or is only where signers usually stand.
+        window: what ``driving`` and the output show of the clip's own frame; None: all of it.
 
     Returns:
         The framing, and warnings about what will not look right.
     """
     size = (driving.width, driving.height)
-    if same_shape(size, canvas):
+    if window is not None and same_shape(window.frame, canvas):
+        whole = Framing(window.frame, canvas, window.frame, 0, 0, *window.frame)
+        return whole.seen_through(window, output), misfit(window.back(driving), reference, canvas, known)
+    if window is None and same_shape(size, canvas):
         return Framing(size, canvas, output, 0, 0, *output), misfit(driving, reference, canvas, known)
     stance = find_stance(driving)
     framing = None if stance is None else fitted(size, stance, reference, canvas, output, pixel_aspect)
@@ -166,11 +180,6 @@ def choose_framing(
         framing = _whole(size, canvas, output, pixel_aspect)
         return framing, ["no usable shoulders in the keypoints: the whole frame was laid on the model's canvas"]
     return framing, [*_wrong_scale(framing), *_hands_outside(driving, framing)]
-
-
-def same_shape(a: Size, b: Size) -> bool:
-    """True if two frames have the same aspect."""
-    return abs(a[0] * b[1] / (a[1] * b[0]) - 1) <= SAME_SHAPE
 
 
 def fitted(

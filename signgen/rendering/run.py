@@ -131,7 +131,9 @@ def run_plan(
     """
     settings = _for_model(plan.settings, pipeline)
     aspect = pipeline.config.pixel_aspect
-    scene = build_scene(plan.source, plan.clip, pipeline.frame_size, aspect, settings.size, settings.align)
+    scene = build_scene(
+        plan.source, plan.clip, pipeline.frame_size, aspect, settings.size, settings.align, settings.fit
+    )
     warnings = [*plan.warnings, *_too_many_steps(pipeline, settings), *scene.warnings]
     with Staging() as staging:
         evaluations = _write_videos(plan, pipeline, settings, scene, staging, warnings, progress, show)
@@ -192,7 +194,8 @@ def _write_videos(
             frames, path = plan.frames, plan.original
             original = None if path is None else read_frames(path, frames.start, frames.stop)
             panel = compositor.compose(scene.image)
-            sheet = CompareSheet(panel, scene.driving, scene.framing, pipeline.config.pose_style, original)
+            style = pipeline.config.pose_style
+            sheet = CompareSheet(panel, scene.driving, scene.framing, style, original, scene.window)
             sheet_writer = opened(plan.compare, sheet.size)
 
         def write(window: RenderedWindow) -> None:

@@ -11,7 +11,8 @@ from signgen.keypoints import Keypoints
 from signgen.keypoints.pieces import Pieces
 from signgen.keypoints.repair.align import align_to, complete_from
 from signgen.keypoints.skeleton import BOTH_HANDS, LEFT_ELBOW, RIGHT_WRIST
-from signgen.rendering.compositing import lift, resized
+from signgen.pose_image.shapes import Window, same_shape, window_for
+from signgen.rendering.compositing import Compositor, lift, resized
 from signgen.rendering.framing import (
     HANDS_OUT,
     Framing,
@@ -22,7 +23,6 @@ from signgen.rendering.framing import (
     fitted,
     hands_outside,
     misfit,
-    same_shape,
     typical_stance,
 )
 from signgen.rendering.source import Source
@@ -42,6 +42,7 @@ class Scene:
         framing: where the canvas lies in the output.
         surroundings: uint8 (H,W,3) of the output's size, what is seen around the canvas; None: the source's border.
         warnings: what the user should know.
+        window: what the output shows of the driving frame; None: all of it.
     """
 
     image: np.ndarray
@@ -50,10 +51,17 @@ class Scene:
     framing: Framing
     surroundings: np.ndarray | None
     warnings: list[str]
+    window: Window | None = None
 
 
 def build_scene(
-    source: Source, driving: Keypoints | Pieces, canvas: Size, pixel_aspect: float, output: Size | None, align: bool
+    source: Source,
+    driving: Keypoints | Pieces,
+    canvas: Size,
+    pixel_aspect: float,
+    output: Size | None,
+    align: bool,
+    fit: str = "keep",
 ) -> Scene:
     """Lays source and driving person onto the canvas.
 
@@ -63,6 +71,8 @@ def build_scene(
         canvas: (W,H) of the model's frames.
         pixel_aspect: shown width / true width of things on the canvas.
         output: (W,H) of the output; None for the driving frame's.
+        fit: what happens where the output has another shape than the driving frame: ``keep``: backdrop is added or
+            empty margin cut, see `window_for`; ``stretch``.
         align: fit the driving skeleton to the source person's proportions and place.
     """
     if align and source.keypoints is None:
@@ -70,13 +80,15 @@ def build_scene(
     output = output or (driving.width, driving.height)
     pieces = driving if isinstance(driving, Pieces) else None
     driving = driving.sample() if isinstance(driving, Pieces) else driving
-    laid = _laid(source, driving, canvas, pixel_aspect, output)
-    taken_as_it_is = same_shape((driving.width, driving.height), canvas)
+    window = window_for(driving, output) if fit == "keep" else None
+    taken_as_it_is = same_shape(driving.size, canvas)
+    driving = driving if window is None else window.of(driving)
+    laid = _laid(source, driving, canvas, pixel_aspect, output, window)
     outside = 0.0 if taken_as_it_is else hands_outside(driving, laid[0].framing)
     for zoom in ZOOMS:
         if outside <= HANDS_OUT:
             break
-        wider = _laid(source, driving, canvas, pixel_aspect, output, zoom)
+        wider = _laid(source, driving, canvas, pixel_aspect, output, window, zoom)
         if (share := hands_outside(driving, wider[0].framing)) < outside:
             laid, outside = wider, share
     scene, reference, notes = laid
@@ -91,19 +103,27 @@ def build_scene(
         on_canvas, completed = complete_from(aligned, person)
         notes = [*notes, *completed]
 
-    def fit(piece: Keypoints) -> Keypoints:
+    def fitted_piece(piece: Keypoints) -> Keypoints:
         """The same for a piece of a long clip, measured by what is seen in all of it."""
+        piece = piece if window is None else window.of(piece)
         piece = scene.framing.to_canvas(piece)
         if align and person is not None:
             piece, _ = align_to(piece, _trunk(person), laid_out)
         return complete_from(piece, person, aligned)[0] if person is not None and completes else piece
 
-    shown = on_canvas if pieces is None else pieces.then(fit, on_canvas)
-    return replace(scene, driving=shown, warnings=[*scene.warnings, *notes])
+    shown = on_canvas if pieces is None else pieces.then(fitted_piece, on_canvas)
+    reshaped = [] if window is None else [window.line("--size", output)]
+    return replace(scene, driving=shown, window=window, warnings=[*reshaped, *scene.warnings, *notes])
 
 
 def _laid(
-    source: Source, driving: Keypoints, canvas: Size, pixel_aspect: float, output: Size, zoom: float = 1.0
+    source: Source,
+    driving: Keypoints,
+    canvas: Size,
+    pixel_aspect: float,
+    output: Size,
+    window: Window | None,
+    zoom: float = 1.0,
 ) -> tuple[Scene, Stance, list[str]]:
     """Source and driving person on a canvas that shows ``zoom`` times as much as usual.
 
@@ -113,11 +133,18 @@ def _laid(
     image, person, lifted, warnings = place_source(source, canvas, pixel_aspect, zoom)
     found = find_stance(person) if person is not None else None
     reference = found or typical_stance(canvas).zoomed_out(zoom, canvas)
-    framing, notes = choose_framing(driving, reference, canvas, output, pixel_aspect, known=person is not None)
+    framing, notes = choose_framing(
+        driving, reference, canvas, output, pixel_aspect, known=person is not None, window=window
+    )
     surroundings = None
-    if not framing.identity and _in_place(source, driving):
-        framing, notes = replace(lifted.onto(output), driving=source.size), []
-        surroundings = resized(source.image, output)
+    if not framing.identity and _in_place(source, driving if window is None else window.back(driving)):
+        notes = []
+        if window is None:
+            framing, surroundings = replace(lifted.onto(output), driving=source.size), resized(source.image, output)
+        else:
+            framing = lifted.seen_through(window, output)
+            whole = Framing(source.size, source.size, source.size, 0, 0, *source.size)
+            surroundings = Compositor(source.image, whole.seen_through(window, output)).compose(source.image)
     if zoom > 1:
         notes = [f"wide signing: the person is painted {1 / zoom:.2f} x as large, so that the hands fit", *notes]
     return Scene(image, person, framing.to_canvas(driving), framing, surroundings, warnings), reference, notes

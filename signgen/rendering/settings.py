@@ -11,6 +11,7 @@ from typing import Any
 from signgen.errors import BadValue
 from signgen.keypoints.orientation import View
 from signgen.keypoints.people import check_person
+from signgen.pose_image.shapes import FITS
 
 MOST_VIEWS = 64  # of a window
 
@@ -25,6 +26,8 @@ class RenderSettings:
     Attributes:
         frame_size: (W,H) of the frames the keypoints are given in, where their format does not give it.
         size: (W,H) of the output.
+        fit: where ``size`` has another shape than the frame, ``keep`` adds backdrop or cuts empty margin, and
+            ``stretch`` squeezes the picture.
         fps: frames per second, where the format does not give it.
         format: read the keypoints as this format; None: found from the content.
         clip: which clip of a file that holds several.
@@ -49,6 +52,7 @@ class RenderSettings:
 
     frame_size: tuple[int, int] | None = None
     size: tuple[int, int] | None = None
+    fit: str = "keep"
     fps: float | None = None
     format: str | None = None
     clip: str | None = None
@@ -87,6 +91,8 @@ class RenderSettings:
                 _in_range(option, side, 16, 8192)
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise BadValue("--fps", f"got {self.fps}", "frames per second must be above 0 and at most 1000")
+        if self.fit not in FITS:
+            raise BadValue("--fit", f"got {self.fit!r}", f"choose one of {', '.join(FITS)}")
         if self.person is not None:
             check_person(self.person)
         View(**self.view)  # checks it
