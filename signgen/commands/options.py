@@ -108,6 +108,10 @@ def _crop(text: str) -> tuple[int, int, int, int] | str:
     return x, y, width, height
 
 
+def _smooth(text: str) -> float | str:
+    return text if text == "auto" else float(text)
+
+
 def _guidance(text: str) -> tuple[float, float]:
     weights = [float(part) for part in text.split(",", 1)]
     return weights[0], weights[-1]
@@ -116,6 +120,7 @@ def _guidance(text: str) -> tuple[float, float]:
 SIZE = Parsed("WxH", _size, "give width and height from 16 to 8192 pixels, such as 210x260")
 FRAME_RANGE = Parsed("A:B", _frame_range, "give frames as A:B, such as 0:50, 25: or :100")
 RATE = Parsed("F", _rate, "frames per second must be above 0 and at most 1000")
+SMOOTH = Parsed("HZ|auto", _smooth, "give a cut-off in Hz, such as 8, or the word auto")
 SECONDS = Parsed("SECONDS", _seconds, "give seconds, such as 0.3, at most 86400")
 TRIM = Parsed("A:B|rests", _trim, "give seconds as A:B, such as 0.2:1.5, 0.2: or :1.5, or the word rests")
 HOLD = Parsed("[AT:]SECONDS", _hold, "give seconds, such as 0.5, or the second at which before them, such as 1.2:0.5")

@@ -10,6 +10,7 @@ from signgen.commands.common import common_options, emit, progress_to
 from signgen.commands.options import (
     FRAME_RANGE,
     SIZE,
+    SMOOTH,
     export_option,
     fit_option,
     model_options,
@@ -32,7 +33,7 @@ FILES = ("keypoints", "source", "output", "compare", "original", "source_keypoin
 @sampling_options
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise of every frame.")
 @click.option("--align", is_flag=True, help="Fit the skeleton to the source person's body and place.")
-@click.option("--smooth", type=float, metavar="HZ", help="Smooth the keypoints, cut-off in Hz.")
+@click.option("--smooth", type=SMOOTH, help="Smooth the keypoints: cut-off in Hz, or auto, which keeps fast hands.")
 @click.option("--fill-gaps", type=int, metavar="N", help="Fill gaps of up to N frames.")
 @click.option(
     "--fill-hands/--no-fill-hands", default=True, show_default=True, help="Complete hands that the estimator lost."

@@ -12,7 +12,7 @@ import numpy as np
 from signgen.errors import BadValue, Empty
 from signgen.keypoints import filters
 from signgen.keypoints.rows import Rows, blocks, evenly, is_mapped, release
-from signgen.keypoints.skeleton import KNUCKLES, MIRROR, NUM_JOINTS
+from signgen.keypoints.skeleton import KNUCKLES, MIRROR, NUM_JOINTS, SHOULDERS
 
 FARTHEST = 1e5  # pixels; a coordinate beyond this is a broken file, not a point outside the frame
 _MANY_ABOVE_ONE = 0.05  # share of scores above 1 from which a warning says so
@@ -233,16 +233,31 @@ class Keypoints:
         xy, confidence = filters.fill_gaps(self.xy, self.confidence, max_frames)
         return replace(self, xy=xy, confidence=confidence)
 
-    def smooth(self, hz: float) -> Keypoints:
+    def smooth(self, hz: float | str) -> Keypoints:
         """Zero-phase low-pass with -3 dB at `hz`, weighted by confidence; missing points stay missing.
 
-        A cut at or above half the frame rate changes nothing.
+        A cut at or above half the frame rate changes nothing. ``"auto"`` is `filters.OneEuro`: hands at rest do not
+        tremble, and fast ones stay as they are.
         """
-        if not (math.isfinite(hz) and hz > 0):
-            raise BadValue("smoothing cut", f"{hz} Hz", "give a frequency above 0")
+        if hz == "auto":
+            return self._steadied()
+        if not (isinstance(hz, Real) and math.isfinite(hz) and hz > 0):
+            raise BadValue("smoothing cut", f"{hz} Hz", "give a frequency above 0, or auto")
+        hz = float(hz)
         if hz >= self.fps / 2 or len(self) < 3:
             return self
         return replace(self, xy=filters.low_pass(self.xy, self.confidence, self.fps, hz))
+
+    def _steadied(self) -> Keypoints:
+        """Smoothed by speed, block by block."""
+        shown = self.sample()
+        both = (shown.confidence[:, SHOULDERS] > 0).all(1)
+        across = np.linalg.norm(np.diff(shown.xy[both][:, SHOULDERS], axis=1)[:, 0], axis=-1)
+        width = float(np.median(across)) if both.any() else self.width / 3
+        euro, xy = filters.OneEuro(self.fps, max(width, 1.0)), Rows(self.xy.shape[1:])
+        for part in self.blocks():
+            xy.append(euro.smooth(part.xy, part.confidence))
+        return replace(self, xy=xy.array())
 
 
 def window_corners(centres: np.ndarray, size: int | tuple[int, int], frame: tuple[int, int]) -> np.ndarray:

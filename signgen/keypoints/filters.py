@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+
+from signgen.keypoints.skeleton import ARMS, FACE, HEAD, HIPS, LEFT_ELBOW, LEFT_KNEE, NUM_JOINTS, RIGHT_ELBOW, SHOULDERS
 
 FILLED = 0.5  # a filled point is half as sure as the less sure of the two points it was drawn between
 
@@ -101,3 +104,79 @@ def _line_at_zero(sums: np.ndarray) -> np.ndarray:
     flat = determinant <= 1e-9 * np.maximum(s0 * s2, 1e-12)
     line = (s2 * m0 - s1 * m1) / np.where(flat, 1, determinant)
     return np.where(flat, m0 / np.maximum(s0, 1e-12), line)
+
+
+# --- fast hands kept ------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Steadiness:
+    """How a part is smoothed: with a cut of ``low`` Hz at rest, and ``gain`` Hz more for each width of the shoulders a
+    second at which it moves. ``own``: how much of a single point's speed counts beside that of its part.
+
+    Measured by ``benchmarks/smoothing.py`` on drawn signers with exact keypoints and added errors.
+    """
+
+    joints: tuple[int, ...]
+    low: float
+    gain: float
+    own: float
+
+
+_LEFT, _RIGHT = ((arm.wrist, *range(arm.hand.start, arm.hand.stop)) for arm in ARMS)
+STEADINESS = (
+    Steadiness(_LEFT, 0.5, 28.0, 0.15),
+    Steadiness(_RIGHT, 0.5, 28.0, 0.15),
+    Steadiness((*range(HEAD.start, HEAD.stop), *range(FACE.start, FACE.stop)), 0.5, 30.0, 0.3),
+    Steadiness((*SHOULDERS, *HIPS), 0.5, 20.0, 0.3),
+    Steadiness((LEFT_ELBOW,), 0.5, 15.0, 1.0),
+    Steadiness((RIGHT_ELBOW,), 0.5, 15.0, 1.0),
+    Steadiness(tuple(range(LEFT_KNEE, FACE.start)), 0.5, 20.0, 0.3),
+)
+SPEED_CUT = 20.0  # Hz, of the speeds
+
+
+class OneEuro:
+    """Casiez, Roussel and Vogel, "1 Euro Filter", CHI 2012: what rests is smoothed much, what moves hardly at all.
+
+    Of each point x, frame by frame at f frames a second,
+
+        x'[t] = x'[t-1] + a(c) (x[t] - x'[t-1]),   a(c) = 1 / (1 + f / (2 pi c)),   c = low + gain |v|
+
+    with |v| the speed of the part that the point belongs to, or a share of the point's own where that is more. A part's
+    speed is the mean over its points, in widths of the shoulders a second: single points tremble, and all together they
+    tremble less, so that the gain can be large. Causal; blocks of a clip give what the whole gives. A point that was
+    missing starts anew, without a past.
+
+    Args:
+        fps: frames a second.
+        width: of the shoulders, pixels.
+    """
+
+    def __init__(self, fps: float, width: float) -> None:
+        self._rate = fps / width
+        self._ease = fps / (2 * math.pi)
+        self._last, self._seen = np.zeros((NUM_JOINTS, 2)), np.zeros(NUM_JOINTS, bool)
+        self._before, self._speed = np.zeros((NUM_JOINTS, 2)), np.zeros((NUM_JOINTS, 2))
+        parts = np.zeros((len(STEADINESS), NUM_JOINTS))
+        self._low, self._gain, self._own = np.zeros((3, NUM_JOINTS))
+        for number, part in enumerate(STEADINESS):
+            joints = list(part.joints)
+            parts[number, joints] = 1
+            self._low[joints], self._gain[joints], self._own[joints] = part.low, part.gain, part.own
+        self._parts, self._of = parts, parts.argmax(0)
+
+    def smooth(self, xy: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+        """The next frames (T,133,2), smoothed, float32; missing points stay as they are."""
+        out = np.array(xy, np.float32)
+        follow = 1 / (1 + self._ease / SPEED_CUT)
+        for t, (points, seen) in enumerate(zip(xy.astype(np.float64), confidence > 0, strict=True)):
+            known = seen & self._seen
+            speed = (points - self._before) * self._rate
+            self._speed = np.where(known[:, None], self._speed + follow * (speed - self._speed), 0)
+            counts = np.maximum(self._parts @ known, 1)[:, None]
+            of_parts = np.linalg.norm(self._parts @ self._speed / counts, axis=1)
+            fastest = np.maximum(of_parts[self._of], self._own * np.linalg.norm(self._speed, axis=1))
+            share = 1 / (1 + self._ease / (self._low + self._gain * fastest))
+            self._last = np.where(known[:, None], self._last + share[:, None] * (points - self._last), points)
+            self._before, self._seen = points, seen
+            out[t] = self._last
+        return out

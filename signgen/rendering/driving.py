@@ -56,6 +56,8 @@ def read_driving(
     found = np.concatenate([part.confidence.any(axis=1) for part in clip.blocks()])
     if not found.any():
         raise Empty(clip.name or "keypoints", f"nobody is found in any of {len(clip)} frames", "check the file")
+    if settings.smooth == "auto":  # from the first frame on: what it makes of a frame depends on all before it
+        clip = clip.smooth("auto")
     mended: Keypoints | Pieces
     if len(clip) <= LONGEST_WHOLE:
         mended, said, held = _mended(clip, settings)
@@ -84,7 +86,7 @@ def _mended(clip: Keypoints, settings: RenderSettings) -> tuple[Keypoints, list[
         clip, said = fill_missing(clip)
     if settings.fill_gaps:
         clip = clip.fill_gaps(settings.fill_gaps)
-    if settings.smooth:
+    if settings.smooth and settings.smooth != "auto":  # that was done before
         clip = clip.smooth(settings.smooth)
     clip, held = hold_missing(clip)
     return clip, said, held

@@ -40,7 +40,8 @@ class RenderSettings:
         overlap: K, rendered frames that the next window sees.
         seed: with the frame's index it decides the frame's noise.
         align: fit the driving skeleton to the source person's proportions and place.
-        smooth: cut-off of the smoothing of the keypoints, Hz.
+        smooth: cut-off of the smoothing of the keypoints, Hz; or ``auto``, which keeps fast hands, see
+            `signgen.keypoints.filters.OneEuro`.
         fill_gaps: longest gap in a point's track to be filled, frames.
         fill_hands: complete hands, and faces, that are missing in some frames.
         device, dtype: where and in which numbers to compute, or "auto".
@@ -68,7 +69,7 @@ class RenderSettings:
     overlap: int | None = None
     seed: int = 0
     align: bool = False
-    smooth: float | None = None
+    smooth: float | str | None = None
     fill_gaps: int | None = None
     fill_hands: bool = True
     device: str = "auto"
@@ -82,7 +83,9 @@ class RenderSettings:
     def __post_init__(self) -> None:
         _in_range("--steps", self.steps, 1, 1000)
         _in_range("--seed", self.seed, 0, 2**63 - 1)
-        _in_range("--smooth", self.smooth, 0.01, 1000)
+        if isinstance(self.smooth, str) and self.smooth != "auto":
+            raise BadValue("--smooth", f"got {self.smooth!r}", "give a cut-off in Hz, or auto")
+        _in_range("--smooth", None if isinstance(self.smooth, str) else self.smooth, 0.01, 1000)
         _in_range("--fill-gaps", self.fill_gaps, 0, 10_000)
         for weight in self.guidance or ():
             _in_range("--guidance", weight, 0, 100)
