@@ -64,8 +64,10 @@ def _share(text: str) -> tuple[int, int]:
 
 
 def _rate(text: str) -> float:
-    rate = float(text)
-    if not 0 < rate <= 1000:
+    top, slash, bottom = text.partition("/")
+    below = float(bottom) if slash else 1.0
+    rate = float(top) / below if below > 0 else 0.0
+    if not 0 < rate <= 1000:  # false for NaN, too
         raise ValueError(text)
     return rate
 
@@ -119,7 +121,7 @@ def _guidance(text: str) -> tuple[float, float]:
 
 SIZE = Parsed("WxH", _size, "give width and height from 16 to 8192 pixels, such as 210x260")
 FRAME_RANGE = Parsed("A:B", _frame_range, "give frames as A:B, such as 0:50, 25: or :100")
-RATE = Parsed("F", _rate, "frames per second must be above 0 and at most 1000")
+RATE = Parsed("F", _rate, "give frames per second above 0 and at most 1000, such as 25 or 30000/1001")
 SMOOTH = Parsed("HZ|auto", _smooth, "give a cut-off in Hz, such as 8, or the word auto")
 SECONDS = Parsed("SECONDS", _seconds, "give seconds, such as 0.3, at most 86400")
 TRIM = Parsed("A:B|rests", _trim, "give seconds as A:B, such as 0.2:1.5, 0.2: or :1.5, or the word rests")

@@ -11,6 +11,7 @@ from signgen.commands.options import (
     FRAME_RANGE,
     SIZE,
     SMOOTH,
+    TURN,
     export_option,
     fit_option,
     model_options,
@@ -26,6 +27,7 @@ FILES = ("keypoints", "source", "output", "compare", "original", "source_keypoin
 @click.option("-o", "--output", type=click.Path(), help="OUT.mp4, OUT.webm or a folder [./KEYPOINTS.mp4].")
 @click.option("--source", help="Who is shown: an image, a video or a built-in signer.")
 @click.option("--source-keypoints", type=click.Path(), help="Where the person stands in the source.")
+@click.option("--source-rotate", type=TURN, default=0, help="Turn the source and its keypoints, clockwise.")
 @reading_options
 @click.option("--size", type=SIZE, help="Size of the output [the keypoints' frame].")
 @fit_option

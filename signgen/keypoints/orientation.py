@@ -179,23 +179,34 @@ def _share(values: np.ndarray, value: int, unknown: int = 0) -> float:
 _LIES = {1: "lies on the left side", 2: "stands on the head", 3: "lies on the right side"}
 
 
-def turn_warnings(keypoints: Keypoints, whose: str = "the person", rotate: str = "--rotate") -> list[str]:
+@dataclass(frozen=True)
+class Advice:
+    """What mends a turned body, a mirrored one and exchanged hands, in words; ``{}`` is the number of degrees."""
+
+    rotate: str = "--rotate {} turns it upright"
+    both: str = "--rotate {} --mirror mends it"
+    mirror: str = "--mirror mends it"
+    hands: str = "--swap-hands exchanges them there"
+
+
+def turn_warnings(keypoints: Keypoints, whose: str = "the person", advice: Advice | None = None) -> list[str]:
     """One line for a body that is turned or mirrored, and one for exchanged hands, with the share of frames.
 
     Args:
         whose: the words for who is meant.
-        rotate: the option that turns the picture.
+        advice: what mends it; None: the options of a clip.
     """
     some = keypoints.sample()
     present = some.confidence.any(1)
     if not present.any():
         return []
     turns = find_turns(some.xy[present], some.confidence[present])
-    lines = [_turned(turns, whose, rotate), _exchanged(turns, whose)]
+    advice = advice or Advice()
+    lines = [_turned(turns, whose, advice), _exchanged(turns, whose, advice)]
     return [line for line in lines if line]
 
 
-def _turned(turns: Turns, whose: str, rotate: str) -> str:
+def _turned(turns: Turns, whose: str, advice: Advice) -> str:
     """The line for a turned or mirrored body, or nothing."""
     told = turns.quarters[turns.quarters >= 0]
     shares = np.bincount(told, minlength=4) / max(len(told), 1)
@@ -208,26 +219,25 @@ def _turned(turns: Turns, whose: str, rotate: str) -> str:
         if turns.behind[turns.sides == -1].mean() > 0.5:
             return (
                 f"{whose} is seen from behind in {mirrored:.0%} of frames, or left and right are exchanged:"
-                " --mirror puts the left points to the left side"
+                f" {advice.mirror}"
             )
-        return f"{whose} is mirrored in {mirrored:.0%} of frames, left and right are exchanged: --mirror mends it"
-    option = f"{rotate} {360 - 90 * quarter}"
+        return f"{whose} is mirrored in {mirrored:.0%} of frames, left and right are exchanged: {advice.mirror}"
+    degrees = 360 - 90 * quarter
     if mirrored >= _OFTEN:
         why = "does y point up in this file?" if quarter == 2 else "are x and y exchanged in this file?"
         return (
-            f"{whose} {_LIES[quarter]}, mirrored, in {shares[quarter]:.0%} of frames: {why} {option} --mirror mends it"
+            f"{whose} {_LIES[quarter]}, mirrored, in {shares[quarter]:.0%} of frames: {why}"
+            f" {advice.both.format(degrees)}"
         )
     found = f"{whose} {_LIES[quarter]} in {shares[quarter]:.0%} of frames"
-    return f"{found}: was a rotation flag lost? {option} turns it upright"
+    return f"{found}: was a rotation flag lost? {advice.rotate.format(degrees)}"
 
 
-def _exchanged(turns: Turns, whose: str) -> str:
+def _exchanged(turns: Turns, whose: str, advice: Advice) -> str:
     share = _share(turns.hands, -1)
     if share < _OFTEN:
         return ""
-    return (
-        f"the hands of {whose} lie at the other arm's wrist in {share:.0%} of frames: --swap-hands exchanges them there"
-    )
+    return f"the hands of {whose} lie at the other arm's wrist in {share:.0%} of frames: {advice.hands}"
 
 
 # --- what mends it --------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from signgen.rendering.framing import Framing, Size
 BORDER = 4  # px of the source's border that are averaged before they are extended
 UNLIKE_BACKDROP = 40  # grey levels by which a person differs from the backdrop
 FEATHER = 12  # px of the canvas, and at least of the output, over which a painted frame fades into its surroundings
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of R, G and B, as JPEG has it
 MOST_ROWS = 256  # looked at to tell a person from the backdrop
 
 
@@ -65,13 +66,16 @@ class Compositor:
     stands still.
     """
 
-    def __init__(self, source: np.ndarray, framing: Framing, surroundings: np.ndarray | None = None) -> None:
+    def __init__(
+        self, source: np.ndarray, framing: Framing, surroundings: np.ndarray | None = None, grey: bool = False
+    ) -> None:
         """Args:
         source: uint8 (H,W,3) of the canvas's size.
         framing: where the canvas lies in the output.
         surroundings: uint8 (H,W,3) of the output's size, to be seen around the canvas instead of the border.
+        grey: the source has no colours, and nothing that is painted may have any.
         """
-        self.framing = framing
+        self.framing, self._grey = framing, grey
         if framing.identity:
             return
         self.left, self.top = max(framing.x, 0), max(framing.y, 0)
@@ -82,6 +86,8 @@ class Compositor:
 
     def compose(self, frame: np.ndarray) -> np.ndarray:
         """uint8 (H,W,3) of the canvas's size -> uint8 (H,W,3) of the output's size."""
+        if self._grey:
+            frame = np.repeat(_bytes(frame.astype(np.float32) @ LUMA)[..., None], 3, axis=-1)
         if self.framing.identity:
             return frame
         out = self._surroundings.copy()

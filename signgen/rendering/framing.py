@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from signgen.keypoints.repair.proportions import facing_width
 from signgen.keypoints.skeleton import BOTH_HANDS, CONFIDENT, NOSE, SHOULDERS
 from signgen.pose_image.shapes import Size, Window, same_shape
 
@@ -62,8 +63,11 @@ def typical_stance(canvas: Size) -> Stance:
     return Stance(0.52 * canvas[0], 0.47 * canvas[1], 0.42 * canvas[0], 0.215 * canvas[1])
 
 
-def find_stance(keypoints: Keypoints) -> Stance | None:
-    """The person's stance, or None where no frame shows two shoulders some pixels apart."""
+def find_stance(keypoints: Keypoints, facing: bool = False) -> Stance | None:
+    """The person's stance, or None where no frame shows two shoulders some pixels apart.
+
+    ``facing``: shoulders as wide as they would be seen from the front, see `facing_width`.
+    """
     sure = keypoints.confidence >= CONFIDENT
     both = sure[:, SHOULDERS].all(axis=1)
     if not both.any():
@@ -74,12 +78,12 @@ def find_stance(keypoints: Keypoints) -> Stance | None:
     shoulders = keypoints.xy[both][:, SHOULDERS]
     x, y = np.median(shoulders.mean(axis=1), axis=0)
     width = float(np.median(np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=-1)))
-    if width < NARROW:
-        return None
     nose = both & sure[:, NOSE]
     heights = keypoints.xy[nose][:, SHOULDERS, 1].mean(axis=1) - keypoints.xy[nose, NOSE, 1]
     head = float(np.median(heights)) if nose.any() else None
-    return Stance(float(x), float(y), width, head if head is not None and head >= NARROW else None)
+    head = head if head is not None and head >= NARROW else None
+    width = facing_width(width, head) if facing else width
+    return Stance(float(x), float(y), width, head) if width >= NARROW else None
 
 
 @dataclass(frozen=True)

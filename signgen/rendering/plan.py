@@ -80,9 +80,12 @@ def plan_render(
     manifest = manifest_path(target, inputs)
     sheet_manifest = None if sheet is None else manifest_path(sheet, [*inputs, manifest])
     _check_targets([path for path in (target, manifest, sheet, sheet_manifest) if path is not None], inputs)
-    person = source if isinstance(source, Source) else load_source(source, source_keypoints)
+    if isinstance(source, Source):
+        person = source
+    else:
+        person = load_source(source, source_keypoints, settings.source_rotate, estimate=True)
     driving = read_driving(keypoints, person, settings, progress)
-    warnings = driving.warnings
+    warnings = [*person.notes, *driving.warnings]
     if not driving.placed and person.keypoints is not None:
         settings = replace(settings, align=True)
         warnings = [*warnings, FITTED]

@@ -181,7 +181,7 @@ def _write_videos(
     from signgen.video import VideoWriter, read_frames
 
     metadata = container_metadata(pipeline.name, plan.source.name, settings.seed)
-    compositor = Compositor(scene.image, scene.framing, scene.surroundings)
+    compositor = Compositor(scene.image, scene.framing, scene.surroundings, plan.source.grey)
     with ExitStack() as stack:
 
         def opened(path: Path, size: tuple[int, int]) -> VideoWriter:

@@ -97,7 +97,7 @@ def build_scene(
     if align and person is not None:
         aligned, report = align_to(laid_out, _trunk(person))
         notes = [*report.warnings, *misfit(aligned, reference, canvas)]
-    on_canvas, completes = aligned, person is not None and find_stance(person) is not None
+    on_canvas, completes = aligned, person is not None and find_stance(person, facing=True) is not None
     completes = completes and find_stance(aligned) is not None
     if person is not None and completes:
         on_canvas, completed = complete_from(aligned, person)
@@ -131,7 +131,7 @@ def _laid(
         The scene, not aligned yet, the source person's stance on the canvas, and warnings about the framing.
     """
     image, person, lifted, warnings = place_source(source, canvas, pixel_aspect, zoom)
-    found = find_stance(person) if person is not None else None
+    found = find_stance(person, facing=True) if person is not None else None
     reference = found or typical_stance(canvas).zoomed_out(zoom, canvas)
     framing, notes = choose_framing(
         driving, reference, canvas, output, pixel_aspect, known=person is not None, window=window
@@ -161,7 +161,7 @@ def _in_place(source: Source, driving: Keypoints) -> bool:
     """True if the keypoints are given in the source's own frame and the person stands where the source person does."""
     if (driving.width, driving.height) != source.size or source.keypoints is None:
         return False
-    stance = find_stance(source.keypoints)
+    stance = find_stance(source.keypoints, facing=True)
     return stance is not None and not misfit(driving, stance, source.size)
 
 
@@ -196,7 +196,7 @@ def _unknown_person(source: Source) -> str:
 
 def _source_framing(source: Source, canvas: Size, pixel_aspect: float) -> Framing:
     """The part of the source that becomes the canvas: around the person if known, else the largest in the middle."""
-    stance = None if source.keypoints is None else find_stance(source.keypoints)
+    stance = None if source.keypoints is None else find_stance(source.keypoints, facing=True)
     if stance is not None:
         found = fitted(source.size, stance, typical_stance(canvas), canvas, source.size, pixel_aspect)
         if found is not None:

@@ -33,6 +33,7 @@ class RenderSettings:
         clip: which clip of a file that holds several.
         person: which of several people, see `signgen.read_keypoints`.
         rotate, mirror, swap_hands, crop: how the driving picture is turned and cut, see `View`.
+        source_rotate: the source's picture and keypoints are turned clockwise by 0, 90, 180 or 270 degrees.
         frames: which frames of the clip to render.
         steps: sampling steps.
         guidance: w1 and w2 of FPDM's eq. 12.
@@ -62,6 +63,7 @@ class RenderSettings:
     mirror: bool = False
     swap_hands: bool = False
     crop: tuple[int, int, int, int] | str | None = None
+    source_rotate: int = 0
     frames: slice | None = None
     steps: int | None = None
     guidance: tuple[float, float] | None = None

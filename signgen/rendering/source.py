@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from signgen.errors import BadValue, Empty, Mismatch, Missing, NotFound
+from signgen.keypoints.orientation import Advice, View, find_turns, turn_warnings
+from signgen.keypoints.repair.proportions import turned_away
 from signgen.package import SIGNERS
 from signgen.video.reading import VIDEO_SUFFIXES
 
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
 
 SMALLEST_SIDE = 32  # px; below that no person can be seen, let alone copied
 LARGEST_SIDE = 8192
+TRACES = 8  # levels between the channels of a grey picture
+_ADVICE = Advice(
+    "--source-rotate {} turns picture and keypoints upright", "give keypoints of the picture as it is seen",
+    "give keypoints of the picture as it is seen", "give keypoints of the picture with the hands at their arms",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,12 +35,22 @@ class Source:
         keypoints: where the person stands in ``image``, one frame of (H,W), or None if that is not known.
         name: a signer's name, or the file as it was given.
         kind: ``"signer"``, ``"image"``, or ``"video"`` also for a folder of frames.
+        notes: what was done to the picture, and what is wrong with it, one line each.
+        turned: by how many degrees clockwise its EXIF tag had it turned.
     """
 
     image: np.ndarray
     keypoints: Keypoints | None
     name: str
     kind: str
+    notes: tuple[str, ...] = ()
+    turned: int = 0
+
+    @property
+    def grey(self) -> bool:
+        """Whether the picture has no colours, but for traces that compression leaves."""
+        apart = self.image.max(-1).astype(np.int16) - self.image.min(-1)
+        return float((apart > TRACES).mean()) < 0.001
 
     @property
     def size(self) -> tuple[int, int]:
@@ -46,12 +63,16 @@ def builtin_names() -> list[str]:
     return sorted(path.stem for path in SIGNERS.glob("*.png"))
 
 
-def load_source(spec: str | Path | None = None, keypoints: str | Path | None = None) -> Source:
+def load_source(
+    spec: str | Path | None = None, keypoints: str | Path | None = None, rotate: int = 0, estimate: bool = False
+) -> Source:
     """Finds the source: a file's path, a built-in signer's name, or None for the default signer.
 
     Args:
         spec: what the user wrote.
         keypoints: file with the person's keypoints in that image; its first frame is taken.
+        rotate: picture and keypoints are turned clockwise by 0, 90, 180 or 270 degrees.
+        estimate: find the keypoints where none are given and an estimator that needs no file is installed.
 
     Raises:
         InputError: no such file or signer, no picture in it, or a picture with sides below 32 pixels.
@@ -67,7 +88,50 @@ def load_source(spec: str | Path | None = None, keypoints: str | Path | None = N
     if min(width, height) < SMALLEST_SIDE or max(width, height) > LARGEST_SIDE:
         advice = f"a source needs sides of {SMALLEST_SIDE} to {LARGEST_SIDE} pixels and a person in it"
         raise BadValue(source.name, f"the picture is {width}x{height}", advice)
-    return source if keypoints is None else with_keypoints(source, keypoints)
+    if keypoints is not None:
+        source = with_keypoints(source, keypoints)
+    elif estimate and source.keypoints is None:
+        source = estimated(_rotated(source, rotate))
+        rotate = 0
+    source = _rotated(source, rotate)
+    return replace(source, notes=(*source.notes, *_doubts(source)))
+
+
+def _rotated(source: Source, degrees: int) -> Source:
+    view = View(degrees)
+    if not degrees:
+        return source
+    points = None if source.keypoints is None else view.of(source.keypoints)[0]
+    return replace(source, image=np.ascontiguousarray(np.rot90(source.image, -degrees // 90)), keypoints=points)
+
+
+def _doubts(source: Source) -> list[str]:
+    """What the keypoints say is wrong with the picture."""
+    if source.keypoints is None or source.kind == "signer":
+        return []
+    whose = f"the person in {source.name}"
+    lines = [line.replace(" in 100% of frames", "") for line in turn_warnings(source.keypoints, whose, _ADVICE)]
+    return lines or turned_away(source.keypoints, whose)
+
+
+def estimated(source: Source) -> Source:
+    """The source with keypoints that MediaPipe finds, which brings its models along; else as it is, and a note."""
+    from signgen.errors import NotInstalled
+    from signgen.extraction.estimator import whole_frame
+    from signgen.extraction.loading import EstimatorSettings, load_estimator
+    from signgen.keypoints import Keypoints
+
+    try:
+        estimator = load_estimator(EstimatorSettings("mediapipe"))
+    except NotInstalled:
+        return source
+    width, height = source.size
+    found = estimator.look(source.image[None], whole_frame(width, height), follows=False)
+    if not (found[..., 2] > 0).any():
+        return replace(source, notes=(*source.notes, f"nobody is found in {source.name} by {estimator.signature}"))
+    points, _ = Keypoints.clean(found[..., :2], found[..., 2], width, height, 25.0, source.name)
+    note = f"the person in {source.name} was found by {estimator.signature}; --source-keypoints says it better"
+    return replace(source, keypoints=points, notes=(*source.notes, note))
 
 
 def with_keypoints(source: Source, path: str | Path) -> Source:
@@ -78,20 +142,42 @@ def with_keypoints(source: Source, path: str | Path) -> Source:
     from signgen.keypoints import read_keypoints
 
     result = read_keypoints(path)
-    if not result.size_known:
+    size_known = result.size_known
+    if not size_known:
         result = read_keypoints(path, frame_size=source.size)
-    first = result.keypoints[0:1]
+    first, notes = result.keypoints[0:1], source.notes
+    if source.turned:
+        first, notes = _turned_along(first, source, path, size_known)
     if not first.confidence.any():
         raise Empty(path, "nobody is found in its first frame", "give keypoints of the source image")
     width, height = source.size
     if abs(first.width * height - first.height * width) > 0.01 * first.width * height:
         got = f"its frame is {first.width}x{first.height}, the source {width}x{height}"
         raise Mismatch(path, got, "give keypoints of the source image itself")
-    return replace(source, keypoints=first.resized(width, height))
+    return replace(source, keypoints=first.resized(width, height), notes=notes)
+
+
+def _turned_along(
+    first: Keypoints, source: Source, path: str | Path, size_known: bool
+) -> tuple[Keypoints, tuple[str, ...]]:
+    """Keypoints that were found in the picture as it is stored, turned as its EXIF tag turns it."""
+    from signgen.keypoints import read_keypoints
+
+    sideways = source.turned != 180
+    stored = source.size[::-1] if sideways else source.size
+    if size_known and sideways and first.size == source.size:
+        return first, source.notes  # of the picture as it is seen
+    first_stored = first if size_known else read_keypoints(path, frame_size=stored).keypoints[0:1]
+    turned, _ = View(source.turned).of(first_stored)
+    lies = find_turns(first_stored.xy, first_stored.confidence).quarter
+    if lies == 0 or find_turns(turned.xy, turned.confidence).quarter != 0:
+        return first, source.notes
+    return turned, (*source.notes, f"{path} is of the picture as it is stored: its points were turned with it")
 
 
 def _load(spec: str | Path | None) -> Source:
-    from signgen.video import read_frame, read_image
+    from signgen.video import read_frame
+    from signgen.video.images import read_picture
 
     names = builtin_names()
     if spec is None:
@@ -104,7 +190,9 @@ def _load(spec: str | Path | None) -> Source:
     if path.is_dir() or (path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES):
         return Source(read_frame(path, 0), None, str(path), "video")
     if path.is_file():
-        return Source(read_image(path), None, str(path), "image")
+        picture = read_picture(path)
+        notes = tuple(f"{path} is {note}" for note in picture.notes)
+        return Source(picture.pixels, None, str(path), "image", notes, picture.turned)
     listed = ", ".join(names) or "(no built-in signers are installed)"
     raise NotFound(spec, "no such file and no such signer", f"give an image, a video, or one of: {listed}")
 

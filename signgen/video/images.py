@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,24 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+_EXIF_ORIENTATION = 0x0112
 SMALLEST_SIDE = 16
 MOST_PIXELS = 100_000_000
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A single image and what was done to it.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB.
+        turned: by how many degrees clockwise it was turned as its EXIF tag says; 0 where that also mirrors it.
+        notes: what was done, one phrase each.
+    """
+
+    pixels: np.ndarray
+    turned: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -26,6 +43,11 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises:
         InputError: not there, not an image, damaged, animated, a side under 16 pixels or over 100 megapixels.
     """
+    return read_picture(path).pixels
+
+
+def read_picture(path: str | Path) -> Picture:
+    """As `read_image`, and what was done to the picture."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if not Path(path).is_file():
@@ -35,7 +57,15 @@ def read_image(path: str | Path) -> np.ndarray:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the check below has its own limit
             with Image.open(path) as image:
                 _check(image, path)
-                return _as_rgb(ImageOps.exif_transpose(image))
+                orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+                pixels, clear = _as_rgb(ImageOps.exif_transpose(image))
+                turned = {3: 180, 6: 90, 8: 270}.get(orientation, 0)
+                notes = [f"turned by {turned} degrees clockwise, as its EXIF tag says"] if turned else []
+                if orientation in (2, 4, 5, 7):
+                    notes = ["flipped, as its EXIF tag says"]
+                if clear:
+                    notes.append(f"transparent in {clear:.0%} of its pixels: laid over white")
+                return Picture(pixels, turned, tuple(notes))
     except UnidentifiedImageError:
         raise Unsupported(path, "is not an image", "give a PNG or JPEG file") from None
     except Image.DecompressionBombError:
@@ -57,18 +87,21 @@ def _check(image: Image.Image, path: str | Path) -> None:
         raise Unsupported(path, f"is animated ({frames} frames)", "save one of its frames as PNG")
 
 
-def _as_rgb(image: Image.Image) -> np.ndarray:
+def _as_rgb(image: Image.Image) -> tuple[np.ndarray, float]:
+    """(H, W, 3) uint8, and the share of the pixels that were transparent, at least in part."""
     from PIL import Image
 
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image)
         deep = image.mode.startswith("I")
         grey = np.clip(values >> 8 if deep and values.max(initial=0) > 255 else values, 0, 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=-1)
+        return np.repeat(grey[..., None], 3, axis=-1), 0.0
+    clear = 0.0
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
+        clear = float((np.asarray(image.getchannel("A")) < 255).mean())
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.array(image.convert("RGB"))
+    return np.array(image.convert("RGB")), clear
 
 
 def frame_files(folder: str | Path) -> list[Path]:

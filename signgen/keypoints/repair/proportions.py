@@ -53,6 +53,32 @@ class Proportions:
     hip_width: float | None
 
 
+FACING = 1.5  # width of the shoulders over the height of the nose above them, of somebody who faces the camera
+TURNED = 0.75  # below this the shoulders are seen from the side, and their width says nothing about the body's size
+
+
+def facing_width(width: float, head: float | None) -> float:
+    """The shoulders' width in pixels; of somebody who is turned away, the one that the head's height tells.
+
+    Args:
+        width: as seen. head: height of the nose above the shoulders, pixels, or None.
+    """
+    return FACING * head if head is not None and width < TURNED * head else width
+
+
+def turned_away(keypoints: Keypoints, whose: str) -> list[str]:
+    """A line for somebody whose shoulders are much narrower than the head tells, or nothing."""
+    seen = (keypoints.confidence[:, [*SHOULDERS, NOSE]] > 0).all(1)
+    if not seen.any():
+        return []
+    ends, nose = keypoints.xy[seen][:, SHOULDERS], keypoints.xy[seen, NOSE]
+    width, head = float(np.median(_length(ends, 0, 1))), float(np.median(ends[..., 1].mean(1) - nose[:, 1]))
+    if facing_width(width, head) == width:
+        return []
+    usual = f"{width:.0f} pixels apart where {FACING * head:.0f} would face the camera"
+    return [f"{whose} is turned away, the shoulders are {usual}: take a picture from the front"]
+
+
 def measure(keypoints: Keypoints) -> Proportions:
     """Proportions of the signer; InputError if no frame shows both shoulders."""
     seen = keypoints.confidence >= min(CONFIDENT, float(keypoints.confidence.max()))
@@ -68,7 +94,7 @@ def measure(keypoints: Keypoints) -> Proportions:
     hips = seen[:, HIPS].all(-1)
     return Proportions(
         middle=np.median(middle, axis=0),
-        shoulders=max(float(np.median(_length(xy, *SHOULDERS))), 1e-3),
+        shoulders=max(facing_width(float(np.median(_length(xy, *SHOULDERS))), _nose_height(xy, seen)), 1e-3),
         heads=_heads(xy - middle[:, None], seen),
         upper_arm=_longest(xy, seen, _UPPER_ARMS),
         forearm=_longest(xy, seen, _FOREARMS),
@@ -76,6 +102,11 @@ def measure(keypoints: Keypoints) -> Proportions:
         hips=np.median(xy[hips][:, HIPS].mean(1) - middle[hips], axis=0) if hips.any() else None,
         hip_width=float(np.median(_length(xy[hips], *HIPS))) if hips.any() else None,
     )
+
+
+def _nose_height(xy: np.ndarray, seen: np.ndarray) -> float | None:
+    nose = seen[:, NOSE]
+    return float(np.median(xy[nose][:, SHOULDERS, 1].mean(1) - xy[nose, NOSE, 1])) if nose.any() else None
 
 
 def _heads(relative: np.ndarray, seen: np.ndarray) -> dict[str, Head]:
