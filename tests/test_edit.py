@@ -228,6 +228,17 @@ def test_resting_hands_may_be_lost(frames: slice) -> None:
     assert abs(start - 30) <= 2
 
 
+def test_the_later_of_two_hands_counts_and_a_stop_half_way_does_not() -> None:
+    clip = dictionary_sign()
+    both = moved(clip, [LEFT_WRIST, *range(91, 112)], np.roll(clip.xy[:, RIGHT_WRIST] - clip.xy[0, RIGHT_WRIST], 4, 0))
+    start = round(edit(both, trim="rests").clips[0].trimmed[0] * 25)
+    assert abs(start - 34) <= 2  # the left hand follows four frames later
+    xy = clip.xy.copy()
+    xy[24:27, ARM] = xy[24:25, ARM]  # an estimator that has lost a fast hand
+    start = round(edit(replace(clip, xy=xy), trim="rests").clips[0].trimmed[0] * 25)
+    assert abs(start - 30) <= 2
+
+
 def test_raised_hands_are_no_rest_and_that_is_said() -> None:
     clip = dictionary_sign()[30:55]
     result = edit(clip, trim="rests")

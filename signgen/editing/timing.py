@@ -6,6 +6,7 @@ A clip of T frames lasts T / fps seconds, and frame t stands at t / fps.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,7 +27,9 @@ USABLE = 0.2  # confidence from which a wrist counts
 CALM = 6.0  # Hz, of the wrists' tracks
 ONSET = 0.5  # seconds within which a lifted hand arrives where its sign begins
 LIVELY = 0.8  # widths a second that the way up reaches at least
-SLOWED = 0.5  # of the speed of the way up: where a hand is slower and no longer slows down, it has arrived
+SOON = 0.12  # seconds: an estimator that loses a hand on its way finds it again as it slows down
+RISES = 0.1  # in that time, of a hand that has not arrived
+SLOWED = 0.3  # of the speed of the way up: where a hand is slower and no longer slows down, it has arrived
 
 
 # --- what is kept ---------------------------------------------------------------------------------------------
@@ -49,8 +52,9 @@ def without_rests(clip: Keypoints) -> tuple[Keypoints, float, float]:
     """The sign alone: without hands that rest before and after it, and without their ways up and down.
 
     A clip begins in rest where both wrists of its first frame hang below the elbows or are not seen. What is kept
-    begins where the hand that is lifted first has arrived: where it slows down after its way up, at most half a second
-    after it left. The end is found as the beginning of the clip played backwards.
+    begins where the hands that are lifted have arrived: where they slow down after their way up, at most half a second
+    after they left, and where their points are seen, if that is soon. A hand that is lifted much later than the other
+    does not count. The end is found as the beginning of the clip played backwards.
 
     Returns:
         What is kept, and the seconds that were cut at the start and at the end.
@@ -59,50 +63,74 @@ def without_rests(clip: Keypoints) -> tuple[Keypoints, float, float]:
         Missing: no frame shows both shoulders.
         Empty: the hands never leave their rest.
     """
-    heights, speeds, resting = _wrists(clip)
-    first = _arrival(heights, speeds, clip.fps) if resting[0] else 0
-    after = _arrival(heights[::-1], speeds[::-1], clip.fps) if resting[-1] else 0
+    wrists = _wrists(clip)
+    resting = (np.isnan(wrists.heights) | (wrists.heights >= LOW)).all(1)
+    first = _arrival(wrists, clip.fps) if resting[0] else 0
+    after = _arrival(_Wrists(*(values[::-1] for values in wrists)), clip.fps) if resting[-1] else 0
     if first is None or after is None or first >= len(clip) - after:
         raise Empty(clip.name or "the clip", "the hands rest in all of it", "trim it by seconds, or leave it out")
     return clip[first : len(clip) - after], first / clip.fps, after / clip.fps
 
 
-def _wrists(clip: Keypoints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of the wrists, in widths of the shoulders: how far they hang (T,2), NaN unseen; speed (T,2) a second.
+class _Wrists(NamedTuple):
+    """(T,2) of both wrists, in widths of the shoulders: how far they hang below these, NaN unseen; speed a second; and
+    whether the hand's points are there."""
 
-    The third array, bool (T,), is where both may rest.
-    """
+    heights: np.ndarray
+    speeds: np.ndarray
+    shown: np.ndarray
+
+
+def _wrists(clip: Keypoints) -> _Wrists:
     person = measure(clip.sample())
-    heights, speeds = np.full((len(clip), 2), np.nan), np.zeros((len(clip), 2))
+    wrists = _Wrists(np.full((len(clip), 2), np.nan), np.zeros((len(clip), 2)), np.zeros((len(clip), 2), bool))
     for side, arm in enumerate(ARMS):
         bodily = clip.confidence[:, arm.wrist] >= USABLE
         xy = np.where(bodily[:, None], clip.xy[:, arm.wrist], clip.xy[:, arm.hand.start])
         seen = (bodily | (clip.confidence[:, arm.hand.start] >= USABLE)) & (xy[:, 1] < clip.height)
         track = steady(as_complex(xy - person.middle) / person.shoulders, seen, clip.fps, CALM)
-        heights[seen, side] = track.imag[seen]
-        both = seen[1:] & seen[:-1]
-        speeds[1:, side] = np.where(both, np.abs(np.diff(track)) * clip.fps, 0)
-    return heights, speeds, (np.isnan(heights) | (heights >= LOW)).all(1)
+        wrists.heights[seen, side] = track.imag[seen]
+        inner = seen[2:] & seen[1:-1] & seen[:-2]
+        wrists.speeds[1:-1, side] = np.where(inner, np.abs(track[2:] - track[:-2]) / 2 * clip.fps, 0)
+        wrists.shown[:, side] = (clip.confidence[:, arm.hand] >= USABLE).mean(1) >= 0.5
+    return wrists
 
 
-def _arrival(heights: np.ndarray, speeds: np.ndarray, fps: float) -> int | None:
-    """The frame at which the first hand that leaves its rest has arrived; None where both stay."""
-    at_rest = np.fmax(np.fmax.reduce(heights[: max(round(0.2 * fps), 1)], axis=0), LOW)
-    at_rest = np.where(np.isnan(at_rest), np.nanmax(heights, initial=LOW), at_rest)
+def _arrival(wrists: _Wrists, fps: float) -> int | None:
+    """The frame at which the hands that leave their rest have arrived; None where both stay."""
+    frames = lambda seconds: max(round(seconds * fps), 1)  # noqa: E731
+    heights = wrists.heights
+    seen = np.fmax.reduce(heights[: frames(0.2)], axis=0)
+    unseen = np.fmax(np.fmax.reduce(heights, axis=0), LOW + LIFTED)  # a hand that comes from outside of the picture
+    at_rest = np.where(np.isnan(seen), unseen, np.fmax(seen, LOW))
     lifted = np.nan_to_num(at_rest - heights, nan=-1.0) > LIFTED
-    shortest = max(round(0.1 * fps), 1)
-    leaves = [[start for start, stop in runs(side) if stop - start >= shortest] for side in lifted.T]
+    leaves = [[start for start, stop in runs(side) if stop - start >= frames(0.1)] for side in lifted.T]
     if not any(leaves):
         return None
-    left, side = min((starts[0], side) for side, starts in enumerate(leaves) if starts)
-    speed = speeds[max(left - round(0.2 * fps), 0) : left + max(round(ONSET * fps), 1), side]
-    begin = max(left - round(0.2 * fps), 0)
-    fastest = 0.0
-    for t in range(left, begin + len(speed) - 1):
-        fastest = max(fastest, speed[: t - begin + 1].max())
-        if fastest > LIVELY and speed[t - begin] <= SLOWED * fastest and speed[t - begin + 1] >= speed[t - begin]:
+    begin = min(starts[0] for starts in leaves if starts)
+    ways = [(starts[0], side) for side, starts in enumerate(leaves) if starts and starts[0] - begin < frames(ONSET)]
+    arrived = max(_slowed(heights[:, side], wrists.speeds[:, side], left, fps) for left, side in ways)
+    near = wrists.shown[arrived : arrived + frames(SOON) + 1, [side for _, side in ways]].all(1)
+    return arrived + (int(np.argmax(near)) if near.any() else 0)
+
+
+def _slowed(heights: np.ndarray, speeds: np.ndarray, left: int, fps: float) -> int:
+    """The frame at which a hand that was on its way in frame ``left`` has arrived.
+
+    It is slow there, and rises no further: an estimator that loses a fast hand often has it stop half way.
+    """
+    begin, few = max(left - round(0.2 * fps), 0), max(round(SOON * fps), 1)
+    last = min(left + max(round(ONSET * fps), 1), len(speeds) - 1)
+    slowest = left
+    for t in range(left, last):
+        fastest = speeds[begin : t + 1].max()
+        rises = heights[t] - np.fmin.reduce(heights[t : t + few + 1]) > RISES
+        if fastest < LIVELY or rises or np.isnan(heights[t]):
+            continue
+        if speeds[t] <= SLOWED * fastest and speeds[t + 1] >= speeds[t]:
             return t
-    return left
+        slowest = t if slowest == left or speeds[t] < speeds[slowest] else slowest
+    return slowest
 
 
 # --- how fast it goes -----------------------------------------------------------------------------------------
