@@ -276,6 +276,22 @@ def test_parquet(tmp_path: Path, wide: bool) -> None:
     assert_clip(read.keypoints)
 
 
+def test_a_parquet_bomb_is_one_line(tmp_path: Path) -> None:
+    """Thirty million times the same landmark, in half a megabyte."""
+    arrow = pytest.importorskip("pyarrow", reason="parquet needs pyarrow: pip install signgen[parquet]")
+    from pyarrow import parquet
+
+    count = 5_000_000
+    kind = arrow.DictionaryArray.from_arrays(np.zeros(count, np.int8), ["pose"])
+    numbers = {name: np.zeros(count, np.int32) for name in ("frame", "landmark_index", "x", "y")}
+    table = arrow.table({"type": kind, **numbers})
+    with parquet.ParquetWriter(tmp_path / "a.parquet", table.schema) as writer:
+        for _ in range(6):
+            writer.write_table(table)
+    with pytest.raises(TooLarge):
+        read_keypoints(tmp_path / "a.parquet")
+
+
 def test_parquet_without_pyarrow_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     (tmp_path / "a.parquet").write_bytes(b"PAR1" + bytes(40) + b"PAR1")

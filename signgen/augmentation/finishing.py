@@ -13,7 +13,7 @@ from signgen.augmentation.jobs import Job, plain_name
 from signgen.augmentation.layouts import wants_originals, write_layouts
 from signgen.augmentation.layouts.entries import Split, collect, failed_gate
 from signgen.augmentation.store import DONE, FRAMES, KEYPOINTS, LEFT_OUT, Store, count_lines
-from signgen.dataset.phoenix import PhoenixIndex, inner_folder, list_frames
+from signgen.dataset.phoenix import PhoenixIndex, frame_name, inner_folder, list_frames
 from signgen.errors import Damaged, Mismatch, Missing, RunError, Unsupported
 from signgen.files import whole, writing
 
@@ -106,13 +106,17 @@ def place_originals(store: Store, splits: Sequence[Split], mode: str) -> None:
     """
     for entry in (entry for split in splits for entry in split.entries if not entry.generated):
         folder = store.out / FRAMES / entry.split / entry.name
-        if entry.frames is not None and store.flat:  # a folder of links to frames, or of copies, that is its own ``1``
-            with _new(folder, mode) as made:
+        files = enumerate(entry.files(), 1)
+        names = {file: f"{Path(frame_name(number)).stem}{file.suffix.lower()}" for number, file in files}
+        if entry.frames is not None and (store.flat or any(file.name != name for file, name in names.items())):
+            # A folder of links to frames, or of copies, each by the name that readers look for.
+            with _new(folder / "1" if store.nested and not store.flat else folder, mode) as made:
                 if made is not None:
                     made.mkdir()
-                    for file in entry.files():
-                        _put(file, made / file.name, mode)
-                    store.link_inner(made)
+                    for file, name in names.items():
+                        _put(file, made / name, mode)
+                    if store.flat:  # it is its own ``1``
+                        store.link_inner(made)
         elif entry.frames is not None:
             with _new(folder / "1" if store.nested else folder, mode) as made:
                 _put(inner_folder(entry.frames), made, mode)

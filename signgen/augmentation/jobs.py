@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from signgen.dataset.keypoint_source import read_clip_points
-from signgen.dataset.phoenix import RELEASE_COUNTS, Clip, PhoenixIndex, list_frames
+from signgen.dataset.phoenix import RELEASE_COUNTS, Clip, PhoenixIndex, count_frames
 from signgen.dataset.prepare import amount
 from signgen.errors import InputError, Mismatch, NotFound
 
@@ -144,7 +144,7 @@ def of_phoenix(
 
 def frames_of(clip: Clip) -> int:
     """Frames of a clip of the data set: its PNG files or, where it has none, its keypoints'; 0 if it has neither."""
-    found = len(list_frames(clip.folder).files)
+    found = count_frames(clip.folder)
     if found or clip.keypoints is None:
         return found
     try:

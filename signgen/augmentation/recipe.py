@@ -18,6 +18,7 @@ from signgen.dataset.files import locked, read_json, whole_file, write_text
 from signgen.dataset.keypoint_source import KeypointSource
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.survey import frame_size
+from signgen.dataset.trees import PHOENIX14T
 from signgen.errors import BadValue, Damaged, Mismatch, Missing, NotWritable, RunError
 from signgen.keypoints.many_clips import points_in_frame
 from signgen.package import versions
@@ -157,7 +158,8 @@ def licence_of(index: PhoenixIndex) -> str:
                 said = read_json(folder / name).get(key)
                 if said and isinstance(said, str):
                     return said
-    return OF_PHOENIX
+    of_another = f"Motion, glosses and texts are those of {index.tree.label}, whose licence holds for copies, too."
+    return OF_PHOENIX if index.tree is PHOENIX14T else of_another
 
 
 # -- signers ----------------------------------------------------------------------------------------------------------

@@ -35,9 +35,9 @@ def command(
 
     KEYPOINTS is a file, a folder with a file for each frame, or - for standard input.
 
-    A folder in PHOENIX14T's layout (DATASET) is looked at as a whole: its counts beside the known ones, and every clip
-    with missing or damaged frames, without keypoints, with keypoints of another length, with infinite coordinates or
-    with scores above 1: what is corrected, and what is left out.
+    A folder in PHOENIX14T's layout (DATASET), or in PHOENIX-2014's, CSL-Daily's or How2Sign's, is looked at as a whole:
+    its counts beside the known ones, and every clip with missing or damaged frames, without keypoints, with keypoints
+    of another length, with infinite coordinates or with scores above 1: what is corrected, and what is left out.
     """
     from signgen.dataset.phoenix import is_release
     from signgen.errors import Mismatch

@@ -10,28 +10,28 @@ The corpus files are separated by ``|`` and know no quoting. Their column ``vide
 
 from __future__ import annotations
 
-import csv
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from signgen.errors import Damaged, Empty, InputError, NotFound, Untrusted
+import numpy as np
 
-SPLITS = ("train", "dev", "test")
+from signgen.dataset.trees import FRAMES, RELEASE, SPLITS, TREES, Rows, Tree, corpus_name, read_corpus
+from signgen.errors import Damaged, Empty, InputError, NotFound
+from signgen.keypoints.frame_numbers import numbers_in_names
+from signgen.video import probe, read_frames, read_image
+from signgen.video.images import SUFFIXES, natural_key
+
+__all__ = ["FRAMES", "RELEASE", "SPLITS", "Clip", "PhoenixIndex", "corpus_name", "read_corpus"]
+
 RELEASE_COUNTS = {"train": (7096, 827_354), "dev": (519, 55_775), "test": (642, 64_627)}  # clips, frames of PHOENIX14T
-_COLUMNS = ("name", "video", "start", "end", "speaker", "orth", "translation")
-RELEASE = Path("PHOENIX-2014-T-release-v3", "PHOENIX-2014-T")
-FRAMES = Path("features", "fullFrame-210x260px")
-_FRAME = re.compile(r"images(\d+)\.png")
+_FRAME = re.compile(r"images(\d+)\.(?:png|jpe?g|webp|bmp)", re.IGNORECASE)
 KEYPOINT_SUFFIXES = (".npz", ".json", ".pose", ".pkl")  # the first of these where a clip has several files
-
-
-def corpus_name(split: str) -> Path:
-    """The corpus file of a split, relative to the release."""
-    return Path("annotations", "manual", f"PHOENIX-2014-T.{split}.corpus.csv")
+_VIDEOS = (".mp4", ".webm", ".mkv", ".avi", ".mov")
 
 
 def frame_name(number: int) -> str:
@@ -44,8 +44,9 @@ class FrameListing:
     """What a clip's folder holds.
 
     Attributes:
-        files: ``images<number>.png`` in order of their numbers.
-        missing: numbers from 1 to the last one that no file has.
+        files: frames in order of their numbers: ``images<number>`` (PNG, JPEG, WebP), or else the images of which there
+            are most whose names differ in one number.
+        missing: numbers from 1 (else from the first one) to the last that no file has.
         stray: names of everything else, which is ignored.
     """
 
@@ -60,15 +61,52 @@ def inner_folder(folder: Path) -> Path:
 
 
 def list_frames(folder: Path) -> FrameListing:
-    """The frames of a clip, see `inner_folder`; empty where there is none."""
+    """The frames of a clip, see `inner_folder`; empty where there is none, or one video instead."""
     folder = inner_folder(folder)
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
     found = {int(m[1]): name for name in names if (m := _FRAME.fullmatch(name))}
+    found = found or _other_series(names)
     numbers = sorted(found)
-    missing = set(range(1, numbers[-1] + 1)) - set(numbers) if numbers else set()
+    first = 1 if numbers and _FRAME.fullmatch(found[numbers[0]]) else min(numbers, default=1)
+    span = numbers[-1] - first + 1 if numbers else 0
+    missing = set(range(first, numbers[-1] + 1)) - set(numbers) if 0 < span < 100 * len(numbers) + 1000 else set()
     frames = set(found.values())
     stray = tuple(name for name in names if name not in frames)
     return FrameListing(tuple(folder / found[number] for number in numbers), tuple(sorted(missing)), stray)
+
+
+def _other_series(names: list[str]) -> dict[int, str]:
+    """Number -> name of the largest set of images that differ in one number, such as CSL-Daily's and PHOENIX-2014's."""
+    images = [name for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")]
+    kinds = Counter(re.sub(r"[0-9]+", "#", name) for name in images)
+    if not kinds:
+        return {}
+    kind = max(sorted(kinds), key=lambda kind: kinds[kind])
+    alike = sorted((name for name in images if re.sub(r"[0-9]+", "#", name) == kind), key=natural_key)
+    numbers = numbers_in_names(alike)
+    if numbers is None or len(set(numbers)) < len(numbers):
+        numbers = [*range(len(alike))]
+    return dict(zip(numbers, alike, strict=True))
+
+
+def count_frames(place: Path) -> int:
+    """Frames of a clip's folder or video; 0 where there is none."""
+    if not place.is_file():
+        return len(list_frames(place).files)
+    try:
+        return probe(place).frames
+    except InputError:
+        return 0
+
+
+def what_lies_in(folder: Path) -> str:
+    """A folder's content in a few words, for messages."""
+    if not folder.is_dir():
+        above = next((place for place in folder.parents if place.is_dir()), Path("."))
+        listed = sorted(item.name for item in above.iterdir())[:4]
+        return f"there is no {folder.name} ({above.name or above} holds {', '.join(listed) or 'nothing'})"
+    kinds = Counter(item.suffix.lower() or ("folders" if item.is_dir() else "files") for item in folder.iterdir())
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(4)) or "nothing"
 
 
 @dataclass(frozen=True)
@@ -79,7 +117,7 @@ class Clip:
         name, split, speaker: as in the corpus file.
         glosses: the column ``orth``, split at blanks.
         translation: the spoken-language sentence.
-        folder: where its frames are.
+        folder: where its frames are, or the file of its video.
         keypoints: its keypoint file, or None.
     """
 
@@ -99,18 +137,24 @@ class Clip:
         """
         listing = list_frames(self.folder)
         if not listing.files:
-            raise Empty(self.folder, "holds no images0001.png ...", "unpack the release's frames there")
+            got = f"holds no images0001.png (or .jpg, .webp) ...; there: {what_lies_in(self.folder)}"
+            raise Empty(self.folder, got, "unpack the release's frames there")
         if listing.missing:
             last = len(listing.files) + len(listing.missing)
             raise Damaged(self.folder, f"lacks frame {listing.missing[0]} of {last}", "unpack the release again")
         return listing.files
 
+    def pictures(self) -> Iterator[np.ndarray]:
+        """uint8 (H, W, 3) of each frame. Raises as `frames`, or InputError for one that is damaged."""
+        return read_frames(self.folder) if self.folder.is_file() else (read_image(path) for path in self.frames)
+
 
 class PhoenixIndex:
-    """The clips of a data set in PHOENIX14T's layout.
+    """The clips of a data set in PHOENIX14T's layout, or in one of the other `trees`.
 
     Args:
-        root: the folder that holds ``PHOENIX-2014-T-release-v3``, or that folder, or the one inside it.
+        root: the folder that holds ``PHOENIX-2014-T-release-v3``, or that folder, or the one inside it; likewise for
+            other data sets.
         keypoints: folder of one keypoint file per clip (``<clip>.npz``, .json, .pose or .pkl, also in ``<split>/``);
             by default ``keypoints`` beside the release.
 
@@ -120,7 +164,7 @@ class PhoenixIndex:
 
     def __init__(self, root: str | Path, keypoints: str | Path | None = None) -> None:
         self.root = Path(root)
-        self.release = _find_release(self.root)
+        self.tree, self.release = _find_release(self.root)
         self.keypoints = Path(keypoints) if keypoints is not None else self._beside("keypoints")
         if keypoints is not None and not self.keypoints.is_dir():
             raise NotFound(keypoints, "is no folder", "give the folder that holds one keypoint file per clip")
@@ -129,7 +173,7 @@ class PhoenixIndex:
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits whose corpus file is there."""
-        return tuple(split for split in SPLITS if self.corpus(split).is_file())
+        return tuple(split for split in SPLITS if self.tree.list_of(self.release, split))
 
     def clips(self, split: str) -> tuple[Clip, ...]:
         """All clips of a split, in the corpus file's order."""
@@ -147,15 +191,30 @@ class PhoenixIndex:
 
     def folders_without_row(self, split: str) -> tuple[str, ...]:
         """Names of the frame folders of a split that no line of its corpus file names."""
-        place = self.release / FRAMES / split
+        place = self._place(split)
         known = {clip.folder.name for clip in self.clips(split)}
-        if not place.is_dir():
+        if not place.is_dir() or place.name != split:  # a folder that all splits share
             return ()
         return tuple(sorted(item.name for item in place.iterdir() if item.is_dir() and item.name not in known))
 
-    def corpus(self, split: str) -> Path:
-        """The corpus file of a split."""
-        return self.release / corpus_name(split)
+    def rows(self, split: str) -> tuple[tuple[str, ...], Rows]:
+        """Columns, and (line number, row) of each clip, by PHOENIX14T's columns.
+
+        Raises:
+            Damaged, Untrusted: the list of clips is not sound.
+        """
+        return self.tree.rows(self.release, split)
+
+    @property
+    def keypoint_places(self) -> list[Path]:
+        """Folders with a keypoint file or folder a clip: ``keypoints`` beside the release, or the data set's own."""
+        own = (place for split in self.splits for place in self.tree.keypoints(self.release, split))
+        return [place for place in dict.fromkeys((self.keypoints, *own)) if place.is_dir()]
+
+    def _place(self, split: str) -> Path:
+        """Where a split's frames or videos are, or should be."""
+        places = self.tree.frames(self.release, split)
+        return next((place for place in places if place.is_dir()), places[0])
 
     def _beside(self, name: str) -> Path:
         """The folder `name` in the given root or beside the release."""
@@ -163,8 +222,8 @@ class PhoenixIndex:
         return self.root / name if (self.root / name).is_dir() else outer / name
 
     def _read(self, split: str) -> Iterator[Clip]:
-        path, seen = self.corpus(split), set()
-        for number, row in read_corpus(path)[1]:
+        path, seen, place = self.tree.list_of(self.release, split) or self.release, set(), self._place(split)
+        for number, row in self.rows(split)[1]:
             if row["name"] in seen:
                 raise Damaged(path, f"line {number} repeats clip {row['name']}", "clip names must be unique")
             seen.add(row["name"])
@@ -174,14 +233,9 @@ class PhoenixIndex:
                 row["speaker"],
                 tuple(row["orth"].split()),
                 row["translation"],
-                self._folder(split, row),
+                _folder(place, row),
                 self._keypoint_file(split, row["name"]),
             )
-
-    def _folder(self, split: str, row: dict[str, str]) -> Path:
-        named = row["video"].removesuffix("*.png").rstrip("/")
-        named = named.removesuffix("/1") or row["name"]
-        return self.release / FRAMES / split / named
 
     def _keypoint_file(self, split: str, name: str) -> Path | None:
         choices = (
@@ -189,11 +243,21 @@ class PhoenixIndex:
             for folder in (self.keypoints, self.keypoints / split)
             for suffix in KEYPOINT_SUFFIXES
         )
-        return next((path for path in choices if path.is_file()), None)
+        own = (place / name for place in self.tree.keypoints(self.release, split))
+        return next((path for path in choices if path.is_file()), next((path for path in own if path.is_dir()), None))
+
+
+def _folder(place: Path, row: dict[str, str]) -> Path:
+    """Of a clip's frames, or the file of its video."""
+    named = row["video"].removesuffix("*.png").rstrip("/")
+    folder = place / (named.removesuffix("/1") or row["name"])
+    if folder.is_dir():
+        return folder
+    return next((video for suffix in _VIDEOS if (video := place / f"{folder.name}{suffix}").is_file()), folder)
 
 
 def is_release(root: str | Path) -> bool:
-    """Whether a folder is (or holds) a data set in PHOENIX14T's layout, as far as its corpus files tell."""
+    """Whether a folder is (or holds) a data set in one of the layouts, as far as its lists of clips tell."""
     try:
         _find_release(Path(root))
     except InputError:
@@ -201,41 +265,11 @@ def is_release(root: str | Path) -> bool:
     return True
 
 
-def _find_release(root: Path) -> Path:
-    for release in (root / RELEASE, root / RELEASE.name, root):
-        if any(release.glob(str(corpus_name("*")))):
-            return release
-    raise NotFound(
-        root,
-        "holds no PHOENIX-2014-T.<split>.corpus.csv in annotations/manual",
-        f"give the folder that contains {RELEASE.parts[0]}",
-    )
-
-
-def read_corpus(path: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, str]]]]:
-    """Columns, and (line number, row) of each line; `Damaged` or `Untrusted` for a corpus file that is not sound."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise Damaged(path, f"is not UTF-8 at byte {error.start}", "unpack the release's own file again") from error
-    reader = csv.reader(lines, delimiter="|", quoting=csv.QUOTE_NONE)
-    header = next(reader, [])
-    absent = [column for column in _COLUMNS if column not in header]
-    if absent:
-        raise Damaged(path, f"lacks the columns {', '.join(absent)}", "its first line must be " + "|".join(_COLUMNS))
-    rows = []
-    for number, fields in enumerate(reader, 2):
-        if not fields:
-            continue
-        if len(fields) != len(header):
-            raise Damaged(path, f"line {number} has {len(fields)} fields", f"each line needs {len(header)}")
-        row = dict(zip(header, fields, strict=True))
-        if _unsafe(row["name"]) or _unsafe(row["video"].removesuffix("/1/*.png")):
-            raise Untrusted(path, f"line {number} names the clip {row['name']!r}", "a name is one plain folder name")
-        rows.append((number, row))
-    return tuple(header), rows
-
-
-def _unsafe(name: str) -> bool:
-    """Whether a name could lead out of the data set's folders."""
-    return not name or name in (".", "..") or any(sign in name for sign in "/\\\0")
+def _find_release(root: Path) -> tuple[Tree, Path]:
+    for tree in TREES:
+        release = tree.find(root)
+        if release is not None:
+            return tree, release
+    sought = ", ".join(tree.sought for tree in TREES)
+    advice = f"give the folder that contains {RELEASE.parts[0]}, or another of these data sets"
+    raise NotFound(root, f"holds no {sought}; there: {what_lies_in(root)}", advice)

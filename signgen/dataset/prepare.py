@@ -14,7 +14,7 @@ import numpy as np
 from signgen.dataset.encoded import Encoders, latents_name, sources_of, token_shards, tokens_name, write_encoded
 from signgen.dataset.files import locked
 from signgen.dataset.keypoint_source import KeypointSource
-from signgen.dataset.phoenix import PhoenixIndex, list_frames
+from signgen.dataset.phoenix import PhoenixIndex, count_frames, what_lies_in
 from signgen.dataset.planning import Plan, mark_folder, plan_split, write_protocol
 from signgen.dataset.prepared import FRAMES, INDEX, KEYPOINTS, Index, open_prepared, write_frames
 from signgen.dataset.shards import Shards
@@ -67,7 +67,7 @@ def prepare(work: Work, say: Callable[[Needs, int], None], progress: Progress, d
         raise NotFound("--skip", f"{sorted(unknown)[0]} is no clip of the data set", "see its corpus files")
     size = frame_size(index)
     if size is None:
-        raise Empty(index.release, "holds no frame", "unpack the release's frames there")
+        raise Empty(index.release, f"holds no frame: {_looked_for(index)}", "unpack the release's frames there")
     encoders = work.encoders()
     names = _names(encoders, size)
     needs = {split: _needs(work, index, split, size, encoders, names) for split in splits}
@@ -80,6 +80,13 @@ def prepare(work: Work, say: Callable[[Needs, int], None], progress: Progress, d
         report["splits"][part.split] = _filled(work, index, part, encoders, names, progress)
     report["seconds"] = round(time.monotonic() - begun, 1)
     return report
+
+
+def _looked_for(index: PhoenixIndex) -> str:
+    """Where the first clip's frames should be, and what lies there."""
+    folder = next(iter(index)).folder if len(index) else index.release
+    sought = f"{folder.relative_to(index.release)}/images0001.png (.jpg, .webp) or a video"
+    return f"looked for {sought}; {what_lies_in(folder)}"
 
 
 def _names(encoders: Encoders, size: tuple[int, int]) -> dict[str, str]:
@@ -101,7 +108,7 @@ def _needs(
     """Part -> bytes of a split that are still to be written, by all processes together."""
     place, clips = work.out / split, index.clips(split)
     known = Index.find(place / INDEX)
-    frames = known.frames if known is not None else sum(len(list_frames(clip.folder).files) for clip in clips)
+    frames = known.frames if known is not None else sum(count_frames(clip.folder) for clip in clips)
     blank = np.zeros((1, size[1], size[0], 3), np.uint8)
     needs = {"keypoints": 0 if (place / KEYPOINTS).is_file() else frames * POINTS_BYTES}
     if work.keep_frames:
@@ -142,7 +149,7 @@ def _planned(work: Work, index: PhoenixIndex, splits: tuple[str, ...], progress:
     opened: list[KeypointSource] = []
 
     def source() -> KeypointSource:
-        if not work.plan.places and not index.keypoints.is_dir():
+        if not work.plan.places and not index.keypoint_places:
             got = "has no folder keypoints beside the release"
             raise Missing(work.data, got, "say where they are: --keypoints FILE|FOLDER")
         if not opened:

@@ -6,16 +6,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from signgen.dataset.files import is_whole, open_array, write_npy
-from signgen.dataset.phoenix import frame_name
+from signgen.dataset.phoenix import frame_name, list_frames
 from signgen.errors import InputError, Mismatch, Missing
-from signgen.video import read_image
+from signgen.video import read_frames_at, read_image
 
 Indices = np.ndarray | Sequence[int] | int | slice
 
@@ -104,11 +104,17 @@ class Shards:
         return self._maps[shard]
 
 
+@lru_cache(maxsize=4096)
+def _frame_files(folder: Path) -> tuple[Path, ...]:
+    return list_frames(folder).files
+
+
 class PngFrames:
     """Frames of clips as uint8 (N, H, W, 3), decoded when they are asked for, by several threads.
 
     Args:
-        folders: of the clips, in order; starts: first frame of each, and the number of all frames at the end.
+        folders: of the clips' images, or their videos, in order.
+        starts: first frame of each, and the number of all frames at the end.
         size: (width, height) of every frame; threads: 0 = one a core, at most 8.
     """
 
@@ -116,6 +122,7 @@ class PngFrames:
 
     def __init__(self, folders: Sequence[Path], starts: Sequence[int], size: tuple[int, int], threads: int = 0) -> None:
         self.folders, self.starts, self.size = tuple(folders), np.asarray(starts), size
+        self._videos = frozenset(folder for folder in self.folders if folder.is_file())
         self._threads = threads or min(8, os.cpu_count() or 1)
 
     def __len__(self) -> int:
@@ -132,17 +139,25 @@ class PngFrames:
         return np.stack(frames).reshape(*index.shape, *self.shape[1:]) if frames else np.empty((0, *self.shape[1:]))
 
     def path(self, index: int) -> Path:
-        """The file of a frame."""
+        """The file of a frame, or the video that it is in."""
+        clip, number = self._place(index)
+        if self.folders[clip] in self._videos:
+            return self.folders[clip]
+        files = _frame_files(self.folders[clip])
+        return files[number] if number < len(files) else self.folders[clip] / frame_name(number + 1)
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """The clip, and the frame's number in it."""
         clip = int(np.searchsorted(self.starts, index, "right")) - 1
-        return self.folders[clip] / frame_name(int(index - self.starts[clip]) + 1)
+        return clip, int(index - self.starts[clip])
 
     def _read(self, index: int) -> np.ndarray:
         path = self.path(index)
         try:
-            frame = read_image(path)
+            frame = next(read_frames_at(path, [self._place(index)[1]])) if path in self._videos else read_image(path)
         except InputError as error:
-            folder = path.parent.parent if path.parent.name == "1" else path.parent
-            advice = f"unpack that clip again, or prepare another folder with --skip {folder.name}"
+            folder = path.parent.parent if path.parent.name == "1" else path if path in self._videos else path.parent
+            advice = f"unpack that clip again, or prepare another folder with --skip {folder.stem}"
             raise type(error)(path, error.got, advice) from None
         if frame.shape != self.shape[1:]:
             got = f"is {frame.shape[1]}x{frame.shape[0]}, other frames {self.size[0]}x{self.size[1]}"

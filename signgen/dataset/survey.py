@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -14,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from signgen.dataset.keypoint_source import KeypointSource
-from signgen.dataset.phoenix import RELEASE_COUNTS, Clip, PhoenixIndex, frame_name, inner_folder, list_frames
+from signgen.dataset.phoenix import RELEASE_COUNTS, Clip, PhoenixIndex, inner_folder, list_frames, what_lies_in
 from signgen.errors import InputError, NotFound
 from signgen.keypoints.many_clips import points_in_frame
 from signgen.processes import in_processes
-from signgen.video import read_image
+from signgen.video import probe, read_frames, read_image
 
 SIZED_CLIPS = 25  # clips that are asked for the size of frames
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -28,21 +29,35 @@ _END = b"\x00\x00\x00\x00IEND\xaeB`\x82"  # the last chunk: empty, with its chec
 # -- frames ----------------------------------------------------------------------------------------------------------
 
 
-def png_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) of a PNG file that has its first and its last bytes, or None if it is none or was cut off.
+def image_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) of an image file that has its first and its last bytes, or None if it is none or was cut off.
 
     It is not decoded: data sets have a million frames.
     """
     try:
         with open(path, "rb") as file:
             head = file.read(24)
-            file.seek(-min(len(_END), len(head)), 2)
+            length = file.seek(0, 2)
+            file.seek(-min(len(_END), length), 2)
             end = file.read()
     except OSError:
         return None
-    if len(head) < 24 or head[:8] != _SIGNATURE or head[12:16] != b"IHDR" or end != _END:
+    if head[:8] == _SIGNATURE:
+        whole = len(head) == 24 and head[12:16] == b"IHDR" and end == _END
+        return struct.unpack(">II", head[16:24]) if whole else None
+    jpeg = head[:2] == b"\xff\xd8" and b"\xff\xd9" in end
+    webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP" and struct.unpack("<I", head[4:8])[0] + 8 <= length
+    return _size_by_header(path) if jpeg or webp or head[:2] == b"BM" else None
+
+
+def _size_by_header(path: Path) -> tuple[int, int] | None:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
-    return struct.unpack(">II", head[16:24])
 
 
 def broken_frame(files: Sequence[Path], size: tuple[int, int] | None, check: str) -> str | None:
@@ -53,7 +68,7 @@ def broken_frame(files: Sequence[Path], size: tuple[int, int] | None, check: str
         check: ``names`` looks at nothing, ``ends`` at the header and the last bytes, ``pixels`` decodes every frame.
     """
     for path in () if check == "names" else files:
-        got = png_size(path)
+        got = image_size(path)
         if got is None:
             return f"{path.name} is damaged or cut off"
         size = size or got
@@ -77,9 +92,17 @@ def frame_size(index: PhoenixIndex) -> tuple[int, int] | None:
 
     That of most clips' first frames, of the first 25 that have one: a clip of another size is a fault of that clip.
     """
-    firsts = (path for clip in index for path in list_frames(clip.folder).files[:1])
-    sizes = list(islice((size for path in firsts if (size := png_size(path))), SIZED_CLIPS))
+    sizes = list(islice((size for clip in index if (size := _first_size(clip))), SIZED_CLIPS))
     return Counter(sizes).most_common(1)[0][0] if sizes else None
+
+
+def _first_size(clip: Clip) -> tuple[int, int] | None:
+    """(width, height) of a clip's first frame."""
+    if clip.folder.is_file():
+        with suppress(InputError):
+            return probe(clip.folder).size
+        return None
+    return next(map(image_size, list_frames(clip.folder).files[:1]), None)
 
 
 # -- clips -----------------------------------------------------------------------------------------------------------
@@ -108,18 +131,30 @@ class ClipState:
 
 def look_at_frames(clip: Clip, size: tuple[int, int] | None, check: str) -> ClipState:
     """A clip's folder; ``size`` (width, height) all frames must have, ``check`` as in `broken_frame`."""
+    if clip.folder.is_file():
+        return _look_at_video(clip, size, check)
     listing = list_frames(clip.folder)
     files, missing = listing.files, listing.missing
     if not files:
-        fault = "has no frames"
+        fault = f"has no frames: looked for images0001.png (or .jpg, .webp) or a video; {what_lies_in(clip.folder)}"
     elif missing:
         numbers = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
         fault = f"lacks frame {numbers} ({len(missing)} of {len(files) + len(missing)})"
-    elif any(path.name != frame_name(number) for number, path in enumerate(files, 1)):
-        fault = f"frames named unlike {frame_name(1)}"
     else:
         fault = broken_frame(files, size, check) or ""
     return ClipState(clip, len(files), listing.stray, left_out=fault)
+
+
+def _look_at_video(clip: Clip, size: tuple[int, int] | None, check: str) -> ClipState:
+    """As `look_at_frames`, for a clip that is one video; ``pixels`` decodes it."""
+    try:
+        info = probe(clip.folder)
+        frames = sum(1 for _ in read_frames(clip.folder)) if check == "pixels" else info.frames
+    except InputError as error:
+        return ClipState(clip, 0, (), left_out=f"its video {error.got}")
+    wrong = size is not None and info.size != size
+    fault = f"its video is {info.width}x{info.height}, other frames {size[0]}x{size[1]}" if wrong and size else ""
+    return ClipState(clip, frames, (), left_out=fault)
 
 
 def examine(state: ClipState, source: KeypointSource, size: tuple[int, int] | None) -> ClipState:
@@ -162,10 +197,9 @@ def examine_split(
 
 
 def keypoint_source(index: PhoenixIndex, places: Sequence[str | Path], splits: Sequence[str]) -> KeypointSource:
-    """Keypoints from ``places``, or from the folder ``keypoints`` beside the release where none is given."""
+    """Keypoints from ``places``, or from the folder ``keypoints`` beside the release, or the data set's own."""
     names = [clip.name for split in splits for clip in index.clips(split)]
-    beside = [index.keypoints] if index.keypoints.is_dir() else []
-    return KeypointSource(places or beside, names)
+    return KeypointSource(places or index.keypoint_places, names)
 
 
 def chosen_splits(index: PhoenixIndex, wanted: Sequence[str]) -> tuple[str, ...]:

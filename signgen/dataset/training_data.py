@@ -15,7 +15,6 @@ from signgen.dataset.prepared import is_prepared, open_prepared
 from signgen.errors import InputError, Missing, NotFound, NotWritable, RunError
 from signgen.files import reason
 from signgen.keypoints import read_keypoints
-from signgen.video import read_image
 
 
 def cache_folder(data: str | Path, chosen: str | Path = "", split: str = "train") -> Path:
@@ -65,7 +64,7 @@ def _clips(root: Path, split: str) -> Iterator[tuple[str, str, Iterator[np.ndarr
     for clip in PhoenixIndex(root).clips(split):
         if clip.keypoints is None:
             raise Missing(clip.name, "has no keypoint file", f"put it into {root}/keypoints")
-        yield clip.name, clip.speaker, (read_image(path) for path in clip.frames), _points(clip.keypoints)
+        yield clip.name, clip.speaker, clip.pictures(), _points(clip.keypoints)
 
 
 def _points(path: Path) -> np.ndarray:

@@ -13,7 +13,7 @@ from signgen.augmentation.jobs import Job, frames_of, plain_name
 from signgen.augmentation.store import DONE, Store
 from signgen.dataset.files import write_text
 from signgen.dataset.keypoint_source import read_clip_points
-from signgen.dataset.phoenix import RELEASE, Clip, PhoenixIndex, corpus_name, list_frames, read_corpus
+from signgen.dataset.phoenix import RELEASE, Clip, PhoenixIndex, corpus_name, list_frames
 from signgen.keypoints.many_clips import points_in_frame
 
 
@@ -66,7 +66,7 @@ def collect(
     """
     found = []
     for split in index.splits:
-        columns, numbered = read_corpus(index.corpus(split))
+        columns, numbered = index.rows(split)
         rows = [row for _, row in numbered]
         by_name = {row["name"]: row for row in rows}
         clips = {clip.name: clip for clip in index.clips(split)}

@@ -120,6 +120,7 @@ class Parquet(Table):
         # What a damaged file makes the library raise is almost anything.
         with damage(self.subject, "a damaged parquet file", _ADVICE, Exception):
             for batch in self._file.iter_batches(size, columns=wanted, use_threads=False):
+                self.budget.spend("numbers", len(batch) * len(wanted))  # a few bytes can say one number for ever
                 columns = [batch.column(name) for name in wanted]
                 found = [one.cast("double").to_numpy(zero_copy_only=False) for one in columns[: len(numbers)]]
                 values = np.stack(found, 1) if found else np.zeros((len(batch), 0))

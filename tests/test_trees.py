@@ -1,0 +1,274 @@
+"""Data sets as they lie on disk elsewhere: JPEG frames, other sizes, videos, PHOENIX-2014, CSL-Daily, How2Sign."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from augment_maker import HEADER, Stage, clip_points
+from click.testing import CliRunner
+from PIL import Image
+from release_maker import picture
+from tiny_pipeline import FRAME
+
+from signgen.cli import main
+from signgen.dataset.phoenix import PhoenixIndex, count_frames, list_frames
+from signgen.dataset.prepared import open_prepared
+from signgen.errors import Damaged, NotFound, Untrusted
+from signgen.keypoints import write_keypoints
+from signgen.video import VideoWriter
+
+CLIPS = {"train": {"a-1": 5, "b-2": 4}, "dev": {"c-3": 3}, "test": {"d-4": 4}}
+Namer = Callable[[str, int], str]
+
+
+def all_clips() -> list[tuple[str, str, int]]:
+    return [(split, name, count) for split, clips in CLIPS.items() for name, count in clips.items()]
+
+
+def write_frames(folder: Path, clip: str, count: int, name: Namer) -> None:
+    folder.mkdir(parents=True)
+    for number in range(1, count + 1):
+        path = folder / name(clip, number)
+        lossless = {"lossless": True} if path.suffix == ".webp" else {}
+        Image.fromarray(picture(clip, number, FRAME)).save(path, **lossless)
+
+
+def write_video(path: Path, clip: str, count: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with VideoWriter(path, FRAME, 25.0) as writer:
+        for number in range(1, count + 1):
+            writer.write(picture(clip, number, FRAME))
+
+
+def write_points(root: Path) -> None:
+    (root / "keypoints").mkdir(exist_ok=True)
+    for _, name, count in all_clips():
+        write_keypoints(clip_points(name, count), root / "keypoints" / f"{name}.npz")
+
+
+# --- the trees ------------------------------------------------------------------------------------------------
+def phoenix14t(root: Path, frames: str, name: Namer, inner: str = "", video: bool = False) -> Path:
+    release = root / "PHOENIX-2014-T-release-v3/PHOENIX-2014-T"
+    (release / "annotations/manual").mkdir(parents=True)
+    for split, clips in CLIPS.items():
+        rows = [f"{clip}|{clip}/1/*.png|-1|-1|Signer01|REGEN|regen" for clip in clips]
+        path = release / f"annotations/manual/PHOENIX-2014-T.{split}.corpus.csv"
+        path.write_text("\n".join([HEADER, *rows]), encoding="utf-8")
+    for split, clip, count in all_clips():
+        if video:
+            write_video(release / frames / split / f"{clip}.mp4", clip, count)
+        else:
+            write_frames(release / frames / split / clip / inner, clip, count, name)
+    write_points(root)
+    return root
+
+
+def jpeg(root: Path) -> Path:
+    return phoenix14t(root, "features/fullFrame-210x260px", lambda clip, n: f"images{n:04d}.jpg", inner="1")
+
+
+def webp(root: Path) -> Path:
+    return phoenix14t(root, "features/fullFrame-256x256px", lambda clip, n: f"images{n:04d}.webp")
+
+
+def smaller(root: Path) -> Path:
+    return phoenix14t(root, "features/fullFrame-256x256px", lambda clip, n: f"images{n:04d}.png")
+
+
+def videos(root: Path) -> Path:
+    return phoenix14t(root, "videos", lambda clip, n: "", video=True)
+
+
+def phoenix_2014(root: Path) -> Path:
+    release = root / "phoenix2014-release/phoenix-2014-multisigner"
+    (release / "annotations/manual").mkdir(parents=True)
+    for split, clips in CLIPS.items():
+        rows = [f"{clip}|{clip}/1/*.png|Signer04|__ON__ REGEN" for clip in clips]
+        text = "\n".join(["id|folder|signer|annotation", *rows])
+        (release / f"annotations/manual/{split}.corpus.csv").write_text(text)
+    for split, clip, count in all_clips():
+        folder = release / "features/fullFrame-210x260px" / split / clip / "1"
+        write_frames(folder, clip, count, lambda clip, n: f"01April_2010_heute.avi_pid0_fn{n + 99:06d}-0.png")
+    write_points(root)
+    return root
+
+
+def csl_daily(root: Path, labels: bool = True) -> Path:
+    release = root / "CSL-Daily"
+    (release / "sentence_label").mkdir(parents=True)
+    lines = [f"{clip}|{split}" for split, clip, _ in all_clips()]
+    (release / "sentence_label/split_1.txt").write_text("\n".join(["name|split", *lines]), encoding="utf-8")
+    said = {"label_gloss": ["今天", "下雨"], "label_char": ["今", "天", "下", "雨"], "signer": 4}
+    info = [{"name": clip, "length": count, **said} for _, clip, count in all_clips()]
+    if labels:
+        (release / "sentence_label/csl2020ct_v2.pkl").write_bytes(pickle.dumps({"info": info}))
+    else:
+        rows = [f"{i}|{clip}|{count}|今天 下雨|今 天|_|_" for i, (_, clip, count) in enumerate(all_clips())]
+        text = "\n".join(["index|name|length|gloss|char|word|postag", *rows])
+        (release / "sentence_label/video_map.txt").write_text(text, encoding="utf-8")
+    for _, clip, count in all_clips():
+        folder = release / "sentence/frames_512x512" / clip
+        write_frames(folder, clip, count, lambda clip, n: f"{n - 1:06d}.jpg")
+    write_points(root)
+    return root
+
+
+def how2sign(root: Path) -> Path:
+    """Sentences' videos, and OpenPose's folders, which are the keypoints."""
+    head = "VIDEO_ID\tVIDEO_NAME\tSENTENCE_ID\tSENTENCE_NAME\tSTART_REALIGNED\tEND_REALIGNED\tSENTENCE"
+    for split, clips in CLIPS.items():
+        place = root / "How2Sign/sentence_level" / {"dev": "val"}.get(split, split)
+        rows = [f'x\tx\tx\t{how2sign_name(clip)}\t0\t1\tIt will "rain".' for clip in clips]
+        texts = place / "text/en/raw_text/re_aligned"
+        texts.mkdir(parents=True)
+        (texts / f"how2sign_realigned_{place.name}.csv").write_text("\n".join([head, *rows]))
+        for clip, count in clips.items():
+            name = how2sign_name(clip)
+            write_video(place / "rgb_front/raw_videos" / f"{name}.mp4", clip, count)
+            folder = place / "rgb_front/features/openpose_output/json" / name
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            write_keypoints(clip_points(clip, count), folder, "openpose")
+    return root
+
+
+def how2sign_name(clip: str) -> str:
+    return f"-g0iPSnQt6w_{clip}-1-rgb_front"
+
+
+TREES: dict[str, Callable[[Path], Path]] = {
+    "jpeg": jpeg, "webp": webp, "fullFrame-256x256px": smaller, "videos": videos, "phoenix-2014": phoenix_2014,
+    "csl-daily": csl_daily, "how2sign": how2sign,
+}  # fmt: skip
+
+
+def run(*arguments: object) -> tuple[int, str, dict]:
+    done = CliRunner().invoke(main, [*map(str, arguments), "--json"])
+    return done.exit_code, done.stderr, json.loads(done.stdout) if done.exit_code == 0 else {}
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_inspect_finds_every_frame_of_every_clip(tmp_path: Path, tree: str) -> None:
+    for check in ("ends", "pixels"):
+        root = tmp_path / check
+        code, said, report = run("inspect", TREES[tree](root), "--check", check, "--jobs", 1)
+        assert code == 0, said
+        assert report["frame_size"] == list(FRAME)
+        for split, clips in CLIPS.items():
+            part = report["splits"][split]
+            assert (part["clips"], part["usable_clips"]) == (len(clips), len(clips)), part["left_out"]
+            assert part["usable_frames"] == sum(clips.values())
+            assert part["folders_without_row"] == []
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_prepare_reads_them(tmp_path: Path, tree: str) -> None:
+    root, out = TREES[tree](tmp_path / "data"), tmp_path / "out"
+    code, said, _ = run("prepare", root, out, "--triplets", 5, "--jobs", 1)
+    assert code == 0, said
+    for split, clips in CLIPS.items():
+        for frames in (True, False):
+            cache = open_prepared(out, split, frames=frames)
+            read = cache.frames[np.arange(sum(clips.values()))].astype(int)
+            wanted = [picture(name, n, FRAME) for name, count in clips.items() for n in range(1, count + 1)]
+            apart = np.abs(read - np.array(wanted, int))
+            lossy = tree in ("jpeg", "videos", "csl-daily", "how2sign")
+            assert apart.mean() < (12 if lossy else 1e-9)
+            blues = read[..., 2].mean((1, 2))
+            assert lossy or np.allclose(blues, np.array(wanted)[..., 2].mean((1, 2)))
+        points = np.concatenate([clip_points(name, count).xy for name, count in clips.items()])
+        seen = cache.keypoints[..., 2] > 0
+        assert np.abs(cache.keypoints[..., :2] - points)[seen].max() < 0.01
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    return Stage(tmp_path_factory.mktemp("trees"))
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_augment_signs_them_again(tmp_path: Path, stage: Stage, tree: str) -> None:
+    root = TREES[tree](tmp_path / "data")
+    settings = stage.settings(copies=1, gate=None, layouts=("phoenix14t",), splits=("dev",), steps=1)
+    stage.run(str(tmp_path / "out"), settings, dataset=root)
+    index = PhoenixIndex(tmp_path / "out")
+    name = how2sign_name("c-3") if tree == "how2sign" else "c-3"
+    old, new = index.clips("dev")
+    assert (old.name, new.name) == (name, f"{name}__aug01")
+    assert count_frames(new.folder) == 3
+    assert (old.glosses, old.translation) == (new.glosses, new.translation)
+    if tree not in ("videos", "how2sign"):
+        assert [path.stem for path in old.frames] == ["images0001", "images0002", "images0003"]
+    if tree in ("csl-daily", "how2sign"):
+        records = [json.loads(line) for path in (tmp_path / "out").rglob("*.jsonl") for line in path.open()]
+        assert any("whose licence holds" in str(record.get("licence")) for record in records)
+
+
+def test_what_is_signed_is_read(tmp_path: Path) -> None:
+    clip = PhoenixIndex(csl_daily(tmp_path / "csl")).clips("train")[0]
+    assert (clip.speaker, clip.glosses, clip.translation) == ("Signer04", ("今天", "下雨"), "今天下雨")
+    clip = PhoenixIndex(csl_daily(tmp_path / "map", labels=False)).clips("train")[0]
+    assert clip.glosses == ("今天", "下雨")
+    clip = PhoenixIndex(how2sign(tmp_path / "h2s")).clips("dev")[0]
+    assert (clip.speaker, clip.glosses, clip.translation) == ("Signer01", (), 'It will "rain".')
+    clip = PhoenixIndex(phoenix_2014(tmp_path / "2014")).clips("test")[0]
+    assert (clip.speaker, clip.glosses) == ("Signer04", ("__ON__", "REGEN"))
+
+
+# --- what is wrong --------------------------------------------------------------------------------------------
+def test_where_frames_are_not_found_the_line_says_what_lies_there(tmp_path: Path) -> None:
+    root = jpeg(tmp_path)
+    folder = root / "PHOENIX-2014-T-release-v3/PHOENIX-2014-T/features/fullFrame-210x260px/dev/c-3/1"
+    for path in folder.iterdir():
+        path.rename(path.with_suffix(".tif"))
+    code, _, report = run("inspect", root, "--jobs", 1)
+    assert code == 0
+    ((name, why),) = report["splits"]["dev"]["left_out"]
+    assert name == "c-3"
+    assert "images0001.png" in why
+    assert "3 .tif" in why or "1 folders" in why
+
+
+def test_no_data_set_says_what_was_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    with pytest.raises(NotFound) as error:
+        PhoenixIndex(tmp_path)
+    for words in ("PHOENIX-2014-T", "split_1.txt", "how2sign_realigned", "there: 1 folders"):
+        assert words in str(error.value)
+
+
+def test_a_hole_in_numbered_frames_is_named(tmp_path: Path) -> None:
+    root = csl_daily(tmp_path)
+    (root / "CSL-Daily/sentence/frames_512x512/a-1/000002.jpg").unlink()
+    listing = list_frames(root / "CSL-Daily/sentence/frames_512x512/a-1")
+    assert (len(listing.files), listing.missing) == (4, (2,))
+    _, _, report = run("inspect", root, "--jobs", 1)
+    assert report["splits"]["train"]["left_out"] == [["a-1", "lacks frame 2 (1 of 5)"]]
+
+
+def test_a_cut_picture_is_found_without_decoding(tmp_path: Path) -> None:
+    root = jpeg(tmp_path)
+    path = next(root.rglob("c-3/1/images0002.jpg"))
+    path.write_bytes(path.read_bytes()[:-200])
+    _, _, report = run("inspect", root, "--jobs", 1)
+    assert report["splits"]["dev"]["left_out"] == [["c-3", "images0002.jpg is damaged or cut off"]]
+
+
+@pytest.mark.parametrize("name", ["../a-1", "a/b", ".."])
+def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
+    root = csl_daily(tmp_path)
+    path = root / "CSL-Daily/sentence_label/split_1.txt"
+    path.write_text(path.read_text().replace("a-1", name))
+    with pytest.raises(Untrusted):
+        PhoenixIndex(root).clips("train")
+
+
+def test_labels_that_run_code_are_refused(tmp_path: Path) -> None:
+    root = csl_daily(tmp_path)
+    (root / "CSL-Daily/sentence_label/csl2020ct_v2.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    with pytest.raises((Untrusted, Damaged)):
+        PhoenixIndex(root).clips("train")
