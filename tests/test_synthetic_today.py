@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from signgen.errors import BadValue
+from signgen.package import SIGNERS
 from signgen.synthetic.body.mesh import HAIR
 from signgen.synthetic.body.template import load_shape, template
 from signgen.synthetic.dataset import Plan, draw_clip, figure_of, pick_signers, settings_of, write_dataset
@@ -27,6 +30,7 @@ from signgen.synthetic.picture.shade import CHECKS
 from signgen.synthetic.picture.shadows import drawn_studio
 from signgen.synthetic.signer import HELD_OUT, TRAINING_SIGNERS, blended_shape, dress, load_signer, signer_names
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 SIZE = (84, 104)
 SMALL = {"frames": (8, 8), "size": SIZE}
 VERSION_4 = np.array(  # mean brightness of 4 x 4 parts of frame 3 of a clip of version 4
@@ -131,7 +135,7 @@ def test_patterns_show_on_cloth_and_nowhere_else() -> None:
     assert changed.max() > 40
     face = a.xy[23:91].round().astype(int)
     assert changed[face[:, 1], face[:, 0]].max() < 12
-    assert changed[a.matte == 0].max() == 0
+    assert changed[a.matte == 0].max() <= 1  # of 255, from the blur
 
 
 # ---- exposures -------------------------------------------------------------------------------------------------------
@@ -268,7 +272,7 @@ def test_mouth_shapes_that_are_named_are_the_ones_that_are_shown() -> None:
     assert set(names) == {"rest", "", "m", "a"}
     signer, faces = load_signer("s01"), track.at(times)
     gaps = {name: [opening(signer, faces[k]) for k in range(60) if names[k] == name] for name in ("a", "m", "rest")}
-    assert min(gaps["a"]) > 1.5 * max(gaps["m"])
+    assert min(gaps["a"]) > 1.3 * max(gaps["m"])
     assert np.mean(gaps["a"]) > 0.2
     assert max(gaps["m"]) < 0.12
 
@@ -323,3 +327,25 @@ def test_clips_come_with_matte_plate_shutter_and_mouth_shapes(tmp_path: Path) ->
             np.testing.assert_array_equal(stored["visemes"], plan.perform(index).visemes())
     settings = json.loads((tmp_path / "synthetic.json").read_text())["splits"]["train"]["settings"]
     assert (settings["version"], settings["shutter"]) == (5, 0.25)
+
+
+# ---- built-in signers ------------------------------------------------------------------------------------------------
+
+
+def test_pictures_of_built_in_signers_face_the_camera_with_both_hands_open_and_apart() -> None:
+    tool = importlib.import_module("make_signer_pictures")
+    assert set(tool.CAST) == {path.stem for path in SIGNERS.glob("*.png")}
+    assert not {part.body for part in tool.CAST.values()} & set(HELD_OUT)
+    for name in ("alma", "femi"):
+        points = tool.portrait(tool.CAST[name], (105, 130)).xy
+        left, right = points[91:112], points[112:133]
+        assert left[:, 0].min() - right[:, 0].max() > 15  # pixels of 105
+        assert min(right.min(), (np.array([105, 130]) - left).min()) > 3
+        for hand in (left, right):  # open: finger tips far from the palm and from each other
+            tips = hand[[8, 12, 16, 20]]
+            assert np.linalg.norm(tips - hand[[5, 9, 13, 17]], axis=1).min() > 4
+            assert np.linalg.norm(np.diff(tips, axis=0), axis=1).min() > 2
+        eyes, nose = points[[1, 2], 0], points[0, 0]
+        assert abs(eyes.mean() - nose) < 0.1 * np.ptp(eyes)  # the face is turned to nobody else
+        mouth = points[23 + 48 : 23 + 68]
+        assert mouth[[0, 6], 1].mean() < mouth[[14, 18], 1].mean() + 0.3  # its corners do not hang

@@ -1,82 +1,131 @@
-"""Chooses the pictures of the built-in signers from a synthetic data set, one for each name.
+"""Draws the pictures of the built-in signers.
 
-    python tools/make_signer_pictures.py data/synthetic/train ada=s02 ben=s07 ...
+    python tools/make_signer_pictures.py signgen/assets/signers [--size 210x260]
 
-A picture should show face and both hands, sharp: of all frames of the signer the one is taken whose least visible
-hand and face are seen best and who stands where signers usually stand. Written to signgen/assets/signers as NAME.png
-and NAME.npz (its keypoints).
+Each is a drawn person (`CAST`: a body for training and what is special about the look) who faces the camera with a
+friendly face and both hands open and apart, in soft light before a plain backdrop: what a source picture should be.
+Writes NAME.png and NAME.npz (its keypoints). The same command writes the same files.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
+from PIL import Image
 
-from signgen.dataset.phoenix import Clip, PhoenixIndex
-from signgen.errors import InputError
-from signgen.rendering.framing import typical_stance
+from signgen.commands.options import SIZE
+from signgen.synthetic.body.template import load_shape
+from signgen.synthetic.dress.looks import draw_look
+from signgen.synthetic.motion.anatomy import Anatomy
+from signgen.synthetic.motion.placement import place_hands
+from signgen.synthetic.motion.posture import SIDES, Pose, Posture, gaze_directions
+from signgen.synthetic.motion.signs import HandKey
+from signgen.synthetic.picture.camera import Camera
+from signgen.synthetic.picture.figure import Figure, Frame
+from signgen.synthetic.picture.shadows import Studio
+from signgen.synthetic.signer import Signer, dress
 
-TARGET = Path(__file__).resolve().parent.parent / "signgen" / "assets" / "signers"
-PARTS = (slice(5, 11), slice(23, 91), slice(91, 112), slice(112, 133))
+FACE = {
+    "mouthSmileLeft": 0.34, "mouthSmileRight": 0.34, "cheekSquintLeft": 0.20, "cheekSquintRight": 0.20,
+    "eyeSquintLeft": 0.12, "eyeSquintRight": 0.12, "eyeBlinkLeft": 0.05, "eyeBlinkRight": 0.05, "browInnerUp": 0.05,
+}  # fmt: skip
+HANDS = HandKey("space", (0.45, -0.30, -0.39), "palm", (0.52, 0.29, 0.78), (-0.27, 0.94, -0.19), "softfive")
+LIGHT = Studio(
+    key=(-0.42, -0.78, 0.46), key_power=(0.66, 0.65, 0.63), floor=0.35, spread=0.22, fill=(0.66, -0.73, 0.14),
+    fill_power=(0.27, 0.28, 0.29), rim=(0.55, 0.70, 0.45), rim_power=(0.20, 0.20, 0.21), sky=(0.33, 0.335, 0.345),
+    ground=(0.23, 0.22, 0.21),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    """A built-in signer: the body, the displayed colours of the backdrop's top and bottom, changes to the look."""
+
+    body: str
+    top: tuple[float, float, float]
+    bottom: tuple[float, float, float]
+    look: dict[str, Any] = field(default_factory=dict)
+
+
+def _wears(kind: str, cloth: tuple[float, float, float], **more: Any) -> dict[str, Any]:
+    """A plain garment of one colour with long sleeves, and other changes to a look."""
+    plain = {"pattern": 0, "short": 0.0, "tie": False, "cuff": -0.008, "glasses": "none", "wrinkles": 0.06}
+    return {"neckline": kind, "cloth": cloth, "sleeves": cloth, "shirt": cloth, **plain, **more}
+
+
+BROWN, BLOND, BLACK = (0.085, 0.045, 0.026), (0.40, 0.26, 0.13), (0.024, 0.019, 0.018)
+CAST = {
+    "alma": Part("s06", (0.80, 0.85, 0.89), (0.93, 0.95, 0.97), _wears(
+        "crew", (0.035, 0.135, 0.150), hair="wavy", hair_colour=BROWN, hair_length=0.20, parting=0.022,
+        hair_volume=0.014, earrings=0.0035, skin=(0.80, 0.53, 0.40), lips=(0.68, 0.33, 0.28))),
+    "bela": Part("s15", (0.78, 0.80, 0.82), (0.90, 0.91, 0.92), _wears(
+        "shirt", (0.30, 0.40, 0.55), hair="side", hair_colour=(0.060, 0.036, 0.024), parting=-0.026, beard=0.0,
+        beard_style="none", glasses="square", frame=(0.03, 0.025, 0.022))),
+    "cora": Part("s12", (0.86, 0.84, 0.80), (0.95, 0.94, 0.92), _wears(
+        "blouse", (0.30, 0.055, 0.085), hair="bob", hair_colour=BLOND, hair_length=0.12, parting=-0.024,
+        hair_volume=0.014)),
+    "dara": Part("s08", (0.88, 0.86, 0.83), (0.96, 0.95, 0.93), _wears(
+        "vee", (0.48, 0.32, 0.08), hair="afro", hair_colour=BLACK, hair_volume=0.032, parting=0.0, earrings=0.0045,
+        frame=(0.40, 0.33, 0.18))),
+    "emil": Part("s07", (0.77, 0.79, 0.78), (0.89, 0.90, 0.89), _wears(
+        "crew", (0.060, 0.085, 0.055), hair="full", hair_colour=(0.120, 0.070, 0.038), parting=0.024, beard=0.75,
+        beard_style="full", hair_volume=0.013)),
+    "femi": Part("s03", (0.79, 0.83, 0.87), (0.91, 0.93, 0.95), _wears(
+        "turtle", (0.30, 0.29, 0.27), hair="cropped", hair_colour=BLACK, parting=0.0, beard=0.22, beard_style="stubble",
+        hair_volume=0.004)),
+    "gwen": Part("s18", (0.83, 0.83, 0.85), (0.94, 0.94, 0.95), _wears(
+        "jacket", (0.050, 0.060, 0.105), hair="bun", hair_colour=(0.16, 0.058, 0.026), parting=0.0, hair_volume=0.008,
+        second=(0.52, 0.51, 0.50))),
+    "hana": Part("s14", (0.84, 0.81, 0.83), (0.95, 0.94, 0.95), _wears(
+        "crew", (0.115, 0.060, 0.150), hair="long", hair_colour=BLACK, hair_length=0.22, parting=0.018,
+        hair_volume=0.010)),
+}  # fmt: skip
+
+
+def pose_of(anatomy: Anatomy) -> Pose:
+    """Upright, facing the camera, both hands open and apart at the height of the chest."""
+    poser, still = anatomy.poser, np.zeros((1, 3))
+    chest = poser.chest(still)
+    head = poser.head(chest, still)
+    arms = {side: place_hands(anatomy, side, [HANDS], chest, head) for side in SIDES}
+    posture = Posture(still, still, gaze_directions(np.zeros(1), np.zeros(1)), arms)
+    return Pose(poser.rotations(posture)[0], FACE)
+
+
+def signer_of(part: Part) -> Signer:
+    """The dressed body of a part."""
+    shape = load_shape(part.body)
+    return dress(shape, replace(draw_look(part.body, shape.phenotype), **part.look))
+
+
+def portrait(part: Part, size: tuple[int, int]) -> Frame:
+    """The picture and keypoints of a part."""
+    signer, (width, height) = signer_of(part), size
+    down = np.linspace(0, 1, height)[:, None, None]
+    across = np.linspace(-1, 1, width)[None, :, None]
+    backdrop = np.array(part.top) + (np.array(part.bottom) - np.array(part.top)) * down
+    backdrop = backdrop * (1.02 - 0.06 * across**2 - 0.03 * across)
+    camera = Camera(x=104.0, top=22.0, squeeze=0.82, mm=3.3, exposure=1.0)
+    figure = Figure(
+        signer, size, supersample=4, camera=camera, finished=False, studio=LIGHT, backdrop=backdrop.astype(np.float32)
+    )
+    return figure.draw([pose_of(Anatomy(signer))])
 
 
 @click.command(help=__doc__)
-@click.argument("dataset", type=click.Path(exists=True, path_type=Path))
-@click.argument("names", nargs=-1, required=True, metavar="NAME=SIGNER...")
-def main(dataset: Path, names: tuple[str, ...]) -> None:
-    clips = PhoenixIndex(dataset).clips("train")
-    TARGET.mkdir(parents=True, exist_ok=True)
-    for pair in names:
-        name, _, signer = pair.partition("=")
-        own = [clip for clip in clips if clip.speaker == signer]
-        if not own:
-            raise InputError(dataset, f"has no clip of {signer!r}", "name one of its signers as NAME=SIGNER")
-        clip, frame = best_frame(own)
-        write(name, clip, frame)
-        click.echo(f"{name}: {clip.name} frame {frame}")
-
-
-def best_frame(clips: list[Clip]) -> tuple[Clip, int]:
-    """The clip and the frame in which the least visible part is seen best, eyes open."""
-    scores = [(sharpness(load(clip)), clip) for clip in clips]
-    best = max(scores, key=lambda pair: pair[0].max())
-    return best[1], int(best[0].argmax())
-
-
-def load(clip: Clip) -> np.ndarray:
-    """(T, 133, 3)."""
-    with np.load(clip.keypoints, allow_pickle=False) as archive:
-        return archive["keypoints"]
-
-
-def sharpness(points: np.ndarray) -> np.ndarray:
-    """(T,): mean confidence of the worst part, less what moves and eyes that are shut."""
-    seen = np.min([points[:, part, 2].mean(1) for part in PARTS], 0)
-    moved = np.linalg.norm(np.diff(points[..., :2], axis=0, prepend=points[:1, :, :2]), axis=-1)
-    hands = moved[:, 91:].max(1)
-    eyes = np.abs(points[:, [60, 61, 66, 67], 1] - points[:, [64, 63, 70, 69], 1]).mean(1)
-    return seen - 0.05 * hands + 0.1 * np.minimum(eyes, 2.5) - outside(points) - 1.5 * displaced(points)
-
-
-def displaced(points: np.ndarray) -> np.ndarray:
-    """(T,): how far the person stands from where signers of such frames stand, in shoulder widths."""
-    usual = typical_stance((210, 260))
-    middle, width = points[:, [5, 6], :2].mean(1), np.abs(points[:, 5, 0] - points[:, 6, 0])
-    away = np.linalg.norm(middle - (usual.x, usual.y), axis=1) / usual.width
-    return away + np.abs(width / usual.width - 1)
-
-
-def outside(points: np.ndarray, margin: float = 18.0, width: float = 210.0) -> np.ndarray:
-    """(T,): 1 where an arm comes near the left or right edge: in a wider frame a cut sleeve would stay visible."""
-    x = points[:, 5:11, 0]
-    return ((x < margin) | (x > width - margin)).any(1).astype(np.float32)
-
-
-def write(name: str, clip: Clip, frame: int) -> None:
-    (TARGET / f"{name}.png").write_bytes(clip.frames[frame].read_bytes())
-    np.savez_compressed(TARGET / f"{name}.npz", keypoints=load(clip)[frame : frame + 1])
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--size", type=SIZE, default="210x260", show_default=True)
+def main(folder: Path, size: tuple[int, int]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, part in CAST.items():
+        frame = portrait(part, size)
+        Image.fromarray(frame.image).save(folder / f"{name}.png", optimize=True)
+        np.savez_compressed(folder / f"{name}.npz", keypoints=frame.keypoints()[None])
+        click.echo(f"{name}: {part.body}")
 
 
 if __name__ == "__main__":

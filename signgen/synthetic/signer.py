@@ -17,6 +17,7 @@ from signgen.synthetic.body.template import (
     HM08_VERTICES,
     SKIN_END,
     Shape,
+    bone_index,
     forward_kinematics,
     load_shape,
     skin,
@@ -36,8 +37,10 @@ AT_EASE = {  # facial actions that are part of everybody's rest since content ve
     "mouthSmileLeft": 0.23, "mouthSmileRight": 0.23, "browInnerUp": 0.18, "browOuterUpLeft": 0.06,
     "browOuterUpRight": 0.06, "mouthDimpleLeft": 0.05, "mouthDimpleRight": 0.05,
 }  # fmt: skip
+SHOULDER_TOP, SHOULDER_SIZE = np.array([0.035, 0.0, 0.035]), 0.065  # metres from the joint, and how far it reaches
+SLOPE = np.array([-0.016, 0.0, -0.012])  # metres by which shoulders are narrower and lower, since version 5
 MOUTH_MOVES = {  # metres by which upper teeth, lower teeth and tongue (hm08 ids) lie elsewhere since version 5
-    (15060, 15128): (0.0, -0.001, -0.0035), (14992, 15060): (0.0, 0.0, 0.001), (SKIN_END, 13606): (0.0, 0.003, -0.004),
+    (15060, 15128): (0.0, 0.002, -0.003), (14992, 15060): (0.0, 0.004, -0.002), (SKIN_END, 13606): (0.0, 0.004, -0.004),
 }  # fmt: skip
 TRAINING_SIGNERS = 400  # with mixed bodies
 ORIGINS, ORIGIN_ODDS = ("caucasian", "african", "asian"), (0.5, 0.28, 0.22)
@@ -161,13 +164,18 @@ def _casting(surface: Patch, folds: Folds, start: int) -> np.ndarray:
 
 
 def _at_ease(shape: Shape) -> Shape:
-    """The body with a face at rest that looks friendly, and with teeth and tongue where open mouths show them."""
+    """The body with a friendly face at rest, teeth and tongue where open mouths show them, sloping shoulders."""
     shared = template()
     rest = shape.rest.copy()
     for name, weight in AT_EASE.items():
         rest[shared.action_vertices] += weight * shared.action_offsets[shared.action_names.index(name)]
     for (start, stop), move in MOUTH_MOVES.items():
         rest[hm08_between(start, stop)] += move
+    side = np.sign(shared.canonical[:, :1])
+    shoulder = shared.heads[bone_index["upperarm01.L"]] + SHOULDER_TOP
+    away = np.linalg.norm(shared.canonical * np.concatenate([side, side**0, side**0], 1) - shoulder, axis=1)
+    slope = np.exp(-((away / SHOULDER_SIZE) ** 2))[:, None] * SLOPE
+    rest += slope * np.concatenate([side, side**0, side**0], 1)
     return replace(shape, rest=rest)
 
 

@@ -19,6 +19,7 @@ from signgen.synthetic.dress.trimmings import chest_seat, neck_seat, opening_hal
 CHEST_Z, WAIST_Z = 0.52, 0.30  # canonical heights between which the trunk is made straight, and below
 HEM = 0.60  # metres by which the trunk's lower end is drawn out, so that it leaves the frame
 INSIDE = 0.050  # metres from a neckline or a cuff within which the inside of the cloth can be seen
+SLEEVE_X = 0.28  # canonical |x| from which cloth is the lower half of a sleeve
 UNDER_DEPTH = 0.007  # metres by which skin under cloth is pushed in
 CUFF_LENGTH = 0.09  # metres before the wrist over which a sleeve comes to lie on the skin
 ARM_BONES = [
@@ -161,7 +162,8 @@ def _lift(look: Look, patch: Patch) -> np.ndarray:
 def _tone(look: Look, points: np.ndarray) -> np.ndarray:
     """Factor (n, 1) of the cloth's colour: no dye is quite even."""
     fine, broad = noise_at(points, 45, look.seed + 31), noise_at(points, 14, look.seed + 32)
-    return (1 + 0.16 * (fine - 0.5) + 0.14 * (broad - 0.5))[:, None]
+    even = 1.0 if look.version < 5 else 0.35
+    return (1 + even * (0.16 * (fine - 0.5) + 0.14 * (broad - 0.5)))[:, None]
 
 
 def clothes(look: Look, rest: np.ndarray) -> Garment:
@@ -181,7 +183,10 @@ def clothes(look: Look, rest: np.ndarray) -> Garment:
             | _crossed(trim_cut(look, patch.canonical), patch.faces),
         )
     patch.cut, patch.trim = cloth_cut(look, patch.canonical), trim_cut(look, patch.canonical)
-    edge = (patch.cut[patch.faces] < INSIDE).all(1)
+    inside = patch.cut < INSIDE
+    if look.version >= 5:  # a forearm that points at the camera lets one look far into its sleeve
+        inside |= np.abs(patch.canonical[:, 0]) > SLEEVE_X
+    edge = inside[patch.faces].all(1)
     tied = mesh.hanging(patch)
     fronts = np.unique(patch.faces[edge])
     backs = np.stack([len(patch.vertices) + np.arange(len(fronts)), fronts, fronts], 1)

@@ -15,11 +15,11 @@ from signgen.synthetic.dress.folds import crease, creased_look
 from signgen.synthetic.motion.posture import Pose
 from signgen.synthetic.picture.backdrop import drawn_backdrop
 from signgen.synthetic.picture.camera import NATIVE, Camera
-from signgen.synthetic.picture.finish import Finish, blurred
+from signgen.synthetic.picture.finish import LENS_GROWTH, Finish, blurred
 from signgen.synthetic.picture.landmarks import confidences, keypoints_3d
 from signgen.synthetic.picture.raster import rasterise
 from signgen.synthetic.picture.shade import shade
-from signgen.synthetic.picture.shadows import Shadow, aimed, drawn_studio, occlusion, shadow_map, studio_light
+from signgen.synthetic.picture.shadows import Shadow, Studio, aimed, drawn_studio, occlusion, shadow_map, studio_light
 from signgen.synthetic.signer import Signer
 
 GAMMA = 0.80  # displayed = linear ** GAMMA
@@ -28,6 +28,7 @@ SAMPLES = 12  # a pixel at least, from content version 5 on, where `supersample`
 MANY_POSES = 4  # from this many sub-frames on each gives one sample a pixel, at its own place within the pixel
 FULL_BLUR = 25.0  # native pixels of travel in one exposure that take the most from a keypoint's confidence
 BLUR_COST = 0.35
+SHOULDER, HEADROOM = 0.65, 0.42  # linear light that is shown as it is, and what is left for all brighter light
 HAIR_EDGES = ((STRAND, 330.0, 70.0), (0.009, 1150.0, 130.0))  # before and from content version 5 on, see `rasterise`
 
 
@@ -80,8 +81,9 @@ class Figure:
 
     `supersample` samples a pixel and side are taken; `seed` fixes camera (unless one is given), light, backdrop and
     finish. `noise` is the standard deviation of luminance grain (0..1) before content version 5, none by default; from
-    then on what the camera does to the picture is part of the seed, and ``finished=False`` leaves it out. Sizes other
-    than 210x260 scale the same picture.
+    then on what the camera does to the picture is part of the seed, and ``finished=False`` leaves it out; `studio` has
+    other lights than the seed's, `backdrop` is another one, displayed float32 (H, W, 3). Sizes other than 210x260 scale
+    the same picture.
     """
 
     def __init__(
@@ -93,6 +95,8 @@ class Figure:
         camera: Camera | None = None,
         noise: float = 0.0,
         finished: bool = True,
+        studio: Studio | None = None,
+        backdrop: np.ndarray | None = None,
     ) -> None:
         if min(size) < 32 or supersample < 1:
             raise BadValue(
@@ -106,9 +110,9 @@ class Figure:
         if signer.look.version < 5:
             backdrop = np.repeat(self.camera.background(self.size)[:, None], self.size[0], 1)
         else:
-            self._studio = drawn_studio(seed)
-            self._finish = Finish.drawn(seed) if finished else self._finish
-            backdrop = drawn_backdrop(seed, self.size)
+            self._studio = studio or drawn_studio(seed)
+            self._finish = Finish.drawn(seed) if finished else Finish(FINISH_BLUR, LENS_GROWTH)
+            backdrop = drawn_backdrop(seed, self.size) if backdrop is None else backdrop
         self._backdrop = backdrop ** np.float32(1 / GAMMA)
         self._grain = np.random.default_rng([seed, 53])
         self._buffers: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
@@ -137,7 +141,7 @@ class Figure:
                 confidence = confidences(
                     projected * np.array([factor, factor, 1]), depth, factor * max(1, height // NATIVE[1])
                 )
-        matte = blurred(alpha[..., None], self._finish.blur * height / NATIVE[1])[..., 0]
+        matte = blurred(alpha[..., None], self._finish.sigma(height / NATIVE[1]))[..., 0]
         return Frame(
             self._finish.applied(self._shown(image), height / NATIVE[1], self._grain),
             projected[:, :2].copy(),
@@ -248,8 +252,12 @@ class Figure:
         return depth
 
     def _shown(self, image: np.ndarray) -> np.ndarray:
-        """Displayed values (H, W, 3) of a linear image, 0 to a little over 1."""
-        return np.clip(image * self.camera.gains(), 0, 1.2) ** np.float32(GAMMA)
+        """Displayed values (H, W, 3) of a linear image, 0 to a little over 1; film's shoulder keeps highlights."""
+        light = image * self.camera.gains()
+        if self._studio is not None:
+            over = np.maximum(light - SHOULDER, 0)
+            light = np.minimum(light, SHOULDER) + HEADROOM * (1 - np.exp(-over / HEADROOM))
+        return np.clip(light, 0, 1.2) ** np.float32(GAMMA)
 
     def _sharpness(self, posed: list[_Posed]) -> np.ndarray:
         """Factor (133,) of confidence: motion blur makes a keypoint harder to see."""

@@ -26,11 +26,15 @@ def blurred(image: np.ndarray, sigma: float) -> np.ndarray:
     return image
 
 
+LENS_GROWTH = 0.6  # see `Finish.growth`, since content version 5
+
+
 @dataclass(frozen=True)
 class Finish:
     """How one recording looks, the same in all its frames; lengths in native pixels."""
 
     blur: float  # standard deviation of the lens' blur
+    growth: float = 1.0  # exponent with which it grows with the picture's scale: below 1 larger pictures show more
     noise: float = 0.0  # standard deviation of the grain of brightness, 0..1
     coarse: float = 0.0  # standard deviation of the grain's own blur
     colour_noise: float = 0.0  # of its colours
@@ -48,6 +52,7 @@ class Finish:
         soft, grainy, packed = rng.random() < 0.2, rng.random() < 0.65, rng.random() < 0.5
         return cls(
             blur=float(rng.uniform(0.7, 1.0) if soft else rng.uniform(0.35, 0.62)),
+            growth=LENS_GROWTH,
             noise=float(rng.uniform(0.002, 0.011)) if grainy else 0.0,
             coarse=float(rng.uniform(0.35, 0.7)),
             colour_noise=float(rng.uniform(0.0, 0.005)) if grainy else 0.0,
@@ -59,13 +64,17 @@ class Finish:
             quality=int(rng.integers(45, 92)) if packed else 0,
         )
 
+    def sigma(self, scale: float) -> float:
+        """Standard deviation of the blur in pixels, `scale` of which a native one has a side."""
+        return self.blur * scale**self.growth
+
     def clean(self) -> Finish:
         """The same without what differs from frame to frame: grain and compression."""
         return replace(self, noise=0.0, colour_noise=0.0, quality=0)
 
     def applied(self, shown: np.ndarray, scale: float, grain: np.random.Generator) -> np.ndarray:
         """Picture uint8 of displayed values float32 (H, W, 3); `scale` is how many pixels a native one has a side."""
-        shown = blurred(self._toned(shown), self.blur * scale)
+        shown = blurred(self._toned(shown), self.sigma(scale))
         if self.halo > 0:
             shown = shown + self.halo * (shown - blurred(shown, 1.3 * scale))
         if self.noise > 0:
