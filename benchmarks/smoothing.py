@@ -3,6 +3,7 @@
     python benchmarks/smoothing.py --drawn DATASET                    # of `signgen synthesize`: exact keypoints
     python benchmarks/smoothing.py --drawn DATASET --real clip.pose   # and files of estimators
     python benchmarks/smoothing.py --drawn DATASET --curve            # other gains of the filter, for the trade-off
+    python benchmarks/smoothing.py --drawn DATASET --rendered 4       # and 4 clips rendered: can the hands be found?
 
 Errors of `signgen.dataset.disturbance` are added to exact keypoints: white jitter and drift of single points, of whole
 hands, and one row with all faults of estimators, lost points among them. For each way of smoothing the table says, over
@@ -15,6 +16,9 @@ the hands of all clips:
 - error: pixels, root mean square of all points' distances from the exact ones; 1 px and 3 px: share of the hands whose
   points lie within that on average;
 - lag: frames by which fast hands come late.
+
+With --rendered the first seconds of some clips are rendered with disturbed keypoints, smoothed or not, from their
+own first frame; the hand detector of `legibility.py` says how many hands lie within 3 px of the exact ones.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from signgen.keypoints.repair.proportions import measure
 from signgen.keypoints.skeleton import HANDS
 
 SLOW, FAST = 0.5, 1.5  # widths of the shoulders a second: a hand at rest, and one whose lag can be seen
+RENDERED = 1.2  # seconds of a clip
 TIPS = [4, 8, 12, 16, 20]
 _FAULTS = (
     "jitter", "drift", "wrist_offset", "hand_offset", "hand_scale", "burst", "astray", "swap_hands", "stale_hand",
@@ -132,13 +137,43 @@ def table(clips: list[tuple[Keypoints, Keypoints]], ways: dict[str, Smoother]) -
     return lines
 
 
+def rendered(clips: list[Keypoints], folders: list[Path], ways: dict[str, Smoother]) -> Iterator[str]:
+    """Lines of the table of hands found in rendered frames."""
+    from drawn_clips import generate
+    from legibility_scores import Judges, Tally, read_hands
+
+    from signgen.model import SignGenPipeline
+    from signgen.rendering.source import Source
+    from signgen.scoring.metrics.hand_detectors import load_hand_detector
+    from signgen.scoring.metrics.handshapes import load_handshape_classifier
+    from signgen.video import read_frames
+
+    pipeline = SignGenPipeline.from_pretrained("mini")
+    judges = Judges(load_hand_detector(), load_handshape_classifier())
+    for name in ("jitter 0.6, drift 0.5", "jitter 2.0", "all faults"):
+        tallies = {way: Tally() for way in ways}
+        for number, (clip, folder) in enumerate(zip(clips, folders, strict=True)):
+            exact = clip[: round(RENDERED * clip.fps)]
+            source = Source(next(iter(read_frames(folder))), exact[0:1], "first frame", "image")
+            given = disturbed(exact, ERRORS[name], number)
+            for way, smoother in ways.items():
+                frames = np.stack(list(generate(pipeline, source, smoother(given))))[1:]
+                tallies[way].add(read_hands(judges, frames, exact[1:]), np.full((len(frames), 2), -1))
+        for way, tally in tallies.items():
+            values = tally.summary(0)
+            low, high = values["within_3_px_interval"] or (float("nan"),) * 2
+            yield (f"| {name} | {way} | {values['within_3_px']:.3f} ({low:.3f} to {high:.3f}) | "
+                   f"{values['mean_px']:.2f} | {values['median_px']:.2f} |")  # fmt: skip
+
+
 @click.command()
 @click.option("--drawn", type=click.Path(exists=True), help="A data set of `signgen synthesize`.")
 @click.option("--real", multiple=True, type=click.Path(exists=True), help="Keypoints that an estimator found.")
 @click.option("--clips", default=16, help="Clips of the data set, evenly.")
 @click.option("--fps", type=float, help="Another rate of the drawn clips.")
+@click.option("--rendered", "renders", default=0, help="Clips to be rendered; it takes minutes.")
 @click.option("--curve", is_flag=True, help="Other gains of the filter.")
-def main(drawn: str | None, real: tuple[str, ...], clips: int, fps: float | None, curve: bool) -> None:
+def main(drawn: str | None, real: tuple[str, ...], clips: int, fps: float | None, renders: int, curve: bool) -> None:
     ways = dict(WAYS)
     if curve:
         ways |= {f"auto, gain {gain:g}": with_gain(gain) for gain in (5, 10, 20, 40, 80)}
@@ -154,6 +189,20 @@ def main(drawn: str | None, real: tuple[str, ...], clips: int, fps: float | None
         click.echo("|---|" + "---|" * len(COLUMNS))
         pairs = [(clip, disturbed(clip, how, number)) for number, clip in enumerate(exact)]
         click.echo("\n".join(table(pairs, ways)))
+    if renders:
+        from signgen.dataset.phoenix import PhoenixIndex
+
+        index = PhoenixIndex(drawn)
+        folders = {clip.name: clip.folder for split in index.splits for clip in index.clips(split)}
+        some = [number for number in chosen if files[number].stem in folders][:renders]
+        click.echo("\n| errors | smooth | hands within 3 px | mean px | median px |\n|---|---|---|---|---|")
+        pairs = [(read_keypoints(files[number]).keypoints, folders[files[number].stem]) for number in some]
+        for line in rendered(
+            [clip for clip, _ in pairs],
+            [folder for _, folder in pairs],
+            {name: WAYS[name] for name in ("none", "auto")},
+        ):
+            click.echo(line)
     found = [read_keypoints(path, first=True).keypoints for path in real]
     if found:
         click.echo(f"\n{len(found)} real files, against themselves\n\n| smooth | {' | '.join(COLUMNS)} |")

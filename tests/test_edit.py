@@ -431,6 +431,30 @@ def test_the_command_says_where_each_clip_is(tmp_path: Path) -> None:
     assert "1.00 to 1.80 s: drawn, 0.20 s after the one before" in done.stdout
 
 
+def test_files_without_a_rate_have_that_of_the_result(tmp_path: Path) -> None:
+    """MMPose's files say no rate: 20 frames of one at 50 a second are 0.4 seconds, and are not taken for 0.8."""
+    write_keypoints(signer(20), tmp_path / "a.json")
+    result = edit(tmp_path / "a.json", fps=50, frame_size=(210, 260))
+    assert len(result.keypoints) == 20
+    assert result.warnings == []
+    write_keypoints(signer(20), tmp_path / "b.npz")  # this one says 25
+    assert len(edit(tmp_path / "b.npz", fps=50).keypoints) == 40
+
+
+def test_turned_clips_are_turned_back_one_by_one_or_all(tmp_path: Path) -> None:
+    upright = signer(10)
+    lying = upright.xy[..., ::-1].copy()
+    lying[..., 0] = 259 - lying[..., 0]  # turned clockwise: what was above is at the right
+    turned = Keypoints(lying, upright.confidence, 260, 210, 25, "turned")
+    write_keypoints(turned, tmp_path / "turned.npz")
+    write_keypoints(upright, tmp_path / "upright.npz")
+    one = edit([tmp_path / "upright.npz", {"file": tmp_path / "turned.npz", "rotate": 270}], gap=0).keypoints
+    assert np.allclose(one.xy[10:], upright.xy, atol=1e-3)
+    done = run(tmp_path / "turned.npz", "-o", tmp_path / "out.npz", "--rotate", 270)
+    assert done.exit_code == 0
+    assert np.allclose(read_keypoints(tmp_path / "out.npz").keypoints.xy, upright.xy, atol=1e-3)
+
+
 # --- bad input ------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("clips", "options", "kind", "subject"),
@@ -454,6 +478,9 @@ def test_the_command_says_where_each_clip_is(tmp_path: Path) -> None:
         (None, {"fps": 0}, BadValue, "edit"),
         (None, {"face": "absent.npz"}, NotFound, "absent.npz"),
         (None, {"mirror": "yes"}, BadValue, "edit"),
+        (None, {"crop": [1, 2, 3]}, BadValue, "edit"),
+        (None, {"person": True}, BadValue, "edit"),
+        ([{"file": str(HOUSE), "rotate": 45}], {}, BadValue, "--rotate"),
     ],
 )
 def test_bad_input_names_what_is_wrong(clips: object, options: dict, kind: type[InputError], subject: str) -> None:

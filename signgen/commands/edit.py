@@ -9,7 +9,17 @@ from typing import Any
 import click
 
 from signgen.commands.common import common_options, emit
-from signgen.commands.options import HOLD, RATE, SECONDS, TRIM
+from signgen.commands.options import (
+    HOLD,
+    RATE,
+    SECONDS,
+    TRIM,
+    frame_size_option,
+    mirror_option,
+    person_option,
+    rotate_option,
+    swap_and_crop_options,
+)
 
 
 @click.command(short_help="Trim, join, retime and mix clips of keypoints.")
@@ -17,21 +27,26 @@ from signgen.commands.options import HOLD, RATE, SECONDS, TRIM
 @click.option("-o", "--output", required=True, metavar="OUT", help="File to write; its suffix says the format.")
 @click.option("--trim", type=TRIM, help="Of each clip: seconds A to B, or rests: cut hands at rest off both ends.")
 @click.option("--gap", type=SECONDS, help="Seconds between two clips [as long as hands take for the way].")
-@click.option("--mirror", is_flag=True, help="Exchange left and right.")
+@mirror_option
 @click.option("--face", metavar="CLIP", help="Take the face from this clip.")
 @click.option("--left-hand", metavar="CLIP", help="Take the left hand from this clip.")
 @click.option("--right-hand", metavar="CLIP", help="Take the right hand from this clip.")
 @click.option("--speed", type=float, metavar="FACTOR", help="2 is twice as fast.")
 @click.option("--duration", type=SECONDS, help="Seconds that the result lasts.")
 @click.option("--hold", type=HOLD, help="Hold the last pose for so many seconds, or the one at second AT.")
-@click.option("--fps", type=RATE, help="Frames per second of the result [the first clip's].")
+@click.option("--fps", type=RATE, help="Frames per second of the result [the first clip's], and of files without.")
+@frame_size_option
+@person_option
+@rotate_option
+@swap_and_crop_options
 @click.option("--to", "to_format", metavar="FMT", help="Write this format; follows from OUT's suffix otherwise.")
 @common_options
 def command(clips: tuple[str, ...], output: str, to_format: str | None, as_json: bool, **options: Any) -> None:
     """Join CLIPs to one, with natural movements between them, and write it to OUT.
 
     A CLIP is a file or folder in any format that `signgen convert` reads. The first one gives frame size, rate and
-    person. All but --trim and --gap is done to the whole, in the order of this help. A single JSON file with "clips" is
+    person. --trim, --gap and how files are read hold for each clip, all else is done to
+    the whole, in the order of this help. A single JSON file with "clips" is
     a list of edits, see docs/edit.md.
     """
     from signgen.editing.run import planned, run_edit

@@ -149,24 +149,33 @@ def grouped(*options: Decorator) -> Decorator:
     return add
 
 
+frame_size_option = click.option(
+    "--frame-size", type=SIZE, help="Frame size in pixels, where the file does not say it."
+)
+person_option = click.option(
+    "--person", type=PERSON,
+    help="Of several people: a number from 1 at the left, largest, left, centre or right [the likely signer].",
+)  # fmt: skip
+rotate_option = click.option("--rotate", type=TURN, default=0, help="Turn the picture by these degrees, clockwise.")
+mirror_option = click.option(
+    "--mirror", is_flag=True,
+    help="Flip left and right, the points' names with them; places only where the names lie crossed already.",
+)  # fmt: skip
+swap_and_crop_options = grouped(
+    click.option("--swap-hands", is_flag=True, help="Exchange the hands in frames where each lies at the other arm."),
+    click.option("--crop", type=CROP, help="Keep this part of the frame, or the space that the signer signs in."),
+)
 # What says how keypoints are read: arguments of `signgen.keypoints.read_keypoints`.
 reading_options = grouped(
     click.option("--from", "format", metavar="FMT", help="Read as this format; found from the content otherwise."),
     click.option("--clip", metavar="NAME", help="The clip to take from a file of several [the first]."),
-    click.option("--frame-size", type=SIZE, help="Frame size in pixels, where the file does not say it."),
+    frame_size_option,
     click.option("--fps", type=RATE, help="Frames per second, where the file does not say it."),
-    click.option(
-        "--person", type=PERSON,
-        help="Of several people: a number from 1 at the left, largest, left, centre or right [the likely signer].",
-    ),
-    click.option("--rotate", type=TURN, default=0, help="Turn the picture by these degrees, clockwise."),
-    click.option(
-        "--mirror", is_flag=True,
-        help="Flip left and right, the points' names with them; places only where the names lie crossed already.",
-    ),
-    click.option("--swap-hands", is_flag=True, help="Exchange the hands in frames where each lies at the other arm."),
-    click.option("--crop", type=CROP, help="Keep this part of the frame, or the space that the signer signs in."),
-)  # fmt: skip
+    person_option,
+    rotate_option,
+    mirror_option,
+    swap_and_crop_options,
+)
 fit_option = choice(
     "--fit", "keep", "stretch", help="For a --size of another shape: more backdrop and less empty margin, or squeezed."
 )

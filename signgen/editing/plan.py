@@ -42,14 +42,29 @@ class Changes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip(Changes):
+class Reading:
+    """How files are read, see `signgen.read_keypoints`.
+
+    Attributes:
+        frame_size, person, rotate, swap_hands, crop: its arguments; None leaves one out.
+    """
+
+    frame_size: tuple[int, int] | None = None
+    person: int | str | None = None
+    rotate: int | None = None
+    swap_hands: bool | None = None
+    crop: tuple[int, int, int, int] | str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip(Changes, Reading):
     """A clip of an edit: which, what of it is kept, what is changed, and the time from the clip before to it.
 
     Attributes:
         file: keypoints, or a file or folder of any format.
         trim: ``rests``, or (from, to) in seconds; None is the clip's own start or end.
         gap: seconds from the clip before to this one, ``auto``, or None for the edit's own.
-        format, clip, frame_size, fps: how it is read, see `signgen.read_keypoints`.
+        format, clip, fps: how it is read, as `Reading`.
     """
 
     file: File
@@ -57,18 +72,24 @@ class Clip(Changes):
     gap: float | str | None = None
     format: str | None = None
     clip: str | None = None
-    frame_size: tuple[int, int] | None = None
     fps: float | None = None
+
+    def reading(self, others: Reading, fps: float | None) -> dict[str, Any]:
+        """Arguments of `read_keypoints`: what this clip says, else ``others``; the rate is its own, else ``fps``."""
+        named = {field.name: getattr(self, field.name) for field in fields(Reading)}
+        given = {name: getattr(others, name) if value is None else value for name, value in named.items()}
+        given |= {"format": self.format, "clip": self.clip, "fps": self.fps or fps}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edit(Changes):
+class Edit(Changes, Reading):
     """A whole edit.
 
     Attributes:
         clips: at least one.
-        trim, gap: for the clips that do not say it themselves.
-        fps: of the result; the first clip's otherwise.
+        trim, gap, and how they are read: for the clips that do not say it themselves.
+        fps: of the result, and of files that do not say theirs; the first clip's otherwise.
     """
 
     clips: tuple[Clip, ...]
@@ -145,7 +166,7 @@ def _number(low: float, high: float, what: str) -> Any:
 
 def _kind(kind: Any, what: str) -> Any:
     def read(value: Any, name: str, subject: str) -> Any:
-        if not isinstance(value, kind):
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise _wrong(value, name, subject, f"give {what}")
         return value
 
@@ -183,12 +204,23 @@ def _frame_size(value: Any, name: str, subject: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[1])
 
 
+def _crop(value: Any, name: str, subject: str) -> Any:
+    if value == "signer":
+        return value
+    whole = isinstance(value, (list, tuple)) and all(isinstance(one, int) for one in value)
+    if not whole or len(value) != 4:
+        raise _wrong(value, name, subject, 'give [x, y, width, height] in pixels, or "signer"')
+    return tuple(value)
+
+
 _file = _kind((str, Path, Keypoints), "keypoints, or the name of a file")
 _VALUES: dict[str, Any] = {
     "file": _file, "face": _file, "left_hand": _file, "right_hand": _file, "clips": _kind(tuple, "clips"),
     "mirror": _kind(bool, "true or false"), "trim": _trim, "gap": _gap, "hold": _hold,
     "speed": _number(0.05, 20, "a factor"), "duration": _number(0.001, 86_400, "seconds"),
     "fps": _number(0.001, 1000, "frames a second"), "frame_size": _frame_size,
+    "person": _kind((int, str), "a number from 1 at the left, or a word"), "rotate": _kind(int, "0, 90, 180 or 270"),
+    "swap_hands": _kind(bool, "true or false"), "crop": _crop,
     "format": _kind(str, "a format's name"), "clip": _kind(str, "a clip's name"),
 }  # fmt: skip
 

@@ -13,6 +13,8 @@ from signgen.editing.timing import at_rate, cut, retimed, without_rests
 from signgen.editing.transition import gap_seconds, transition
 from signgen.errors import Mismatch
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
+from signgen.keypoints.content import is_standard_input, read_standard_input
+from signgen.keypoints.orientation import View
 from signgen.keypoints.rows import Rows
 
 
@@ -66,6 +68,7 @@ def edit(
     hold: float | tuple[float | None, float] | None = None,
     fps: float | None = None,
     name: str = "",
+    **reading: Any,
 ) -> EditResult:
     """Trims, joins, retimes and mixes clips, as ``signgen edit`` does.
 
@@ -77,8 +80,9 @@ def edit(
     Args:
         clips: one or several of: keypoints, a file or folder of any format, or a mapping with ``file`` and what is to
             be done to this clip alone: ``trim``, ``gap`` (to the clip before), ``mirror``, ``face``, ``left_hand``,
-            ``right_hand``, ``speed``, ``duration``, ``hold``, and ``format``, ``clip``, ``frame_size``, ``fps`` as
-            `read_keypoints` takes them. A single ``.json`` file with ``clips`` is an edit list: the same as JSON.
+            ``right_hand``, ``speed``, ``duration``, ``hold``, and ``format``, ``clip``, ``fps``, ``frame_size``,
+            ``person``, ``rotate``, ``swap_hands``, ``crop`` as `read_keypoints` takes them. A single ``.json`` file
+            with ``clips`` is an edit list: the same as JSON.
         output: file or folder to write, in the format of its suffix.
         trim: ``"rests"`` cuts away hands that rest before and after a sign, and their ways up and down; or (from, to)
             in seconds, None for the clip's own start or end.
@@ -88,8 +92,9 @@ def edit(
         speed: 2 is twice as fast.
         duration: seconds that the result lasts, in the place of ``speed``.
         hold: seconds for which the last pose is held; or (second at which, seconds).
-        fps: rate of the result; the first clip's otherwise.
+        fps: rate of the result, and of files that do not say theirs; the first clip's otherwise.
         name: of the result; the clips' names joined otherwise.
+        **reading: ``frame_size``, ``person``, ``rotate``, ``swap_hands``, ``crop`` for all clips, as above.
 
     Raises:
         InputError: a file that cannot be read, a value that is not allowed, a part that is not there.
@@ -103,7 +108,7 @@ def edit(
     """
     options: dict[str, Any] = {
         "trim": trim, "gap": gap, "mirror": mirror, "face": face, "left_hand": left_hand, "right_hand": right_hand,
-        "speed": speed, "duration": duration, "hold": hold, "fps": fps,
+        "speed": speed, "duration": duration, "hold": hold, "fps": fps, **reading,
     }  # fmt: skip
     asked = planned(clips, options, output)
     result = run_edit(asked, name)
@@ -113,7 +118,7 @@ def edit(
     return replace(result, warnings=[*result.warnings, *lost])
 
 
-_LEFT_OUT: dict[str, Any] = {"gap": "auto", "mirror": False}
+_LEFT_OUT: dict[str, Any] = {"gap": "auto", "mirror": False, "swap_hands": False, "rotate": 0}
 
 
 def planned(clips: Any, options: dict[str, Any], output: str | Path | None) -> Edit:
@@ -176,10 +181,12 @@ def _ready(one: Clip, asked: Edit) -> tuple[Keypoints, tuple[float, float], list
     if isinstance(one.file, Keypoints):
         clip = one.file
     else:
-        options = {"format": one.format, "clip": one.clip, "frame_size": one.frame_size, "fps": one.fps}
-        read = read_keypoints(one.file, **options, first=True)  # type: ignore[arg-type]
+        source = read_standard_input() if is_standard_input(one.file) else one.file
+        read = read_keypoints(source, **one.reading(asked, None), first=True)
+        if not read.fps_known and asked.fps is not None:
+            read = read_keypoints(source, **one.reading(asked, asked.fps), first=True)
         clip, warnings = read.keypoints, [f"{read.keypoints.name}: {line}" for line in read.warnings]
-        known = read.size_known and (read.fps_known or asked.fps is not None)
+        known = read.size_known and read.fps_known
     kept, trimmed = one.trim or asked.trim, (0.0, 0.0)
     if kept == "rests":
         clip, *ends = without_rests(clip)
@@ -197,9 +204,7 @@ def _ready(one: Clip, asked: Edit) -> tuple[Keypoints, tuple[float, float], list
 
 def _changed(clip: Keypoints, changes: Changes) -> tuple[Keypoints, list[str]]:
     """The clip with what is done to a clip or to the whole, in the order of `Changes`."""
-    said = list[str]()
-    if changes.mirror:
-        clip = clip.mirror()
+    clip, said = View(mirror=changes.mirror).of(clip)
     for part in ("face", "left_hand", "right_hand"):
         other = getattr(changes, part)
         if other is not None:
