@@ -129,6 +129,17 @@ def test_other_formats_hold_the_same(tmp_path: Path, lights: Lights, suffix: str
     assert other.xy == pytest.approx(one.xy, abs=1e-4)
 
 
+def test_pictures_that_are_not_there_are_time_without_a_person(tmp_path: Path, lights: Lights) -> None:
+    place = folder(tmp_path / "clip", moving(6))
+    for number in (3, 4):
+        (place / f"images{number:04d}.png").unlink()
+    result = extract(place, tmp_path / "a.json", fps=25)
+    read = read_keypoints(tmp_path / "a.json").keypoints
+    assert (read.confidence > 0).any(1).tolist() == [True, True, False, False, True, True]
+    assert read.xy[[0, 1, 4, 5], 0, 0] == pytest.approx([89.5, 92.5, 101.5, 104.5], abs=0.6)
+    assert [line for line in result.warnings if "frame numbers 3 to 4 are missing: 2 of 6" in line]
+
+
 def test_a_failure_on_the_way_leaves_nothing(tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch) -> None:
     place = folder(tmp_path / "clip", moving(5))
     (tmp_path / "out").mkdir()

@@ -139,6 +139,21 @@ def test_a_signer_is_followed_over_frames_that_come_in_another_order(tmp_path: P
     assert np.allclose(clip.confidence[:, 0], 0.9)
 
 
+@pytest.mark.parametrize("kind", ["text", "float", "frames", "by number", "frameIndex"])
+def test_numbers_in_other_clothes(tmp_path: Path, kind: str) -> None:
+    frames = json.loads(mmpose(tmp_path / "a.json", GAP).read_text())
+    bare = {frame["frame_id"]: {"instances": frame["instances"]} for frame in frames}
+    content = {
+        "text": [{"frame_id": str(number), **frame} for number, frame in bare.items()],
+        "float": [{"frame_id": float(number), **frame} for number, frame in bare.items()],
+        "frames": {"frames": frames, "width": 210, "height": 260},
+        "by number": bare,
+        "frameIndex": [{"frameIndex": number, **frame} for number, frame in bare.items()],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content[kind]))
+    assert_gap(read_keypoints(tmp_path / "a.json"))
+
+
 def test_numbers_that_occur_twice_say_nothing(tmp_path: Path) -> None:
     read = read_keypoints(mmpose(tmp_path / "a.json", [3, 3, 9]))
     assert len(read.keypoints) == 3

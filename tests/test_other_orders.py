@@ -91,6 +91,12 @@ def test_a_batch_of_one_is_a_clip(tmp_path: Path, shape: tuple[int, ...]) -> Non
     assert np.array_equal(read.keypoints.points, XYC)
 
 
+def test_one_row_of_numbers_a_frame(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", XYC.reshape(5, -1))
+    read = read_keypoints(tmp_path / "a.npy", frame_size=(210, 260), fps=25)
+    assert np.array_equal(read.keypoints.points, XYC)
+
+
 def test_a_batch_of_one_with_scores_beside_it(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", keypoint=XYC[None, ..., :2], keypoint_score=XYC[None, ..., 2], img_shape=(260, 210))
     read = read_keypoints(tmp_path / "a.npz", fps=25)

@@ -19,9 +19,11 @@ from signgen.extraction.loading import EstimatorSettings, load_estimator
 from signgen.extraction.people import Box, Someone, choose_region
 from signgen.files import Staging, check_target
 from signgen.keypoints import Keypoints, write_keypoints
+from signgen.keypoints.frame_numbers import numbers_in_names, timeline
 from signgen.keypoints.header import header_bytes, header_path
 from signgen.keypoints.orientation import View
 from signgen.keypoints.summary import missing_parts
+from signgen.video import frame_files
 
 Progress = Callable[[int, int], None]
 """Called as ``progress(frames done, frames in all)``, and once with 0 before the first."""
@@ -137,12 +139,12 @@ def extract_keypoints(
     numbers = _wanted(plan, settings.frames)
     estimator = load_estimator(settings)
     box, people, warnings = choose_region(footage, numbers, estimator, settings.box, settings.person)
-    points = look_at(footage, numbers, estimator, box, settings.batch, progress)
+    points, missing = _in_time(look_at(footage, numbers, estimator, box, settings.batch, progress), footage, numbers)
     name = footage.path.name if footage.path.is_dir() else footage.path.stem
     keypoints, repaired = Keypoints.clean(
         points[..., :2], points[..., 2], footage.width, footage.height, plan.fps, name
     )  # fmt: skip
-    warnings = [*plan.warnings, *warnings, *repaired, *_lost(keypoints, source)]
+    warnings = [*plan.warnings, *missing, *warnings, *repaired, *_lost(keypoints, source)]
     origin = {
         "name": name, "source": str(source), "estimator": estimator.signature, "reader": footage.reader,
         "box": [round(float(side), 2) for side in box], "first_frame": int(numbers[0]), "signgen": __version__,
@@ -151,6 +153,19 @@ def extract_keypoints(
         origin["source_frames"] = numbers.tolist()
     shares = {part: round(share, 4) for part, share in missing_parts(keypoints).items()}
     return Extracted(keypoints, origin, [_described(someone) for someone in people], shares, warnings)
+
+
+def _in_time(points: np.ndarray, footage: Footage, numbers: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Points of a folder's frames where the numbers in their names say: a picture that is not there shows nobody."""
+    if footage.times is not None:
+        return points, []
+    files = frame_files(footage.path)
+    time = timeline(numbers_in_names([files[i].name for i in numbers]), len(points), str(footage.path))
+    if time.length == len(points):  # in the order of their numbers already
+        return points, time.warnings
+    made = np.zeros((time.length, *points.shape[1:]), points.dtype)
+    made[time.places] = points
+    return made, time.warnings
 
 
 def look_at(

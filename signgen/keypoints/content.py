@@ -35,8 +35,8 @@ LARGEST_FILE = 2 << 30  # bytes on disk
 LARGEST_CONTENT = 4 << 30  # bytes after decompression
 _LARGEST_FRAME = 16 << 20  # bytes of a file that holds one frame
 _KNOWN = (
-    "signgen reads MMPose, OpenPose, RTMLib and COCO-WholeBody JSON, .pose, pickles of MSKA, SLRT, NLA-SLR, Uni-Sign "
-    "and DWPose, .skels, npz and npy"
+    "signgen reads MMPose, AlphaPose, OpenPose, ComfyUI, RTMLib, MediaPipe and COCO-WholeBody JSON, .pose, "
+    "MediaPipe's CSV and parquet, pickles of MSKA, SLRT, NLA-SLR, Uni-Sign and DWPose, .skels, npz and npy"
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
@@ -16,6 +16,7 @@ from signgen.keypoints.budget import MOST_FRAMES
 _FARTHEST = 1 << 53  # numbers beyond are cut to this, so that they fit into 64 bits
 _ENOUGH = 8  # frames from which a common step between all numbers is believed to be one
 _NAMED = 3  # holes that are named one by one
+_KEYS = ("frameid", "frame", "framenumber", "frameindex", "frameidx", "frameno", "imageid", "index")
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,21 @@ class Timeline:
 
 
 def number_of(value: Any) -> int | None:
-    """A frame's number as a file gives it; None for what is no whole number."""
+    """A frame's number as a file gives it, also as text; None for what is no whole number."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:300])
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
         return None
     return max(-_FARTHEST, min(int(value), _FARTHEST))
+
+
+def number_in(frame: Mapping[Any, Any]) -> int | None:
+    """The number that a frame carries below one of the usual keys, whatever their case."""
+    names = {key.lower().replace("_", ""): key for key in frame if isinstance(key, str)}
+    said = (number_of(frame[names[name]]) for name in _KEYS if name in names)
+    return next((number for number in said if number is not None), None)
 
 
 def numbers_in_names(names: Sequence[str]) -> list[int] | None:

@@ -9,8 +9,8 @@ import numpy as np
 
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.openpose import FROM_BODY_18, is_frame, people_of, with_middles, written_frame
-from signgen.keypoints.formats.record import ALL_JOINTS, Format, as_json_list, first_of
-from signgen.keypoints.frame_numbers import number_of
+from signgen.keypoints.formats.record import ALL_JOINTS, Format, as_json_list, first_of, frames_in
+from signgen.keypoints.frame_numbers import number_in
 from signgen.keypoints.people import follow
 from signgen.keypoints.raw import RawClip, Request
 from signgen.keypoints.skeleton import FEET
@@ -23,9 +23,9 @@ def _read(value: Any, request: Request) -> RawClip:
     numbers: list[int | None] = []
 
     def frames() -> Iterator[Any]:
-        for frame in value:
+        for frame in frames_in(value, "frames"):
             parts = people_of(frame, request)
-            numbers.append(number_of(frame.get("frame_id", frame.get("frame"))))
+            numbers.append(number_in(frame))
             yield parts
 
     return follow(frames(), request.path.stem, request, numbers=numbers)
@@ -50,7 +50,7 @@ FORMAT = Format(
     origin="ComfyUI's pose nodes: a list of OpenPose frames",
     content="frames with `people`, beside `canvas_width` and `canvas_height`",
     kinds=("json",),
-    recognises=lambda value: is_frame(first_of(value)),
+    recognises=lambda value: is_frame(first_of(frames_in(value, "frames"))),
     read=_read,
     write=_write,
     size=True,

@@ -15,8 +15,8 @@ from signgen.errors import Empty
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.containers.table import Table
 from signgen.keypoints.formats.npy import detections, read_landmarks
-from signgen.keypoints.formats.record import Format, first_of, in_fractions, is_list
-from signgen.keypoints.frame_numbers import number_of
+from signgen.keypoints.formats.record import Format, first_of, frames_in, in_fractions
+from signgen.keypoints.frame_numbers import number_in
 from signgen.keypoints.layouts.holistic import COUNT, JOINTS, PARTS, PLACES, STARTS, is_holistic, points_of, wholebody
 from signgen.keypoints.layouts.holistic_table import is_landmark_table, read_landmark_table
 from signgen.keypoints.people import Detections, check_crowd, follow, present
@@ -30,8 +30,7 @@ _PART_OF = {
 }  # fmt: skip
 _HANDS_OF = ("handlandmarks", "multihandlandmarks")  # of hands told apart by their handedness
 _SIDES_OF = ("handedness", "handednesses", "multihandedness")
-_LISTS = ("frames", "results", "landmarks", "data", "predictions")
-_NUMBERS = ("frame", "frameid", "framenumber", "frameindex", "frameidx", "index")
+_LISTS = ("frames", "results", "landmarks", "data", "predictions")  # below which frames may lie
 _LISTED = ("landmark", "landmarks")  # below which a part's points lie in dumps of protocol buffers
 
 
@@ -40,16 +39,7 @@ def _recognises(value: Any) -> bool:
         return is_landmark_table(value)
     if isinstance(value, Folder):
         return is_holistic(value.first) or _is_frame(value.first)
-    return is_holistic(value) or _is_frame(first_of(_frames(value))) or _is_frame(value)
-
-
-def _frames(value: Any) -> Any:
-    """The list of frames, in the content itself, below a usual key, or below the frames' numbers."""
-    if not isinstance(value, Mapping):
-        return value
-    if value and all(isinstance(key, str) and key.isdigit() for key in value):
-        return [{"frame": int(key[:18]), **frame} for key, frame in value.items() if isinstance(frame, Mapping)]
-    return next((value[key] for key in _LISTS if is_list(value.get(key))), None)
+    return is_holistic(value) or _is_frame(first_of(frames_in(value, *_LISTS))) or _is_frame(value)
 
 
 def _is_frame(value: Any) -> bool:
@@ -76,7 +66,7 @@ def _read(value: Any, request: Request) -> RawClip:
     if isinstance(value, Folder):
         people = (_people(frame, request) for frame in value.frames())
         return follow(people, request.frames_name, request, numbers=value.numbers)
-    frames = [value] if _is_frame(value) else _frames(value)
+    frames = [value] if _is_frame(value) else frames_in(value, *_LISTS)
     numbers: list[int | None] = []
     return follow(_numbered(frames, numbers, request), request.path.stem, request, numbers=numbers)
 
@@ -100,8 +90,7 @@ def _of_files(folder: Folder, request: Request) -> Iterator[Detections]:
 # --- JSON -----------------------------------------------------------------------------------------------------
 def _numbered(frames: Any, numbers: list[int | None], request: Request) -> Iterator[Detections]:
     for frame in frames:
-        names = _names(frame) if isinstance(frame, Mapping) else {}
-        numbers.append(next((number_of(names[key]) for key in _NUMBERS if key in names), None))
+        numbers.append(number_in(frame) if isinstance(frame, Mapping) else None)
         yield _people(frame, request)
 
 

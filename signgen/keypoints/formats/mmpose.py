@@ -10,8 +10,8 @@ import numpy as np
 
 from signgen.keypoints.budget import MOST_PEOPLE
 from signgen.keypoints.clip import Keypoints
-from signgen.keypoints.formats.record import Format, as_json_list, first_of, listed
-from signgen.keypoints.frame_numbers import number_of
+from signgen.keypoints.formats.record import Format, as_json_list, first_of, frames_in, listed
+from signgen.keypoints.frame_numbers import number_in
 from signgen.keypoints.people import Person, check_crowd, follow_signer, person
 from signgen.keypoints.raw import Folder, RawClip, Request
 from signgen.keypoints.skeleton import CONFIDENT
@@ -23,9 +23,9 @@ def _recognises(value: Any) -> bool:
     """A list of {"frame_id", "instances"}, the inferencer's return value {"predictions": [...]}, or one picture."""
     if isinstance(value, Folder):  # an empty list is a frame without anybody: the first other one is looked at
         return is_instances(next((frame for frame in value.frames() if frame != []), None))
-    if isinstance(value, dict):
-        return isinstance(value.get("predictions"), list)
-    first = first_of(value)
+    if isinstance(value, dict) and isinstance(value.get("predictions"), list):
+        return True
+    first = first_of(frames_in(value, "frames"))
     return (isinstance(first, dict) and "instances" in first) or is_instances(value) or is_instances(first)
 
 
@@ -57,15 +57,18 @@ def read_video(value: Any, request: Request) -> RawClip:
     """Frames in the order of `frame_id`, which counts from 0 or 1, depending on the writer."""
     if is_instances(value):
         return _follow([[*islice(value, MOST_PEOPLE + 1)]], request)
-    if isinstance(value, dict) or is_instances(first_of(value)):
-        return _follow(value["predictions"] if isinstance(value, dict) else value, request)
+    if isinstance(value, dict) and "predictions" in value:
+        return _follow(value["predictions"], request)
+    value = frames_in(value, "frames")
+    if is_instances(first_of(value)):
+        return _follow(value, request)
     numbers: list[int | None] = []
     return _follow(_numbered(value, numbers), request, numbers)
 
 
 def _numbered(frames: Iterable[Any], numbers: list[int | None]) -> Iterator[Any]:
     for frame in frames:
-        numbers.append(number_of(frame.get("frame_id")))
+        numbers.append(number_in(frame))
         yield frame.get("instances")
 
 

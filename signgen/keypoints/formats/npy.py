@@ -21,6 +21,7 @@ from signgen.keypoints.rows import BLOCK, Rows, blocks, release
 from signgen.keypoints.skeleton import NUM_JOINTS
 
 _COUNTS = (NUM_JOINTS, NUM_JOINTS + 1, *ORDERS)
+_FLAT = {columns * count: count for count in (NUM_JOINTS, *ORDERS) for columns in (2, 3)}  # numbers a row -> points
 _SHAPES = "give (T,133,3), (T,133,2), (T,P,133,3) or (T,134,3) with the frame size in row 0"
 
 
@@ -29,10 +30,15 @@ def is_points(value: Any) -> bool:
 
     MediaPipe's landmarks count, too.
     """
-    return is_holistic(value) or (
+    return is_holistic(value) or _is_flat(value) or (
         isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and value.ndim in (2, 3, 4, 5)
         and value.shape[-2] in _COUNTS and value.shape[-1] in (2, 3)
     )  # fmt: skip
+
+
+def _is_flat(value: Any) -> bool:
+    """An array of one row of numbers a frame."""
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and value.ndim == 2 and value.shape[1] in _FLAT
 
 
 def read_array(value: np.ndarray, request: Request, scores: np.ndarray | None = None) -> RawClip:
@@ -44,6 +50,8 @@ def read_array(value: np.ndarray, request: Request, scores: np.ndarray | None = 
         raise request.error(f"a {type(value).__name__} instead of an array", _SHAPES, Unsupported)
     if is_holistic(value):
         return read_landmarks(value, request)
+    if _is_flat(value):
+        value = value.reshape(len(value), _FLAT[value.shape[1]], -1)
     if value.dtype.kind not in "fiu":
         raise request.error(f"an array of type {value.dtype}", "give an array of numbers", Unsupported)
     if value.ndim not in (2, 3, 4, 5) or value.shape[-1] not in (2, 3) or (value.ndim == 5 and len(value) != 1):

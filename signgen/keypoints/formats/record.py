@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,15 @@ def is_list(value: Any) -> bool:
 def first_of(value: Any) -> Any:
     """The first item of a list; None for anything else."""
     return value[0] if is_list(value) and value else None
+
+
+def frames_in(value: Any, *keys: str) -> Any:
+    """A list of frames: the content itself, below one of the keys, or below the frames' numbers; None for no list."""
+    if not isinstance(value, Mapping):
+        return value if is_list(value) else None
+    if value and all(isinstance(key, str) and key.isascii() and key.isdigit() for key in value):
+        return [{"frame_id": key, **frame} for key, frame in value.items() if isinstance(frame, Mapping)]
+    return next((value[key] for key in keys if is_list(value.get(key))), None)
 
 
 # --- what several formats write -------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.mmpose import instances
 from signgen.keypoints.formats.record import Format, as_json_list, first_of
-from signgen.keypoints.frame_numbers import number_of
+from signgen.keypoints.frame_numbers import number_in
 from signgen.keypoints.people import Person, check_crowd, follow_signer, person
 from signgen.keypoints.raw import RawClip, Request, pick_clip
 
@@ -36,7 +36,7 @@ def _read(value: Any, request: Request) -> RawClip:
         frames = (frame.get(view) or {} for frame in value)
         if len(views) > 1 and not request.clip:
             warnings = [f"holds the camera views {', '.join(views)}; reads {view} (--clip chooses another)"]
-    numbers = [number_of(frame.get("frame")) for frame in value]
+    numbers = [number_in(frame) for frame in value]
     clip = follow_signer((_people(frame, request) for frame in frames), request.path.stem, request, numbers=numbers)
     clip.warnings += warnings
     return clip
