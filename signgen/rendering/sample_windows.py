@@ -1,14 +1,14 @@
 """A clip of any length in windows of V views, each with known views and noise by frame.
 
-View 0 of every window is the source (known). The next K views are the last K frames already rendered (known), so that
-motion carries over; the others are new. The first window has no frames behind it; it is kept short, so that the first
+The first views of every window are the sources (known). The next K views are the last K frames already rendered (known),
+so that motion carries over; the others are new, but for frames that the user gives. The first window has no frames behind it; it is kept short, so that the first
 frames are there soon.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -39,36 +39,46 @@ class Window:
 
     Attributes:
         known: frames already rendered, oldest first.
-        new: frames to be rendered.
+        new: frames to be rendered, and those of them that are given.
+        ahead: the next given frame behind them, if there is one: the window goes towards it.
+        sources: S, its first views.
     """
 
     known: range
     new: range
+    ahead: tuple[int, ...] = ()
+    sources: int = 1
 
     @property
     def views(self) -> int:
-        """V: the source, the known frames and the new ones."""
-        return 1 + len(self.known) + len(self.new)
+        """V: the sources, the known frames and the new ones."""
+        return self.sources + len(self.known) + len(self.new) + len(self.ahead)
 
 
-def plan_windows(frames: int, views: int, overlap: int) -> Iterator[Window]:
+def plan_windows(
+    frames: int, views: int, overlap: int, sources: int = 1, given: Sequence[int] = ()
+) -> Iterator[Window]:
     """The windows of a clip of ``frames`` frames, in the order in which they are rendered.
 
-    Where a window ends depends on ``views`` and ``overlap`` alone, never on how long the clip is: a longer clip begins
-    with the same whole windows as a shorter one.
+    Where a window ends depends on ``views``, ``overlap``, ``sources`` and whether any frame is given, never on how long
+    the clip is: a longer clip begins with the same whole windows as a shorter one.
 
     Args:
         frames: T, frames of the clip.
         views: V, at least 2.
         overlap: K, from 0 to V - 2.
+        sources: S.
+        given: frames that are not to be rendered, but are there.
     """
-    check_window(views, overlap)
+    place = 1 if given else 0
+    check_window(views, overlap, sources + place)
     done = 0
     while done < frames:
         known = range(done - min(overlap, done), done)
-        most = views if done else min(views, FIRST_VIEWS)
-        new = range(done, min(frames, done + most - 1 - len(known)))
-        yield Window(known, new)
+        most = views if done else min(views, max(FIRST_VIEWS, sources + place + 1))
+        new = range(done, min(frames, done + most - sources - place - len(known)))
+        behind = [frame for frame in given if frame >= new.stop]
+        yield Window(known, new, (min(behind),) if behind else (), sources)
         done = new.stop
 
 
@@ -100,32 +110,56 @@ def render_windows(
         frames: which frames of the clip to render; noise is seeded with these indices.
         settings: how; None means the model's own, for the overlap none.
     """
-    person = None if scene.person is None else draw_canvas(pipeline, scene.person)[0]
-    source = pipeline.encode_source(scene.image, person)
+    parts = [(scene.image, scene.person), *scene.more]
+    own = np.concatenate(
+        [pipeline.no_poses(1)[..., :3] if person is None else draw_canvas(pipeline, person) for _, person in parts]
+    )
+    source = pipeline.encode_source(np.stack([image for image, _ in parts]), own)
     overlap = settings.overlap or 0
     looked_at = Shown(pipeline, scene, overlap) if pipeline.refiners or pipeline.guided else None
+    given = {index - frames.start: image for index, image in scene.given.items() if index in frames}
+    fixed = {index: pipeline.encode_frame(image) for index, image in given.items()}
     kept: deque[Tensor] = deque(maxlen=max(overlap, 1))
-    windows = plan_windows(len(frames), settings.window or pipeline.config.window, overlap)
+    views = settings.window or pipeline.config.window
+    windows = plan_windows(len(frames), views, overlap, len(parts) if pipeline.couples_views else 1, sorted(given))
     with pipeline.fixed_device():
         drawn = (partial(_drawn, pipeline, scene, frames, window, looked_at) for window in windows)
         for window, poses, solid in ahead(drawn):
-            known = list(kept)[len(kept) - len(window.known) :] if window.known else []
-            indices = frames[window.new.start : window.new.stop]
-            output = pipeline(
-                source,
-                poses,
-                frame_indices=list(indices),
-                known_latents=known,
-                num_inference_steps=settings.steps,
-                guidance_scale=settings.guidance,
-                seed=settings.seed,
-            )
-            kept.extend(output.latents)
-            painted = output.frames
-            if looked_at is not None and solid is not None:
-                points, new = scene.driving[indices.start : indices.stop].points, slice(-len(indices), None)
-                painted = pipeline.refine(painted, poses[new], points, solid[new], looked_at.sources)
-            yield RenderedWindow(indices, painted, output.evaluations)
+            before = list(kept)[len(kept) - len(window.known) :] if window.known else []
+            there = [index for index in window.new if index in fixed]
+            new = [index for index in window.new if index not in fixed]
+            known = [*window.known, *there, *window.ahead]
+            latents = dict(zip(window.known, before, strict=True)) | {
+                index: fixed[index] for index in known if index in fixed
+            }
+            evaluations = 0
+            painted = np.empty((len(window.new), *scene.image.shape), np.uint8)
+            if new:
+                rows = [index - (window.known or window.new).start for index in (*window.known, *there)]
+                rows += [len(window.known) + len(window.new)] * len(window.ahead)
+                rows += [index - (window.known or window.new).start for index in new]
+                output = pipeline(
+                    source,
+                    poses[rows],
+                    frame_indices=[frames[index] for index in new],
+                    known_latents=[latents[index] for index in known],
+                    known_indices=[frames[index] for index in known],
+                    num_inference_steps=settings.steps,
+                    guidance_scale=settings.guidance,
+                    seed=settings.seed,
+                )
+                latents |= dict(zip(new, output.latents, strict=True))
+                made, evaluations = output.frames, output.evaluations
+                if looked_at is not None and solid is not None:
+                    of = np.array(new) - window.new.start
+                    driving = scene.driving[frames[window.new.start] : frames[window.new.stop - 1] + 1]
+                    at = len(window.known) + of
+                    made = pipeline.refine(made, poses[at], driving.points[of], solid[at], looked_at.sources)
+                painted[[index - window.new.start for index in new]] = made
+            for index in there:
+                painted[index - window.new.start] = given[index]
+            kept.extend(latents[index] for index in window.new)
+            yield RenderedWindow(frames[window.new.start : window.new.stop], painted, evaluations)
 
 
 def _drawn(
@@ -134,11 +168,17 @@ def _drawn(
     """A window, what the model sees of its known and new frames, and the hands fitted to these."""
     first = frames[window.known.start] if window.known else frames[window.new.start]
     driving = scene.driving[first : frames[window.new.stop - 1] + 1]
+    solid = None if shown is None else shown.hands(first, len(driving))
+    poses = _seen(pipeline, driving, solid, shown)
+    for index in window.ahead:  # its hands are not fitted yet: the tracks have not come so far
+        poses = np.concatenate([poses, _seen(pipeline, scene.driving[frames[index] : frames[index] + 1], None, shown)])
+    return window, poses, solid
+
+
+def _seen(pipeline: SignGenPipeline, driving: Keypoints, solid: np.ndarray | None, shown: Shown | None) -> np.ndarray:
+    """Pose images of some frames, with guides behind where the model reads them."""
     poses = draw_canvas(pipeline, driving)
-    if shown is None:
-        return window, poses, None
-    solid = shown.hands(first, len(driving))
-    return window, pipeline.with_guides(poses, driving.points, solid, shown.sources), solid
+    return poses if shown is None else pipeline.with_guides(poses, driving.points, solid, shown.sources)
 
 
 class Shown:
@@ -154,8 +194,9 @@ class Shown:
         from signgen.pose_image.solid import HandFitter
 
         self.sources: list[SourceRegions] = []
-        if scene.person is not None:
-            self.sources = [SourceRegions.of(scene.image, scene.person.points[0], pipeline.device)]
+        for image, person in [(scene.image, scene.person), *scene.more]:
+            if person is not None:
+                self.sources.append(SourceRegions.of(image, person.points[0], pipeline.device))
         self._size = pipeline.frame_size
         self._fitter = HandFitter(self._size, pipeline.config.pixel_aspect)
         self._driving, self._done = scene.driving, 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -43,6 +44,8 @@ class Scene:
         surroundings: uint8 (H,W,3) of the output's size, what is seen around the canvas; None: the source's border.
         warnings: what the user should know.
         window: what the output shows of the driving frame; None: all of it.
+        more: further pictures of the person on the canvas, with their keypoints there, or None.
+        given: frames of the clip that are not to be rendered, by number: uint8 (H,W,3) on the canvas.
     """
 
     image: np.ndarray
@@ -52,6 +55,8 @@ class Scene:
     surroundings: np.ndarray | None
     warnings: list[str]
     window: Window | None = None
+    more: Sequence[tuple[np.ndarray, Keypoints | None]] = ()
+    given: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 def build_scene(
@@ -62,6 +67,8 @@ def build_scene(
     output: Size | None,
     align: bool,
     fit: str = "keep",
+    more: Sequence[Source] = (),
+    given: Mapping[int, Source] | None = None,
 ) -> Scene:
     """Lays source and driving person onto the canvas.
 
@@ -74,6 +81,8 @@ def build_scene(
         fit: what happens where the output has another shape than the driving frame: ``keep``: backdrop is added or
             empty margin cut, see `window_for`; ``stretch``.
         align: fit the driving skeleton to the source person's proportions and place.
+        more: further pictures of the person.
+        given: frames of the clip, by number, as the output shall have them.
     """
     if align and source.keypoints is None:
         raise Missing("--align", f"it is not known where {source.name} shows the person", "add --source-keypoints")
@@ -113,7 +122,20 @@ def build_scene(
 
     shown = on_canvas if pieces is None else pieces.then(fitted_piece, on_canvas)
     reshaped = [] if window is None else [window.line("--size", output)]
-    return replace(scene, driving=shown, window=window, warnings=[*reshaped, *scene.warnings, *notes])
+    others = [place_source(one, canvas, pixel_aspect) for one in more]
+    return replace(
+        scene,
+        driving=shown,
+        window=window,
+        warnings=list(dict.fromkeys([*reshaped, *scene.warnings, *notes, *(n for other in others for n in other[-1])])),
+        more=[other[:2] for other in others],
+        given={number: _on_canvas(one, scene.framing) for number, one in (given or {}).items()},
+    )
+
+
+def _on_canvas(picture: Source, framing: Framing) -> np.ndarray:
+    """A frame of the output as a frame of the canvas."""
+    return lift(resized(picture.image, framing.output), framing)
 
 
 def _laid(

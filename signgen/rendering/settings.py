@@ -114,12 +114,16 @@ def _in_range(option: str, value: float | None, low: float, high: float) -> None
         raise BadValue(option, f"got {value}", f"allowed are {low} to {high}")
 
 
-def check_window(views: int, overlap: int) -> None:
-    """Raises `BadValue` unless a window can hold the source, the overlap and one new frame."""
+def check_window(views: int, overlap: int, sources: int = 1) -> None:
+    """Raises `BadValue` unless a window can hold the sources, the overlap and one new frame."""
     if not 2 <= views <= MOST_VIEWS:
         raise BadValue("--window", f"got {views}", f"a window holds 2 to {MOST_VIEWS} views, the source among them")
-    if not 0 <= overlap <= views - 2:
-        raise BadValue("--overlap", f"got {overlap} with a window of {views}", f"allowed are 0 to {views - 2}")
+    most = views - 1 - sources
+    if most < 0:
+        got = f"got {views} views, of which {sources} are sources or given frames"
+        raise BadValue("--window", got, f"it needs one more for a new frame: give {sources + 1} or more")
+    if not 0 <= overlap <= most:
+        raise BadValue("--overlap", f"got {overlap} with a window of {views}", f"allowed are 0 to {most}")
 
 
 @dataclass(frozen=True)
