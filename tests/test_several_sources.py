@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from test_regions import HAND, person, picture
-from tiny_pipeline import make_pipeline
+from tiny_pipeline import make_pipeline, weather
 from tiny_pipeline import picture as tiny_picture
 from training_runs import VISION, lines, noise_cache
 
@@ -19,7 +19,12 @@ from signgen.dataset.pairs import draw_windows
 from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LEFT_HAND
+from signgen.model import SignGenPipeline
+from signgen.model.engine import TorchEngine
 from signgen.model.regions import SourceRegions, nearest_hands, nearest_heads, reference_crops
+from signgen.rendering.sample_windows import render_windows
+from signgen.rendering.scene import Scene
+from signgen.rendering.settings import RenderSettings
 from signgen.training.config import TrainConfig
 from signgen.training.denoiser import DenoiserTask
 from signgen.training.run import make_task, run_stage
@@ -189,3 +194,42 @@ def test_each_crop_gets_the_source_that_is_most_like_it() -> None:
         own, share = source.hands(points[index : index + 1], sides[:1], places[:1], 48)
         assert torch.equal(colours[index : index + 1], own)
         assert torch.equal(known[index : index + 1], share)
+
+
+def scene(frames: int, **changes: object) -> Scene:
+    clip = weather(frames)
+    return Scene(tiny_picture(), clip[:1], clip, None, None, [], **changes)  # type: ignore[arg-type]
+
+
+def rendered(pipeline: SignGenPipeline, of: Scene, frames: range) -> tuple[np.ndarray, list[int]]:
+    """All frames, and the views that the denoiser saw in each window."""
+    seen: list[int] = []
+
+    class Watched(TorchEngine):
+        def denoise(self, noisy: torch.Tensor, timestep: torch.Tensor, given: dict) -> torch.Tensor:
+            seen.append(len(noisy))
+            return super().denoise(noisy, timestep, given)
+
+    pipeline.engine = Watched(pipeline)
+    windows = list(render_windows(pipeline, of, frames, RenderSettings(steps=1, window=8, overlap=1)))
+    assert [i for window in windows for i in window.indices] == list(frames)
+    return np.concatenate([window.frames for window in windows]), seen
+
+
+@pytest.mark.parametrize("refined", [False, True])
+def test_a_clip_sees_its_sources_and_frames_that_are_given(refined: bool) -> None:
+    pipeline = make_pipeline(refined=refined, pose={**DENOISER["pose"], "block_out_channels": [16, 16]})
+    alone, views = rendered(pipeline, scene(14), range(14))
+    assert views == [8, 8, 3]
+    other = tiny_picture()[:, ::-1].copy() // 2
+    both, views = rendered(pipeline, scene(14, more=[(other, None), (other, weather(1))]), range(14))
+    assert views == [8, 8, 8, 5]
+    assert not np.array_equal(alone, both)
+    given = {0: other, 9: tiny_picture() // 3}
+    fixed, views = rendered(pipeline, scene(14, given=given), range(14))
+    assert np.array_equal(fixed[0], given[0])
+    assert np.array_equal(fixed[9], given[9])
+    assert not np.array_equal(fixed[1], alone[1]), "what is given is seen by the frames beside it"
+    assert views == [8, 7, 5]  # frame 9 is a view of the first window, too
+    part, _ = rendered(pipeline, scene(14, given=given), range(9, 14))
+    assert np.array_equal(part[0], given[9])

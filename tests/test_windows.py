@@ -101,3 +101,18 @@ def test_frames_that_are_no_plain_slice_are_refused(frames):
     with pytest.raises(InputError, match=r"frames: got .* slice\(3, 7\)"):
         frame_range(clip([True] * 8), frames)
     assert frame_range(clip([True] * 8), slice(3, None)) == range(3, 8)
+
+
+@pytest.mark.parametrize("sources", [1, 3])
+@pytest.mark.parametrize("given", [(), (0,), (3, 17), (19,)])
+def test_sources_and_given_frames_have_their_places(sources, given):
+    windows = list(plan_windows(20, 8, 1, sources, given))
+    assert [i for window in windows for i in window.new] == list(range(20))
+    for window in windows:
+        assert window.views <= 8
+        later = [frame for frame in given if frame >= window.new.stop]
+        assert list(window.ahead) == later[:1]
+    with pytest.raises(InputError, match="--window: got 4 views, of which 4 are sources or given frames"):
+        list(plan_windows(20, 4, 0, 3, (2,)))
+    with pytest.raises(InputError, match="--overlap: got 5 with a window of 8; allowed are 0 to 4"):
+        list(plan_windows(20, 8, 5, 3))

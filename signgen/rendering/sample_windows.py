@@ -1,8 +1,8 @@
 """A clip of any length in windows of V views, each with known views and noise by frame.
 
-The first views of every window are the sources (known). The next K views are the last K frames already rendered (known),
-so that motion carries over; the others are new, but for frames that the user gives. The first window has no frames behind it; it is kept short, so that the first
-frames are there soon.
+The first views of every window are the sources (known). The next K views are the last K frames already rendered
+(known), so that motion carries over; the others are new, but for frames that the user gives. The first window has no
+frames behind it; it is kept short, so that the first frames are there soon.
 """
 
 from __future__ import annotations
