@@ -26,7 +26,7 @@ from signgen.video import (
     read_image,
     reading,
 )
-from signgen.video.images import natural_key
+from signgen.video.images import frame_files, natural_key
 
 COUNT = 90
 OPEN_GOP = "open-gop=1:scenecut=0:bframes=3:keyint=12:min-keyint=12"
@@ -366,3 +366,16 @@ def test_encoder_failure_has_its_last_words(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(RunError, match="No space left on device"):
         write(tmp_path / "a.mp4", (960, 640), count=20)
     assert [f.name for f in tmp_path.iterdir()] == ["ffmpeg"]
+
+
+@pytest.mark.parametrize(
+    ("names", "frames"),
+    [
+        (["avi_fn000010-0.png", "avi_fn000009-0.png", "thumb.png"], ["avi_fn000009-0.png", "avi_fn000010-0.png"]),
+        (["c1_f1.jpg", "c1_f2.jpg", "c2_f1.jpg"], ["c1_f1.jpg", "c1_f2.jpg"]),
+    ],
+)
+def test_the_number_that_changes_counts_the_frames(tmp_path, names, frames):
+    for name in names:
+        (tmp_path / name).touch()
+    assert [file.name for file in frame_files(tmp_path)] == frames

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,11 +122,15 @@ def frame_files(folder: str | Path) -> list[Path]:
 
 
 def _largest_series(files: list[Path]) -> list[Path]:
-    """Files whose names are the same but for their last number, the largest such set."""
+    """The largest set of files whose names are the same but for one number: the last one, where several change."""
+    alike = _largest(files, lambda file: re.sub(r"\d+", "#", file.stem) + file.suffix.lower())
+    changing = [set(numbers) for numbers in zip(*(re.findall(r"\d+", file.stem) for file in alike), strict=True)]
+    if sum(len(numbers) > 1 for numbers in changing) == 1:
+        return alike
+    return _largest(files, lambda file: re.sub(r"\d+(?=\D*$)", "#", file.stem) + file.suffix.lower())
 
-    def series(file: Path) -> str:
-        return re.sub(r"\d+(?=\D*$)", "#", file.stem) + file.suffix.lower()
 
+def _largest(files: list[Path], series: Callable[[Path], str]) -> list[Path]:
     counts = Counter(map(series, files))
     name, _ = max(counts.items(), key=lambda item: (item[1], "#" in item[0], item[0]))
     return [f for f in files if series(f) == name]
