@@ -357,6 +357,15 @@ def test_the_face_of_another_clip() -> None:
     assert np.array_equal(np.delete(mixed.xy, np.r_[FACE], 1), np.delete(clip.xy, np.r_[FACE], 1))
 
 
+def test_a_face_without_a_nose_is_placed_by_what_it_has() -> None:
+    """MediaPipe's reduced faces, as text-to-sign systems write them."""
+    other = without(without(signer(12, shift=(300.0, 200.0), scale=2.0), slice(0, 5)), slice(50, 59))
+    mixed, _ = with_part(signer(12), other, "face")
+    there = np.r_[23:50, 59:91]
+    assert np.abs(mixed.xy[:, there] - signer(12).xy[:, there]).max() < 0.1
+    assert not mixed.confidence[:, 50:59].any()
+
+
 def test_the_hand_of_another_clip_is_put_to_the_wrist_in_its_size() -> None:
     clip, other = signer(12), signer(6, shift=(400.0, 300.0), scale=3.0)
     xy = other.xy.copy()
@@ -367,6 +376,10 @@ def test_the_hand_of_another_clip_is_put_to_the_wrist_in_its_size() -> None:
     assert np.array_equal(mixed.xy[:, :91], clip.xy[:, :91])
     assert np.array_equal(mixed.xy[:, 112:], clip.xy[:, 112:])
     assert "its last pose is held" in said[0]
+    assert np.allclose(mixed.xy[6:, 99] - mixed.xy[6:, 91], mixed.xy[5, 99] - mixed.xy[5, 91], atol=1e-3)
+    gone, told = with_part(clip, without(signer(12), LEFT_HAND, slice(7, 12)), "left_hand")
+    assert gone.confidence[:, LEFT_HAND].all()
+    assert "after 0.28 of 0.48 s" in told[0]
 
 
 def test_missing_points_of_the_other_clip_are_missing() -> None:
@@ -413,11 +426,11 @@ def test_a_list_does_what_the_call_does(tmp_path: Path) -> None:
 
 def test_a_long_clip_is_edited_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     clip, other = signer(60), replace(signer(70, shift=(300.0, 300.0), scale=2.0), width=600, height=700)
-    whole = edit([clip, other], speed=0.7).keypoints
+    whole = edit([clip, other], speed=0.7, face=other).keypoints
     monkeypatch.setattr(rows, "IN_MEMORY", 16)
     monkeypatch.setattr(rows, "BLOCK", 13)
     monkeypatch.setattr(timing.blocks, "__defaults__", (13,))
-    pieces = edit([clip, other], speed=0.7).keypoints
+    pieces = edit([clip, other], speed=0.7, face=other).keypoints
     assert rows.is_mapped(pieces.xy)
     assert np.array_equal(whole.xy, pieces.xy)
     assert np.array_equal(whole.confidence, pieces.confidence)
@@ -474,6 +487,7 @@ def test_turned_clips_are_turned_back_one_by_one_or_all(tmp_path: Path) -> None:
         (None, {"speed": True}, BadValue, "edit"),
         (None, {"speed": 2, "duration": 1}, Mismatch, "edit"),
         (None, {"duration": 0.1, "hold": 0.2}, BadValue, "duration"),
+        (None, {"duration": 0.01}, BadValue, "duration"),
         (None, {"hold": (9, 1)}, BadValue, "hold"),
         (None, {"fps": 0}, BadValue, "edit"),
         (None, {"face": "absent.npz"}, NotFound, "absent.npz"),

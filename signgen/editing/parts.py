@@ -17,8 +17,14 @@ from signgen.keypoints.skeleton import ARMS, FACE, HEAD, PARTS
 
 ALIKE = 0.02  # of the shoulders' width: clips that differ by less in size and place stay as they are
 USABLE = 0.2  # confidence from which a wrist says where a hand is
-# Points of a face that speech does not move: the jaw's ends, the bridge of the nose, the corners of the eyes.
-RIGID = [FACE.start + i for i in (0, 16, 27, 28, 29, 30, 36, 39, 42, 45)]
+# Points of a face that speech does not move: corners of the eyes, ends of the jaw, bridge of the nose. Estimators lack
+# some of them; the first set that both faces have is taken, else eyes and ears of the body.
+CORNERS, JAW_ENDS, BRIDGE = (36, 39, 42, 45), (0, 16), (27, 28, 29, 30)
+RIGID = [
+    *([FACE.start + i for i in some] for some in ((*CORNERS, *JAW_ENDS, *BRIDGE), (*CORNERS, *JAW_ENDS), CORNERS)),
+    [*HEADS["ears"]],
+    [*HEADS["eyes"]],
+]
 
 
 # --- one place and size ---------------------------------------------------------------------------------------
@@ -81,7 +87,7 @@ def with_part(clip: Keypoints, other: Keypoints, part: str) -> tuple[Keypoints, 
 
     A face is turned, scaled and moved to where the head is: by the points that both faces have and that speech does
     not move, else by eyes and ears. A hand keeps its direction, its root goes to the wrist, and its palm gets the
-    length that the person's has. Where the other clip ends sooner, its last pose is held.
+    length that the person's has. Where the other clip shows the part no longer, its last pose is held.
 
     Args:
         clip: the clip.
@@ -99,27 +105,31 @@ def with_part(clip: Keypoints, other: Keypoints, part: str) -> tuple[Keypoints, 
     if not (other.confidence[:, points] > 0).any():
         raise Missing(other.name or "the other clip", f"no frame shows its {name}", "choose another clip")
     said = []
-    if len(other) < len(clip):
-        said.append(f"the {name} of {other.name or 'the other clip'} ends after {other.seconds:.3g} of "
+    shows = np.flatnonzero((other.confidence[:, points] > 0).any(1))
+    shown = np.minimum(np.arange(len(clip)), shows[-1])
+    if shows[-1] + 1 < len(clip):
+        said.append(f"the {name} of {other.name or 'the other clip'} ends after {(shows[-1] + 1) / clip.fps:.3g} of "
                     f"{clip.seconds:.3g} s; its last pose is held")  # fmt: skip
     placing = _face if part == "face" else _hand
-    place, turn, known = placing(clip, other, part)
-    xy, confidence = clip.xy.copy(), clip.confidence.copy()
+    place, turn, known = placing(clip, other, part, shown)
+    all_xy, all_confidence = Rows(clip.xy.shape[1:]), Rows(clip.confidence.shape[1:])
     for frames in blocks(len(clip)):
-        shown = np.minimum(np.arange(frames.start, frames.stop), len(other) - 1)
-        moved = place[frames, None] + turn[frames, None] * as_complex(other.xy[shown, points])
-        confidence[frames, points] = np.where(known[frames, None], other.confidence[shown, points], 0)
-        xy[frames, points] = as_points(moved)
-    return replace(clip, xy=xy, confidence=confidence), said
+        xy, confidence = clip.xy[frames].copy(), clip.confidence[frames].copy()
+        taken = as_complex(other.xy[shown[frames]][:, points])
+        moved = as_points(place[frames, None] + turn[frames, None] * taken)
+        confidence[:, points] = np.where(known[frames, None], other.confidence[shown[frames]][:, points], 0)
+        xy[:, points] = np.where(confidence[:, points, None] > 0, moved, 0)
+        all_xy.append(xy)
+        all_confidence.append(confidence)
+    return replace(clip, xy=all_xy.array(), confidence=all_confidence.array()), said
 
 
 Placing = tuple[np.ndarray, np.ndarray, np.ndarray]
 """complex (T,) place and turn, a point z of the other clip goes to place + turn z; bool (T,) where that is known."""
 
 
-def _face(clip: Keypoints, other: Keypoints, part: str) -> Placing:
-    shown = np.minimum(np.arange(len(clip)), len(other) - 1)
-    for joints in (RIGID, [*HEADS["ears"]], [*HEADS["eyes"]]):
+def _face(clip: Keypoints, other: Keypoints, part: str, shown: np.ndarray) -> Placing:
+    for joints in RIGID:
         seen = [np.asarray((one.confidence[:, joints] > 0).all(1)) for one in (clip, other)]
         if seen[0].any() and seen[1].any():
             break
@@ -139,8 +149,7 @@ def _face(clip: Keypoints, other: Keypoints, part: str) -> Placing:
     return here - turn * there[shown], turn, np.asarray(there_is_a_head)
 
 
-def _hand(clip: Keypoints, other: Keypoints, part: str) -> Placing:
-    shown = np.minimum(np.arange(len(clip)), len(other) - 1)
+def _hand(clip: Keypoints, other: Keypoints, part: str, shown: np.ndarray) -> Placing:
     arm = next(arm for arm in ARMS if arm.hand == PARTS[part])
     wrists = []
     for one in (clip, other):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from signgen.config import check_keys
-from signgen.editing.timing import LONGEST
+from signgen.editing.timing import FASTEST, LONGEST, SLOWEST
 from signgen.errors import BadValue, Empty, InputError, Mismatch, Missing, damage
 from signgen.keypoints import Keypoints
 
@@ -217,7 +217,7 @@ _file = _kind((str, Path, Keypoints), "keypoints, or the name of a file")
 _VALUES: dict[str, Any] = {
     "file": _file, "face": _file, "left_hand": _file, "right_hand": _file, "clips": _kind(tuple, "clips"),
     "mirror": _kind(bool, "true or false"), "trim": _trim, "gap": _gap, "hold": _hold,
-    "speed": _number(0.05, 20, "a factor"), "duration": _number(0.001, 86_400, "seconds"),
+    "speed": _number(SLOWEST, FASTEST, "a factor"), "duration": _number(0.001, 86_400, "seconds"),
     "fps": _number(0.001, 1000, "frames a second"), "frame_size": _frame_size,
     "person": _kind((int, str), "a number from 1 at the left, or a word"), "rotate": _kind(int, "0, 90, 180 or 270"),
     "swap_hands": _kind(bool, "true or false"), "crop": _crop,

@@ -18,6 +18,7 @@ from signgen.keypoints.rows import Rows, blocks
 from signgen.keypoints.skeleton import ARMS
 
 EASE = 0.16  # seconds in which a movement comes to a stop, and starts again
+SLOWEST, FASTEST = 0.05, 20.0  # speeds
 LONGEST = 3600.0  # seconds of a hold or of a gap
 
 # Of rests. Heights are in widths of the shoulders, below their middle: elbows are at 0.9, resting hands at 1.0 to 1.6.
@@ -158,13 +159,17 @@ def retimed(
     """
     fps = fps or clip.fps
     still = hold[1] if hold else 0.0
-    _above_zero(speed, "speed", 0.05, 20)
+    _above_zero(speed, "speed", 0, FASTEST)
     _above_zero(still or None, "hold", 0, LONGEST)
     if duration is not None:
         _above_zero(duration, "duration", still, 86_400)
         if speed is not None:
             raise BadValue("duration", f"got {duration:g} with speed {speed:g}", "give one of the two")
         speed = clip.seconds / (duration - still)
+        if not SLOWEST <= speed <= FASTEST:
+            low, high = clip.seconds / FASTEST + still, clip.seconds / SLOWEST + still
+            advice = f"{clip.name or 'the clip'} lasts {clip.seconds:.3g} s, give {low:.3g} to {high:.3g}"
+            raise BadValue("duration", f"got {duration:g} seconds", advice)
     moving = clip.seconds / (speed or 1)
     times = np.arange(max(1, round((moving + still) * fps))) / fps
     if hold:
