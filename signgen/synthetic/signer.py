@@ -42,7 +42,7 @@ SLOPE = np.array([-0.016, 0.0, -0.012])  # metres by which shoulders are narrowe
 MOUTH_MOVES = {  # metres by which upper teeth, lower teeth and tongue (hm08 ids) lie elsewhere since version 5
     (15060, 15128): (0.0, 0.002, -0.003), (14992, 15060): (0.0, 0.004, -0.002), (SKIN_END, 13606): (0.0, 0.004, -0.004),
 }  # fmt: skip
-TRAINING_SIGNERS = 400  # with mixed bodies
+TRAINING_SIGNERS = 200  # with mixed bodies; those of held-out clips of known signers are among them
 ORIGINS, ORIGIN_ODDS = ("caucasian", "african", "asian"), (0.5, 0.28, 0.22)
 
 
