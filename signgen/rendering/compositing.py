@@ -9,6 +9,7 @@ import numpy as np
 from signgen.keypoints import Keypoints
 from signgen.keypoints.pieces import Pieces
 from signgen.pose_image.shapes import Window, same_shape
+from signgen.rendering.backdrop import Backdrop
 from signgen.rendering.framing import Framing, Size
 
 BORDER = 4  # px of the source's border that are averaged before they are extended
@@ -67,25 +68,43 @@ class Compositor:
     """
 
     def __init__(
-        self, source: np.ndarray, framing: Framing, surroundings: np.ndarray | None = None, grey: bool = False
+        self,
+        source: np.ndarray,
+        framing: Framing,
+        surroundings: np.ndarray | None = None,
+        grey: bool = False,
+        backdrop: Backdrop | None = None,
     ) -> None:
         """Args:
         source: uint8 (H,W,3) of the canvas's size.
         framing: where the canvas lies in the output.
         surroundings: uint8 (H,W,3) of the output's size, to be seen around the canvas instead of the border.
         grey: the source has no colours, and nothing that is painted may have any.
+        backdrop: the source's, put behind frames of which the pose is known; None: what is painted stays.
         """
-        self.framing, self._grey = framing, grey
+        self.framing, self._grey, self._backdrop = framing, grey, backdrop
         if framing.identity:
             return
         self.left, self.top = max(framing.x, 0), max(framing.y, 0)
         self.right = min(framing.x + framing.width, framing.output[0])
         self.bottom = min(framing.y + framing.height, framing.output[1])
-        self._surroundings = self._extended(self._visible(source)) if surroundings is None else surroundings
+        if surroundings is not None:
+            self._surroundings = surroundings
+        elif backdrop is not None and backdrop.rough:
+            self._surroundings = self._continued(
+                self._visible(_bytes(backdrop.plate)), self._visible(backdrop.standing)
+            )
+        else:
+            self._surroundings = self._extended(self._visible(source))
         self._alpha = self._fade()
 
-    def compose(self, frame: np.ndarray) -> np.ndarray:
-        """uint8 (H,W,3) of the canvas's size -> uint8 (H,W,3) of the output's size."""
+    def compose(self, frame: np.ndarray, pose: Keypoints | None = None) -> np.ndarray:
+        """uint8 (H,W,3) of the canvas's size -> uint8 (H,W,3) of the output's size.
+
+        ``pose``: where the person is on the canvas, one frame.
+        """
+        if self._backdrop is not None and pose is not None:
+            frame = self._backdrop.behind(frame, pose.xy[0], pose.confidence[0])
         if self._grey:
             frame = np.repeat(_bytes(frame.astype(np.float32) @ LUMA)[..., None], 3, axis=-1)
         if self.framing.identity:
@@ -113,6 +132,22 @@ class Compositor:
         middle[:, self.right :] = _backdrop(_mean(visible[:, -BORDER:], axis=1)[:, 0])[:, None]
         out[: self.top] = _backdrop(_mean(middle[:BORDER], axis=0)[0])[None]
         out[self.bottom :] = _below(middle, height - self.bottom, self.bottom - self.top)
+        return out
+
+    def _continued(self, plate: np.ndarray, visible: np.ndarray) -> np.ndarray:
+        """A patterned backdrop drawn out to the output's edges: reflected, and ever more like its mean colour there."""
+        width, height = self.framing.output
+        before, after = (self.top, self.left), (height - self.bottom, width - self.right)
+        sides = [(a, b) for a, b in zip(before, after, strict=True)]
+        reflected = np.pad(plate, [*sides, (0, 0)], mode="symmetric").astype(np.float32)
+        down = _mean_line(plate, 1)[np.clip(np.arange(height) - self.top, 0, len(plate) - 1)]
+        rows, columns = np.arange(height)[:, None], np.arange(width)[None]
+        away = [np.maximum(np.maximum(low - at, at - high + 1), 0) for at, low, high in
+                ((rows, self.top, self.bottom), (columns, self.left, self.right))]  # fmt: skip
+        share = np.clip(np.hypot(*np.broadcast_arrays(*away)) / (0.35 * max(plate.shape[:2])), 0, 1)[..., None]
+        out = _bytes(reflected + share * (down[:, None] - reflected))
+        out[self.top : self.bottom, self.left : self.right] = visible
+        out[self.bottom :] = _below(out[self.top : self.bottom], height - self.bottom, self.bottom - self.top)
         return out
 
     def _fade(self) -> np.ndarray:
@@ -220,6 +255,14 @@ def _backdrop(line: np.ndarray) -> np.ndarray:
     rows = np.arange(len(line))
     filled = [np.interp(rows, rows[~strange], line[~strange, channel]) for channel in range(3)]
     return _bytes(np.stack(filled, axis=-1))
+
+
+def _mean_line(plate: np.ndarray, axis: int) -> np.ndarray:
+    """float32 (N,3): mean colours along an axis, without their pattern."""
+    import cv2
+
+    line = np.ascontiguousarray(plate.astype(np.float32).mean(axis=axis, keepdims=True))
+    return cv2.GaussianBlur(line, (0, 0), len(plate) / 40, borderType=cv2.BORDER_REPLICATE).reshape(-1, 3)
 
 
 def _mean(band: np.ndarray, axis: int) -> np.ndarray:

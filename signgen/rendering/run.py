@@ -16,6 +16,7 @@ from signgen.errors import Mismatch
 from signgen.files import Staging
 from signgen.keypoints import Keypoints
 from signgen.pose_image import draw_pose
+from signgen.rendering.backdrop import Backdrop
 from signgen.rendering.background_threads import Behind, loaded_meanwhile
 from signgen.rendering.compositing import CompareSheet, Compositor
 from signgen.rendering.manifest import build_manifest, container_metadata, write_manifest
@@ -181,7 +182,10 @@ def _write_videos(
     from signgen.video import VideoWriter, read_frames
 
     metadata = container_metadata(pipeline.name, plan.source.name, settings.seed)
-    compositor = Compositor(scene.image, scene.framing, scene.surroundings, plan.source.grey)
+    backdrop = None
+    if plan.source.kind != "signer" and scene.person is not None:  # the models know the signers' backdrops
+        backdrop = Backdrop(scene.image, scene.person)
+    compositor = Compositor(scene.image, scene.framing, scene.surroundings, plan.source.grey, backdrop)
     with ExitStack() as stack:
 
         def opened(path: Path, size: tuple[int, int]) -> VideoWriter:
@@ -200,7 +204,7 @@ def _write_videos(
 
         def write(window: RenderedWindow) -> None:
             for index, canvas in zip(window.indices, window.frames, strict=True):
-                frame = compositor.compose(canvas)
+                frame = compositor.compose(canvas, None if backdrop is None else scene.driving[index : index + 1])
                 writer.write(frame)
                 show(frame)
                 if sheet is not None and sheet_writer is not None:
