@@ -16,6 +16,7 @@ from signgen.keypoints import write_keypoints
 from signgen.rendering.backdrop import Backdrop, silhouette
 from signgen.rendering.compositing import Compositor
 from signgen.rendering.framing import Framing
+from signgen.rendering.scene import build_scene
 from signgen.rendering.source import builtin_names, load_source
 
 SHARED = Path(os.environ.get("SIGNGEN_SHARED", "/absent"))
@@ -97,6 +98,16 @@ def test_a_pattern_goes_on_without_streaks(backdrop):
     assert np.abs(new[:140].reshape(-1, 3).mean(0) - [235, 150, 110]).max() < 15
     edge = np.abs(new[200:300, 196:216].astype(float) - [235, 150, 110]).mean()
     assert edge < np.abs(old[200:300, 206:216].astype(float) - [235, 150, 110]).mean(), "no border of the canvas"
+
+
+def test_more_of_a_wall_is_shown_in_a_picture_of_another_shape():
+    """Keypoints of the source's own frame, and a wider output: the wall goes on, without streaks."""
+    source = replace(load_source("bela"), image=before(wall()), kind="image", name="me.png")
+    scene = build_scene(source, PERSON, SIZE, 0.81, (520, 260), align=False)
+    assert scene.surroundings is not None
+    beside = scene.surroundings[20:160, 60:150].astype(float)
+    along, across = np.abs(np.diff(beside, axis=1)).mean(), np.abs(np.diff(beside, axis=0)).mean()
+    assert along > across / 2
 
 
 def test_smooth_sources_are_composed_as_before():

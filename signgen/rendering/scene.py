@@ -13,6 +13,7 @@ from signgen.keypoints.pieces import Pieces
 from signgen.keypoints.repair.align import align_to, complete_from
 from signgen.keypoints.skeleton import BOTH_HANDS, LEFT_ELBOW, RIGHT_WRIST
 from signgen.pose_image.shapes import Window, same_shape, window_for
+from signgen.rendering.backdrop import Backdrop
 from signgen.rendering.compositing import Compositor, lift, resized
 from signgen.rendering.framing import (
     HANDS_OUT,
@@ -166,7 +167,11 @@ def _laid(
         else:
             framing = lifted.seen_through(window, output)
             whole = Framing(source.size, source.size, source.size, 0, 0, *source.size)
-            surroundings = Compositor(source.image, whole.seen_through(window, output)).compose(source.image)
+            backdrop = None
+            if source.keypoints is not None and source.kind != "signer":
+                backdrop = Backdrop(source.image, source.keypoints)
+            whole = whole.seen_through(window, output)
+            surroundings = Compositor(source.image, whole, backdrop=backdrop).compose(source.image)
     if zoom > 1:
         notes = [f"wide signing: the person is painted {1 / zoom:.2f} x as large, so that the hands fit", *notes]
     return Scene(image, person, framing.to_canvas(driving), framing, surroundings, warnings), reference, notes
