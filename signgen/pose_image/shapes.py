@@ -14,7 +14,7 @@ Size = tuple[int, int]
 
 SAME_SHAPE = 0.01  # relative difference of aspect below which two frames have the same shape
 FITS = ("keep", "stretch")
-_SIDE, _TOP = 0.15, 0.4  # shoulder widths of room beside all that is seen, and above it: hair is no keypoint
+_SIDE, _TOP = 0.15, 0.65  # shoulder widths of room beside all that is seen, and above it: hair is no keypoint
 _SHOWN = [
     joint
     for part in (UPPER_BODY, FACE, LEFT_HAND, RIGHT_HAND)
