@@ -112,7 +112,7 @@ def test_sources_and_given_frames_have_their_places(sources, given):
         assert window.views <= 8
         later = [frame for frame in given if frame >= window.new.stop]
         assert list(window.ahead) == later[:1]
-    with pytest.raises(InputError, match="--window: got 4 views, of which 4 are sources or given frames"):
+    with pytest.raises(InputError, match="--window: 4 views, of which 4 are sources or given frames"):
         list(plan_windows(20, 4, 0, 3, (2,)))
     with pytest.raises(InputError, match="--overlap: got 5 with a window of 8; allowed are 0 to 4"):
         list(plan_windows(20, 8, 5, 3))

@@ -114,6 +114,13 @@ def _smooth(text: str) -> float | str:
     return text if text == "auto" else float(text)
 
 
+def _known(text: str) -> tuple[int, str]:
+    number, _, path = text.partition("=")
+    if not path:
+        raise ValueError(text)
+    return whole(number), path
+
+
 def _guidance(text: str) -> tuple[float, float]:
     weights = [float(part) for part in text.split(",", 1)]
     return weights[0], weights[-1]
@@ -121,6 +128,7 @@ def _guidance(text: str) -> tuple[float, float]:
 
 SIZE = Parsed("WxH", _size, "give width and height from 16 to 8192 pixels, such as 210x260")
 FRAME_RANGE = Parsed("A:B", _frame_range, "give frames as A:B, such as 0:50, 25: or :100")
+KNOWN = Parsed("N=FILE", _known, "give a frame's number and its picture, such as 0=first.png")
 RATE = Parsed("F", _rate, "give frames per second above 0 and at most 1000, such as 25 or 30000/1001")
 SMOOTH = Parsed("HZ|auto", _smooth, "give a cut-off in Hz, such as 8, or the word auto")
 SECONDS = Parsed("SECONDS", _seconds, "give seconds, such as 0.3, at most 86400")

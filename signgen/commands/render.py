@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from signgen.commands.common import common_options, emit, progress_to
 from signgen.commands.options import (
     FRAME_RANGE,
+    KNOWN,
     SIZE,
     SMOOTH,
     TURN,
@@ -18,15 +20,29 @@ from signgen.commands.options import (
     reading_options,
     sampling_options,
 )
+from signgen.errors import BadValue
 
-FILES = ("keypoints", "source", "output", "compare", "original", "source_keypoints")
+FILES = ("keypoints", "output", "compare", "original", "source_frames")
 
 
 @click.command(short_help="Turn keypoints into photo-real signing video.")
 @click.argument("keypoints", type=click.Path())
 @click.option("-o", "--output", type=click.Path(), help="OUT.mp4, OUT.webm or a folder [./KEYPOINTS.mp4].")
-@click.option("--source", help="Who is shown: an image, a video or a built-in signer.")
-@click.option("--source-keypoints", type=click.Path(), help="Where the person stands in the source.")
+@click.option(
+    "--source", multiple=True,
+    help="Who is shown: an image, a video or a built-in signer; again for more pictures of the same person.",
+)  # fmt: skip
+@click.option(
+    "--source-keypoints", type=click.Path(), multiple=True,
+    help="Where the person stands in the source; again for each picture.",
+)  # fmt: skip
+@click.option(
+    "--source-frames", type=click.IntRange(1, 8), default=1, show_default=True,
+    help="Of a source video, the frames that show most; --source-keypoints are then of all its frames.",
+)  # fmt: skip
+@click.option(
+    "--known", type=KNOWN, multiple=True, help="Frame N of the video is this picture, and those beside it lead there."
+)
 @click.option("--source-rotate", type=TURN, default=0, help="Turn the source and its keypoints, clockwise.")
 @reading_options
 @click.option("--size", type=SIZE, help="Size of the output [the keypoints' frame].")
@@ -62,6 +78,8 @@ def command(as_json: bool, model: str, **options: Any) -> None:
     from signgen.rendering import RenderSettings, load_model, plan_render, run_plan
 
     files = {name: options.pop(name) for name in FILES}
+    files |= {name: options.pop(name) or None for name in ("source", "source_keypoints")}
+    files["known"] = _numbered(options.pop("known"))
     settings = RenderSettings(**options)
     with progress_to("extract") as report:
         plan = plan_render(settings, **files, progress=report)
@@ -73,3 +91,11 @@ def command(as_json: bool, model: str, **options: Any) -> None:
         f" in {result.seconds:.1f} s ({result.frames_per_second:.1f} frames/s); {result.manifest}"
     )
     emit(result.as_dict(), as_json, text)
+
+
+def _numbered(known: Sequence[tuple[int, str]]) -> dict[int, str]:
+    """Given frames by number; `BadValue` where one is given twice."""
+    numbers = [number for number, _ in known]
+    if twice := [number for number in numbers if numbers.count(number) > 1]:
+        raise BadValue("--known", f"frame {twice[0]} is given twice", "give each frame once")
+    return dict(known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from signgen.keypoints.pieces import Pieces
 from signgen.rendering.driving import frame_range, is_footage, read_driving
 from signgen.rendering.manifest import manifest_path
 from signgen.rendering.settings import Progress, RenderSettings
-from signgen.rendering.source import Source, load_source
+from signgen.rendering.several import load_given, load_sources
+from signgen.rendering.source import Source
 
 FITTED = "the keypoints have no place in the frame: they are fitted to the source person, as --align does"
 
@@ -26,7 +28,8 @@ class RenderPlan:
     Attributes:
         settings: as given; ``align`` is set where the keypoints have no place of their own.
         clip: the driving keypoints, all frames.
-        source: who is shown.
+        source: who is shown; more: further pictures of the same person.
+        known: frames of the clip that are given, by number.
         frames: which frames of the clip are rendered.
         output, manifest: files to write, or a folder of frames.
         compare, compare_manifest: the side-by-side video and its manifest, or None.
@@ -39,6 +42,8 @@ class RenderPlan:
     settings: RenderSettings
     clip: Keypoints | Pieces
     source: Source
+    more: tuple[Source, ...]
+    known: Mapping[int, Source]
     frames: range
     output: Path
     manifest: Path
@@ -53,19 +58,22 @@ class RenderPlan:
 def plan_render(
     settings: RenderSettings,
     keypoints: Keypoints | str | Path,
-    source: Source | str | Path | None = None,
+    source: Source | str | Path | Sequence[Source | str | Path] | None = None,
     output: str | Path | None = None,
     *,
     compare: str | Path | None = None,
     original: str | Path | None = None,
-    source_keypoints: str | Path | None = None,
+    source_keypoints: str | Path | Sequence[str | Path] | None = None,
+    source_frames: int = 1,
+    known: Mapping[int, Source | str | Path] | None = None,
     progress: Progress | None = None,
 ) -> RenderPlan:
     """Reads and checks everything that needs no model.
 
     Args:
         progress: called with the frames looked at, where ``keypoints`` is footage; see `Progress`.
-        settings, keypoints, source, output, compare, original, source_keypoints: see `signgen.rendering.render`.
+        settings, keypoints, source, output, compare, original, source_keypoints, source_frames, known: see
+            `signgen.rendering.render`.
 
     Raises:
         InputError: bad keypoints, source, output or options.
@@ -74,27 +82,35 @@ def plan_render(
     if original is not None and compare is None:
         raise Missing("--original", "is given without --compare", "add --compare OUT.mp4")
     target = _output_path(keypoints, output)
-    given = (keypoints, source, original, source_keypoints)
+    known = known or {}
+    given = (keypoints, *_each(source), original, *_each(source_keypoints), *known.values())
     inputs = [Path(p) for p in given if isinstance(p, (str, Path)) and not is_standard_input(p)]
     sheet = None if compare is None else _video_path(Path(compare), "--compare")
     manifest = manifest_path(target, inputs)
     sheet_manifest = None if sheet is None else manifest_path(sheet, [*inputs, manifest])
     _check_targets([path for path in (target, manifest, sheet, sheet_manifest) if path is not None], inputs)
-    if isinstance(source, Source):
-        person = source
-    else:
-        person = load_source(source, source_keypoints, settings.source_rotate, estimate=True)
+    reading = {"rotate": settings.source_rotate, "estimate": True}
+    person, *more = load_sources(source, source_keypoints, source_frames, **reading)
+    there = load_given(known)
     driving = read_driving(keypoints, person, settings, progress)
-    warnings = [*person.notes, *driving.warnings]
+    warnings = [*(note for one in (person, *more, *there.values()) for note in one.notes), *driving.warnings]
     if not driving.placed and person.keypoints is not None:
         settings = replace(settings, align=True)
         warnings = [*warnings, FITTED]
     frames = frame_range(driving.clip, settings.frames)
+    if beyond := [number for number in there if number >= len(driving.clip)]:
+        got = f"got frame {beyond[0]}"
+        raise BadValue("--known", got, f"the clip has frames 0 to {len(driving.clip) - 1}")
     true_video = None if original is None else _checked_original(Path(original), frames.stop)
     return RenderPlan(
-        settings, driving.clip, person, frames, target, manifest, sheet, sheet_manifest, true_video, tuple(warnings),
-        driving.extracted, begun,
+        settings, driving.clip, person, tuple(more), there, frames, target, manifest, sheet, sheet_manifest,
+        true_video, tuple(warnings), driving.extracted, begun,
     )  # fmt: skip
+
+
+def _each(given: Any) -> Sequence[Any]:
+    """One or several inputs as several."""
+    return [given] if given is None or isinstance(given, (str, Path, Source)) else given
 
 
 def _checked_original(path: Path, stop: int) -> Path:

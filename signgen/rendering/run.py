@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,13 +34,15 @@ FEW_STEPS = 4  # a model whose default is at most this predicts directly; others
 
 def render(
     keypoints: Keypoints | str | Path,
-    source: Source | str | Path | None = None,
+    source: Source | str | Path | Sequence[Source | str | Path] | None = None,
     model: SignGenPipeline | str | Path = "mini",
     output: str | Path | None = None,
     *,
     compare: str | Path | None = None,
     original: str | Path | None = None,
-    source_keypoints: str | Path | None = None,
+    source_keypoints: str | Path | Sequence[str | Path] | None = None,
+    source_frames: int = 1,
+    known: Mapping[int, Source | str | Path] | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> RenderResult:
@@ -53,12 +55,17 @@ def render(
         keypoints: what the person does, or the file that says it; ``-`` is standard input. A video, or a folder of
             its frames: its keypoints are extracted first.
         source: who is to be shown: an image, a video (its first frame), a built-in signer's name; None: the default.
+            Several pictures of one person show more than one does: a list of them, the most important first.
         model: ``"mini"``, a folder in diffusers' layout, or a loaded pipeline.
         output: ``.mp4``, ``.webm`` or a folder; None: the keypoint file's stem + ``.mp4`` in the current folder, for a
             video its stem + ``_rendered.mp4``.
         compare: file for a second video, source | pose | generated (| original) side by side.
         original: the true video or its folder of frames, shown in ``compare``.
-        source_keypoints: file that says where the person stands in ``source``.
+        source_keypoints: file that says where the person stands in ``source``, or one for each.
+        source_frames: of a source video, how many frames are taken, those that show most; ``source_keypoints`` are then
+            of all its frames.
+        known: frames of the clip that are given as pictures of the output, by number: the frames between go from one to
+            the next.
         progress: called with the frames rendered, see `Progress`.
         **options: the fields of `RenderSettings`.
 
@@ -74,7 +81,7 @@ def render(
     """
     plan = plan_render(
         RenderSettings(**options), keypoints, source, output,
-        compare=compare, original=original, source_keypoints=source_keypoints,
+        compare=compare, original=original, source_keypoints=source_keypoints, source_frames=source_frames, known=known,
     )  # fmt: skip
     return run_plan(plan, load_model(model, plan.settings), progress)
 
@@ -130,10 +137,18 @@ def run_plan(
         InputError: settings that this model does not take.
         RunError: the encoder or the disk failed.
     """
-    settings = _for_model(plan.settings, pipeline)
+    settings = _for_model(plan.settings, pipeline, 1 + len(plan.more) + bool(plan.known))
     aspect = pipeline.config.pixel_aspect
     scene = build_scene(
-        plan.source, plan.clip, pipeline.frame_size, aspect, settings.size, settings.align, settings.fit
+        plan.source,
+        plan.clip,
+        pipeline.frame_size,
+        aspect,
+        settings.size,
+        settings.align,
+        settings.fit,
+        plan.more,
+        plan.known,
     )
     warnings = [*plan.warnings, *_too_many_steps(pipeline, settings), *scene.warnings]
     with Staging() as staging:
@@ -150,6 +165,8 @@ def run_plan(
             frames_per_second=round(count / seconds, 3),
             model=pipeline.name,
             source=plan.source.name,
+            sources=[plan.source.name, *(one.name for one in plan.more)],
+            known={number: one.name for number, one in plan.known.items()},
             seed=settings.seed,
             steps=settings.steps or pipeline.config.steps,
             window=settings.window or pipeline.config.window,
@@ -230,12 +247,12 @@ def stream(
     return evaluations
 
 
-def _for_model(settings: RenderSettings, pipeline: SignGenPipeline) -> RenderSettings:
+def _for_model(settings: RenderSettings, pipeline: SignGenPipeline, sources: int = 1) -> RenderSettings:
     """The settings with the model's own steps, guidance, window and overlap where none were given."""
     config = pipeline.config
     window = config.window if settings.window is None else settings.window
-    overlap = max(min(config.overlap, window - 2), 0) if settings.overlap is None else settings.overlap
-    check_window(window, overlap)
+    overlap = max(min(config.overlap, window - 1 - sources), 0) if settings.overlap is None else settings.overlap
+    check_window(window, overlap, sources)
     if not pipeline.couples_views:
         if settings.overlap:
             raise Mismatch("--overlap", f"got {overlap}", f"views of {pipeline.name} do not see each other: give 0")

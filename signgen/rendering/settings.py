@@ -120,7 +120,7 @@ def check_window(views: int, overlap: int, sources: int = 1) -> None:
         raise BadValue("--window", f"got {views}", f"a window holds 2 to {MOST_VIEWS} views, the source among them")
     most = views - 1 - sources
     if most < 0:
-        got = f"got {views} views, of which {sources} are sources or given frames"
+        got = f"{views} views, of which {sources} are sources or given frames"
         raise BadValue("--window", got, f"it needs one more for a new frame: give {sources + 1} or more")
     if not 0 <= overlap <= most:
         raise BadValue("--overlap", f"got {overlap} with a window of {views}", f"allowed are 0 to {most}")
@@ -136,7 +136,8 @@ class RenderResult:
         width, height, fps: of the output.
         seconds: wall time from reading the keypoints to the files being in place.
         frames_per_second: frames / seconds.
-        model, source: their names.
+        model, source: their names; sources: of all pictures of the person, the first one again.
+        known: names of the frames that were given, by number.
         seed, steps, window: what was used.
         unet_evaluations_per_frame: denoiser evaluations of one view each, over frames written; the source's and the
             already rendered views of every window and all guidance branches are counted.
@@ -155,6 +156,8 @@ class RenderResult:
     frames_per_second: float
     model: str
     source: str
+    sources: list[str]
+    known: dict[int, str]
     seed: int
     steps: int
     window: int

@@ -1,0 +1,167 @@
+"""Several pictures of the person, frames of a video that show most of it, and frames of the clip that are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from signgen.errors import BadValue, Empty, Mismatch, Missing
+from signgen.keypoints import Keypoints
+from signgen.keypoints.skeleton import CONFIDENT, FACE, HANDS, MIDDLE_KNUCKLE
+from signgen.rendering.source import Source, load_source
+
+MOST_SOURCES = 8
+_BRIGHT_ENOUGH = 0.5  # share of the points of hands and face that a chosen frame shows, of the best frame's
+_TIPS = [4, 8, 12, 16, 20]  # of a hand
+_CANDIDATES = 600  # frames of a long video that are compared
+
+
+def load_sources(
+    specs: Sequence[Source | str | Path] | Source | str | Path | None,
+    keypoints: Sequence[str | Path] | str | Path | None = None,
+    frames: int = 1,
+    **reading: Any,
+) -> list[Source]:
+    """The pictures of one person, the most important first.
+
+    Args:
+        specs: images, videos, signers' names; several show one person.
+        keypoints: files that say where the person stands, one a picture in the same order, or for a video with
+            ``frames`` above 1 of all its frames.
+        frames: of a video, how many are taken: those that show most, see `choose_frames`. Its keypoints must be known.
+        **reading: how a picture is read, see `load_source`.
+
+    Raises:
+        InputError: more than `MOST_SOURCES`, keypoints that do not belong to a picture, or a picture that is none.
+
+    Example:
+        >>> [source.name for source in load_sources(["alma", "bela"])]
+        ['alma', 'bela']
+    """
+    given = [specs] if specs is None or isinstance(specs, (Source, str, Path)) else list(specs)
+    places = [keypoints] if isinstance(keypoints, (str, Path)) else list(keypoints or ())
+    if not given:
+        raise Empty("--source", "no picture is given", "give one, or leave it out")
+    if len(places) > len(given):
+        got = f"{len(places)} files for {len(given)} pictures"
+        raise Mismatch("--source-keypoints", got, "give one for each picture, in the same order")
+    sources: list[Source] = []
+    for number, spec in enumerate(given):
+        place = places[number] if number < len(places) else None
+        sources += _of_video(spec, place, frames, reading) if frames > 1 else [_one(spec, place, reading)]
+    if len(sources) > MOST_SOURCES:
+        raise BadValue("--source", f"got {len(sources)} pictures", f"give at most {MOST_SOURCES}")
+    return sources
+
+
+def _one(spec: Source | str | Path | None, place: str | Path | None, reading: dict[str, Any]) -> Source:
+    return spec if isinstance(spec, Source) else load_source(spec, place, **reading)
+
+
+def _of_video(
+    spec: Source | str | Path | None, place: str | Path | None, frames: int, reading: dict[str, Any]
+) -> list[Source]:
+    """The frames of a video, or of a folder of frames, that show most of its person."""
+    from signgen.keypoints import read_keypoints
+    from signgen.video import probe, read_frame
+
+    first = _one(spec, None, reading | {"estimate": False})
+    if isinstance(spec, Source) or first.kind != "video":
+        raise Mismatch("--source-frames", f"is given for {first.name}, which is one picture", "leave it out")
+    if place is None:
+        advice = "add --source-keypoints FILE; signgen extract finds them where an estimator is installed"
+        raise Missing("--source-frames", f"it is not known what the frames of {first.name} show", advice)
+    path = Path(first.name)
+    read = read_keypoints(place)
+    clip = read.keypoints if read.size_known else read_keypoints(place, frame_size=first.size).keypoints
+    count = probe(path).frames
+    if len(clip) != count:
+        raise Mismatch(place, f"has {len(clip)} frames, {path} {count}", "give the keypoints of this very video")
+    if clip.size != first.size:
+        clip = clip.resized(*first.size)
+    found = []
+    for index in choose_frames(clip, frames):
+        name = f"{path}#{index}"
+        found.append(Source(read_frame(path, index), replace(clip[index : index + 1], name=name), name, "video"))
+    return found
+
+
+def load_given(frames: Mapping[int, Source | str | Path]) -> dict[int, Source]:
+    """Frames of the clip that are given, by their numbers.
+
+    Raises:
+        InputError: a number below 0, or a file that is no picture.
+    """
+    for number in frames:
+        if number < 0:
+            raise BadValue("--known", f"got frame {number}", "frames are counted from 0")
+    return {number: _one(spec, None, {}) for number, spec in sorted(frames.items())}
+
+
+def choose_frames(clip: Keypoints, count: int) -> list[int]:
+    """The frames that show most of a person: open hands apart from the face, a face that looks forward, and then those
+    that are least like the ones chosen before. In the order of their worth.
+
+    Raises:
+        Empty: nobody is seen.
+
+    Example:
+        >>> from signgen import read_keypoints
+        >>> choose_frames(read_keypoints("clip.pose").keypoints, 1)
+        [0]
+    """
+    frames = np.unique(np.linspace(0, len(clip) - 1, min(len(clip), _CANDIDATES)).astype(int))
+    xy, seen = clip.xy[frames].astype(np.float64), clip.confidence[frames] >= CONFIDENT
+    worth, looks = _worth(xy, seen, clip.size), _looks(xy, seen)
+    if not seen.any():
+        raise Empty(clip.name or "keypoints", "nobody is seen in any frame", "give a video that shows the person")
+    chosen = [int(worth.argmax())]
+    usable = worth >= _BRIGHT_ENOUGH * worth.max()
+    apart = np.full(len(frames), np.inf)
+    while len(chosen) < min(count, len(frames)):
+        apart = np.minimum(apart, np.linalg.norm(looks - looks[chosen[-1]], axis=-1))
+        score = np.where(usable, apart, -1) + 1e-6 * worth
+        score[chosen] = -np.inf
+        chosen.append(int(score.argmax()))
+    return [int(frames[index]) for index in chosen]
+
+
+def _worth(xy: np.ndarray, seen: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(T,): how much a frame shows of face and hands."""
+    inside = ((xy >= 0) & (xy <= np.array(size) - 1)).all(-1) & seen
+    face = inside[:, FACE].mean(1) * (1 - np.minimum(np.abs(_turn(xy, seen)) * 2, 0.5))
+    worth = face
+    shown = seen[:, FACE, None]
+    centre = (xy[:, FACE] * shown).sum(1) / np.maximum(shown.sum(1), 1)
+    radius = (np.linalg.norm(xy[:, FACE] - centre[:, None], axis=-1) * shown[..., 0]).max(1)
+    for hand in HANDS:
+        points = xy[:, hand]
+        palm = np.maximum(np.linalg.norm(points[:, MIDDLE_KNUCKLE] - points[:, 0], axis=-1), 1e-6)
+        tips = points[:, _TIPS]
+        spread = np.linalg.norm(tips - tips.mean(1, keepdims=True), axis=-1).mean(1) / palm
+        away = np.linalg.norm(points.mean(1) - centre, axis=-1) > radius + palm
+        worth = worth + inside[:, hand].mean(1) * (0.5 + 0.5 * np.minimum(spread, 1)) * np.where(away, 1, 0.6)
+    return worth
+
+
+def _looks(xy: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(T, D): the shapes of both hands and the turn of the head, each about as far apart as the others."""
+    parts = [3 * _turn(xy, seen)[:, None]]
+    for hand in HANDS:
+        points = xy[:, hand] - xy[:, hand.start : hand.start + 1]
+        palm = np.maximum(np.linalg.norm(points[:, MIDDLE_KNUCKLE], axis=-1), 1e-6)[:, None, None]
+        parts.append((np.clip(points / palm, -3, 3) * seen[:, hand, None]).reshape(len(xy), -1) / np.sqrt(21))
+    return np.concatenate(parts, 1)
+
+
+def _turn(xy: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(T,): where the middle of nose and mouth lies between the ends of the jaw, 0 in the middle, or not seen."""
+    face = xy[:, FACE]
+    across = face[:, 16] - face[:, 0]
+    length = np.maximum(np.linalg.norm(across, axis=-1), 1e-6)
+    middle = (face[:, 30] + face[:, 33] + face[:, 48:60].mean(1)) / 3 - (face[:, 0] + face[:, 16]) / 2
+    return np.clip(np.where(seen[:, FACE].all(1), (middle * across).sum(-1) / length**2, 0), -1, 1)
