@@ -87,7 +87,8 @@ ablation() {
     echo "the tables are in $own: ablation.md, retrieval.md, source_spread.md"
 }
 
-"${signgen[@]}" synthesize "$data" --clips "${CLIPS:-640}" --signers "${SIGNERS:-80}" --seed 1 --jobs "$(nproc)"
+"${signgen[@]}" synthesize "$data" --clips "${CLIPS:-640}" --signers "${SIGNERS:-80}" --seed 1 --jobs "$(nproc)" \
+    --content-version "${CONTENT:-4}" # of the shipped weights
 train autoencoder
 train fusion
 parts=(--set "start.autoencoder=$runs/autoencoder/model/vae" --set "start.fusion=$runs/fusion/model/fusion")

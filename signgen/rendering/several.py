@@ -86,7 +86,7 @@ def _of_video(
     found = []
     for index in choose_frames(clip, frames):
         name = f"{path}#{index}"
-        found.append(Source(read_frame(path, index), replace(clip[index : index + 1], name=name), name, "video"))
+        found.append(Source(read_frame(path, index), replace(clip[index : index + 1], name=name), name, "image"))
     return found
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from docs_stage import Stage, keypoint_file, video_file
+from PIL import Image
 
 from signgen.rendering.source import load_source
 from signgen.video import frame_files, probe, read_image
@@ -15,7 +16,13 @@ def prepare(folder: Path) -> None:
     keypoint_file(folder / "clip.json")
     for number in range(2):
         keypoint_file(folder / "keypoints" / f"part{number}.json", frames=2, start=20 * number)
-    video_file(folder / "recording.mp4", np.repeat(load_source("alma").image[None], 4, 0))
+    still = np.repeat(load_source("alma").image[None], 4, 0)
+    video_file(folder / "recording.mp4", still)
+    video_file(folder / "talk.mp4", still)
+    keypoint_file(folder / "talk.json")
+    for name in ("front", "open_hands", "profile"):
+        Image.fromarray(still[0]).save(folder / f"{name}.png")
+        keypoint_file(folder / f"{name}.json", frames=1)
 
 
 def check(folder: Path) -> None:
