@@ -331,7 +331,7 @@ class SignGenPipeline(BasePipeline):
         self, source: SourceConditions, poses: np.ndarray, known_latents: Sequence[Tensor]
     ) -> WindowConditions:
         """Conditions of the window's views; the sources are the first where the views see each other."""
-        if self.guided and poses.shape[-1] == POSE:
+        if self.guided and poses.shape[-1] == POSE:  # beside the sources', which have guides, all need them
             poses = np.concatenate([poses, self.no_poses(len(poses))[..., POSE:]], -1)
         if self.couples_views:
             # The sources' own poses are not part of the driving signal.

@@ -77,7 +77,8 @@ class PoseEncoder(nn.Module):
         fine: int = 0,
     ) -> None:
         super().__init__()
-        self.down, self.unshuffle, self.coordinates, self.channels = down, unshuffle, coordinates, channels
+        self.down, self.unshuffle, self.coordinates = down, unshuffle, coordinates
+        self.channels, self.guide = channels, guide
         if fine and not 1 < unshuffle < down:
             raise BadValue("pose encoder", f"fine features with unshuffle {unshuffle}", f"give 2 to {down // 2}")
         self.fine = nn.Conv2d(block_out_channels[-1], fine, 1) if fine else None
@@ -94,7 +95,8 @@ class PoseEncoder(nn.Module):
     def forward(self, pose: Tensor, crop: Tensor | None = None) -> Tensor:
         """(N, 3 [+ guide], H, W) in [0, 1] -> (N, out_channels [+ 4 fine], ceil(H/down), ceil(W/down)).
 
-        Fine features follow folded, each 2 x 2 block of them as channels. ``crop`` as `frame_coordinates`.
+        Fine features follow folded, each 2 x 2 block of them as channels. ``crop`` as `frame_coordinates`. Without a
+        guide, which the encoder reads, it says nothing.
         """
         shown, guide = pose[:, : self.channels], pose[:, self.channels :]
         folded = fold(shown, self.unshuffle) if self.unshuffle > 1 else shown  # (N, C*u*u, ceil(H/u), ceil(W/u))
@@ -103,6 +105,8 @@ class PoseEncoder(nn.Module):
         if guide.shape[1]:
             coarse = functional.avg_pool2d(guide, self.unshuffle, ceil_mode=True)
             folded = torch.cat([folded, (coarse - GUIDE_ZERO) * GUIDE_SCALE], dim=1)
+        elif self.guide:
+            folded = functional.pad(folded, (0, 0, 0, 0, 0, self.guide))
         if self.fine is None:
             return self.net(folded)  # (N, out_channels, h, w)
         if pose.shape[-2] % self.down or pose.shape[-1] % self.down:
