@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from training_runs import VISION, lines, noise_cache
+from training_runs import VISION, lines, make, noise_cache
 
-from signgen import config as configuration
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError
@@ -33,14 +32,6 @@ DENOISER = {
     "cross_view": {"levels": [1], "mid": False, "heads": 2, "groups": 8, "attentions": 1, "ff_mult": 0},
     "detail": {"features": 4, "width": 8, "blocks": 1},
 }  # fmt: skip
-
-
-def make(data: Path, output: Path, stage: str, **changes: object) -> TrainConfig:
-    content = {
-        "stage": stage, "data": str(data), "output": str(output), "steps": 2, "batch": 2, "threads": 1,
-        "precision": "no", "sheet_steps": 0, "log_steps": 1, "optim": {"warmup": 1, "decay": 0.0}, **changes,
-    }  # fmt: skip
-    return configuration.build(TrainConfig, content)
 
 
 @pytest.fixture(scope="module")

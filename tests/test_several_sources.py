@@ -11,9 +11,8 @@ import torch
 from test_regions import HAND, person, picture
 from tiny_pipeline import make_pipeline, weather
 from tiny_pipeline import picture as tiny_picture
-from training_runs import VISION, lines, noise_cache
+from training_runs import VISION, lines, make, noise_cache
 
-from signgen import config as configuration
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.pairs import draw_windows
 from signgen.dataset.training_data import cache_folder
@@ -37,14 +36,6 @@ DENOISER = {
     "fusion_hidden": 16, "image_level": True, "fill": "source",
     "cross_view": {"levels": [1], "mid": False, "heads": 2, "groups": 8, "attentions": 1, "ff_mult": 0},
 }  # fmt: skip
-
-
-def make(data: Path, output: Path, stage: str, **changes: object) -> TrainConfig:
-    content = {
-        "stage": stage, "data": str(data), "output": str(output), "steps": 2, "batch": 2, "threads": 1,
-        "precision": "no", "sheet_steps": 0, "log_steps": 1, "optim": {"warmup": 1, "decay": 0.0}, **changes,
-    }  # fmt: skip
-    return configuration.build(TrainConfig, content)
 
 
 @pytest.fixture(scope="module")

@@ -78,3 +78,12 @@ def two_trainings(commands: Path, port: int, *arguments: object) -> list[str]:
     said = [process.communicate(timeout=280) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], [text[-2000:] for _, text in said]
     return [text for text, _ in said]
+
+
+def make(data: Path, output: Path, stage: str, **changes: object) -> TrainConfig:
+    """A configuration of two steps on one thread; ``changes`` change it."""
+    content = {
+        "stage": stage, "data": str(data), "output": str(output), "steps": 2, "batch": 2, "threads": 1,
+        "precision": "no", "sheet_steps": 0, "log_steps": 1, "optim": {"warmup": 1, "decay": 0.0}, **changes,
+    }  # fmt: skip
+    return configuration.build(TrainConfig, content)

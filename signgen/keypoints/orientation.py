@@ -396,3 +396,21 @@ def _signing_space(xy: np.ndarray, confidence: np.ndarray, size: tuple[int, int]
     sides = np.clip(np.ceil(high).astype(int) + 1, corner + 16, np.maximum(size, corner + 16)) - corner
     sides -= sides % 2 * (sides > 16)  # most video encoders want even sides
     return int(corner[0]), int(corner[1]), int(sides[0]), int(sides[1])
+
+
+def head_turn(points: np.ndarray) -> np.ndarray:
+    """How far heads are turned and tilted, (T, 2), by their landmarks; about 0.5 from full face to profile.
+
+    Where the middle of nose and mouth lies between the ends of the jaw, 0 in the middle; and how the nose's length
+    compares with the face's. NaN where the points are not seen.
+    """
+    face = points[:, FACE].astype(np.float64)
+    xy = np.where(face[..., 2:] >= CONFIDENT, face[..., :2], np.nan)
+    jaw, nose, mouth = xy[:, :17], xy[:, 27:36], xy[:, 48:60]
+    across = jaw[:, 16] - jaw[:, 0]
+    length = np.maximum(np.linalg.norm(across, axis=-1), 1e-6)
+    middle = (nose[:, 3] + nose[:, 6] + mouth.mean(1)) / 3 - (jaw[:, 0] + jaw[:, 16]) / 2
+    yaw = (middle * across).sum(-1) / length**2
+    down = jaw[:, 8] - nose[:, 0]
+    pitch = ((nose[:, 3] - nose[:, 0]) * down).sum(-1) / np.maximum((down**2).sum(-1), 1e-6)
+    return np.stack([yaw, pitch], -1)

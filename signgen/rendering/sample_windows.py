@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -124,7 +124,8 @@ def render_windows(
     windows = plan_windows(len(frames), views, overlap, len(parts) if pipeline.couples_views else 1, sorted(given))
     with pipeline.fixed_device():
         drawn = (partial(_drawn, pipeline, scene, frames, window, looked_at) for window in windows)
-        for window, poses, solid in ahead(drawn):
+        for window, poses, points, solid in ahead(drawn):
+            row = {index: at for at, index in enumerate((*window.known, *window.new, *window.ahead))}
             before = list(kept)[len(kept) - len(window.known) :] if window.known else []
             there = [index for index in window.new if index in fixed]
             new = [index for index in window.new if index not in fixed]
@@ -135,12 +136,9 @@ def render_windows(
             evaluations = 0
             painted = np.empty((len(window.new), *scene.image.shape), np.uint8)
             if new:
-                rows = [index - (window.known or window.new).start for index in (*window.known, *there)]
-                rows += [len(window.known) + len(window.new)] * len(window.ahead)
-                rows += [index - (window.known or window.new).start for index in new]
                 output = pipeline(
                     source,
-                    poses[rows],
+                    poses[[row[index] for index in (*known, *new)]],
                     frame_indices=[frames[index] for index in new],
                     known_latents=[latents[index] for index in known],
                     known_indices=[frames[index] for index in known],
@@ -151,10 +149,8 @@ def render_windows(
                 latents |= dict(zip(new, output.latents, strict=True))
                 made, evaluations = output.frames, output.evaluations
                 if looked_at is not None and solid is not None:
-                    of = np.array(new) - window.new.start
-                    driving = scene.driving[frames[window.new.start] : frames[window.new.stop - 1] + 1]
-                    at = len(window.known) + of
-                    made = pipeline.refine(made, poses[at], driving.points[of], solid[at], looked_at.sources)
+                    at = [row[index] for index in new]
+                    made = pipeline.refine(made, poses[at], points[at], solid[at], looked_at.sources)
                 painted[[index - window.new.start for index in new]] = made
             for index in there:
                 painted[index - window.new.start] = given[index]
@@ -162,17 +158,25 @@ def render_windows(
             yield RenderedWindow(frames[window.new.start : window.new.stop], painted, evaluations)
 
 
-def _drawn(
-    pipeline: SignGenPipeline, scene: Scene, frames: range, window: Window, shown: Shown | None
-) -> tuple[Window, np.ndarray, np.ndarray | None]:
-    """A window, what the model sees of its known and new frames, and the hands fitted to these."""
+class Drawn(NamedTuple):
+    """A window, what the model sees of its known, new and later frames, and of the known and the new ones the keypoints
+    (N,133,3) and the hands fitted to them."""
+
+    window: Window
+    poses: np.ndarray
+    points: np.ndarray
+    solid: np.ndarray | None
+
+
+def _drawn(pipeline: SignGenPipeline, scene: Scene, frames: range, window: Window, shown: Shown | None) -> Drawn:
+    """Everything of a window that can be drawn before its turn."""
     first = frames[window.known.start] if window.known else frames[window.new.start]
     driving = scene.driving[first : frames[window.new.stop - 1] + 1]
     solid = None if shown is None else shown.hands(first, len(driving))
     poses = _seen(pipeline, driving, solid, shown)
     for index in window.ahead:  # its hands are not fitted yet: the tracks have not come so far
         poses = np.concatenate([poses, _seen(pipeline, scene.driving[frames[index] : frames[index] + 1], None, shown)])
-    return window, poses, solid
+    return Drawn(window, poses, driving.points, solid)
 
 
 def _seen(pipeline: SignGenPipeline, driving: Keypoints, solid: np.ndarray | None, shown: Shown | None) -> np.ndarray:

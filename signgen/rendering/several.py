@@ -11,6 +11,7 @@ import numpy as np
 
 from signgen.errors import BadValue, Empty, Mismatch, Missing
 from signgen.keypoints import Keypoints
+from signgen.keypoints.orientation import head_turn
 from signgen.keypoints.skeleton import CONFIDENT, FACE, HANDS, MIDDLE_KNUCKLE
 from signgen.rendering.source import Source, load_source
 
@@ -116,7 +117,8 @@ def choose_frames(clip: Keypoints, count: int) -> list[int]:
     """
     frames = np.unique(np.linspace(0, len(clip) - 1, min(len(clip), _CANDIDATES)).astype(int))
     xy, seen = clip.xy[frames].astype(np.float64), clip.confidence[frames] >= CONFIDENT
-    worth, looks = _worth(xy, seen, clip.size), _looks(xy, seen)
+    turn = np.clip(np.nan_to_num(head_turn(clip.points[frames])[:, 0]), -1, 1)
+    worth, looks = _worth(xy, seen, turn, clip.size), _looks(xy, seen, turn)
     if not seen.any():
         raise Empty(clip.name or "keypoints", "nobody is seen in any frame", "give a video that shows the person")
     chosen = [int(worth.argmax())]
@@ -130,10 +132,10 @@ def choose_frames(clip: Keypoints, count: int) -> list[int]:
     return [int(frames[index]) for index in chosen]
 
 
-def _worth(xy: np.ndarray, seen: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _worth(xy: np.ndarray, seen: np.ndarray, turn: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(T,): how much a frame shows of face and hands."""
     inside = ((xy >= 0) & (xy <= np.array(size) - 1)).all(-1) & seen
-    face = inside[:, FACE].mean(1) * (1 - np.minimum(np.abs(_turn(xy, seen)) * 2, 0.5))
+    face = inside[:, FACE].mean(1) * (1 - np.minimum(np.abs(turn) * 2, 0.5))
     worth = face
     shown = seen[:, FACE, None]
     centre = (xy[:, FACE] * shown).sum(1) / np.maximum(shown.sum(1), 1)
@@ -148,20 +150,11 @@ def _worth(xy: np.ndarray, seen: np.ndarray, size: tuple[int, int]) -> np.ndarra
     return worth
 
 
-def _looks(xy: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def _looks(xy: np.ndarray, seen: np.ndarray, turn: np.ndarray) -> np.ndarray:
     """(T, D): the shapes of both hands and the turn of the head, each about as far apart as the others."""
-    parts = [3 * _turn(xy, seen)[:, None]]
+    parts = [3 * turn[:, None]]
     for hand in HANDS:
         points = xy[:, hand] - xy[:, hand.start : hand.start + 1]
         palm = np.maximum(np.linalg.norm(points[:, MIDDLE_KNUCKLE], axis=-1), 1e-6)[:, None, None]
         parts.append((np.clip(points / palm, -3, 3) * seen[:, hand, None]).reshape(len(xy), -1) / np.sqrt(21))
     return np.concatenate(parts, 1)
-
-
-def _turn(xy: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """(T,): where the middle of nose and mouth lies between the ends of the jaw, 0 in the middle, or not seen."""
-    face = xy[:, FACE]
-    across = face[:, 16] - face[:, 0]
-    length = np.maximum(np.linalg.norm(across, axis=-1), 1e-6)
-    middle = (face[:, 30] + face[:, 33] + face[:, 48:60].mean(1)) / 3 - (face[:, 0] + face[:, 16]) / 2
-    return np.clip(np.where(seen[:, FACE].all(1), (middle * across).sum(-1) / length**2, 0), -1, 1)

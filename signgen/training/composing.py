@@ -21,6 +21,7 @@ from signgen.dataset.coarse import clip_path, read_coarse
 from signgen.dataset.files import damaged
 from signgen.errors import Empty
 from signgen.keypoints.skeleton import LOWER_BODY
+from signgen.model.networks.canvas import fit_canvas, fit_frames
 from signgen.model.networks.composer import Composed, FrameComposer, SourceMatte, fill_plate
 from signgen.model.regions import SourceRegions
 from signgen.pose_image.strokes import draw_clip
@@ -105,14 +106,7 @@ class _WithMattes(Task):
     def truth(self, clip: int, frames: Sequence[int]) -> Tensor:
         """Mattes (N, 1, H', W') of frames of a clip, in [0, 1]."""
         found = torch.from_numpy(self.mattes.of(clip)[list(frames)]).to(self.device).float().div(255)[:, None]
-        left, right, top, bottom = self.padding
-        return functional.pad(found, (left, right, top, bottom), mode="replicate")
-
-    @property
-    def padding(self) -> tuple[int, int, int, int]:
-        (width, height), (wide, high) = self.cache.size, self.canvas
-        left, top = (wide - width) // 2, (high - height) // 2
-        return left, wide - width - left, top, high - height - top
+        return fit_frames(found, self.config.canvas)
 
 
 class MatteTask(_WithMattes):
@@ -189,7 +183,7 @@ class ComposerTask(_WithMattes):
         plate = fill_plate(source, matte[1:], float(rng.uniform(*CLEAR)))
         image = self.cache.frames[np.array([painted.source])][0]
         regions = SourceRegions.of(image, np.array(self.cache.keypoints[painted.source]))
-        left, _, top, _ = self.padding
+        left, _, top, _ = fit_canvas(*self.cache.size, self.config.canvas).padding
         driving = painted.driving[[frame]]
         body = regions.body(driving, (-left, -top), self.canvas)
         made = self.placed(painted.frames[[frame]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
@@ -21,7 +22,7 @@ _FEWEST = 4  # columns of a line of text that is taken for a row of a table
 _ADVICE = "write or download it again"
 
 
-class Table:
+class Table(ABC):
     """Columns of numbers and texts.
 
     Attributes:
@@ -35,13 +36,13 @@ class Table:
     def __init__(self, stream: BinaryIO, subject: str, budget: Budget) -> None:
         self._stream, self.subject, self.budget = stream, subject, budget
 
+    @abstractmethod
     def rows(self, numbers: Sequence[int], texts: Sequence[int] = ()) -> Iterator[tuple[np.ndarray, list[list[str]]]]:
         """Some rows at a time: float64 (n, columns), NaN where nothing is written, and a list of texts a column.
 
         Args:
             numbers, texts: which columns, by place.
         """
-        raise NotImplementedError
 
     def first(self, column: int) -> str:
         """What stands first in a column."""

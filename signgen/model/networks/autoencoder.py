@@ -53,6 +53,11 @@ class ResidualConv(nn.Module):
         return hidden + self.second(self.act(self.first(self.act(hidden))))
 
 
+def residual_convs(width: int, count: int) -> nn.Sequential:
+    """``count`` blocks with ReLU, for small networks."""
+    return nn.Sequential(*(ResidualConv(width, functional.relu) for _ in range(count)))
+
+
 class LatentScale(nn.Module):
     """Maps a bounded latent to zero mean and unit variance per channel, and back, by running statistics.
 

@@ -15,7 +15,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
-from signgen.model.networks.autoencoder import ResidualConv
+from signgen.model.networks.autoencoder import residual_convs
 
 MULTIPLE = 8  # the sides of pictures must be multiples of it
 _SHY = -3.0  # of the gate at first: nearly nothing is taken from the source
@@ -37,9 +37,9 @@ class HalfUNet(nn.Module):
         self.outputs = outputs
         self.stem = nn.Conv2d(inputs, first, 3, padding=1)
         self.shrink = nn.ModuleList([nn.Conv2d(first, second, 2, stride=2), nn.Conv2d(second, third, 2, stride=2)])
-        self.middle, self.low = _blocks(second, blocks[0]), _blocks(third, blocks[1])
+        self.middle, self.low = residual_convs(second, blocks[0]), residual_convs(third, blocks[1])
         self.grow = nn.ModuleList([nn.Conv2d(second, 4 * first, 1), nn.Conv2d(third, 4 * second, 1)])
-        self.last = nn.ModuleList([_blocks(first, 1), _blocks(second, 1)])
+        self.last = nn.ModuleList([residual_convs(first, 1), residual_convs(second, 1)])
         self.out = nn.Conv2d(first, 4 * outputs, 3, padding=1)
         nn.init.normal_(self.out.weight, std=1e-3)
         self.out.bias = nn.Parameter(torch.zeros(4 * outputs))
@@ -145,7 +145,3 @@ def fill_plate(picture: Tensor, matte: Tensor, clear: float = 0.02) -> Tensor:
             coarse[..., : size[0], : size[1]],
         )  # fmt: skip
     return filled
-
-
-def _blocks(width: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualConv(width, functional.relu) for _ in range(count)))

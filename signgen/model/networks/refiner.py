@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from signgen.errors import BadValue
-from signgen.model.networks.autoencoder import ResidualConv
+from signgen.model.networks.autoencoder import residual_convs
 
 COARSE, POSE, REFERENCE, KNOWN, SOLID = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 10), slice(10, 16)
 INPUTS = 16
@@ -45,12 +45,12 @@ class RegionRefiner(ModelMixin, ConfigMixin):
         super().__init__()
         if side % 8 or side < 16:
             raise BadValue("side", f"got {side}", "give pixels, a multiple of 8 from 16 on")
-        (first, second, third), (one, two, three) = widths, blocks
+        (first, second, third), (one, two, _) = widths, blocks
         self.stem = nn.Conv2d(4 * INPUTS, first, 3, padding=1)
-        self.down = nn.ModuleList([_blocks(first, one), _blocks(second, two), _blocks(third, three)])
+        self.down = nn.ModuleList([residual_convs(width, count) for width, count in zip(widths, blocks, strict=True)])
         self.shrink = nn.ModuleList([nn.Conv2d(first, second, 2, stride=2), nn.Conv2d(second, third, 2, stride=2)])
         self.grow = nn.ModuleList([nn.Conv2d(second, 4 * first, 1), nn.Conv2d(third, 4 * second, 1)])
-        self.up = nn.ModuleList([_blocks(first, one + 1), _blocks(second, two)])
+        self.up = nn.ModuleList([residual_convs(first, one + 1), residual_convs(second, two)])
         self.unfold = nn.Conv2d(first, 4 * head, 1)
         self.join = nn.Conv2d(head + INPUTS, head, 3, padding=1)
         self.out = nn.Conv2d(head, 4, 3, padding=1)
@@ -76,7 +76,3 @@ class RegionRefiner(ModelMixin, ConfigMixin):
         # The source comes multiplied by how far it is known: share * source / known, without the division.
         taken = torch.sigmoid(made[:, 3:]) * source - share * painted
         return painted + made[:, :3] + taken
-
-
-def _blocks(width: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualConv(width, functional.relu) for _ in range(count)))
