@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from signgen.app.clips import EXAMPLES, Clip, open_clip, open_picture, parse_part, parse_size
+from signgen.app.clips import EXAMPLES, Clip, open_clip, open_pictures, parse_part, parse_size
 from signgen.app.context import COOKIE, MIB, Limits, Recent, Visitor, open_workspace, safe_name
 from signgen.app.jobs import Cancelled, Ended, JobQueue, Waiting, Working, follow
 from signgen.app.live import MISSING, PER_PIXEL, LiveStream, data_url, packed, player_content, strokes, watched
@@ -202,14 +202,42 @@ def test_picture_of_a_signer(place, tmp_path):
 
     path = place.uploads / "me.png"
     Image.fromarray(np.full((64, 48, 3), 90, np.uint8)).save(path)
-    source = open_picture(path, None, place, Limits())
+    (source,) = open_pictures([path], [], place, Limits())
     assert (source.name, source.kind, source.size, source.keypoints) == ("me.png", "image", (48, 64), None)
     with pytest.raises(TooLarge):
-        open_picture(path, None, place, Limits(picture_bytes=10))
+        open_pictures([path], [], place, Limits(picture_bytes=10))
     outside = tmp_path / "me.png"
     path.rename(outside)
     with pytest.raises(Untrusted):
-        open_picture(outside, None, place, Limits())
+        open_pictures([outside], [], place, Limits())
+
+
+def test_several_pictures_of_a_signer_find_their_keypoints_by_name_or_order(place):
+    from PIL import Image
+
+    names, points = ("front", "side", "hands"), EXAMPLES[0].open().keypoints
+    pictures, files = [], []
+    for number, name in enumerate(names):
+        pictures.append(place.uploads / f"{name}.png")
+        Image.fromarray(np.full((260, 210, 3), 60 * number, np.uint8)).save(pictures[-1])
+        files.append(place.uploads / f"{name}.npz")
+        write_keypoints(points[number : number + 1], files[-1])
+    for given in (files, files[::-1]):
+        sources = open_pictures(pictures, given, place, Limits())
+        assert [source.name for source in sources] == [f"{name}.png" for name in names]
+        for number, source in enumerate(sources):
+            assert source.image[0, 0, 0] == 60 * number
+            np.testing.assert_allclose(source.keypoints.xy[0], points.xy[number], atol=0.01)
+    other = place.uploads / "other.npz"
+    files[0].rename(other)
+    by_order = open_pictures(pictures[:2], [files[1], other], place, Limits())
+    np.testing.assert_allclose(by_order[1].keypoints.xy[0], points.xy[0], atol=0.01)
+    with pytest.raises(Mismatch, match="got 1 files for 3 pictures"):
+        open_pictures(pictures, [other], place, Limits())
+    with pytest.raises(Mismatch, match="--source-frames"):
+        open_pictures(pictures, [], place, Limits(), 2)
+    with pytest.raises(TooLarge):
+        open_pictures(pictures, [], place, Limits(picture_bytes=2 * pictures[0].stat().st_size))
 
 
 def test_examples_are_there_and_small():

@@ -276,6 +276,10 @@ def test_the_last_choice_of_a_signer_wins(page, tmp_path):
     page.wait_for_selector(".sg-picture", state="detached")
     until(page, f"{chosen} === 'bela'")
     page.locator("#picture").get_by_text("me.png").wait_for(state="detached")
+    Image.fromarray(np.full((104, 84, 3), 60, np.uint8)).save(tmp_path / "side.png")
+    upload(page, "picture", tmp_path / "me.png", tmp_path / "side.png")
+    page.wait_for_selector(".sg-picture img:nth-of-type(2)")
+    assert "me.png, side.png are used" in page.inner_text(".sg-picture")
 
 
 def test_two_videos_are_scored(page, tmp_path):

@@ -74,20 +74,6 @@ def test_positions_tell_patches_apart() -> None:
     assert conditions.position_table(2, 3, 10).shape == (6, 10)
 
 
-@pytest.mark.parametrize(("task", "known", "bits"), [
-    ("T1", 1, [1, 0, 0, 0]), ("T2", 1, [1, 1, 1, 0]), ("T3", 1, [1, 1, 1, 0]), ("window", 3, [1, 1, 1, 0]),
-    ("window", 0, [0, 0, 0, 0]),
-])  # fmt: skip
-def test_tasks_are_mask_patterns(task: str, known: int, bits: list[int]) -> None:
-    assert conditions.mask_bits(task, 4, known).tolist() == [bool(bit) for bit in bits]
-
-
-def test_unknown_tasks_are_refused() -> None:
-    for task, known in (("T4", 1), ("window", 5)):
-        with pytest.raises(BadValue, match="^task:"):
-            conditions.mask_bits(task, 4, known)
-
-
 def test_training_masks_are_uniform_over_the_allowed_patterns() -> None:
     bits = conditions.draw_mask_bits(14000, 4, torch.Generator().manual_seed(0))
     codes, counts = torch.unique(bits.int() @ torch.tensor([8, 4, 2, 1], dtype=torch.int32), return_counts=True)

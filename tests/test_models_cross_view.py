@@ -82,3 +82,47 @@ def test_wrapper_returns_what_the_block_returns() -> None:
     assert torch.equal(wrapper(hidden, **given).sample, expected)
     assert torch.equal(wrapper(hidden, **given, return_dict=False)[0], expected)
     assert options == {"views": 2}
+
+
+@torch.no_grad()
+def test_joint_attention_is_plain_attention_over_all_places_of_all_views() -> None:
+    module, hidden = make(attention="joint", attentions=1, ff_mult=0), torch.randn(6, 16, 3, 2)
+    shake(module)
+    block = module.blocks[0]
+    attention = block.attentions[0]
+    moved = module(hidden, 3) - hidden
+    for window in range(2):
+        tokens = module.norm(hidden[3 * window : 3 * window + 3]).flatten(2).transpose(1, 2)  # (V, HW, C)
+        tokens = module.proj_in(tokens)
+        seen = block.norms[0](tokens) + view_positions(3, 16)[:, None]
+        flat = seen.reshape(18, 16)
+        heads = []
+        for head in range(4):
+            part = slice(4 * head, 4 * head + 4)
+            query, key, value = (
+                flat @ layer.weight[part].T for layer in (attention.to_q, attention.to_k, attention.to_v)
+            )
+            heads.append(torch.softmax(query @ key.T / 2, 1) @ value)
+        looked = attention.to_out[0](torch.cat(heads, 1)).reshape(3, 6, 16)
+        wanted = module.proj_out(tokens + looked).transpose(1, 2).reshape(3, 16, 3, 2)
+        torch.testing.assert_close(moved[3 * window : 3 * window + 3], wanted, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_joint_attention_sees_another_place_and_no_absent_view() -> None:
+    module, hidden = make(attention="joint"), torch.randn(4, 16, 3, 2)
+    shake(module)
+    module.norm = torch.nn.Identity()
+    changed = hidden.clone()
+    changed[1, :, 2, 1] += 1.0
+    moved = (module(hidden, 4) - module(changed, 4)).abs().amax(dim=1)
+    assert (moved > 1e-6).all()
+    there = torch.tensor([1.0, 1.0, 1.0, 0.0])
+    torch.testing.assert_close(module(hidden, 4, there)[:3], module(hidden[:3], 3), atol=1e-5, rtol=1e-5)
+
+
+def test_joint_attention_has_the_weights_of_the_other() -> None:
+    joint = make(attention="joint")
+    joint.load_state_dict(make().state_dict())
+    with pytest.raises(BadValue, match=r"^cross_view.attention: got 'all'; choose from place, joint"):
+        make(attention="all")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from diffusers import DDPMScheduler
 from PIL import Image
 from tiny_base_weights import DENOISER, write_base_weights
 from tiny_pipeline import picture, signing
@@ -22,14 +24,17 @@ from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LOWER_BODY
 from signgen.model import SignGenPipeline
+from signgen.model.diffusion.parametrisation import signal_and_noise
+from signgen.model.networks.cross_view import CrossViewAttention
 from signgen.model.networks.denoiser import Denoiser
 from signgen.rendering import render
 from signgen.rendering.source import Source
 from signgen.training.assembly import assemble
-from signgen.training.config import TrainConfig
+from signgen.training.config import LossConfig, TrainConfig
 from signgen.training.denoiser import DenoiserTask
+from signgen.training.fusion import contrastive_loss
 from signgen.training.run import make_task, run_stage
-from signgen.training.starts import grow
+from signgen.training.starts import grow, required
 from signgen.training.task import seeded
 from signgen.video import read_frames
 
@@ -154,6 +159,125 @@ def test_the_ablation_takes_overrides_alone(
     loss.backward()
     trained = [parameter for parameter in task.trainable.parameters() if parameter.grad is not None]
     assert any(float(parameter.grad.abs().max()) > 0 for parameter in trained)
+
+
+def table(name: str) -> list[tuple[str, list[str]]]:
+    """The rows of the ablation in the header of a preset, and the overrides that each lists."""
+    rows: list[tuple[str, list[str]]] = []
+    header = (PRESETS / f"{name}.yaml").read_text().partition("# Ablation (")[2].partition("stage:")[0]
+    for line in header.splitlines()[1:]:
+        if row := re.match(r"#   (B\d|full)\b", line):
+            rows.append((row[1], []))
+        if rows:
+            rows[-1][1].extend(re.findall(r"--set (\S+)", line))
+    return rows
+
+
+ROWS = [(preset, row, settings) for preset in ("fpdm", "imagpose") for row, settings in table(preset)]
+WIDTHS = {"openai/clip-vit-large-patch14": 1024, "facebook/dinov2-large": 1024, "facebook/dinov2-base": 768}
+
+
+def test_the_papers_ablations_are_listed_whole() -> None:
+    names = {preset: [row for row, _ in table(preset)] for preset in ("fpdm", "imagpose")}
+    assert names["fpdm"] == [f"B{number}" for number in range(1, 7)]
+    assert names["imagpose"] == [*(f"B{number}" for number in range(5)), "full"]
+    settings = [tuple(sorted(settings)) for _, _, settings in ROWS]
+    assert len({(preset, given) for (preset, _, _), given in zip(ROWS, settings, strict=True)}) == len(ROWS)
+
+
+@pytest.mark.parametrize(("name", "row", "settings"), ROWS)
+def test_each_row_of_an_ablation_is_a_whole_configuration_at_the_papers_size(
+    name: str, row: str, settings: list[str]
+) -> None:
+    """A dry run: the networks are built without numbers and evaluated, with what the encoders in `start` make."""
+    config = configuration.load(TrainConfig, f"phoenix14t/{name}", settings)
+    assert set(required(config)) <= set(config.start)
+    with torch.device("meta"):
+        denoiser = Denoiser(**config.model)
+        height, width, views = config.canvas[1] // 8, config.canvas[0] // 8, config.views + (config.views > 1)
+        sees = config.start.get("image_encoder") or config.start["clip"]
+        parts = denoiser.source_encoder
+        latents = torch.empty(1, 4, height, width)
+        semantic = torch.empty(1, (config.image_encoder_size // 14) ** 2 + 1, WIDTHS[sees])
+        tokens = denoiser.encode_source(semantic, None if parts.patch is None else latents)
+        pictures = {"known": torch.empty(views, 4, height, width), "flag": torch.empty(views, 1, height, width)}
+        made = denoiser(
+            torch.empty(views, 4, height, width), torch.full((views,), 500), tokens=tokens, views=views,
+            pose=torch.empty(views, 3, *config.canvas[::-1]), **pictures if denoiser.known_input else {},
+            fusion=None if denoiser.config.fusion_dim is None else torch.empty(views, 768),
+        )  # fmt: skip
+    assert tuple(made.shape) == (views, 4, height, width)
+    joins = [part for part in denoiser.modules() if isinstance(part, CrossViewAttention)]
+    if name == "fpdm":
+        assert (denoiser.config.fusion_dim is None) == (row in ("B1", "B2", "B3"))
+    else:
+        assert bool(joins) == (row in ("B1", "full"))
+        assert (parts.patch is not None) == (row in ("B2", "B4", "full"))
+        assert (denoiser.known_input is not None) == (row in ("B3", "B4", "full"))
+
+
+@pytest.mark.parametrize(("row", "settings"), table("imagpose"))
+def test_imagposes_ablation_trains_at_tiny_size(
+    data: Path, base: dict[str, str], tmp_path: Path, row: str, settings: list[str]
+) -> None:
+    content = configuration.merge(configuration.read_yaml(PRESETS / "imagpose.yaml"), settings)
+    wanted = content["model"]
+    model = {
+        **DENOISER, "fusion_dim": None, "image_level": wanted["image_level"], "fill": wanted["fill"],
+        "source": {"semantic_dim": 12, "hidden": 10, "patch": wanted["source"]["patch"] and 4},
+        "cross_view": wanted["cross_view"] and {**CROSS_VIEW, "attention": wanted["cross_view"]["attention"]},
+    }  # fmt: skip
+    kept = {name: content[name] for name in ("views", "masks")}
+    start = {**base, "clip": None}
+    config = preset("imagpose", data, tmp_path / "run", start, model=model, batch=1, **kept)
+    run_stage(config)
+    assert np.isfinite(json.loads((tmp_path / "run/log.jsonl").read_text().splitlines()[-1])["loss"])
+    told = json.loads((tmp_path / "run/model/pipeline.json").read_text())
+    assert told["guidance_rule"] == "imagpose"
+    task = make_task(config, FrameCache.open(cache_folder(data)), torch.device("cpu"), cache_folder(data))
+    drop = task.evaluate._drop(4000, 1, torch.Generator().manual_seed(0))
+    assert not drop.pose.any()
+    assert 0.03 < float(drop.source.float().mean()) < 0.07
+    if row == "full":  # each of the 14 masks as often: 1, 2 or 3 of four are known in 4, 6 and 4 of them
+        known = [task.draw(np.random.default_rng(step), step).windows.sources.shape[1] for step in range(140)]
+        assert np.allclose(np.bincount(known, minlength=4)[1:], [40, 60, 40], atol=18)
+
+
+def test_fpdms_noise_schedule_and_offset_are_those_of_its_release(
+    data: Path, base: dict[str, str], runs: Path, tmp_path: Path
+) -> None:
+    start = {**base, "clip": None, "fusion": str(runs / "fusion/model/fusion")}
+    config = preset("fpdm", data, tmp_path, start, model=DENOISER)
+    task = make_task(config, FrameCache.open(cache_folder(data)), torch.device("cpu"), cache_folder(data))
+    theirs = DDPMScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, prediction_type="v_prediction"
+    )
+    torch.testing.assert_close(task.scheduler.alphas_cumprod, theirs.alphas_cumprod)
+    assert (task.scheduler.config.timestep_spacing, task.scheduler.config.steps_offset) == ("leading", 1)
+    seen: list[torch.Tensor] = []
+
+    def network(inputs, noisy, timesteps, drop, views):
+        a, s = signal_and_noise(task.scheduler, timesteps, noisy)
+        seen.append((noisy - a * inputs.latents) / s)
+        return noisy
+
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        task._whole_loss(network, task.draw(rng))
+    means = torch.cat(seen).mean((2, 3))  # of each channel: 1 / places of even noise, and the offset
+    places = seen[0][0, 0].numel()
+    assert float(means.var()) == pytest.approx(1 / places + 0.1**2, rel=0.15)
+
+
+def test_the_release_s_l1_term_joins_the_contrastive_loss() -> None:
+    targets, fusion, source = torch.randn(3, 5, 8, generator=torch.Generator().manual_seed(0)).unbind(0)
+    none = torch.zeros(5, 5, dtype=torch.bool)
+    for enhanced, share in ((True, 0.5), (False, 1.0)):  # doubled batches compare their half of sources with itself
+        with_l1, without = (
+            contrastive_loss(LossConfig(l1=l1, source_enhanced=enhanced), targets, fusion, source, none, none)
+            for l1 in (0.3, 0.0)
+        )
+        torch.testing.assert_close(with_l1 - without, 0.3 * share * (source - fusion).abs().mean())
 
 
 @torch.no_grad()

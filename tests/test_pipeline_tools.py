@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from types import ModuleType, SimpleNamespace
@@ -12,11 +13,17 @@ import pytest
 import torch
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from huggingface_hub import ModelCard
-from tiny_pipeline import make_pipeline, picture, save_pipeline
+from tiny_pipeline import make_pipeline, picture, save_pipeline, signing
 
+from signgen import render
+from signgen.commands.render import command
 from signgen.errors import BadValue, InputError
 from signgen.model import SignGenPipeline
+from signgen.model.diffusion.guidance import RULES
 from signgen.model.schedulers import noised
+from signgen.rendering.settings import GUIDANCE_RULES, SCHEDULERS, RenderSettings
+from signgen.rendering.source import Source
+from signgen.video import read_frames
 
 SOLVERS = ("DDPMScheduler", "DPMSolverMultistepScheduler", "UniPCMultistepScheduler", "EulerDiscreteScheduler")
 
@@ -288,3 +295,26 @@ def test_diffusers_own_class_loads_it_with_a_line_of_code(tmp_path, monkeypatch)
     mine = SignGenPipeline.from_pretrained(folder, device="cpu", dtype="float32")
     source = mine.encode_source(picture())
     assert apart(loaded.prepared()(source, poses(1), [0]).frames, mine(source, poses(1), [0]).frames) == 0
+
+
+@pytest.mark.parametrize("name", list(SCHEDULERS))
+def test_a_render_takes_a_scheduler_by_name_and_gives_the_models_own_back(pipeline, tmp_path, name):
+    person, own = Source(picture(), signing(1), "anna", "signer"), pipeline.scheduler
+    options = {"steps": 3, "seed": 2}
+    made = render(signing(3), person, pipeline, tmp_path / "named", scheduler=name, **options)
+    assert pipeline.scheduler is own
+    swapped(pipeline, SCHEDULERS[name])
+    by_hand = render(signing(3), person, pipeline, tmp_path / "by_hand", **options)
+    first, second = (np.stack(list(read_frames(one.output))) for one in (made, by_hand))
+    assert np.array_equal(first, second)
+    assert json.loads(made.manifest.read_text())["configuration"]["scheduler"] == name
+
+
+def test_the_commands_names_are_those_of_the_settings():
+    named = {option.name: option for option in command.params}
+    assert set(named["scheduler"].type.choices) == set(SCHEDULERS)
+    assert tuple(named["guidance_rule"].type.choices) == GUIDANCE_RULES == RULES
+    for setting, words in (("scheduler", "--scheduler: got 'lcm'; choose one of ddim, ddpm, deis"),
+                           ("guidance_rule", "--guidance-rule: got 'lcm'; choose one of fpdm, imagpose")):  # fmt: skip
+        with pytest.raises(BadValue, match=words):
+            RenderSettings(**{setting: "lcm"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -19,8 +20,12 @@ from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError
 from signgen.keypoints.skeleton import LEFT_HAND
 from signgen.model import SignGenPipeline
+from signgen.model.diffusion.noise import frame_noise
 from signgen.model.engine import TorchEngine
+from signgen.model.networks.cross_view import CrossViewAttention
+from signgen.model.networks.denoiser import Denoiser
 from signgen.model.regions import SourceRegions, nearest_hands, nearest_heads, reference_crops
+from signgen.model.schedulers import noised
 from signgen.rendering.sample_windows import render_windows
 from signgen.rendering.scene import Scene
 from signgen.rendering.settings import RenderSettings
@@ -122,9 +127,14 @@ def test_stages_train_with_them(data: Path, starts: dict[str, str], tmp_path: Pa
         starts = {**starts, "denoiser": str(tmp_path / "den/model/denoiser")}
         settings |= {"loss": {"student_steps": [1, 2], "pixel": 1.0, "crop": 64, "zooms": 2, "zoom": 64}}
     else:
-        settings |= {"model": DENOISER}
+        joint = {**DENOISER["cross_view"], "attention": "joint"}
+        settings |= {"model": {**DENOISER, "cross_view": joint}}
     run_stage(make(data, tmp_path / "run", stage, start=starts, **settings))
     assert all(np.isfinite(line["loss"]) for line in lines(tmp_path / "run"))
+    made = Denoiser.from_pretrained(tmp_path / "run/model/denoiser")
+    assert made.config.cross_view.get("attention", "place") == ("joint" if stage == "video" else "place")
+    assert all(part.joint is (stage == "video") for part in made.modules() if isinstance(part, CrossViewAttention))
+    assert json.loads((tmp_path / "run/model/pipeline.json").read_text())["source_poses"] is True
 
 
 @pytest.mark.parametrize(
@@ -167,6 +177,19 @@ def test_known_frames_may_be_any_frames_of_the_clip() -> None:
     assert not np.array_equal(before.frames, after.frames), "a known view is noised by its own number"
     same = pipeline(source, poses, [4, 5], [later], known_indices=[3])
     assert np.array_equal(before.frames, same.frames)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_model_is_told_the_sources_own_poses_where_it_has_learned_them(told: bool) -> None:
+    pipeline = make_pipeline()
+    pipeline.register_to_config(source_poses=told)
+    poses = np.random.default_rng(3).integers(1, 255, (2, 56, 48, 3), dtype=np.uint8)
+    source = pipeline.encode_source(tiny_picture(), poses[0])
+    given = pipeline.window_conditions(source, poses, []).pose_features
+    alone = pipeline.window_conditions(pipeline.encode_source(tiny_picture()), poses, []).pose_features
+    assert torch.equal(given[1:], alone[1:])
+    assert torch.allclose(given[0], given[1], atol=1e-5) is told, "the source's view has the pose of the first frame"
+    assert torch.equal(given[0], alone[0]) is not told
 
 
 def test_each_crop_gets_the_source_that_is_most_like_it() -> None:
@@ -224,3 +247,65 @@ def test_a_clip_sees_its_sources_and_frames_that_are_given(refined: bool) -> Non
     assert views == [8, 7, 5]  # frame 9 is a view of the first window, too
     part, _ = rendered(pipeline, scene(14, given=given), range(9, 14))
     assert np.array_equal(part[0], given[9])
+
+
+@pytest.mark.parametrize("attention", ["place", "joint"])
+def test_the_next_clip_goes_on_from_the_last_frame_of_the_one_before(
+    attention: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clip whose first frame is given goes on as the whole clip does behind a frame that was rendered: to the bit,
+    where the autoencoder gives back what the frame was made of."""
+    pipeline = make_pipeline(cross_view={**DENOISER["cross_view"], "levels": [1], "groups": 4, "attention": attention})
+    driving, picture = weather(12), tiny_picture()
+    whole, decoded = Scene(picture, driving[:1], driving, None, None, []), []
+
+    class Watched(TorchEngine):
+        def frames(self, latents: torch.Tensor) -> np.ndarray:
+            decoded.append(latents)
+            return super().frames(latents)
+
+    pipeline.engine = Watched(pipeline)
+    settings = RenderSettings(steps=1, window=8, overlap=1, seed=3)
+    windows = list(render_windows(pipeline, whole, range(12), settings))
+    assert [len(window.indices) for window in windows] == [7, 5]
+    last = windows[0].frames[-1]
+    monkeypatch.setattr(pipeline, "encode_frame", lambda image: decoded[0][-1])
+    on = Scene(picture, driving[:1], driving, None, None, [], given={6: last})
+    part = np.concatenate([window.frames for window in render_windows(pipeline, on, range(6, 12), settings)])
+    assert np.array_equal(part[0], last)
+    assert np.array_equal(part[1:], windows[1].frames)
+    alone = np.concatenate([window.frames for window in render_windows(pipeline, whole, range(6, 12), settings)])
+    assert not np.array_equal(part, alone)
+
+
+def test_guidance_of_imagpose_keeps_the_poses_in_both_branches() -> None:
+    pipeline, asked = make_pipeline(fusion_dim=None), []
+    poses = np.random.default_rng(3).integers(0, 255, (2, 56, 48, 3), dtype=np.uint8)
+    source = pipeline.encode_source(tiny_picture())
+    own = pipeline.engine.denoise
+
+    class Watched(TorchEngine):
+        def denoise(self, noisy: torch.Tensor, timestep: torch.Tensor, given: dict) -> torch.Tensor:
+            asked.append((given.get("pose_features") is not None, given.get("tokens") is not None))
+            assert given["known"] is not None
+            assert given["flag"] is not None
+            return super().denoise(noisy, timestep, given)
+
+    given = {"num_inference_steps": 1, "guidance_scale": (2.0, 2.0)}
+    of_fpdm = pipeline(source, poses, [0, 1], **given).latents
+    pipeline.engine = Watched(pipeline)
+    of_imagpose = pipeline(source, poses, [0, 1], guidance_rule="imagpose", **given).latents
+    assert asked == [(True, False), (True, True)]
+    assert not torch.equal(of_imagpose, of_fpdm)
+    with torch.inference_mode():  # e = e(pose) + w [e(pose, source) - e(pose)], at pure noise x0 = -v
+        conditions = pipeline.window_conditions(source, poses, [])
+        noise = frame_noise(0, [2**62, 0, 1], of_fpdm.shape[1:])
+        noise[0] = noised(pipeline.scheduler, conditions.clean, noise, torch.tensor(999))[0]
+        some = {"known": conditions.known, "flag": conditions.flag, "pose_features": conditions.pose_features}
+        without = own(noise, torch.tensor(999), some)
+        full = own(noise, torch.tensor(999), {**some, "tokens": source.tokens})
+    torch.testing.assert_close(of_imagpose, -(without + 2 * (full - without))[1:], atol=1e-4, rtol=1e-4)
+    pipeline.register_to_config(guidance_rule="imagpose")
+    assert torch.equal(pipeline(source, poses, [0, 1], **given).latents, of_imagpose)
+    with pytest.raises(InputError, match="guidance_rule: got 'both'; choose from fpdm, imagpose"):
+        pipeline(source, poses, [0, 1], guidance_rule="both")

@@ -138,21 +138,31 @@ def parse_part(text: str) -> slice | None:
     return slice(int(found[1]) if found[1] else None, int(found[2]) if found[2] else None)
 
 
-def open_picture(path: str | Path, keypoints: str | Path | None, visitor: Visitor, limits: Limits) -> Source:
-    """An uploaded picture (or a video's first frame) of a signer, and where the person stands in it.
+def open_pictures(
+    paths: Sequence[str | Path], keypoints: Sequence[str | Path], visitor: Visitor, limits: Limits, frames: int = 1
+) -> list[Source]:
+    """Uploaded pictures of one signer, or videos, and where the person stands in them; the first is the main one.
+
+    Args:
+        keypoints: of the pictures: those of the same name, or as many as there are pictures, in their order.
+        frames: of a video, how many are taken, see `signgen.rendering.several.load_sources`.
 
     Raises:
         InputError: too large, not the visitor's, no picture, or keypoints of something else.
     """
-    from signgen.rendering.source import load_source, with_keypoints
+    from signgen.rendering.several import load_sources
     from signgen.video.reading import VIDEO_SUFFIXES
 
-    file = visitor.accept(path)
-    is_video = file.suffix.lower() in VIDEO_SUFFIXES
-    limits.check_files([file], limits.video_bytes if is_video else limits.picture_bytes)
-    source = load_source(file)
-    if keypoints is not None:
-        place = visitor.accept(keypoints)
-        limits.check_files([place], limits.keypoint_bytes)
-        source = with_keypoints(source, place)
-    return replace(source, name=file.name)
+    files, places = ([visitor.accept(path) for path in some] for some in (paths, keypoints))
+    videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+    limits.check_files(videos, limits.video_bytes)
+    limits.check_files([file for file in files if file not in videos], limits.picture_bytes)
+    limits.check_files(places, limits.keypoint_bytes)
+    named = {place.stem: place for place in places}
+    if len(files) > 1 and places and all(file.stem in named for file in files):
+        places = [named[file.stem] for file in files]
+    elif len(files) > 1 and 0 < len(places) < len(files):
+        got = f"got {len(places)} files for {len(files)} pictures"
+        raise Mismatch("--source-keypoints", got, "send one for each, with the picture's name or in the same order")
+    sources = load_sources(files, places, frames)
+    return [replace(source, name=Path(source.name).name) for source in sources]

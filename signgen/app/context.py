@@ -163,7 +163,7 @@ class Limits:
         if len(files) > self.files:
             raise TooLarge("upload", f"{len(files)} files", f"up to {self.files} files make one clip; send fewer")
         size = sum(file.stat().st_size for file in files)
-        if size > most:
+        if files and size > most:
             advice = f"up to {most / MIB:.0f} MiB are taken; cut the file or use the command line"
             raise TooLarge(files[0].name, f"is {size / MIB:.1f} MiB", advice)
 
@@ -266,7 +266,7 @@ def open_context(
 ) -> Iterator[Context]:
     """What all requests share; at the end of the block all jobs are cancelled, and no process is left."""
     limits = limits or Limits()
-    processes = Apart(("signgen.app.clips", "signgen.keypoints", "signgen.rendering.source"))
+    processes = Apart(("signgen.app.clips", "signgen.keypoints", "signgen.rendering.several"))
     queues = JobQueue(limits.waiting), JobQueue(limits.waiting, limits.readers)
     try:
         yield Context(workspace, model, limits, *queues, processes)

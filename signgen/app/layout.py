@@ -14,6 +14,7 @@ from signgen.app.clips import EXAMPLES
 from signgen.app.context import MIB, Context, Limits
 from signgen.app.live import data_url, strokes
 from signgen.app.tabs import RenderTab, ScoreTab
+from signgen.rendering.several import MOST_SOURCES
 
 ASSETS = Path(__file__).parent / "assets"
 TITLE = "signgen: keypoints to sign-language video"
@@ -104,17 +105,24 @@ def _movement(parts: Parts, limits: Limits) -> list[gr.Button]:
 
 
 def _signer(parts: Parts, limits: Limits) -> None:
-    _step("2. Who signs it", "Drawn people who come with signgen, or a picture of yours.")
+    _step("2. Who signs it", "Drawn people who come with signgen, or pictures of yours.")
     parts["signer"] = _picker()
     with gr.Accordion("Use a picture of your own", open=False):
         gr.HTML(
-            '<div class="sg-step"><p>One person, upper body, facing the camera; of a video, the first frame.</p></div>'
+            '<div class="sg-step"><p>One person, upper body, facing the camera; of a video, the first frame. Several'
+            " pictures of the person show more: a face from the front first, then open hands, a profile.</p></div>"
         )
         parts["picture"] = gr.File(
-            label=f"Picture (up to {limits.picture_bytes // MIB} MiB) or video",
-            file_types=["image", "video"], height=150, elem_id="picture",
+            label=f"Pictures (up to {limits.picture_bytes // MIB} MiB) or video",
+            file_count="multiple", file_types=["image", "video"], height=150, elem_id="picture",
         )  # fmt: skip
-        parts["picture_keypoints"] = gr.File(label="Keypoints of the picture", height=140, elem_id="picture-keypoints")
+        parts["picture_keypoints"] = gr.File(
+            label="Keypoints of the picture", file_count="multiple", height=140, elem_id="picture-keypoints"
+        )
+        parts["picture_frames"] = gr.Number(
+            1, label="Of a video with keypoints, so many frames, those that show most", minimum=1, maximum=MOST_SOURCES,
+            precision=0, elem_id="picture-frames",
+        )  # fmt: skip
         parts["picture_shown"] = gr.HTML("", apply_default_css=False)
 
 
@@ -197,8 +205,8 @@ def _connect_render(page: gr.Blocks, tab: RenderTab, parts: Parts, examples: lis
     }
     parts["files"].upload(**upload)
     parts["again"].click(**upload)
-    picture = named("picture", "picture_keypoints", "signer")
-    for part in picture[:2]:
+    picture = named("picture", "picture_keypoints", "picture_frames", "signer")
+    for part in picture[:3]:
         part.change(tab.picture, picture, named("picture_shown", "person", "signer"), **_CALL)
     parts["signer"].change(tab.signer, parts["signer"], [*picture[:2], *named("picture_shown", "person")], **_CALL)
     parts["start"].click(**rendering)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +33,14 @@ class Order:
 
     Attributes:
         clip: what is signed.
-        source: who signs.
+        sources: who signs: pictures of one person, the main one first.
         settings: how; its ``frames`` are the part of the clip.
         folder: where the files go.
         original: the true video, which `Limits.check_video` has looked at, or None.
     """
 
     clip: Clip
-    source: Source
+    sources: Sequence[Source]
     settings: RenderSettings
     folder: Path
     original: Path | None = None
@@ -90,7 +90,7 @@ def _render(order: Order, model: Future[SignGenPipeline], stream: LiveStream, jo
         report(Working("Rendering", done, total))
 
     plan = plan_render(
-        order.settings, keypoints, order.source, folder / f"{name}.mp4", compare=folder / f"{name}-compare.mp4",
+        order.settings, keypoints, order.sources, folder / f"{name}.mp4", compare=folder / f"{name}-compare.mp4",
         original=order.original,
     )  # fmt: skip
     with watched(pipeline, job.check):

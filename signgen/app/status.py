@@ -21,6 +21,7 @@ FIELDS = {
     "--clip": "“Clip”",
     "--frames": "“Part”",
     "--source-keypoints": "“Keypoints of the picture”",
+    "--source-frames": "“Of a video with keypoints, so many frames”",
     "--source": "the signer",
     "--align": "“Fit the skeleton to the signer”",
     "--smooth": "“Smooth”",

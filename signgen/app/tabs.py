@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from signgen.app.clips import EXAMPLES, Clip, open_clip, open_picture, parse_part
+from signgen.app.clips import EXAMPLES, Clip, open_clip, open_pictures, parse_part
 from signgen.app.context import COOKIE, Context, Visitor
 from signgen.app.jobs import Ended, Event, Job, Report, Work, follow
 from signgen.app.live import LiveStream, data_url, player_content
@@ -99,10 +99,10 @@ class RenderTab(Tab):
     kind = "render"
     stopped = "Stopped. The frames made so far can still be looked at."
 
-    def example(self, number: int, picture: str | None) -> Update:
+    def example(self, number: int, picture: list[str] | None) -> Update:
         """One of the package's own clips is chosen; an uploaded picture stays who signs it."""
         example, parts = EXAMPLES[number], self._parts
-        signer = {} if picture is not None else {parts["signer"]: example.signer}
+        signer = {} if picture else {parts["signer"]: example.signer}
         return {**self._opened(example.open()), **signer, parts["files"]: None}
 
     def upload(
@@ -152,21 +152,26 @@ class RenderTab(Tab):
         }
 
     def picture(
-        self, path: str | None, keypoints: str | None, signer: str, request: gr.Request
-    ) -> Iterator[Update]:  # fmt: skip
-        """A picture of a signer was dropped, or taken away: shows it, or says why it cannot be used."""
+        self,
+        paths: list[str] | None,
+        keypoints: list[str] | None,
+        frames: float | None,
+        signer: str,
+        request: gr.Request,
+    ) -> Iterator[Update]:
+        """Pictures of a signer were dropped, or taken away: shows them, or says why they cannot be used."""
         from signgen.rendering.source import builtin_names
 
         context, person = self._context, self._parts["person"]
         shown, chosen = self._parts["picture_shown"], self._parts["signer"]
-        if path is None:
+        if not paths:
             yield {shown: "", person: None, chosen: signer or builtin_names()[0]}
             return
-        places = (str(path), None if keypoints is None else str(keypoints))
-        given, name = (*places, self._visitor(request), context.limits), Path(path).name
+        places = [str(path) for path in paths], [str(path) for path in keypoints or ()]
+        given, name = (*places, self._visitor(request), context.limits, int(frames or 1)), Path(paths[0]).name
 
-        def read(job: Job) -> Source:
-            return context.apart(job, name, context.limits.reading, open_picture, *given)
+        def read(job: Job) -> list[Source]:
+            return context.apart(job, name, context.limits.reading, open_pictures, *given)
 
         try:
             for event in self._read(request, "picture", read):
@@ -224,7 +229,7 @@ class RenderTab(Tab):
                 raise Missing(path.name, "was not looked at", "press Render again")
 
     def _order(
-        self, visitor: Visitor, clip: Clip | None, signer: str, picture: str | None, person: Source | None,
+        self, visitor: Visitor, clip: Clip | None, signer: str, picture: list[str] | None, person: list[Source] | None,
         original: str | None, align: bool, fill_hands: bool, smooth: float | None, part: str | None,
         seed: float | None,
     ) -> Order:  # fmt: skip
@@ -234,23 +239,23 @@ class RenderTab(Tab):
 
         if clip is None:
             raise Missing("keypoints", "nothing is chosen yet", "choose an example or drop a keypoint file")
-        if picture is not None and person is None:
+        if picture and person is None:
             raise Missing("picture", "is not read yet, or cannot be used", "see what is said below it")
         if person is not None:
-            source = person
+            sources = person
         elif signer in builtin_names():  # a name from outside must never be taken for a path
-            source = load_source(signer)
+            sources = [load_source(signer)]
         else:
             raise BadValue("signer", f"got {signer!r}", f"choose one of {', '.join(builtin_names())}")
         settings = RenderSettings(
-            align=source.keypoints is not None and (align or not clip.placed),
+            align=sources[0].keypoints is not None and (align or not clip.placed),
             fill_hands=bool(fill_hands),
             smooth=smooth or None,
             frames=parse_part(part or ""),
             seed=int(seed or 0),
         )
         true_video = None if original is None else visitor.accept(original)
-        return Order(clip, source, settings, visitor.folder(), true_video)
+        return Order(clip, sources, settings, visitor.folder(), true_video)
 
     def _done(self, result: Rendered) -> Update:
         parts, (done, poses) = self._parts, result
@@ -305,11 +310,15 @@ def _pair(
     )
 
 
-def _shown(source: Source) -> str:
-    """A picture of a signer, and how it is used."""
-    text = f"{source.name} is used instead of a built-in signer."
-    if source.keypoints is None:
+def _shown(sources: list[Source]) -> str:
+    """Pictures of a signer, and how they are used."""
+    names = ", ".join(source.name for source in sources)
+    text = f"{names} {'is' if len(sources) == 1 else 'are'} used instead of a built-in signer."
+    without = [source.name for source in sources if source.keypoints is None]
+    if without == [sources[0].name] and len(sources) == 1:
         text += " There are no keypoints of the picture: the person is taken to stand in the middle,"
         text += " and the skeleton is not fitted."
-    image = f'<img src="{data_url(source.image)}" alt="The uploaded picture">'
-    return f'<div class="sg-picture">{image}<p>{escape(text)}</p></div>'
+    elif without:
+        text += f" There are no keypoints of {', '.join(without)}: hands and heads are not taken from there."
+    images = "".join(f'<img src="{data_url(source.image)}" alt="{escape(source.name)}">' for source in sources)
+    return f'<div class="sg-picture">{images}<p>{escape(text)}</p></div>'

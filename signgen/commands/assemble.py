@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from signgen.commands.common import common_options, emit
-from signgen.commands.options import GUIDANCE, choice
+from signgen.commands.options import GUIDANCE, choice, guidance_rule_option
 
 
 @click.command(short_help="Put trained parts together to a model.")
@@ -19,6 +19,7 @@ from signgen.commands.options import GUIDANCE, choice
 @click.option("--overlap", type=click.IntRange(0),
               help="Default rendered frames that the next window sees.  [default: 2]")  # fmt: skip
 @click.option("--guidance", type=GUIDANCE, help="Default guidance weights.  [default: 1,1]")
+@guidance_rule_option
 @choice("--dtype", "float16", "bfloat16", "float32", help="Of the weights.")
 @click.option("--limit", type=float, metavar="MIB", help="Refuse a model whose weight files are larger together.")
 @common_options

@@ -205,6 +205,10 @@ sampling_options = grouped(
     click.option("--window", type=int, help="Views of one window, the source among them [the model's]."),
     click.option("--overlap", type=int, help="Rendered frames that the next window sees [the model's]."),
 )
+guidance_rule_option = click.option(
+    "--guidance-rule", type=click.Choice(["fpdm", "imagpose"]),
+    help="What guidance strengthens: all conditions, or the source alone [the model's].",
+)  # fmt: skip
 keypoint_files_option = click.option(
     "--keypoints", multiple=True, metavar="FILE|FOLDER",
     help="DATASET's keypoints: pickles of many clips, or folders of one file a clip; may be repeated. [keypoints/]",

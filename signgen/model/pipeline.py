@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from signgen.errors import Damaged, Mismatch, Unsupported
+from signgen.errors import BadValue, Damaged, Mismatch, Unsupported
 from signgen.model.base import TENSORS, BasePipeline, Interrupted, StepEnd
-from signgen.model.diffusion.guidance import evaluations_per_step, guided
+from signgen.model.diffusion.guidance import RULES, evaluations_per_step, guided
 from signgen.model.diffusion.noise import frame_noise, step_noise
 from signgen.model.diffusion.sampling import Denoise, sample, schedule
 from signgen.model.engine import TorchEngine, pixels
@@ -59,6 +59,8 @@ class SignGenPipeline(BasePipeline):
         lower_body: whether it has learned what hips and legs inside the frame look like; if not they are not drawn.
         steps, guidance, window, overlap: defaults for rendering; see `signgen.rendering.RenderSettings`.
         image_encoder_size: side of the letter-boxed square that the image encoder reads.
+        guidance_rule: ``fpdm`` or ``imagpose``, see `signgen.model.diffusion.guidance`.
+        source_poses: whether it has learned windows in which the sources' own poses are told; if not they are black.
 
     Example:
         >>> from signgen import SignGenPipeline, draw_pose, load_source, read_keypoints
@@ -91,6 +93,8 @@ class SignGenPipeline(BasePipeline):
         image_encoder_size: int = 518,
         hand_refiner: Any = None,
         face_refiner: Any = None,
+        guidance_rule: str = "fpdm",
+        source_poses: bool = False,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -101,6 +105,7 @@ class SignGenPipeline(BasePipeline):
             frame_size=list(frame_size), pixel_aspect=pixel_aspect, pose_style=pose_style,
             lower_body=lower_body, steps=steps,
             guidance=list(guidance), window=window, overlap=overlap, image_encoder_size=image_encoder_size,
+            guidance_rule=guidance_rule, source_poses=source_poses,
         )  # fmt: skip
         self.name = "unnamed"
         self._guidance_scale = tuple(guidance)
@@ -200,7 +205,7 @@ class SignGenPipeline(BasePipeline):
             image: uint8 (H, W, 3), of `frame_size`; or (S, H, W, 3), S pictures of one person, the most like the wanted
                 frames first: where a denoiser fills unknown views with the source, it is with that one.
             pose: uint8 (H', W', 3) or (S, H', W', 3), of `canvas_size`: the source person's own pose; black if None.
-                Only models with ``source_pose`` look at it.
+                Only denoisers with ``source_pose`` and models with ``source_poses`` look at it.
         """
         self.forget()
         with self.fixed_device():
@@ -221,7 +226,8 @@ class SignGenPipeline(BasePipeline):
                 own_pose = self.denoiser.encode_pose(pixels(own, self.device).to(self.dtype))
             patches = None if encoder.patch is None else latents
             tokens = self.denoiser.encode_source(semantic, patches, own_pose)  # (S, L, D)
-            return SourceConditions(latents.float(), tokens.flatten(0, 1)[None], embedding)
+            told = None if pose is None else pose.reshape(-1, *pose.shape[-3:])
+            return SourceConditions(latents.float(), tokens.flatten(0, 1)[None], embedding, told)
 
     @torch.inference_mode()
     def encode_frame(self, image: np.ndarray) -> Tensor:
@@ -259,6 +265,7 @@ class SignGenPipeline(BasePipeline):
         known_indices: Sequence[int] | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: Sequence[float] | None = None,
+        guidance_rule: str | None = None,
         seed: int = 0,
         callback_on_step_end: StepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = TENSORS,
@@ -274,6 +281,7 @@ class SignGenPipeline(BasePipeline):
             known_indices: of these K frames in the clip; None: the ones before the new frames.
             num_inference_steps: sampling steps; None: the model's own.
             guidance_scale: w1, w2 of FPDM's eq. 12; None: the model's own.
+            guidance_rule: ``fpdm`` or ``imagpose``; None: the model's own.
             seed: of the noise.
             callback_on_step_end: called as ``callback(pipeline, step, timestep, tensors)`` after each step; what it
                 returns for ``latents`` (V, C, h, w) takes their place. It may set ``pipeline._interrupt``.
@@ -286,6 +294,9 @@ class SignGenPipeline(BasePipeline):
                 raise Mismatch("window", got, "give one pose per frame and at least one new frame")
             check_scheduler(self.scheduler, self._learned)
             w1, w2 = self._guidance_scale = tuple(guidance_scale or self.config.guidance)
+            rule = guidance_rule or self.config.guidance_rule
+            if rule not in RULES:
+                raise BadValue("guidance_rule", f"got {rule!r}", f"choose from {', '.join(RULES)}")
             timesteps = schedule(self.scheduler, num_inference_steps or self.config.steps, self.device)
             after = self._step_end(callback_on_step_end, callback_on_step_end_tensor_inputs, timesteps)
             source = source.to(self.device, self.dtype)
@@ -301,7 +312,7 @@ class SignGenPipeline(BasePipeline):
             noise = frame_noise(seed, numbers, shape, device=self.device)  # (V, C, h, w)
             # 4. Sample.
             self._interrupt, self._num_timesteps = False, len(timesteps)
-            denoise, calls = self._guided_denoiser(conditions, noise, w1, w2), 0
+            denoise, calls = self._guided_denoiser(conditions, noise, w1, w2, rule), 0
 
             def counted(latents: Tensor, timestep: Tensor) -> Tensor:
                 nonlocal calls
@@ -334,8 +345,10 @@ class SignGenPipeline(BasePipeline):
         if self.guided and poses.shape[-1] == POSE:  # beside the sources', which have guides, all need them
             poses = np.concatenate([poses, self.no_poses(len(poses))[..., POSE:]], -1)
         if self.couples_views:
-            # The sources' own poses are not part of the driving signal.
-            poses = np.concatenate([self.no_poses(len(source.latents)), poses])
+            own = self.no_poses(len(source.latents))  # no part of the driving signal
+            if self.config.source_poses and source.poses is not None:
+                own[..., :POSE] = source.poses
+            poses = np.concatenate([own, poses])
             given = [source.latents, *(latent[None] for latent in known_latents)]
         elif len(known_latents):
             got = f"{len(known_latents)} known frames"
@@ -354,13 +367,13 @@ class SignGenPipeline(BasePipeline):
         features, fusion = self.engine.conditions(poses, source.embedding)
         return WindowConditions(features, source.tokens, fusion, known, flag, clean, bits.to(self.device))
 
-    def _guided_denoiser(self, conditions: WindowConditions, noise: Tensor, w1: float, w2: float) -> Denoise:
+    def _guided_denoiser(self, conditions: WindowConditions, noise: Tensor, w1: float, w2: float, rule: str) -> Denoise:
         """The guided denoiser, float32 (V, C, h, w) and a timestep -> float32 prediction (V, C, h, w)."""
         bits = conditions.bits[:, None, None, None]
 
         def denoise(latents: Tensor, timestep: Tensor) -> Tensor:
             noisy = torch.where(bits, noised(self.scheduler, conditions.clean, noise, timestep), latents)
-            return guided(lambda name: self.engine.denoise(noisy, timestep, conditions.branch(name)), w1, w2)
+            return guided(lambda name: self.engine.denoise(noisy, timestep, conditions.branch(name, rule)), w1, w2)
 
         return denoise
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,11 +18,13 @@ class SourceConditions:
         latents: float32 (S, C, h, w), of the S source pictures.
         tokens: (1, S * L, D) of them for cross-attention.
         embedding: (1, De), the mean of the sources' halves of the fusion embedding, or None where none is taken.
+        poses: uint8 (S, H', W', 3), their own, black where unknown; None: of none.
     """
 
     latents: Tensor
     tokens: Tensor
     embedding: Tensor | None
+    poses: np.ndarray | None = None
 
     def to(self, device: torch.device, dtype: torch.dtype) -> SourceConditions:
         """The same for a pipeline that was moved since.
@@ -30,7 +32,7 @@ class SourceConditions:
         The tokens keep their numbers, and stay the very same tensor where they can: what is kept for them stays valid.
         """
         embedding = None if self.embedding is None else self.embedding.to(device, dtype)
-        return SourceConditions(self.latents.to(device), self.tokens.to(device), embedding)
+        return replace(self, latents=self.latents.to(device), tokens=self.tokens.to(device), embedding=embedding)
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,14 @@ class WindowConditions:
     clean: Tensor
     bits: Tensor
 
-    def branch(self, name: str) -> dict[str, Tensor | None]:
-        """Arguments of the denoiser for one branch of guidance: ``null``, ``source`` or ``full``."""
+    def branch(self, name: str, rule: str = "fpdm") -> dict[str, Tensor | None]:
+        """Arguments of the denoiser for one branch of guidance, ``null``, ``source`` or ``full``, by a rule of
+        `signgen.model.diffusion.guidance`."""
         given = {"known": self.known, "flag": self.flag}
+        if name != "null" or rule == "imagpose":
+            given["pose_features"] = self.pose_features
         if name != "null":
-            given |= {"pose_features": self.pose_features, "tokens": self.tokens}
+            given["tokens"] = self.tokens
         if name == "full":
             given["fusion"] = self.fusion
         return given

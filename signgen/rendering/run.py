@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from signgen.rendering.manifest import build_manifest, container_metadata, write
 from signgen.rendering.plan import RenderPlan, plan_render
 from signgen.rendering.sample_windows import RenderedWindow, render_windows
 from signgen.rendering.scene import Scene, build_scene
-from signgen.rendering.settings import Progress, RenderResult, RenderSettings, check_window
+from signgen.rendering.settings import SCHEDULERS, Progress, RenderResult, RenderSettings, check_window
 from signgen.rendering.source import Source
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def run_plan(
         plan.known,
     )
     warnings = [*plan.warnings, *_too_many_steps(pipeline, settings), *scene.warnings]
-    with Staging() as staging:
+    with Staging() as staging, _scheduled(pipeline, settings.scheduler):
         evaluations = _write_videos(plan, pipeline, settings, scene, staging, warnings, progress, show)
         (width, height), count = scene.framing.output, len(plan.frames)
         seconds = time.monotonic() - plan.begun
@@ -231,6 +231,20 @@ def _write_videos(
             return stream(windows, behind, len(plan.frames), progress)
 
 
+@contextmanager
+def _scheduled(pipeline: SignGenPipeline, name: str | None) -> Iterator[None]:
+    """While it lasts, the pipeline samples by another of diffusers' schedulers, made of its own."""
+    own = pipeline.scheduler
+    if name is not None:
+        import diffusers
+
+        pipeline.scheduler = getattr(diffusers, SCHEDULERS[name]).from_config(own.config)
+    try:
+        yield
+    finally:
+        pipeline.scheduler = own
+
+
 def stream(
     windows: Iterator[RenderedWindow], write: Callable[[RenderedWindow], None], total: int, progress: Progress | None
 ) -> int:
@@ -258,7 +272,14 @@ def _for_model(settings: RenderSettings, pipeline: SignGenPipeline, sources: int
             raise Mismatch("--overlap", f"got {overlap}", f"views of {pipeline.name} do not see each other: give 0")
         overlap = 0
     guidance = settings.guidance or (float(config.guidance[0]), float(config.guidance[1]))
-    return replace(settings, steps=settings.steps or config.steps, guidance=guidance, window=window, overlap=overlap)
+    return replace(
+        settings,
+        steps=settings.steps or config.steps,
+        guidance=guidance,
+        guidance_rule=settings.guidance_rule or config.guidance_rule,
+        window=window,
+        overlap=overlap,
+    )
 
 
 def _too_many_steps(pipeline: SignGenPipeline, settings: RenderSettings) -> list[str]:

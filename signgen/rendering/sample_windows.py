@@ -144,6 +144,7 @@ def render_windows(
                     known_indices=[frames[index] for index in known],
                     num_inference_steps=settings.steps,
                     guidance_scale=settings.guidance,
+                    guidance_rule=settings.guidance_rule,
                     seed=settings.seed,
                 )
                 latents |= dict(zip(new, output.latents, strict=True))

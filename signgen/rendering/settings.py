@@ -14,6 +14,16 @@ from signgen.keypoints.people import check_person
 from signgen.pose_image.shapes import FITS
 
 MOST_VIEWS = 64  # of a window
+GUIDANCE_RULES = ("fpdm", "imagpose")  # of `signgen.model.diffusion.guidance`, which needs torch
+SCHEDULERS = {  # by short names, those of diffusers that work for all parametrisations and draw no noise of their own
+    "ddim": "DDIMScheduler",
+    "ddpm": "DDPMScheduler",
+    "deis": "DEISMultistepScheduler",
+    "dpm++": "DPMSolverMultistepScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "heun": "HeunDiscreteScheduler",
+    "unipc": "UniPCMultistepScheduler",
+}
 
 Progress = Callable[[int, int], None]
 """Called as ``progress(frames done, frames in all)`` after every window or batch, and once with 0 before the first."""
@@ -37,6 +47,8 @@ class RenderSettings:
         frames: which frames of the clip to render.
         steps: sampling steps.
         guidance: w1 and w2 of FPDM's eq. 12.
+        guidance_rule: ``fpdm``, or ``imagpose``: poses stay in all branches.
+        scheduler: one of `SCHEDULERS`, made of the model's own, which it replaces.
         window: V, views of one window, the source among them.
         overlap: K, rendered frames that the next window sees.
         seed: with the frame's index it decides the frame's noise.
@@ -67,6 +79,8 @@ class RenderSettings:
     frames: slice | None = None
     steps: int | None = None
     guidance: tuple[float, float] | None = None
+    guidance_rule: str | None = None
+    scheduler: str | None = None
     window: int | None = None
     overlap: int | None = None
     seed: int = 0
@@ -96,8 +110,9 @@ class RenderSettings:
                 _in_range(option, side, 16, 8192)
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise BadValue("--fps", f"got {self.fps}", "frames per second must be above 0 and at most 1000")
-        if self.fit not in FITS:
-            raise BadValue("--fit", f"got {self.fit!r}", f"choose one of {', '.join(FITS)}")
+        _one_of("--fit", self.fit, *FITS)
+        _one_of("--guidance-rule", self.guidance_rule, None, *GUIDANCE_RULES)
+        _one_of("--scheduler", self.scheduler, None, *SCHEDULERS)
         if self.person is not None:
             check_person(self.person)
         View(**self.view)  # checks it
@@ -112,6 +127,11 @@ class RenderSettings:
 def _in_range(option: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not (math.isfinite(value) and low <= value <= high):
         raise BadValue(option, f"got {value}", f"allowed are {low} to {high}")
+
+
+def _one_of(option: str, value: str | None, *allowed: str | None) -> None:
+    if value not in allowed:
+        raise BadValue(option, f"got {value!r}", f"choose one of {', '.join(filter(None, allowed))}")
 
 
 def check_window(views: int, overlap: int, sources: int = 1) -> None:

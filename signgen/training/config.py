@@ -9,6 +9,7 @@ from signgen.config import check_keys
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.phoenix import SPLITS
 from signgen.errors import BadValue
+from signgen.model.diffusion.guidance import RULES
 from signgen.model.networks.canvas import fit_canvas
 from signgen.training.stages import STAGES
 
@@ -71,11 +72,16 @@ class LossConfig:
             a third of what it costs in a whole frame. zoom: side of these crops in pixels, a multiple of 8.
         last_step_share: share of windows at the last timestep, where the input is pure noise. With a zero terminal
             SNR that one step is a direct prediction, so this is what a one-step render uses.
+        noise_offset: deviation of one more number for each latent channel that is added to the noise (FPDM's code: 0.1,
+            IMAGPose's: 0.05), so that a schedule without a zero terminal SNR learns overall brightness, too.
         late: timesteps other than the last are drawn as u ** late, u even in [0, 1): 1 is even (the papers), less
             means late ones more often.
         min_snr: gamma of min-SNR weighting (Hang et al. 2023); 0 weighs all timesteps alike.
         null_share: windows with every condition dropped; drop: share that loses each of pose, source and fusion.
+        guidance_rule: how the model is to be guided, see `signgen.model.diffusion.guidance`: ``fpdm``, or ``imagpose``,
+            whose null branch keeps the poses; then ``drop`` and ``null_share`` leave these alone.
         temperature: tau of InfoNCE (FPDM eq. 3, 6). source_enhanced: eq. 6 instead of eq. 3.
+        l1: weight of mean |e_s - e_f| beside InfoNCE, which FPDM's code has with 1e-4 and its paper has not.
         mask_near: frames of one clip closer than this are no negatives of each other.
         per_clip: triplets of a fusion batch that come from one clip. With many clips and 1, the person alone tells a
             target from the others and the embedding learns no pose: they must differ in pose alone, too.
@@ -96,11 +102,14 @@ class LossConfig:
     zoom: int = 112
     last_step_share: float = 1.0
     late: float = 0.7
+    noise_offset: float = 0.0
     min_snr: float = 0.0
     null_share: float = 0.0
     drop: float = 0.0
+    guidance_rule: str = "fpdm"
     temperature: float = 0.07
     source_enhanced: bool = True
+    l1: float = 0.0
     mask_near: int = 3
     per_clip: int = 1
     student_steps: tuple[int, ...] = (1, 2, 4)
@@ -109,11 +118,14 @@ class LossConfig:
     guidance: tuple[float, ...] = (2.0, 2.0)
 
     def __post_init__(self) -> None:
-        _check_least("loss", self, 0, "latent", "pixel", "structure", "min_snr", "mask_near", "zooms")
+        _check_least("loss", self, 0, "latent", "pixel", "structure", "min_snr", "noise_offset", "l1")
+        _check_least("loss", self, 0, "mask_near", "zooms")
         _check_least("loss", self, 1, "hand", "face", "crop", "crops", "zoom", "per_clip")
         if not self.late > 0 or not self.temperature > 0:
             got = f"got {self.late}, {self.temperature}"
             raise BadValue("loss.late, loss.temperature", got, "both must be above 0")
+        if self.guidance_rule not in RULES:
+            raise BadValue("loss.guidance_rule", f"got {self.guidance_rule!r}", f"choose from {', '.join(RULES)}")
         for name in ("last_step_share", "null_share", "drop"):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadValue(f"loss.{name}", f"got {getattr(self, name)}", "it is a share, from 0 to 1")
@@ -148,6 +160,8 @@ class TrainConfig:
         source_poses: share of windows in which the sources' own poses are told, too; else these are black.
         prediction: what the denoiser is asked for: ``v_prediction`` or ``sample``, the clean latents. A small student
             of few steps does better with these: v asks it to copy the noise of its input, too.
+        schedule: settings of diffusers' DDIMScheduler that shall be other than `signgen.training.denoiser.SCHEDULE`,
+            such as ``{rescale_betas_zero_snr: false}``; the model is saved with them.
         minutes: stop (and save) after this wall time; 0 means when ``steps`` are done.
         tensorboard: write the log for TensorBoard too.
     """
@@ -166,6 +180,7 @@ class TrainConfig:
     sources: tuple[int, ...] = (1,)
     source_poses: float = 0.0
     prediction: str = "v_prediction"
+    schedule: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     minutes: float = 0.0
     save_minutes: float = 5.0

@@ -19,6 +19,7 @@ from diffusers import DDIMScheduler
 from einops import rearrange
 from torch import Tensor, nn
 
+from signgen.config import check_keys
 from signgen.dataset.batches import Batch, BatchMaker
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance
@@ -29,6 +30,7 @@ from signgen.model.diffusion.losses import denoising_loss, min_snr_weights
 from signgen.model.diffusion.parametrisation import add_noise, denoised_from, target_for
 from signgen.model.guide import CHANNELS, POSE
 from signgen.model.networks.canvas import fit_canvas
+from signgen.model.networks.conditions import draw_mask_bits
 from signgen.model.networks.denoiser import ConditionDrop, Denoiser, draw_condition_dropout
 from signgen.model.published_weights import load_autoencoder, start_unet
 from signgen.training.config import TrainConfig
@@ -81,6 +83,12 @@ class Evaluated:
     figures: dict[str, float]
 
 
+def training_scheduler(config: TrainConfig, prediction: str) -> DDIMScheduler:
+    """The noise schedule of a run, for a network that predicts ``prediction``."""
+    check_keys("schedule", config.schedule, [key for key in SCHEDULE if key != "prediction_type"] + ["steps_offset"])
+    return DDIMScheduler(**SCHEDULE | config.schedule | {"prediction_type": prediction})
+
+
 class DenoiserStep(nn.Module):
     """Source encoding and denoising in one forward pass, which is what a wrapper for several devices needs."""
 
@@ -117,7 +125,7 @@ class DenoiserTask(Task):
         start = config.start
         self.vae = load_autoencoder(start.get("vae") or start["autoencoder"], config.allow_download).to(device).eval()
         self.vae.requires_grad_(False).to(memory_format=torch.channels_last)
-        self.scheduler = DDIMScheduler(**SCHEDULE | {"prediction_type": config.prediction})
+        self.scheduler = training_scheduler(config, config.prediction)
         latents = latent_store(cache, self.images, self.vae, folder, config.canvas)
         encoders = frozen_encoders(config, cache, folder, device)
         self.batches = BatchMaker(
@@ -176,7 +184,8 @@ class DenoiserTask(Task):
     def draw(self, rng: np.random.Generator, step: int = 0) -> Batch:
         views, sources, masks = self.config.views_of(step), self.config.sources_of(step), self.config.masks
         if views > 1 and (masks == "imagpose" or (masks == "mixed" and rng.random() < MIXED)):
-            known = int(rng.integers(1, views + 1))  # of the source and the views, in any order, all but one at most
+            # Of source and views, in any order: as many as one of IMAGPose's masks, all of which are as likely.
+            known = int(draw_mask_bits(1, views + 1, seeded(rng, torch.device("cpu"))).sum())
             return self.batches(rng, views + 1 - known, known, unordered=True)
         return self.batches(rng, views, sources)
 
@@ -308,6 +317,8 @@ class DenoiserTask(Task):
             "lower_body": self.config.disturbance.drop_legs < 1,
             "image_encoder_size": self.config.image_encoder_size,
             "pose_style": "signgen",
+            "source_poses": self.config.source_poses > 0,
+            "guidance_rule": self.config.loss.guidance_rule,
         }
 
 
@@ -330,6 +341,9 @@ class Denoising:
         """One evaluation of N = B * ``views`` items and its loss; ``weights`` (N, h, w) say where it counts."""
         timesteps = self._timesteps(len(inputs.latents) // views, rng).repeat_interleave(views)  # as in rendering
         noise = torch.randn(inputs.latents.shape, generator=generator, device=self.device)
+        if self.settings.noise_offset:
+            offset = torch.randn(noise.shape[:2], generator=generator, device=self.device)[..., None, None]
+            noise = noise + self.settings.noise_offset * offset
         noisy = add_noise(self.scheduler, inputs.latents, noise, timesteps)
         prediction = network(inputs, noisy, timesteps, self._drop(len(noisy), views, generator), views).float()
         target = target_for(self.scheduler, inputs.latents, noise, timesteps)
@@ -363,4 +377,6 @@ class Denoising:
         if not drop and not null_share:
             return None
         drawn = draw_condition_dropout(count // views, generator, (drop,) * 3, null_share)
+        if self.settings.guidance_rule == "imagpose":
+            drawn = drawn._replace(pose=torch.zeros_like(drawn.pose))
         return ConditionDrop(*(gone.repeat_interleave(views) for gone in drawn))

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from signgen.model.diffusion.distillation import ddim_move, student_steps, teacher_target
@@ -24,7 +23,7 @@ from signgen.model.diffusion.guidance import guided
 from signgen.model.diffusion.losses import denoising_loss
 from signgen.model.diffusion.parametrisation import add_noise, denoised_from
 from signgen.model.networks.denoiser import ConditionDrop, Denoiser
-from signgen.training.denoiser import SCHEDULE, DenoiserStep, DenoiserTask, Denoising, Evaluated
+from signgen.training.denoiser import DenoiserStep, DenoiserTask, Denoising, Evaluated, training_scheduler
 from signgen.training.inputs import Inputs
 from signgen.training.starts import stage_network, stage_prediction
 
@@ -63,7 +62,7 @@ class Distillation(Denoising):
         self.paths = {count: student_steps(self.scheduler, count) for count in self.settings.student_steps}
         start = task.config.start["denoiser"]
         self.teacher = self._teacher(start) if self.settings.teacher else None
-        self.taught = DDIMScheduler(**SCHEDULE | {"prediction_type": stage_prediction(start)})  # whatever the student's
+        self.taught = training_scheduler(task.config, stage_prediction(start))  # whatever the student's
 
     def _teacher(self, start: str) -> DenoiserStep:
         """The denoiser as it was when the stage began, also when the stage is resumed."""
@@ -153,7 +152,8 @@ class Distillation(Denoising):
     def _branch(self, name: str, inputs: Inputs, noisy: Tensor, timesteps: Tensor, views: int) -> Tensor:
         """The teacher's prediction (N, C, h, w) in one branch of guidance: ``null``, ``source`` or ``full``."""
         gone = torch.ones(len(noisy), dtype=torch.bool, device=self.device)
-        drops = {"null": ConditionDrop(gone, gone, gone), "source": ConditionDrop(~gone, ~gone, gone), "full": None}
+        poses = ~gone if self.settings.guidance_rule == "imagpose" else gone
+        drops = {"null": ConditionDrop(poses, gone, gone), "source": ConditionDrop(~gone, ~gone, gone), "full": None}
         assert self.teacher is not None
         return self.teacher(inputs, noisy, timesteps, drops[name], views).float()
 

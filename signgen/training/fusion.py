@@ -93,7 +93,5 @@ def contrastive_loss(
     ``same_target``, ``same_source``: (B, B) bool, pairs that show nearly the same and are no negatives of each other.
     """
     if not settings.source_enhanced:
-        return baseline_loss(targets, fusion, temperature=settings.temperature, same_target=same_target)
-    return source_enhanced_loss(
-        targets, fusion, source, settings.temperature, same_target=same_target, same_source=same_source
-    )
+        return baseline_loss(targets, fusion, source, settings.temperature, settings.l1, same_target)
+    return source_enhanced_loss(targets, fusion, source, settings.temperature, settings.l1, same_target, same_source)

@@ -5,6 +5,9 @@
 
 ``null`` has no condition, ``source`` has source and pose, ``full`` has the fusion embedding too. A branch whose
 coefficient is 0 is never evaluated, which is exact: w1 == w2 needs two evaluations, w1 == w2 == 1 one.
+
+IMAGPose's own rule differs in what ``null`` goes without: its code takes away the source's tokens alone and keeps the
+poses, so that guidance strengthens appearance and not the pose. What is known of a window stays in all branches.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 BRANCHES = ("null", "source", "full")
+RULES = ("fpdm", "imagpose")
 
 
 def branch_weights(w1: float, w2: float) -> dict[str, float]:

@@ -19,7 +19,6 @@ WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)
 LAST = 3  # layers of the folded pose encoder from its last stride on: convolution, SiLU, convolution
 FOLD = 2  # cells of the fine grid along each side of a latent cell
 FILLS = ("zeros", "source")
-TASKS = ("T1", "T2", "T3", "window")
 GUIDE_ZERO, GUIDE_SCALE = 128 / 255, 255 / 127  # nothing, in bytes over 255; to [-1, 1]
 
 
@@ -265,19 +264,6 @@ class SourceEncoder(nn.Module):
 
 
 # ----------------------------------------------------------------------------------- image-level condition (ILC)
-def mask_bits(task: str, views: int, known: int = 1) -> Tensor:
-    """Which views are known, bool (V,), 1 = known.
-
-    T1: one source, the others are generated (same pose or different ones). T2, T3: all but the last are known
-    (copies of one source, or several sources). window: the first ``known`` views (source and frames already
-    rendered) are known.
-    """
-    counts = {"T1": 1, "T2": views - 1, "T3": views - 1, "window": known}
-    if task not in counts or not 0 <= counts[task] <= views:
-        raise BadValue("task", f"{task!r} with {views} views, {known} known", f"tasks are {', '.join(TASKS)}")
-    return torch.arange(views) < counts[task]
-
-
 def draw_mask_bits(count: int, views: int, generator: torch.Generator | None = None) -> Tensor:
     """IMAGPose's training masks, bool (count, V): uniform over all patterns but all-known and all-unknown."""
     if views < 2:

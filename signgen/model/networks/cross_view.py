@@ -1,4 +1,4 @@
-"""Cross-view attention (IMAGPose): the views of one window look at each other, at the same place.
+"""Cross-view attention (IMAGPose): the views of one window look at each other, at the same place or anywhere.
 
 Views are batch items, not tiles of one canvas: the window may have any length, and convolutions never bleed
 over the edge of a tile. On four views the numbers are those of the released 2 x 2 canvas module.
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from signgen.errors import BadValue, Mismatch
 
+ATTENTIONS = ("place", "joint")
 ABSENT = 1e4  # e^-10000 is 0 in every kind of number, and bfloat16 and float16 both hold the exponent
 
 
@@ -51,20 +52,24 @@ class ViewBlock(nn.Module):
         self.positions: Tensor | None
         self.register_buffer("positions", view_positions(max_views, dim) if max_views else None, persistent=False)
 
-    def attend(self, tokens: Tensor, layer: int = 0, mask: Tensor | None = None) -> Tensor:
-        """One attention sub-layer alone, no norm, no residual: (B*L, V, D), mask (B*L, 1, V) -> (B*L, V, D)."""
+    def attend(self, tokens: Tensor, layer: int = 0, mask: Tensor | None = None, places: int = 1) -> Tensor:
+        """One attention sub-layer alone, no norm, no residual; shapes as in `forward`."""
         if self.positions is not None:
-            # The positions enter queries, keys and values alike.
-            tokens = tokens + self.positions[: tokens.shape[1]].to(tokens.dtype)  # (B*L, V, D)
-        return self.attentions[layer](tokens, attention_mask=mask)  # (B*L, V, D)
+            # The positions enter queries, keys and values alike; all places of a view have the same one.
+            positions = self.positions[: tokens.shape[1] // places].repeat_interleave(places, 0)  # (V*P, D)
+            tokens = tokens + positions.to(tokens.dtype)  # (B*L, V*P, D)
+        return self.attentions[layer](tokens, attention_mask=mask)  # (B*L, V*P, D)
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(B*L, V, D), mask (B*L, 1, V) that is added to the attention's logits -> (B*L, V, D)."""
+    def forward(self, tokens: Tensor, mask: Tensor | None = None, places: int = 1) -> Tensor:
+        """(B*L, V*P, D), mask (B*L, 1, V*P) that is added to the attention's logits -> (B*L, V*P, D).
+
+        ``places``: P, tokens of each view that are in one sequence, view after view.
+        """
         for layer, norm in enumerate(self.norms):
-            tokens = tokens + self.attend(norm(tokens), layer, mask)  # (B*L, V, D)
+            tokens = tokens + self.attend(norm(tokens), layer, mask, places)  # (B*L, V*P, D)
         if self.ff is None or self.ff_norm is None:
             return tokens
-        return tokens + self.ff(self.ff_norm(tokens))  # (B*L, V, D)
+        return tokens + self.ff(self.ff_norm(tokens))  # (B*L, V*P, D)
 
 
 class CrossViewAttention(nn.Module):
@@ -77,6 +82,10 @@ class CrossViewAttention(nn.Module):
         blocks, attentions, ff_mult: see `ViewBlock`; a cheap form is ``attentions=1, ff_mult=0``.
         max_views: longest window (IMAGPose: 32).
         positions: add a sinusoid of the view index; without it the module is equivariant to view order.
+        attention: what a place of a view looks at. ``place``: the same place of all views, as IMAGPose's module of the
+            four quadrants does. ``joint``: all places of all views, as its UNet's own attention does on the joint
+            canvas, so that a hand finds its texture wherever the source shows it; V * H * W tokens look at as many.
+            Both have the same weights.
     """
 
     def __init__(
@@ -89,13 +98,16 @@ class CrossViewAttention(nn.Module):
         ff_mult: int = 4,
         max_views: int = 32,
         positions: bool = True,
+        attention: str = "place",
     ) -> None:
         super().__init__()
+        if attention not in ATTENTIONS:
+            raise BadValue("cross_view.attention", f"got {attention!r}", f"choose from {', '.join(ATTENTIONS)}")
         if channels % heads or channels % groups:
             raise BadValue(
                 "cross-view attention", f"{channels} channels, {heads} heads, {groups} groups", "both must divide C"
             )
-        self.max_views = max_views
+        self.max_views, self.joint = max_views, attention == "joint"
         self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
         self.proj_in = nn.Linear(channels, channels)
         reach = max_views if positions else 0
@@ -111,18 +123,21 @@ class CrossViewAttention(nn.Module):
         if views < 1 or items % views or views > self.max_views:
             allowed = f"the window must divide the batch and have 1 to {self.max_views} views"
             raise Mismatch("views", f"{items} feature maps in windows of {views}", allowed)
-        tokens = rearrange(self.norm(hidden), "(b v) c h w -> (b h w) v c", v=views)  # (B*HW, V, C)
+        order = "b (v h w) c" if self.joint else "(b h w) v c"
+        tokens = rearrange(self.norm(hidden), f"(b v) c h w -> {order}", v=views)  # (B*HW, V, C), or (B, V*HW, C)
         # Of one window this would stay a view, and a linear layer copies its weights for each position of one.
-        tokens = self.proj_in(tokens.contiguous())  # (B*HW, V, C)
-        mask = None if present is None else _unseen(present, tokens)  # (B*HW, 1, V)
+        tokens = self.proj_in(tokens.contiguous())
+        places = height * width if self.joint else 1
+        mask = None if present is None else _unseen(present.repeat_interleave(places), tokens)
         for block in self.blocks:
-            tokens = block(tokens, mask)  # (B*HW, V, C)
-        moved = rearrange(self.proj_out(tokens), "(b h w) v c -> (b v) h w c", h=height, w=width)  # channels last
+            tokens = block(tokens, mask, places)
+        sizes = {"h": height, "w": width} | ({"v": views} if self.joint else {})
+        moved = rearrange(self.proj_out(tokens), f"{order} -> (b v) h w c", **sizes)  # channels last
         return hidden + rearrange(moved, "n h w c -> n c h w")  # (B*V, C, H, W)
 
 
 def _unseen(present: Tensor, tokens: Tensor) -> Tensor:
-    """(V,) and tokens (N, V, C) -> what is added to logits, (N, 1, V): so little for absent views that nothing is left
+    """(L,) and tokens (N, L, C) -> what is added to logits, (N, 1, L): so little for absent tokens that nothing is left
     of them."""
     return ((present.to(tokens.dtype) - 1) * ABSENT).expand(len(tokens), 1, -1)
 

@@ -109,7 +109,7 @@ class Denoiser(ModelMixin, ConfigMixin):
         image_level: input [noisy C, flag 1, known C] instead of noisy alone.
         fill: what known channels of views to be generated hold, see `ImageLevel`.
         cross_view: None, or ``levels`` (those with attention that get cross-view attention; default all) and ``mid``
-            (default True) beside keywords of `CrossViewAttention`.
+            (default True) beside keywords of `CrossViewAttention`, such as ``attention``: ``place`` or ``joint``.
         detail: None, or keywords of `DetailHead` without ``channels`` and ``pose_channels``; the pose encoder then
             needs ``fine``.
         norms: ``group``, or ``affine``: their mean effect as a scale and a shift, see `signgen.model.networks.norms`.
