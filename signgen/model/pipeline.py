@@ -367,7 +367,9 @@ class SignGenPipeline(BasePipeline):
         features, fusion = self.engine.conditions(poses, source.embedding)
         return WindowConditions(features, source.tokens, fusion, known, flag, clean, bits.to(self.device))
 
-    def _guided_denoiser(self, conditions: WindowConditions, noise: Tensor, w1: float, w2: float, rule: str) -> Denoise:
+    def _guided_denoiser(
+        self, conditions: WindowConditions, noise: Tensor, w1: float, w2: float, rule: str = "fpdm"
+    ) -> Denoise:
         """The guided denoiser, float32 (V, C, h, w) and a timestep -> float32 prediction (V, C, h, w)."""
         bits = conditions.bits[:, None, None, None]
 
