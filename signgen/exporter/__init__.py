@@ -1,5 +1,7 @@
-"""The networks of a window as OpenVINO models: written by `signgen export`, used by renders on CPUs."""
+"""The networks of a window for other programs, written by `signgen export`: OpenVINO models, which renders on CPUs use,
+plain ONNX graphs, and a page that renders in a browser."""
 
 from signgen.exporter.build import export
+from signgen.exporter.onnx_graphs import export_onnx
 
-__all__ = ["export"]
+__all__ = ["export", "export_onnx"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,21 +58,10 @@ def export(
     begun = time.monotonic()
     if not has_openvino():
         raise missing_extra("openvino", "cpu")
-    from signgen.model import SignGenPipeline
-
     chosen = None if output is None else Path(output)
-    if chosen is not None:
-        check_replaceable(chosen, FILES)  # before the model is loaded, which takes a while
-    pipeline = SignGenPipeline.from_pretrained(model, device="cpu", dtype="float32")
+    pipeline = load_checked(model, chosen, FILES)
     target = chosen or default_place(pipeline.weights_sha256())
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise NotWritable(target, f"cannot be written ({error.strerror})", "choose another folder") from None
-    check_target(target, "folder")
-    check_replaceable(target, FILES)
-    with whole(target) as temporary:
-        temporary.mkdir()
+    with new_folder(target, FILES) as temporary:
         manifest = export_pipeline(pipeline, temporary, int8, say)
     return {
         "output": str(target),
@@ -80,6 +70,34 @@ def export(
         "precision": manifest.precision,
         "seconds": round(time.monotonic() - begun, 1),
     }
+
+
+def load_checked(model: str | Path, folder: Path | None, allowed: str | Collection[str]) -> SignGenPipeline:
+    """The model in float32 on the CPU, after a look at the ``folder`` that an export of it shall replace: loading takes
+    a while. ``allowed``: names of the files that may be in it."""
+    from signgen.model import SignGenPipeline
+
+    if folder is not None:
+        check_replaceable(folder, allowed)
+    return SignGenPipeline.from_pretrained(model, device="cpu", dtype="float32")
+
+
+@contextmanager
+def new_folder(target: Path, allowed: str | Collection[str]) -> Iterator[Path]:
+    """A folder to write into, which takes the place of ``target`` at the end, as a whole or not at all.
+
+    Raises:
+        NotWritable: it cannot, or there are other files than ``allowed``.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotWritable(target, f"cannot be written ({error.strerror})", "choose another folder") from None
+    check_target(target, "folder")
+    check_replaceable(target, allowed)
+    with whole(target) as temporary:
+        temporary.mkdir()
+        yield temporary
 
 
 def export_pipeline(
