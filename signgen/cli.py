@@ -23,6 +23,7 @@ COMMANDS = {
     "synthesize": "Write a data set of drawn signers with exact keypoints.",
     "prepare": "Make a data set ready for training.",
     "train": "Train a stage of the model.",
+    "render-pairs": "Render the pairs of DeepFashion or Market-1501.",
     "assemble": "Put trained parts together to a model.",
     "augment": "Sign a data set again with other signers, for recognisers.",
     "app": "Serve a web page that renders and scores.",

@@ -22,7 +22,7 @@ CHUNK_BYTES = 32_000_000  # pictures held in memory at a time
 @click.command()
 @click.argument("keypoints", metavar="KEYPOINTS")
 @click.option("-o", "--output", required=True, metavar="OUT", help="A .mp4 or .webm file, or a folder for PNG frames.")
-@choice("--style", "signgen", "fpdm", "solid")
+@choice("--style", "signgen", "fpdm", "solid", "fpdm18", "cfld18", "imagpose18")
 @click.option("--size", type=SIZE, help="Size of the pictures; the keypoints' own frame otherwise.")
 @fit_option
 @click.option("--stick", type=click.IntRange(1, 64), help="Half width of a limb in pixels, style fpdm only.")
@@ -30,7 +30,7 @@ CHUNK_BYTES = 32_000_000  # pictures held in memory at a time
 @click.option(
     "--fill-hands/--no-fill-hands",
     default=None,
-    help="Complete hands that the estimator lost, as render does [yes but in style fpdm].",
+    help="Complete hands that the estimator lost, as render does [yes for signgen and solid].",
 )
 @refit_option
 @reading_options
@@ -52,7 +52,8 @@ def command(
     read = read_keypoints(keypoints, **reading, first=True)
     poses: Keypoints | Pieces = read.keypoints
     completed: list[str] = []
-    if fill_hands or (fill_hands is None and style != "fpdm"):  # style fpdm reproduces a reference, gaps and all
+    ours = style in ("signgen", "solid")  # the others reproduce a reference, gaps and all
+    if fill_hands or (fill_hands is None and ours):
         whole = refit or style == "solid"  # the hands of a frame depend on all frames before it
         poses, completed = fill_missing(read.keypoints) if whole else complete(read.keypoints)
     if refit:

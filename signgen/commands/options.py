@@ -220,6 +220,14 @@ split_option = click.option(
     type=click.Choice(["train", "dev", "test"]),
     help="Only this split of DATASET; may be repeated.",
 )
+layout_option = click.option(
+    "--layout", type=click.Choice(["cfld", "nted", "fpdm", "market"]),
+    help="How a data set of person synthesis lies on the disk [found].",
+)  # fmt: skip
+scheduler_option = click.option(
+    "--scheduler", type=click.Choice(["ddim", "ddpm", "deis", "dpm++", "euler", "heun", "unipc"]),
+    help="The sampler [the model's].",
+)  # fmt: skip
 frame_check_option = choice(
     "--check", "names", "ends", "pixels", default="ends",
     help="How closely DATASET's frames are looked at; pixels decodes every one.",

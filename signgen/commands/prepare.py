@@ -1,4 +1,4 @@
-"""``signgen prepare``: a data set in PHOENIX14T's layout made ready for training, once."""
+"""``signgen prepare``: a data set of clips, or of pairs of pictures, made ready for training, once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from signgen.commands.common import common_options, emit, progress
-from signgen.commands.options import SHARE, SIZE, frame_check_option, jobs_option, keypoint_files_option, split_option
+from signgen.commands.options import (
+    SHARE,
+    SIZE,
+    frame_check_option,
+    jobs_option,
+    keypoint_files_option,
+    layout_option,
+    split_option,
+)
 
 if TYPE_CHECKING:
     from signgen.dataset.encoded import Encoders
@@ -25,6 +33,11 @@ if TYPE_CHECKING:
 )
 @click.option("--sources", type=click.IntRange(0), default=0, help="Source frames of a clip; all of them by default.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the triplets.")
+@click.option(
+    "--size", type=SIZE, default="176x256", show_default=True,
+    help="Of the pictures of a data set of pairs, aspect not kept; 352x512 and 64x128 are usual, too.",
+)  # fmt: skip
+@layout_option
 @click.option("--frames/--no-frames", default=True, show_default=True, help="Keep decoded frames for fast loading.")
 @click.option("--vae", metavar="FOLDER|ID", help="Write latents of all frames, made with this autoencoder.")
 @click.option("--image-encoder", metavar="FOLDER|ID", help="Write tokens of all source frames, made with this DINOv2.")
@@ -43,21 +56,30 @@ def command(
     dataset: str, out: str, keypoints: tuple[str, ...], splits: tuple[str, ...], triplets: int, sources: int, seed: int,
     frames: bool, vae: str | None, image_encoder: str | None, image_encoder_size: int, canvas: tuple[int, int] | None,
     skip: tuple[str, ...], skip_unusable: bool, check: str, shard: tuple[int, int], jobs: int, device: str,
-    allow_download: bool, dry_run: bool, as_json: bool,
+    allow_download: bool, dry_run: bool, as_json: bool, size: tuple[int, int], layout: str | None,
 ) -> None:  # fmt: skip
     """Make DATASET, in PHOENIX14T's layout, ready for training, in the folder OUT.
+
+    DATASET may also be DeepFashion In-shop or Market-1501, as the papers of person synthesis have them on the disk:
+    pairs of pictures with 18 points each.
 
     Writes its keypoints as one plain array, the papers' protocols as files, decoded frames, latents and tokens. OUT is
     then what `data` of a training configuration names. The same command goes on with a run that was stopped; several
     processes, on several machines, do a share each with --shard.
     """
+    from signgen.dataset.persons.tables import holds_pairs
     from signgen.dataset.planning import Plan
     from signgen.dataset.prepare import Work, prepare
 
     plan = Plan(keypoints, check, skip, skip_unusable, triplets, sources, seed)
     encoders = _encoders(vae, image_encoder, image_encoder_size, canvas, device, allow_download)
     work = Work(dataset, Path(out), encoders, plan, splits, frames, shard, jobs)
-    result = prepare(work, _say, progress, dry_run)
+    if layout is not None or holds_pairs(Path(dataset)):
+        from signgen.dataset.persons.prepare import prepare_pairs
+
+        result = prepare_pairs(work, size, layout, _say, progress, dry_run)
+    else:
+        result = prepare(work, _say, progress, dry_run)
     emit(result, as_json, _text(result))
 
 
@@ -104,8 +126,10 @@ def _text(result: dict[str, Any]) -> str:
         own = f" ({part['self_pairs']:,} of a frame with itself)" if part["self_pairs"] else ""
         if part["pairs"] < part["pairs_wanted"]:
             own = f" (all that there are; {part['pairs_wanted']:,} were asked for)"
+        kind = "outfits" if "pictures" in part else "clips"
+        lost = f"{len(part['left_out'])} {'pairs' if 'pictures' in part else 'clips'} left out"
         lines.append(
-            f"{result['output']}/{split}: {part['clips']:,} clips, {part['frames']:,} frames, {part['pairs']:,} pairs"
-            f"{own}, {len(part['left_out'])} clips left out; {left + ' left to others' if left else 'complete'}"
+            f"{result['output']}/{split}: {part['clips']:,} {kind}, {part['frames']:,} frames, {part['pairs']:,} pairs"
+            f"{own}, {lost}; {left + ' left to others' if left else 'complete'}"
         )
     return "\n".join(lines) or f"{result['output']}: nothing was written"

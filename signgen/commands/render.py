@@ -20,6 +20,7 @@ from signgen.commands.options import (
     model_options,
     reading_options,
     sampling_options,
+    scheduler_option,
 )
 from signgen.errors import BadValue
 
@@ -51,10 +52,7 @@ FILES = ("keypoints", "output", "compare", "original", "source_frames")
 @click.option("--frames", type=FRAME_RANGE, help="Only frames A to B-1.")
 @sampling_options
 @guidance_rule_option
-@click.option(
-    "--scheduler", type=click.Choice(["ddim", "ddpm", "deis", "dpm++", "euler", "heun", "unipc"]),
-    help="The sampler [the model's].",
-)  # fmt: skip
+@scheduler_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise of every frame.")
 @click.option("--align", is_flag=True, help="Fit the skeleton to the source person's body and place.")
 @click.option("--smooth", type=SMOOTH, help="Smooth the keypoints: cut-off in Hz, or auto, which keeps fast hands.")

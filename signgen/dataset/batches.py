@@ -19,8 +19,8 @@ from signgen.dataset.shards import StoredArray
 from signgen.model.guide import CHANNELS, NOTHING, POSE, draw_guides
 from signgen.model.networks.canvas import fit_canvas, fit_points
 from signgen.model.regions import SourceRegions
+from signgen.pose_image import draw_points
 from signgen.pose_image.solid import HandFitter
-from signgen.pose_image.strokes import draw_clip
 
 T = TypeVar("T")
 PIXEL_ASPECT = 0.81  # of the frames of PHOENIX14T and of drawn signers
@@ -102,7 +102,7 @@ class BatchMaker:
         keys: further fields of the batch that are wanted. per_clip: windows of a batch that are of one clip.
         latents: of all frames, (N, C, h, w), where they are wanted.
         tokens: sources (B * S,) -> (B * S, L, D) or None, where they are wanted.
-        guides: whether the pose images have guides behind.
+        guides: whether the pose images have guides behind. style: of these, see `signgen.pose_image`.
     """
 
     cache: FrameCache
@@ -116,6 +116,7 @@ class BatchMaker:
     tokens: Callable[[np.ndarray], np.ndarray | None] | None = None
     guides: bool = False
     told: float = 0.0
+    style: str = "signgen"
 
     def __call__(
         self, rng: np.random.Generator, views: int | None = None, sources: int = 1, unordered: bool = False
@@ -174,5 +175,5 @@ class BatchMaker:
         width, height = self.cache.size
         size = fit_canvas(width, height, self.canvas).size
         points = fit_points(keypoints.reshape(-1, 133, 3), width, height, self.canvas)
-        images = draw_clip(points[..., :2], points[..., 2], size, size)
+        images = draw_points(points[..., :2], points[..., 2], size, size, self.style)
         return images.reshape(*keypoints.shape[:2], *images.shape[1:])

@@ -61,14 +61,14 @@ class Plan:
         return min(self.triplets, frames, clips * self.sources if self.sources else frames)
 
 
-def mark_folder(out: Path, index: PhoenixIndex) -> None:
-    """Makes ``out`` a prepared folder; InputError if it holds something else."""
+def mark_folder(out: Path, release: Path, **more: str) -> None:
+    """Makes ``out`` a prepared folder of the data set in ``release``; InputError if it holds something else."""
     if is_prepared(out):
         with suppress(Damaged):  # it is written again
             read_mark(out)
     elif out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
         raise NotWritable(out, "is not empty, and signgen prepare did not write it", "name another folder")
-    write_text(out / MARK, json.dumps({"version": VERSION, "release": str(index.release.resolve())}) + "\n")
+    write_text(out / MARK, json.dumps({"version": VERSION, "release": str(release.resolve()), **more}) + "\n")
 
 
 def plan_split(

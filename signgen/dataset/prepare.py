@@ -69,7 +69,7 @@ def prepare(work: Work, say: Callable[[Needs, int], None], progress: Progress, d
     if size is None:
         raise Empty(index.release, f"holds no frame: {_looked_for(index)}", "unpack the release's frames there")
     encoders = work.encoders()
-    names = _names(encoders, size)
+    names = names_of(encoders, size)
     needs = {split: _needs(work, index, split, size, encoders, names) for split in splits}
     free = check_free(work.out, sum(sum(parts.values()) for parts in needs.values()), "leave out frames (--no-frames)")
     say(needs, free)
@@ -77,7 +77,7 @@ def prepare(work: Work, say: Callable[[Needs, int], None], progress: Progress, d
     if dry_run:
         return report
     for part in _planned(work, index, splits, progress):
-        report["splits"][part.split] = _filled(work, index, part, encoders, names, progress)
+        report["splits"][part.split] = filled(work, index.release, part, encoders, names, progress)
     report["seconds"] = round(time.monotonic() - begun, 1)
     return report
 
@@ -89,7 +89,7 @@ def _looked_for(index: PhoenixIndex) -> str:
     return f"looked for {sought}; {what_lies_in(folder)}"
 
 
-def _names(encoders: Encoders, size: tuple[int, int]) -> dict[str, str]:
+def names_of(encoders: Encoders, size: tuple[int, int]) -> dict[str, str]:
     """Folders of the wanted latents and tokens of frames of ``size``; the weights are hashed once."""
     names = {}
     if encoders.vae is not None:
@@ -105,10 +105,17 @@ def _names(encoders: Encoders, size: tuple[int, int]) -> dict[str, str]:
 def _needs(
     work: Work, index: PhoenixIndex, split: str, size: tuple[int, int], encoders: Encoders, names: dict[str, str]
 ) -> dict[str, int]:
-    """Part -> bytes of a split that are still to be written, by all processes together."""
-    place, clips = work.out / split, index.clips(split)
-    known = Index.find(place / INDEX)
+    clips, known = index.clips(split), Index.find(work.out / split / INDEX)
     frames = known.frames if known is not None else sum(count_frames(clip.folder) for clip in clips)
+    return bytes_left(work, split, size, frames, work.plan.most_sources(split, len(clips), frames), encoders, names)
+
+
+def bytes_left(
+    work: Work, split: str, size: tuple[int, int], frames: int, sources: int, encoders: Encoders, names: dict[str, str]
+) -> dict[str, int]:
+    """Part -> bytes of a split of so many ``frames`` and ``sources`` that are still to be written, by all processes
+    together; ``names`` as `names_of` gives them."""
+    place = work.out / split
     blank = np.zeros((1, size[1], size[0], 3), np.uint8)
     needs = {"keypoints": 0 if (place / KEYPOINTS).is_file() else frames * POINTS_BYTES}
     if work.keep_frames:
@@ -116,7 +123,6 @@ def _needs(
     if "latents" in names:
         needs["latents"] = _unwritten(place / names["latents"], frames * encoders.latents(blank).nbytes)
     if "tokens" in names:
-        sources = work.plan.most_sources(split, len(clips), frames)
         needs["tokens"] = _unwritten(place / names["tokens"], sources * encoders.tokens(blank).nbytes)
     return needs
 
@@ -159,7 +165,7 @@ def _planned(work: Work, index: PhoenixIndex, splits: tuple[str, ...], progress:
     work.out.mkdir(parents=True, exist_ok=True)
     found = []
     with locked(work.out), progress(sum(len(index.clips(split)) for split in splits), "clips") as advance:
-        mark_folder(work.out, index)
+        mark_folder(work.out, index.release)
         remove_leftovers(work.out)
         for split in splits:
             found.append(plan_split(index, split, work.out, work.plan, source, work.jobs, advance))
@@ -167,15 +173,15 @@ def _planned(work: Work, index: PhoenixIndex, splits: tuple[str, ...], progress:
     return found
 
 
-def _filled(
-    work: Work, release: PhoenixIndex, index: Index, encoders: Encoders, names: dict[str, str], progress: Progress
+def filled(
+    work: Work, release: Path, index: Index, encoders: Encoders, names: dict[str, str], progress: Progress
 ) -> dict[str, Any]:
-    """This share's shards of a split, and what was found and is left."""
+    """This share's shards of a split of the data set in ``release``, and what was found and is left."""
     place, left = work.out / index.split, dict[str, int]()
     if work.keep_frames:
         shards = Shards(place / FRAMES, index.shards)
         with progress(shards.rows_left(work.share), f"{index.split} frames") as advance:
-            write_frames(shards, index, release.release, work.share, work.jobs, advance)
+            write_frames(shards, index, release, work.share, work.jobs, advance)
         left["frames"] = len(shards.left())
     cache = open_prepared(work.out, index.split, frames=not left.get("frames"))
     for kind, name in names.items():
@@ -188,7 +194,7 @@ def _filled(
     return {
         "clips": len(index.clips), "frames": index.frames, "pairs": len(pairs),
         "self_pairs": int((pairs[:, 0] == pairs[:, 1]).sum()),
-        "pairs_wanted": work.plan.triplets if index.split == "train" else len(pairs),
+        "pairs_wanted": work.plan.triplets if index.split == "train" and not index.pictures else len(pairs),
         "mended": [list(pair) for pair in index.mended], "left_out": [list(pair) for pair in index.left_out],
         "shards_left": left,
     }  # fmt: skip

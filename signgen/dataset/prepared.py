@@ -4,6 +4,7 @@
     OUT/<split>/index.json             clips in order, their frames, what was mended and left out, where shards begin
     OUT/<split>/keypoints.npy          float32 (N, 133, 3) x, y in pixels, confidence in [0, 1]
     OUT/<split>/protocol.npz           pairs of frames, see `signgen.dataset.protocol`
+    OUT/<split>/pairs.csv              source,target by name, of a data set of pairs of pictures
     OUT/<split>/frames/00000.npy ...   uint8 (n, H, W, 3), where frames are kept decoded
     OUT/<split>/latents-<key>/...      float16 (n, C, h, w), see `signgen.dataset.encoded`
     OUT/<split>/tokens-<key>/...       float16 (n, L, D) of source frames
@@ -25,7 +26,7 @@ import numpy as np
 from signgen.dataset.cache import CachedClip, FrameCache
 from signgen.dataset.files import damaged, open_array, read_json
 from signgen.dataset.protocol import Protocol
-from signgen.dataset.shards import PngFrames, Shards, StoredArray
+from signgen.dataset.shards import Pictures, PngFrames, Shards, StoredArray
 from signgen.errors import Damaged, NotFound, Unsupported
 from signgen.processes import in_processes
 
@@ -41,10 +42,11 @@ class Index:
     Attributes:
         split: its name; size: (width, height) of the frames in pixels.
         clips: in the corpus file's order, without those that were left out.
-        folders: where each clip's frames are, relative to the release.
+        folders: where each clip's frames are, relative to the release; of pictures, where each of them is.
         shards: first frame of each shard, and the number of all frames at the end.
         keypoints: names of the files and folders that the keypoints came from.
         mended, left_out: (clip, words) of what was changed and of what is not in here.
+        pictures: whether it holds pairs of pictures (`signgen.dataset.persons`); a clip is then those of one outfit.
     """
 
     split: str
@@ -55,6 +57,7 @@ class Index:
     keypoints: tuple[str, ...]
     mended: tuple[tuple[str, str], ...]
     left_out: tuple[tuple[str, str], ...]
+    pictures: bool = False
 
     @property
     def frames(self) -> int:
@@ -149,10 +152,12 @@ def open_prepared(folder: str | Path, split: str = "train", frames: bool = True)
 
 
 def png_frames(index: Index, release: Path, threads: int = 0) -> PngFrames:
-    """The frames of a split as the data set has them; ``threads`` decode, see `PngFrames`."""
+    """The frames of a split as the data set has them, pictures at the index's size; ``threads`` decode."""
     if not release.is_dir():
         advice = "mount it there, or prepare again with its new place"
         raise NotFound(release, "the data set that was prepared is not there any more", advice)
+    if index.pictures:
+        return Pictures([release / name for name in index.folders], index.size, threads)
     starts = [clip.start for clip in index.clips]
     return PngFrames([release / name for name in index.folders], [*starts, index.frames], index.size, threads)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from PIL import Image
 
 from signgen.dataset.files import is_whole, open_array, write_npy
 from signgen.dataset.phoenix import frame_name, list_frames
@@ -167,6 +168,31 @@ class PngFrames:
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self._threads, "frames")
+
+
+class Pictures(PngFrames):
+    """Single pictures of any size as uint8 (N, H, W, 3), stretched to ``size`` (bicubic, antialiased, as PIL does it).
+
+    Args:
+        files: of the pictures; size: (width, height) of what is read; threads: as of `PngFrames`.
+    """
+
+    def __init__(self, files: Sequence[Path], size: tuple[int, int], threads: int = 0) -> None:
+        self.folders, self.starts, self.size = tuple(files), np.arange(len(files) + 1), size
+        self._threads = threads or min(8, os.cpu_count() or 1)
+
+    def path(self, index: int) -> Path:
+        return self.folders[index]
+
+    def _read(self, index: int) -> np.ndarray:
+        return stretched(read_image(self.path(index)), self.size)
+
+
+def stretched(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8 (H, W, 3) at ``size`` (width, height), whatever its aspect: bicubic, antialiased."""
+    if picture.shape[1::-1] == size:
+        return picture
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
 
 
 def _checked(indices: Indices, count: int) -> np.ndarray:

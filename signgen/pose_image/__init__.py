@@ -2,7 +2,9 @@
 
 Styles: ``signgen`` (anti-aliased, made to carry as much of the hands as a small picture can), ``fpdm`` (the drawing of
 FPDM's released code, pixel for pixel, for weights trained on it), and ``solid`` (hands with an anatomy, fitted to the
-points and lit, over the skeleton of body and face; `solid` is the package that fits them).
+points and lit, over the skeleton of body and face; `solid` is the package that fits them). ``fpdm18``, ``cfld18`` and
+``imagpose18`` are the drawings of person synthesis: 18 points of the body, pixel for pixel as in these papers' code
+(`body18`).
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ if TYPE_CHECKING:
     from signgen.keypoints.clip import Keypoints
     from signgen.pose_image.solid import SolidHands
 
-STYLES = ("signgen", "fpdm", "solid")
+BODY_STYLES = ("fpdm18", "cfld18", "imagpose18")
+STYLES = ("signgen", "fpdm", "solid", *BODY_STYLES)
 
-__all__ = ["STYLES", "draw_frame", "draw_pose"]
+__all__ = ["BODY_STYLES", "STYLES", "draw_frame", "draw_points", "draw_pose"]
 
 
 def draw_pose(
@@ -39,7 +42,7 @@ def draw_pose(
     Args:
         keypoints: the clip; its pixels are scaled from its frame to ``size``.
         size: (width, height) of the pictures; the clip's own size if None.
-        style: ``signgen``, ``fpdm`` or ``solid``.
+        style: ``signgen``, ``fpdm`` or ``solid``; ``fpdm18``, ``cfld18`` or ``imagpose18``.
         start: first frame.
         stop: one after the last frame; the clip's end if None.
         stick: half width of a limb in pixels, style ``fpdm`` only (the reference's ``stickwidth``; 1 if None).
@@ -69,7 +72,7 @@ def draw_pose(
         from signgen.pose_image.solid import fit_hands
 
         hands = fit_hands(keypoints[: max(frames.stop, 1)])
-    return _draw(xy, confidence, keypoints.size, size or keypoints.size, style, stick, hands, frames.start)
+    return draw_points(xy, confidence, keypoints.size, size or keypoints.size, style, stick, hands, frames.start)
 
 
 def draw_frame(
@@ -86,20 +89,20 @@ def draw_frame(
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    return _draw(np.asarray(xy)[None], np.asarray(confidence)[None], size, size, style, stick)[0]
+    return draw_points(np.asarray(xy)[None], np.asarray(confidence)[None], size, size, style, stick)[0]
 
 
-def _draw(
+def draw_points(
     xy: np.ndarray,
     confidence: np.ndarray,
     frame_size: tuple[int, int],
     size: tuple[int, int],
     style: str,
-    stick: int | None,
+    stick: int | None = None,
     hands: SolidHands | None = None,
     first: int = 0,
 ) -> np.ndarray:
-    """(T,133,2) pixels of ``frame_size``, (T,133) -> (T,H,W,3) uint8 of ``size``.
+    """Draws poses: (T,133,2) pixels of ``frame_size``, (T,133) -> (T,H,W,3) uint8 of ``size``.
 
     ``hands`` are those of a clip in which these frames begin at ``first``; None to fit these frames alone.
     """
@@ -115,13 +118,17 @@ def _draw(
         from signgen.pose_image.fpdm import draw_clip as draw_reference
 
         return draw_reference(xy, confidence, frame_size, size, 1 if stick is None else stick)
+    if style in BODY_STYLES:
+        from signgen.pose_image.body18 import draw_clip as draw_bodies
+
+        return draw_bodies(xy, confidence, frame_size, size, style)
     if style == "solid":
         from signgen.pose_image.solid import HandFitter
 
         hands = hands or HandFitter(frame_size, pixel_aspect=None).fit(xy, confidence)
         body = np.array(confidence)
         body[:, BOTH_HANDS] = 0
-        pictures = _draw(xy, body, frame_size, size, "signgen", None)
+        pictures = draw_points(xy, body, frame_size, size, "signgen")
         for number, picture in enumerate(pictures):
             hands.draw(first + number, picture, frame_size)
         return pictures

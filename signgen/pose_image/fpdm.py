@@ -6,6 +6,8 @@ brows joined to each other, jaw edges drawn twice, sizes that do not grow with t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -67,18 +69,19 @@ def draw_clip(
     points[points == 0] = MISSING
     out = np.zeros((len(points), size[1], size[0], 3), np.uint8)
     for picture, pose in zip(out, points, strict=True):
-        _draw(picture, pose, limbs, colours[:, ::-1].tolist(), radius, stick)
+        paint(picture, pose, limbs, colours[:, ::-1].tolist(), radius, stick)
     return out
 
 
-def _draw(
-    picture: np.ndarray, points: np.ndarray, limbs: list[tuple[int, ...]], colours: list, radius: int, stick: int
+def paint(
+    picture: np.ndarray, points: np.ndarray, limbs: Sequence[tuple[int, ...]], colours: list, radius: int, stick: int
 ) -> None:
     """Points, then limbs, each limb blended ``0.4 old + 0.6 new``; point i and limb i both have colour i.
 
     Args:
         picture: (H,W,3) uint8, changed in place.
-        points: (133,2) pixels; a point with a coordinate of exactly `MISSING` is not there.
+        points: (J,2) pixels; a point with a coordinate of exactly `MISSING` is not there.
+        limbs: their points numbered from 1; colours: RGB.
     """
     there = (points != MISSING).all(-1)
     for (x, y), seen, colour in zip(points, there, colours, strict=True):
@@ -89,14 +92,19 @@ def _draw(
         joints = np.array(limb) - 1
         if not there[joints].all():
             continue
-        middle = points[joints].mean(0)
-        dx, dy = points[joints[0]] - points[joints[1]]
-        axes, degrees = (int(np.hypot(dx, dy) / 2), stick), int(np.degrees(np.arctan2(dy, dx)))
-        outline = np.asarray(cv2.ellipse2Poly((int(middle[0]), int(middle[1])), axes, degrees, 0, 360, 1))
+        outline = ellipse(points[joints], stick)
         cv2.fillConvexPoly(painted, outline, colour)
         box = _around(outline, picture.shape)  # elsewhere nothing changes
         if picture[box].size:
             painted[box] = picture[box] = cv2.addWeighted(picture[box], 0.4, painted[box], 0.6, 0)
+
+
+def ellipse(joints: np.ndarray, stick: int) -> np.ndarray:
+    """Corners (N,2) of a limb: an ellipse about the middle of its joints (2,2), along the first two of them."""
+    middle = joints.mean(0)
+    dx, dy = joints[0] - joints[1]
+    axes, degrees = (int(np.hypot(dx, dy) / 2), stick), int(np.degrees(np.arctan2(dy, dx)))
+    return np.asarray(cv2.ellipse2Poly((int(middle[0]), int(middle[1])), axes, degrees, 0, 360, 1))
 
 
 def _around(outline: np.ndarray, shape: tuple[int, ...]) -> tuple[slice, slice]:

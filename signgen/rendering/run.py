@@ -151,7 +151,7 @@ def run_plan(
         plan.known,
     )
     warnings = [*plan.warnings, *_too_many_steps(pipeline, settings), *scene.warnings]
-    with Staging() as staging, _scheduled(pipeline, settings.scheduler):
+    with Staging() as staging, scheduled(pipeline, settings.scheduler):
         evaluations = _write_videos(plan, pipeline, settings, scene, staging, warnings, progress, show)
         (width, height), count = scene.framing.output, len(plan.frames)
         seconds = time.monotonic() - plan.begun
@@ -232,7 +232,7 @@ def _write_videos(
 
 
 @contextmanager
-def _scheduled(pipeline: SignGenPipeline, name: str | None) -> Iterator[None]:
+def scheduled(pipeline: SignGenPipeline, name: str | None) -> Iterator[None]:
     """While it lasts, the pipeline samples by another of diffusers' schedulers, made of its own."""
     own = pipeline.scheduler
     if name is not None:

@@ -11,6 +11,7 @@ from signgen.dataset.phoenix import SPLITS
 from signgen.errors import BadValue
 from signgen.model.diffusion.guidance import RULES
 from signgen.model.networks.canvas import fit_canvas
+from signgen.pose_image import BODY_STYLES
 from signgen.training.stages import STAGES
 
 STARTS = (
@@ -19,6 +20,7 @@ STARTS = (
 )  # fmt: skip
 OPTIMIZERS = ("adamw", "muon")
 PREDICTIONS = ("v_prediction", "sample")  # what means something at a zero terminal SNR
+POSE_STYLES = ("signgen", *BODY_STYLES)
 MASKS = ("window", "imagpose", "mixed")
 MOST_AHEAD = 64  # batches in memory; a batch of 42 frames of 210x260 and their pose images takes 35 MB
 MOST_STEPS = 50  # of a student; a walk along its own estimates is made in each step of training
@@ -145,6 +147,8 @@ class TrainConfig:
             Base weights, each a folder or a hub id: vae (instead of autoencoder), unet, clip, image_encoder; see
             `signgen.model.published_weights`. null takes an entry out.
         allow_download: base weights that are not on this machine may be fetched from the hub.
+        pose_style: how poses are drawn, see `signgen.pose_image`; the model is saved with it. Weights of one style
+            expect it.
         canvas: (W, H) that frames are scaled to, aspect kept, then padded; None: frames as they are, padded.
         image_encoder_size: side of the letter-boxed square that ``start.image_encoder`` reads.
         cache: folder for the decoded frames and their latents; beside the data where it is empty.
@@ -190,6 +194,7 @@ class TrainConfig:
     prefetch: int = 2
     loaders: int = 1
     precision: str = "auto"
+    pose_style: str = "signgen"
     canvas: tuple[int, ...] | None = None
     image_encoder_size: int = 518
     allow_download: bool = False
@@ -226,6 +231,8 @@ class TrainConfig:
         named = {name: where for name, where in self.start.items() if where is not None}
         object.__setattr__(self, "start", named)  # null takes an entry out, so that an override can
         check_keys("start", self.start, STARTS)
+        if self.pose_style not in POSE_STYLES:
+            raise BadValue("pose_style", f"got {self.pose_style!r}", f"choose from {', '.join(POSE_STYLES)}")
         if self.image_encoder_size < 14:
             raise BadValue("image_encoder_size", f"got {self.image_encoder_size}", "give pixels, 14 or more")
         if self.precision not in ("auto", "no", "bf16", "fp16"):

@@ -130,7 +130,7 @@ class DenoiserTask(Task):
         encoders = frozen_encoders(config, cache, folder, device)
         self.batches = BatchMaker(
             cache, config.batch, config.views, config.canvas, config.disturbance, self.stage.batch, latents=latents,
-            tokens=encoders.known_tokens, told=config.source_poses,
+            tokens=encoders.known_tokens, told=config.source_poses, style=config.pose_style,
         )  # fmt: skip
         self.inputs = InputMaker(self, encoders, config.known)
         self.denoiser = self._denoiser().to(device, memory_format=torch.channels_last)
@@ -316,7 +316,7 @@ class DenoiserTask(Task):
             "frame_size": list(fit_canvas(*self.cache.size, self.config.canvas).inner),
             "lower_body": self.config.disturbance.drop_legs < 1,
             "image_encoder_size": self.config.image_encoder_size,
-            "pose_style": "signgen",
+            "pose_style": self.config.pose_style,
             "source_poses": self.config.source_poses > 0,
             "guidance_rule": self.config.loss.guidance_rule,
         }

@@ -42,8 +42,9 @@ class FusionTask(Task):
         self.fusion = self._model().to(device)
         self.trainable = Triplet(self.fusion)
         self.batches = BatchMaker(
-            cache, config.batch, 1, config.canvas, config.disturbance, self.stage.batch, config.loss.per_clip
-        )
+            cache, config.batch, 1, config.canvas, config.disturbance, self.stage.batch, config.loss.per_clip,
+            style=config.pose_style,
+        )  # fmt: skip
 
     def _model(self) -> FusionModel:
         """A new model; with CLIP's image encoder, or as an earlier run left it, where ``start`` says so."""

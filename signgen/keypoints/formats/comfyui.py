@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from signgen.keypoints.clip import Keypoints
-from signgen.keypoints.formats.openpose import FROM_BODY_18, is_frame, people_of, with_middles, written_frame
+from signgen.keypoints.formats.openpose import is_frame, people_of, with_middles, written_frame
 from signgen.keypoints.formats.record import ALL_JOINTS, Format, as_json_list, first_of, frames_in
 from signgen.keypoints.frame_numbers import number_in
+from signgen.keypoints.layouts.body18 import FROM_BODY_18
 from signgen.keypoints.people import follow
 from signgen.keypoints.raw import RawClip, Request
 from signgen.keypoints.skeleton import FEET

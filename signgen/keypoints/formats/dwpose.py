@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from signgen.keypoints.clip import Keypoints
-from signgen.keypoints.formats.openpose import FROM_BODY_18
 from signgen.keypoints.formats.record import ALL_JOINTS, Format, as_pickle, first_of, in_fractions, is_list
+from signgen.keypoints.layouts.body18 import FROM_BODY_18
 from signgen.keypoints.people import Detections, check_crowd, follow, present
 from signgen.keypoints.raw import Folder, RawClip, Request
 from signgen.keypoints.skeleton import FACE, FEET, LEFT_HAND, NUM_JOINTS, RIGHT_HAND

@@ -14,13 +14,13 @@ import numpy as np
 from signgen.errors import InputError
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format, listed
+from signgen.keypoints.layouts.body18 import FROM_BODY_18
 from signgen.keypoints.people import Detections, check_crowd, follow, present
 from signgen.keypoints.raw import Folder, RawClip, Request, pick_clip
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
 # COCO body and foot point (position in the list) -> OpenPose body point.
 FROM_BODY_25 = (0, 16, 15, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11, 19, 20, 21, 22, 23, 24)
-FROM_BODY_18 = (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)
 # OpenPose's one model of the whole body, as joint -> point: body as COCO, neck, head, feet, hands whose roots are the
 # wrists, face. Hidalgo et al., "Single-Network Whole-Body Pose Estimation", ICCV 2019.
 BODY_135 = {
