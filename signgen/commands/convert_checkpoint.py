@@ -1,4 +1,4 @@
-"""``signgen convert-checkpoint``: a checkpoint of FPDM's trainers as a folder that signgen reads."""
+"""``signgen convert-checkpoint``: checkpoints of FPDM's trainers, and networks of a package, as signgen reads them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,16 @@ def command(checkpoint: Path, target: Path, as_json: bool, **options: Any) -> No
 
     A checkpoint of stage 1 becomes MODEL/fusion, for `signgen train ... --set start.fusion=MODEL/fusion`. One of stage
     2 becomes a pipeline, for `signgen render --model MODEL`. Tensors that do not fit are errors that list them.
+
+    With the word stlpips in CHECKPOINT's place, MODEL becomes a folder with the networks of the package stlpips-pytorch
+    (pip install "signgen[perceptual]") as safetensors, for `signgen evaluate --stlpips-weights`; no option counts then.
     """
+    if str(checkpoint) == "stlpips":
+        from signgen.scoring.metrics.stlpips import convert_installed
+
+        made = convert_installed(target)
+        emit(made, as_json, f"{made['output']}: {', '.join(made['files'])}")
+        return
     from signgen.model.fpdm_checkpoint import convert
 
     result = convert(checkpoint, target, **options)

@@ -51,6 +51,7 @@ _LEFT_OUT = {
 @click.option("--hand-weights", type=click.Path(), metavar="FILE", help="The hand detector's weights.")
 @click.option("--lpips-weights", type=click.Path(), metavar="FILE", help="Without them no LPIPS.")
 @click.option("--fid-weights", type=click.Path(), metavar="FILE", help="Without them no FID.")
+@click.option("--stlpips-weights", type=click.Path(), metavar="FILE", help="Also ST-LPIPS, by this network.")
 @click.option(
     "--recogniser",
     is_flag=False,

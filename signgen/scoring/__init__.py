@@ -33,6 +33,7 @@ def evaluate(
     hand_weights: str | Path | None = None,
     lpips_weights: str | Path | None = None,
     fid_weights: str | Path | None = None,
+    stlpips_weights: str | Path | None = None,
     recogniser: bool | str | Path = False,
     names: str = "error",
     lengths: str = "error",
@@ -54,6 +55,7 @@ def evaluate(
         report_clips: how many clips the report shows, the worst first.
         hand_detector: what finds the hands' joints for Hand PE: ``signgen``, ``mmpose``, ``rtmlib``, ``mediapipe``.
         hand_weights, lpips_weights, fid_weights: local files; without the last two there is no LPIPS and no FID.
+        stlpips_weights: what ``signgen convert-checkpoint stlpips`` wrote; also ST-LPIPS, which is not LPIPS.
         recogniser: True for the one that ships, or a folder: also the word error rate of the recognised signs.
         names, lengths: ``error`` or ``common``, for clips that one side lacks and for clips of unequal length.
         sizes: ``error`` or ``resize``, for frames of unequal size.
@@ -81,6 +83,7 @@ def evaluate(
         hand_weights=hand_weights,
         lpips_weights=lpips_weights,
         fid_weights=fid_weights,
+        stlpips_weights=stlpips_weights,
         recogniser=recogniser is not False,
         recogniser_folder=None if isinstance(recogniser, bool) else Path(recogniser),
     )

@@ -48,7 +48,7 @@ def build_metrics(options: MeasureOptions, pairs: Sequence[Pair]) -> Built:
     keypoints = any(pair.keypoints for pair in pairs)
     smallest = min(pairs, key=lambda pair: min(pair.size))
     for name, score in METRICS.items():
-        if score.on_request and not options.recogniser:
+        if score.on_request and not options.asks_for(score):
             continue
         found = _make(score, tools, keypoints)
         if isinstance(found, Scored) and min(smallest.size) < score.smallest_side:

@@ -219,8 +219,8 @@ def _as_text(name: str) -> str:
 def _check_outputs(outputs: list[Path], request: Request) -> None:
     measure = request.measure
     clips = (request.generated, request.reference, request.against, request.keypoints)
-    weights = (measure.hand_weights, measure.lpips_weights, measure.fid_weights, measure.recogniser_folder)
-    inputs = {Path(path).resolve() for path in (*clips, *weights) if path}
+    weights = (measure.hand_weights, measure.lpips_weights, measure.stlpips_weights, measure.fid_weights)
+    inputs = {Path(path).resolve() for path in (*clips, *weights, measure.recogniser_folder) if path}
     for path in outputs:
         check_target(path, "file")
         whole = path.resolve()

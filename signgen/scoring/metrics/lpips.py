@@ -38,25 +38,6 @@ SMALLEST = 31  # pixels a side from which every layer has something to look at
 BATCH = 8  # frames that pass the network together
 
 
-class AlexNetFeatures(nn.Module):
-    """Activations after each of the five ReLUs; names and shapes of the parameters are torchvision's."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers = {str(place): nn.Conv2d(i, o, k, s, p) for place, (i, o, k, s, p) in CONVOLUTIONS.items()}
-        self.features = nn.ModuleDict(layers)
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """(B,3,H,W), normalised for ImageNet -> five maps (B,64,H/4,W/4) to (B,256,H/16,W/16), about."""
-        maps = []
-        for place, layer in self.features.items():
-            if int(place) in POOLED:
-                images = F.max_pool2d(images, 3, 2)
-            images = F.relu(layer(images))
-            maps.append(images)
-        return maps
-
-
 class _Head(nn.Module):
     """Weights of the channels of one layer, as a 1x1 convolution under the name that LPIPS v0.1 gives it."""
 
@@ -69,25 +50,28 @@ class _Head(nn.Module):
         return self.model(squares)
 
 
-class LPIPSNetwork(AlexNetFeatures):
-    """LPIPS v0.1 (Zhang et al. 2018, eq. 1): weighted distance of unit-length activations, mean over the image.
+class WeightedDistance(nn.Module):
+    """LPIPS (Zhang et al. 2018, eq. 1): weighted distance of unit-length activations, mean over the image.
 
-    Its state dict is torchvision's AlexNet without the classifier, and the heads ``lin0`` to ``lin4`` of LPIPS.
+    A subclass has the layers, and gives their activations as its forward.
+
+    Args:
+        widths: channels of the layers that are compared.
     """
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
-        for layer, width in enumerate(WIDTHS):
+        for layer, width in enumerate(widths):
             self.add_module(f"lin{layer}", _Head(width))
         self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188])[:, None, None], persistent=False)
         self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450])[:, None, None], persistent=False)
 
     def _directions(self, images: Tensor) -> list[Tensor]:
         """(B,3,H,W) in [0, 1] -> activations of unit length along the channels."""
-        maps = super().forward((2 * images - 1 - self.shift) / self.scale)
+        maps = self((2 * images - 1 - self.shift) / self.scale)
         return [x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10) for x in maps]
 
     def distance(self, first: Tensor, second: Tensor) -> Tensor:
@@ -95,6 +79,28 @@ class LPIPSNetwork(AlexNetFeatures):
         layers = enumerate(zip(self._directions(first), self._directions(second), strict=True))
         weighted = [self.get_submodule(f"lin{i}")((a - b).square()).mean((1, 2, 3)) for i, (a, b) in layers]
         return torch.stack(weighted).sum(0)
+
+
+class LPIPSNetwork(WeightedDistance):
+    """LPIPS v0.1 by AlexNet.
+
+    Its state dict is torchvision's AlexNet without the classifier, and the heads ``lin0`` to ``lin4`` of LPIPS.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(WIDTHS)
+        layers = {str(place): nn.Conv2d(i, o, k, s, p) for place, (i, o, k, s, p) in CONVOLUTIONS.items()}
+        self.features = nn.ModuleDict(layers)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(B,3,H,W), normalised -> after each ReLU: five maps (B,64,H/4,W/4) to (B,256,H/16,W/16), about."""
+        maps = []
+        for place, layer in self.features.items():
+            if int(place) in POOLED:
+                images = F.max_pool2d(images, 3, 2)
+            images = F.relu(layer(images))
+            maps.append(images)
+        return maps
 
 
 def published_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -145,8 +151,8 @@ def load_lpips(
     return network.eval().requires_grad_(False), "+".join(fingerprint(file, DIGITS) for file in files)
 
 
-def lpips(pred: Any, target: Any, network: LPIPSNetwork) -> np.ndarray:
-    """LPIPS of each frame, float64 (N,); 0 is equal.
+def lpips(pred: Any, target: Any, network: WeightedDistance) -> np.ndarray:
+    """LPIPS of each frame by a network, float64 (N,); 0 is equal.
 
     Args:
         pred, target: generated and true frames (N,H,W,3), uint8 or float in [0, 1].
@@ -154,10 +160,11 @@ def lpips(pred: Any, target: Any, network: LPIPSNetwork) -> np.ndarray:
     Raises:
         InputError: the frames are too small for AlexNet.
     """
-    return _lpips(*paired(pred, target), network)
+    return perceptual(*paired(pred, target), network)
 
 
-def _lpips(first: np.ndarray, second: np.ndarray, network: LPIPSNetwork) -> np.ndarray:
+def perceptual(first: np.ndarray, second: np.ndarray, network: WeightedDistance) -> np.ndarray:
+    """`lpips` of frames (N,H,W,3) float64 in [0, 1]."""
     if min(first.shape[1:3]) < SMALLEST:
         got, need = f"{first.shape[2]}x{first.shape[1]}", f"LPIPS needs at least {SMALLEST} pixels a side"
         raise BadValue("frames", got, need)
@@ -191,7 +198,7 @@ class LPIPS(FrameMean):
         return f"lpips|alexnet,heads:v0.1,weights:{self.fingerprint}|size:native|mean:frames|rgb|v1"
 
     def _values(self, chunk: Chunk) -> np.ndarray:
-        return _lpips(*chunk.unit, self.network)
+        return perceptual(*chunk.unit, self.network)
 
 
 LPIPS_SCORE = Score(

@@ -188,7 +188,7 @@ class MeasureOptions:
 
     Attributes:
         hand_detector, hand_weights: as `signgen.scoring.metrics.hand_detectors.load_hand_detector`.
-        lpips_weights, fid_weights: files; without them these metrics are not computed.
+        lpips_weights, fid_weights, stlpips_weights: files; without them these metrics are not computed.
         recogniser: recognise the signs too; with ``recogniser_folder``'s weights, or those that come with signgen.
     """
 
@@ -196,8 +196,15 @@ class MeasureOptions:
     hand_weights: str | Path | None = None
     lpips_weights: str | Path | None = None
     fid_weights: str | Path | None = None
+    stlpips_weights: str | Path | None = None
     recogniser: bool = False
     recogniser_folder: str | Path | None = None
+
+    def asks_for(self, score: Score) -> bool:
+        """Whether a metric that is only measured on request is to be."""
+        if score.weights is None:
+            return self.recogniser
+        return getattr(self, f"{score.name}_weights") is not None
 
 
 class Tools(Shared):
@@ -227,7 +234,7 @@ class Score:
         smallest_side: pixels that frames must have a side.
         weights: the file that ``--NAME-weights`` gives, without which it is not computed.
         per_frame: whether it has a value for each frame; that of a step stands at its second frame.
-        on_request: listed only where a recogniser was asked for.
+        on_request: listed only where it was asked for, by its weights or as part of a recogniser.
     """
 
     name: str

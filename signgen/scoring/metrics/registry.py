@@ -10,6 +10,7 @@ from signgen.scoring.metrics.hands import HAND_SSIM
 from signgen.scoring.metrics.image import PSNR_SCORE, SSIM_WANG, SSIM_WIN51
 from signgen.scoring.metrics.lpips import LPIPS_SCORE
 from signgen.scoring.metrics.sharpness import FACE_SHARPNESS, HAND_SHARPNESS
+from signgen.scoring.metrics.stlpips import STLPIPS_SCORE
 from signgen.scoring.metrics.temporal import (
     BACKGROUND_DEVIATION,
     FLICKER,
@@ -21,7 +22,7 @@ from signgen.scoring.metrics.wrists import WRIST_PX
 from signgen.scoring.recogniser.recognition import RECOGNITION_RETAINED, WER_GENERATED, WER_TRUE
 
 _IN_ORDER = (
-    *(SSIM_WIN51, SSIM_WANG, PSNR_SCORE, LPIPS_SCORE, FID_SCORE),
+    *(SSIM_WIN51, SSIM_WANG, PSNR_SCORE, LPIPS_SCORE, STLPIPS_SCORE, FID_SCORE),
     *(HAND_SSIM, HAND_SHARPNESS, HAND_PE, HAND_PE_DRIVE, WRIST_PX),
     *(FACE_SSIM, MOUTH_SSIM, EYES_SSIM, FACE_SHARPNESS),
     *(TOF_SCORE, TEMPORAL_DIFFERENCE_ERROR, FLICKER, MOTION_RATIO, STILL_FLICKER, BACKGROUND_DEVIATION),

@@ -25,15 +25,19 @@ class Published:
         file: its published name.
         url: where it is published.
         folder_may_hold: other names that a folder may hold it under.
+        made_by: the command that makes it, where it is not published as it is.
     """
 
     metric: str
     file: str
     url: str
     folder_may_hold: tuple[str, ...] = ()
+    made_by: str = ""
 
     @property
     def advice(self) -> str:
+        if self.made_by:
+            return f"make {self.file} of {self.url} with: {self.made_by}"
         return f"it needs {self.file} from {self.url}, or the same as .safetensors"
 
     def find(self, path: str | Path | None) -> Path:
