@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the real types, for editors and type checkers
     from signgen.extraction import extract
     from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
     from signgen.model.pipeline import SignGenPipeline
+    from signgen.personal import personalise
     from signgen.pose_image import draw_pose
     from signgen.rendering import render
     from signgen.rendering.source import load_source
@@ -35,6 +36,7 @@ __all__ = [
     "export",
     "extract",
     "load_source",
+    "personalise",
     "read_keypoints",
     "render",
     "train",
@@ -54,6 +56,7 @@ _PLACES = {
     "export": "signgen.exporter",
     "extract": "signgen.extraction",
     "load_source": "signgen.rendering.source",
+    "personalise": "signgen.personal",
     "read_keypoints": "signgen.keypoints",
     "render": "signgen.rendering",
     "train": "signgen.training",

@@ -25,12 +25,16 @@ COMMANDS = {
     "train": "Train a stage of the model.",
     "render-pairs": "Render the pairs of DeepFashion or Market-1501.",
     "assemble": "Put trained parts together to a model.",
+    "personalise": "Have a model learn one person from a short video.",
     "augment": "Sign a data set again with other signers, for recognisers.",
     "app": "Serve a web page that renders and scores.",
     "doctor": "Say what is installed, what will be used, and what is missing.",
     "export": "Write a model's networks for faster renders on CPUs.",
     "convert-checkpoint": "Turn a checkpoint of FPDM's trainers into a model.",
 }
+
+
+OTHER_NAMES = {"personalize": "personalise"}
 
 
 class LazyGroup(click.Group):
@@ -40,6 +44,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = OTHER_NAMES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         return import_module(f"signgen.commands.{cmd_name.replace('-', '_')}").command

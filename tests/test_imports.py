@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "signgen"
 FLOW = (
     "errors", "package", "config", "quick_start", "signals", "files", "processes", "video", "keypoints", "pose_image",
     "editing", "model", "extraction", "rendering", "synthetic", "dataset", "exporter", "scoring", "training",
-    "augmentation", "doctor", "app", "commands", "cli",
+    "augmentation", "doctor", "personal", "app", "commands", "cli",
 )  # fmt: skip
 MOST_FILES = 20  # of one level: a person finds a file among so many
 

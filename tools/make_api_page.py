@@ -30,7 +30,7 @@ take for granted the files `clip.pose`, `true.mp4`, `generated.mp4`, `recording.
 GROUPS = {
     "Keypoints": ("read_keypoints", "write_keypoints", "Keypoints", "edit", "draw_pose"),
     "Video": ("render", "load_source", "extract", "evaluate"),
-    "Data and models": ("augment", "train", "SignGenPipeline", "export"),
+    "Data and models": ("augment", "train", "personalise", "SignGenPipeline", "export"),
     "Errors": ("InputError", "RunError"),
 }
 # What functions take as further options, and what they give back.
@@ -41,6 +41,7 @@ FURTHER = {
         ("signgen.extraction", "EstimatorSettings"),
         ("signgen.augmentation.settings", "Settings"),
         ("signgen.training.config", "TrainConfig"),
+        ("signgen.personal", "Recipe"),
     ),
     "Results": (
         ("signgen.keypoints", "ReadResult"),
@@ -50,6 +51,7 @@ FURTHER = {
         ("signgen.rendering", "RenderResult"),
         ("signgen.extraction", "ExtractResult"),
         ("signgen.scoring", "EvaluationResult"),
+        ("signgen.personal", "PersonalResult"),
     ),
 }
 SECTION = re.compile(r"^(Args|Attributes|Returns|Raises|Example):$")

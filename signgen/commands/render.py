@@ -86,7 +86,7 @@ def command(as_json: bool, model: str, **options: Any) -> None:
     files["known"] = _numbered(options.pop("known"))
     settings = RenderSettings(**options)
     with progress_to("extract") as report:
-        plan = plan_render(settings, **files, progress=report)
+        plan = plan_render(settings, **files, model=model, progress=report)
     pipeline = load_model(model, plan.settings)
     with progress_to("render") as report:
         result = run_plan(plan, pipeline, report)

@@ -64,10 +64,10 @@ def _clips(root: Path, split: str) -> Iterator[tuple[str, str, Iterator[np.ndarr
     for clip in PhoenixIndex(root).clips(split):
         if clip.keypoints is None:
             raise Missing(clip.name, "has no keypoint file", f"put it into {root}/keypoints")
-        yield clip.name, clip.speaker, clip.pictures(), _points(clip.keypoints)
+        yield clip.name, clip.speaker, clip.pictures(), clip_points(clip.keypoints)
 
 
-def _points(path: Path) -> np.ndarray:
+def clip_points(path: Path) -> np.ndarray:
     """(T, 133, 3). Our own files keep where a joint is that nobody can see; `Keypoints` has no place for that."""
     if path.suffix == ".npz":
         try:

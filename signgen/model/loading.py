@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from signgen.errors import BadValue, Damaged, NotFound, Unsupported, Untrusted
+from signgen.errors import BadValue, Damaged, Mismatch, NotFound, Unsupported, Untrusted
 from signgen.package import WEIGHTS
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SHARED = "shared.json"  # in a model's folder: parts that it has in common with a packaged model, which are not in it
 _LIBRARIES = ("signgen", "diffusers", "transformers")  # whose classes a model folder may name
 _INDEX = "model_index.json"
 
@@ -36,6 +38,35 @@ def model_folder(model: str | Path) -> Path:
     if strange:
         raise Untrusted(model, f"names classes of {strange[0]}", f"allowed are those of {', '.join(_LIBRARIES)}")
     return folder
+
+
+def shared_parts(folder: Path) -> dict[str, Path]:
+    """Where the parts lie that a model has in common with a packaged one, by name.
+
+    Raises:
+        InputError: the packaged model is not what it was when the folder was made.
+    """
+    if not (folder / SHARED).is_file():
+        return {}
+    try:
+        record = json.loads((folder / SHARED).read_text(encoding="utf-8"))
+        origins = [(str(name), Path(origin["model"]).name, origin["sha256"]) for name, origin in record.items()]
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError):
+        raise Damaged(folder / SHARED, "cannot be read", "make the model again") from None
+    parts = {name: WEIGHTS / model / Path(name).name for name, model, _ in origins}
+    for name, model, digest in origins:
+        if not parts[name].is_dir() or sha256_of(parts[name]) != digest:
+            advice = "install the signgen that its card names, or make it again"
+            raise Mismatch(folder, f"was made with another {model} than is installed", advice)
+    return parts
+
+
+def sha256_of(folder: Path) -> str:
+    """Of the weights of one part."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _is_component(entry: Any) -> bool:

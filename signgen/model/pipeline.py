@@ -19,10 +19,10 @@ from signgen.model.diffusion.noise import frame_noise, step_noise
 from signgen.model.diffusion.sampling import Denoise, sample, schedule
 from signgen.model.engine import TorchEngine, pixels
 from signgen.model.guide import CHANNELS, NOTHING, POSE, draw_guides
-from signgen.model.loading import choose_device, choose_dtype, model_folder
+from signgen.model.loading import choose_device, choose_dtype, model_folder, sha256_of, shared_parts
 from signgen.model.networks import autoencoder, denoiser, fusion, refiner
 from signgen.model.networks.canvas import fit_canvas, fit_frames
-from signgen.model.networks.fusion import semantic_tokens
+from signgen.model.networks.fusion import FusionModel, semantic_tokens
 from signgen.model.networks.weight_files import add_weights, no_bars
 from signgen.model.regions import REFINERS, SourceRegions, paste, region_crops
 from signgen.model.schedulers import check_scheduler, learned_settings, noised
@@ -138,9 +138,12 @@ class SignGenPipeline(BasePipeline):
         device = choose_device(device)
         dtype = choose_dtype(dtype, device)
         folder = None if allow_download and not Path(model).exists() else model_folder(model)
+        shared = {} if folder is None else shared_parts(folder)
         kwargs = {"use_safetensors": True, "local_files_only": not allow_download, **kwargs}
         try:
             with no_bars():
+                if "fusion" in shared:
+                    kwargs.setdefault("fusion", FusionModel.from_pretrained(shared["fusion"], dtype=dtype))
                 pipeline = super().from_pretrained(str(folder or model), dtype=dtype, **kwargs).to(device)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
@@ -167,6 +170,8 @@ class SignGenPipeline(BasePipeline):
             for path in sorted(self.folder.rglob("*.safetensors")):
                 digest.update(path.relative_to(self.folder).as_posix().encode())
                 digest.update(path.read_bytes())
+            for name, place in shared_parts(self.folder).items():
+                digest.update(f"{name} {sha256_of(place)}".encode())
             return digest.hexdigest()
         for name in _MODULES:
             if (module := getattr(self, name)) is not None:

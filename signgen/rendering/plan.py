@@ -15,7 +15,7 @@ from signgen.keypoints.pieces import Pieces
 from signgen.rendering.driving import frame_range, is_footage, read_driving
 from signgen.rendering.manifest import manifest_path
 from signgen.rendering.settings import Progress, RenderSettings
-from signgen.rendering.several import load_given, load_sources
+from signgen.rendering.several import load_given, load_sources, own_pictures
 from signgen.rendering.source import Source
 
 FITTED = "the keypoints have no place in the frame: they are fitted to the source person, as --align does"
@@ -66,11 +66,13 @@ def plan_render(
     source_keypoints: str | Path | Sequence[str | Path] | None = None,
     source_frames: int = 1,
     known: Mapping[int, Source | str | Path] | None = None,
+    model: str | Path | None = None,
     progress: Progress | None = None,
 ) -> RenderPlan:
     """Reads and checks everything that needs no model.
 
     Args:
+        model: its name or folder: without ``source`` the pictures are taken that it has of the person it has learned.
         progress: called with the frames looked at, where ``keypoints`` is footage; see `Progress`.
         settings, keypoints, source, output, compare, original, source_keypoints, source_frames, known: see
             `signgen.rendering.render`.
@@ -83,6 +85,8 @@ def plan_render(
         raise Missing("--original", "is given without --compare", "add --compare OUT.mp4")
     target = _output_path(keypoints, output)
     known = known or {}
+    if source is None and (own := own_pictures(model))[0]:
+        source, source_keypoints = own
     given = (keypoints, *_each(source), original, *_each(source_keypoints), *known.values())
     inputs = [Path(p) for p in given if isinstance(p, (str, Path)) and not is_standard_input(p)]
     sheet = None if compare is None else _video_path(Path(compare), "--compare")

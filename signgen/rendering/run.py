@@ -24,6 +24,7 @@ from signgen.rendering.plan import RenderPlan, plan_render
 from signgen.rendering.sample_windows import RenderedWindow, render_windows
 from signgen.rendering.scene import Scene, build_scene
 from signgen.rendering.settings import SCHEDULERS, Progress, RenderResult, RenderSettings, check_window
+from signgen.rendering.several import personal_record
 from signgen.rendering.source import Source
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def render(
     Args:
         keypoints: what the person does, or the file that says it; ``-`` is standard input. A video, or a folder of
             its frames: its keypoints are extracted first.
-        source: who is to be shown: an image, a video (its first frame), a built-in signer's name; None: the default.
+        source: who is to be shown: an image, a video (its first frame), a built-in signer's name; None: whom the model
+                has learned, or else the default signer.
             Several pictures of one person show more than one does: a list of them, the most important first.
         model: ``"mini"``, a folder in diffusers' layout, or a loaded pipeline.
         output: ``.mp4``, ``.webm`` or a folder; None: the keypoint file's stem + ``.mp4`` in the current folder, for a
@@ -82,6 +84,7 @@ def render(
     plan = plan_render(
         RenderSettings(**options), keypoints, source, output,
         compare=compare, original=original, source_keypoints=source_keypoints, source_frames=source_frames, known=known,
+        model=model if isinstance(model, (str, Path)) else model.folder,
     )  # fmt: skip
     return run_plan(plan, load_model(model, plan.settings), progress)
 
@@ -179,6 +182,8 @@ def run_plan(
         content = build_manifest(
             result.as_dict(), pipeline.weights_sha256(), _configuration(plan, pipeline, settings, scene)
         )
+        if consent := personal_record(pipeline.folder).get("consent"):
+            content["consent"] = consent
         for path in (plan.manifest, plan.compare_manifest):
             if path is not None:
                 write_manifest(staging.place(path), content)

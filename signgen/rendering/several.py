@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import BadValue, Empty, Mismatch, Missing
+from signgen.errors import BadValue, Damaged, Empty, Mismatch, Missing
 from signgen.keypoints import Keypoints
 from signgen.keypoints.orientation import head_turn
 from signgen.keypoints.skeleton import CONFIDENT, FACE, HANDS, MIDDLE_KNUCKLE
 from signgen.rendering.source import Source, load_source
 
 MOST_SOURCES = 8
+PERSONAL = (
+    "personal.json"  # in the folder of a model that has learned a person: whose, by whose consent, which pictures
+)
+_MOST_BYTES = 1 << 20
 _BRIGHT_ENOUGH = 0.5  # share of the points of hands and face that a chosen frame shows, of the best frame's
 _TIPS = [4, 8, 12, 16, 20]  # of a hand
 _CANDIDATES = 600  # frames of a long video that are compared
@@ -89,6 +94,31 @@ def _of_video(
         name = f"{path}#{index}"
         found.append(Source(read_frame(path, index), replace(clip[index : index + 1], name=name), name, "image"))
     return found
+
+
+def personal_record(model: str | Path | None) -> dict[str, Any]:
+    """What the folder of a model says of the person that it has learned; empty where it is no such model.
+
+    Raises:
+        Damaged: it says something that cannot be read.
+    """
+    path = Path(model or "") / PERSONAL
+    if model is None or not path.is_file():
+        return {}
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")[:_MOST_BYTES])
+        pictures = [str(name) for name in record["sources"]]
+        if not pictures or not isinstance(record["consent"], str) or any(".." in Path(name).parts for name in pictures):
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise Damaged(path, "cannot be read", "make the model again with signgen personalise") from None
+    return record
+
+
+def own_pictures(model: str | Path | None) -> tuple[list[Path], list[Path]]:
+    """The pictures that a model has of the person that it has learned, and their keypoints."""
+    pictures = [Path(model or "") / name for name in personal_record(model).get("sources", ())]
+    return pictures, [picture.with_suffix(".npz") for picture in pictures]
 
 
 def load_given(frames: Mapping[int, Source | str | Path]) -> dict[int, Source]:

@@ -15,6 +15,7 @@ from diffusers import DDIMScheduler
 from signgen.errors import Missing, NotWritable, TooLarge
 from signgen.files import check_target, whole
 from signgen.model import SignGenPipeline
+from signgen.model.loading import shared_parts
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import FusionModel
 from signgen.model.networks.refiner import RegionRefiner
@@ -101,7 +102,7 @@ def build(runs: Sequence[Path], dtype: torch.dtype = torch.float16, **sampling: 
     for run in runs:
         whole_model = (run / MODEL_INDEX).is_file()
         place = run if whole_model else run / "model"
-        folders |= {part: place / part for part in PARTS if (place / part).is_dir()}
+        folders |= {part: place / part for part in PARTS if (place / part).is_dir()} | shared_parts(place)
         if whole_model:
             kept = {key: value for key, value in read_settings(run, MODEL_INDEX).items() if key in _SETTINGS}
     start, geometry = _origin(Path(_part(folders, "denoiser")).parent)

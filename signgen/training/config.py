@@ -143,7 +143,8 @@ class TrainConfig:
             it that is trained on. output: folder of the run.
         model: settings of the stage's own network, passed to its constructor.
         start: what this stage builds on. Folders of earlier stages: autoencoder, fusion, denoiser, matte, composer, a
-            refiner; model: the name or folder of the whole model whose frames a refiner or the composer is to mend.
+            refiner; model: the name or folder of the whole model whose frames a refiner or the composer is to mend, or
+            from whose parts a denoiser, its autoencoder and fusion model among them, starts.
             Base weights, each a folder or a hub id: vae (instead of autoencoder), unet, clip, image_encoder; see
             `signgen.model.published_weights`. null takes an entry out.
         allow_download: base weights that are not on this machine may be fetched from the hub.

@@ -17,7 +17,7 @@ from signgen.training.logbook import LOG, run_log
 from signgen.training.loop import Session, make_accelerator, recompute_activations, stop_flag
 from signgen.training.resuming import check_same_run
 from signgen.training.stages import STAGES, imported
-from signgen.training.starts import check_starts
+from signgen.training.starts import check_starts, with_parts
 from signgen.training.task import Task
 
 
@@ -34,6 +34,7 @@ def run_stage(
             or a setting does not fit.
         RunError: the loss is no number any more, a checkpoint is damaged, or the disk is full.
     """
+    config = with_parts(config)
     check_starts(config)
     folder, output = cache_folder(config.data, config.cache, config.split), Path(config.output)
     state = PartialState(cpu=not torch.cuda.is_available())
@@ -62,6 +63,7 @@ def run_stage(
         "steps": session.state.step,
         "seconds": round(session.state.seconds, 1),
         "finished": session.state.step >= config.steps,
+        "ended": session.ended,
         "parameters": session.parameters,
     }
 

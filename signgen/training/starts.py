@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from signgen.training.stages import STAGES
 from signgen.training.task import built
 
 N = TypeVar("N", bound=ModelMixin)
+PARTS_OF_MODEL = {"autoencoder": "vae", "fusion": "fusion", "denoiser": "denoiser"}  # entries of ``start`` -> folders
 MAKERS = {"encoder": "autoencoder"}  # entries of ``start`` that another stage than their namesake makes
 AGAIN = "take the folder that the stage wrote"
 FIRST_LAYERS = "unet.conv_in.weight", "pose_encoder.net.0.weight"
@@ -48,6 +49,19 @@ class Start:
     base: bool
 
 
+def with_parts(config: TrainConfig) -> TrainConfig:
+    """The configuration with ``start.model`` spelt out for the stages of the denoiser: the model's autoencoder, fusion
+    model and denoiser, where ``start`` names no others."""
+    if STAGES[config.stage].trains != Denoiser.__name__ or "model" not in config.start:
+        return config
+    folder = model_folder(config.start["model"])
+    parts = {name: str(folder / part) for name, part in PARTS_OF_MODEL.items() if (folder / part).is_dir()}
+    if "vae" in config.start:
+        parts.pop("autoencoder", None)
+    named = {name: where for name, where in config.start.items() if name != "model"}
+    return replace(config, start=parts | named)
+
+
 def required(config: TrainConfig) -> tuple[str, ...]:
     """Keys of ``start`` that the stage needs, with those that stand in for what its record names.
 
@@ -64,7 +78,7 @@ def required(config: TrainConfig) -> tuple[str, ...]:
 
 def starts(config: TrainConfig) -> list[Start]:
     """What the stage needs and what the configuration names, each once."""
-    found = []
+    found, config = [], with_parts(config)
     for name in dict.fromkeys((*required(config), *config.start)):
         where = str(config.start.get(name) or "")
         base = name in CATALOGUE

@@ -1,0 +1,243 @@
+"""A video of one person as training data: checked, laid onto the model's canvas, and the parts of it worth learning.
+
+The last part of the video is held out. Of the rest, runs of frames are chosen in which the person, the hands and the
+picture are good and which differ from each other; mirrored and re-lit copies are made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from signgen.errors import BadValue, Empty, Mismatch, TooLarge
+from signgen.extraction.run import ExtractSettings, extract_keypoints
+from signgen.files import Staging
+from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
+from signgen.keypoints.skeleton import CONFIDENT, HANDS, MIDDLE_KNUCKLE, NOSE, SHOULDERS
+from signgen.pose_image.shapes import same_shape
+from signgen.rendering.compositing import lift
+from signgen.rendering.framing import HANDS_OUT, Framing, Size, find_stance, fitted, hands_outside, typical_stance
+from signgen.rendering.scene import ZOOMS
+from signgen.rendering.several import choose_frames
+from signgen.rendering.source import Source
+from signgen.video import probe, read_frames
+
+FEWEST, MOST = 40, 20_000  # frames of a video; the second are 13 minutes at 25 a second
+SEEN = 0.5  # least share of frames that show the person
+HANDS_SEEN = 0.15  # least share of frames that show a hand
+STILL_HANDS = 0.15  # shoulder widths; the reach of hands that never move
+RUN = 16  # frames that are chosen together; a window of 15 and its source fit into them
+LONGEST = 128  # frames of one clip of the training data
+SHARPNESS = 0.5  # of the median; frames below are out of focus
+GAIN, GAMMA, SLOPE = (0.15, 0.25, 0.2)  # of re-lit copies: of each colour, of all, from side to side
+FRAMES, POINTS, SHARP = "frames.npy", "points.npz", "sharpness.npy"
+
+
+@dataclass(frozen=True)
+class Footage:
+    """The video on the model's canvas.
+
+    Attributes:
+        frames: uint8 (T,H,W,3), memory-mapped.
+        clip: keypoints on the canvas, T frames.
+        sharpness: (T,), of the picture; only ratios mean anything.
+        learned: how many frames from the start are learned from; the others are held out.
+        warnings: what was assumed or completed.
+    """
+
+    frames: np.ndarray
+    clip: Keypoints
+    sharpness: np.ndarray
+    learned: int
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def held_out(self) -> range:
+        return range(self.learned, len(self.clip))
+
+    def source(self, index: int, name: str) -> Source:
+        """One frame as a source picture."""
+        return Source(np.array(self.frames[index]), self.clip[index : index + 1], name, "image")
+
+
+def read_footage(
+    video: str | Path,
+    folder: Path,
+    canvas: Size,
+    pixel_aspect: float,
+    held_out: float,
+    keypoints: str | Path | None = None,
+    person: int | str | None = None,
+    estimator: str | None = None,
+    estimator_weights: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Footage:
+    """Reads a video, and its keypoints or finds them, and keeps both on the canvas in ``folder``.
+
+    Args:
+        canvas: (W,H) of the model's frames. pixel_aspect: shown width / true width of things on it.
+        held_out: share of the frames at the end that nothing is learned from.
+        person: who is meant where several are seen.
+        progress: called with the frames looked at.
+
+    Raises:
+        InputError: too short, too long, nobody or several people in it, no hands, or keypoints of something else.
+    """
+    info = probe(video)
+    if not FEWEST <= info.frames <= MOST:
+        got, kind = f"has {info.frames} frames", TooLarge if info.frames > MOST else Empty
+        raise kind(video, got, f"give {FEWEST} to {MOST}, best one to three minutes")
+    notes: list[str] = []
+    if keypoints is not None:
+        read = read_keypoints(keypoints, frame_size=info.size, fps=info.fps, person=person)
+        clip, people, notes = read.keypoints, read.people, list(read.warnings)
+    else:
+        settings = ExtractSettings(estimator=estimator or "auto", weights=estimator_weights, person=person)
+        found = extract_keypoints(video, settings, progress)
+        clip, people, notes = found.keypoints, len(found.people), list(found.warnings)
+    if people > 1 and person is None:
+        raise Mismatch(video, f"shows {people} people", "give a video of one person, or say who with --person")
+    if len(clip) != info.frames:
+        raise Mismatch(
+            keypoints or video, f"{len(clip)} frames of keypoints for {info.frames}", "give this video's own"
+        )
+    check_person(clip, video)
+    framing = framing_of(clip, canvas, pixel_aspect, video)
+    on_canvas = replace(framing.to_canvas(clip), name=Path(video).stem)
+    _keep(video, folder, framing, on_canvas)
+    return open_footage(folder, held_out, tuple(notes))
+
+
+def open_footage(folder: Path, held_out: float, warnings: tuple[str, ...] = ()) -> Footage:
+    """What `read_footage` left in a folder."""
+    frames, sharpness = np.load(folder / FRAMES, mmap_mode="r"), np.load(folder / SHARP)
+    clip = read_keypoints(folder / POINTS).keypoints
+    learned = len(frames) - max(round(held_out * len(frames)), 1)
+    if learned < RUN:
+        raise BadValue("--held-out", f"got {held_out}", f"leaves {learned} of {len(frames)} frames to learn from")
+    return Footage(frames, clip, sharpness, learned, warnings)
+
+
+def _keep(video: str | Path, folder: Path, framing: Framing, clip: Keypoints) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    width, height = framing.canvas
+    with Staging() as staging:
+        places = [staging.place(folder / name) for name in (FRAMES, SHARP, POINTS)]
+        frames = np.lib.format.open_memmap(places[0], "w+", np.uint8, (len(clip), height, width, 3))
+        sharpness = np.zeros(len(clip))
+        for number, frame in enumerate(read_frames(video)):
+            frames[number] = lift(frame, framing)
+            grey = frames[number].mean(-1)
+            sharpness[number] = ndimage.laplace(grey).var()
+        frames.flush()
+        with open(places[1], "wb") as file:
+            np.save(file, sharpness)
+        write_keypoints(clip, places[2])
+
+
+def check_person(clip: Keypoints, video: str | Path) -> None:
+    """Raises `Empty` where a model could learn nobody, or nobody's hands."""
+    seen = clip.confidence >= CONFIDENT
+    present = seen[:, [*SHOULDERS, NOSE]].all(1)
+    if present.mean() < SEEN:
+        got = f"a person from head to chest is seen in {present.mean():.0%} of its frames"
+        raise Empty(video, got, f"give a video that shows the signer in {SEEN:.0%} or more")
+    hands = [seen[:, hand].mean(1) >= 0.5 for hand in HANDS]
+    if np.any(hands, 0).mean() < HANDS_SEEN:
+        got = f"hands are seen in {np.any(hands, 0).mean():.0%} of its frames"
+        raise Empty(video, got, "give a video of signing, with the hands in the picture")
+    stance = find_stance(clip)
+    reach = [np.ptp(clip.xy[shown, hand.start + MIDDLE_KNUCKLE], axis=0).max() if shown.sum() > 1 else 0.0
+             for hand, shown in zip(HANDS, hands, strict=True)]  # fmt: skip
+    if stance is None or max(reach) < STILL_HANDS * stance.width:
+        raise Empty(video, "the hands never move", "give a video of signing")
+
+
+def framing_of(clip: Keypoints, canvas: Size, pixel_aspect: float, video: str | Path) -> Framing:
+    """Which part of the video's frames becomes the canvas, the same in all of them: as in a render, so that the person
+    stands where the models know signers, and the hands fit."""
+    size = clip.size
+    if same_shape(size, canvas):
+        return Framing(size, canvas, size, 0, 0, *size)
+    stance = find_stance(clip, facing=True)
+    usual = None if stance is None else fitted(size, stance, typical_stance(canvas), canvas, size, pixel_aspect)
+    if usual is None:
+        raise Empty(video, "no usable shoulders are seen", "give a video of a person who faces the camera")
+    tried = [usual, *(usual.zoomed_out(zoom) for zoom in ZOOMS)]
+    fits = [framing for framing in tried if hands_outside(clip, framing) <= HANDS_OUT]
+    return fits[0] if fits else tried[-1]
+
+
+def choose_runs(footage: Footage, most: int) -> list[range]:
+    """Runs of frames to learn from, ``most`` frames together, from what is not held out.
+
+    Of all pieces of `RUN` frames in which the person is there and the picture sharp: those that show most, and are
+    least like each other (`choose_frames`). Neighbours become one run of at most `LONGEST` frames.
+
+    Raises:
+        Empty: there is no such piece.
+    """
+    clip, seen = footage.clip, footage.clip.confidence >= CONFIDENT
+    there = seen[:, [*SHOULDERS, NOSE]].all(1) & np.any([seen[:, hand].mean(1) >= 0.3 for hand in HANDS], 0)
+    sharp = footage.sharpness >= SHARPNESS * np.median(footage.sharpness)
+    starts = range(0, footage.learned - RUN + 1, RUN)
+    usable = [s for s in starts if there[s : s + RUN].mean() >= 0.8 and sharp[s : s + RUN].mean() >= 0.8]
+    if not usable:
+        raise Empty(clip.name, "no second of it shows a person's hands sharply", "give a steadier, brighter video")
+    if len(usable) > (count := max(most // RUN, 1)):
+        middles = np.array(usable) + RUN // 2
+        shown = replace(clip, xy=clip.xy[middles], confidence=clip.confidence[middles])
+        usable = sorted(usable[index] for index in choose_frames(shown, count))
+    runs = []
+    for _, pieces in groupby(enumerate(usable), lambda item: item[1] // RUN - item[0]):
+        starts_of = [start for _, start in pieces]
+        for first in range(0, len(starts_of), LONGEST // RUN):
+            some = starts_of[first : first + LONGEST // RUN]
+            runs.append(range(some[0], some[-1] + RUN))
+    return runs
+
+
+def choose_sources(footage: Footage, count: int) -> list[int]:
+    """The frames that show most, of the sharper half of what is learned from."""
+    sharpness = footage.sharpness[: footage.learned]
+    sharp = np.flatnonzero(sharpness >= np.median(sharpness))
+    shown = replace(footage.clip, xy=footage.clip.xy[sharp], confidence=footage.clip.confidence[sharp])
+    return [int(sharp[index]) for index in choose_frames(shown, count)]
+
+
+Clips = Iterator[tuple[str, str, Iterator[np.ndarray], np.ndarray]]
+
+
+def own_clips(footage: Footage, runs: list[range]) -> Clips:
+    """The runs as `signgen.dataset.cache.build_cache` takes them."""
+    for number, run in enumerate(runs):
+        clip = footage.clip[run.start : run.stop]
+        yield f"own{number:03d}", "own", (np.array(footage.frames[i]) for i in run), clip.points
+
+
+def copies(footage: Footage, runs: list[range], seed: int) -> Clips:
+    """Mirrored and re-lit copies of the runs. They have speakers of their own: their pictures go with no others."""
+    for number, run in enumerate(runs):
+        mirrored = footage.clip[run.start : run.stop].mirror().points
+        yield f"mirrored{number:03d}", "mirrored", (np.array(footage.frames[i][:, ::-1]) for i in run), mirrored
+    for number, run in enumerate(runs):
+        light = relight(np.random.default_rng((seed, number)), footage.frames.shape[2])
+        clip = footage.clip[run.start : run.stop]
+        yield f"relit{number:03d}", f"relit{number:03d}", (light(np.array(footage.frames[i])) for i in run), clip.points
+
+
+def relight(rng: np.random.Generator, width: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Another light, the same for all frames uint8 (H,W,3) of a clip: brightness, colour, and from a side."""
+    gain, gamma = rng.uniform(1 - GAIN, 1 + GAIN, 3), rng.uniform(1 - GAMMA, 1 + GAMMA)
+    across = 1 + rng.uniform(-SLOPE, SLOPE) * np.linspace(-1, 1, width)[:, None]
+    table = (np.arange(256) / 255) ** gamma * 255
+
+    def light(frame: np.ndarray) -> np.ndarray:
+        return np.clip(np.rint(table[frame] * gain * across), 0, 255).astype(np.uint8)
+
+    return light

@@ -1,0 +1,136 @@
+"""What is trained for one person, with which settings, and for how long: the stages of `signgen.training`, shorter.
+
+The autoencoder's decoder first, for all that follows looks through it; then the whole denoiser, as a student that
+renders in one step, in windows as long as a render's; then the refiners of hands and face, on what both of them paint.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from signgen import config as configuration
+from signgen.errors import BadValue, Unsupported
+from signgen.model.loading import model_folder
+from signgen.model.networks.weight_files import read_settings
+from signgen.training.config import TrainConfig
+
+STAGES = ("autoencoder", "distill", "hand_refiner", "face_refiner")
+PRESETS = {"autoencoder": "mini/autoencoder", "distill": "mini/distill", "hand_refiner": "mini/hand_refiner",
+           "face_refiner": "mini/face_refiner"}  # fmt: skip
+# Share of the time of each stage; the rest is for reading, drawing, painting and scoring.
+SHARES = {"autoencoder": 0.08, "distill": 0.45, "hand_refiner": 0.15, "face_refiner": 0.10}
+RATES = {"autoencoder": 3e-4, "distill": 1e-4, "hand_refiner": 3e-4, "face_refiner": 3e-4}
+FRAMES_A_MINUTE, FEWEST_FRAMES, MOST_FRAMES = 25, 256, 1536  # learned from; painting more takes the time of training
+DRAWN_FRAMES, MOST_DRAWN = 42, 24  # of a drawn clip; clips
+PROBED = 0.2  # share of a stage's time after which it is known how many steps there can be
+OPEN_END = 1_000_000  # steps until then, so that the rate does not fall yet
+WARMUP, AVERAGED = 5, 0.98  # steps; the weights' average
+FEWEST_STEPS = 6
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model learns a person.
+
+    Attributes:
+        minutes: of everything together, about.
+        held_out: share of the video at its end that is not learned from.
+        sources: pictures of the person that the model keeps.
+        drawn: share of the frames that are drawn people's, against forgetting.
+        seed: of everything random.
+        settings: further ones, ``stage.key=value``, such as ``distill.optim.lr=2e-4``.
+    """
+
+    minutes: float = 60.0
+    held_out: float = 0.2
+    sources: int = 4
+    drawn: float = 0.2
+    seed: int = 0
+    settings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        allowed = {"minutes": (0.1, 10_000), "held_out": (0.02, 0.8), "sources": (1, 8), "drawn": (0, 0.9)}
+        for name, (low, high) in allowed.items():
+            value = getattr(self, name)
+            if not (math.isfinite(value) and low <= value <= high):
+                raise BadValue(f"--{name.replace('_', '-')}", f"got {value}", f"allowed are {low} to {high}")
+        for setting in self.settings:
+            stage = setting.partition(".")[0]
+            if stage not in STAGES or "=" not in setting:
+                advice = f"write STAGE.KEY=VALUE, with a stage of {', '.join(STAGES)}"
+                raise BadValue("--set", f"got {setting!r}", advice)
+
+    @property
+    def frames(self) -> int:
+        """How many frames of the person are learned from, at most."""
+        return int(min(max(FRAMES_A_MINUTE * self.minutes, FEWEST_FRAMES), MOST_FRAMES))
+
+    def drawn_clips(self, own: int) -> int:
+        """How many clips are drawn beside ``own`` frames of the person and the copies of them."""
+        return min(math.ceil(self.drawn / (1 - self.drawn) * own / DRAWN_FRAMES), MOST_DRAWN)
+
+
+def stages_of(model: str | Path) -> tuple[str, ...]:
+    """The stages that can train a model's parts.
+
+    Raises:
+        Unsupported: its autoencoder or its denoiser is none of those that the stages know.
+    """
+    folder = model_folder(model)
+    kind = read_settings(folder / "vae").get("_class_name")
+    if kind != "FrameAutoencoder" or not (folder / "fusion").is_dir():
+        raise Unsupported(model, "its autoencoder or fusion model is not signgen's own", "start from mini or its like")
+    return tuple(stage for stage in STAGES if not stage.endswith("_refiner") or (folder / stage).is_dir())
+
+
+def stage_config(
+    stage: str, recipe: Recipe, model: str | Path, work: Path, data: Path, steps: int, **changes: Any
+) -> TrainConfig:
+    """The configuration of one stage.
+
+    Args:
+        model: what the person's model starts from.
+        work: the folder of the runs; earlier stages' parts are taken from there.
+        data: the folder whose ``cache`` holds the frames.
+    """
+    base = model_folder(model)
+    decoder = work / "autoencoder" / "model" / "vae"
+    vae = decoder if decoder.is_dir() else base / "vae"
+    starts: dict[str, Mapping[str, Any]] = {
+        "autoencoder": {"encoder": str(base / "vae")},
+        "distill": {"autoencoder": str(vae), "fusion": str(base / "fusion"), "denoiser": str(base / "denoiser")},
+        "hand_refiner": {"model": str(work / "coarse"), "hand_refiner": str(base / "hand_refiner")},
+        "face_refiner": {"model": str(work / "coarse"), "face_refiner": str(base / "face_refiner")},
+    }
+    own = {"autoencoder": network_settings(base / "vae")}
+    content = configuration.read_yaml(PRESETS[stage])
+    content |= {
+        "data": str(data), "output": str(work / stage), "start": dict(starts[stage]), "steps": steps,
+        "seed": recipe.seed, "model": own.get(stage, {}), "sheet_steps": 0, "save_minutes": 2.0, "tensorboard": False,
+    }  # fmt: skip
+    content["optim"] = {**content["optim"], "lr": RATES[stage], "warmup": WARMUP, "ema": AVERAGED}
+    given = [setting.partition(".")[2] for setting in recipe.settings if setting.startswith(f"{stage}.")]
+    merged = configuration.merge(content, given) | changes
+    return configuration.build(TrainConfig, merged, f"personalise, stage {stage}")
+
+
+def network_settings(folder: Path) -> dict[str, Any]:
+    """What a part of a model was made with."""
+    return {key: value for key, value in read_settings(folder).items() if not key.startswith("_")}
+
+
+def steps_for(seconds: float, begun: Mapping[str, Any]) -> int:
+    """Steps that fit into a time, by what the first of them took."""
+    each = begun["seconds"] / max(begun["steps"], 1)
+    return max(int(seconds / max(each, 1e-6)), begun["steps"] + 1, FEWEST_STEPS)
+
+
+def time_for(stage: str, stages: Sequence[str], left: float) -> float:
+    """Seconds of a stage, of those that are left for it, the stages behind it, and what lies between and behind."""
+    behind = stages[stages.index(stage) :]
+    waiting = (1 - sum(SHARES.values())) * len(behind) / len(stages)
+    return left * SHARES[stage] / (sum(SHARES[name] for name in behind) + waiting)

@@ -1,0 +1,463 @@
+"""A video of one person in, a model that shows that person out: reading, training, scoring, and a folder of the result.
+
+Everything lies in ``OUT.work`` until it is done, each step whole or not at all, so that a run that was killed goes on
+where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from signgen import __version__
+from signgen.dataset.cache import INDEX, build_cache
+from signgen.dataset.files import read_json
+from signgen.dataset.phoenix import PhoenixIndex
+from signgen.dataset.training_data import cache_folder, clip_points
+from signgen.errors import Mismatch, Missing, NotWritable, TooLarge
+from signgen.files import check_target, place_file, remove_leftovers, whole
+from signgen.keypoints import write_keypoints
+from signgen.model import SignGenPipeline
+from signgen.model.loading import SHARED, model_folder, sha256_of
+from signgen.package import WEIGHTS
+from signgen.personal import scores
+from signgen.personal.card import CARD, card
+from signgen.personal.footage import (
+    FRAMES,
+    Footage,
+    choose_runs,
+    choose_sources,
+    copies,
+    open_footage,
+    own_clips,
+    read_footage,
+)
+from signgen.personal.recipe import (
+    DRAWN_FRAMES,
+    MOST_DRAWN,
+    OPEN_END,
+    PROBED,
+    Recipe,
+    stage_config,
+    stages_of,
+    steps_for,
+    time_for,
+)
+from signgen.rendering.several import PERSONAL
+from signgen.rendering.source import Source
+from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
+from signgen.training.assembly import assemble, build
+from signgen.training.checkpoints import whole_checkpoints
+from signgen.training.run import run_stage
+
+MOST_MIB = 30
+WORK, STATE, SHEET = ".work", "state.json", "sheet.png"
+STEREO = "before_after.mp4"
+PIECES = 8  # rows of the sheet in the time of everything together, at most
+PIECE = 1.0  # minutes between them, at least
+Progress = Callable[[float, float], None]
+"""Called as ``progress(seconds done, seconds in all)``."""
+
+
+class Stopped(Exception):
+    """A signal has ended a stage, which has saved itself."""
+
+
+@dataclass(frozen=True)
+class PersonalResult:
+    """A model that has learned a person.
+
+    Attributes:
+        output: its folder. model: what it was before.
+        minutes: of everything. finished: False where a signal stopped it: ``--resume`` goes on.
+        frames: of the video; learned: chosen of them; held_out: not learned from.
+        stages: steps of each.
+        before, after: scores on the held-out part.
+        sources: pictures of the person in the folder.
+        size_mib: of the folder.
+        sheet: the picture of progress.
+        warnings: what was assumed, and what got worse.
+    """
+
+    output: str
+    model: str
+    finished: bool
+    minutes: float
+    frames: int
+    learned: int
+    held_out: int
+    stages: dict[str, int]
+    before: scores.Scores
+    after: scores.Scores
+    sources: list[str]
+    size_mib: float
+    sheet: str
+    warnings: list[str]
+
+
+class _State:
+    """What a run has done so far, in a file that is written after each step."""
+
+    def __init__(self, path: Path, request: dict[str, Any]) -> None:
+        self.path, self.begun = path, time.monotonic()
+        self.values: dict[str, Any] = {"request": request, "spent": 0.0, "times": {}, "steps": {}, "finished": []}
+        if path.is_file():
+            self.values = read_json(path, "remove the folder and begin again")
+            if self.values["request"] != request:
+                changed = [key for key, value in request.items() if self.values["request"].get(key) != value]
+                raise Mismatch(
+                    path.parent, f"was begun with another {', '.join(changed)}", "give the same, or another -o"
+                )
+        self.before = float(self.values["spent"])
+
+    @property
+    def spent(self) -> float:
+        """Seconds of all sessions."""
+        return self.before + time.monotonic() - self.begun
+
+    def save(self, **values: Any) -> None:
+        self.values |= values | {"spent": round(self.spent, 1)}
+        place_file(self.path, json.dumps(self.values, indent=2).encode())
+
+
+def personalise(
+    video: str | Path,
+    output: str | Path,
+    consent: str,
+    *,
+    keypoints: str | Path | None = None,
+    model: str | Path = "mini",
+    recipe: Recipe | None = None,
+    resume: bool = False,
+    keep: bool = False,
+    person: int | str | None = None,
+    estimator: str | None = None,
+    estimator_weights: str | Path | None = None,
+    progress: Progress | None = None,
+    show: Callable[[Path], None] | None = None,
+    jobs: int | None = None,
+) -> PersonalResult:
+    """Has a model learn the person of a short video.
+
+    Args:
+        video: one to three minutes of one person signing; a file or a folder of frames.
+        output: the folder of the result, which ``render(..., model=output)`` takes. It must not be there.
+        consent: who agreed to it, and to what, in words; they stay with the model and with every video that it makes.
+        keypoints: of all frames of the video; None: an installed estimator finds them.
+        model: what it starts from; its networks must be signgen's own, as `mini`'s are.
+        recipe: how, and how long.
+        resume: goes on with what was begun for the same ``output``.
+        keep: keep ``OUT.work``, what was made on the way.
+        person: who is meant where several are seen.
+        estimator, estimator_weights: see `signgen.extraction.EstimatorSettings`.
+        progress: called as the time goes on.
+        show: called with the sheet's path when it has grown.
+        jobs: processes that draw people; None: all cores.
+
+    Returns:
+        The result; ``finished`` is False where a signal has stopped the training.
+
+    Raises:
+        InputError: no consent, a video that shows no person, several, or no hands, or an output that is there.
+        RunError: the training failed.
+
+    Example:
+        >>> from signgen import personalise
+        >>> from signgen.personal import Recipe
+        >>> personalise("anna.mp4", "anna", "Anna agreed on 1 May", recipe=Recipe(minutes=60))  # doctest: +SKIP
+    """
+    if not consent.strip():
+        raise Missing("--consent", "is empty", "write who agreed to this, and to what")
+    recipe, target = recipe or Recipe(), Path(output)
+    stages = stages_of(model)
+    check_target(target, "folder")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise NotWritable(target, "is there already", "name another folder")
+    work = target.with_name(target.name + WORK)
+    if work.exists() and not resume:
+        raise NotWritable(work, "a run was begun there", "add --resume to go on with it, or remove it")
+    work.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(work, of_all=True)
+    request = {
+        "video": str(Path(video).resolve()),
+        "model": str(model),
+        "seed": recipe.seed,
+        "held_out": recipe.held_out,
+    }
+    run = _Run(work, target, model, recipe, stages, _State(work / STATE, request), progress, show)
+    run.state.save(consent=consent.strip())
+    run.tell()
+    reading = {"keypoints": keypoints, "person": person, "estimator": estimator, "estimator_weights": estimator_weights}
+    footage = run.footage(video, **reading)
+    sources, learned = run.prepare(footage, jobs or os.cpu_count() or 1)
+    run.row("video", lambda: scores.truth_row(footage))
+    before = run.scored("before", lambda: SignGenPipeline.from_pretrained(model, dtype="float32"))
+    try:
+        run.train()
+    except Stopped:
+        run.state.save()
+        return run.result(before, dict.fromkeys(before), learned, [], finished=False)
+    after = run.scored("after", run.pipeline)
+    result = run.finish(before, after, learned)
+    if not keep:
+        shutil.rmtree(work)
+    return result
+
+
+class _Run:
+    """One session of a run; each step does nothing where an earlier session has done it."""
+
+    def __init__(
+        self, work: Path, target: Path, model: str | Path, recipe: Recipe, stages: tuple[str, ...], state: _State,
+        progress: Progress | None, show: Callable[[Path], None] | None,
+    ) -> None:  # fmt: skip
+        self.work, self.target, self.model, self.recipe, self.stages = work, target, model, recipe, stages
+        self.state, self.progress, self.show = state, progress, show
+        self.video: Footage
+        self.sources: list[Source] = []
+        index = read_json(model_folder(model) / "model_index.json", "give a whole model")
+        self.canvas, self.aspect = tuple(index.get("frame_size", (210, 260))), float(index.get("pixel_aspect", 0.81))
+
+    @property
+    def seconds(self) -> float:
+        return self.recipe.minutes * 60
+
+    def tell(self, *_: Any) -> None:
+        if self.progress is not None:
+            self.progress(min(self.state.spent, self.seconds), self.seconds)
+
+    # -- the video -------------------------------------------------------------------------------------------------
+
+    def footage(self, video: str | Path, **reading: Any) -> Footage:
+        folder = self.work / "video"
+        if not (folder / FRAMES).is_file():
+            found = read_footage(
+                video, folder, self.canvas, self.aspect, self.recipe.held_out, progress=self.tell, **reading
+            )
+            self.state.save(notes=list(found.warnings), fps=found.clip.fps)
+        self.video = open_footage(folder, self.recipe.held_out, tuple(self.state.values["notes"]))
+        return self.video
+
+    def prepare(self, footage: Footage, jobs: int) -> tuple[list[Source], int]:
+        """The pictures that the model keeps, and the training data: what was chosen, its copies and drawn people."""
+        runs = choose_runs(footage, self.recipe.frames)
+        learned = sum(map(len, runs))
+        self.sources = [
+            footage.source(index, f"{number}.png")
+            for number, index in enumerate(choose_sources(footage, self.recipe.sources), 1)
+        ]
+        # Refiners mirror and re-light by themselves, and what they learn from has to be painted: they get no copies.
+        for data, copied in (("data", True), ("crops", False)):
+            folder = cache_folder(self.work / data)
+            if not (folder / INDEX).is_file():
+                varied = copies(footage, runs, self.recipe.seed) if copied else ()
+                own = learned * (3 if copied else 1)
+                drawn = self._drawn(self.recipe.drawn_clips(own), jobs)  # last: refiners keep these for their sheets
+                build_cache(chain(own_clips(footage, runs), varied, drawn), folder, self.tell)
+        self.state.save(learned=learned)
+        return self.sources, learned
+
+    def _drawn(self, count: int, jobs: int) -> Iterator[Any]:
+        """Clips of so many drawn people; fewer are the first of more."""
+        if not count:
+            return iter(())
+        drawn = self.work / "drawn"
+        plan = Plan(
+            self.recipe.seed, "train", pick_signers(str(MOST_DRAWN), "train"), (DRAWN_FRAMES, DRAWN_FRAMES), self.canvas
+        )
+        write_dataset(drawn, plan, count, jobs, self.tell)
+        clips = PhoenixIndex(drawn).clips("train")[:count]
+        return ((clip.name, clip.speaker, clip.pictures(), clip_points(Path(str(clip.keypoints)))) for clip in clips)
+
+    # -- training --------------------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """All stages, one after the other, each for its share of the time that is left."""
+        for stage in self.stages:
+            if stage in self.state.values["finished"]:
+                continue
+            if stage.endswith("_refiner") and not (self.work / "coarse").is_dir():
+                self.assemble(self.work / "coarse")
+            self._train(stage, self.state.values["steps"].get(stage) or self._begin(stage))
+            self.state.save(finished=[*self.state.values["finished"], stage])
+
+    def _begin(self, stage: str) -> int:
+        """Trains for the first part of the stage's time, which says how many steps there will be in all of it."""
+        seconds = self.state.values["times"].get(stage)
+        if seconds is None:
+            seconds = max(time_for(stage, self.stages, self.seconds - self.state.spent), 1.0)
+            self.state.save(times={**self.state.values["times"], stage: round(seconds, 1)})
+        known = whole_checkpoints(self.work / stage)
+        begun = self._run(self._config(stage, OPEN_END, minutes=PROBED * seconds / 60), bool(known))
+        steps = steps_for(seconds, begun)
+        self.state.save(steps={**self.state.values["steps"], stage: steps})
+        return steps
+
+    def _config(self, stage: str, steps: int, **changes: Any) -> Any:
+        data = self.work / ("crops" if stage.endswith("_refiner") else "data")
+        return stage_config(stage, self.recipe, self.model, self.work, data, steps, **changes)
+
+    def _train(self, stage: str, steps: int) -> None:
+        """The stage in pieces of some minutes, with a row of the sheet after each."""
+        minutes = max(self.recipe.minutes / PIECES, PIECE)
+        finished = False
+        while not finished:
+            known = whole_checkpoints(self.work / stage)
+            done = self._run(self._config(stage, steps, minutes=minutes), bool(known))
+            self.row(f"{stage}, step {done['steps']}", self._row)
+            finished = done["finished"]
+
+    def _run(self, config: Any, resume: bool) -> dict[str, Any]:
+        done = run_stage(config, resume, self.tell)
+        self.state.save()
+        if not done["finished"] and "signal" in done["ended"]:
+            raise Stopped
+        return done
+
+    def _runs(self) -> list[Path]:
+        """The model before, and what was trained of it."""
+        trained = [self.work / stage for stage in self.stages if (self.work / stage / "model").is_dir()]
+        return [model_folder(self.model), *trained]
+
+    def assemble(self, folder: Path) -> None:
+        assemble(folder, self._runs(), dtype="float16")
+
+    def pipeline(self) -> SignGenPipeline:
+        pipeline = build(self._runs(), torch.float32).prepared()
+        pipeline.name = self.target.name
+        return pipeline
+
+    # -- what it has learned ---------------------------------------------------------------------------------------
+
+    def scored(self, name: str, pipeline: Callable[[], SignGenPipeline]) -> scores.Scores:
+        """The scores of the held-out part, rendered with a pipeline."""
+        if name not in self.state.values:
+            frames = scores.render_held_out(pipeline(), self.sources, self.video, self.work / name, self.recipe.seed)
+            made = scores.read_frames(frames)
+            self.state.save(**{name: scores.score(made, self.video, scores.scored_frames(self.video))})
+            if name == "before":
+                self.row("before", lambda: self._row(pipeline()))
+        return self.state.values[name]
+
+    def _row(self, pipeline: SignGenPipeline | None = None) -> np.ndarray:
+        return scores.sheet_row(pipeline or self.pipeline(), self.sources, self.video, self.recipe.seed)
+
+    def row(self, name: str, make: Callable[[], np.ndarray]) -> None:
+        """Adds a row to the sheet."""
+        from PIL import Image
+
+        rows = self.work / "rows.npz"
+        known: dict[str, np.ndarray] = {}
+        if rows.is_file():
+            with np.load(rows, allow_pickle=False) as archive:
+                known = dict(archive)
+        if name in known:
+            return
+        known[name] = make()
+        with whole(rows) as path, open(path, "wb") as file:
+            np.savez(file, **known)  # type: ignore[arg-type]
+        with whole(self.work / SHEET) as path:
+            Image.fromarray(scores.sheet(known)).save(path, "PNG")
+        if self.show is not None:
+            self.show(self.work / SHEET)
+
+    # -- the result ------------------------------------------------------------------------------------------------
+
+    def finish(self, before: scores.Scores, after: scores.Scores, learned: int) -> PersonalResult:
+        """The result's folder, whole or not at all."""
+        warnings = [*self.video.warnings, *scores.worse(before, after)]
+        with whole(self.target, durable=True) as folder:
+            self.assemble(folder)
+            names = self._write_sources(folder / "sources")
+            scores.write_side_by_side(folder / STEREO, self.video, self.work / "before", self.work / "after")
+            shutil.copy(self.work / SHEET, folder / SHEET)
+            result = self.result(before, after, learned, names, finished=True, warnings=warnings)
+            record = self._record(result)
+            place_file(folder / CARD, card(record, scores.table(before, after)).encode())
+            place_file(folder / PERSONAL, json.dumps(record, indent=2, ensure_ascii=False).encode())
+            size = _fitted(folder, self.model)
+        return replace(result, size_mib=size)
+
+    def _write_sources(self, folder: Path) -> list[str]:
+        from PIL import Image
+
+        folder.mkdir()
+        names = []
+        for source in self.sources:
+            Image.fromarray(source.image).save(folder / source.name)
+            assert source.keypoints is not None
+            write_keypoints(source.keypoints, (folder / source.name).with_suffix(".npz"))
+            names.append(f"{folder.name}/{source.name}")
+        return names
+
+    def _record(self, result: PersonalResult) -> dict[str, Any]:
+        """What the card and each video's manifest say of it."""
+        values = asdict(result)
+        for key in ("output", "size_mib", "sheet", "finished"):
+            del values[key]
+        return {
+            "kind": "signgen personal model",
+            "signgen": __version__,
+            "consent": self.state.values["consent"],
+            "made": datetime.now(UTC).date().isoformat(),
+            "video": Path(self.state.values["request"]["video"]).name,
+            "recipe": asdict(self.recipe),
+            **values,
+        }
+
+    def result(
+        self, before: scores.Scores, after: scores.Scores, learned: int, sources: list[str], finished: bool,
+        warnings: list[str] | None = None,
+    ) -> PersonalResult:  # fmt: skip
+        return PersonalResult(
+            output=str(self.target),
+            model=str(self.model),
+            finished=finished,
+            minutes=round(self.state.spent / 60, 1),
+            frames=len(self.video.clip),
+            learned=learned,
+            held_out=len(self.video.held_out),
+            stages=dict(self.state.values["steps"]),
+            before=before,
+            after=after,
+            sources=sources,
+            size_mib=0.0,
+            sheet=str((self.target if finished else self.work) / SHEET),
+            warnings=list(self.video.warnings) if warnings is None else warnings,
+        )
+
+
+def _fitted(folder: Path, model: str | Path) -> float:
+    """The size of the result's folder in MiB; where it is too large, a part that was not trained and that signgen
+    brings along is left out: the folder then says whose it is.
+
+    Raises:
+        TooLarge: it is larger all the same.
+    """
+    size = _mebibytes(folder)
+    base = model_folder(model)
+    if size > MOST_MIB and base.parent == WEIGHTS and (folder / "fusion").is_dir():
+        shared = {"fusion": {"model": base.name, "sha256": sha256_of(base / "fusion")}}
+        place_file(folder / SHARED, json.dumps(shared, indent=2).encode())
+        shutil.rmtree(folder / "fusion")
+        size = _mebibytes(folder)
+    if size > MOST_MIB:
+        raise TooLarge(
+            folder, f"the model takes {size:.1f} MiB", f"at most {MOST_MIB} are allowed: begin from a smaller one"
+        )
+    return size
+
+
+def _mebibytes(folder: Path) -> float:
+    return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20, 2)

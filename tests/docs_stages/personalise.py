@@ -1,0 +1,3 @@
+from docs_stage import Stage
+
+STAGE = Stage()

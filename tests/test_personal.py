@@ -1,0 +1,411 @@
+"""A model learns one person from a video, at tiny size: what is chosen, trained, scored, kept, and refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from tiny_pipeline import make_pipeline, picture, signing
+
+from signgen import render
+from signgen.cli import main
+from signgen.errors import BadValue, Damaged, Empty, InputError, Mismatch, NotWritable, TooLarge
+from signgen.keypoints import Keypoints, write_keypoints
+from signgen.keypoints.skeleton import BOTH_HANDS, LEFT_HAND, RIGHT_HAND
+from signgen.model import SignGenPipeline, loading
+from signgen.personal import Recipe, footage, personalise, run, scores
+from signgen.personal.footage import RUN, Footage
+from signgen.personal.recipe import steps_for, time_for
+from signgen.rendering.several import own_pictures, personal_record
+from signgen.training.run import run_stage
+from signgen.training.starts import with_parts
+from signgen.video import VideoWriter, read_frames
+
+SIZE = (128, 136)
+FRAMES = 60
+CONSENT = "Anna, on 1 May: for this test"
+SMALL = (
+    "autoencoder.batch=2", "autoencoder.threads=1", "distill.views_in_turn=[3]", "distill.loss.crop=64",
+    "distill.loss.zooms=1", "distill.loss.zoom=64", "distill.threads=1", "hand_refiner.batch=2",
+    "hand_refiner.disturbance={share: 0.0}", "hand_refiner.threads=1", "face_refiner.batch=2",
+    "face_refiner.disturbance={share: 0.0}", "face_refiner.threads=1",
+)  # fmt: skip
+QUICK = Recipe(minutes=0.1, drawn=0, sources=2, settings=SMALL)
+
+
+def person(frames: int = FRAMES, size: tuple[int, int] = SIZE) -> Keypoints:
+    """Somebody whose hands and face are large enough to be cut out, and move."""
+    clip = signing(frames, size)
+    xy = clip.xy.copy()
+    xy[:, LEFT_HAND] += np.linspace(0, 12, 21)[:, None] * (0.3, 1)
+    xy[:, RIGHT_HAND] -= np.linspace(0, 12, 21)[:, None] * (0.3, 1)
+    return replace(clip, xy=xy)
+
+
+def write_video(path: Path, clip: Keypoints) -> Path:
+    """The person as dots on a dark shape; the hands are bright."""
+    with VideoWriter(path, clip.size, clip.fps) as writer:
+        for points in clip.xy:
+            frame = picture(clip.size).copy()
+            for x, y in np.rint(points[BOTH_HANDS]).astype(int):
+                frame[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = (220, 170, 150)
+            writer.write(frame)
+    return path
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("video")
+    write_keypoints(person(), folder / "anna.npz")
+    return write_video(folder / "anna.mp4", person()), folder / "anna.npz"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base") / "tiny"
+    make_pipeline(SIZE, refined=True).to(torch.float16).save_pretrained(folder)  # as shipped
+    return folder
+
+
+@pytest.fixture(scope="module")
+def anna(video: tuple[Path, Path], model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that has learned her, with all that was made on the way."""
+    target = tmp_path_factory.mktemp("personal") / "anna"
+    shown: list[int] = []
+    result = personalise(
+        video[0], target, CONSENT, keypoints=video[1], model=model, recipe=QUICK, keep=True, jobs=1,
+        show=lambda sheet: shown.append(Image.open(sheet).height),
+    )  # fmt: skip
+    assert result.finished
+    assert result.held_out == 12
+    assert shown == sorted(set(shown)), "the sheet grows"
+    assert len(shown) >= 2 + len(result.stages)
+    return target
+
+
+def test_what_comes_out_is_a_model_with_its_person_consent_and_scores(anna: Path, model: Path) -> None:
+    record = personal_record(anna)
+    assert record["consent"] == CONSENT
+    assert record["stages"].keys() == {"autoencoder", "distill", "hand_refiner", "face_refiner"}
+    assert record["before"].keys() == record["after"].keys() == set(scores.FIGURES)
+    assert CONSENT in (anna / "README.md").read_text()
+    for part in ("vae", "denoiser", "hand_refiner", "face_refiner"):
+        file = f"{part}/diffusion_pytorch_model.safetensors"
+        assert (anna / file).read_bytes() != (model / file).read_bytes(), part
+    assert SignGenPipeline.from_pretrained(anna).config.window == SignGenPipeline.from_pretrained(model).config.window
+    sheet = np.asarray(Image.open(anna / "sheet.png"))
+    assert sheet.shape[1] == scores.SHOWN * SIZE[0]
+    assert next(read_frames(anna / "before_after.mp4")).shape == (SIZE[1], 3 * SIZE[0], 3)
+
+
+def test_it_renders_its_own_person_and_says_whose_consent(anna: Path, tmp_path: Path) -> None:
+    clip = person(3)
+    made = render(clip, model=anna, output=tmp_path / "own")
+    assert [Path(name).name for name in made.sources] == ["1.png", "2.png"]
+    assert json.loads(made.manifest.read_text())["consent"] == CONSENT
+    pictures, places = own_pictures(anna)
+    by_hand = render(clip, source=pictures, source_keypoints=places, model=anna, output=tmp_path / "hand")
+    assert all(map(np.array_equal, read_frames(made.output), read_frames(by_hand.output)))
+    other = render(clip, source="alma", model=SignGenPipeline.from_pretrained(anna), output=tmp_path / "other")
+    assert other.sources == ["alma"]
+
+
+def test_it_learns_from_the_start_of_the_video_alone(anna: Path, video: tuple[Path, Path]) -> None:
+    data = anna.with_name("anna.work") / "data" / "cache"
+    clips = json.loads((data / "cache.json").read_text())["clips"]
+    assert sum(clip["stop"] - clip["start"] for clip in clips if clip["speaker"] == "own") == 48
+    points = np.load(data / "keypoints.npy")[:48]
+    np.testing.assert_allclose(points[..., :2], person().xy[:48], atol=0.01)
+    assert [clip["name"][:4] for clip in clips] == ["own0", "mirr", "reli"]
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The stages that are begun or gone on with."""
+    begun: list[str] = []
+
+    def watched(config, resume, advance):
+        begun.append(config.stage)
+        return run_stage(config, resume, advance)
+
+    monkeypatch.setattr(run, "run_stage", watched)
+    return begun
+
+
+def test_a_killed_run_goes_on_where_it_was(
+    video: tuple[Path, Path], model: Path, tmp_path: Path, counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"keypoints": video[1], "model": model, "recipe": QUICK, "jobs": 1}
+    target = tmp_path / "anna"
+
+    def killed(*given, **named):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "assemble", killed)  # before the refiners
+        with pytest.raises(KeyboardInterrupt):
+            personalise(video[0], target, CONSENT, **options)
+    assert set(counted) == {"autoencoder", "distill"}
+    assert not target.exists()
+    with pytest.raises(NotWritable, match="a run was begun there; add --resume"):
+        personalise(video[0], target, CONSENT, **options)
+    with pytest.raises(Mismatch, match="was begun with another held_out"):
+        personalise(video[0], target, CONSENT, resume=True, **{**options, "recipe": replace(QUICK, held_out=0.5)})
+    counted.clear()
+    result = personalise(video[0], target, CONSENT, resume=True, **options)
+    assert set(counted) == {"hand_refiner", "face_refiner"}
+    assert result.finished
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["anna"]
+
+
+def test_a_signal_ends_it_with_what_is_needed_to_go_on(
+    video: tuple[Path, Path], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(config, resume, advance):
+        done = run_stage(replace(config, minutes=1e-9), resume, advance)
+        return {**done, "ended": "stopped by a signal"}
+
+    monkeypatch.setattr(run, "run_stage", stopped)
+    result = personalise(
+        video[0], tmp_path / "anna", CONSENT, keypoints=video[1], model=model, recipe=QUICK, jobs=1
+    )  # fmt: skip
+    assert not result.finished
+    assert not (tmp_path / "anna").exists()
+    assert (tmp_path / "anna.work/autoencoder/checkpoints/step-00000001").is_dir()
+
+
+# --- the video ------------------------------------------------------------------------------------------------
+
+
+def footage_of(clip: Keypoints, learned: int, sharpness: np.ndarray | None = None) -> Footage:
+    frames = np.zeros((len(clip), clip.height, clip.width, 3), np.uint8)
+    return Footage(frames, clip, np.ones(len(clip)) if sharpness is None else sharpness, learned)
+
+
+def test_sharp_frames_that_show_hands_are_chosen_and_no_held_out_ones() -> None:
+    clip, sharpness = person(200), np.ones(200)
+    sharpness[64:96] = 0.1
+    confidence = clip.confidence.copy()
+    confidence[112:128, 91:] = 0
+    seen = footage_of(replace(clip, confidence=confidence), 160, sharpness)
+    runs = footage.choose_runs(seen, 1000)
+    assert runs == [range(64), range(96, 112), range(128, 160)]
+    few = footage.choose_runs(seen, 3 * RUN)
+    assert sum(map(len, few)) == 3 * RUN
+    assert all(any(set(run) <= set(whole) for whole in runs) for run in few)
+    sharpness[:40] = 0.6
+    sources = footage.choose_sources(seen, 3)
+    assert all(sharpness[index] == 1 and index < 160 for index in sources)
+    long = footage.choose_runs(footage_of(person(600), 600), 1000)
+    assert [len(run) for run in long] == [128, 128, 128, 128, 80]
+
+
+def test_copies_are_mirrored_with_their_points_and_relit_alike_over_a_clip() -> None:
+    clip = person(20)
+    frames = np.random.default_rng(0).integers(0, 255, (20, SIZE[1], SIZE[0], 3), dtype=np.uint8)
+    seen = Footage(frames, clip, np.ones(20), 20)
+    made = {name: (speaker, np.stack(list(pixels)), points)
+            for name, speaker, pixels, points in (
+            *footage.own_clips(seen, [range(16)]), *footage.copies(seen, [range(16)], seed=3))}  # fmt: skip
+    assert list(made) == ["own000", "mirrored000", "relit000"]
+    own, mirrored, relit = made.values()
+    assert np.array_equal(own[1], frames[:16])
+    x, y = np.rint(own[2][5, 95, :2]).astype(int)
+    there = np.rint(mirrored[2][5, 116, :2]).astype(int)  # the left thumb's tip is the right one's
+    assert np.array_equal(mirrored[1][5, there[1], there[0]], own[1][5, y, x])
+    assert np.array_equal(relit[2], own[2])
+    assert {speaker for speaker, *_ in made.values()} == {"own", "mirrored", "relit000"}
+    again = footage.relight(np.random.default_rng((3, 0)), SIZE[0])
+    assert np.array_equal(relit[1][7], again(frames[7]))
+    assert 2 < np.abs(relit[1].astype(float) - own[1]).mean() < 80
+
+
+def test_a_video_of_another_shape_is_laid_onto_the_canvas_with_its_points(tmp_path: Path) -> None:
+    clip = signing(50, (320, 240))
+    xy = clip.xy.copy()
+    xy[..., 0] = 160 + (xy[..., 0] - 160) * 0.5  # people are not that wide
+    clip = replace(clip, xy=xy)
+    write_keypoints(clip, tmp_path / "wide.npz")
+    with VideoWriter(tmp_path / "wide.mp4", clip.size, clip.fps) as writer:
+        for points in clip.xy:
+            frame = np.full((240, 320, 3), 90, np.uint8)
+            x, y = np.rint(points[0]).astype(int)
+            frame[y - 6 : y + 7, x - 6 : x + 7] = 250
+            writer.write(frame)
+    seen = footage.read_footage(tmp_path / "wide.mp4", tmp_path / "kept", SIZE, 0.81, 0.2, tmp_path / "wide.npz")
+    assert seen.frames.shape == (50, SIZE[1], SIZE[0], 3)
+    assert seen.clip.size == SIZE
+    bright = np.argwhere(seen.frames[20].mean(-1) > 200)
+    np.testing.assert_allclose(bright.mean(0)[::-1], seen.clip.xy[20, 0], atol=1.5)
+    again = footage.open_footage(tmp_path / "kept", 0.2)
+    np.testing.assert_allclose(again.clip.xy, seen.clip.xy, atol=0.01)
+    assert (again.learned, list(again.held_out)) == (40, list(range(40, 50)))
+
+
+def hidden(clip: Keypoints, part: slice | list[int]) -> Keypoints:
+    confidence = clip.confidence.copy()
+    confidence[:, part] = 0
+    return replace(clip, confidence=confidence)
+
+
+def still(clip: Keypoints) -> Keypoints:
+    return replace(clip, xy=np.repeat(clip.xy[:1], len(clip), 0))
+
+
+@pytest.mark.parametrize(
+    ("clip", "words"),
+    [
+        (person(10), "has 10 frames; give 40 to 20000, best one to three minutes"),
+        (hidden(person(50), [5, 6]), "a person from head to chest is seen in 0% of its frames"),
+        (hidden(person(50), list(range(91, 133))), "hands are seen in 0% of its frames"),
+        (still(person(50)), "the hands never move; give a video of signing"),
+    ],
+)
+def test_a_bad_video_ends_in_one_line(clip: Keypoints, words: str, tmp_path: Path) -> None:
+    write_keypoints(clip, tmp_path / "bad.npz")
+    write_video(tmp_path / "bad.mp4", clip)
+    given = ["personalize", str(tmp_path / "bad.mp4"), "-o", str(tmp_path / "out"), "--consent", "yes"]
+    done = CliRunner().invoke(main, [*given, "--keypoints", str(tmp_path / "bad.npz")])
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_people_are_refused_until_one_is_named(tmp_path: Path) -> None:
+    clip, frames = person(50), []
+    for points, seen in zip(clip.xy, clip.confidence, strict=True):
+        people = [{"keypoints": (points + shift).tolist(), "keypoint_scores": seen.tolist()} for shift in (0, 60)]
+        frames.append({"frame_id": len(frames), "instances": people})
+    (tmp_path / "two.json").write_text(json.dumps({"meta_info": {}, "instance_info": frames}))
+    write_video(tmp_path / "two.mp4", clip)
+    given = tmp_path / "two.mp4", tmp_path / "kept", SIZE, 0.81, 0.2, tmp_path / "two.json"
+    with pytest.raises(Mismatch, match="shows 2 people; give a video of one person, or say who with --person"):
+        footage.read_footage(*given)
+    assert len(footage.read_footage(*given, person=1).clip) == 50
+
+
+# --- consent, settings, sizes ----------------------------------------------------------------------------------
+
+
+def test_nothing_is_done_without_consent(video: tuple[Path, Path], tmp_path: Path) -> None:
+    given = ["personalise", str(video[0]), "-o", str(tmp_path / "out")]
+    for more, words in (([], "--consent: is not given"), (["--consent", " "], "--consent: is empty")):
+        done = CliRunner().invoke(main, [*given, *more])
+        assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+        assert words in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 2), ("y\n", 2)])
+def test_the_question_takes_yes_and_no(answer: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from signgen.commands import personalise as place
+
+    asked: list[str] = []
+    monkeypatch.setattr(place.sys.stdin.__class__, "isatty", lambda self: True, raising=False)
+    monkeypatch.setattr("click.confirm", lambda question, err: asked.append(question) or answer == "y\n")
+    if answer == "y\n":
+        assert place._asked("anna.mp4").startswith("A yes to the question whether the person agreed")
+    else:
+        with pytest.raises(InputError, match="answered with no; ask the person first"):
+            place._asked("anna.mp4")
+    assert "anna.mp4" in asked[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"minutes": 0}, "--minutes: got 0"),
+        ({"held_out": 0.9}, "--held-out: got 0.9; allowed are 0.02 to 0.8"),
+        ({"settings": ("denoiser.steps=4",)}, "--set: got 'denoiser.steps=4'; write STAGE.KEY=VALUE"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(changes: dict, words: str) -> None:
+    with pytest.raises(BadValue, match=words):
+        Recipe(**changes)
+
+
+def test_time_is_shared_out_and_steps_follow_from_what_they_take() -> None:
+    stages = ("autoencoder", "distill", "hand_refiner", "face_refiner")
+    hour, spent = 3600.0, 0.0
+    for stage in stages:
+        spent += time_for(stage, stages, hour - spent)
+    assert 0.75 * hour < spent < 0.95 * hour, "some is left for painting and scoring"
+    assert steps_for(100, {"seconds": 20.0, "steps": 10}) == 50
+    assert steps_for(1, {"seconds": 20.0, "steps": 10}) == 11
+
+
+def test_warnings_name_what_fell_and_nothing_else() -> None:
+    before = dict.fromkeys(scores.FIGURES, 0.8) | {"still_flicker": 1.0, "mouth_ssim": None}
+    after = before | {"hand_ssim": 0.7, "face_ssim": 0.799, "still_flicker": 1.5, "ssim": 0.9}
+    assert scores.worse(before, after) == [
+        "Hand SSIM got worse: 0.800 before, 0.700 after", "still flicker got worse: 1.00 before, 1.50 after",
+    ]  # fmt: skip
+
+
+def test_a_part_that_was_not_trained_is_left_out_where_the_folder_is_too_large(
+    anna: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    folder = tmp_path / "anna"
+    shutil.copytree(anna, folder)
+    for module in (run, loading):
+        monkeypatch.setattr(module, "WEIGHTS", model.parent)
+    size = run._mebibytes(folder)
+    monkeypatch.setattr(run, "MOST_MIB", size - 0.01)
+    small = run._fitted(folder, model)
+    assert small < size
+    assert not (folder / "fusion").exists()
+    clip = person(2)
+    whole, part = (render(clip, model=place, output=tmp_path / name) for place, name in ((anna, "a"), (folder, "b")))
+    assert all(map(np.array_equal, read_frames(whole.output), read_frames(part.output)))
+    monkeypatch.setattr(run, "MOST_MIB", small - 0.01)
+    with pytest.raises(TooLarge):
+        run._fitted(folder, model)
+    file = next((model / "fusion").glob("*.safetensors"))
+    kept = file.read_bytes()
+    try:
+        file.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+        with pytest.raises(Mismatch, match="was made with another tiny than is installed"):
+            SignGenPipeline.from_pretrained(folder)
+    finally:
+        file.write_bytes(kept)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"sources": []}', '{"consent": "x", "sources": ["../a.png"]}', '{"sources": ["a.png"]}']
+)
+def test_a_damaged_record_is_said(content: str, tmp_path: Path) -> None:
+    (tmp_path / "personal.json").write_text(content)
+    with pytest.raises(Damaged, match="make the model again"):
+        personal_record(tmp_path)
+    assert personal_record("mini") == {}
+
+
+def test_a_stage_of_the_denoiser_starts_from_a_whole_models_parts(model: Path, tmp_path: Path) -> None:
+    from signgen import config as configuration
+    from signgen.training.config import TrainConfig
+
+    content = configuration.read_yaml("phoenix14t/mini") | {"start": {"model": str(model), "fusion": "elsewhere"}}
+    started = with_parts(configuration.build(TrainConfig, content)).start
+    assert started == {
+        "autoencoder": str(model / "vae"), "denoiser": str(model / "denoiser"), "fusion": "elsewhere",
+    }  # fmt: skip
+    assert configuration.load(TrainConfig, "phoenix14t/mini").start == {"model": "mini"}
+
+
+def test_nobody_is_learned_over_what_is_there(video: tuple[Path, Path], model: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    with pytest.raises(NotWritable, match="is there already"):
+        personalise(video[0], tmp_path / "out", CONSENT, keypoints=video[1], model=model, recipe=QUICK)
+    with pytest.raises(Empty, match="nobody"):
+        footage.choose_sources(footage_of(hidden(person(50), slice(0, 133)), 40), 2)
