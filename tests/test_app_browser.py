@@ -282,6 +282,23 @@ def test_the_last_choice_of_a_signer_wins(page, tmp_path):
     assert "me.png, side.png are used" in page.inner_text(".sg-picture")
 
 
+def test_a_person_is_learned_with_consent_alone_and_from_a_video_that_is_long_enough(page, tmp_path):
+    with VideoWriter(tmp_path / "anna.mp4", (210, 260), 25) as writer:
+        for _ in range(10):
+            writer.write(np.full((260, 210, 3), 90, np.uint8))
+    page.get_by_role("tab", name="Your own signer").click()
+    upload(page, "person", tmp_path / "anna.mp4")
+    page.locator("#person").get_by_text("anna.mp4").wait_for()
+    page.click("#learn")
+    said = page.wait_for_selector("#learn-status [role=alert]").inner_text()
+    assert said == "“Who agreed, and to what”: is not given; write it, and tick that the person agreed"
+    page.fill("#consent textarea", "Anna, for this test")
+    page.check("#agreed input")
+    page.click("#learn")
+    until(page, "document.querySelector('#learn-status').innerText.includes('has 10 frames')")
+    assert page.inner_text("#learn-status").startswith("anna.mp4: has 10 frames; give 24 to 20000")
+
+
 def test_two_videos_are_scored(page, tmp_path):
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 255, (4, 64, 64, 3), dtype=np.uint8).repeat(2, axis=0)

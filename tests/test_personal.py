@@ -262,7 +262,7 @@ def still(clip: Keypoints) -> Keypoints:
 @pytest.mark.parametrize(
     ("clip", "words"),
     [
-        (person(10), "has 10 frames; give 40 to 20000, best one to three minutes"),
+        (person(10), "has 10 frames; give 24 to 20000, best one to three minutes"),
         (hidden(person(50), [5, 6]), "a person from head to chest is seen in 0% of its frames"),
         (hidden(person(50), list(range(91, 133))), "hands are seen in 0% of its frames"),
         (still(person(50)), "the hands never move; give a video of signing"),

@@ -178,15 +178,17 @@ class Limits:
         if max(size) > self.side:
             raise TooLarge(name, f"its frame is {size[0]}x{size[1]}", f"sides of up to {self.side} pixels are taken")
 
-    def check_video(self, path: Path) -> None:
-        """`InputError` for a video that is no video, too long or too large, or of which a frame cannot be decoded."""
+    def check_video(self, path: Path, frames: int | None = None) -> None:
+        """`InputError` for a video that is no video, too long (more than ``frames``) or too large, or of which a frame
+        cannot be decoded."""
         from signgen.video import probe, read_frames
 
         self.check_files([path], self.video_bytes)
         info = probe(path)
         self.check_size(path.name, info.size)
-        if info.frames > self.frames:
-            raise TooLarge(path.name, f"has {info.frames} frames", f"up to {self.frames} are taken; cut it")
+        most = frames or self.frames
+        if info.frames > most:
+            raise TooLarge(path.name, f"has {info.frames} frames", f"up to {most} are taken; cut it")
         for _ in read_frames(path):
             pass
 

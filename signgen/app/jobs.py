@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from signgen.errors import RunError, SignGenError
@@ -136,11 +137,13 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Working:
-    """What is being done; frames done and in all, where they are counted."""
+    """What is being done; frames, or other units, done and in all, where they are counted; a picture of how it goes."""
 
     what: str
     done: int = 0
     total: int = 0
+    unit: str = "frames"
+    picture: Path | None = None
 
 
 @dataclass(frozen=True)

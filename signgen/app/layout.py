@@ -12,8 +12,9 @@ import gradio as gr
 
 from signgen.app.clips import EXAMPLES
 from signgen.app.context import MIB, Context, Limits
+from signgen.app.learning import LONGEST
 from signgen.app.live import data_url, strokes
-from signgen.app.tabs import RenderTab, ScoreTab
+from signgen.app.tabs import LearnTab, RenderTab, ScoreTab
 from signgen.rendering.several import MOST_SOURCES
 
 ASSETS = Path(__file__).parent / "assets"
@@ -45,6 +46,8 @@ def build_page(context: Context) -> gr.Blocks:
                 _render_tab(page, context)
             with gr.Tab("Score"):
                 _score_tab(context)
+            with gr.Tab("Your own signer"):
+                _learn_tab(context)
         gr.HTML(_FOOT.format(minutes=round(kept / 60)), apply_default_css=False)
     page.queue(default_concurrency_limit=None, max_size=4 * context.limits.waiting, api_open=False)
     page.max_threads = 40 + 4 * context.limits.waiting  # one for each job that waits or is followed
@@ -244,4 +247,49 @@ def _score_tab(context: Context) -> None:
     outputs = [parts[name] for name in ("status", "start", "stop", "results", "table", "report", "get_report")]
     inputs = {parts[name] for name in ("generated", "reference", "keypoints", "lengths", "sizes")}
     parts["start"].click(tab.score, inputs, outputs, **_CALL)
+    parts["stop"].click(tab.stop, **_CALL)
+
+
+# --- third tab ------------------------------------------------------------------------------------------------------
+
+
+def _learn_tab(context: Context) -> None:
+    parts: Parts = {}
+    _step(
+        "A model learns one person",
+        "One to three minutes of one person signing, who faces the camera and keeps clothes and light. The person must"
+        " have agreed; what you write stays in the model and in every video that it makes.",
+    )
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=5, min_width=320):
+            largest = context.limits.video_bytes // MIB
+            parts["person_video"] = gr.File(
+                label=f"Video of the person (up to {largest} MiB)", file_types=["video"], height=150, elem_id="person"
+            )
+            parts["person_keypoints"] = gr.File(
+                label="Keypoints of the video (else they are found)", height=140, elem_id="person-keypoints"
+            )
+            parts["consent"] = gr.Textbox(label="Who agreed, and to what", lines=2, elem_id="consent")
+            parts["agreed"] = gr.Checkbox(False, label="The person shown has agreed to this", elem_id="agreed")
+            with gr.Row():
+                parts["minutes"] = gr.Number(30, label="Minutes", minimum=1, maximum=LONGEST, min_width=120)
+                titles = [example.title for example in EXAMPLES]
+                parts["example"] = gr.Dropdown(titles, value=titles[0], label="Then sign", min_width=120)
+            with gr.Row():
+                parts["start"] = gr.Button("Learn", variant="primary", elem_id="learn")
+                parts["stop"] = gr.Button("Stop", variant="stop", visible=False, elem_id="learn-stop")
+            parts["status"] = gr.HTML("", apply_default_css=False, elem_id="learn-status")
+        with gr.Column(scale=6, min_width=320):
+            parts["sheet"] = gr.HTML("", apply_default_css=False, elem_id="learn-sheet")
+    with gr.Column(visible=False, elem_id="learned") as parts["results"]:
+        parts["table"] = gr.HTML("", apply_default_css=False)
+        with gr.Row():
+            for name, label in (("compare", "Recording, before, after"), ("tried", "The example, signed")):
+                parts[name] = gr.Video(label=label, loop=True, interactive=False, height=300, elem_id=f"learned-{name}")
+        parts["get_person"] = gr.DownloadButton("Download the model", size="md", elem_id="get-person")
+    tab = LearnTab(context, parts)
+    outputs = [parts[name] for name in ("status", "start", "stop", "results", "sheet", "table", "compare", "tried",
+                                        "get_person")]  # fmt: skip
+    inputs = {parts[name] for name in ("person_video", "person_keypoints", "consent", "agreed", "minutes", "example")}
+    parts["start"].click(tab.learn, inputs, outputs, **_CALL)
     parts["stop"].click(tab.stop, **_CALL)

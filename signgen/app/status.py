@@ -29,6 +29,8 @@ FIELDS = {
     "--keypoints": "“Keypoints of the true video”",
     "--lengths": "“Lengths differ”",
     "--sizes": "“Sizes differ”",
+    "--consent": "“Who agreed, and to what”",
+    "--minutes": "“Minutes”",
     "--no-fill-hands": "“Complete lost hands”",
 }
 _ELSEWHERE = {"see `signgen convert --help` for the formats": "“If the file does not say it” lists the formats"}
@@ -73,7 +75,7 @@ def progress(event: Waiting | Working) -> str:
     if not event.total:
         bar = f'<progress aria-label="{escape(event.what)}"></progress>'
         return box(f"{event.what} …", below=bar)
-    text = f"{event.what}: {event.done} of {event.total} frames"
+    text = f"{event.what}: {event.done} of {event.total} {event.unit}"
     bar = f'<progress aria-label="{escape(event.what)}" value="{event.done}" max="{event.total}"></progress>'
     return f'<div class="sg-status"><p>{escape(text)}</p>{bar}</div>'
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+import numpy as np
 
 from signgen.app.clips import EXAMPLES, Clip, open_clip, open_pictures, parse_part
 from signgen.app.context import COOKIE, Context, Visitor
-from signgen.app.jobs import Ended, Event, Job, Report, Work, follow
+from signgen.app.jobs import Ended, Event, Job, Report, Waiting, Work, Working, follow
+from signgen.app.learning import LONGEST, Learned, Lesson, learn_job, learned_table
 from signgen.app.live import LiveStream, data_url, player_content
 from signgen.app.rendering import Order, Rendered, render_job
 from signgen.app.scoring import Pair, Scored, score_job, score_table
@@ -22,6 +24,7 @@ from signgen.errors import BadValue, Missing, SignGenError
 if TYPE_CHECKING:
     from signgen.rendering.source import Source
 
+SHEET_SIDE = 1600  # px of the sheet of a model that learns
 Update = dict[Any, Any]  # component -> its new value, or what `gr.update` gives
 Given = dict[Any, Any]  # component -> what is in it
 _REPORT = (
@@ -78,7 +81,7 @@ class Tab(ABC):
             }
             for event in events:
                 if not isinstance(event, Ended):
-                    yield {parts["status"]: progress(event)}
+                    yield {parts["status"]: progress(event), **self._meanwhile(event)}
                 elif event.error is not None:
                     yield {**idle, parts["status"]: failure(event.error)}
                 elif event.result is None:
@@ -87,6 +90,10 @@ class Tab(ABC):
                     yield {**idle, parts["results"]: gr.update(visible=True), **self._done(event.result)}
         except SignGenError as error:
             yield {**idle, parts["status"]: failure(error)}
+
+    def _meanwhile(self, event: Waiting | Working) -> Update:
+        """What else is shown while it goes on."""
+        return {}
 
     @abstractmethod
     def _done(self, result: Any) -> Update:
@@ -292,6 +299,59 @@ class ScoreTab(Tab):
             ),
             parts["get_report"]: gr.update(value=str(report)),
         }
+
+
+class LearnTab(Tab):
+    """The third tab: a video of a person in, a model that has learned the person out, with a sheet that grows."""
+
+    kind = "learn"
+
+    def learn(self, given: Given, request: gr.Request) -> Iterator[Update]:
+        """Learns, and says how it goes."""
+        visitor, self_shown = self._visitor(request), self._parts["sheet"]
+
+        def prepare() -> tuple[Work, Update]:
+            return learn_job(_lesson(visitor, **self._values(given)), self._context), {self_shown: ""}
+
+        yield from self._run(request, prepare)
+
+    def _meanwhile(self, event: Waiting | Working) -> Update:
+        picture = getattr(event, "picture", None)
+        if picture is None or not picture.is_file():
+            return {}
+        from PIL import Image
+
+        with Image.open(picture) as sheet:
+            shown = data_url(np.asarray(sheet.convert("RGB")), SHEET_SIDE)
+        return {self._parts["sheet"]: f'<img class="sg-sheet" src="{shown}" alt="How learning goes: a row a time">'}
+
+    def _done(self, result: Learned) -> Update:
+        parts = self._parts
+        return {
+            parts["status"]: box(
+                "Done. All that this model makes is generated.", "good", notes(result.result.warnings)
+            ),
+            parts["table"]: learned_table(result.result),
+            parts["compare"]: str(result.compare),
+            parts["tried"]: str(result.tried),
+            parts["get_person"]: gr.update(value=str(result.archive)),
+        }
+
+
+def _lesson(
+    visitor: Visitor, person_video: str | None, person_keypoints: str | None, consent: str, agreed: bool,
+    minutes: float | None, example: str,
+) -> Lesson:  # fmt: skip
+    """The checked request."""
+    if person_video is None:
+        raise Missing("video", "nothing is chosen yet", "choose a video of the person")
+    if not agreed or not (consent or "").strip():
+        raise Missing("--consent", "is not given", "write it, and tick that the person agreed")
+    if minutes is None or not 1 <= minutes <= LONGEST:
+        raise BadValue("--minutes", f"got {minutes}", f"allowed are 1 to {LONGEST:.0f}")
+    chosen = next((one for one in EXAMPLES if one.title == example), EXAMPLES[0])
+    keypoints = None if person_keypoints is None else visitor.accept(person_keypoints)
+    return Lesson(visitor.accept(person_video), keypoints, consent.strip(), minutes, chosen, visitor.folder())
 
 
 def _pair(

@@ -27,7 +27,7 @@ from signgen.rendering.several import choose_frames
 from signgen.rendering.source import Source
 from signgen.video import probe, read_frames
 
-FEWEST, MOST = 40, 20_000  # frames of a video; the second are 13 minutes at 25 a second
+FEWEST, MOST = 24, 20_000  # frames of a video; the second are 13 minutes at 25 a second
 SEEN = 0.5  # least share of frames that show the person
 HANDS_SEEN = 0.15  # least share of frames that show a hand
 STILL_HANDS = 0.15  # shoulder widths; the reach of hands that never move

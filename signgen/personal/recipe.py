@@ -22,7 +22,7 @@ STAGES = ("autoencoder", "distill", "hand_refiner", "face_refiner")
 PRESETS = {"autoencoder": "mini/autoencoder", "distill": "mini/distill", "hand_refiner": "mini/hand_refiner",
            "face_refiner": "mini/face_refiner"}  # fmt: skip
 # Share of the time of each stage; the rest is for reading, drawing, painting and scoring.
-SHARES = {"autoencoder": 0.08, "distill": 0.45, "hand_refiner": 0.15, "face_refiner": 0.10}
+SHARES = {"autoencoder": 0.07, "distill": 0.33, "hand_refiner": 0.23, "face_refiner": 0.15}
 RATES = {"autoencoder": 3e-4, "distill": 1e-4, "hand_refiner": 3e-4, "face_refiner": 3e-4}
 FRAMES_A_MINUTE, FEWEST_FRAMES, MOST_FRAMES = 25, 256, 1536  # learned from; painting more takes the time of training
 DRAWN_FRAMES, MOST_DRAWN = 42, 24  # of a drawn clip; clips

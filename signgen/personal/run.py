@@ -246,7 +246,7 @@ class _Run:
                 video, folder, self.canvas, self.aspect, self.recipe.held_out, progress=self.tell, **reading
             )
             self.state.save(notes=list(found.warnings), fps=found.clip.fps)
-        self.video = open_footage(folder, self.recipe.held_out, tuple(self.state.values["notes"]))
+        self.video = open_footage(folder, self.recipe.held_out, tuple(self.state.values.get("notes", ())))
         return self.video
 
     def prepare(self, footage: Footage, jobs: int) -> tuple[list[Source], int]:

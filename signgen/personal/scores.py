@@ -46,7 +46,7 @@ FIGURES = {
     "hand_ssim": Figure("Hand SSIM", True, 0.003, 3),
     "face_ssim": Figure("face SSIM", True, 0.003, 3),
     "mouth_ssim": Figure("mouth SSIM", True, 0.003, 3),
-    "hands_within_3_px": Figure("hands within 3 px", True, 0.01, 3),
+    "hands_within_3_px": Figure("hands within 3 px", True, 0.03, 3),
     "still_flicker": Figure("still flicker", False, 0.05, 2),
 }
 Scores = dict[str, float | None]  # None: nothing of it was seen

@@ -1,0 +1,243 @@
+"""How much of a person does a model learn from a short video? `signgen personalise`, measured.
+
+    python benchmarks/personalise.py --signers 4 --seconds 60 --minutes 10,60
+    python benchmarks/personalise.py --signers 1 --seconds 15,60,180 --recipe "full" \
+        --recipe "gentle: distill.optim.lr=5e-5" --recipe "no drawn: drawn=0"
+    python benchmarks/personalise.py --video CLIP --keypoints FILE --held-out 0.4 --minutes 10
+
+Test bed: held-out drawn signers. Of each a video is drawn, from which a model learns the person, and other clips with
+other sentences, on which it is scored before and after, each rendered from its own first frame. What known signers
+have on theirs is the mark: the share of the gap closed is (after - before) / (known - before). With --video a recording
+is learned from instead, and scored on its own held-out part; no weights of it are kept.
+
+Results are kept in the cache folder, by everything that they depend on; the same command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from drawn_clips import CACHE, generate, held_out_clips
+
+from signgen.dataset.phoenix import Clip, PhoenixIndex
+from signgen.errors import BadValue, SignGenError
+from signgen.files import place_file
+from signgen.keypoints import read_keypoints
+from signgen.model import SignGenPipeline
+from signgen.personal import Recipe, personalise, scores
+from signgen.personal.footage import Footage
+from signgen.synthetic import VERSIONS
+from signgen.synthetic.dataset import Plan, write_dataset
+from signgen.synthetic.signer import HELD_OUT
+from signgen.video import VideoWriter, read_frames
+
+FPS, CLIP_FRAMES = 25, 42
+VIDEO_SEED, CLIP_SEED = 71, 72  # of the video, and of the clips with other sentences
+GAPS = ("hand_ssim", "face_ssim")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure: who, from how long a video, in which time, by which recipe."""
+
+    signer: str
+    seconds: int
+    recipe: Recipe
+    name: str
+
+    def key(self, model: str) -> str:
+        content = json.dumps([self.signer, self.seconds, asdict(self.recipe), model], sort_keys=True)
+        return f"{self.signer}-{self.seconds}s-{sha256(content.encode()).hexdigest()[:10]}"
+
+
+def parsed(text: str, minutes: float, seed: int) -> tuple[str, Recipe]:
+    """``NAME: key=value stage.key=value``: a name and a recipe."""
+    name, _, rest = text.partition(":")
+    own: dict[str, Any] = {}
+    settings = []
+    for word in rest.split():
+        key, _, value = word.partition("=")
+        if "." in key:
+            settings.append(word)
+        elif key in ("held_out", "sources", "drawn"):
+            own[key] = type(getattr(Recipe(), key))(value)
+        else:
+            raise BadValue("--recipe", f"got {word!r}", "write held_out, sources, drawn or STAGE.KEY, and =VALUE")
+    return name.strip(), Recipe(minutes=minutes, seed=seed, settings=tuple(settings), **own)
+
+
+def drawn(cache: Path, signer: str, seed: int, clips: int, frames: int, version: int) -> list[Clip]:
+    """Clips of one held-out signer, drawn once."""
+    folder = cache.expanduser() / f"personal-v{version}-{signer}-{seed}-{clips}x{frames}"
+    write_dataset(folder, Plan(seed, "test", (signer,), (frames, frames), version=version), clips)
+    return list(PhoenixIndex(folder).clips("test"))
+
+
+def filmed(clip: Clip, target: Path) -> Path:
+    """A clip as a video file, made once."""
+    if not target.is_file():
+        size = read_keypoints(clip.keypoints).keypoints.size
+        with VideoWriter(target, size, FPS) as writer:
+            for frame in clip.pictures():
+                writer.write(frame)
+    return target
+
+
+def clip_scores(pipeline: SignGenPipeline, clips: list[Clip]) -> scores.Scores:
+    """Means over clips of the scores of frames 1 and on, each clip rendered from its own first frame."""
+    rows = []
+    for clip in clips:
+        keypoints, frames = read_keypoints(clip.keypoints).keypoints, np.stack(list(read_frames(clip.folder)))
+        seen = Footage(frames, keypoints, np.ones(len(frames)), 1)
+        made = generate(pipeline, frames[0], keypoints)
+        next(made)
+        rows.append(scores.score(made, seen, range(1, len(frames))))
+    found: dict[str, list[float]] = {name: [v for row in rows if (v := row[name]) is not None] for name in rows[0]}
+    return {name: round(float(np.mean(values)), 4) if values else None for name, values in found.items()}
+
+
+def kept(path: Path, make: Any) -> Any:
+    """A JSON file's content, made where it is not there."""
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        place_file(path, json.dumps(make(), indent=1).encode())
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def measure(case: Case, model: str, cache: Path, clips: int, version: int) -> dict[str, Any]:
+    """Learns and scores one case."""
+    frames = case.seconds * FPS
+    (video,) = drawn(cache, case.signer, VIDEO_SEED, 1, frames, version)
+    others = drawn(cache, case.signer, CLIP_SEED, clips, CLIP_FRAMES, version)
+    place = cache.expanduser() / "personal" / case.key(model)
+    before = kept(
+        place.with_name(f"before-{case.signer}-{clips}-v{version}-{sha256(model.encode()).hexdigest()[:8]}.json"),
+        lambda: clip_scores(SignGenPipeline.from_pretrained(model), others),
+    )
+
+    def learn() -> dict[str, Any]:
+        file = filmed(video, cache.expanduser() / f"personal-{case.signer}-{case.seconds}-v{version}.mp4")
+        target, resume = place.with_suffix(""), place.with_name(place.name + ".work").exists()
+        if not target.exists():
+            done = personalise(
+                file, target, "Drawn: nobody had to agree", keypoints=video.keypoints, model=model, recipe=case.recipe,
+                resume=resume, progress=lambda done, total: None,
+            )  # fmt: skip
+            if not done.finished:
+                raise SystemExit("stopped; the same command goes on")
+        record = json.loads((target / "personal.json").read_text(encoding="utf-8"))
+        after = clip_scores(SignGenPipeline.from_pretrained(target), others)
+        shutil.rmtree(target)
+        return {"after": after, "stages": record["stages"], "minutes": record["minutes"], "own": record["after"]}
+
+    return {"before": before, **kept(place.with_suffix(".json"), learn)}
+
+
+def closed(before: scores.Scores, after: scores.Scores, known: scores.Scores, name: str) -> float | None:
+    """Share of the gap to known signers; None where there is none."""
+    was, now, mark = before[name], after[name], known[name]
+    if was is None or now is None or mark is None or mark <= was:
+        return None
+    return (now - was) / (mark - was)
+
+
+def table(rows: list[tuple[Case, dict[str, Any]]], known: scores.Scores) -> str:
+    lines = ["| signer | video, s | minutes | recipe | steps | " + " | ".join(f.words for f in scores.FIGURES.values())
+             + " | gap closed: hands, face |", "|---|" * 1 + "---|" * (5 + len(scores.FIGURES))]  # fmt: skip
+    for case, found in rows:
+        steps = "/".join(str(count) for count in found["stages"].values())
+        cells = [f"{_text(found['before'][name])} -> {_text(found['after'][name])}" for name in scores.FIGURES]
+        shares = [closed(found["before"], found["after"], known, name) for name in GAPS]
+        gap = ", ".join("-" if share is None else f"{share:.0%}" for share in shares)
+        about = [case.signer, str(case.seconds), f"{found['minutes']:g} of {case.recipe.minutes:g}", case.name, steps]
+        lines.append(f"| {' | '.join([*about, *cells, gap])} |")
+    lines.append(f"| known signers | | | | | {' | '.join(_text(known[name]) for name in scores.FIGURES)} | |")
+    return "\n".join(lines)
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise BadValue("list", f"got {text!r}", "write numbers with commas between, such as 10,60") from None
+
+
+def of_recording(video: Path, keypoints: Path | None, model: str, recipe: Recipe) -> str:
+    """Before and after on a recording's own held-out part; what was learned is thrown away."""
+    with tempfile.TemporaryDirectory(prefix="signgen-personal-") as folder:
+        note = "A benchmark: nothing of it is kept"
+        found = personalise(video, Path(folder) / "model", note, keypoints=keypoints, model=model, recipe=recipe)
+        for name in ("sheet.png", "before_after.mp4"):
+            shutil.copy(Path(folder) / "model" / name, f"{video.stem}-{name}")
+    frames = f"{found.learned} of {found.frames} frames learned from, {found.held_out} held out"
+    lines = [f"{video}: {frames}, {found.minutes:g} minutes, steps {found.stages}", ""]
+    lines.append(scores.table(found.before, found.after))
+    return "\n".join([*lines, "", *found.warnings])
+
+
+@click.command(help=__doc__)
+@click.option("--model", default="mini", show_default=True)
+@click.option("--signers", default=4, show_default=True, type=click.IntRange(1, len(HELD_OUT)), help="held-out ones")
+@click.option("--seconds", default="60", show_default=True, help="of video, with commas")
+@click.option("--minutes", default="60", show_default=True, help="of learning, with commas")
+@click.option("--recipe", "recipes", multiple=True, default=("recipe",), help="NAME: key=value ...; may be repeated")
+@click.option("--clips", default=4, show_default=True, help="other clips of each signer")
+@click.option("--content", default="4", show_default=True, type=click.Choice([str(v) for v in VERSIONS]))
+@click.option("--cache", default=CACHE, type=click.Path(path_type=Path), show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--video", type=click.Path(exists=True, path_type=Path), help="a recording instead")
+@click.option("--keypoints", type=click.Path(exists=True, path_type=Path), help="of the recording")
+@click.option("--held-out", default=0.2, show_default=True, help="with --video")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="write the results here")
+def main(
+    model: str, signers: int, seconds: str, minutes: str, recipes: tuple[str, ...], clips: int, content: str,
+    cache: Path, seed: int, video: Path | None, keypoints: Path | None, held_out: float, json_path: Path | None,
+) -> None:  # fmt: skip
+    if video is not None:
+        for count in numbers(minutes):
+            for text in recipes:
+                recipe = replace(parsed(text, count, seed)[1], held_out=held_out)
+                print(of_recording(video, keypoints, model, recipe), flush=True)
+        return
+    version = int(content)
+    known = kept(
+        cache.expanduser()
+        / "personal"
+        / f"known-v{version}-{clips * signers}-{sha256(model.encode()).hexdigest()[:8]}.json",
+        lambda: clip_scores(
+            SignGenPipeline.from_pretrained(model), held_out_clips("known", None, cache, clips * signers, 0, version)
+        ),
+    )
+    rows = []
+    for signer in list(HELD_OUT)[:signers]:
+        for length in numbers(seconds):
+            for count in numbers(minutes):
+                for text in recipes:
+                    name, recipe = parsed(text, count, seed)
+                    case = Case(signer, int(length), recipe, name)
+                    rows.append((case, measure(case, model, cache, clips, version)))
+                    print(table(rows[-1:], known), file=sys.stderr, flush=True)
+    print(table(rows, known))
+    if json_path:
+        content_of = [{"case": asdict(case), **found} for case, found in rows]
+        json_path.write_text(json.dumps({"known": known, "rows": content_of}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SignGenError as problem:
+        sys.exit(f"error: {problem}")

@@ -1,0 +1,122 @@
+"""The page's third job: a model learns a person from an uploaded video, and signs an example."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from signgen.app.clips import Example
+from signgen.app.context import Context, Limits
+from signgen.app.jobs import Job, Report, Work, Working
+from signgen.app.live import watched
+from signgen.app.model import wait_for
+from signgen.app.rendering import name_only
+
+if TYPE_CHECKING:
+    from signgen.personal import PersonalResult
+
+LEARNED_FRAMES = 7500  # of a video that a model learns from: five minutes at 25 a second
+TRIED = slice(0, 50)  # of the example that is signed afterwards
+LONGEST = 60.0  # minutes that one visitor may have the device
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a user wants learned.
+
+    Attributes:
+        video: of the person. keypoints: of all its frames, or None: they are found.
+        consent: who agreed, and to what.
+        minutes: of learning.
+        example: what is signed afterwards.
+        folder: where the files go.
+    """
+
+    video: Path
+    keypoints: Path | None
+    consent: str
+    minutes: float
+    example: Example
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A model that has learned a person: its folder as an archive, its card's video, an example that it has signed."""
+
+    result: PersonalResult
+    archive: Path
+    compare: Path
+    tried: Path
+
+
+def learn_job(lesson: Lesson, context: Context) -> Work:
+    """The work of learning, for `signgen.app.jobs.follow`: gives a `Learned`."""
+
+    def work(job: Job, report: Report) -> Learned:
+        from signgen.personal import Recipe, personalise
+        from signgen.rendering import RenderSettings, load_model, plan_render, run_plan
+
+        report(Working("Reading the video"))
+        base = wait_for(context.model, job.check)
+        model, target = base.folder or Path("mini"), lesson.folder / "model"
+        recipe = Recipe(minutes=lesson.minutes)
+        # What was sent is read in a process of its own; learning finds it read.
+        given = lesson, target.with_name("model.work") / "video", base.frame_size, base.config.pixel_aspect
+        context.apart(job, lesson.video.name, context.limits.scoring, read_lesson, *given, context.limits)
+        sheet: Path | None = None
+
+        def progress(done: float, total: float) -> None:
+            job.check()
+            report(Working("Learning", int(done), int(total), "seconds", sheet))
+
+        def show(path: Path) -> None:
+            nonlocal sheet
+            sheet = path
+
+        result = personalise(
+            lesson.video, target, lesson.consent, model=model, recipe=recipe, resume=True, progress=progress, show=show
+        )
+        report(Working("Signing an example", picture=target / "sheet.png"))
+        tried = lesson.folder / "example.mp4"
+        clip = lesson.example.open().keypoints
+        plan = plan_render(RenderSettings(align=True, frames=TRIED), clip, output=tried, model=target)
+        with watched(load_model(target, plan.settings), job.check) as pipeline:
+            run_plan(plan, pipeline)
+        for manifest in sorted(lesson.folder.glob("*.json")):
+            name_only(manifest)
+        archive = Path(shutil.make_archive(str(lesson.folder / "person"), "zip", lesson.folder, "model"))
+        return Learned(replace(result, output=target.name), archive, target / "before_after.mp4", tried)
+
+    return work
+
+
+def read_lesson(lesson: Lesson, folder: Path, canvas: tuple[int, int], pixel_aspect: float, limits: Limits) -> None:
+    """Reads and checks what was sent, and keeps it in ``folder`` as `signgen.personal.footage.read_footage` does."""
+    from signgen.personal.footage import read_footage
+    from signgen.personal.recipe import Recipe
+
+    limits.check_video(lesson.video, LEARNED_FRAMES)
+    if lesson.keypoints is not None:
+        limits.check_files([lesson.keypoints], limits.keypoint_bytes)
+    read_footage(lesson.video, folder, canvas, pixel_aspect, Recipe().held_out, lesson.keypoints)
+
+
+def learned_table(result: PersonalResult) -> str:
+    """The scores before and after as an HTML table, and below it what got worse."""
+    from signgen.personal.scores import FIGURES
+
+    def cell(value: float | None, digits: int) -> str:
+        return "none seen" if value is None else f"{value:.{digits}f}"
+
+    rows = "".join(
+        f'<tr><th scope="row">{escape(figure.words)}</th><td>{cell(result.before[name], figure.digits)}</td>'
+        f"<td>{cell(result.after[name], figure.digits)}</td></tr>"
+        for name, figure in FIGURES.items()
+    )
+    head = '<thead><tr><th></th><th scope="col">Before</th><th scope="col">After</th></tr></thead>'
+    caption = f"<caption>{result.held_out} frames that were not learned from</caption>"
+    return f'<table class="sg-scores">{caption}{head}<tbody>{rows}</tbody></table>'

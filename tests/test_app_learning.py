@@ -1,0 +1,145 @@
+"""The page's third tab: what is asked for, what is read apart, and what comes out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_personal import CONSENT, FRAMES, SIZE, person, write_video
+from tiny_pipeline import make_pipeline
+
+import signgen.personal
+from signgen.app.clips import EXAMPLES
+from signgen.app.context import Context, Limits, Visitor, open_context, open_workspace
+from signgen.app.jobs import Ended, Working, follow
+from signgen.app.learning import Lesson, learn_job, learned_table
+from signgen.app.status import progress
+from signgen.errors import BadValue, Empty, Missing, Untrusted
+from signgen.keypoints import write_keypoints
+from signgen.model import SignGenPipeline
+from signgen.personal import PersonalResult, scores
+from signgen.personal.footage import FRAMES as KEPT
+from signgen.rendering.several import PERSONAL
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base") / "tiny"
+    make_pipeline(SIZE).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def context(model: Path) -> Iterator[Context]:
+    loaded: Future[SignGenPipeline] = Future()
+    loaded.set_result(SignGenPipeline.from_pretrained(model, device="cpu", dtype="float32"))
+    with open_workspace() as workspace, open_context(workspace, loaded, Limits(frames=500)) as context:
+        yield context
+
+
+@pytest.fixture
+def visitor(context: Context) -> Visitor:
+    return context.workspace.visitor("anna")
+
+
+def sent(visitor: Visitor, frames: int = FRAMES) -> Lesson:
+    folder, clip = visitor.folder(), person(frames)
+    write_keypoints(clip, folder / "anna.npz")
+    video = write_video(folder / "anna.mp4", clip)
+    return Lesson(video, folder / "anna.npz", CONSENT, 2.0, EXAMPLES[0], visitor.folder())
+
+
+def result_of(target: Path) -> PersonalResult:
+    values: scores.Scores = dict.fromkeys(scores.FIGURES, 0.5)
+    after = values | {"hand_ssim": 0.75, "mouth_ssim": None}
+    return PersonalResult(str(target), "tiny", True, 2.0, 60, 48, 12, {"distill": 3}, values, after, [], 1.0, "", [])
+
+
+def test_a_lesson_reads_apart_learns_and_signs_an_example(
+    context: Context, visitor: Visitor, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lesson = sent(visitor)
+    seen: dict[str, object] = {}
+
+    def learn(video, target, consent, *, model, recipe, resume, progress, show):
+        seen.update(consent=consent, minutes=recipe.minutes, resume=resume)
+        kept = np.load(target.with_name("model.work") / "video" / KEPT, mmap_mode="r")
+        seen["kept"] = kept.shape
+        shutil.copytree(model, target)
+        (target / "sources").mkdir()
+        from PIL import Image
+
+        Image.fromarray(np.array(kept[0])).save(target / "sources" / "1.png")
+        write_keypoints(person(1), target / "sources" / "1.npz")
+        (target / PERSONAL).write_text(json.dumps({"consent": consent, "sources": ["sources/1.png"]}))
+        Image.fromarray(np.array(kept[0])).save(target / "sheet.png")
+        shutil.copyfile(video, target / "before_after.mp4")
+        show(target / "sheet.png")
+        progress(30, 120)
+        return result_of(target)
+
+    monkeypatch.setattr(signgen.personal, "personalise", learn)
+    events = list(follow(context.jobs, "anna", learn_job(lesson, context)))
+    assert isinstance(events[-1], Ended)
+    assert events[-1].error is None, events[-1].error
+    assert seen == {"consent": CONSENT, "minutes": 2.0, "resume": True, "kept": (FRAMES, SIZE[1], SIZE[0], 3)}
+    learned = events[-1].result
+    (working,) = [event for event in events if isinstance(event, Working) and event.done == 30]
+    assert working.picture is not None
+    assert "Learning: 30 of 120 seconds" in progress(working)
+    manifest = json.loads((lesson.folder / "example.json").read_text())
+    assert (manifest["consent"], manifest["frames"], manifest["output"]) == (CONSENT, 50, "example.mp4")
+    assert learned.tried.is_file()
+    with zipfile.ZipFile(learned.archive) as archive:
+        assert {"model/personal.json", "model/sources/1.png"} <= set(archive.namelist())
+    assert learned_table(learned.result).count("<tr>") == 1 + len(scores.FIGURES)
+    assert "<td>0.500</td><td>0.750</td>" in learned_table(learned.result)
+    assert "none seen" in learned_table(learned.result)
+
+
+def test_a_stop_ends_learning(context: Context, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    lesson, reached = sent(visitor), []
+
+    def learn(*given, progress, **more):
+        for second in range(1000):
+            reached.append(second)
+            progress(second, 1000)
+            if second == 3:
+                context.jobs.cancel("anna")
+        raise AssertionError
+
+    monkeypatch.setattr(signgen.personal, "personalise", learn)
+    events = list(follow(context.jobs, "anna", learn_job(lesson, context)))
+    assert isinstance(events[-1], Ended)
+    assert (events[-1].result, events[-1].error) == (None, None)
+    assert reached[-1] == 4
+
+
+def test_a_bad_video_is_said_before_anything_is_learned(context: Context, visitor: Visitor) -> None:
+    events = list(follow(context.jobs, "anna", learn_job(sent(visitor, 10), context)))
+    assert isinstance(events[-1], Ended)
+    assert isinstance(events[-1].error, Empty)
+    assert "has 10 frames" in str(events[-1].error)
+
+
+def test_what_is_asked_for_is_checked(visitor: Visitor, tmp_path: Path) -> None:
+    pytest.importorskip("gradio")
+    from signgen.app.tabs import _lesson
+
+    lesson = sent(visitor)
+    given = {"person_video": str(lesson.video), "person_keypoints": None, "consent": " Anna, yes ", "agreed": True,
+             "minutes": 5.0, "example": EXAMPLES[1].title}  # fmt: skip
+    made = _lesson(visitor, **given)
+    assert (made.consent, made.example, made.keypoints) == ("Anna, yes", EXAMPLES[1], None)
+    wrong = [({"person_video": None}, Missing, "choose a video"), ({"agreed": False}, Missing, "--consent"),
+             ({"consent": ""}, Missing, "--consent"), ({"minutes": 500}, BadValue, "allowed are 1 to 60"),
+             ({"person_video": str(tmp_path / "other.mp4")}, Untrusted, "send it again")]  # fmt: skip
+    for change, kind, words in wrong:
+        with pytest.raises(kind, match=words):
+            _lesson(visitor, **{**given, **change})
