@@ -3,5 +3,6 @@ plain ONNX graphs, and a page that renders in a browser."""
 
 from signgen.exporter.build import export
 from signgen.exporter.onnx_graphs import export_onnx
+from signgen.exporter.web import export_web
 
-__all__ = ["export", "export_onnx"]
+__all__ = ["export", "export_onnx", "export_web"]

@@ -1,0 +1,221 @@
+// Keypoint files: MMPose JSON, OpenPose JSON (one file, or one a frame) and .pose, read to a clip of one person. See
+// signgen/keypoints/formats and units.py, which know more formats, and more of what can be wrong.
+import { CONFIDENT, FACE, FACE_POINTS, HAND_POINTS, JOINTS, LEFT_HAND, RIGHT_HAND, emptyClip, median, quantile, range } from "./skeleton.js";
+
+const COMMON_FRAMES = [[210, 260], [256, 256], [512, 512], [640, 480], [1280, 720], [1920, 1080]];
+const DEFAULT_FPS = 25, FARTHEST = 1e5, MOST_FRAMES = 20000, FAR = 1.5;
+const UPPER = [...range(0, 11), ...range(FACE, JOINTS)]; // what a signing frame shows
+
+/** A file that cannot be read, in words for whoever gave it. */
+export class BadFile extends Error {}
+
+/**
+ * Reads files {name, bytes: Uint8Array}: one clip, or OpenPose's files of its frames.
+ * `tables`: orders of points, see `tables` in signgen/exporter/web.py. `wish`: {fps, width, height} where they are known.
+ * Returns {clip, format, warnings}.
+ */
+export function readKeypoints(files, tables, wish = {}) {
+  if (!files.length) throw new BadFile("no file was given");
+  const [first] = files, warnings = [];
+  const raw = isPose(first.bytes) ? readPose(first.bytes, tables) : readJson(files, tables);
+  if (!raw.frames.length) throw new BadFile(`${first.name}: no frames`);
+  if (raw.frames.length > MOST_FRAMES) throw new BadFile(`${first.name}: ${raw.frames.length} frames; at most ${MOST_FRAMES} are read`);
+  const people = Math.max(...raw.frames.map((frame) => frame.length));
+  if (people > 1) warnings.push(`up to ${people} people in a frame: the one who is seen best at first is followed`);
+  const points = follow(raw.frames);
+  const size = wish.width ? [wish.width, wish.height] : raw.size;
+  const clip = place(points, size, wish.fps || raw.fps, warnings);
+  if (!clip.confidence.some((value) => value > 0)) throw new BadFile(`${first.name}: no confident keypoint in any frame`);
+  return { clip, format: raw.format, warnings };
+}
+
+// ---- formats ---------------------------------------------------------------------------------------------------------
+// Each gives {format, frames: [[person: Float64Array (133, 3)]], size or null, fps or null}.
+
+function readJson(files, tables) {
+  const sorted = [...files].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+  const values = sorted.map(({ name, bytes }) => {
+    try {
+      return JSON.parse(new TextDecoder().decode(bytes));
+    } catch {
+      throw new BadFile(`${name}: neither JSON nor .pose; give MMPose JSON, OpenPose JSON or a .pose file`);
+    }
+  });
+  if (values.every((value) => Array.isArray(value?.people))) {
+    return { format: "OpenPose JSON", frames: values.map((value) => value.people.map((one) => openposePerson(one, tables))), size: null, fps: null };
+  }
+  if (values.length > 1) throw new BadFile(`${values.length} files that are not all OpenPose frames; give one file`);
+  return { format: "MMPose JSON", frames: mmposeFrames(values[0], files[0].name), size: null, fps: null };
+}
+
+function openposePerson(one, tables) {
+  const out = new Float64Array(JOINTS * 3);
+  const fill = (key, counts, targets) => {
+    const given = one[key] ?? [];
+    if (!given.length) return;
+    if (!counts.includes(given.length / 3)) throw new BadFile(`${given.length} numbers in ${key}; OpenPose writes ${counts.map((n) => 3 * n).join(" or ")}`);
+    for (const [joint, source] of targets(given.length / 3)) out.set(given.slice(3 * source, 3 * source + 3), 3 * joint);
+  };
+  const from = (start, count) => () => range(0, count).map((k) => [start + k, k]);
+  fill("pose_keypoints_2d", [25, 18], (count) => tables[count === 25 ? "body_25" : "body_18"].map((source, joint) => [joint, source]));
+  fill("face_keypoints_2d", [68, 70], from(FACE, FACE_POINTS));
+  fill("hand_left_keypoints_2d", [HAND_POINTS], from(LEFT_HAND, HAND_POINTS));
+  fill("hand_right_keypoints_2d", [HAND_POINTS], from(RIGHT_HAND, HAND_POINTS));
+  return out;
+}
+
+function mmposeFrames(value, name) {
+  const unknown = () => new BadFile(`${name}: no MMPose or OpenPose keypoints in it`);
+  let frames = value?.predictions ?? value?.instance_info ?? value?.frames ?? value;
+  if (!Array.isArray(frames) || !frames.length) throw unknown();
+  if (frames[0]?.keypoints) frames = [frames]; // one picture
+  if (frames[0]?.frame_id !== undefined) frames = [...frames].sort((a, b) => a.frame_id - b.frame_id);
+  return frames.map((frame) => {
+    const people = Array.isArray(frame) ? frame : frame?.instances;
+    if (!Array.isArray(people)) throw unknown();
+    return people.map((one) => {
+      const places = one?.keypoints?.__ndarray__ ?? one?.keypoints, scores = one?.keypoint_scores?.__ndarray__ ?? one?.keypoint_scores;
+      if (!Array.isArray(places)) throw unknown();
+      if (places.length !== JOINTS) throw new BadFile(`${name}: ${places.length} keypoints per person; give the 133 of COCO-WholeBody`);
+      const out = new Float64Array(JOINTS * 3);
+      places.forEach(([x, y, own], joint) => out.set([x, y, scores?.[joint] ?? own ?? (x || y ? 1 : 0)], 3 * joint));
+      return out;
+    });
+  });
+}
+
+function isPose(bytes) {
+  if (bytes.length < 12) return false;
+  const view = new DataView(bytes.buffer, bytes.byteOffset), version = view.getFloat32(0, true), parts = view.getUint16(10, true);
+  return [0.1, 0.2].some((known) => Math.abs(version - known) < 1e-6) && parts >= 1 && parts <= 64;
+}
+
+/** A .pose file of version 0.1 or 0.2. */
+function readPose(bytes, tables) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  try {
+    return poseFrames(view, tables);
+  } catch (error) {
+    if (error instanceof RangeError) throw new BadFile("a cut or damaged .pose file: write or download it again");
+    throw error;
+  }
+}
+
+function poseFrames(view, tables) {
+  let at = 10;
+  const version = view.getFloat32(0, true), size = [view.getUint16(4, true), view.getUint16(6, true)];
+  const short = () => view.getUint16((at += 2) - 2, true);
+  const text = () => {
+    const length = short();
+    at += length;
+    return new TextDecoder().decode(new Uint8Array(view.buffer, view.byteOffset + at - length, length));
+  };
+  const targets = [];
+  let points = 0, columns = 0, imported = false;
+  for (let left = short(); left > 0; left--) {
+    const name = text(), format = text(), count = short(), limbs = short(), colours = short();
+    const names = range(0, count).map(text);
+    at += 4 * limbs + 6 * colours;
+    for (const [joint, source] of poseJoints(name, names, tables)) targets.push([joint, points + source]);
+    points += count;
+    columns = Math.max(columns, format.length);
+    imported ||= name === "pose_keypoints_2d" || name.includes("_13");
+  }
+  if (!targets.length) throw new BadFile("a .pose file of unknown components: Holistic, OpenPose and COCO-WholeBody are read");
+  const old = version < 0.15, fps = old ? short() : view.getFloat32((at += 4) - 4, true);
+  const declared = old ? short() : view.getUint32((at += 4) - 4, true), people = short();
+  const each = 4 * people * points, width = columns - 1;
+  const count = old ? Math.floor((view.byteLength - at) / (each * columns)) : declared;
+  const scores = at + count * each * width;
+  if (scores + count * each > view.byteLength) throw new RangeError();
+  const frames = range(0, count).map((t) => range(0, people).flatMap((person) => {
+    const out = new Float64Array(JOINTS * 3);
+    let seen = false;
+    for (const [joint, source] of targets) {
+      const n = (t * people + person) * points + source, score = view.getFloat32(scores + 4 * n, true);
+      out.set([view.getFloat32(at + 4 * n * width, true), view.getFloat32(at + 4 * (n * width + 1), true), score], 3 * joint);
+      seen ||= score > 0;
+    }
+    return seen ? [out] : [];
+  }));
+  const known = size[0] > 0 && size[1] > 0 && !(imported && size[0] === 1000 && size[1] === 1000);
+  return { format: ".pose", frames, size: known ? size : null, fps: fps || null };
+}
+
+/** Pairs [joint, point of this component]. */
+function poseJoints(name, names, tables) {
+  const inOrder = (start, count) => range(0, count).map((k) => [start + k, k]);
+  const named = (wanted, start) => wanted.flatMap((one, k) => (names.includes(String(one)) ? [[start + k, names.indexOf(String(one))]] : []));
+  if (name === "POSE_LANDMARKS") return named(tables.holistic_body, 0);
+  if (name === "FACE_LANDMARKS") return named(tables.face_mesh, FACE);
+  if (name === "pose_keypoints_2d" && names.length === 25) return tables.body_25.map((source, joint) => [joint, source]);
+  if (name === "face_keypoints_2d" && [68, 70].includes(names.length)) return inOrder(FACE, FACE_POINTS);
+  if (names.length === HAND_POINTS && /^(LEFT_HAND|hand_left)/.test(name)) return inOrder(LEFT_HAND, HAND_POINTS);
+  if (names.length === HAND_POINTS && /^(RIGHT_HAND|hand_right)/.test(name)) return inOrder(RIGHT_HAND, HAND_POINTS);
+  if (/^BODY(_133)?$/.test(name) && names.length === 23) return inOrder(0, 23);
+  if (/^FACE(_133|_136)?$/.test(name) && names.length === FACE_POINTS) return inOrder(FACE, FACE_POINTS);
+  return names.length === JOINTS ? inOrder(0, JOINTS) : [];
+}
+
+// ---- one person, in pixels -------------------------------------------------------------------------------------------
+/** x, y of somebody's middle, the width of the shoulders, and the mean score. */
+function whereabouts(person) {
+  const seen = range(0, 11).filter((joint) => person[3 * joint + 2] > CONFIDENT);
+  const middle = [0, 1].map((k) => (seen.length ? median(seen.map((joint) => person[3 * joint + k])) : 0));
+  const reach = Math.hypot(person[15] - person[18], person[16] - person[19]);
+  let total = 0;
+  for (let joint = 0; joint < JOINTS; joint++) total += person[3 * joint + 2] || 0;
+  return { middle, reach, mean: total / JOINTS };
+}
+
+/** One person of each frame, zeros where that one is not seen: the best seen at first, then the nearest. */
+function follow(frames) {
+  let last = null;
+  return frames.map((people) => {
+    const found = people.map((person) => ({ person, ...whereabouts(person) }));
+    if (!found.length) return new Float64Array(JOINTS * 3);
+    const far = (one) => Math.hypot(one.middle[0] - last.middle[0], one.middle[1] - last.middle[1]);
+    const worth = (one) => one.mean * Math.sqrt(Math.max(one.reach, 1e-9));
+    const best = found.reduce((a, b) => ((last ? far(b) < far(a) : worth(b) > worth(a)) ? b : a));
+    if (last && people.length > 1 && far(best) > FAR * Math.max(best.reach, last.reach)) return new Float64Array(JOINTS * 3);
+    last = best;
+    return best.person;
+  });
+}
+
+/** Clean points in pixels of a definite frame at a definite rate. */
+function place(frames, size, fps, warnings) {
+  const clip = emptyClip(frames.length, 0, 0, fps || DEFAULT_FPS), usable = [];
+  const best = Math.max(...frames.map((frame) => range(0, JOINTS).reduce((most, joint) => Math.max(most, frame[3 * joint + 2] || 0), 0)));
+  frames.forEach((frame, t) => {
+    for (let joint = 0; joint < JOINTS; joint++) {
+      const [x, y, score] = frame.subarray(3 * joint, 3 * joint + 3), to = t * JOINTS + joint;
+      if (!(score > 0) || ![x, y, score].every(Number.isFinite) || Math.max(Math.abs(x), Math.abs(y)) > FARTHEST) continue;
+      clip.confidence[to] = Math.min(score, 1);
+      clip.xy.set([x, y], 2 * to);
+      if (score >= Math.min(0.5, 0.5 * best)) usable.push([x, y, joint]);
+    }
+  });
+  const numbers = usable.flatMap(([x, y]) => [x, y]);
+  const fractions = numbers.length > 0 && quantile(numbers.map(Math.abs), 0.9) <= 2 && numbers.some((value) => value % 1);
+  const frame = size ?? (fractions ? [512, 512] : smallestFrame(usable));
+  [clip.width, clip.height] = frame;
+  if (!size) warnings.push(`the file says no frame size: ${frame.join("x")} is assumed`);
+  if (!fps) warnings.push(`the file says no frame rate: ${DEFAULT_FPS} frames a second are assumed`);
+  if (fractions) {
+    const signed = quantile(numbers, 0.05) < -0.1;
+    for (let k = 0; k < clip.xy.length; k++) {
+      if (clip.confidence[k >> 1] > 0) clip.xy[k] = (signed ? (clip.xy[k] + 1) / 2 : clip.xy[k]) * frame[k % 2];
+    }
+  }
+  return clip;
+}
+
+/** The smallest common frame for the confident points of head, arms and hands. */
+function smallestFrame(usable) {
+  const shown = usable.filter(([, , joint]) => UPPER.includes(joint)), points = shown.length ? shown : usable;
+  if (!points.length) return COMMON_FRAMES[0];
+  const [right, bottom] = [0, 1].map((k) => quantile(points.map((one) => one[k]), 0.98));
+  const found = COMMON_FRAMES.find(([width, height]) => right <= 1.02 * width && bottom <= 1.02 * height);
+  return found ?? [0, 1].map((k) => Math.min(2 * Math.ceil(Math.max(points.reduce((most, one) => Math.max(most, one[k]), 2)) / 2), 16384));
+}

@@ -1,0 +1,76 @@
+// Runs the page's modules in Node: a request {page, model, task, ...} as JSON on standard input, arrays as lists, and an
+// answer on standard output. What tests/test_export_web.py asks.
+import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
+
+const request = JSON.parse(readFileSync(0, "utf-8"));
+const module = (name) => import(`${request.page}/${name}.js`);
+const clipOf = ({ xy, confidence, width, height, fps }) => ({
+  xy: Float32Array.from(xy), confidence: Float32Array.from(confidence), width, height, fps, length: confidence.length / 133,
+});
+const unpacked = (name) => new Uint8Array(gunzipSync(readFileSync(`${request.model}/${name}.bin.gz`)));
+
+async function model() {
+  const { Model, unpackArrays, unpackGroups } = await module("model");
+  const about = JSON.parse(readFileSync(`${request.model}/model.json`, "utf-8"));
+  const made = new Model(null, about, unpackGroups(about.tables, unpacked("tables")), {}, "");
+  for (const [name, index] of Object.entries(about.signers)) {
+    made.signers[name] = { ...unpackArrays(index, unpacked(name)), length: 1, width: made.width, height: made.height };
+  }
+  return made;
+}
+
+const tasks = {
+  async noise() {
+    const { SOURCE, frameNoise } = await module("noise");
+    return request.frames.map((frame) => Array.from(frameNoise(request.seed, frame === "source" ? SOURCE : frame, request.count)));
+  },
+
+  async read() {
+    const { readKeypoints } = await module("files");
+    const files = request.files.map((path) => ({ name: path.split("/").at(-1), bytes: new Uint8Array(readFileSync(path)) }));
+    const orders = JSON.parse(readFileSync(`${request.model}/model.json`, "utf-8")).orders;
+    try {
+      const { clip, format, warnings } = readKeypoints(files, orders, request.wish);
+      return { ...clip, xy: Array.from(clip.xy), confidence: Array.from(clip.confidence), format, warnings };
+    } catch (error) {
+      return { error: error.constructor.name, message: error.message };
+    }
+  },
+
+  async scene() {
+    const made = await model(), driving = made.scene(clipOf(request.clip), await made.signer(request.signer));
+    return { xy: Array.from(driving.xy), confidence: Array.from(driving.confidence) };
+  },
+
+  /** Of each frame: the pose image with guides, the solid hands, and the refiners' crops of a given picture. */
+  async draw() {
+    const made = await model(), { regionCrops, REGIONS } = await module("regions");
+    const { framePoints } = await module("skeleton");
+    const clip = clipOf(request.clip), signer = await made.signer(request.signer), source = made.regions(signer), hands = made.hands();
+    return Array.from({ length: clip.length }, (_, t) => {
+      const points = framePoints(clip, t), pose = made.pose(points), solid = hands.picture(hands.fit(points));
+      const crops = Object.fromEntries(Object.entries(made.about.refiners).map(([name, side]) => [
+        name,
+        regionCrops(REGIONS[name], side, signer.image, made.inner(pose), points, solid, source, [made.width, made.height])
+          .map(({ x, y, input }) => ({ x, y, input: Array.from(input) })),
+      ]));
+      return { seen: Array.from(made.seen(points, pose, solid, source)), solid: Array.from(solid), crops };
+    });
+  },
+
+  async paste() {
+    const { paste } = await module("regions");
+    const frame = Uint8Array.from(request.frame);
+    paste(frame, request.crops, request.size);
+    return Array.from(frame);
+  },
+
+  async weights() {
+    const { unpackWeights } = await module("model");
+    const about = JSON.parse(readFileSync(`${request.model}/model.json`, "utf-8"));
+    return Array.from(new Float32Array(unpackWeights(about.weights[request.graph], unpacked("weights")).buffer));
+  },
+};
+
+process.stdout.write(JSON.stringify(await tasks[request.task]()));

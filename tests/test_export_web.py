@@ -1,0 +1,357 @@
+"""The page that renders in a browser: its modules give Python's numbers, and in Chromium its frames are torch's.
+
+The modules run in Node. The browser's test needs playwright, a Chromium (SIGNGEN_CHROMIUM may name one) and ONNX
+Runtime's package, which npm fetches unless SIGNGEN_ORT_WEB names a folder that holds it.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from tiny_pipeline import DENOISER, make_pipeline, weather
+
+from signgen.cli import main
+from signgen.errors import NotFound, NotInstalled, RunError, Unsupported
+from signgen.exporter import web
+from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
+from signgen.keypoints.skeleton import FACE, LOWER_BODY
+from signgen.model import SignGenPipeline
+from signgen.model.diffusion.noise import frame_noise
+from signgen.model.guide import CHANNELS
+from signgen.model.pipeline import _SOURCE
+from signgen.model.regions import REFINERS, SourceRegions, paste, region_crops
+from signgen.package import EXAMPLES
+from signgen.pose_image.solid import HandFitter
+from signgen.rendering.sample_windows import draw_canvas, render_windows
+from signgen.rendering.scene import build_scene
+from signgen.rendering.settings import RenderSettings
+from signgen.rendering.source import load_source
+from signgen.video import probe
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed: signgen[onnx]")
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: signgen[onnx]")
+
+DRIVER = Path(__file__).with_name("page_driver.mjs")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FRAME, SIGNER = (210, 260), "bela"
+RENDERED, PATIENCE = 9, 280  # frames, of two windows; seconds
+LEAST_PSNR, FIRST_FRAME = 40.0, 10.0  # dB; seconds, on a machine that has nothing else to do
+
+
+# ------------------------------------------------------------------------------------------------ modules, in Node
+@pytest.fixture(scope="module")
+def pipeline() -> SignGenPipeline:
+    return make_pipeline(FRAME, refined=True, pose={**DENOISER["pose"], "guide": CHANNELS})
+
+
+@pytest.fixture(scope="module")
+def written(pipeline, tmp_path_factory) -> Path:
+    """What the page loads of a tiny model."""
+    folder = tmp_path_factory.mktemp("written")
+    web.write_model(pipeline, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ask(written) -> Any:
+    """Asks the page's modules, see `page_driver.mjs`."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+
+    def answer(task: str, **given: Any) -> Any:
+        request = json.dumps({"page": str(web.PAGE), "model": str(written), "task": task, **given})
+        done = subprocess.run([node, DRIVER], input=request, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return answer
+
+
+def plain(clip: Keypoints) -> dict[str, Any]:
+    return {
+        "xy": clip.xy.ravel().tolist(), "confidence": clip.confidence.ravel().tolist(),
+        "width": clip.width, "height": clip.height, "fps": clip.fps,
+    }  # fmt: skip
+
+
+def test_noise_is_numpys(ask):
+    found = np.array(ask("noise", seed=7, frames=["source", 0, 123456], count=9000), np.float32)
+    np.testing.assert_array_equal(found, frame_noise(7, [_SOURCE, 0, 123456], (9000,)).numpy())
+    assert np.abs(found).max() > 3.66, "the ziggurat's tail is drawn, too"
+
+
+def test_poses_hands_guides_and_crops_are_those_of_python(ask, pipeline):
+    clip = weather(14)
+    confidence = clip.confidence.copy()
+    confidence[4:7, 91:112] = 0  # a hand that is lost for some frames
+    confidence[9:, FACE.start :: 7] = 0.2
+    clip = replace(clip, confidence=confidence)
+    found = ask("draw", clip=plain(clip), signer=SIGNER)
+    source = load_source(SIGNER)
+    regions = SourceRegions.of(source.image, source.keypoints.points[0])
+    solid = HandFitter(FRAME, pipeline.config.pixel_aspect).fit(clip.xy, clip.confidence).pictures(FRAME)
+    poses = draw_canvas(pipeline, clip)
+    assert (solid != 128).any(), "there are hands to be drawn"
+    apart = np.abs(np.array([one["solid"] for one in found]).reshape(solid.shape) - solid.astype(int))
+    assert (apart > 2).mean() < 1e-5
+    seen = pipeline.with_guides(poses, clip.points, solid, [regions])
+    apart = np.abs(np.array([one["seen"] for one in found]).reshape(seen.shape) - seen.astype(int))
+    assert (apart > 2).mean() < 1e-5
+    left, right, top, bottom = pipeline.canvas_padding
+    inner, frames = poses[:, top:-bottom, left:-right], np.repeat(source.image[None], len(clip), 0)
+    for name, refiner in pipeline.refiners.items():
+        crops = region_crops(REFINERS[name], refiner.config.side, frames, inner, clip.points, solid, [regions])
+        flat = [(frame, crop) for frame, one in enumerate(found) for crop in one["crops"][name]]
+        assert [frame for frame, _ in flat] == crops.which.tolist()
+        assert [[crop["x"], crop["y"]] for _, crop in flat] == crops.places.tolist()
+        inputs = np.array([crop["input"] for _, crop in flat]).reshape(crops.inputs.shape)
+        assert np.abs(inputs[:, 9]).max() > 0, "the source's hand or face is there"
+        assert (np.abs(inputs - crops.inputs.numpy()) > 0.02).mean() < 1e-4
+
+
+def test_refined_crops_are_put_back_as_in_python(ask, pipeline):
+    clip, source = weather(1), load_source(SIGNER)
+    side = pipeline.hand_refiner.config.side
+    crops = region_crops("hand", side, source.image[None], source.image[None], clip.points, None, [])
+    refined = crops.inputs[:, :3] + torch.rand(crops.inputs[:, :3].shape, generator=torch.Generator().manual_seed(0))
+    given = [
+        {"x": int(x), "y": int(y), "side": side, "input": one.flatten().tolist(), "refined": more.flatten().tolist()}
+        for (x, y), one, more in zip(crops.places, crops.inputs, refined, strict=True)
+    ]
+    found = ask("paste", frame=source.image.ravel().tolist(), crops=given, size=FRAME)
+    expected = paste(source.image[None], [(crops, refined)])[0]
+    assert (expected != source.image).any()
+    assert np.abs(np.array(found).reshape(expected.shape) - expected.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(640, 480), (400, 400), (420, 520)])
+def test_a_clip_of_any_size_stands_where_the_source_person_does(ask, pipeline, size):
+    clip = weather(6).resized(*size)
+    confidence = clip.confidence.copy()
+    confidence[:, FACE] = confidence[:, LOWER_BODY] = 0  # never seen: taken from the source person
+    confidence[2] = 0  # nobody: the pose before is held
+    clip = Keypoints(clip.xy * (confidence > 0)[..., None], confidence, *size, 25.0, "clip")
+    found = ask("scene", clip=plain(clip), signer=SIGNER)
+    order = [0, 1, 1, 3, 4, 5]
+    held = replace(clip, xy=clip.xy[order], confidence=clip.confidence[order])
+    scene = build_scene(load_source(SIGNER), held, FRAME, pipeline.config.pixel_aspect, None, False)
+    assert (scene.driving.confidence[:, FACE] > 0).all()
+    seen = scene.driving.confidence > 0
+    np.testing.assert_allclose(np.array(found["confidence"]).reshape(6, 133), scene.driving.confidence, atol=1e-6)
+    apart = np.abs(np.array(found["xy"]).reshape(6, 133, 2) - scene.driving.xy)[seen]
+    assert apart.max() < 0.01
+
+
+@pytest.mark.parametrize("name", ["clip.json", "clip.pose", "openpose"])
+def test_files_are_read_as_python_reads_them(ask, tmp_path, name):
+    clip, place = weather(4), tmp_path / name
+    write_keypoints(clip, place, format="openpose" if name == "openpose" else None)
+    files = sorted(map(str, place.iterdir())) if place.is_dir() else [str(place)]
+    found = ask("read", files=files, wish={})
+    expected = read_keypoints(place).keypoints
+    assert (found["width"], found["height"], found["fps"]) == (*expected.size, expected.fps)
+    np.testing.assert_allclose(np.array(found["xy"]).reshape(4, 133, 2), expected.xy, atol=1e-3)
+    np.testing.assert_allclose(np.array(found["confidence"]).reshape(4, 133), expected.confidence, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"not keypoints", "neither JSON nor .pose"),
+        (b'[{"instances": [{"keypoints": [[1, 2]], "keypoint_scores": [1]}]}]', "1 keypoints per person"),
+        (b"{}", "no MMPose or OpenPose keypoints"),
+        (b'{"people": [{"pose_keypoints_2d": [1, 2]}]}', "2 numbers in pose_keypoints_2d"),
+        ((EXAMPLES / "weather.pose").read_bytes()[:20_000], "cut or damaged"),
+        (b'[{"instances": []}]', "no confident keypoint"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(ask, tmp_path, content, said):
+    (tmp_path / "clip.json").write_bytes(content)
+    found = ask("read", files=[str(tmp_path / "clip.json")], wish={})
+    assert found["error"] == "BadFile"
+    assert said in found["message"]
+
+
+# ------------------------------------------------------------------------------------------------ what is written
+def test_weights_come_back_to_half_a_step(ask, pipeline):
+    found = np.array(ask("weights", graph="denoiser"), np.float32)
+    weight = pipeline.denoiser.unet.conv_out.weight.detach().numpy()
+    steps = np.abs(weight).max((1, 2, 3), keepdims=True) / 127
+    flat = weight.ravel()
+    at = next(k for k in range(len(found) - flat.size) if np.abs(found[k : k + flat.size] - flat).max() <= steps.max())
+    assert (np.abs(found[at : at + flat.size].reshape(weight.shape) - weight) <= 0.51 * steps).all()
+
+
+def test_the_sampler_as_numbers_is_the_sampler(pipeline):
+    steps = web._steps(pipeline)["steps"]
+    scheduler = pipeline.scheduler
+    latents, prediction = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
+    expected = scheduler.step(prediction, torch.tensor(steps[0]["timestep"]), latents).prev_sample
+    torch.testing.assert_close(steps[0]["keep"] * latents + steps[0]["take"] * prediction, expected)
+
+
+def test_a_model_that_the_page_cannot_drive_is_refused():
+    with pytest.raises(Unsupported) as raised:
+        web._check_model(make_pipeline(cross_view=None, image_level=False))
+    assert raised.value.subject == "unnamed"
+
+
+def test_without_npm_or_a_copy_of_the_runtime_nothing_is_written(tmp_path, monkeypatch):
+    with pytest.raises(NotFound):
+        web._place_runtime(tmp_path, tmp_path / "ort")
+    monkeypatch.setattr(web.shutil, "which", lambda name: None)
+    with pytest.raises(NotInstalled) as raised:
+        web._place_runtime(None, tmp_path / "ort")
+    assert raised.value.subject == "npm"
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---------------------------------------------------------------------------------------------------- in a browser
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = os.environ.get("SIGNGEN_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip("no Chromium found: set SIGNGEN_CHROMIUM to the path of one")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=found, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def page_folder(browser, tmp_path_factory) -> Path:
+    """The page of `mini`."""
+    folder = tmp_path_factory.mktemp("page") / "page"
+    command = ["export", "mini", "--web", str(folder), "--json"]
+    if given := os.environ.get("SIGNGEN_ORT_WEB"):
+        command += ["--runtime", given]
+    answer = CliRunner().invoke(main, command)
+    if isinstance(answer.exception, SystemExit) and answer.exit_code and web.RUNTIME in answer.stderr.splitlines()[-1]:
+        pytest.skip(f"{web.RUNTIME} cannot be had: set SIGNGEN_ORT_WEB to a folder with it")
+    assert answer.exit_code == 0, answer.output
+    said = json.loads(answer.stdout)
+    assert said["bytes"] <= web.LARGEST
+    return folder
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    """As `python -m http.server`, in silence."""
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(page_folder) -> Iterator[str]:
+    handler = functools.partial(_Handler, directory=str(page_folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def _wait(page: Any, condition: str) -> None:
+    """Until a condition holds; the page forbids what playwright's own waiting does."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if page.evaluate(f"() => Boolean(globalThis.signgen?.error || (globalThis.signgen && {condition}))"):
+            assert page.evaluate("() => signgen.error") is None
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{condition} does not become true: {page.text_content('#status')}")
+
+
+@pytest.mark.timeout(900)
+def test_chromium_paints_what_torch_paints(browser, address, tmp_path, capsys):
+    clip = read_keypoints(EXAMPLES / "weather.pose").keypoints[:RENDERED]
+    write_keypoints(clip, tmp_path / "clip.pose")
+    pipeline = SignGenPipeline.from_pretrained("mini", device="cpu", dtype="float32")
+    config = pipeline.config
+    scene = build_scene(load_source(SIGNER), clip, pipeline.frame_size, config.pixel_aspect, None, False)
+    settings = RenderSettings(window=config.window, overlap=config.overlap)
+    expected = np.concatenate([one.frames for one in render_windows(pipeline, scene, range(len(clip)), settings)])
+    asked: list[str] = []
+    complaints: list[str] = []
+    with browser.new_context(accept_downloads=True) as context:
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{address}index.html?device=wasm&alone")
+        _wait(page, "signgen.ready")
+        page.set_input_files("#file", tmp_path / "clip.pose")
+        _wait(page, "signgen.clip")
+        page.select_option("#signer", SIGNER)
+        page.click("#start")
+        _wait(page, "signgen.done")
+        first, total = page.evaluate("() => [signgen.first - signgen.asked, signgen.last - signgen.asked]")
+        packed = page.evaluate(
+            "() => signgen.frames.map((one) => btoa(Array.from(one, (byte) => String.fromCharCode(byte)).join('')))"
+        )
+        with page.expect_download() as download:
+            page.click("#save")
+        download.value.save_as(tmp_path / "video.webm")
+    frames = np.stack([np.frombuffer(base64.b64decode(one), np.uint8).reshape(expected.shape[1:]) for one in packed])
+    error = ((frames.astype(np.float64) - expected) ** 2).mean((1, 2, 3))
+    psnr = 10 * np.log10(255**2 / np.maximum(error, 1e-9))
+    with capsys.disabled():
+        pace = 1000 * len(frames) / total
+        print(f"\nChromium, WebAssembly, one thread: PSNR {psnr.min():.1f} to {psnr.max():.1f} dB,", end=" ")
+        print(f"first frame after {first / 1000:.1f} s, {pace:.2f} frames/s")
+    assert psnr.min() > LEAST_PSNR
+    video = probe(tmp_path / "video.webm")
+    assert (video.width, video.height) == FRAME
+    assert complaints == []
+    assert all(url.startswith((address, "blob:", "data:")) for url in asked), asked
+    if os.getloadavg()[0] < (os.cpu_count() or 1) + 1:  # others at work say nothing about the page
+        assert first / 1000 < FIRST_FRAME
+
+
+@pytest.mark.timeout(600)
+def test_the_page_gets_threads_from_a_plain_server_and_names_a_bad_file(browser, address, tmp_path):
+    playwright_api = pytest.importorskip("playwright.sync_api")
+    (tmp_path / "bad.json").write_text("{}")
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{address}index.html?device=wasm")
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:  # the page loads itself again, under its service worker
+            with contextlib.suppress(playwright_api.Error):
+                if page.evaluate("() => crossOriginIsolated && globalThis.signgen?.ready === true"):
+                    break
+            time.sleep(0.2)
+        assert page.evaluate("() => signgen.threads") > 1 or os.cpu_count() == 1
+        page.set_input_files("#file", tmp_path / "bad.json")
+        while page.evaluate("() => signgen.error") is None and time.monotonic() < end:
+            time.sleep(0.1)
+        assert "no MMPose or OpenPose keypoints" in page.text_content("#status")
+
+
+def test_a_page_that_is_too_large_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(web, "LARGEST", 10)
+    monkeypatch.setattr(web, "_place_runtime", lambda given, folder: "1")
+    monkeypatch.setattr(web, "load_checked", lambda model, folder, allowed: make_pipeline(FRAME, refined=True))
+    with pytest.raises(RunError) as raised:
+        web.export_web("tiny", tmp_path / "page")
+    assert raised.value.subject == "unnamed"
+    assert list(tmp_path.iterdir()) == []
