@@ -33,56 +33,16 @@ import torch
 from drawn_clips import CACHE, CHUNK, KINDS, held_out_clips
 
 from signgen.dataset.phoenix import Clip
-from signgen.errors import BadValue, InputError, Mismatch, SignGenError
+from signgen.errors import InputError, SignGenError
 from signgen.keypoints import read_keypoints
 from signgen.model.networks.canvas import fit_frames, fit_points
 from signgen.model.networks.fusion import FusionModel
 from signgen.pose_image.strokes import draw_clip
 from signgen.scoring.comparison import bootstrap_intervals, quotients
+from signgen.scoring.persons.retrieval import MEASURES, chance, ranks, sums
 from signgen.video import read_frames
 
-AT = (1, 3, 5)  # FPDM Table 2
-MEASURES = (*(f"recall_at_{k}" for k in AT), "mean_rank")
 HEADS = ("R@1", "R@3", "R@5", "mean rank")
-
-
-def ranks(queries: np.ndarray, gallery: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Place of each query's own picture when the gallery is sorted by cosine similarity, int64 (Q,), 1 is the best.
-
-    Pictures as similar as the own one count as better, so that a model which tells nothing apart gains nothing by it.
-
-    Args:
-        queries: (Q, D), gallery: (G, D), neither need be of unit length.
-        own: (Q,) index into the gallery of what each query shall find.
-
-    Raises:
-        InputError: the widths differ, or an index lies outside of the gallery.
-    """
-    if queries.shape[1:] != gallery.shape[1:] or len(own) != len(queries):
-        got = f"{queries.shape} queries, {gallery.shape} pictures, {len(own)} answers"
-        raise Mismatch("retrieval", got, "give one answer a query and embeddings of one width")
-    if len(own) and (own.min() < 0 or own.max() >= len(gallery)):
-        raise BadValue("retrieval", f"answers from {own.min()} to {own.max()}", f"the gallery has {len(gallery)}")
-    similar = _unit(queries) @ _unit(gallery).T  # (Q, G)
-    mine = np.take_along_axis(similar, own[:, None], 1)  # (Q, 1)
-    return (similar >= mine).sum(1)
-
-
-def sums(found: np.ndarray) -> np.ndarray:
-    """Ranks (Q,) -> (M, 2) numerators and denominators of `MEASURES`, which may be added over clips."""
-    hits = [[(found <= k).sum(), len(found)] for k in AT]
-    return np.array([*hits, [found.sum(), len(found)]], np.float64)
-
-
-def chance(gallery: int) -> dict[str, float]:
-    """What a random order of so many pictures gives on average."""
-    recalls = {f"recall_at_{k}": min(1.0, k / gallery) for k in AT}
-    return {**recalls, "mean_rank": (gallery + 1) / 2}
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    rows = rows.astype(np.float64)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 @dataclass(frozen=True)

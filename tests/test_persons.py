@@ -379,9 +379,47 @@ def test_a_model_that_reads_hands_is_refused(sets: Path, tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
-def test_market_1501_goes_the_same_way(sets: Path, tmp_path: Path) -> None:
-    report = done("prepare", sets / "market", tmp_path / "data", "--size", "64x128", "--jobs", 1)
-    assert (report["layout"], report["splits"]["test"]["pairs"]) == ("market", 14)
-    model = trained(tmp_path / "data", tmp_path, "market1501")
-    assert done("render-pairs", sets / "market", "-o", tmp_path / "out", "--model", model)["size"] == [64, 128]
-    assert len(list((tmp_path / "out").glob("0*_2_0*_vis.png"))) == 14
+def test_from_the_data_set_to_the_table(work: Path, sets: Path, tmp_path: Path) -> None:
+    """DeepFashion in both dialects and Market-1501: prepared, trained, rendered, scored; both dialects score alike."""
+    tables = {}
+    for layout in ("cfld", "nted"):
+        done("render-pairs", work / layout, "-o", tmp_path / layout, "--model", work / "model", "--seed", 3)
+        tables[layout] = done("evaluate", tmp_path / layout, work / layout, "--protocol", "cfld-256")
+        for part in ("generated", "data", "layout"):
+            tables[layout]["settings"].pop(part)
+    assert tables["cfld"] == tables["nted"]
+    assert (tables["cfld"]["counts"]["pairs"], tables["cfld"]["metrics"]["lpips"]) == (14, None)
+    assert -1 <= tables["cfld"]["metrics"]["ssim_win51"] <= 1
+    done("prepare", sets / "market", tmp_path / "market", "--size", "64x128", "--jobs", 1)
+    model = trained(tmp_path / "market", tmp_path, "market1501")
+    done("render-pairs", tmp_path / "market", "-o", tmp_path / "made", "--model", model)
+    assert len(list((tmp_path / "made").glob("0*_2_0*_vis.png"))) == 14
+    found = done("evaluate", tmp_path / "made", tmp_path / "market", "--protocol", "market")
+    assert (found["counts"]["pairs"], found["family"]) == (14, "patn")
+    assert found["reported"][0]["source"] == "IMAGPose Table 1"
+    ranked = done("evaluate", work / "fusion/model/fusion", work / "cfld", "--protocol", "retrieval", "--size", "48x64")
+    assert ranked["counts"] == {"pairs": 14, "gallery": 8}
+
+
+def test_imagpose_s_preset_trains_on_outfits_and_renders_with_several_sources(work: Path, tmp_path: Path) -> None:
+    """T1 and T3 of its paper: views of one outfit in any order, masks over any of them."""
+    base = write_base_weights(tmp_path / "base")
+    content = {
+        **TINY, "data": str(work / "cfld"), "output": str(tmp_path / "run"), "views": 2, "batch": 1,
+        "start": {name: base[name] for name in ("vae", "unet", "image_encoder")},
+        "model": {
+            **DENOISER, "fusion_dim": None, "image_level": True, "fill": "zeros",
+            "source": {"semantic_dim": 12, "hidden": 10, "patch": 4},
+            "cross_view": {"heads": 2, "groups": 8, "attentions": 1, "ff_mult": 1, "attention": "joint"},
+        },
+    }  # fmt: skip
+    settings = [f"--set={key}={json.dumps(value)}" for key, value in content.items()]
+    done("train", "deepfashion/imagpose", *settings, "--set=optim.checkpointing=false")
+    done("assemble", tmp_path / "model", tmp_path / "run", "--steps", 1, "--dtype", "float32", "--window", 4)
+    common = ["--model", tmp_path / "model", "--limit", 2]
+    report = done("render-pairs", work / "cfld", "-o", tmp_path / "t1", *common)
+    assert (report["pose_style"], report["guidance_rule"]) == ("imagpose18", "imagpose")
+    done("render-pairs", work / "cfld", "-o", tmp_path / "t3", *common, "--sources", 3)
+    pictures = [[path.read_bytes() for path in sorted((tmp_path / name).glob("*.png"))] for name in ("t1", "t3")]
+    assert len(pictures[0]) == len(pictures[1]) == 2
+    assert pictures[0] != pictures[1]

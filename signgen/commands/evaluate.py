@@ -5,18 +5,25 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from signgen.commands.common import common_options, emit, progress_to
-from signgen.commands.options import choice
+from signgen.commands.options import SIZE, choice, layout_option
 
 if TYPE_CHECKING:
+    from signgen.scoring.persons.published import Reported
+    from signgen.scoring.persons.run import PairResult
     from signgen.scoring.summary import Against, EvaluationResult
 
 _ARROWS = {"higher": "higher", "lower": "lower", "1": "near 1", "-": ""}
+_POSES = ("signgen", "fpdm18", "cfld18", "imagpose18")
+_RETRIEVAL = {"layout", "size", "pose_style", "limit", "seed"}
+_PROTOCOL = {
+    "layout", "names", "limit", "seed", "jobs", "csv", "lpips_weights", "fid_weights", "stlpips_weights",
+}  # fmt: skip
 _LEFT_OUT = {
     "hands_left_out": "hands left out (knuckle not confident)",
     "hand_pe_not_found": "hands not found by the detector",
@@ -64,22 +71,85 @@ _LEFT_OUT = {
 @choice("--sizes", "error", "resize", help="Frames of unequal size; resize scales the generated ones.")
 @click.option("--split", type=click.Choice(["train", "dev", "test"]), help="Of data sets [test, or the only one].")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N clips of REFERENCE.")
+@click.option(
+    "--protocol",
+    metavar="NAME",
+    help="Score pictures of pairs as papers do: cfld-256, cfld-512, fpdm-256, fpdm-512, pidm-256, pcdm-256, pcdm-512, "
+    "market; or a fusion model by retrieval.",
+)
+@layout_option
+@click.option("--size", type=SIZE, help="Of the pictures of retrieval [352x512, or 64x128].")
+@click.option("--pose-style", type=click.Choice(_POSES), help="How the poses of retrieval are drawn [fpdm18].")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes [all cores, fewer for few frames].")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of intervals and p-values.")
 @common_options
-def command(as_json: bool, recogniser: str | None, **options: Any) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context, as_json: bool, recogniser: str | None, protocol: str | None, layout: str | None,
+    size: tuple[int, int] | None, pose_style: str | None, **options: Any,
+) -> None:  # fmt: skip
     """Score GENERATED against REFERENCE: two videos, two folders of frames, two folders of clips, or two data sets.
 
     Several clips are matched by name and get 95 % intervals over clips. What does not fit is an error that lists it,
     unless --names, --lengths or --sizes says what to do. Hands that cannot be scored are counted.
+
+    With --protocol, GENERATED is a folder of pictures as signgen, NTED, PIDM, CFLD, FPDM or PCDMs name theirs,
+    and REFERENCE is DeepFashion or Market-1501; published figures of the same family stand below, marked as reported.
+    For retrieval GENERATED is the folder of a fusion model.
     """
     from signgen.scoring import evaluate
 
+    _check_options(ctx, protocol)
+    if protocol is not None:
+        with progress_to("pictures") as advance:
+            found = _of_pairs(protocol, layout, size, pose_style, options, advance)
+        emit(found.to_json(), as_json, "" if as_json else pairs_as_text(found, _width()))
+        return
     default = recogniser == ""  # the option without a folder
     with progress_to("frames") as advance:
         result = evaluate(**options, recogniser=default or recogniser or False, progress=advance)
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     emit(result.to_json(), as_json, "" if as_json else as_text(result, _width(), colour))
+
+
+def _check_options(ctx: click.Context, protocol: str | None) -> None:
+    """`Mismatch` for an option of clips beside a protocol, or one of pairs without it."""
+    from signgen.errors import Mismatch
+
+    given = {
+        name for name in ctx.params if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    } - {"generated", "reference", "protocol", "as_json", "debug"}  # fmt: skip
+    if protocol is None:
+        wrong, advice = given & {"layout", "size", "pose_style"}, "it is for --protocol"
+    else:
+        known = _RETRIEVAL if protocol == "retrieval" else _PROTOCOL
+        wrong, advice = given - known, f"--protocol {protocol} takes {', '.join(map(_option, sorted(known)))}"
+    if wrong:
+        raise Mismatch(_option(sorted(wrong)[0]), f"got it with {protocol or 'no'} protocol", advice)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _of_pairs(
+    protocol: str, layout: str | None, size: tuple[int, int] | None, style: str | None, options: dict[str, Any],
+    advance: Callable[[int, int], None],
+) -> PairResult:  # fmt: skip
+    generated, data, limit, seed = (options[name] for name in ("generated", "reference", "limit", "seed"))
+    if protocol == "retrieval":
+        from signgen.scoring.persons.retrieval import evaluate_retrieval
+
+        more: dict[str, Any] = {"size": size} if size else {}
+        more |= {"pose_style": style} if style else {}
+        return evaluate_retrieval(generated, data, layout=layout, limit=limit, seed=seed, progress=advance, **more)
+    from signgen.scoring.persons.run import Weights, evaluate_pairs
+
+    weights = Weights(*(options[f"{name}_weights"] for name in ("lpips", "fid", "stlpips")))
+    return evaluate_pairs(
+        generated, data, protocol, layout=layout, names=options["names"], limit=limit, weights=weights,
+        csv_file=options["csv"], seed=seed, jobs=options["jobs"], progress=advance,
+    )  # fmt: skip
 
 
 def _width() -> int:
@@ -175,3 +245,48 @@ def _p_value(value: float) -> str:
 def _left_out(counts: Mapping[str, int], whose: str = "") -> str:
     found = [f"{counts[key]} {text}" for key, text in _LEFT_OUT.items() if counts.get(key)]
     return f"counted, not scored{whose}: " + ", ".join(found) if found else ""
+
+
+# Pairs: the result, and each published table by itself, for their columns are not the same measures.
+
+
+def pairs_as_text(result: PairResult, width: int = 100) -> str:
+    """The scores with their signatures, then the published tables of the same family."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in result.counts.items())
+    table = Table(title=f"{result.protocol}, family {result.family}: {counts}", box=box.SIMPLE, title_justify="left")
+    table.add_column("score", no_wrap=True)
+    table.add_column("measured", justify="right", no_wrap=True)
+    table.add_column("95 % interval", justify="right", no_wrap=True)
+    for name, value in result.metrics.items():
+        own = " (the family's SSIM)" if name == result.settings.get("family_ssim") else ""
+        table.add_row(f"{name}{own}", _number(value, 4), _interval(result.intervals.get(name), 4))
+    console.print(table)
+    for reported in result.reported:
+        console.print(_reported(reported))
+        if reported.note:
+            console.print(f"  {reported.note}", markup=False, soft_wrap=True)
+    parts = [console.file.getvalue().rstrip()]  # type: ignore[attr-defined]
+    if result.not_computed:
+        parts.append("\n".join(["not computed:", *(f"  {name}: {why}" for name, why in result.not_computed.items())]))
+    parts.append("\n".join(["signatures:", *(f"  {name}: {text}" for name, text in result.signatures.items())]))
+    return "\n".join(parts)
+
+
+def _reported(reported: Reported) -> object:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    title = f"reported: {reported.source}, {reported.resolution}, family {reported.family}; nothing of it measured here"
+    table = Table(title=escape(title), box=box.SIMPLE, title_justify="left")
+    table.add_column("method", no_wrap=True)
+    for column in reported.columns:
+        table.add_column(f"{column} (reported)", justify="right", no_wrap=True)
+    for method, row in reported.rows.items():
+        table.add_row(escape(method), *("-" if value is None else f"{value:g}" for value in row))
+    return table

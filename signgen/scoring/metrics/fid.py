@@ -321,6 +321,14 @@ class FID(Scored, FrechetInceptionDistance):
             for start in range(0, len(array), BATCH):
                 self._take(array[start : start + BATCH], is_real)
 
+    def features(self, frames: np.ndarray) -> np.ndarray:
+        """What the backbone says of frames (N,H,W,3) of floats in [0, 1], float32 (N,D); nothing is added."""
+        parts = []
+        for start in range(0, len(frames), BATCH):
+            with torch.no_grad():
+                parts.append(self.inception(channels_first(frames[start : start + BATCH], self.device).float()))
+        return torch.cat(parts).float().cpu().numpy()
+
     def _take(self, frames: np.ndarray, is_real: bool) -> None:
         images = channels_first(frames, self.device).float()
         with torch.no_grad():

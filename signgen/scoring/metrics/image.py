@@ -244,10 +244,11 @@ SSIM_WANG = Score("ssim_wang", "SSIM wang", "higher", lambda tools: SSIM("wang")
 
 def psnr(pred: Any, target: Any, cap: float = PSNR_CAP) -> np.ndarray:
     """Peak signal-to-noise ratio of each frame in dB at peak 1, at most ``cap``, float64 (N,)."""
-    return _psnr(*paired(pred, target), cap)
+    return peak_ratio(*paired(pred, target), cap)
 
 
-def _psnr(first: np.ndarray, second: np.ndarray, cap: float = PSNR_CAP) -> np.ndarray:
+def peak_ratio(first: np.ndarray, second: np.ndarray, cap: float = PSNR_CAP) -> np.ndarray:
+    """`psnr` of frames (N,H,W,3) in floats, whatever their range."""
     error = np.array([mean_squared_error(t, p) for p, t in zip(first, second, strict=True)])
     return -10.0 * np.log10(np.maximum(error, 10.0 ** (-cap / 10.0)))
 
@@ -259,7 +260,7 @@ class PSNR(FrameMean):
     signature = f"psnr|peak:1|mean:frames|cap:{PSNR_CAP:g}dB|rgb|v1"
 
     def _values(self, chunk: Chunk) -> np.ndarray:
-        return _psnr(*chunk.unit)
+        return peak_ratio(*chunk.unit)
 
 
 PSNR_SCORE = Score("psnr", "PSNR dB", "higher", lambda tools: PSNR(), digits=2, unit="dB")
