@@ -37,6 +37,9 @@ COMMANDS = {
 OTHER_NAMES = {"personalize": "personalise"}
 
 
+_ELSEWHERE = {"render-pairs": ("render", "pairs_command")}  # two that share much of a file
+
+
 class LazyGroup(click.Group):
     """Lists commands from a table and imports one only to run it or to show its own help."""
 
@@ -47,7 +50,8 @@ class LazyGroup(click.Group):
         cmd_name = OTHER_NAMES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
-        return import_module(f"signgen.commands.{cmd_name.replace('-', '_')}").command
+        module, name = _ELSEWHERE.get(cmd_name, (cmd_name.replace("-", "_"), "command"))
+        return getattr(import_module(f"signgen.commands.{module}"), name)
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> Any:
         """Without ``args`` this is the program itself, which may arrange its process to start quickly."""

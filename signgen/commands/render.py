@@ -1,8 +1,9 @@
-"""``signgen render``: keypoints in, video out."""
+"""``signgen render``: keypoints in, video out; and ``signgen render-pairs``: a data set of pairs in, pictures out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,13 +11,18 @@ import click
 from signgen.commands.common import common_options, emit, progress_to
 from signgen.commands.options import (
     FRAME_RANGE,
+    GUIDANCE,
     KNOWN,
+    SHARE,
     SIZE,
     SMOOTH,
     TURN,
+    choice,
+    device_option,
     export_option,
     fit_option,
     guidance_rule_option,
+    layout_option,
     model_options,
     reading_options,
     sampling_options,
@@ -103,3 +109,49 @@ def _numbered(known: Sequence[tuple[int, str]]) -> dict[int, str]:
     if twice := [number for number in numbers if numbers.count(number) > 1]:
         raise BadValue("--known", f"frame {twice[0]} is given twice", "give each frame once")
     return dict(known)
+
+
+# Pairs of pictures, in the place of a clip.
+
+
+@click.command(short_help="Render the pairs of DeepFashion or Market-1501.")
+@click.argument("data", type=click.Path())
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="OUT", help="Folder to write.")
+@click.option("--model", required=True, metavar="DIR", help="Folder of a model that was trained on pairs.")
+@click.option("--split", type=click.Choice(["train", "test"]), default="test", show_default=True)
+@layout_option
+@click.option(
+    "--sources", type=click.IntRange(1, 8), default=1, show_default=True,
+    help="Pictures of each person: the pair's source, and others of its outfit.",
+)  # fmt: skip
+@click.option("--steps", type=int, help="Sampling steps [the model's].")
+@click.option("--guidance", type=GUIDANCE, help="Guidance weights [the model's].")
+@guidance_rule_option
+@scheduler_option
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise of every picture.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N pairs.")
+@click.option("--shard", type=SHARE, default="1/1", show_default=True, help="This process's share of the pairs.")
+@device_option
+@choice("--dtype", "auto", "float32", "bfloat16", "float16")
+@common_options
+def pairs_command(
+    data: str, output: Path, model: str, split: str, layout: str | None, sources: int, limit: int | None,
+    shard: tuple[int, int], as_json: bool, **sampling: Any,
+) -> None:  # fmt: skip
+    """Render each pair of DATA, the person of its source picture in the pose of its target, as a PNG file in OUT.
+
+    DATA is DeepFashion or Market-1501 as the papers have it on the disk, or what `signgen prepare` made of it. The same
+    command goes on with a run that was stopped. `signgen evaluate OUT DATA --protocol NAME` scores the pictures.
+    """
+    from signgen.dataset.persons.prepare import table_of
+    from signgen.dataset.persons.render import render_pairs
+    from signgen.rendering import RenderSettings, load_model
+
+    settings = RenderSettings(**sampling)
+    table = table_of(data, split, layout)
+    pipeline = load_model(model, settings)
+    with progress_to("pairs") as report:
+        result = render_pairs(table, pipeline, output, settings, sources, shard, limit, report)
+    size = "x".join(map(str, result["size"]))
+    text = f"{result['output']}: {result['pairs']} pairs at {size}, {result['rendered']} of them now"
+    emit(result, as_json, f"{text} in {result['seconds']:.1f} s")
