@@ -2,7 +2,7 @@
 
     python benchmarks/personalise.py --signers 4 --seconds 60 --minutes 10,60
     python benchmarks/personalise.py --signers 1 --seconds 15,60,180 --recipe "full" \
-        --recipe "gentle: distill.optim.lr=5e-5" --recipe "no drawn: drawn=0"
+        --recipe "refiners: stages=hand_refiner,face_refiner" --recipe "no drawn: drawn=0"
     python benchmarks/personalise.py --video CLIP --keypoints FILE --held-out 0.4 --minutes 10
 
 Test bed: held-out drawn signers. Of each a video is drawn, from which a model learns the person, and other clips with
@@ -68,10 +68,14 @@ def parsed(text: str, minutes: float, seed: int) -> tuple[str, Recipe]:
         key, _, value = word.partition("=")
         if "." in key:
             settings.append(word)
+        elif key == "stages":
+            own[key] = tuple(value.split(","))
         elif key in ("held_out", "sources", "drawn"):
             own[key] = type(getattr(Recipe(), key))(value)
         else:
-            raise BadValue("--recipe", f"got {word!r}", "write held_out, sources, drawn or STAGE.KEY, and =VALUE")
+            raise BadValue(
+                "--recipe", f"got {word!r}", "write held_out, sources, drawn, stages or STAGE.KEY, and =VALUE"
+            )
     return name.strip(), Recipe(minutes=minutes, seed=seed, settings=tuple(settings), **own)
 
 

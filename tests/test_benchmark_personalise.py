@@ -26,9 +26,10 @@ def bench() -> ModuleType:
 
 
 def test_recipes_are_named_and_checked(bench: ModuleType) -> None:
-    name, recipe = bench.parsed("gentle: drawn=0.4 sources=2 distill.optim.lr=5e-5", 10, 3)
+    name, recipe = bench.parsed("gentle: drawn=0.4 sources=2 stages=distill,face_refiner distill.optim.lr=5e-5", 10, 3)
     assert name == "gentle"
-    assert recipe == Recipe(minutes=10, seed=3, drawn=0.4, sources=2, settings=("distill.optim.lr=5e-5",))
+    given = {"stages": ("distill", "face_refiner"), "settings": ("distill.optim.lr=5e-5",)}
+    assert recipe == Recipe(minutes=10, seed=3, drawn=0.4, sources=2, **given)
     with pytest.raises(InputError, match="--recipe: got 'speed=2'"):
         bench.parsed("fast: speed=2", 10, 0)
     with pytest.raises(InputError, match="write numbers"):

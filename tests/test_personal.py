@@ -204,7 +204,11 @@ def test_sharp_frames_that_show_hands_are_chosen_and_no_held_out_ones() -> None:
     sources = footage.choose_sources(seen, 3)
     assert all(sharpness[index] == 1 and index < 160 for index in sources)
     long = footage.choose_runs(footage_of(person(600), 600), 1000)
-    assert [len(run) for run in long] == [128, 128, 128, 128, 80]
+    assert [len(run) for run in long] == [128, 128, 128, 128, 88], "with what is left over"
+    handless = footage_of(hidden(person(60), list(range(91, 133))), 50)
+    assert footage.choose_runs(handless, 1000) == [range(50)], "better than nothing"
+    with pytest.raises(Empty, match="no half second"):
+        footage.choose_runs(footage_of(hidden(person(60), [0]), 50), 1000)
 
 
 def test_copies_are_mirrored_with_their_points_and_relit_alike_over_a_clip() -> None:
@@ -324,6 +328,7 @@ def test_the_question_takes_yes_and_no(answer: str, code: int, tmp_path: Path, m
     [
         ({"minutes": 0}, "--minutes: got 0"),
         ({"held_out": 0.9}, "--held-out: got 0.9; allowed are 0.02 to 0.8"),
+        ({"stages": ("decoder",)}, "--stages: got 'decoder'; name some of autoencoder, distill"),
         ({"settings": ("denoiser.steps=4",)}, "--set: got 'denoiser.steps=4'; write STAGE.KEY=VALUE"),
     ],
 )

@@ -25,6 +25,9 @@ from signgen.errors import Missing
 @click.option("--sources", type=int, default=4, show_default=True, help="Pictures of the person that the model keeps.")
 @click.option("--drawn", type=float, default=0.2, show_default=True, help="Share of drawn people, against forgetting.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
+@click.option(
+    "--stages", help="What is trained, with commas.  [default: autoencoder,distill,hand_refiner,face_refiner]"
+)
 @click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Change a stage's setting.")
 @click.option("--keep", is_flag=True, help="Keep OUTPUT.work, what was made on the way.")
 @person_option
@@ -35,7 +38,7 @@ from signgen.errors import Missing
 @common_options
 def command(
     as_json: bool, video: str, output: str, consent: str | None, minutes: float, held_out: float, sources: int,
-    drawn: float, seed: int, settings: tuple[str, ...], **options: Any,
+    drawn: float, seed: int, stages: str | None, settings: tuple[str, ...], **options: Any,
 ) -> None:  # fmt: skip
     """Have a model learn the one person of VIDEO, one to three minutes of signing, and write it to a folder.
 
@@ -49,7 +52,8 @@ def command(
     words = consent if consent is not None else _asked(video)
     from signgen.personal import Recipe, personalise
 
-    recipe = Recipe(minutes, held_out, sources, drawn, seed, settings)
+    trained = {} if stages is None else {"stages": tuple(stages.split(","))}
+    recipe = Recipe(minutes, held_out, sources, drawn, seed, settings=settings, **trained)
     with progress_to("personalise, seconds") as report:
         result = personalise(
             path, output, words, recipe=recipe, progress=lambda done, total: report(int(done), int(total)),

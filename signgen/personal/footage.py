@@ -33,6 +33,7 @@ HANDS_SEEN = 0.15  # least share of frames that show a hand
 STILL_HANDS = 0.15  # shoulder widths; the reach of hands that never move
 RUN = 16  # frames that are chosen together; a window of 15 and its source fit into them
 LONGEST = 128  # frames of one clip of the training data
+GOOD = 0.8  # share of a piece's frames that must be good
 SHARPNESS = 0.5  # of the median; frames below are out of focus
 GAIN, GAMMA, SLOPE = (0.15, 0.25, 0.2)  # of re-lit copies: of each colour, of all, from side to side
 FRAMES, POINTS, SHARP = "frames.npy", "points.npz", "sharpness.npy"
@@ -176,29 +177,34 @@ def framing_of(clip: Keypoints, canvas: Size, pixel_aspect: float, video: str | 
 def choose_runs(footage: Footage, most: int) -> list[range]:
     """Runs of frames to learn from, ``most`` frames together, from what is not held out.
 
-    Of all pieces of `RUN` frames in which the person is there and the picture sharp: those that show most, and are
-    least like each other (`choose_frames`). Neighbours become one run of at most `LONGEST` frames.
+    Of all pieces of `RUN` frames in which person and hands are there and the picture is sharp, or at least the person
+    is there: those that show most, and are least like each other (`choose_frames`). Neighbours become one run of about
+    `LONGEST` frames at most.
 
     Raises:
         Empty: there is no such piece.
     """
     clip, seen = footage.clip, footage.clip.confidence >= CONFIDENT
-    there = seen[:, [*SHOULDERS, NOSE]].all(1) & np.any([seen[:, hand].mean(1) >= 0.3 for hand in HANDS], 0)
-    sharp = footage.sharpness >= SHARPNESS * np.median(footage.sharpness)
-    starts = range(0, footage.learned - RUN + 1, RUN)
-    usable = [s for s in starts if there[s : s + RUN].mean() >= 0.8 and sharp[s : s + RUN].mean() >= 0.8]
+    there = seen[:, [*SHOULDERS, NOSE]].all(1)
+    hands: np.ndarray = np.any([seen[:, hand].mean(1) >= 0.3 for hand in HANDS], 0)
+    good = there & hands & (footage.sharpness >= SHARPNESS * np.median(footage.sharpness))
+    starts = list(range(0, footage.learned - RUN + 1, RUN))
+    pieces = {start: slice(start, start + RUN) for start in starts}
+    pieces[starts[-1]] = slice(starts[-1], footage.learned)  # with the frames that are left over
+    usable = [start for start, piece in pieces.items() if good[piece].mean() >= GOOD]
+    usable = usable or [start for start, piece in pieces.items() if there[piece].mean() >= GOOD]
     if not usable:
-        raise Empty(clip.name, "no second of it shows a person's hands sharply", "give a steadier, brighter video")
+        raise Empty(clip.name, "no half second of it shows the person throughout", "give a steadier, brighter video")
     if len(usable) > (count := max(most // RUN, 1)):
         middles = np.array(usable) + RUN // 2
         shown = replace(clip, xy=clip.xy[middles], confidence=clip.confidence[middles])
         usable = sorted(usable[index] for index in choose_frames(shown, count))
     runs = []
-    for _, pieces in groupby(enumerate(usable), lambda item: item[1] // RUN - item[0]):
-        starts_of = [start for _, start in pieces]
-        for first in range(0, len(starts_of), LONGEST // RUN):
-            some = starts_of[first : first + LONGEST // RUN]
-            runs.append(range(some[0], some[-1] + RUN))
+    for _, group in groupby(enumerate(usable), lambda item: item[1] // RUN - item[0]):
+        neighbours = [start for _, start in group]
+        for first in range(0, len(neighbours), LONGEST // RUN):
+            some = neighbours[first : first + LONGEST // RUN]
+            runs.append(range(some[0], pieces[some[-1]].stop))
     return runs
 
 

@@ -42,6 +42,7 @@ class Recipe:
         sources: pictures of the person that the model keeps.
         drawn: share of the frames that are drawn people's, against forgetting.
         seed: of everything random.
+        stages: what is trained, of `STAGES`, in their order.
         settings: further ones, ``stage.key=value``, such as ``distill.optim.lr=2e-4``.
     """
 
@@ -50,6 +51,7 @@ class Recipe:
     sources: int = 4
     drawn: float = 0.2
     seed: int = 0
+    stages: tuple[str, ...] = STAGES
     settings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -58,6 +60,9 @@ class Recipe:
             value = getattr(self, name)
             if not (math.isfinite(value) and low <= value <= high):
                 raise BadValue(f"--{name.replace('_', '-')}", f"got {value}", f"allowed are {low} to {high}")
+        if not self.stages or set(self.stages) - set(STAGES):
+            got = ", ".join(map(repr, self.stages)) or "none"
+            raise BadValue("--stages", f"got {got}", f"name some of {', '.join(STAGES)}")
         for setting in self.settings:
             stage = setting.partition(".")[0]
             if stage not in STAGES or "=" not in setting:
@@ -74,8 +79,8 @@ class Recipe:
         return min(math.ceil(self.drawn / (1 - self.drawn) * own / DRAWN_FRAMES), MOST_DRAWN)
 
 
-def stages_of(model: str | Path) -> tuple[str, ...]:
-    """The stages that can train a model's parts.
+def stages_of(model: str | Path, wanted: Sequence[str] = STAGES) -> tuple[str, ...]:
+    """Those of the ``wanted`` stages that can train a model's parts.
 
     Raises:
         Unsupported: its autoencoder or its denoiser is none of those that the stages know.
@@ -84,7 +89,8 @@ def stages_of(model: str | Path) -> tuple[str, ...]:
     kind = read_settings(folder / "vae").get("_class_name")
     if kind != "FrameAutoencoder" or not (folder / "fusion").is_dir():
         raise Unsupported(model, "its autoencoder or fusion model is not signgen's own", "start from mini or its like")
-    return tuple(stage for stage in STAGES if not stage.endswith("_refiner") or (folder / stage).is_dir())
+    able = [stage for stage in STAGES if stage in wanted]
+    return tuple(stage for stage in able if not stage.endswith("_refiner") or (folder / stage).is_dir())
 
 
 def stage_config(

@@ -180,7 +180,7 @@ def personalise(
     if not consent.strip():
         raise Missing("--consent", "is empty", "write who agreed to this, and to what")
     recipe, target = recipe or Recipe(), Path(output)
-    stages = stages_of(model)
+    stages = stages_of(model, recipe.stages)
     check_target(target, "folder")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise NotWritable(target, "is there already", "name another folder")
