@@ -423,3 +423,10 @@ def test_imagpose_s_preset_trains_on_outfits_and_renders_with_several_sources(wo
     pictures = [[path.read_bytes() for path in sorted((tmp_path / name).glob("*.png"))] for name in ("t1", "t3")]
     assert len(pictures[0]) == len(pictures[1]) == 2
     assert pictures[0] != pictures[1]
+
+
+def test_a_training_wants_prepared_pairs(sets: Path, tmp_path: Path) -> None:
+    refused = signgen("train", "deepfashion/fusion", f"--set=data={sets / 'cfld'}", f"--set=output={tmp_path / 'run'}",
+                      f"--set=start.clip={write_base_weights(tmp_path / 'base')['clip']}")  # fmt: skip
+    assert refused.exit_code == 2
+    assert "prepare it: signgen prepare DATA OUT" in refused.stderr

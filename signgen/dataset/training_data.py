@@ -10,9 +10,10 @@ import numpy as np
 
 from signgen.dataset.cache import FILES, INDEX, FrameCache, build_cache
 from signgen.dataset.files import damaged
+from signgen.dataset.persons.tables import holds_pairs
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.prepared import is_prepared, open_prepared
-from signgen.errors import InputError, Missing, NotFound, NotWritable, RunError
+from signgen.errors import InputError, Missing, NotFound, NotWritable, RunError, Unsupported
 from signgen.files import reason
 from signgen.keypoints import read_keypoints
 
@@ -34,6 +35,8 @@ def open_data(data: str | Path, folder: Path, split: str = "train") -> FrameCach
     """
     if is_prepared(data):
         return open_prepared(data, split)
+    if holds_pairs(Path(data)):
+        raise Unsupported(data, "is a data set of pairs as it is published", "prepare it: signgen prepare DATA OUT")
     if not Path(data).is_dir():
         raise NotFound(data, "no such data set", "write one with: signgen synthesize, or name another folder")
     if (folder / INDEX).is_file():
