@@ -185,7 +185,7 @@ def choose_runs(footage: Footage, most: int) -> list[range]:
         Empty: there is no such piece.
     """
     clip, seen = footage.clip, footage.clip.confidence >= CONFIDENT
-    there = seen[:, [*SHOULDERS, NOSE]].all(1)
+    there = np.asarray(seen[:, [*SHOULDERS, NOSE]].all(1))
     hands: np.ndarray = np.any([seen[:, hand].mean(1) >= 0.3 for hand in HANDS], 0)
     good = there & hands & (footage.sharpness >= SHARPNESS * np.median(footage.sharpness))
     starts = list(range(0, footage.learned - RUN + 1, RUN))

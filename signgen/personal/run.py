@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from signgen import __version__
-from signgen.dataset.cache import INDEX, build_cache
+from signgen.dataset.cache import INDEX, FrameCache, build_cache
 from signgen.dataset.files import read_json
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.training_data import cache_folder, clip_points
@@ -59,6 +59,7 @@ from signgen.rendering.source import Source
 from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
 from signgen.training.assembly import assemble, build
 from signgen.training.checkpoints import whole_checkpoints
+from signgen.training.painted import painted_clips
 from signgen.training.run import run_stage
 
 MOST_MIB = 30
@@ -287,10 +288,20 @@ class _Run:
         for stage in self.stages:
             if stage in self.state.values["finished"]:
                 continue
-            if stage.endswith("_refiner") and not (self.work / "coarse").is_dir():
-                self.assemble(self.work / "coarse")
+            if stage.endswith("_refiner"):
+                self._paint(stage)
             self._train(stage, self.state.values["steps"].get(stage) or self._begin(stage))
             self.state.save(finished=[*self.state.values["finished"], stage])
+
+    def _paint(self, stage: str) -> None:
+        """What the refiners learn to mend, before their time is shared out: it takes as long as it takes."""
+        if not (self.work / "coarse").is_dir():
+            self.assemble(self.work / "coarse")
+        config = self._config(stage, OPEN_END)
+        folder = cache_folder(config.data)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        painted_clips(config, FrameCache.open(folder), folder, device)
+        self.tell()
 
     def _begin(self, stage: str) -> int:
         """Trains for the first part of the stage's time, which says how many steps there will be in all of it."""
