@@ -31,6 +31,7 @@ from signgen.cli import main
 from signgen.errors import NotFound, NotInstalled, RunError, Unsupported
 from signgen.exporter import web
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
+from signgen.keypoints.repair.missing import fill_missing
 from signgen.keypoints.skeleton import FACE, LOWER_BODY
 from signgen.model import SignGenPipeline
 from signgen.model.diffusion.noise import frame_noise
@@ -143,6 +144,55 @@ def test_refined_crops_are_put_back_as_in_python(ask, pipeline):
     assert np.abs(np.array(found).reshape(expected.shape) - expected.astype(int)).max() <= 1
 
 
+def _lost(name: str, confidence: np.ndarray) -> None:
+    """Takes points away, as estimators do."""
+    if name == "a hand for a while, and its wrist for a moment":
+        confidence[10:24, 91:112] = 0
+        confidence[14:16, 9] = 0
+    elif name == "a hand at the start, and at the end":
+        confidence[:6, 112:133] = 0
+        confidence[33:, 112:133] = 0
+    elif name == "a hand always":
+        confidence[:, 91:112] = 0
+    elif name == "points here and there":
+        confidence[3::7, 95:99] = 0
+        confidence[4::5, FACE.start + 30] = 0
+    elif name == "a face and elbows":
+        confidence[12:20, FACE] = 0
+        confidence[5:30, 7:9] = 0
+        confidence[:, 8] = 0
+    elif name == "a hand but for moments":
+        confidence[:18, 91:112] = 0
+        confidence[20:37, 91:112] = 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nothing",
+        "a hand for a while, and its wrist for a moment",
+        "a hand at the start, and at the end",
+        "a hand always",
+        "points here and there",
+        "a face and elbows",
+        "a hand but for moments",
+    ],
+)
+def test_lost_parts_are_completed_as_in_python(ask, name):
+    clip = weather(40)
+    confidence = clip.confidence.copy()
+    _lost(name, confidence)
+    xy = clip.xy * (confidence > 0)[..., None]
+    if name == "a hand but for moments":
+        xy[18:20, 91:112] += 90  # where no arm has it
+    clip = replace(clip, xy=xy, confidence=confidence)
+    expected, said = fill_missing(clip)
+    assert bool(said) == (name not in ("nothing", "points here and there"))
+    found = ask("repair", clip=plain(clip))
+    np.testing.assert_allclose(np.array(found["confidence"]).reshape(40, 133), expected.confidence, atol=1e-5)
+    np.testing.assert_allclose(np.array(found["xy"]).reshape(40, 133, 2), expected.xy, atol=0.02)
+
+
 @pytest.mark.parametrize("size", [(640, 480), (400, 400), (420, 520)])
 def test_a_clip_of_any_size_stands_where_the_source_person_does(ask, pipeline, size):
     clip = weather(6).resized(*size)
@@ -153,6 +203,7 @@ def test_a_clip_of_any_size_stands_where_the_source_person_does(ask, pipeline, s
     found = ask("scene", clip=plain(clip), signer=SIGNER)
     order = [0, 1, 1, 3, 4, 5]
     held = replace(clip, xy=clip.xy[order], confidence=clip.confidence[order])
+    held, _ = fill_missing(held)
     scene = build_scene(load_source(SIGNER), held, FRAME, pipeline.config.pixel_aspect, None, False)
     assert (scene.driving.confidence[:, FACE] > 0).all()
     seen = scene.driving.confidence > 0
@@ -199,6 +250,11 @@ def test_weights_come_back_to_half_a_step(ask, pipeline):
     flat = weight.ravel()
     at = next(k for k in range(len(found) - flat.size) if np.abs(found[k : k + flat.size] - flat).max() <= steps.max())
     assert (np.abs(found[at : at + flat.size].reshape(weight.shape) - weight) <= 0.51 * steps).all()
+
+
+def test_a_machine_that_computes_something_else_is_found_out(ask):
+    assert ask("prove", off=0) is None
+    assert "denoiser computes prediction" in ask("prove", off=100)
 
 
 def test_the_sampler_as_numbers_is_the_sampler(pipeline):

@@ -52,6 +52,7 @@ RUNTIME_FILES = (
 FILES = r"[\w-]+\.(js|html|css|json|pose|onnx\.gz|bin\.gz)|ort"
 LARGEST = 15 * 10**6  # bytes of weights, graphs and one signer, which a viewer downloads
 LEAST_PACKED = 1024  # numbers of a tensor from which on it is stored in fewer bits
+TRIED, TRIED_VIEWS, TRIED_TIMESTEP = 100, 2, 500  # numbers of an output that are compared; inputs of that
 _WEIGHTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # operators whose second input may be in eight bits
 _EXACT = "letterbox."  # matrices that resize pictures
 
@@ -167,11 +168,12 @@ def write_model(pipeline: SignGenPipeline, folder: Path, say: Callable[[str], No
     import onnx
 
     shapes, _ = write_graphs(pipeline, folder, say)
-    packed, weights = _Packed(), {}
+    packed, weights, proofs = _Packed(), {}, {}
     for name in shapes:
         path = folder / f"{name}.onnx"
         graph = onnx.load(path)
-        weights[name] = _without_weights(graph, f"{name}.data", packed)
+        weights[name], kept = _without_weights(graph, f"{name}.data", packed)
+        proofs[name] = _proof(graph, f"{name}.data", kept)
         _pack(folder / f"{name}.onnx.gz", graph.SerializeToString())
         path.unlink()
     _pack(folder / "weights.bin.gz", packed.data)
@@ -183,19 +185,19 @@ def write_model(pipeline: SignGenPipeline, folder: Path, say: Callable[[str], No
         packed, made = _Packed(), _signer(pipeline, name)
         signers[name] = _stored(made, packed)
         largest = max(largest, _pack(folder / f"{name}.bin.gz", packed.data))
-        latents, tokens = made["latents"].shape[1:], made["tokens"].shape
+        latents = made["latents"].shape[1:]
     content = {
         "kind": "signgen page",
         "weights_sha256": pipeline.weights_sha256(),
         "versions": versions(["torch", "onnx"]),
         "bytes": size + largest,
         "latents": latents,
-        "tokens": tokens,
         "orders": {
             "body_25": FROM_BODY_25, "body_18": FROM_BODY_18, "holistic_body": HOLISTIC_BODY, "face_mesh": FACE_MESH,
         },
         "graphs": shapes,
         "weights": weights,
+        "proofs": proofs,
         "tables": tables,
         "signers": signers,
         **_settings(pipeline),
@@ -320,16 +322,18 @@ def _stored(values: Mapping[str, Any], packed: _Packed) -> dict[str, Any]:
     return index
 
 
-def _without_weights(graph: ModelProto, location: str, packed: _Packed) -> list[dict[str, Any]]:
+def _without_weights(graph: ModelProto, location: str, packed: _Packed) -> tuple[list[dict[str, Any]], bytes]:
     """Takes the numbers out of a graph, which then says that they lie in a file called ``location``.
 
     Returns:
-        For each tensor where it begins in that file, how many numbers it has, and how and where they are stored.
+        For each tensor where it begins in that file, how many numbers it has, and how and where they are stored; and
+        the file as the page makes it again.
     """
     from onnx import TensorProto, numpy_helper
 
     weights = {node.input[1]: node.op_type for node in graph.graph.node if node.op_type in _WEIGHTS}
     index: list[dict[str, Any]] = []
+    made: list[bytes] = []
     offset = 0
     for tensor in graph.graph.initializer:
         if tensor.data_type != TensorProto.FLOAT:
@@ -342,7 +346,10 @@ def _without_weights(graph: ModelProto, location: str, packed: _Packed) -> list[
             whole, scales = _eight_bits(values, axis)
             inner = 1 if axis else values.size // len(values)
             entry |= {"stored": "int8", "scales": packed.add(scales), "channels": len(scales), "inner": inner}
-            values = whole
+            values, again = whole, whole * scales.reshape([-1 if side == axis else 1 for side in range(values.ndim)])
+        else:
+            again = values.astype(entry["stored"])
+        made.append(again.astype(np.float32).tobytes())
         entry["at"] = packed.add(values.astype(entry["stored"]))
         index.append(entry)
         tensor.ClearField("raw_data")
@@ -351,7 +358,36 @@ def _without_weights(graph: ModelProto, location: str, packed: _Packed) -> list[
         for key, value in {"location": location, "offset": offset, "length": 4 * entry["count"]}.items():
             tensor.external_data.add(key=key, value=str(value))
         offset += 4 * entry["count"]
-    return index
+    return index, b"".join(made)
+
+
+def _proof(graph: ModelProto, location: str, weights: bytes) -> dict[str, list[float]]:
+    """Some numbers of each output of a graph, for inputs that the page can make again: it finds out by them whether a
+    browser's WebGPU computes what it should.
+
+    Args:
+        graph: without its ``weights``, which are those of the file ``location``.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_external_initializers_from_files_in_memory([location], [weights], [len(weights)])
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    given: dict[str, np.ndarray] = {}
+    for one in session.get_inputs():
+        shape = [side if isinstance(side, int) else TRIED_VIEWS for side in one.shape]
+        pattern = 37 * np.arange(int(np.prod(shape)))
+        if one.type == "tensor(uint8)":
+            given[one.name] = (pattern % 256).astype(np.uint8).reshape(shape)
+        elif one.type == "tensor(int64)":
+            given[one.name] = np.full(shape, TRIED_TIMESTEP, np.int64)
+        else:
+            given[one.name] = (pattern % 101 / 101 - 0.5).astype(np.float32).reshape(shape)
+    made = {}
+    for one, values in zip(session.get_outputs(), session.run(None, given), strict=True):
+        made[one.name] = values.ravel()[:: max(values.size // TRIED, 1)].astype(float).round(5).tolist()
+    return made
 
 
 def _eight_bits(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:

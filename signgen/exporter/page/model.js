@@ -4,9 +4,13 @@ import { PoseDrawing } from "./drawing.js";
 import { SolidHands } from "./hands.js";
 import { SOURCE, frameNoise } from "./noise.js";
 import { REGIONS, SourceRegions, drawGuides, paste, regionCrops } from "./regions.js";
+import { fillMissing } from "./repair.js";
 import { buildScene, holdMissing } from "./scene.js";
 import { JOINTS, framePoints, range } from "./skeleton.js";
 
+// What is tried when a model is loaded, see `_proof` in signgen/exporter/web.py; of the largest number, what it may be off.
+const TRIED = 100, TRIED_VIEWS = 2, TRIED_TIMESTEP = 500n, ALLOWED = 0.02;
+const BYTES = ["poses", "frames", "body"]; // inputs that are bytes
 const POSE = 3, NOTHING = 128, LOWER_BODY = [11, 23], AT_ONCE = { decoder: 4, refiner: 8 };
 const ARRAYS = { float32: Float32Array, float64: Float64Array, int32: Int32Array, uint8: Uint8Array };
 
@@ -75,7 +79,7 @@ export class Model {
       sessions[name] = await ort.InferenceSession.create(graph, { executionProviders: providers, externalData: external });
     }
     const model = new Model(ort, about, unpackGroups(about.tables, tables), sessions, base);
-    await model.warmUp();
+    await model.prove();
     return model;
   }
 
@@ -86,12 +90,25 @@ export class Model {
     this.drawing = new PoseDrawing({ ...tables.palette, reference: about.reference }, this.wide, this.high);
   }
 
-  /** Runs each graph once: browsers compile what they run, and the first frame should not wait for it. */
-  async warmUp() {
-    const timestep = BigInt64Array.of(BigInt(this.about.steps[0].timestep));
+  /**
+   * Runs each graph once, for browsers compile what they run, and compares what it makes with what it should: throws where
+   * this machine computes something else, as some drivers of WebGPU do.
+   */
+  async prove() {
     for (const [name, { inputs }] of Object.entries(this.about.graphs)) {
-      const poses = inputs.poses && joined([this.noPose(), this.noPose()], Uint8Array);
-      await this.run(name, { poses, timestep }, 2);
+      const given = {};
+      for (const key of this.sessions[name].inputNames) {
+        const count = inputs[key].map((side) => (side < 0 ? TRIED_VIEWS : side)).reduce((a, b) => a * b, 1);
+        if (key === "timestep") given[key] = BigInt64Array.of(TRIED_TIMESTEP);
+        else if (BYTES.includes(key)) given[key] = Uint8Array.from({ length: count }, (_, k) => (37 * k) % 256);
+        else given[key] = Float32Array.from({ length: key === "tokens" ? TRIED_VIEWS * inputs[key][2] : count }, (_, k) => ((37 * k) % 101) / 101 - 0.5);
+      }
+      const made = await this.run(name, given, TRIED_VIEWS);
+      for (const [key, wanted] of Object.entries(this.about.proofs[name])) {
+        const step = Math.max(Math.floor(made[key].length / TRIED), 1), most = Math.max(...wanted.map(Math.abs));
+        const off = wanted.reduce((worst, value, k) => Math.max(worst, Math.abs(value - made[key][k * step])), 0);
+        if (!(off <= ALLOWED * Math.max(most, 1e-3))) throw new Error(`${name} computes ${key} that is ${off.toPrecision(2)} off`);
+      }
     }
   }
 
@@ -100,8 +117,9 @@ export class Model {
     const given = {};
     for (const key of this.sessions[name].inputNames) {
       const shape = this.about.graphs[name].inputs[key].map((side) => (side < 0 ? views : side));
-      const dims = key === "tokens" ? this.about.tokens : shape, count = dims.reduce((a, b) => a * b, 1);
-      const values = inputs[key] ?? new Float32Array(count);
+      const width = shape.at(-1), own = inputs[key]?.length; // of several sources there are more tokens
+      const dims = key === "tokens" ? [1, own ? own / width : 1, width] : shape;
+      const values = inputs[key] ?? new Float32Array(dims.reduce((a, b) => a * b, 1));
       const type = values instanceof Uint8Array ? "uint8" : values instanceof BigInt64Array ? "int64" : "float32";
       given[key] = new this.ort.Tensor(type, values, dims);
     }
@@ -155,7 +173,7 @@ export class Model {
 
   /** The clip on the canvas, as this signer will sign it. */
   scene(clip, signer) {
-    return buildScene(holdMissing(clip), signer, [this.width, this.height], this.about.pixel_aspect).driving;
+    return buildScene(holdMissing(fillMissing(clip)), signer, [this.width, this.height], this.about.pixel_aspect).driving;
   }
 
   /** What the signer's picture shows of hands, face and trunk. */
