@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the real types, for editors and type checkers
     from signgen.rendering import render
     from signgen.rendering.source import load_source
     from signgen.scoring import evaluate
+    from signgen.streaming import live
     from signgen.training import train
 
 __version__ = "0.2.0.dev0"
@@ -35,6 +36,7 @@ __all__ = [
     "evaluate",
     "export",
     "extract",
+    "live",
     "load_source",
     "personalise",
     "read_keypoints",
@@ -55,6 +57,7 @@ _PLACES = {
     "evaluate": "signgen.scoring",
     "export": "signgen.exporter",
     "extract": "signgen.extraction",
+    "live": "signgen.streaming",
     "load_source": "signgen.rendering.source",
     "personalise": "signgen.personal",
     "read_keypoints": "signgen.keypoints",

@@ -14,6 +14,7 @@ from signgen.errors import SignGenError
 # Command -> one line for `signgen --help`. The command itself is `signgen.commands.<name>.command`, - written as _.
 COMMANDS = {
     "render": "Turn keypoints into photo-real signing video.",
+    "live": "Sign along with keypoints that come one frame at a time.",
     "extract": "Find the keypoints of a signer in a video.",
     "evaluate": "Score generated video against true video.",
     "convert": "Write keypoints in another file format.",
@@ -28,6 +29,7 @@ COMMANDS = {
     "personalise": "Have a model learn one person from a short video.",
     "augment": "Sign a data set again with other signers, for recognisers.",
     "app": "Serve a web page that renders and scores.",
+    "serve": "Let other programs render over HTTP.",
     "doctor": "Say what is installed, what will be used, and what is missing.",
     "export": "Write a model's networks for faster renders on CPUs.",
     "convert-checkpoint": "Turn a checkpoint of FPDM's trainers into a model.",

@@ -15,8 +15,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "signgen"
 # Packages and modules of the top level in the order of the flow: each may import only from those before it.
 FLOW = (
     "errors", "package", "config", "quick_start", "signals", "files", "processes", "video", "keypoints", "pose_image",
-    "editing", "model", "extraction", "rendering", "synthetic", "dataset", "exporter", "scoring", "training",
-    "augmentation", "doctor", "personal", "app", "commands", "cli",
+    "editing", "model", "extraction", "rendering", "streaming", "synthetic", "dataset", "exporter", "scoring",
+    "training", "augmentation", "doctor", "personal", "app", "commands", "cli",
 )  # fmt: skip
 MOST_FILES = 20  # of one level: a person finds a file among so many
 

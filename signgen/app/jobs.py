@@ -110,6 +110,12 @@ class JobQueue:
         with self._changed:
             return self._cancel(owner, parts=True)
 
+    def counts(self) -> tuple[int, int]:
+        """How many jobs run, and how many wait behind them."""
+        with self._changed:
+            running = min(len(self._queue), self._together)
+            return running, len(self._queue) - running
+
     def close(self) -> None:
         """Cancels everything."""
         with self._changed:

@@ -37,6 +37,7 @@ class Order:
         settings: how; its ``frames`` are the part of the clip.
         folder: where the files go.
         original: the true video, which `Limits.check_video` has looked at, or None.
+        alone: without side-by-side video and pose images.
     """
 
     clip: Clip
@@ -44,6 +45,7 @@ class Order:
     settings: RenderSettings
     folder: Path
     original: Path | None = None
+    alone: bool = False
 
     def frames(self) -> range:
         """The frames asked for; `InputError` where the clip does not have them."""
@@ -52,16 +54,16 @@ class Order:
         return frame_range(self.clip.keypoints, self.settings.frames)
 
 
-Rendered = tuple["RenderResult", Path]
+Rendered = tuple["RenderResult", Path | None]
 """A finished render, whose files are in the order's folder, and a zip of its pose images."""
 
 
-def render_job(order: Order, model: Future[SignGenPipeline], stream: LiveStream, limits: Limits) -> Work:
+def render_job(order: Order, model: Future[SignGenPipeline], stream: LiveStream | None, limits: Limits) -> Work:
     """The work of a render, for `signgen.app.jobs.follow`: gives a `Rendered`.
 
     Args:
         model: waited for.
-        stream: gets the frames as they are painted, and is closed.
+        stream: gets the frames as they are painted, and is closed; None: nobody looks.
 
     Raises:
         InputError: at once, for too many frames.
@@ -72,12 +74,15 @@ def render_job(order: Order, model: Future[SignGenPipeline], stream: LiveStream,
         try:
             return _render(order, model, stream, job, report)
         finally:
-            stream.close()
+            if stream is not None:
+                stream.close()
 
     return work
 
 
-def _render(order: Order, model: Future[SignGenPipeline], stream: LiveStream, job: Job, report: Report) -> Rendered:
+def _render(
+    order: Order, model: Future[SignGenPipeline], stream: LiveStream | None, job: Job, report: Report
+) -> Rendered:
     from signgen.rendering import plan_render, run_plan
 
     if not model.done():
@@ -90,12 +95,15 @@ def _render(order: Order, model: Future[SignGenPipeline], stream: LiveStream, jo
         report(Working("Rendering", done, total))
 
     plan = plan_render(
-        order.settings, keypoints, order.sources, folder / f"{name}.mp4", compare=folder / f"{name}-compare.mp4",
-        original=order.original,
+        order.settings, keypoints, order.sources, folder / f"{name}.mp4",
+        compare=None if order.alone else folder / f"{name}-compare.mp4", original=order.original,
     )  # fmt: skip
     with watched(pipeline, job.check):
-        result = run_plan(plan, pipeline, progress, stream.add)
-    stream.close()
+        result = run_plan(plan, pipeline, progress, (lambda frame: None) if stream is None else stream.add)
+    if stream is not None:
+        stream.close()
+    if order.alone:
+        return result, None
     report(Working("Writing the pose images"))
     poses = folder / f"{name}-poses.zip"
     write_pose_images(poses, order, pipeline.config.pose_style, job.check)

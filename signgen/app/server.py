@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -85,28 +85,35 @@ class Middleware:
         application: the ASGI application that answers.
         local: refuse requests that call this machine by another name than `LOCAL`. A website that has its own name
             lead to this machine (DNS rebinding) is kept out by that.
-        visitor: the visitor with a key.
+        visitor: the visitor with a key; None: nobody gets one, and nothing is anybody's own.
         password: ``user:password`` that every request must bring (HTTP Basic), or None.
+        routes: the paths that are answered, by method; ``WEBSOCKET`` is one of them. None: those of the page.
     """
 
     def __init__(
-        self, application: Application, local: bool, visitor: Callable[[str], Visitor], password: str | None = None
+        self,
+        application: Application,
+        local: bool,
+        visitor: Callable[[str], Visitor] | None,
+        password: str | None = None,
+        routes: Mapping[str, re.Pattern[str]] | None = None,
     ) -> None:
         self._application, self._local, self._visitor = application, local, visitor
+        self._routes = ROUTES if routes is None else routes
         self._password = None if password is None else base64.b64encode(password.encode())
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._application(scope, receive, send)
             return
-        key = cookie_of(scope)
+        key = None if self._visitor is None else cookie_of(scope)
         new = None
-        if key is None and is_page(scope):
+        if self._visitor is not None and key is None and is_page(scope):
             key = new = secrets.token_urlsafe(24)
             scope = {**scope, "headers": [*scope["headers"], (b"cookie", f"{COOKIE}={key}".encode())]}
         send = _guarded(scope, send, new)
         refusal = await self._refusal(scope, key)
-        if refusal is None and scope["path"] == JOIN:
+        if refusal is None and self._visitor is not None and scope["path"] == JOIN:
             body = await _body(receive, LARGEST_CALL)
             if body is None or not all(map(self._visitor(str(key)).owns, _paths(body))):
                 refusal = (403, "These are not your files.")
@@ -118,7 +125,8 @@ class Middleware:
 
     async def _refusal(self, scope: Message, key: str | None) -> tuple[int, str] | None:
         """Status and text for a request that is not answered."""
-        method, path = scope.get("method", "GET"), scope.get("path", "/")
+        socket = scope["type"] == "websocket"
+        method, path = "WEBSOCKET" if socket else scope.get("method", "GET"), scope.get("path", "/")
         if self._local and host_name(scope) not in LOCAL:
             return 421, "This page answers to localhost only."
         if self._password is not None and not self._knows_password(scope):
@@ -127,9 +135,11 @@ class Middleware:
             return 401, "A password is needed."
         if method not in ("GET", "HEAD") and is_foreign(scope):
             return 403, "Another website sent this."
-        allowed = ROUTES.get("GET" if method == "HEAD" else method)
-        if scope["type"] == "websocket" or allowed is None or allowed.fullmatch(path) is None:
+        allowed = self._routes.get("GET" if method == "HEAD" else method)
+        if allowed is None or allowed.fullmatch(path) is None:
             return 404, "There is no such page."
+        if self._visitor is None:
+            return None
         if key is None and OWN.match(path):
             return 403, "Open the page first."
         if path.startswith(FILE) and not self._visitor(str(key)).owns(path.removeprefix(FILE)):
@@ -309,6 +319,7 @@ class ServerSettings:
         device, dtype, backend: as in `signgen.rendering.RenderSettings`.
         limits: what may come in.
         password: ``user:password``, without which nobody is answered; None: none is asked for.
+        page: the page; else what `signgen.app.door` answers to other programs.
     """
 
     host: str = "127.0.0.1"
@@ -319,6 +330,7 @@ class ServerSettings:
     backend: str = "auto"
     limits: Limits = Limits()
     password: str | None = None
+    page: bool = True
 
     @property
     def local(self) -> bool:
@@ -371,7 +383,12 @@ def serve(settings: ServerSettings, ready: Callable[[str], None]) -> None:
         model = load_in_background(lambda: load_warm(settings.model, workspace.root, *chosen))
         context = stack.enter_context(open_context(workspace, model, settings.limits))
         threading.Thread(target=_keep_sweeping, args=(workspace,), name="signgen-sweeping", daemon=True).start()
-        application = build_application(context, settings.local, settings.password)
+        if settings.page:
+            application = build_application(context, settings.local, settings.password)
+        else:
+            from signgen.app.door import build_door
+
+            application = build_door(context, settings.local, settings.password)
         import uvicorn
 
         server = uvicorn.Server(

@@ -6,39 +6,55 @@ import os
 import secrets
 import sys
 from dataclasses import replace
+from typing import Any
 
 import click
 
 from signgen.commands.common import common_options, emit
-from signgen.commands.options import model_options
+from signgen.commands.options import Decorator, grouped, model_options
 from signgen.errors import BadValue
 
 
+def server_options(port: int) -> Decorator:
+    """The options of a server: fields of `signgen.app.server.ServerSettings` and `signgen.app.context.Limits`."""
+    return grouped(
+        click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; this machine only."),
+        click.option(
+            "--port", type=click.IntRange(0, 65535), default=port, show_default=True, help="0 takes any free one."
+        ),
+        model_options,
+        click.option(
+            "--max-upload", type=click.IntRange(1, 4096), default=200, show_default=True, metavar="MB",
+            help="Largest file taken, MiB.",
+        ),
+        click.option(
+            "--max-frames", type=click.IntRange(1, 100_000), default=1500, show_default=True, metavar="N",
+            help="Longest clip taken.",
+        ),
+        click.option(
+            "--auth", metavar="USER:PASSWORD",
+            help="What it asks for [with another --host one that is made and printed].",
+        ),
+    )  # fmt: skip
+
+
 @click.command(short_help="Serve a web page that renders and scores.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; this machine only.")
-@click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0 takes any free one.")
+@server_options(port=7860)
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
-@model_options
-@click.option(
-    "--max-upload", type=click.IntRange(1, 4096), default=200, show_default=True, metavar="MB",
-    help="Largest file taken, MiB.",
-)  # fmt: skip
-@click.option(
-    "--max-frames", type=click.IntRange(1, 100_000), default=1500, show_default=True, metavar="N",
-    help="Longest clip taken.",
-)  # fmt: skip
-@click.option(
-    "--auth", metavar="USER:PASSWORD", help="What the page asks for [with another --host one that is made and printed]."
-)
 @common_options
-def command(
-    host: str, port: int, open_browser: bool, max_upload: int, max_frames: int, auth: str | None, as_json: bool,
-    **computing: str,
-) -> None:  # fmt: skip
+def command(as_json: bool, **options: Any) -> None:
     """Serve a page that renders keypoints and scores videos, until it is stopped with Ctrl-C.
 
     Only this machine can open it, unless --host says otherwise; it then asks for a password. Nothing is sent anywhere.
     """
+    serve_until_stopped(as_json, page=True, **options)
+
+
+def serve_until_stopped(
+    as_json: bool, page: bool, host: str, port: int, max_upload: int, max_frames: int, auth: str | None,
+    open_browser: bool = False, **computing: str,
+) -> None:  # fmt: skip
+    """Serves the page, or what answers other programs, and then ends the process."""
     from signgen.app.context import MIB, Limits
     from signgen.app.server import ServerSettings, serve
 
@@ -50,7 +66,7 @@ def command(
         video_bytes=most,
         frames=max_frames,
     )
-    settings = ServerSettings(host, port, limits=limits, password=_password(auth), **computing)
+    settings = ServerSettings(host, port, limits=limits, password=_password(auth), page=page, **computing)
     if settings.password is None and not settings.local:
         settings = replace(settings, password=f"signgen:{secrets.token_urlsafe(12)}")
 

@@ -106,9 +106,9 @@ class TorchEngine:
             return features, None
         return features, self.networks.fusion.fuse(embedding, images[:, :POSE] * 2 - 1)  # (V, De)
 
-    def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Tensor | None]) -> Tensor:
+    def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Any]) -> Tensor:
         dtype = self.networks.dtype
-        branch = {key: None if value is None else value.to(dtype) for key, value in given.items()}
+        branch = {key: value.to(dtype) if isinstance(value, Tensor) else value for key, value in given.items()}
         views = len(noisy) if self.networks.couples_views else 1
         noisy = noisy.to(dtype, memory_format=torch.channels_last)
         denoiser = self._compiled.get("denoise", self.networks.denoiser)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from signgen.model.guide import CHANNELS, NOTHING, POSE, draw_guides
 from signgen.model.loading import choose_device, choose_dtype, model_folder, sha256_of, shared_parts
 from signgen.model.networks import autoencoder, denoiser, fusion, refiner
 from signgen.model.networks.canvas import fit_canvas, fit_frames
+from signgen.model.networks.cross_view import ViewMemory
 from signgen.model.networks.fusion import FusionModel, semantic_tokens
 from signgen.model.networks.weight_files import add_weights, no_bars
 from signgen.model.regions import REFINERS, SourceRegions, paste, region_crops
@@ -200,6 +202,11 @@ class SignGenPipeline(BasePipeline):
         """True if the views of a window see each other; if not, source and rendered frames are no views of it."""
         return self.denoiser.config.cross_view is not None and self.denoiser.known_input is not None
 
+    @property
+    def slides(self) -> bool:
+        """Whether windows may slide, see ``past`` of `__call__`."""
+        return self.couples_views and isinstance(self.engine, TorchEngine) and not self.engine.compiled
+
     # -- the source ------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
@@ -272,6 +279,7 @@ class SignGenPipeline(BasePipeline):
         guidance_scale: Sequence[float] | None = None,
         guidance_rule: str | None = None,
         seed: int = 0,
+        past: ViewMemory | None = None,
         callback_on_step_end: StepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = TENSORS,
     ) -> WindowOutput:
@@ -288,6 +296,8 @@ class SignGenPipeline(BasePipeline):
             guidance_scale: w1, w2 of FPDM's eq. 12; None: the model's own.
             guidance_rule: ``fpdm`` or ``imagpose``; None: the model's own.
             seed: of the noise.
+            past: for windows that slide (`slides`): the sources and frames that earlier calls with it rendered are
+                seen as well, at no cost, and so are these by the next call.
             callback_on_step_end: called as ``callback(pipeline, step, timestep, tensors)`` after each step; what it
                 returns for ``latents`` (V, C, h, w) takes their place. It may set ``pipeline._interrupt``.
             callback_on_step_end_tensor_inputs: the tensors it gets.
@@ -306,7 +316,7 @@ class SignGenPipeline(BasePipeline):
             after = self._step_end(callback_on_step_end, callback_on_step_end_tensor_inputs, timesteps)
             source = source.to(self.device, self.dtype)
             # 2. Conditions of all views.
-            conditions = self.window_conditions(source, poses, known_latents)
+            conditions = self.window_conditions(source, poses, known_latents, past)
             views = len(conditions.bits)
             # 3. Noise: of a new frame by its index; known views are noised copies of what they are.
             shape = tuple(source.latents.shape[1:])
@@ -325,14 +335,15 @@ class SignGenPipeline(BasePipeline):
                 return denoise(latents, timestep)
 
             try:
-                latents = sample(
-                    counted,
-                    noise,
-                    self.scheduler,
-                    timesteps,
-                    noises=lambda step: step_noise(seed, numbers, step, shape, device=self.device),
-                    on_step=after,
-                )
+                with past or nullcontext():
+                    latents = sample(
+                        counted,
+                        noise,
+                        self.scheduler,
+                        timesteps,
+                        noises=lambda step: step_noise(seed, numbers, step, shape, device=self.device),
+                        on_step=after,
+                    )
             except Interrupted as stopped:
                 latents = stopped.latents
             latents = latents[-len(frame_indices) :]
@@ -344,22 +355,29 @@ class SignGenPipeline(BasePipeline):
             return WindowOutput(frames, latents, calls * views * evaluations_per_step(w1, w2))
 
     def window_conditions(
-        self, source: SourceConditions, poses: np.ndarray, known_latents: Sequence[Tensor]
+        self,
+        source: SourceConditions,
+        poses: np.ndarray,
+        known_latents: Sequence[Tensor],
+        past: ViewMemory | None = None,
     ) -> WindowConditions:
-        """Conditions of the window's views; the sources are the first where the views see each other."""
+        """Conditions of the window's views; the sources are the first where the views see each other, unless ``past``
+        holds them already."""
+        if past is not None and not self.slides:
+            raise Unsupported("window", f"one that slides, for {self.name}", "leave past out: it needs plain torch "
+                              "and views that see each other")  # fmt: skip
         if self.guided and poses.shape[-1] == POSE:  # beside the sources', which have guides, all need them
             poses = np.concatenate([poses, self.no_poses(len(poses))[..., POSE:]], -1)
-        if self.couples_views:
+        given: list[Tensor] = [latent[None] for latent in known_latents]
+        if self.couples_views and not (past is not None and past.views):
             own = self.no_poses(len(source.latents))  # no part of the driving signal
             if self.config.source_poses and source.poses is not None:
                 own[..., :POSE] = source.poses
             poses = np.concatenate([own, poses])
-            given = [source.latents, *(latent[None] for latent in known_latents)]
-        elif len(known_latents):
+            given = [source.latents, *given]
+        elif given and not self.couples_views:
             got = f"{len(known_latents)} known frames"
             raise Unsupported("window", got, "give none: the views of this model do not see each other")
-        else:
-            given = []
         count = sum(len(latents) for latents in given)
         bits = torch.arange(len(poses)) < count
         clean = source.latents[:1].repeat(len(poses), 1, 1, 1)
@@ -370,7 +388,7 @@ class SignGenPipeline(BasePipeline):
             known, flag = self.denoiser.known_input.known_views(clean[None], bits[None], source.latents[:1])
         self._load_parts("denoiser", "fusion")
         features, fusion = self.engine.conditions(poses, source.embedding)
-        return WindowConditions(features, source.tokens, fusion, known, flag, clean, bits.to(self.device))
+        return WindowConditions(features, source.tokens, fusion, known, flag, clean, bits.to(self.device), past)
 
     def _guided_denoiser(
         self, conditions: WindowConditions, noise: Tensor, w1: float, w2: float, rule: str = "fpdm"

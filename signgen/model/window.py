@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers.utils import BaseOutput
 from torch import Tensor
+
+from signgen.model.networks.cross_view import ViewMemory
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class WindowConditions:
         known, flag: (V, C, h, w) and (V, 1, h, w) of the image-level condition, or None.
         clean: float32 (V, C, h, w), latents of the views that are known; elsewhere of no meaning.
         bits: bool (V,), which views are known.
+        past: views of earlier windows that these see, too, and where they are kept.
     """
 
     pose_features: Tensor
@@ -55,8 +59,9 @@ class WindowConditions:
     flag: Tensor | None
     clean: Tensor
     bits: Tensor
+    past: ViewMemory | None = None
 
-    def branch(self, name: str, rule: str = "fpdm") -> dict[str, Tensor | None]:
+    def branch(self, name: str, rule: str = "fpdm") -> dict[str, Any]:
         """Arguments of the denoiser for one branch of guidance, ``null``, ``source`` or ``full``, by a rule of
         `signgen.model.diffusion.guidance`."""
         given = {"known": self.known, "flag": self.flag}
@@ -66,6 +71,8 @@ class WindowConditions:
             given["tokens"] = self.tokens
         if name == "full":
             given["fusion"] = self.fusion
+        if self.past is not None:
+            given["past"] = self.past
         return given
 
 

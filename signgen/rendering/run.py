@@ -140,7 +140,7 @@ def run_plan(
         InputError: settings that this model does not take.
         RunError: the encoder or the disk failed.
     """
-    settings = _for_model(plan.settings, pipeline, 1 + len(plan.more) + bool(plan.known))
+    settings = for_model(plan.settings, pipeline, 1 + len(plan.more) + bool(plan.known))
     aspect = pipeline.config.pixel_aspect
     scene = build_scene(
         plan.source,
@@ -204,10 +204,7 @@ def _write_videos(
     from signgen.video import VideoWriter, read_frames
 
     metadata = container_metadata(pipeline.name, plan.source.name, settings.seed)
-    backdrop = None
-    if plan.source.kind != "signer" and scene.person is not None:  # the models know the signers' backdrops
-        backdrop = Backdrop(scene.image, scene.person)
-    compositor = Compositor(scene.image, scene.framing, scene.surroundings, plan.source.grey, backdrop)
+    compositor, backdrop = compositor_of(plan.source, scene)
     with ExitStack() as stack:
 
         def opened(path: Path, size: tuple[int, int]) -> VideoWriter:
@@ -234,6 +231,14 @@ def _write_videos(
 
         with closing(render_windows(pipeline, scene, plan.frames, settings)) as windows, Behind(write) as behind:
             return stream(windows, behind, len(plan.frames), progress)
+
+
+def compositor_of(source: Source, scene: Scene) -> tuple[Compositor, Backdrop | None]:
+    """What puts a scene's frames into the output, and the backdrop that it puts behind the person, if any."""
+    backdrop = None
+    if source.kind != "signer" and scene.person is not None:  # the models know the signers' backdrops
+        backdrop = Backdrop(scene.image, scene.person)
+    return Compositor(scene.image, scene.framing, scene.surroundings, source.grey, backdrop), backdrop
 
 
 @contextmanager
@@ -266,7 +271,7 @@ def stream(
     return evaluations
 
 
-def _for_model(settings: RenderSettings, pipeline: SignGenPipeline, sources: int = 1) -> RenderSettings:
+def for_model(settings: RenderSettings, pipeline: SignGenPipeline, sources: int = 1) -> RenderSettings:
     """The settings with the model's own steps, guidance, window and overlap where none were given."""
     config = pipeline.config
     window = config.window if settings.window is None else settings.window

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from signgen.keypoints import Keypoints
     from signgen.model import SignGenPipeline
+    from signgen.model.networks.cross_view import ViewMemory
     from signgen.model.regions import SourceRegions
     from signgen.pose_image.solid import SolidHands
 
@@ -98,7 +99,12 @@ class RenderedWindow:
 
 
 def render_windows(
-    pipeline: SignGenPipeline, scene: Scene, frames: range, settings: RenderSettings
+    pipeline: SignGenPipeline,
+    scene: Scene,
+    frames: range,
+    settings: RenderSettings,
+    past: ViewMemory | None = None,
+    live: bool = False,
 ) -> Generator[RenderedWindow, None, None]:
     """Renders window after window; nothing but the last K latents is kept from one to the next.
 
@@ -109,6 +115,8 @@ def render_windows(
         scene: source and driving keypoints on the canvas.
         frames: which frames of the clip to render; noise is seeded with these indices.
         settings: how; None means the model's own, for the overlap none.
+        past: for windows that slide, see `SignGenPipeline.__call__`: the source is then a view of the first one only.
+        live: the next window's frames are not known yet while a window is rendered, and nothing is drawn ahead.
     """
     parts = [(scene.image, scene.person), *scene.more]
     own = np.concatenate(
@@ -124,7 +132,7 @@ def render_windows(
     windows = plan_windows(len(frames), views, overlap, len(parts) if pipeline.couples_views else 1, sorted(given))
     with pipeline.fixed_device():
         drawn = (partial(_drawn, pipeline, scene, frames, window, looked_at) for window in windows)
-        for window, poses, points, solid in ahead(drawn):
+        for window, poses, points, solid in (task() for task in drawn) if live else ahead(drawn):
             row = {index: at for at, index in enumerate((*window.known, *window.new, *window.ahead))}
             before = list(kept)[len(kept) - len(window.known) :] if window.known else []
             there = [index for index in window.new if index in fixed]
@@ -146,6 +154,7 @@ def render_windows(
                     guidance_scale=settings.guidance,
                     guidance_rule=settings.guidance_rule,
                     seed=settings.seed,
+                    past=past,
                 )
                 latents |= dict(zip(new, output.latents, strict=True))
                 made, evaluations = output.frames, output.evaluations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -47,6 +47,7 @@ class Scene:
         window: what the output shows of the driving frame; None: all of it.
         more: further pictures of the person on the canvas, with their keypoints there, or None.
         given: frames of the clip that are not to be rendered, by number: uint8 (H,W,3) on the canvas.
+        onto_canvas: brings more frames of the same person, in the driving frame, to where ``driving`` is.
     """
 
     image: np.ndarray
@@ -58,6 +59,7 @@ class Scene:
     window: Window | None = None
     more: Sequence[tuple[np.ndarray, Keypoints | None]] = ()
     given: Mapping[int, np.ndarray] = field(default_factory=dict)
+    onto_canvas: Callable[[Keypoints], Keypoints] | None = None
 
 
 def build_scene(
@@ -131,6 +133,7 @@ def build_scene(
         warnings=list(dict.fromkeys([*reshaped, *scene.warnings, *notes, *(n for other in others for n in other[-1])])),
         more=[other[:2] for other in others],
         given={number: _on_canvas(one, scene.framing) for number, one in (given or {}).items()},
+        onto_canvas=fitted_piece,
     )
 
 

@@ -180,7 +180,8 @@ def complete_from(
         for t in range(len(xy)):
             at = [joint for joint in guides if seen[t, joint]]
             xy[t, missing] = _carry(template, missing, at, xy[t], middle[t], scale)
-        confidence[:, missing] = _COMPLETED
+        xy[:, missing] = np.where(seen[:, missing, None], driving.xy[:, missing], xy[:, missing])
+        confidence[:, missing] = np.where(seen[:, missing], driving.confidence[:, missing], _COMPLETED)
         warnings.append(f"{len(missing)} {part} points that no frame shows were placed as on the reference person")
     return replace(driving, xy=xy, confidence=confidence), warnings
 

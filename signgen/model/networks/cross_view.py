@@ -72,6 +72,51 @@ class ViewBlock(nn.Module):
         return tokens + self.ff(self.ff_norm(tokens))  # (B*L, V*P, D)
 
 
+class ViewMemory:
+    """What views of earlier calls showed to cross-view attention: a window slides, and only new views are computed.
+
+    A view that is kept looks at no later one any more: the attention is causal. What the new views see is what they
+    would see in a window that holds the kept ones, too, but that those did not see what came after them.
+
+    Args:
+        first: views of the first call that are kept for good: the sources.
+        last: of all later ones, how many are kept: the newest.
+
+    Attributes:
+        views: that are kept.
+    """
+
+    def __init__(self, first: int, last: int) -> None:
+        self._first, self._last = first, last
+        self.views = self._call = self._new = 0
+        self._kept: dict[tuple[int, CrossViewAttention], Tensor] = {}
+
+    def __enter__(self) -> ViewMemory:
+        """Begins a window, in which the denoiser is evaluated as often as in those before."""
+        self._call = self._new = 0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.views = min(self.views + self._new, self._first + self._last)
+
+    def next_call(self) -> None:
+        """Another evaluation of the same window begins."""
+        self._call += 1
+
+    def extended(self, layer: CrossViewAttention, tokens: Tensor, places: int) -> Tensor:
+        """Tokens (L, V*P, C) of a layer's new views, those of the K that are kept before them: (L, (K + V) * P, C).
+
+        ``places``: P, tokens of each view that are in one sequence.
+        """
+        key = self._call, layer
+        if (kept := self._kept.get(key)) is not None:
+            tokens = torch.cat([kept, tokens], 1)
+        count = tokens.shape[1] // places
+        self._new, begin = count - self.views, max(count - self._last, self._first)
+        self._kept[key] = torch.cat([tokens[:, : self._first * places], tokens[:, begin * places :]], 1)
+        return tokens
+
+
 class CrossViewAttention(nn.Module):
     """IMAGPose's cross-view attention on feature maps of V views; changes nothing when it is new.
 
@@ -114,10 +159,13 @@ class CrossViewAttention(nn.Module):
         self.blocks = nn.ModuleList(ViewBlock(channels, heads, attentions, ff_mult, reach) for _ in range(blocks))
         self.proj_out = zero_module(nn.Linear(channels, channels))
 
-    def forward(self, hidden: Tensor, views: int, present: Tensor | None = None) -> Tensor:
+    def forward(
+        self, hidden: Tensor, views: int, present: Tensor | None = None, past: ViewMemory | None = None
+    ) -> Tensor:
         """(B*V, C, H, W) with the views of a window in succession -> the same shape, residual included.
 
-        ``present``: (V,), 0 for a view that only fills the window up: the others do not see it.
+        ``present``: (V,), 0 for a view that only fills the window up: the others do not see it. ``past``: views that
+        come before these, of one window (B = 1); these are kept there, too.
         """
         items, _, height, width = hidden.shape
         if views < 1 or items % views or views > self.max_views:
@@ -128,9 +176,13 @@ class CrossViewAttention(nn.Module):
         # Of one window this would stay a view, and a linear layer copies its weights for each position of one.
         tokens = self.proj_in(tokens.contiguous())
         places = height * width if self.joint else 1
+        if past is not None:
+            tokens = past.extended(self, tokens, places)  # (B*HW, K + V, C), or (B, (K + V)*HW, C)
         mask = None if present is None else _unseen(present.repeat_interleave(places), tokens)
         for block in self.blocks:
             tokens = block(tokens, mask, places)
+        if past is not None:
+            tokens = tokens[:, -views * places :].contiguous()  # (B*HW, V, C), or (B, V*HW, C)
         sizes = {"h": height, "w": width} | ({"v": views} if self.joint else {})
         moved = rearrange(self.proj_out(tokens), f"{order} -> (b v) h w c", **sizes)  # channels last
         return hidden + rearrange(moved, "n h w c -> n c h w")  # (B*V, C, H, W)
@@ -145,8 +197,8 @@ def _unseen(present: Tensor, tokens: Tensor) -> Tensor:
 class CrossViewTransformer(nn.Module):
     """A UNet's cross-attention block followed by cross-view attention; same call and return as the block alone.
 
-    ``views`` and ``present`` travel in ``cross_attention_kwargs`` and end here: attention processors never see them.
-    Where ``cross_view`` is None this only takes them out.
+    ``views``, ``present`` and ``past`` travel in ``cross_attention_kwargs`` and end here: attention processors never
+    see them. Where ``cross_view`` is None this only takes them out.
     """
 
     def __init__(self, transformer: nn.Module, cross_view: CrossViewAttention | None) -> None:
@@ -163,7 +215,7 @@ class CrossViewTransformer(nn.Module):
     ) -> Transformer2DModelOutput | tuple[Tensor]:
         """(B*V, C, H, W) -> (B*V, C, H, W) as diffusers' ``Transformer2DModelOutput``, or a tuple of one."""
         rest = dict(cross_attention_kwargs or {})
-        views, present = rest.pop("views", 1), rest.pop("present", None)
+        views, present, past = rest.pop("views", 1), rest.pop("present", None), rest.pop("past", None)
         hidden = self.transformer(
             hidden_states,
             encoder_hidden_states=encoder_hidden_states,
@@ -172,5 +224,5 @@ class CrossViewTransformer(nn.Module):
             **others,
         )[0]  # (B*V, C, H, W)
         if self.cross_view is not None:
-            hidden = self.cross_view(hidden, views, present)  # (B*V, C, H, W)
+            hidden = self.cross_view(hidden, views, present, past)  # (B*V, C, H, W)
         return Transformer2DModelOutput(sample=hidden) if return_dict else (hidden,)

@@ -22,7 +22,7 @@ from torch.nn import functional
 from signgen.errors import BadValue, Mismatch
 from signgen.model.networks.attention import ContextMemory, SharedContextProcessor, XFormersContextProcessor
 from signgen.model.networks.conditions import FOLD, DetailHead, ImageLevel, PoseEncoder, SourceEncoder
-from signgen.model.networks.cross_view import CrossViewAttention, CrossViewTransformer
+from signgen.model.networks.cross_view import CrossViewAttention, CrossViewTransformer, ViewMemory
 from signgen.model.networks.norms import NORMS, use_affine_norms
 
 ATTENTION = {"sdpa": SharedContextProcessor, "math": AttnProcessor, "xformers": XFormersContextProcessor}
@@ -220,6 +220,7 @@ class Denoiser(ModelMixin, ConfigMixin):
         present: Tensor | None = None,
         drop: ConditionDrop | None = None,
         memory: ContextMemory | None = None,
+        past: ViewMemory | None = None,
     ) -> Tensor:
         """One evaluation; a condition left out is the null condition.
 
@@ -237,6 +238,7 @@ class Denoiser(ModelMixin, ConfigMixin):
                 what it is without them. None: all are there.
             drop: conditions to zero per sample.
             memory: what the attention to the tokens keeps from call to call; fused attention only.
+            past: views before these that they see, too, and where they are kept.
 
         Returns:
             (N, C, h, w) prediction of what the scheduler's parametrisation says.
@@ -258,9 +260,11 @@ class Denoiser(ModelMixin, ConfigMixin):
             timesteps,
             encoder_hidden_states=empty if tokens is None else self._context(tokens, count),
             class_labels=self._class_input(fusion, noisy),
-            cross_attention_kwargs=self._attention_arguments(views, present, memory),
+            cross_attention_kwargs=self._attention_arguments(views, present, memory, past),
             return_dict=False,
         )[0]  # (N, C [+ features], h, w)
+        if past is not None:
+            past.next_call()
         return output if self.detail_head is None else self.detail_head(output, fine)  # (N, C, h, w)
 
     def _split(self, features: Tensor | None, noisy: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -281,12 +285,14 @@ class Denoiser(ModelMixin, ConfigMixin):
         return all(isinstance(attention.processor, SharedContextProcessor) for attention in self._attentions)
 
     def _attention_arguments(
-        self, views: int, present: Tensor | None, memory: ContextMemory | None
+        self, views: int, present: Tensor | None, memory: ContextMemory | None, past: ViewMemory | None = None
     ) -> dict[str, Any] | None:
         """What diffusers hands through the UNet to its cross-attention blocks and their processors."""
         given: dict[str, Any] = {} if self.config.cross_view is None else {"views": views}
         if given and present is not None:
             given["present"] = present
+        if given and past is not None:
+            given["past"] = past
         return (given if memory is None else {**given, "memory": memory}) or None
 
     def _unet_input(

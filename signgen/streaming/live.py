@@ -1,0 +1,297 @@
+"""A render that goes on for as long as keypoints come: each frame is painted when its keypoints are there.
+
+It is the render of a clip (`signgen.rendering`) with windows of one new frame. Where the model can (`slides`), what
+the source and the last frames showed to the attention between views is kept, so that they are seen and cost nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from signgen.errors import Mismatch, Missing
+from signgen.keypoints import Keypoints
+from signgen.keypoints.units import DEFAULT_FPS
+from signgen.rendering.run import compositor_of, for_model, load_model
+from signgen.rendering.sample_windows import render_windows
+from signgen.rendering.scene import build_scene
+from signgen.rendering.settings import MOST_VIEWS, RenderSettings
+from signgen.rendering.several import load_sources
+from signgen.rendering.source import Source
+from signgen.streaming.causal import Causal
+
+if TYPE_CHECKING:
+    from signgen.model import SignGenPipeline
+
+SEEN = 2  # frames before a frame that it sees; more change nothing that shows
+MEASURED = 12  # frames by which a person is measured who is fitted to the source's; they are not shown
+REMEMBERED = 100_000  # delays, by which medians are told
+_WITHOUT = ("window", "overlap", "frames", "rotate", "crop", "mirror", "swap_hands", "fill_gaps", "estimator",
+            "estimator_weights", "format", "clip", "person", "scheduler")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LiveFrame:
+    """One frame of video.
+
+    Attributes:
+        image: uint8 (H,W,3).
+        number: of the keypoints that it shows, from 0.
+        delay: seconds from when these came until the picture was ready.
+        dropped: frames right before it that were left out, since the machine was slower.
+    """
+
+    image: np.ndarray
+    number: int
+    delay: float
+    dropped: int
+
+
+class Delays:
+    """How late the frames of a stream were, of the newest `REMEMBERED`."""
+
+    def __init__(self) -> None:
+        self.frames = self.dropped = 0
+        self._begun = self._last = 0.0
+        self._delays: deque[float] = deque(maxlen=REMEMBERED)
+
+    def add(self, frame: LiveFrame, now: float) -> None:
+        """Counts a frame that was ready at ``now``, `time.monotonic`."""
+        self._begun, self._last = (now if not self.frames else self._begun), now
+        self.frames += 1
+        self.dropped += frame.dropped if self.frames > 1 else 0  # what came before the first was not to be shown
+        self._delays.append(frame.delay)
+
+    def summary(self) -> dict[str, Any]:
+        """frames, dropped, seconds from the first to the last, frames_per_second, and delay_ms: median, p95, most."""
+        seconds = self._last - self._begun
+        middle, late, most = np.quantile(self._delays, [0.5, 0.95, 1]) * 1000 if self._delays else (0.0, 0.0, 0.0)
+        delays = {"median": round(float(middle), 1), "p95": round(float(late), 1), "most": round(float(most), 1)}
+        rate = (self.frames - 1) / seconds if seconds > 0 else 0.0
+        return {
+            "frames": self.frames, "dropped": self.dropped, "seconds": round(seconds, 3),
+            "frames_per_second": round(rate, 3), "delay_ms": delays,
+        }  # fmt: skip
+
+
+class Live:
+    """Keypoints in, frames out; made by `live`.
+
+    Args:
+        sources: pictures of the person who is shown, the most important first.
+        pipeline: from `signgen.rendering.load_model`.
+        settings: see `live`.
+        causal: takes the keypoints.
+
+    Attributes:
+        warnings: what the user should know; more come with the first frame.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], pipeline: SignGenPipeline, settings: RenderSettings, causal: Causal
+    ) -> None:
+        self._sources, self._pipeline, self._settings, self._causal = sources, pipeline, settings, causal
+        self.warnings = [note for source in sources for note in source.notes]
+        self._painter: _Painter | None = None
+        self._came: dict[int, float] = {}  # when keypoints came, by number
+        self._next = 0  # number of the frame that would be next, were none left out
+        self._changed = threading.Condition()
+
+    def feed(self, points: Keypoints | np.ndarray | Iterable[np.ndarray]) -> Iterator[LiveFrame]:
+        """Frames of video for more frames of keypoints.
+
+        Args:
+            points: one frame (133,3), several (T,133,3) or a clip: none of them is left out. Anything else that gives
+                frames one by one is taken as it comes, in a thread: where the machine is slower, frames are left out
+                rather than queued, and after the last one the frames of the look-ahead follow.
+
+        Raises:
+            BadValue: points of another shape. Whatever ``points`` raises is raised here.
+        """
+        given = points.points if isinstance(points, Keypoints) else points
+        if not isinstance(given, np.ndarray):
+            yield from self._as_they_come(given)
+            return
+        for one in given[None] if given.ndim == 2 else given:
+            self._add(one)
+            if (frame := self._painted(self._causal.count - 1 - self._causal.delay)) is not None:
+                yield frame
+
+    def finish(self) -> Iterator[LiveFrame]:
+        """The frames that still waited for later ones, at the end of a stream."""
+        while self._next < self._causal.count:
+            if (frame := self._painted(self._next)) is not None:
+                yield frame
+
+    def _add(self, points: np.ndarray) -> None:
+        now = time.monotonic()
+        with self._changed:
+            self._came[self._causal.count] = now
+            self._causal.add(points)
+            self._changed.notify_all()
+
+    def _as_they_come(self, points: Iterable[np.ndarray]) -> Iterator[LiveFrame]:
+        self._warm()
+        error: list[BaseException] = []
+        over = threading.Event()
+
+        def read() -> None:
+            try:
+                for one in points:
+                    self._add(one)
+                    if over.is_set():
+                        return
+            except BaseException as problem:
+                error.append(problem)
+            finally:
+                over.set()
+                with self._changed:
+                    self._changed.notify_all()
+
+        thread = threading.Thread(target=read, name="signgen-live", daemon=True)
+        thread.start()
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: over.is_set() or self._newest() >= self._next)
+                    newest = self._newest()
+                if newest >= self._next:
+                    if (frame := self._painted(newest)) is not None:
+                        yield frame
+                elif over.is_set():
+                    break
+            yield from self.finish()
+            if error:
+                raise error[0]
+        finally:
+            over.set()
+
+    def _warm(self) -> None:
+        """Paints the source's own pose once, for what a first frame would wait for."""
+        if self._painter is None and (person := self._sources[0].keypoints) is not None:
+            settings = replace(self._settings, size=None, align=False)
+            _Painter(self._sources, self._pipeline, settings, person).paint(person)
+
+    def _newest(self) -> int:
+        return self._causal.count - 1 - self._causal.delay
+
+    def _painted(self, number: int) -> LiveFrame | None:
+        """Frame ``number``; None where nobody was seen so far, or not for long enough."""
+        if number < self._next:
+            return None
+        with self._changed:
+            clip = self._causal.frame(self._causal.count - 1 - number)
+            came = self._came[number]
+            for old in [one for one in self._came if one <= number]:
+                del self._came[old]
+            seen = None if self._painter is not None or clip is None else self._causal.seen()
+        dropped, self._next = number - self._next, number + 1
+        if clip is None:
+            return None
+        if self._painter is None:
+            if seen is None or len(seen) < (MEASURED if self._settings.align else 1):
+                return None
+            self._painter = _Painter(self._sources, self._pipeline, self._settings, seen)
+            self.warnings += self._painter.scene.warnings
+        image = self._painter.paint(clip)
+        return LiveFrame(image, number, time.monotonic() - came, dropped)
+
+
+class _Rendered:
+    """The frames that are or will be rendered, in the place of a clip's: the newest are there, there is no end."""
+
+    def __init__(self) -> None:
+        self.newest: deque[Keypoints] = deque(maxlen=MOST_VIEWS)
+        self.count = 0
+
+    def add(self, frame: Keypoints) -> None:
+        self.newest.append(frame)
+        self.count += 1
+
+    def __getitem__(self, frames: slice) -> Keypoints:
+        first = self.count - len(self.newest)
+        some = [self.newest[number - first] for number in range(frames.start, frames.stop)]
+        xy, confidence = (np.concatenate([getattr(one, name) for one in some]) for name in ("xy", "confidence"))
+        return replace(some[0], xy=xy, confidence=confidence)
+
+
+class _Painter:
+    """The scene of a stream, and its windows of one new frame each."""
+
+    def __init__(
+        self, sources: Sequence[Source], pipeline: SignGenPipeline, settings: RenderSettings, seen: Keypoints
+    ) -> None:
+        source, *more = sources
+        shape = pipeline.frame_size, pipeline.config.pixel_aspect
+        scene = build_scene(source, seen, *shape, settings.size, settings.align, settings.fit, more)
+        self._frames = _Rendered()
+        self.scene = replace(scene, driving=self._frames)
+        self._compositor, self._backdrop = compositor_of(source, scene)
+        first, past = len(sources) if pipeline.couples_views else 1, None
+        if pipeline.slides:
+            from signgen.model.networks.cross_view import ViewMemory
+
+            past = ViewMemory(first, SEEN)
+        settings = for_model(replace(settings, window=first + 1, overlap=0), pipeline, first)
+        self._windows = render_windows(pipeline, self.scene, range(sys.maxsize), settings, past, live=True)
+
+    def paint(self, clip: Keypoints) -> np.ndarray:
+        """uint8 (H,W,3) of one frame of keypoints."""
+        assert self.scene.onto_canvas is not None
+        pose = self.scene.onto_canvas(clip)
+        self._frames.add(pose)
+        return self._compositor.compose(next(self._windows).frames[0], None if self._backdrop is None else pose)
+
+
+def live(
+    source: Source | str | Path | Sequence[Source | str | Path] | None = None,
+    model: SignGenPipeline | str | Path = "mini",
+    *,
+    delay: int = 0,
+    smooth: bool = True,
+    source_keypoints: str | Path | Sequence[str | Path] | None = None,
+    **options: Any,
+) -> Live:
+    """A render of keypoints that come frame after frame.
+
+    Args:
+        source: who is shown: an image, a video (its first frame), a built-in signer's name; None: the default. Several
+            pictures of one person: a list of them.
+        model: ``"mini"``, a folder in diffusers' layout, or a loaded pipeline.
+        delay: frames that a frame may wait for, so that what is lost for a moment goes on to where it is seen again.
+        smooth: whether keypoints are smoothed by speed, see `signgen.keypoints.filters.OneEuro`.
+        source_keypoints: file that says where the person stands in ``source``, or one for each.
+        **options: fields of `RenderSettings`: ``frame_size``, ``size``, ``fit``, ``fps``, ``align``, ``steps``,
+            ``guidance``, ``seed``, ``fill_hands``, ``device``, ``dtype``, ``backend`` and the like.
+
+    Raises:
+        InputError: bad source, model or options.
+
+    Example:
+        >>> import signgen
+        >>> points = signgen.read_keypoints("clip.pose").keypoints.points  # (4, 133, 3)
+        >>> for frame in signgen.live("bela", frame_size=(210, 260)).feed(points):
+        ...     print(frame.number, frame.image.shape)
+        0 (260, 210, 3)
+        1 (260, 210, 3)
+        2 (260, 210, 3)
+        3 (260, 210, 3)
+    """
+    given = [name for name in _WITHOUT if name in options]
+    if given:
+        option = f"--{given[0].replace('_', '-')}"
+        raise Mismatch(option, "is given for a live render", "it is for signgen render; leave it out")
+    settings = RenderSettings(**options)
+    causal = Causal(settings.fps or DEFAULT_FPS, settings.frame_size, delay, smooth, settings.fill_hands)
+    sources = load_sources(source, source_keypoints, rotate=settings.source_rotate, estimate=True)
+    if settings.align and sources[0].keypoints is None:
+        raise Missing("--align", f"it is not known where {sources[0].name} shows the person", "add --source-keypoints")
+    return Live(sources, load_model(model, settings), settings, causal)
