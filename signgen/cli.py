@@ -39,7 +39,10 @@ COMMANDS = {
 OTHER_NAMES = {"personalize": "personalise"}
 
 
-_ELSEWHERE = {"render-pairs": ("render", "pairs_command")}  # two that share much of a file
+_ELSEWHERE = {
+    "render-pairs": ("render", "pairs_command"),  # two that share much of a file
+    **{name: (f"serving.{name}", "command") for name in ("app", "live", "serve")},
+}
 
 
 class LazyGroup(click.Group):

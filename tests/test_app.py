@@ -761,7 +761,7 @@ def test_with_another_host_there_is_a_password(options, wanted, monkeypatch):
 
     asked = []
 
-    def serve(settings, ready):
+    def serve(settings, ready, build):
         asked.append(settings.password)
         ready("http://x/")
         raise BadValue("--port", "is taken", "give another")  # else the command ends this process

@@ -29,7 +29,7 @@ take for granted the files `clip.pose`, `true.mp4`, `generated.mp4`, `recording.
 """
 GROUPS = {
     "Keypoints": ("read_keypoints", "write_keypoints", "Keypoints", "edit", "draw_pose"),
-    "Video": ("render", "load_source", "extract", "evaluate"),
+    "Video": ("render", "live", "load_source", "extract", "evaluate"),
     "Data and models": ("augment", "train", "personalise", "SignGenPipeline", "export"),
     "Errors": ("InputError", "RunError"),
 }

@@ -319,7 +319,6 @@ class ServerSettings:
         device, dtype, backend: as in `signgen.rendering.RenderSettings`.
         limits: what may come in.
         password: ``user:password``, without which nobody is answered; None: none is asked for.
-        page: the page; else what `signgen.app.door` answers to other programs.
     """
 
     host: str = "127.0.0.1"
@@ -330,7 +329,6 @@ class ServerSettings:
     backend: str = "auto"
     limits: Limits = Limits()
     password: str | None = None
-    page: bool = True
 
     @property
     def local(self) -> bool:
@@ -358,12 +356,15 @@ def open_socket(host: str, port: int) -> socket.socket:
     return found
 
 
-def serve(settings: ServerSettings, ready: Callable[[str], None]) -> None:
+def serve(
+    settings: ServerSettings, ready: Callable[[str], None], build: Callable[[Context, bool, str | None], Any]
+) -> None:
     """Serves until the process is asked to end.
 
     Args:
         settings: where and with what.
         ready: called with the page's address as soon as it can be opened. The model is loaded meanwhile.
+        build: makes what is served: `build_application`, or `signgen.app.door.build_door`.
 
     Raises:
         InputError: Gradio is missing, the model is no model, or the socket cannot be had.
@@ -383,12 +384,7 @@ def serve(settings: ServerSettings, ready: Callable[[str], None]) -> None:
         model = load_in_background(lambda: load_warm(settings.model, workspace.root, *chosen))
         context = stack.enter_context(open_context(workspace, model, settings.limits))
         threading.Thread(target=_keep_sweeping, args=(workspace,), name="signgen-sweeping", daemon=True).start()
-        if settings.page:
-            application = build_application(context, settings.local, settings.password)
-        else:
-            from signgen.app.door import build_door
-
-            application = build_door(context, settings.local, settings.password)
+        application = build(context, settings.local, settings.password)
         import uvicorn
 
         server = uvicorn.Server(

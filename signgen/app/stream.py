@@ -8,6 +8,7 @@ a time; it answers a message that is no frame with ``{"error": ...}`` and goes o
 from __future__ import annotations
 
 import asyncio
+import html
 import io
 import json
 import queue
@@ -106,7 +107,7 @@ class LivePage:
         from starlette.routing import Route, WebSocketRoute
         from starlette.websockets import WebSocket, WebSocketDisconnect
 
-        page = (_ASSETS / "live.html").read_text(encoding="utf-8").replace("{title}", self._title)
+        page = (_ASSETS / "live.html").read_text(encoding="utf-8").replace("{title}", html.escape(self._title))
 
         async def index(request: Any) -> Response:
             return HTMLResponse(page, headers={"Cache-Control": "no-store"})

@@ -64,7 +64,7 @@ class WindowConditions:
     def branch(self, name: str, rule: str = "fpdm") -> dict[str, Any]:
         """Arguments of the denoiser for one branch of guidance, ``null``, ``source`` or ``full``, by a rule of
         `signgen.model.diffusion.guidance`."""
-        given = {"known": self.known, "flag": self.flag}
+        given: dict[str, Any] = {"known": self.known, "flag": self.flag}
         if name != "null" or rule == "imagpose":
             given["pose_features"] = self.pose_features
         if name != "null":

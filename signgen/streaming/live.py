@@ -19,6 +19,7 @@ import numpy as np
 
 from signgen.errors import Mismatch, Missing
 from signgen.keypoints import Keypoints
+from signgen.keypoints.pieces import Pieces
 from signgen.keypoints.units import DEFAULT_FPS
 from signgen.rendering.run import compositor_of, for_model, load_model
 from signgen.rendering.sample_windows import render_windows
@@ -205,8 +206,8 @@ class Live:
         return LiveFrame(image, number, time.monotonic() - came, dropped)
 
 
-class _Rendered:
-    """The frames that are or will be rendered, in the place of a clip's: the newest are there, there is no end."""
+class _Rendered(Pieces):
+    """The frames that are or will be rendered, in the place of a long clip's: the newest are there, there is no end."""
 
     def __init__(self) -> None:
         self.newest: deque[Keypoints] = deque(maxlen=MOST_VIEWS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -47,14 +48,16 @@ def command(as_json: bool, **options: Any) -> None:
 
     Only this machine can open it, unless --host says otherwise; it then asks for a password. Nothing is sent anywhere.
     """
-    serve_until_stopped(as_json, page=True, **options)
+    from signgen.app.server import build_application
+
+    serve_until_stopped(as_json, build_application, **options)
 
 
 def serve_until_stopped(
-    as_json: bool, page: bool, host: str, port: int, max_upload: int, max_frames: int, auth: str | None,
+    as_json: bool, build: Callable[..., Any], host: str, port: int, max_upload: int, max_frames: int, auth: str | None,
     open_browser: bool = False, **computing: str,
 ) -> None:  # fmt: skip
-    """Serves the page, or what answers other programs, and then ends the process."""
+    """Serves what ``build`` makes, see `signgen.app.server.serve`, and then ends the process."""
     from signgen.app.context import MIB, Limits
     from signgen.app.server import ServerSettings, serve
 
@@ -66,7 +69,7 @@ def serve_until_stopped(
         video_bytes=most,
         frames=max_frames,
     )
-    settings = ServerSettings(host, port, limits=limits, password=_password(auth), page=page, **computing)
+    settings = ServerSettings(host, port, limits=limits, password=_password(auth), **computing)
     if settings.password is None and not settings.local:
         settings = replace(settings, password=f"signgen:{secrets.token_urlsafe(12)}")
 
@@ -79,7 +82,7 @@ def serve_until_stopped(
             click.launch(address)
 
     try:
-        serve(settings, ready)
+        serve(settings, ready, build)
     except KeyboardInterrupt:  # the usual end of a server
         click.echo("stopped", err=True)
     _end()

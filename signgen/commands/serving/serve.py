@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from signgen.commands.app import serve_until_stopped, server_options
 from signgen.commands.common import common_options
+from signgen.commands.serving.app import serve_until_stopped, server_options
 
 
 @click.command(short_help="Let other programs render over HTTP.")
@@ -20,4 +20,6 @@ def command(as_json: bool, **options: Any) -> None:
 
     Only this machine can reach it, unless --host says otherwise; it then asks for a password.
     """
-    serve_until_stopped(as_json, page=False, **options)
+    from signgen.app.door import build_door
+
+    serve_until_stopped(as_json, build_door, **options)
