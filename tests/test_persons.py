@@ -430,3 +430,25 @@ def test_a_training_wants_prepared_pairs(sets: Path, tmp_path: Path) -> None:
                       f"--set=start.clip={write_base_weights(tmp_path / 'base')['clip']}")  # fmt: skip
     assert refused.exit_code == 2
     assert "prepare it: signgen prepare DATA OUT" in refused.stderr
+
+
+def test_inspect_counts_pairs(sets: Path) -> None:
+    found = done("inspect", sets / "cfld")["splits"]["test"]
+    assert (found["pairs"], found["pairs_known"], found["pictures"]) == (14, 8570, 8)
+    assert (found["people"], found["outfits"], found["trunks_missing"]) == (3, 3, 0)
+    table = read_table(sets / "cfld")
+    missing = np.mean([picture.points[:, 2] == 0 for picture in table.pictures])
+    assert found["points_missing"] == pytest.approx(missing, abs=1e-4)
+    assert "30 pairs (the papers have 263,632; all of one outfit" in signgen("inspect", sets / "market").stdout
+    refused = signgen("inspect", sets / "cfld", "--fps", 25)
+    assert (refused.exit_code, "leave it out" in refused.stderr) == (2, True)
+
+
+def test_options_of_clips_are_not_for_pairs(sets: Path, tmp_path: Path) -> None:
+    for data, option, words in (
+        (sets / "cfld", ["--triplets", 5], "error: --triplets: got it for a data set of pairs of pictures"),
+        (tmp_path, ["--size", "48x64"], "error: --size: got it for a data set of clips"),
+    ):
+        refused = signgen("prepare", data, tmp_path / "out", *option)
+        assert refused.exit_code == 2
+        assert refused.stderr.startswith(words)

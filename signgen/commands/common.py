@@ -189,6 +189,13 @@ class _PlainLines:
         click.echo(f"{self.label}: {self.done}/{self.total or '?'}{speed}", err=True)
 
 
+def given(*but: str) -> set[str]:
+    """Names of the parameters that the running command was given on its line, without those that all commands have."""
+    ctx = click.get_current_context()
+    line = click.core.ParameterSource.COMMANDLINE
+    return {name for name in ctx.params if ctx.get_parameter_source(name) is line} - {"as_json", "debug", *but}
+
+
 def existing_path(path: str) -> Path:
     """The path of an input, or `NotFound`."""
     if not Path(path).exists():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from signgen.commands.common import common_options, emit, progress_to
+from signgen.commands.common import common_options, emit, given, progress_to
 from signgen.commands.options import SIZE, choice, layout_option
 
 if TYPE_CHECKING:
@@ -83,9 +83,8 @@ _LEFT_OUT = {
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes [all cores, fewer for few frames].")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of intervals and p-values.")
 @common_options
-@click.pass_context
 def command(
-    ctx: click.Context, as_json: bool, recogniser: str | None, protocol: str | None, layout: str | None,
+    as_json: bool, recogniser: str | None, protocol: str | None, layout: str | None,
     size: tuple[int, int] | None, pose_style: str | None, **options: Any,
 ) -> None:  # fmt: skip
     """Score GENERATED against REFERENCE: two videos, two folders of frames, two folders of clips, or two data sets.
@@ -99,7 +98,7 @@ def command(
     """
     from signgen.scoring import evaluate
 
-    _check_options(ctx, protocol)
+    _check_options(protocol)
     if protocol is not None:
         with progress_to("pictures") as advance:
             found = _of_pairs(protocol, layout, size, pose_style, options, advance)
@@ -112,18 +111,16 @@ def command(
     emit(result.to_json(), as_json, "" if as_json else as_text(result, _width(), colour))
 
 
-def _check_options(ctx: click.Context, protocol: str | None) -> None:
+def _check_options(protocol: str | None) -> None:
     """`Mismatch` for an option of clips beside a protocol, or one of pairs without it."""
     from signgen.errors import Mismatch
 
-    given = {
-        name for name in ctx.params if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    } - {"generated", "reference", "protocol", "as_json", "debug"}  # fmt: skip
+    found = given("generated", "reference", "protocol")
     if protocol is None:
-        wrong, advice = given & {"layout", "size", "pose_style"}, "it is for --protocol"
+        wrong, advice = found & {"layout", "size", "pose_style"}, "it is for --protocol"
     else:
         known = _RETRIEVAL if protocol == "retrieval" else _PROTOCOL
-        wrong, advice = given - known, f"--protocol {protocol} takes {', '.join(map(_option, sorted(known)))}"
+        wrong, advice = found - known, f"--protocol {protocol} takes {', '.join(map(_option, sorted(known)))}"
     if wrong:
         raise Mismatch(_option(sorted(wrong)[0]), f"got it with {protocol or 'no'} protocol", advice)
 

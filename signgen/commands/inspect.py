@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from signgen.commands.common import common_options, emit, progress
+from signgen.commands.common import common_options, emit, given, progress
 from signgen.commands.options import (
     frame_check_option,
     jobs_option,
@@ -38,10 +38,23 @@ def command(
     A folder in PHOENIX14T's layout (DATASET), or in PHOENIX-2014's, CSL-Daily's or How2Sign's, is looked at as a whole:
     its counts beside the known ones, and every clip with missing or damaged frames, without keypoints, with keypoints
     of another length, with infinite coordinates or with scores above 1: what is corrected, and what is left out.
+
+    DeepFashion In-shop and Market-1501, as the papers of person synthesis have them, are counted likewise.
     """
+    from pathlib import Path
+
+    from signgen.dataset.persons.tables import holds_pairs, survey
     from signgen.dataset.phoenix import is_release
     from signgen.errors import Mismatch
 
+    if os.path.isdir(path) and holds_pairs(Path(path)):
+        others = given("path", "splits")
+        if others:
+            got = f"is a data set of pairs of pictures; got --{sorted(others)[0].replace('_', '-')}"
+            raise Mismatch(path, got, "leave it out")
+        result = survey(path, splits)
+        emit(result, as_json, _pairs_text(result))
+        return
     of_clip, of_dataset = any(reading.values()), any((keypoints, splits))
     is_dataset = os.path.isdir(path) and is_release(path)
     if of_clip if is_dataset else of_dataset:
@@ -94,6 +107,19 @@ def _survey_text(result: dict[str, Any]) -> str:
             f"({known['frames']:,}), {len(part['speakers'])} signers; {part['usable_clips']:,} clips, "
             f"{part['usable_frames']:,} frames usable, {len(part['left_out']):,} clips left out, "
             f"{len({name for name, _ in part['mended']}):,} corrected"
+        )
+    return "\n".join(lines)
+
+
+def _pairs_text(result: dict[str, Any]) -> str:
+    lines = [f"{result['dataset']}: pairs of pictures, layout {result['layout']}"]
+    for split, part in result["splits"].items():
+        lines += [f"{split} {name}: left out: {why}" for name, why in part["left_out"][:MANY]]
+        lines.append(
+            f"  {split}: {part['pairs']:,} pairs (the papers have {part['pairs_known']:,}; {part['rule']}), "
+            f"{part['pictures']:,} pictures of {part['people']:,} people in {part['outfits']:,} outfits; "
+            f"{part['points_missing']:.0%} of the points missing, {part['trunks_missing']:,} pictures without a whole "
+            f"trunk, {len(part['left_out']):,} pairs left out"
         )
     return "\n".join(lines)
 

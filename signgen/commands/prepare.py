@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from signgen.commands.common import common_options, emit, progress
+from signgen.commands.common import common_options, emit, given, progress
 from signgen.commands.options import (
     SHARE,
     SIZE,
@@ -21,6 +21,8 @@ from signgen.commands.options import (
 
 if TYPE_CHECKING:
     from signgen.dataset.encoded import Encoders
+
+_OF_CLIPS = {"keypoints", "triplets", "sources", "seed", "skip", "skip_unusable", "check"}
 
 
 @click.command()
@@ -70,11 +72,18 @@ def command(
     from signgen.dataset.persons.tables import holds_pairs
     from signgen.dataset.planning import Plan
     from signgen.dataset.prepare import Work, prepare
+    from signgen.errors import Mismatch
 
     plan = Plan(keypoints, check, skip, skip_unusable, triplets, sources, seed)
     encoders = _encoders(vae, image_encoder, image_encoder_size, canvas, device, allow_download)
     work = Work(dataset, Path(out), encoders, plan, splits, frames, shard, jobs)
-    if layout is not None or holds_pairs(Path(dataset)):
+    pairs = layout is not None or holds_pairs(Path(dataset))
+    wrong = given() & (_OF_CLIPS if pairs else {"size", "layout"})
+    if wrong:
+        option = f"--{sorted(wrong)[0].replace('_', '-')}"
+        what = "pairs of pictures" if pairs else "clips"
+        raise Mismatch(option, f"got it for a data set of {what}", "leave it out: it has no say there")
+    if pairs:
         from signgen.dataset.persons.prepare import prepare_pairs
 
         result = prepare_pairs(work, size, layout, _say, progress, dry_run)

@@ -15,16 +15,17 @@ pairs of one person in one outfit whose poses show both shoulders and both hips;
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
-from signgen.dataset.persons.names import flat_name, outfit_of
+from signgen.dataset.persons.names import flat_name, outfit_of, person_of
 from signgen.errors import BadValue, Damaged, Empty, Missing, NotFound, TooLarge, Untrusted, damage
 from signgen.keypoints.layouts.body18 import TRUNK
 
@@ -33,6 +34,7 @@ SPLITS = ("train", "test")
 FASHION, MARKET = (176, 256), (64, 128)  # (W, H) of the frame that points are in
 PADDED = 40  # pixels at the left of a picture of 256x256 whose person stands in the middle 176
 MARKET_PAIRS = 12_000  # of the test split, drawn as pandas' sample(random_state=0) draws
+KNOWN_PAIRS = {"fashion": {"train": 101_966, "test": 8_570}, "market": {"train": 263_632, "test": 12_000}}
 MOST_BYTES = 512 << 20  # of a list; DeepFashion's largest takes 18 MB
 _SPELLINGS = ("fasion", "fashion")  # the code writes the first, its README the second
 _IMAGE_TREES = ("img", "img_highres", ".")
@@ -174,6 +176,30 @@ def read_table(root: str | Path, split: str = "test", layout: str | None = None)
     if pairs is None:
         pairs = _made(known, layout, split)
     return _table(root, layout, split, pairs, known, rule, finder)
+
+
+def survey(root: str | Path, splits: Sequence[str] = (), layout: str | None = None) -> dict[str, Any]:
+    """What a data set of pairs holds, beside the known counts, as plain data.
+
+    Args:
+        splits: which; all that are there where empty.
+    """
+    root = Path(root)
+    layout = find_layout(root, layout)
+    found: dict[str, Any] = {"dataset": str(root), "layout": layout, "splits": {}}
+    for split in splits or splits_of(root, layout):
+        table = read_table(root, split, layout)
+        seen = np.stack([picture.points[:, 2] for picture in table.pictures])
+        found["splits"][split] = {
+            "pairs": len(table.pairs), "pairs_known": KNOWN_PAIRS["market" if layout == "market" else "fashion"][split],
+            "rule": table.rule, "pictures": len(table.pictures),
+            "outfits": len({outfit_of(picture.name) for picture in table.pictures}),
+            "people": len({person_of(picture.name) for picture in table.pictures}),
+            "points_missing": round(float(1 - seen.mean()), 4),
+            "trunks_missing": int((~seen[:, list(TRUNK)].astype(bool).all(1)).sum()),
+            "left_out": [list(pair) for pair in table.left_out],
+        }  # fmt: skip
+    return found
 
 
 def all_pictures(root: Path, split: str, layout: str) -> list[Path]:
