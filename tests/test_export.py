@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from tiny_pipeline import make_pipeline, picture, save_pipeline, signing
+from tiny_pipeline import DENOISER, make_pipeline, picture, save_pipeline, signing
 
 from signgen.cli import main
 from signgen.errors import BadValue, Damaged, Mismatch, NotFound, NotInstalled, RunError, Unsupported
@@ -92,9 +92,11 @@ def test_the_graphs_compute_what_the_torch_engine_computes(pipeline):
     torch.testing.assert_close(modules["hand_refiner"](crops), engine.refine("hand_refiner", crops))
 
 
+@pytest.mark.parametrize("attention", ["place", "joint"])
 @torch.inference_mode()
-def test_views_that_fill_a_window_up_change_nothing_for_the_others():
-    pipeline, generator = make_pipeline(), torch.Generator().manual_seed(1)
+def test_views_that_fill_a_window_up_change_nothing_for_the_others(attention):
+    pipeline = make_pipeline(cross_view={**DENOISER["cross_view"], "attention": attention})
+    generator = torch.Generator().manual_seed(1)
     for module in pipeline.denoiser.modules():
         if isinstance(module, CrossViewAttention):  # starts at zero: no view would see another
             torch.nn.init.normal_(module.proj_out.weight, std=4.0, generator=generator)

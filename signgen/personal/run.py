@@ -25,7 +25,7 @@ from signgen.dataset.cache import INDEX, FrameCache, build_cache
 from signgen.dataset.files import read_json
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.training_data import cache_folder, clip_points
-from signgen.errors import Mismatch, Missing, NotWritable, TooLarge
+from signgen.errors import InputError, Mismatch, Missing, NotWritable, TooLarge
 from signgen.files import check_target, place_file, remove_leftovers, whole
 from signgen.keypoints import write_keypoints
 from signgen.model import SignGenPipeline
@@ -188,6 +188,7 @@ def personalise(
     work = target.with_name(target.name + WORK)
     if work.exists() and not resume:
         raise NotWritable(work, "a run was begun there", "add --resume to go on with it, or remove it")
+    fresh = not work.exists()
     work.mkdir(parents=True, exist_ok=True)
     remove_leftovers(work, of_all=True)
     request = {
@@ -200,8 +201,13 @@ def personalise(
     run.state.save(consent=consent.strip())
     run.tell()
     reading = {"keypoints": keypoints, "person": person, "estimator": estimator, "estimator_weights": estimator_weights}
-    footage = run.footage(video, **reading)
-    sources, learned = run.prepare(footage, jobs or os.cpu_count() or 1)
+    try:
+        footage = run.footage(video, **reading)
+        learned = run.prepare(footage, jobs or os.cpu_count() or 1)
+    except InputError:
+        if fresh:  # nothing to go on with
+            shutil.rmtree(work)
+        raise
     run.row("video", lambda: scores.truth_row(footage))
     before = run.scored("before", lambda: SignGenPipeline.from_pretrained(model, dtype="float32"))
     try:
@@ -250,8 +256,9 @@ class _Run:
         self.video = open_footage(folder, self.recipe.held_out, tuple(self.state.values.get("notes", ())))
         return self.video
 
-    def prepare(self, footage: Footage, jobs: int) -> tuple[list[Source], int]:
-        """The pictures that the model keeps, and the training data: what was chosen, its copies and drawn people."""
+    def prepare(self, footage: Footage, jobs: int) -> int:
+        """Chooses the pictures that the model keeps, and makes the training data of what was chosen, its copies, and
+        drawn people. Returns how many frames were chosen."""
         runs = choose_runs(footage, self.recipe.frames)
         learned = sum(map(len, runs))
         self.sources = [
@@ -267,7 +274,7 @@ class _Run:
                 drawn = self._drawn(self.recipe.drawn_clips(own), jobs)  # last: refiners keep these for their sheets
                 build_cache(chain(own_clips(footage, runs), varied, drawn), folder, self.tell)
         self.state.save(learned=learned)
-        return self.sources, learned
+        return learned
 
     def _drawn(self, count: int, jobs: int) -> Iterator[Any]:
         """Clips of so many drawn people; fewer are the first of more."""
