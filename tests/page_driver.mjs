@@ -60,7 +60,7 @@ const tasks = {
         regionCrops(REGIONS[name], side, signer.image, made.inner(pose), points, solid, source, [made.width, made.height])
           .map(({ x, y, input }) => ({ x, y, input: Array.from(input) })),
       ]));
-      return { seen: Array.from(made.seen(points, pose, solid, source)), solid: Array.from(solid), crops };
+      return { seen: Array.from(made.seen(pose, solid, made.cells(points, source))), solid: Array.from(solid), crops };
     });
   },
 
@@ -81,6 +81,11 @@ const tasks = {
       made.sessions[name] = { inputNames: Object.keys(inputs), run: async () => outputs };
     }
     return made.prove().then(() => null, (error) => error.message);
+  },
+
+  async reach() {
+    const { personReach } = await module("regions");
+    return Array.from(personReach(Uint8Array.from(request.matte), Uint8Array.from(request.solid), request.size));
   },
 
   async weights() {

@@ -47,7 +47,7 @@ from signgen.rendering.source import load_source
 from signgen.video import probe
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: signgen[onnx]")
-pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: signgen[onnx]")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: signgen[onnx]")
 
 DRIVER = Path(__file__).with_name("page_driver.mjs")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -250,6 +250,20 @@ def test_weights_come_back_to_half_a_step(ask, pipeline):
     flat = weight.ravel()
     at = next(k for k in range(len(found) - flat.size) if np.abs(found[k : k + flat.size] - flat).max() <= steps.max())
     assert (np.abs(found[at : at + flat.size].reshape(weight.shape) - weight) <= 0.51 * steps).all()
+
+
+def test_channels_that_fill_up_change_nothing(tmp_path):
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(5, 6, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(6, 4, 1))
+    torch.onnx.export(network.eval(), (torch.zeros(1, 5, 8, 8),), str(tmp_path / "a.onnx"), dynamo=False)
+    graph, given = onnx.load(tmp_path / "a.onnx"), {}
+    web._fill_channels(graph)
+    kernels = [tensor.dims[1] for tensor in graph.graph.initializer if len(tensor.dims) == 4]
+    assert sorted(kernels) == [8, 8]
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    given[session.get_inputs()[0].name] = torch.randn(1, 5, 8, 8).numpy()
+    expected = network(torch.from_numpy(next(iter(given.values())))).detach().numpy()
+    np.testing.assert_allclose(session.run(None, given)[0], expected, atol=1e-5)
 
 
 def test_a_machine_that_computes_something_else_is_found_out(ask):

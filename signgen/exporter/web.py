@@ -52,6 +52,7 @@ RUNTIME_FILES = (
 FILES = r"[\w-]+\.(js|html|css|json|pose|onnx\.gz|bin\.gz)|ort"
 LARGEST = 15 * 10**6  # bytes of weights, graphs and one signer, which a viewer downloads
 LEAST_PACKED = 1024  # numbers of a tensor from which on it is stored in fewer bits
+CHANNELS_AT_ONCE = 4  # that ONNX Runtime loads with WebGPU
 TRIED, TRIED_VIEWS, TRIED_TIMESTEP = 100, 2, 500  # numbers of an output that are compared; inputs of that
 _WEIGHTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # operators whose second input may be in eight bits
 _EXACT = "letterbox."  # matrices that resize pictures
@@ -114,7 +115,8 @@ def _check_model(pipeline: SignGenPipeline) -> None:
     wanted = {
         "views that do not see each other": not pipeline.couples_views,
         f"pose images of style {pipeline.config.pose_style}": pipeline.config.pose_style != "signgen",
-        "an own pose of the source": pipeline.denoiser.config.source_pose,
+        "own poses of its sources": pipeline.denoiser.config.source_pose or pipeline.config.source_poses,
+        f"guidance by the rule {pipeline.config.guidance_rule}": pipeline.config.guidance_rule != "fpdm",
     }
     for got, met in wanted.items():
         if met:
@@ -172,6 +174,7 @@ def write_model(pipeline: SignGenPipeline, folder: Path, say: Callable[[str], No
     for name in shapes:
         path = folder / f"{name}.onnx"
         graph = onnx.load(path)
+        _fill_channels(graph)
         weights[name], kept = _without_weights(graph, f"{name}.data", packed)
         proofs[name] = _proof(graph, f"{name}.data", kept)
         _pack(folder / f"{name}.onnx.gz", graph.SerializeToString())
@@ -320,6 +323,32 @@ def _stored(values: Mapping[str, Any], packed: _Packed) -> dict[str, Any]:
         else:
             index[name] = value
     return index
+
+
+def _fill_channels(graph: ModelProto) -> None:
+    """Fills the inputs of convolutions with channels of zeros up to a multiple of four, and their weights, too.
+
+    ONNX Runtime 1.30 computes others wrongly with WebGPU, such as the denoiser's first one, of 33 channels.
+    """
+    from onnx import helper, numpy_helper
+
+    weights = {tensor.name: tensor for tensor in graph.graph.initializer}
+    nodes = []
+    for node in graph.graph.node:
+        tensor = weights.get(node.input[1]) if node.op_type == "Conv" else None
+        grouped = any(one.name == "group" and one.i != 1 for one in node.attribute)
+        if tensor is not None and not grouped and (more := -tensor.dims[1] % CHANNELS_AT_ONCE):
+            kernel = numpy_helper.to_array(tensor)
+            filled = np.pad(kernel, [(0, 0), (0, more), (0, 0), (0, 0)])
+            tensor.CopyFrom(numpy_helper.from_array(filled, tensor.name))
+            pads, padded = f"{node.name}.pads", f"{node.name}.padded"
+            sides = np.array([0, 0, 0, 0, 0, more, 0, 0], np.int64)
+            graph.graph.initializer.append(numpy_helper.from_array(sides, pads))
+            nodes.append(helper.make_node("Pad", [node.input[0], pads], [padded]))
+            node.input[0] = padded
+        nodes.append(node)
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
 
 
 def _without_weights(graph: ModelProto, location: str, packed: _Packed) -> tuple[list[dict[str, Any]], bytes]:

@@ -3,7 +3,7 @@
 import { PoseDrawing } from "./drawing.js";
 import { SolidHands } from "./hands.js";
 import { SOURCE, frameNoise } from "./noise.js";
-import { REGIONS, SourceRegions, drawGuides, paste, regionCrops } from "./regions.js";
+import { REGIONS, SourceRegions, bodyCells, drawGuides, paste, personReach, regionCrops } from "./regions.js";
 import { fillMissing } from "./repair.js";
 import { buildScene, holdMissing } from "./scene.js";
 import { JOINTS, framePoints, range } from "./skeleton.js";
@@ -138,12 +138,17 @@ export class Model {
     return this.drawing.draw(moved);
   }
 
+  /** The source moved to the pose of a frame's points: Uint8Array (H' / 2, W' / 2, 4). */
+  cells(points, source) {
+    return bodyCells(points, source, this.wide, this.high, this.left, this.top);
+  }
+
   /** What the model sees of a frame: Uint8Array (H', W', 3 or 13). */
-  seen(points, pose, solid, source) {
+  seen(pose, solid, cells) {
     if (!this.about.guided) return pose;
     const channels = this.about.graphs.conditions.inputs.poses[3], out = new Uint8Array(this.wide * this.high * channels).fill(NOTHING);
     for (let k = 0; k < this.wide * this.high; k++) for (let c = 0; c < POSE; c++) out[channels * k + c] = pose[POSE * k + c];
-    drawGuides(out, points, solid, source, [this.width, this.height], this.about.canvas_padding);
+    drawGuides(out, cells, solid, [this.width, this.height], this.about.canvas_padding);
     return out;
   }
 
@@ -194,7 +199,7 @@ export class Model {
     const { about } = this, signer = await this.signer(name), driving = this.scene(clip, signer);
     const [channels, rows, columns] = about.latents, size = channels * rows * columns, cells = rows * columns;
     const source = this.regions(signer);
-    const looks = about.guided || Object.keys(about.refiners).length > 0;
+    const looks = about.guided || about.composes || Object.keys(about.refiners).length > 0;
     const hands = looks && this.hands();
     for (let t = 0; looks && t < first; t++) hands.fit(framePoints(driving, t)); // a frame's hands depend on all before it
     let kept = []; // the last frames: what the model saw, and their latents
@@ -205,7 +210,8 @@ export class Model {
       const drawn = range(done, done + count).map((index) => {
         const points = framePoints(driving, index), pose = this.pose(points);
         const solid = looks ? hands.picture(hands.fit(points)) : null;
-        return { index, points, pose, solid, seen: this.seen(points, pose, solid, source) };
+        const cells = about.guided || about.composes ? this.cells(points, source) : null;
+        return { index, points, pose, solid, cells, seen: this.seen(pose, solid, cells) };
       });
       const views = 1 + known.length + count, clean = [signer.latents, ...known.map((one) => one.latents)];
       const poses = joined([this.noPose(), ...known.map((one) => one.seen), ...drawn.map((one) => one.seen)], Uint8Array);
@@ -219,6 +225,7 @@ export class Model {
         const { frames } = await this.run("decoder", { latents: joined(part, Float32Array) }, part.length);
         const area = this.width * this.height * 3, some = drawn.slice(start, start + part.length);
         some.forEach((one, k) => (one.frame = frames.slice(k * area, (k + 1) * area)));
+        if (about.composes) await this.compose(some, signer);
         await this.refine(some, source);
         for (const one of some) yield { index: one.index, frame: one.frame };
       }
@@ -249,6 +256,19 @@ export class Model {
     return latents;
   }
 
+  /** Puts some frames before the source's backdrop, and tells how far refiners may change them. */
+  async compose(some, signer) {
+    const size = [this.width, this.height], area = this.width * this.height;
+    const given = { frames: "frame", body: "cells", poses: "pose" };
+    const inputs = Object.fromEntries(Object.entries(given).map(([key, of]) => [key, joined(some.map((one) => one[of]), Uint8Array)]));
+    const plate = Float32Array.from(signer.plate, (value) => value / 127.5 - 1);
+    const { composed, mattes } = await this.run("composer", { ...inputs, plate }, some.length);
+    some.forEach((one, k) => {
+      one.frame = composed.slice(3 * k * area, 3 * (k + 1) * area);
+      one.reach = personReach(mattes.slice(k * area, (k + 1) * area), one.solid, size);
+    });
+  }
+
   /** Paints hands and faces of some frames again. */
   async refine(some, source) {
     const size = [this.width, this.height], found = some.map(() => []);
@@ -261,7 +281,7 @@ export class Model {
         part.forEach((crop, n) => found[crop.k].push({ ...crop, refined: refined.slice(n * area, (n + 1) * area) }));
       }
     }
-    some.forEach((one, k) => paste(one.frame, found[k], size));
+    some.forEach((one, k) => paste(one.frame, found[k], size, one.reach));
   }
 }
 

@@ -7,6 +7,7 @@ const LEAST_HAND = 6, LEAST_FACE = 20, OUTSIDE = 10, UP = 3, PALM = [0, 1, 5, 9,
 const SCALES = [0.4, 2.5], INSIDE = 0.7, SPREAD = 5, STEP = 4, HOLD = 0.3, FEATHER = 8, GUESSED = 0.2;
 const WIDE = 6, NECK = 0.35, BORDER = 4, HULL = 3, SOFT = 6, DIRECTIONS = 24, FOREHEAD = 0.4, CHIN = 8;
 const TURN = [0.15, 0.45], NOD = 2.5, CELL = 2, NOTHING = 128;
+const REACH = 5; // px that a refiner may go beyond the person
 
 const FACE_JOINTS = range(FACE, FACE + FACE_POINTS), SHOULDERS = [LEFT_SHOULDER, RIGHT_SHOULDER];
 const handJoints = (side) => range(HANDS[side], HANDS[side] + HAND_POINTS);
@@ -292,8 +293,12 @@ function faceMask(points) {
   return hull([...FACE_JOINTS.filter((joint) => sure(points, joint)).map((joint) => at(points, joint)), ...raised]);
 }
 
+/** The source moved to a pose, as bytes: Uint8Array (H' / 2, W' / 2, 4), 128 for 0. */
+export const bodyCells = (points, source, wide, high, left, top) =>
+  Uint8Array.from(source.body(points, [-left, -top], [wide, high]), (value) => Math.round(value * 127 + NOTHING));
+
 /** Writes the guides of a frame behind its pose image: `out` Uint8Array (H', W', 13), see signgen/model/guide.py. */
-export function drawGuides(out, points, solid, source, [width, height], [left, right, top, bottom]) {
+export function drawGuides(out, cells, solid, [width, height], [left, right, top, bottom]) {
   const wide = width + left + right, high = height + top + bottom, channels = 13;
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
@@ -301,11 +306,10 @@ export function drawGuides(out, points, solid, source, [width, height], [left, r
       for (let c = 0; c < 6; c++) out[to + c] = solid[from + c];
     }
   }
-  const body = source.body(points, [-left, -top], [wide, high]);
   for (let y = 0; y < high; y++) {
     for (let x = 0; x < wide; x++) {
       const from = 4 * ((y >> 1) * (wide / 2) + (x >> 1)), to = (y * wide + x) * channels + 9;
-      for (let c = 0; c < 4; c++) out[to + c] = Math.round(body[from + c] * 127 + NOTHING);
+      for (let c = 0; c < 4; c++) out[to + c] = cells[from + c];
     }
   }
 }
@@ -333,7 +337,7 @@ export function regionCrops(kind, side, frame, pose, points, solid, source, [wid
 }
 
 /** Puts refined crops [{x, y, side, input, refined}] into a frame Uint8Array (H, W, 3); they fade into it. */
-export function paste(frame, crops, [width, height]) {
+export function paste(frame, crops, [width, height], reach = null) {
   if (!crops.length) return;
   const total = new Float32Array(frame.length), weight = new Float32Array(width * height);
   for (const { x, y, side, input, refined } of crops) {
@@ -347,10 +351,39 @@ export function paste(frame, crops, [width, height]) {
   }
   for (let k = 0; k < weight.length; k++) {
     if (weight[k] <= 0) continue;
-    for (let c = 0; c < 3; c++) {
-      frame[3 * k + c] = clamp(Math.round(frame[3 * k + c] + total[3 * k + c] / Math.max(weight[k], 1)), 0, 255);
+    const share = (reach ? reach[k] : 1) / Math.max(weight[k], 1);
+    for (let c = 0; c < 3; c++) frame[3 * k + c] = clamp(Math.round(frame[3 * k + c] + total[3 * k + c] * share), 0, 255);
+  }
+}
+
+/** How far refiners may change a pixel, Float32Array (H, W): 1 on the person and the fitted hands, less beside. */
+export function personReach(matte, solid, [width, height]) {
+  const shown = matte.slice();
+  for (let k = 0; k < solid.length; k++) if (solid[k] !== NOTHING) shown[Math.floor(k / 6)] = 255;
+  const grown = new Uint8Array(shown.length), out = new Float32Array(shown.length);
+  const spans = range(-REACH, REACH + 1).map((dy) => [dy, Math.round(Math.sqrt(REACH ** 2 - dy ** 2))]); // of a disc
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      let most = 0;
+      for (const [dy, dx] of spans) {
+        if (y + dy < 0 || y + dy >= height) continue;
+        for (let k = Math.max(x - dx, 0); k <= Math.min(x + dx, width - 1); k++) most = Math.max(most, shown[(y + dy) * width + k]);
+      }
+      grown[y * width + x] = most;
     }
   }
+  const reflected = (at_, length) => (at_ < 0 ? -at_ : at_ >= length ? 2 * length - 2 - at_ : at_), half = (REACH - 1) / 2;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      let total = 0;
+      for (let dy = -half; dy <= half; dy++) {
+        const row = reflected(y + dy, height) * width;
+        for (let dx = -half; dx <= half; dx++) total += grown[row + reflected(x + dx, width)];
+      }
+      out[y * width + x] = Math.round(total / REACH ** 2) / 255;
+    }
+  }
+  return out;
 }
 
 /** 1, falling at both ends that do not lie on the frame's border. */
