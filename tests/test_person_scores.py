@@ -110,8 +110,8 @@ def scaled(name: str, pred: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, n
     if name.startswith("fpdm"):
         return np.asarray(Image.fromarray(pred).resize(size, Image.Resampling.BICUBIC)) / 255, pil
     if name.startswith("pcdm"):
-        cubic = [cv2.resize(x.astype(np.float32), size, interpolation=cv2.INTER_CUBIC) / 255.0 for x in (pred, true)]
-        return cubic[0].astype(float), cubic[1].astype(float)
+        cubic = cv2.resize(pred.astype(np.float32), size, interpolation=cv2.INTER_CUBIC).astype(float)
+        return cubic / 255, pil
     return pred / 255, pil
 
 

@@ -2,7 +2,8 @@
 
 Two measures are called SSIM in their tables, and pictures reach the size that is scored in four ways. A plain copy of
 the source scores .243 by one family's SSIM and .560 by another's on the same pairs, so that a number says something
-beside those of its own family alone. Read in the released code of CFLD, FPDM, PIDM and PCDMs.
+beside those of its own family alone. Read in the released code of CFLD, FPDM, PIDM and PCDMs. PCDMs' true
+pictures are files of their own, made in a way that is not said; here they are PIL's.
 """
 
 from __future__ import annotations
@@ -130,8 +131,8 @@ _LIST = (
     Protocol("fpdm-256", "cfld", (176, 256), by_pil, by_pil, _CFLD, fid=_BOTH),
     Protocol("fpdm-512", "cfld", (352, 512), by_pil, by_pil, _CFLD, fid=_BOTH),
     Protocol("pidm-256", "pidm", (256, 256), as_stored, by_pil, _PCDM, small),
-    Protocol("pcdm-256", "pcdm", (176, 256), by_opencv, by_opencv, _PCDM, unshifted, whole_batches=True),
-    Protocol("pcdm-512", "pcdm", (352, 512), by_opencv, by_opencv, _PCDM, unshifted, whole_batches=True),
+    Protocol("pcdm-256", "pcdm", (176, 256), by_opencv, by_pil, _PCDM, unshifted, whole_batches=True),
+    Protocol("pcdm-512", "pcdm", (352, 512), by_opencv, by_pil, _PCDM, unshifted, whole_batches=True),
     Protocol("market", "patn", (64, 128), as_stored, as_stored, (GAUSS15,), market=True),
 )
 PROTOCOLS = {protocol.name: protocol for protocol in _LIST}
