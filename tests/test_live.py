@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,8 +24,8 @@ from signgen.model.networks.cross_view import ViewMemory
 from signgen.rendering.source import Source
 from signgen.streaming import Live, LiveFrame
 from signgen.streaming.causal import MOST_DELAY, Causal
-from signgen.streaming.live import MEASURED, SEEN, Delays
 from signgen.streaming.points import LONGEST_LINE, Header, LineReader, Lines, Played
+from signgen.streaming.stream import MEASURED, SEEN, Delays
 
 PATIENCE = 60.0
 
@@ -431,3 +432,18 @@ def test_the_example_of_the_package_is_read_as_lines_are():
     lines = Lines(io.BytesIO(b"\n".join(json.dumps(one.tolist()).encode() for one in clip.points)))
     assert np.allclose(list(lines), clip.points)
     assert SEEN >= 1
+
+
+# --- the benchmark ----------------------------------------------------------------------------------------------------
+def test_the_benchmark_finds_delay_rate_and_drift(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "benchmarks"))
+    from live import figures
+
+    numbers = np.arange(0, 1200, 2)  # every other one of 20 a second for a minute
+    came = numbers / 20
+    told = figures(numbers, came, came + 0.1 + came / 60 * 0.006, 20.0)
+    assert told["left_out"] == pytest.approx(0.5, abs=0.001)
+    assert told["frames_per_second"] == pytest.approx(10, abs=0.01)
+    assert told["drift_ms_a_minute"] == pytest.approx(6, abs=0.01)
+    assert told["median_ms"] == pytest.approx(103.1, abs=0.1)
+    assert told["p95_ms"] == pytest.approx(105.8, abs=0.1)

@@ -85,7 +85,7 @@ def serve_until_stopped(
         serve(settings, ready, build)
     except KeyboardInterrupt:  # the usual end of a server
         click.echo("stopped", err=True)
-    _end()
+    end_process()
 
 
 def _password(auth: str | None) -> str | None:
@@ -95,8 +95,8 @@ def _password(auth: str | None) -> str | None:
     return auth
 
 
-def _end() -> None:
-    """Ends the process; files and threads of the page are gone already.
+def end_process() -> None:
+    """Ends the process; files and threads of a server are gone already.
 
     The model's thread may be inside of torch, and an interpreter that is taken down around it takes seconds or aborts.
     """

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from signgen.commands.common import common_options, emit
+from signgen.commands.common import common_options, emit, standard_output
 from signgen.commands.options import (
     RATE,
     SIZE,
@@ -22,6 +22,7 @@ from signgen.commands.options import (
     guidance_rule_option,
     model_options,
 )
+from signgen.commands.serving.app import end_process
 from signgen.errors import BadValue, Mismatch
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def command(
     """
     from signgen.app.stream import open_page
     from signgen.rendering import RenderSettings, load_model
-    from signgen.streaming.live import Delays, live
+    from signgen.streaming.stream import Delays, live
 
     if output not in (None, "-"):
         raise BadValue("--output", f"got {output!r}", "only - is allowed; signgen render writes files")
@@ -98,9 +99,8 @@ def command(
     with ExitStack() as stack:
         page = None
         if output is None or port is not None:
-            page = stack.enter_context(
-                open_page(7861 if port is None else port, ", ".join(options["source"] or ["alma"]))
-            )
+            title = ", ".join(Path(one).name for one in options["source"] or ["alma"])
+            page = stack.enter_context(open_page(7861 if port is None else port, title))
         pipeline = load_model(model, RenderSettings(**computing))
         points = _opened(keypoints, page, told, estimator, estimator_weights, options)
         if page is not None:
@@ -110,14 +110,14 @@ def command(
         known = {name: told[name] or getattr(points.header, {"frame_size": "size"}.get(name, name)) for name in told}
         stream, found = live(model=pipeline, **options, **known), Delays()
         log = None if delays is None else stack.enter_context(open(delays, "w", encoding="utf-8"))
-        speak = _speaker(found)
+        speak, stopped = _speaker(found), False
         try:
             for frame in _frames(stream, points, every):
                 now = time.monotonic()
                 found.add(frame, now)
                 if output:
-                    sys.stdout.buffer.write(frame.image.tobytes())
-                    sys.stdout.buffer.flush()
+                    with standard_output() as stream_out:
+                        stream_out.buffer.write(frame.image.tobytes())
                 if page is not None:
                     page.show(frame, now)
                 if log is not None:
@@ -126,14 +126,19 @@ def command(
                 speak(frame, now)
         except KeyboardInterrupt:  # the usual end
             click.echo("stopped", err=True)
+            stopped = True
         result = {
             **found.summary(), "model": pipeline.name, "url": None if page is None else page.url,
             "warnings": stream.warnings,
         }  # fmt: skip
-    if not output:
-        emit(result, as_json, _words(found))
-    else:
-        click.echo(_words(found), err=True)
+        if log is not None:
+            log.flush()
+        if output:
+            click.echo(_words(found), err=True)
+        else:
+            emit(result, as_json, _words(found))
+        if stopped:
+            end_process()
 
 
 def _opened(

@@ -32,7 +32,7 @@ from signgen.streaming.causal import Causal
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
 
-SEEN = 2  # frames before a frame that it sees; more change nothing that shows
+SEEN = 8  # frames before a frame that it sees
 MEASURED = 12  # frames by which a person is measured who is fitted to the source's; they are not shown
 REMEMBERED = 100_000  # delays, by which medians are told
 _WITHOUT = ("window", "overlap", "frames", "rotate", "crop", "mirror", "swap_hands", "fill_gaps", "estimator",
