@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -363,3 +364,29 @@ def test_a_sender_who_goes_ends_the_render(clip):
         connection.close()
         wait_for(lambda: context.jobs.counts() == (0, 0))
         wait_for(lambda: not left(context))
+
+
+# --- in a browser -----------------------------------------------------------------------------------------------------
+def test_a_browser_shows_frames_and_their_delay(page):
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium is installed")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=program, args=["--headless", "--no-sandbox", "--disable-gpu"])
+        tab, wrong = browser.new_page(), []
+        tab.on("pageerror", lambda error: wrong.append(str(error)))
+        tab.goto(page.url)
+        wait_for(lambda: page._watching)
+        page.show(frame(20), now=10.0)
+        tab.wait_for_function(
+            "document.getElementById('figures').textContent.startsWith('frame 20, 63 ms')", timeout=30_000
+        )
+        drawn = tab.evaluate(
+            "Array.from(document.getElementById('picture').getContext('2d').getImageData(0,0,1,1).data)"
+        )
+        size = tab.evaluate("[document.getElementById('picture').width, document.getElementById('picture').height]")
+        assert size == [*FRAME]
+        assert np.abs(np.array(drawn[:3]) - 200).max() <= 3
+        assert not wrong
+        browser.close()
