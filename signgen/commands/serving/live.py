@@ -102,11 +102,11 @@ def command(
             title = ", ".join(Path(one).name for one in options["source"] or ["alma"])
             page = stack.enter_context(open_page(7861 if port is None else port, title))
         pipeline = load_model(model, RenderSettings(**computing))
-        points = _opened(keypoints, page, told, estimator, estimator_weights, options)
         if page is not None:
             click.echo(f"{page.url}  (Ctrl-C stops)", err=True)
             if open_browser:
                 click.launch(page.url)
+        points = _opened(keypoints, page, told, estimator, estimator_weights, options)
         known = {name: told[name] or getattr(points.header, {"frame_size": "size"}.get(name, name)) for name in told}
         stream, found = live(model=pipeline, **options, **known), Delays()
         log = None if delays is None else stack.enter_context(open(delays, "w", encoding="utf-8"))
