@@ -11,7 +11,9 @@ from tiny_pipeline import make_pipeline, picture, signing
 from training_runs import lines
 
 from signgen import config as configuration
-from signgen.dataset.cache import build_cache
+from signgen.dataset.cache import FrameCache, build_cache
+from signgen.dataset.coarse import compose_coarse, read_coarse, render_coarse
+from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError
 from signgen.model.networks.composer import Composed, FrameComposer, SourceMatte, fill_plate
@@ -125,6 +127,26 @@ def test_a_composer_learns_from_what_the_model_paints(data: Path, tmp_path: Path
     assert told[-1]["loss"] < told[0]["loss"]
     assert FrameComposer.from_pretrained(tmp_path / "run/model/composer").config.blocks == [1, 1]
     assert (tmp_path / "run/sheets/step-000030.png").is_file()
+
+
+def test_refiners_of_a_model_that_composes_learn_from_composed_frames(data: Path, tmp_path: Path) -> None:
+    model = make_pipeline(SIZE, composed=True)
+    model.save_pretrained(tmp_path / "model")
+    folder = cache_folder(data)
+    cache = FrameCache.open(folder)
+    coarse = render_coarse(cache, folder, tmp_path / "model", 3, Disturbance(share=0.0))
+    made = compose_coarse(cache, folder, coarse, tmp_path / "model")
+    painted, composed = read_coarse(coarse, 0), read_coarse(made, 0)
+    assert composed.source == painted.source
+    assert np.array_equal(composed.driving, painted.driving)
+    assert composed.frames.shape == painted.frames.shape
+    assert not np.array_equal(composed.frames, painted.frames)
+    written = [path.stat().st_mtime_ns for path in sorted(made.iterdir())]
+    assert compose_coarse(cache, folder, coarse, tmp_path / "model") == made
+    assert [path.stat().st_mtime_ns for path in sorted(made.iterdir())] == written, "what is there stays"
+    torch.nn.init.normal_(model.composer.net.out.weight, std=0.3)
+    model.save_pretrained(tmp_path / "other")
+    assert compose_coarse(cache, folder, coarse, tmp_path / "other") != made
 
 
 def test_without_mattes_nothing_can_be_learnt(data: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from signgen.model.networks.fusion import letterbox
 from signgen.model.openvino import engine, exports
 from signgen.model.openvino.engine import OpenVinoEngine, choose_engine
 from signgen.model.openvino.exports import COMPILED, FILE, ExportManifest
-from signgen.model.openvino.graphs import PRESENT, Letterbox, examples, graphs
+from signgen.model.openvino.graphs import OPTIONAL, PRESENT, Letterbox, examples, graphs
 from signgen.rendering import render
 from signgen.rendering.source import Source
 
@@ -41,12 +41,12 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="module")
 def pipeline() -> SignGenPipeline:
-    return make_pipeline(refined=True)
+    return make_pipeline(refined=True, composed=True)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    return save_pipeline(tmp_path_factory.mktemp("model") / "tiny", refined=True)
+    return save_pipeline(tmp_path_factory.mktemp("model") / "tiny", refined=True, composed=True)
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +273,21 @@ def test_crops_are_refined_as_torch_does_however_many_there_are(model, exported)
 
 
 @needs_openvino
+def test_frames_are_composed_as_torch_does_however_many_there_are(model, exported):
+    pipeline, rng = SignGenPipeline.from_pretrained(model, dtype="float32"), np.random.default_rng(0)
+    (width, height), (across, down) = pipeline.frame_size, pipeline.canvas_size
+    backdrop = pipeline.encode_backdrop(rng.integers(0, 256, (height, width, 3)).astype(np.uint8))
+    for count in (1, 6):
+        shapes = (height, width, 3), (down // 2, across // 2, 4), (down, across, 3)
+        frames, body, poses = (rng.integers(0, 256, (count, *shape)).astype(np.uint8) for shape in shapes)
+        expected = TorchEngine(pipeline).compose(frames, backdrop.plate, body, poses)
+        found = OpenVinoEngine(pipeline, exported).compose(frames, backdrop.plate, body, poses)
+        for one, two in zip(expected, found, strict=True):
+            assert one.shape == two.shape
+            assert np.abs(one.astype(int) - two).max() <= 2
+
+
+@needs_openvino
 def test_a_render_finds_and_names_its_export(model, cache, tmp_path):
     result = CliRunner().invoke(main, ["export", str(model), "--json"])
     assert result.exit_code == 0, result.stderr
@@ -312,7 +327,7 @@ def test_eight_bit_networks_are_close_to_the_full_ones(model, exported, tmp_path
     build.export(model, tmp_path / "int8", int8=True)
     precision = ExportManifest.read(tmp_path / "int8").precision
     assert {name for name, kind in precision.items() if kind == "int8"} == {"conditions", "denoiser", "decoder"}
-    assert {name for name, kind in precision.items() if kind == "float16"} == {"hand_refiner", "face_refiner"}
+    assert {name for name, kind in precision.items() if kind == "float16"} == set(OPTIONAL)
     loaded = SignGenPipeline.from_pretrained(model, device="cpu", dtype="float32")
     source = loaded.encode_source(picture())
     frames = []

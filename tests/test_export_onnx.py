@@ -23,7 +23,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not inst
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    return save_pipeline(tmp_path_factory.mktemp("model") / "tiny", refined=True)
+    return save_pipeline(tmp_path_factory.mktemp("model") / "tiny", refined=True, composed=True)
 
 
 @pytest.fixture(scope="module")

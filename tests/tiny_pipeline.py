@@ -11,6 +11,7 @@ from diffusers import DDIMScheduler
 from signgen.keypoints import Keypoints, read_keypoints
 from signgen.model import SignGenPipeline
 from signgen.model.networks.autoencoder import FrameAutoencoder
+from signgen.model.networks.composer import FrameComposer, SourceMatte
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import FusionModel
 from signgen.model.networks.refiner import RegionRefiner
@@ -30,6 +31,7 @@ DENOISER = {
     "cross_view": {"heads": 2, "groups": 4, "attentions": 1, "ff_mult": 0},
 }  # fmt: skip
 REFINER = {"side": 24, "widths": (8, 8, 8), "blocks": (1, 1, 1), "head": 4}
+COMPOSING = {"widths": (8, 8, 8), "blocks": (1, 1)}
 SCHEDULE = {
     "num_train_timesteps": 1000, "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
     "prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing",
@@ -37,8 +39,11 @@ SCHEDULE = {
 }  # fmt: skip
 
 
-def make_pipeline(frame_size: tuple[int, int] = FRAME, refined: bool = False, **denoiser: object) -> SignGenPipeline:
-    """The pipeline, in float32, with refiners where it is to be ``refined``; keywords change the denoiser.
+def make_pipeline(
+    frame_size: tuple[int, int] = FRAME, refined: bool = False, composed: bool = False, **denoiser: object
+) -> SignGenPipeline:
+    """The pipeline, in float32, with refiners where it is to be ``refined`` and matte and composer where ``composed``;
+    keywords change the denoiser.
 
     Layers that start at zero get random weights too: otherwise pose and views would change nothing.
     """
@@ -53,11 +58,16 @@ def make_pipeline(frame_size: tuple[int, int] = FRAME, refined: bool = False, **
         overlap=1,
         hand_refiner=RegionRefiner(**REFINER) if refined else None,
         face_refiner=RegionRefiner(**REFINER) if refined else None,
+        matte=SourceMatte(**COMPOSING) if composed else None,
+        composer=FrameComposer(**COMPOSING) if composed else None,
     )
     pipeline.vae.scale.deviation.fill_(1.0)  # training sets it; 0 would hide every difference
     for parameter in pipeline.denoiser.parameters():
         if not parameter.detach().any():
             torch.nn.init.normal_(parameter, std=0.2)
+    for part in (pipeline.matte, pipeline.composer):
+        if part is not None:
+            torch.nn.init.normal_(part.net.out.weight, std=0.2)
     for refiner in pipeline.refiners.values():
         torch.nn.init.normal_(refiner.out.weight, std=0.2)
     return pipeline.prepared()

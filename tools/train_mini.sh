@@ -88,7 +88,7 @@ ablation() {
 }
 
 "${signgen[@]}" synthesize "$data" --clips "${CLIPS:-640}" --signers "${SIGNERS:-80}" --seed 1 --jobs "$(nproc)" \
-    --content-version "${CONTENT:-4}" # of the shipped weights
+    --content-version "${CONTENT:-5}" # mattes, which the composer learns from, came with 5
 train autoencoder
 train fusion
 parts=(--set "start.autoencoder=$runs/autoencoder/model/vae" --set "start.fusion=$runs/fusion/model/fusion")
@@ -99,11 +99,15 @@ if [ -n "${ABLATION:-}" ]; then
     exit 0
 fi
 train distill "${parts[@]}" --set "start.denoiser=$runs/video/model/denoiser"
-[ -z "${STAGES:-}" ] || [[ "$STAGES" == *refiner* ]] || exit 0
+[ -z "${STAGES:-}" ] || [[ "$STAGES" == *refiner* || "$STAGES" == *compos* || "$STAGES" == *matte* ]] || exit 0
 coarse=$runs/coarse
 [ -f "$coarse/model_index.json" ] ||
     "${signgen[@]}" assemble "$coarse" "$runs"/{autoencoder,fusion,distill} --window 16 --overlap 1
-train hand_refiner --set "start.model=$coarse"
-train face_refiner --set "start.model=$coarse"
-"${signgen[@]}" assemble "$runs/model" "$coarse" "$runs"/{hand_refiner,face_refiner} --limit 36
+train matte
+train composer --set "start.model=$coarse"
+composed=$runs/composed
+[ -f "$composed/model_index.json" ] || "${signgen[@]}" assemble "$composed" "$coarse" "$runs"/{matte,composer}
+train hand_refiner --set "start.model=$composed"
+train face_refiner --set "start.model=$composed"
+"${signgen[@]}" assemble "$runs/model" "$composed" "$runs"/{hand_refiner,face_refiner} --limit 40
 echo "the model is in $runs/model; compare it with the one that ships: python benchmarks/held_out.py --model $runs/model"

@@ -55,6 +55,10 @@ FILES = ("keypoints", "output", "compare", "original", "source_frames")
 @reading_options
 @click.option("--size", type=SIZE, help="Size of the output [the keypoints' frame].")
 @fit_option
+@click.option(
+    "--background", default="source", show_default=True,
+    help="What is behind the person: source, none (transparent, for OUT.webm and folders), #RRGGBB, or an image.",
+)  # fmt: skip
 @click.option("--frames", type=FRAME_RANGE, help="Only frames A to B-1.")
 @sampling_options
 @guidance_rule_option

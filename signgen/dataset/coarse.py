@@ -1,4 +1,4 @@
-"""What a model paints of a data set's clips before its refiners: what refiners learn to mend.
+"""What a model paints of a data set's clips before its composer and refiners: what these learn to mend.
 
 Each clip is rendered as `signgen render` does it, from a frame of its own and with keypoints that are disturbed as
 estimators' are. The frames lie beside the frame cache, a file a clip, so that a stopped run goes on where it was.
@@ -25,7 +25,7 @@ from signgen.keypoints import Keypoints
 from signgen.model.networks.weight_files import add_weights
 from signgen.processes import in_processes
 from signgen.rendering.driving import read_driving
-from signgen.rendering.sample_windows import render_windows
+from signgen.rendering.sample_windows import draw_canvas, render_windows
 from signgen.rendering.scene import build_scene
 from signgen.rendering.settings import RenderSettings
 from signgen.rendering.source import Source
@@ -101,6 +101,48 @@ def render_coarse(
     return folder
 
 
+def compose_coarse(
+    cache: FrameCache,
+    cache_folder: Path,
+    coarse: Path,
+    model: str | Path,
+    jobs: int = 1,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Path:
+    """Composes the clips of `render_coarse`, for refiners of a model that composes; returns the folder.
+
+    Args:
+        cache, cache_folder: the data set. coarse: from `render_coarse`.
+        model: whose matte and composer it is.
+        jobs: processes. advance: called with the number of clips that were there or are done.
+    """
+    pipeline = _composing(str(model))
+    folder = cache_folder / f"{coarse.name}-{_digest(pipeline.matte, pipeline.composer)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    painted = [number for number in range(len(cache.clips)) if clip_path(coarse, number).is_file()]
+    work = partial(_compose, cache_folder, coarse, folder, str(model))
+    make_missing(work, painted, partial(clip_path, folder), jobs, advance)
+    return folder
+
+
+def _compose(cache_folder: Path, coarse: Path, folder: Path, model: str, number: int) -> None:
+    from signgen.model.regions import SourceRegions
+
+    pipeline, cache, painted = _composing(model), FrameCache.open(cache_folder), read_coarse(coarse, number)
+    image = cache.frames[np.array([painted.source])][0]
+    person = as_keypoints(np.array(cache.keypoints[[painted.source]]), cache.size)
+    backdrop = pipeline.encode_backdrop(image, draw_canvas(pipeline, person)[0])
+    sources = [SourceRegions.of(image, person.points[0])]
+    poses = draw_canvas(pipeline, as_keypoints(painted.driving, cache.size))
+    frames, _ = pipeline.compose(painted.frames, poses, painted.driving, backdrop, sources)
+    _place(clip_path(folder, number), replace(painted, frames=frames))
+
+
+def _place(target: Path, clip: CoarseClip) -> None:
+    with whole(target) as path, open(path, "wb") as file:
+        np.savez(file, frames=clip.frames, source=clip.source, driving=clip.driving)
+
+
 def make_missing(
     work: Callable[[int], None],
     clips: Sequence[int],
@@ -124,16 +166,33 @@ def _check_record(path: Path, record: dict[str, Any]) -> None:
 
 @lru_cache(maxsize=1)
 def _pipeline(model: str) -> SignGenPipeline:
-    """The model without its refiners."""
+    """The model without its refiners and composer."""
+    from signgen.model import SignGenPipeline
+
+    return SignGenPipeline.from_pretrained(model, hand_refiner=None, face_refiner=None, matte=None, composer=None)
+
+
+@lru_cache(maxsize=1)
+def _composing(model: str) -> SignGenPipeline:
+    """The model with its composer, without its refiners."""
     from signgen.model import SignGenPipeline
 
     return SignGenPipeline.from_pretrained(model, hand_refiner=None, face_refiner=None)
 
 
+def composes(model: str | Path) -> bool:
+    """Whether a model has a composer."""
+    return _composing(str(model)).composes
+
+
 def _weights(pipeline: SignGenPipeline) -> str:
     """Twelve hexadecimal digits that change with the weights that paint."""
+    return _digest(pipeline.vae, pipeline.denoiser, pipeline.fusion, pipeline.image_encoder)
+
+
+def _digest(*modules: Any) -> str:
     digest = hashlib.sha256()
-    for module in (pipeline.vae, pipeline.denoiser, pipeline.fusion, pipeline.image_encoder):
+    for module in modules:
         if module is not None:
             add_weights(digest, module)
     return digest.hexdigest()[:12]
@@ -159,8 +218,7 @@ def _render(cache_folder: Path, folder: Path, model: str, seed: int, disturbance
         settings, steps=config.steps, guidance=tuple(config.guidance), window=config.window, overlap=config.overlap
     )
     frames = np.concatenate([w.frames for w in render_windows(pipeline, scene, range(len(driving)), settings)])
-    with whole(clip_path(folder, number)) as path, open(path, "wb") as file:
-        np.savez(file, frames=frames, source=source, driving=scene.driving[: len(driving)].points)
+    _place(clip_path(folder, number), CoarseClip(frames, scene.driving[: len(driving)].points, source))
 
 
 def as_keypoints(points: np.ndarray, size: tuple[int, int]) -> Keypoints:

@@ -17,13 +17,12 @@ from signgen.errors import NotWritable, RunError, Unsupported, missing_extra
 from signgen.exporter.quantisation import VIEWS, check_installed, quantised, record
 from signgen.files import check_replaceable, check_target, whole
 from signgen.model.openvino.exports import COMPILED, FILE, OPEN, ExportManifest, default_place, has_openvino
-from signgen.model.openvino.graphs import NAMES, Inputs, examples, graphs
-from signgen.model.regions import REFINERS
+from signgen.model.openvino.graphs import NAMES, OPTIONAL, Inputs, examples, graphs
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
 
-FILES = {FILE, COMPILED} | {f"{name}{suffix}" for name in (*NAMES, *REFINERS) for suffix in (".xml", ".bin")}
+FILES = {FILE, COMPILED} | {f"{name}{suffix}" for name in (*NAMES, *OPTIONAL) for suffix in (".xml", ".bin")}
 
 
 def export(
@@ -176,4 +175,4 @@ def convert(module: torch.nn.Module, inputs: Inputs) -> Any:
 def _open(name: str, value: torch.Tensor) -> list[int]:
     """An input's shape with `OPEN` for the number of views; what belongs to the source comes once a clip."""
     shape = list(value.shape)
-    return shape if name in ("tokens", "embedding", "timestep") else [OPEN, *shape[1:]]
+    return shape if name in ("tokens", "embedding", "timestep", "plate") else [OPEN, *shape[1:]]

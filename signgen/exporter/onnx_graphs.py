@@ -21,8 +21,7 @@ from torch import Tensor
 from signgen.errors import RunError, missing_extra
 from signgen.exporter.build import load_checked, new_folder
 from signgen.exporter.quantisation import VIEWS
-from signgen.model.openvino.graphs import NAMES, PRESENT, Inputs, examples, graphs
-from signgen.model.regions import REFINERS
+from signgen.model.openvino.graphs import NAMES, OPTIONAL, PRESENT, Inputs, examples, graphs
 from signgen.package import versions
 
 if TYPE_CHECKING:
@@ -32,9 +31,14 @@ OPSET = 17
 TOLERANCE = 1e-3  # of what ONNX Runtime computes from what torch does
 CHECKED = (VIEWS, 3)  # numbers of views: the one that was traced, and another
 FILE = "onnx.json"
-FILES = {FILE} | {f"{name}.onnx" for name in (*NAMES, *REFINERS)}
-OUTPUTS = {"conditions": ("pose_features", "fusion"), "denoiser": ("prediction",), "decoder": ("frames",)}
-OF_SOURCE = ("tokens", "embedding", "timestep")  # inputs that are the same for all views
+FILES = {FILE} | {f"{name}.onnx" for name in (*NAMES, *OPTIONAL)}
+OUTPUTS = {
+    "conditions": ("pose_features", "fusion"),
+    "denoiser": ("prediction",),
+    "decoder": ("frames",),
+    "composer": ("composed", "mattes"),
+}
+OF_SOURCE = ("tokens", "embedding", "timestep", "plate")  # inputs that are the same for all views
 
 
 def export_onnx(

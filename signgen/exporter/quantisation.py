@@ -68,6 +68,11 @@ class Recorder:
     def refine(self, name: str, crops: Tensor) -> Tensor:
         return self.engine.refine(name, crops)
 
+    def compose(
+        self, frames: np.ndarray, plate: Tensor, body: np.ndarray, poses: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return self.engine.compose(frames, plate, body, poses)
+
 
 def _array(value: Tensor) -> np.ndarray:
     return value.float().cpu().numpy()

@@ -13,16 +13,18 @@ import torch
 from torch import Tensor
 
 from signgen.errors import Unsupported
-from signgen.model.guide import POSE
+from signgen.model.guide import NOTHING, POSE
 from signgen.model.networks.attention import ContextMemory
-from signgen.model.networks.canvas import from_canvas
-from signgen.video.tensors import from_signed, to_frames, to_unit
+from signgen.model.networks.canvas import fit_frames, from_canvas
+from signgen.video.tensors import channels_first, channels_last, from_signed, to_frames, to_unit
 
 if TYPE_CHECKING:
+    from signgen.model.networks.composer import FrameComposer
     from signgen.model.networks.denoiser import Denoiser
     from signgen.model.networks.fusion import FusionModel
 
 REFINED_AT_ONCE = 32  # crops; more at a time leave a CPU's caches
+COMPOSED_AT_ONCE = 4  # frames, likewise
 
 
 class Networks(Protocol):
@@ -37,6 +39,7 @@ class Networks(Protocol):
     vae: Any
     denoiser: Denoiser
     fusion: FusionModel | None
+    composer: Any
 
     @property
     def device(self) -> torch.device: ...
@@ -71,6 +74,13 @@ class Engine(Protocol):
 
     def refine(self, name: str, crops: Tensor) -> Tensor:
         """Crops float32 (N, 16, S, S) through the refiner ``name`` -> float32 (N, 3, S, S)."""
+
+    def compose(
+        self, frames: np.ndarray, plate: Tensor, body: np.ndarray, poses: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Painted frames uint8 (N, H, W, 3), the backdrop's plate float32 (1, 3, H', W') in [-1, 1], the source moved
+        to the poses, uint8 (N, H' / 2, W' / 2, 4) as guides have it, and pose images uint8 (N, H', W', 3) -> composed
+        frames and mattes, uint8 (N, H, W, 3) and (N, H, W)."""
 
 
 class TorchEngine:
@@ -129,12 +139,41 @@ class TorchEngine:
         crops = crops.to(self.networks.dtype, memory_format=torch.channels_last)
         return torch.cat([network(part) for part in crops.split(REFINED_AT_ONCE)]).float()
 
+    def compose(
+        self, frames: np.ndarray, plate: Tensor, body: np.ndarray, poses: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        graph = ComposerGraph(self.networks.composer, self.networks.frame_size, self.networks.dtype)
+        device, parts = self.networks.device, []
+        for start in range(0, len(frames), COMPOSED_AT_ONCE):
+            some = slice(start, start + COMPOSED_AT_ONCE)
+            painted, moved, drawn = (torch.from_numpy(part[some]).to(device) for part in (frames, body, poses))
+            parts.append([part.cpu().numpy() for part in graph(painted, plate.to(device), moved, drawn)])
+        made, mattes = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return made, mattes
+
     def _run(self, network: Callable[..., Tensor], *inputs: Tensor, **given: Any) -> Tensor:
         """A network's output. A CUDA graph writes it to the same place every time: what is kept must be a copy."""
         if not self.compiled:
             return network(*inputs, **given)
         torch.compiler.cudagraph_mark_step_begin()  # outputs of earlier graphs are no longer looked at
         return network(*inputs, **given).clone()
+
+
+class ComposerGraph(torch.nn.Module):
+    """`FrameComposer` from bytes to bytes, see `Engine.compose`."""
+
+    def __init__(self, composer: FrameComposer, size: tuple[int, int], dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.composer, self.size, self.number = composer, size, dtype
+
+    def forward(self, frames: Tensor, plate: Tensor, body: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
+        painted = fit_frames(to_unit(frames).mul(2).sub(1))
+        moved = channels_first(body).float().sub(NOTHING).div(127)
+        given = (part.to(self.number) for part in (painted, plate, moved, to_unit(poses)))
+        made = self.composer(*given)
+        grey = (from_canvas(made.frames.float(), *self.size).clamp(-1, 1) + 1) * 127.5
+        matte = from_canvas(made.matte.float(), *self.size)[:, 0] * 255
+        return channels_last((grey + 0.5).to(torch.uint8)), (matte + 0.5).to(torch.uint8)
 
 
 def _compiled(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:

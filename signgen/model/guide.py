@@ -18,6 +18,7 @@ POSE = 3  # channels of a pose image, which come first
 SOLID = 6
 CHANNELS = SOLID + 4  # colours, and how far they are known
 NOTHING = 128  # the byte for 0 in all of them
+BODY = slice(POSE + SOLID, POSE + CHANNELS)  # the source moved to the pose, behind a pose image
 
 
 def draw_guides(

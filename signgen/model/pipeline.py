@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from signgen.errors import BadValue, Damaged, Mismatch, Unsupported
 from signgen.model.base import TENSORS, BasePipeline, Interrupted, StepEnd
@@ -19,16 +20,18 @@ from signgen.model.diffusion.guidance import RULES, evaluations_per_step, guided
 from signgen.model.diffusion.noise import frame_noise, step_noise
 from signgen.model.diffusion.sampling import Denoise, sample, schedule
 from signgen.model.engine import TorchEngine, pixels
-from signgen.model.guide import CHANNELS, NOTHING, POSE, draw_guides
+from signgen.model.guide import BODY, CHANNELS, NOTHING, POSE, draw_guides
 from signgen.model.loading import choose_device, choose_dtype, model_folder, sha256_of, shared_parts
-from signgen.model.networks import autoencoder, denoiser, fusion, refiner
-from signgen.model.networks.canvas import fit_canvas, fit_frames
+from signgen.model.networks import autoencoder, composer, denoiser, fusion, refiner
+from signgen.model.networks.canvas import fit_canvas, fit_frames, from_canvas
+from signgen.model.networks.composer import fill_plate
 from signgen.model.networks.cross_view import ViewMemory
 from signgen.model.networks.fusion import FusionModel, semantic_tokens
 from signgen.model.networks.weight_files import add_weights, no_bars
-from signgen.model.regions import REFINERS, SourceRegions, paste, region_crops
+from signgen.model.regions import REFINERS, SourceRegions, paste, person_reach, region_crops
 from signgen.model.schedulers import check_scheduler, learned_settings, noised
-from signgen.model.window import SourceConditions, WindowConditions, WindowOutput
+from signgen.model.window import Backdrop, SourceConditions, WindowConditions, WindowOutput
+from signgen.video.tensors import from_signed, to_frames
 
 if TYPE_CHECKING:
     from signgen.model.networks.refiner import RegionRefiner
@@ -38,11 +41,14 @@ COMPONENTS = (
     denoiser,
     fusion,
     refiner,
+    composer,
 )  # diffusers loads classes only of modules that are imported already
 # Models saved by signgen 0.1 name these modules in their model_index.json.
 sys.modules |= {f"signgen.models.{module.__name__.rpartition('.')[2]}": module for module in COMPONENTS}
+_HALO, _CLEAR = 2, 0.1  # px around the source person that are filled, too; matte that still counts as backdrop
 _SOURCE = 2**62  # keys the noise of the first source's view; no clip is that long
-_MODULES = ("vae", "denoiser", "fusion", "image_encoder", *REFINERS)
+COMPOSING = ("matte", "composer")
+_MODULES = ("vae", "denoiser", "fusion", "image_encoder", *REFINERS, *COMPOSING)
 
 
 class SignGenPipeline(BasePipeline):
@@ -55,6 +61,8 @@ class SignGenPipeline(BasePipeline):
         fusion: `FusionModel`; None for a denoiser without fusion embedding and semantic tokens.
         image_encoder: makes the semantic tokens of the source (DINOv2); None: the fusion model's encoder does.
         hand_refiner, face_refiner: `RegionRefiner`, which paint hands and faces again; None: they stay as they are.
+        matte, composer: `SourceMatte` and `FrameComposer`, which put the source's own backdrop behind the person; None:
+            frames stay as they are painted.
         frame_size: (W, H) of the frames; padded inside to multiples of 8 by repeating the edge.
         pixel_aspect: shown width / true width of things in the frames the model was trained on.
         pose_style: style of the pose images it was trained on.
@@ -73,8 +81,8 @@ class SignGenPipeline(BasePipeline):
         (2, 260, 210, 3)
     """
 
-    model_cpu_offload_seq = "fusion->image_encoder->denoiser->vae->hand_refiner->face_refiner"
-    _optional_components = ["fusion", "image_encoder", *REFINERS]
+    model_cpu_offload_seq = "fusion->image_encoder->denoiser->vae->matte->composer->hand_refiner->face_refiner"
+    _optional_components = ["fusion", "image_encoder", *REFINERS, *COMPOSING]
     _callback_tensor_inputs = list(TENSORS)
 
     def __init__(
@@ -97,11 +105,13 @@ class SignGenPipeline(BasePipeline):
         face_refiner: Any = None,
         guidance_rule: str = "fpdm",
         source_poses: bool = False,
+        matte: Any = None,
+        composer: Any = None,
     ) -> None:
         super().__init__()
         self.register_modules(
             vae=vae, denoiser=denoiser, scheduler=scheduler, fusion=fusion, image_encoder=image_encoder,
-            hand_refiner=hand_refiner, face_refiner=face_refiner,
+            hand_refiner=hand_refiner, face_refiner=face_refiner, matte=matte, composer=composer,
         )  # fmt: skip
         self.register_to_config(
             frame_size=list(frame_size), pixel_aspect=pixel_aspect, pose_style=pose_style,
@@ -159,7 +169,8 @@ class SignGenPipeline(BasePipeline):
             module = getattr(self, name)
             if module is not None:
                 module.eval().requires_grad_(False)
-        for module in (self.vae, self.denoiser, *self.refiners.values()):
+        composing = (self.matte, self.composer) if self.composes else ()
+        for module in (self.vae, self.denoiser, *self.refiners.values(), *composing):
             module.to(memory_format=torch.channels_last)
         self.denoiser.set_attention("sdpa")
         self.set_progress_bar_config(disable=True)
@@ -407,6 +418,60 @@ class SignGenPipeline(BasePipeline):
         self._load_parts("vae")
         return self.engine.frames(latents)
 
+    # -- the backdrop ----------------------------------------------------------------------------------------------
+
+    @property
+    def composes(self) -> bool:
+        """True if frames get the source's own backdrop."""
+        return self.matte is not None and self.composer is not None
+
+    @torch.inference_mode()
+    def encode_backdrop(self, image: np.ndarray, pose: np.ndarray | None = None) -> Backdrop:
+        """What is behind the source person.
+
+        Args:
+            image: uint8 (H, W, 3), of `frame_size`.
+            pose: uint8 (H', W', 3), of `canvas_size`: the source person's own pose; None: not known.
+        """
+        canvas = self._on_canvas(image)
+        drawn = torch.zeros_like(canvas) if pose is None else pixels(pose[None], self.device).to(canvas.dtype)
+        self._load_parts("matte")
+        matte = torch.sigmoid(self.matte(canvas, drawn).float())  # (1, 1, H', W')
+        around = functional.max_pool2d(matte, 2 * _HALO + 1, 1, _HALO)
+        plate = fill_plate(canvas.float(), around, _CLEAR)
+        found = from_canvas(matte, *self.frame_size)[0, 0]
+        return Backdrop(plate, found.mul(255).round().byte().cpu().numpy())
+
+    def plate_of(self, backdrop: Backdrop) -> np.ndarray:
+        """uint8 (H, W, 3), the backdrop without anybody."""
+        return to_frames(from_signed(from_canvas(backdrop.plate, *self.frame_size)))[0]
+
+    @torch.inference_mode()
+    def compose(
+        self,
+        frames: np.ndarray,
+        poses: np.ndarray,
+        points: np.ndarray,
+        backdrop: Backdrop,
+        sources: Sequence[SourceRegions] = (),
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The frames before the source's backdrop, with the source's own pixels where it shows what is wanted.
+
+        Args:
+            frames, points, sources: see `refine`.
+            poses: uint8 (T, H', W', 3 or more) of `canvas_size`, as the window saw them.
+            backdrop: from `encode_backdrop`.
+
+        Returns:
+            uint8 (T, H, W, 3), and how far each pixel is the person, uint8 (T, H, W).
+        """
+        if poses.shape[-1] == POSE:
+            poses = np.concatenate(
+                [poses, draw_guides(points, None, sources, self.frame_size, self.canvas_padding)], -1
+            )
+        self._load_parts("composer")
+        return self.engine.compose(frames, backdrop.plate, poses[:, ::2, ::2, BODY], poses[..., :POSE])
+
     # -- hands and faces -------------------------------------------------------------------------------------------
 
     @property
@@ -422,6 +487,7 @@ class SignGenPipeline(BasePipeline):
         points: np.ndarray,
         solid: np.ndarray | None = None,
         sources: Sequence[SourceRegions] = (),
+        mattes: np.ndarray | None = None,
     ) -> np.ndarray:
         """The frames with hands and faces painted again, uint8 (T, H, W, 3).
 
@@ -431,6 +497,7 @@ class SignGenPipeline(BasePipeline):
             points: (T, 133, 3), their keypoints: x and y in pixels of the frame, confidence.
             solid: uint8 (T, H, W, 6), the hands fitted to them (`signgen.pose_image.solid.SolidHands.pictures`).
             sources: what the source pictures show of hands and face, of those whose keypoints are known.
+            mattes: uint8 (T, H, W), from `compose`: nothing changes away from the person and the fitted hands.
         """
         left, right, top, bottom = self.canvas_padding
         height, width = frames.shape[1:3]
@@ -442,7 +509,9 @@ class SignGenPipeline(BasePipeline):
             if len(crops.which):
                 self._load_parts(name)
                 refined.append((crops, self.engine.refine(name, crops.inputs)))
-        return paste(frames, refined) if refined else frames
+        if not refined:
+            return frames
+        return paste(frames, refined, None if mattes is None else person_reach(mattes, solid))
 
     @property
     def guided(self) -> bool:

@@ -40,6 +40,7 @@ _LEAST_PALM = 4
 _SCALES = (0.4, 2.5)
 _INSIDE = 0.7  # share of a source hand's points that lie inside of the picture
 _SPREAD, _STEP, _HOLD = 5.0, 4, 0.3  # px of the Gaussians that spread a face's displacements, of their grid; damping
+_REACH = 5  # px that a refiner may go beyond the person, the outer half of them fading
 _FEATHER = 8  # px over which a refined crop fades into its frame
 _GUESSED = 0.2  # confidence of a shoulder that an arm hides, at least: its place is known well enough
 _WIDE, _NECK, _BORDER = 6, 0.35, 4.0  # px between nodes of a body; where head and trunk meet, chin to shoulders; px
@@ -435,7 +436,24 @@ def from_solid(drawn: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     return channels_first(drawn, device).float().sub(128).div(127)
 
 
-def paste(frames: np.ndarray, refined: Sequence[tuple[Crops, Tensor]]) -> np.ndarray:
+def person_reach(mattes: np.ndarray, solid: np.ndarray | None) -> np.ndarray:
+    """float32 (T, H, W, 1): 1 on the person and the hands fitted to them, falling to 0 some pixels beside.
+
+    Args:
+        mattes: uint8 (T, H, W). solid: uint8 (T, H, W, 6), see `region_crops`.
+    """
+    import cv2
+
+    wide = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _REACH + 1, 2 * _REACH + 1))
+    reach = np.empty((*mattes.shape, 1), np.float32)
+    for number, matte in enumerate(mattes):
+        hands = 0 if solid is None else (solid[number] != 128).any(-1).astype(np.uint8) * 255
+        both = cv2.dilate(np.maximum(matte, hands), wide)
+        reach[number, ..., 0] = cv2.blur(both, (_REACH, _REACH)) / 255.0
+    return reach
+
+
+def paste(frames: np.ndarray, refined: Sequence[tuple[Crops, Tensor]], reach: np.ndarray | None = None) -> np.ndarray:
     """Frames with refined crops, uint8 (T, H, W, 3).
 
     Crops fade out towards their borders, but not where these are the frame's; where crops overlap, their changes are
@@ -444,6 +462,7 @@ def paste(frames: np.ndarray, refined: Sequence[tuple[Crops, Tensor]]) -> np.nda
     Args:
         frames: uint8 (T, H, W, 3), what was painted.
         refined: crops, and what they became, (N, 3, S, S) about [-1, 1].
+        reach: float32 (T, H, W, 1), how far a pixel may change; None: all may.
     """
     height, width = frames.shape[1:3]
     total = np.zeros(frames.shape, np.float32)
@@ -455,7 +474,10 @@ def paste(frames: np.ndarray, refined: Sequence[tuple[Crops, Tensor]]) -> np.nda
             share = (_fade(y, side, height)[:, None] * _fade(x, side, width))[..., None]
             total[i, y : y + side, x : x + side] += share * crop
             weight[i, y : y + side, x : x + side] += share
-    return np.clip(np.rint(frames + total / np.maximum(weight, 1)), 0, 255).astype(np.uint8)
+    change = total / np.maximum(weight, 1)
+    if reach is not None:
+        change *= reach
+    return np.clip(np.rint(frames + change), 0, 255).astype(np.uint8)
 
 
 def _fade(start: int, side: int, length: int) -> np.ndarray:

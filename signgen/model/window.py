@@ -39,6 +39,19 @@ class SourceConditions:
 
 
 @dataclass(frozen=True)
+class Backdrop:
+    """What is behind a source person.
+
+    Attributes:
+        plate: float32 (1, 3, H', W') in [-1, 1], the canvas without them.
+        matte: uint8 (H, W), how far the picture's pixels are the person.
+    """
+
+    plate: Tensor
+    matte: np.ndarray
+
+
+@dataclass(frozen=True)
 class WindowConditions:
     """What one window's denoising sees, V views in succession: sources, frames already rendered or given, new ones.
 

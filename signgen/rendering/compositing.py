@@ -115,6 +115,29 @@ class Compositor:
         inside[:] = _bytes(mixed)
         return out
 
+    def place_matte(self, matte: np.ndarray, around: np.ndarray) -> np.ndarray:
+        """How far the output's pixels are the person, float32 (H,W).
+
+        Args:
+            matte: uint8 (H,W) of the canvas. around: float32 (H,W) of the output, what is seen beside it.
+        """
+        if self.framing.identity:
+            return matte.astype(np.float32) / 255
+        share = around.copy()
+        inside = share[self.top : self.bottom, self.left : self.right]
+        inside += self._alpha[..., 0] * (self._visible(matte).astype(np.float32) / 255 - inside)
+        return share
+
+    def matte_below(self, matte: np.ndarray) -> np.ndarray:
+        """float32 (H,W): the person of a canvas's matte (H,W) goes on below it, as `_below` has their clothes."""
+        width, height = self.framing.output
+        around = np.zeros((height, width), np.float32)
+        if not self.framing.identity and self.bottom < height:
+            last = self._visible(matte)[-BORDER:].astype(np.float32).mean(0) / 255
+            rows = np.arange(height - self.bottom, dtype=np.float32)
+            around[self.bottom :, self.left : self.right] = last * (1 - _gone(rows, self.bottom - self.top))[:, None]
+        return around
+
     def _visible(self, canvas: np.ndarray) -> np.ndarray:
         """The part of the canvas that lies inside the output, at the output's scale."""
         f = self.framing
@@ -221,9 +244,14 @@ def _below(picture: np.ndarray, rows: int, painted: int) -> np.ndarray:
     cloth = np.where(person[..., None], np.median(cloth[person], axis=0), last)
     across = np.linspace(0, 1, last.shape[1], dtype=np.float32)[None, :, None]
     backdrop = np.where(person[..., None], (1 - across) * ends[:, :1] + across * ends[:, 1:], last)
-    half = max(painted / 2, 1)
-    share = np.clip((np.arange(rows, dtype=np.float32) - half) / half, 0, 1)[:, None, None]
+    share = _gone(np.arange(rows, dtype=np.float32), painted)[:, None, None]
     return _bytes(cloth + share * (backdrop - cloth))
+
+
+def _gone(rows: np.ndarray, painted: int) -> np.ndarray:
+    """How far a body has faded so many rows below a picture of ``painted`` rows, 0 to 1."""
+    half = max(painted / 2, 1)
+    return np.clip((rows - half) / half, 0, 1)
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

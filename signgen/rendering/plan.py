@@ -12,6 +12,7 @@ from signgen.errors import BadValue, Mismatch, Missing, NotWritable
 from signgen.keypoints import Keypoints
 from signgen.keypoints.content import is_standard_input
 from signgen.keypoints.pieces import Pieces
+from signgen.rendering.background import Background, load_background
 from signgen.rendering.driving import frame_range, is_footage, read_driving
 from signgen.rendering.manifest import manifest_path
 from signgen.rendering.settings import Progress, RenderSettings
@@ -30,6 +31,7 @@ class RenderPlan:
         clip: the driving keypoints, all frames.
         source: who is shown; more: further pictures of the same person.
         known: frames of the clip that are given, by number.
+        background: what is wanted behind the person.
         frames: which frames of the clip are rendered.
         output, manifest: files to write, or a folder of frames.
         compare, compare_manifest: the side-by-side video and its manifest, or None.
@@ -44,6 +46,7 @@ class RenderPlan:
     source: Source
     more: tuple[Source, ...]
     known: Mapping[int, Source]
+    background: Background
     frames: range
     output: Path
     manifest: Path
@@ -90,6 +93,11 @@ def plan_render(
     given = (keypoints, *_each(source), original, *_each(source_keypoints), *known.values())
     inputs = [Path(p) for p in given if isinstance(p, (str, Path)) and not is_standard_input(p)]
     sheet = None if compare is None else _video_path(Path(compare), "--compare")
+    background = load_background(settings.background)
+    if background.transparent and target.suffix.lower() == ".mp4":
+        raise BadValue("--background", f"got none for {target}", "MP4 has no transparency: give OUT.webm or a folder")
+    if background.picture is not None and Path(background.name).is_file():
+        inputs.append(Path(background.name))
     manifest = manifest_path(target, inputs)
     sheet_manifest = None if sheet is None else manifest_path(sheet, [*inputs, manifest])
     _check_targets([path for path in (target, manifest, sheet, sheet_manifest) if path is not None], inputs)
@@ -107,7 +115,7 @@ def plan_render(
         raise BadValue("--known", got, f"the clip has frames 0 to {len(driving.clip) - 1}")
     true_video = None if original is None else _checked_original(Path(original), frames.stop)
     return RenderPlan(
-        settings, driving.clip, person, tuple(more), there, frames, target, manifest, sheet, sheet_manifest,
+        settings, driving.clip, person, tuple(more), there, background, frames, target, manifest, sheet, sheet_manifest,
         true_video, tuple(warnings), driving.extracted, begun,
     )  # fmt: skip
 

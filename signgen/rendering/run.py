@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from signgen import quick_start
-from signgen.errors import Mismatch
+from signgen.errors import Mismatch, Unsupported
 from signgen.files import Staging
 from signgen.keypoints import Keypoints
 from signgen.pose_image import draw_pose
 from signgen.rendering.backdrop import Backdrop
+from signgen.rendering.background import Cutout, opaque
 from signgen.rendering.background_threads import Behind, loaded_meanwhile
 from signgen.rendering.compositing import CompareSheet, Compositor
 from signgen.rendering.manifest import build_manifest, container_metadata, write_manifest
 from signgen.rendering.plan import RenderPlan, plan_render
-from signgen.rendering.sample_windows import RenderedWindow, render_windows
+from signgen.rendering.sample_windows import RenderedWindow, draw_canvas, render_windows
 from signgen.rendering.scene import Scene, build_scene
 from signgen.rendering.settings import SCHEDULERS, Progress, RenderResult, RenderSettings, check_window
 from signgen.rendering.several import personal_record
@@ -204,13 +205,15 @@ def _write_videos(
     from signgen.video import VideoWriter, read_frames
 
     metadata = container_metadata(pipeline.name, plan.source.name, settings.seed)
-    compositor, backdrop = compositor_of(plan.source, scene)
+    cutout = None if plan.background.own else _cutout(plan, pipeline, scene)
+    around = None if cutout is None else cutout.surroundings
+    compositor, backdrop = compositor_of(plan.source, scene, pipeline.composes, around)
     with ExitStack() as stack:
 
-        def opened(path: Path, size: tuple[int, int]) -> VideoWriter:
-            return stack.enter_context(VideoWriter(path, size, plan.clip.fps, metadata, staging))
+        def opened(path: Path, size: tuple[int, int], alpha: bool = False) -> VideoWriter:
+            return stack.enter_context(VideoWriter(path, size, plan.clip.fps, metadata, staging, alpha))
 
-        writer = opened(plan.output, scene.framing.output)
+        writer = opened(plan.output, scene.framing.output, plan.background.transparent)
         warnings += writer.warnings
         sheet = sheet_writer = None
         if plan.compare is not None:
@@ -222,9 +225,12 @@ def _write_videos(
             sheet_writer = opened(plan.compare, sheet.size)
 
         def write(window: RenderedWindow) -> None:
-            for index, canvas in zip(window.indices, window.frames, strict=True):
+            for number, (index, canvas) in enumerate(zip(window.indices, window.frames, strict=True)):
                 frame = compositor.compose(canvas, None if backdrop is None else scene.driving[index : index + 1])
+                if cutout is not None and window.mattes is not None:
+                    frame = cutout.cut(frame, window.mattes[number])
                 writer.write(frame)
+                frame = opaque(frame)
                 show(frame)
                 if sheet is not None and sheet_writer is not None:
                     sheet_writer.write(sheet.frame(index, frame))
@@ -233,12 +239,30 @@ def _write_videos(
             return stream(windows, behind, len(plan.frames), progress)
 
 
-def compositor_of(source: Source, scene: Scene) -> tuple[Compositor, Backdrop | None]:
-    """What puts a scene's frames into the output, and the backdrop that it puts behind the person, if any."""
+def compositor_of(
+    source: Source, scene: Scene, composed: bool = False, surroundings: np.ndarray | None = None
+) -> tuple[Compositor, Backdrop | None]:
+    """What puts a scene's frames into the output, and the backdrop that it puts behind the person, if any.
+
+    Args:
+        composed: frames have the source's backdrop already.
+        surroundings: uint8 (H,W,3) of the output's size around the canvas; None: the scene's.
+    """
     backdrop = None
-    if source.kind != "signer" and scene.person is not None:  # the models know the signers' backdrops
+    # Models that do not compose know the signers' backdrops alone.
+    if not composed and source.kind != "signer" and scene.person is not None:
         backdrop = Backdrop(scene.image, scene.person)
-    return Compositor(scene.image, scene.framing, scene.surroundings, source.grey, backdrop), backdrop
+    around = scene.surroundings if surroundings is None else surroundings
+    return Compositor(scene.image, scene.framing, around, source.grey, backdrop), backdrop
+
+
+def _cutout(plan: RenderPlan, pipeline: SignGenPipeline, scene: Scene) -> Cutout:
+    if not pipeline.composes:
+        got = f"{pipeline.name} cannot tell a person from what is behind"
+        raise Unsupported("--background", got, "leave it out, or use a model with a composer")
+    own = None if scene.person is None else draw_canvas(pipeline, scene.person)[0]
+    backdrop = pipeline.encode_backdrop(scene.image, own)
+    return Cutout(plan.background, scene.image, pipeline.plate_of(backdrop), backdrop.matte, scene.framing)
 
 
 @contextmanager

@@ -91,11 +91,13 @@ class RenderedWindow:
         indices: which frames of the clip they are.
         frames: uint8 (N,H,W,3) of the canvas's size.
         evaluations: denoiser evaluations of one view each that the window took.
+        mattes: uint8 (N,H,W), how far their pixels are the person; None: the model cannot tell.
     """
 
     indices: range
     frames: np.ndarray
     evaluations: int
+    mattes: np.ndarray | None = None
 
 
 def render_windows(
@@ -124,9 +126,14 @@ def render_windows(
     )
     source = pipeline.encode_source(np.stack([image for image, _ in parts]), own)
     overlap = settings.overlap or 0
-    looked_at = Shown(pipeline, scene, overlap) if pipeline.refiners or pipeline.guided else None
+    looks = pipeline.refiners or pipeline.guided or pipeline.composes
+    looked_at = Shown(pipeline, scene, overlap) if looks else None
+    backdrop = None
+    if pipeline.composes:
+        backdrop = pipeline.encode_backdrop(scene.image, None if scene.person is None else own[0])
     given = {index - frames.start: image for index, image in scene.given.items() if index in frames}
     fixed = {index: pipeline.encode_frame(image) for index, image in given.items()}
+    cut_out = {index: pipeline.encode_backdrop(image).matte for index, image in given.items() if backdrop is not None}
     kept: deque[Tensor] = deque(maxlen=max(overlap, 1))
     views = settings.window or pipeline.config.window
     windows = plan_windows(len(frames), views, overlap, len(parts) if pipeline.couples_views else 1, sorted(given))
@@ -143,6 +150,7 @@ def render_windows(
             }
             evaluations = 0
             painted = np.empty((len(window.new), *scene.image.shape), np.uint8)
+            mattes = None if backdrop is None else np.empty(painted.shape[:3], np.uint8)
             if new:
                 output = pipeline(
                     source,
@@ -158,14 +166,20 @@ def render_windows(
                 )
                 latents |= dict(zip(new, output.latents, strict=True))
                 made, evaluations = output.frames, output.evaluations
+                at, places = [row[index] for index in new], [index - window.new.start for index in new]
+                sources, found = [] if looked_at is None else looked_at.sources, None
+                if backdrop is not None and mattes is not None:
+                    made, found = pipeline.compose(made, poses[at], points[at], backdrop, sources)
+                    mattes[places] = found
                 if looked_at is not None and solid is not None:
-                    at = [row[index] for index in new]
-                    made = pipeline.refine(made, poses[at], points[at], solid[at], looked_at.sources)
-                painted[[index - window.new.start for index in new]] = made
+                    made = pipeline.refine(made, poses[at], points[at], solid[at], sources, found)
+                painted[places] = made
             for index in there:
                 painted[index - window.new.start] = given[index]
+                if mattes is not None:
+                    mattes[index - window.new.start] = cut_out[index]
             kept.extend(latents[index] for index in window.new)
-            yield RenderedWindow(frames[window.new.start : window.new.stop], painted, evaluations)
+            yield RenderedWindow(frames[window.new.start : window.new.stop], painted, evaluations, mattes)
 
 
 class Drawn(NamedTuple):

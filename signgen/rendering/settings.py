@@ -51,6 +51,8 @@ class RenderSettings:
         scheduler: one of `SCHEDULERS`, made of the model's own, which it replaces.
         window: V, views of one window, the source among them.
         overlap: K, rendered frames that the next window sees.
+        background: ``source``: the source's own; ``none``: transparent, in ``.webm`` or PNG frames; ``#rrggbb``; or an
+            image's path. Others than the source's need a model with a composer.
         seed: with the frame's index it decides the frame's noise.
         align: fit the driving skeleton to the source person's proportions and place.
         smooth: cut-off of the smoothing of the keypoints, Hz; or ``auto``, which keeps fast hands, see
@@ -83,6 +85,7 @@ class RenderSettings:
     scheduler: str | None = None
     window: int | None = None
     overlap: int | None = None
+    background: str | Path = "source"
     seed: int = 0
     align: bool = False
     smooth: float | str | None = None

@@ -16,6 +16,7 @@ from signgen.errors import Missing, NotWritable, TooLarge
 from signgen.files import check_target, whole
 from signgen.model import SignGenPipeline
 from signgen.model.loading import shared_parts
+from signgen.model.networks.composer import FrameComposer, SourceMatte
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import FusionModel
 from signgen.model.networks.refiner import RegionRefiner
@@ -24,7 +25,7 @@ from signgen.model.published_weights import load_autoencoder, load_clip, load_im
 from signgen.model.regions import REFINERS
 from signgen.training.starts import stage_network
 
-PARTS = ("vae", "fusion", "denoiser", "scheduler", "image_encoder", *REFINERS)
+PARTS = ("vae", "fusion", "denoiser", "scheduler", "image_encoder", *REFINERS, "matte", "composer")
 KEPT = "README.md"  # written by hand: the model's card stays when the model is assembled again
 RECORD = "training.json"
 MODEL_INDEX = "model_index.json"
@@ -122,7 +123,8 @@ def build(runs: Sequence[Path], dtype: torch.dtype = torch.float16, **sampling: 
             if clip
             else stage_network(FusionModel, _part(folders, "fusion", start.get("fusion")))
         )
-    parts |= {name: stage_network(RegionRefiner, folders[name]) for name in REFINERS if name in folders}
+    kinds = dict.fromkeys(REFINERS, RegionRefiner) | {"matte": SourceMatte, "composer": FrameComposer}
+    parts |= {name: stage_network(kind, folders[name]) for name, kind in kinds.items() if name in folders}
     parts = {name: None if part is None else part.to(dtype) for name, part in parts.items()}
     scheduler = DDIMScheduler.from_pretrained(_part(folders, "scheduler"))
     chosen = {name: value for name, value in sampling.items() if value is not None}

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from signgen.dataset.cache import FrameCache
-from signgen.dataset.coarse import render_coarse
+from signgen.dataset.coarse import compose_coarse, composes, render_coarse
 from signgen.training.config import TrainConfig
 from signgen.training.logbook import LOG
 
@@ -21,6 +21,14 @@ def painted_clips(config: TrainConfig, cache: FrameCache, folder: Path, device: 
     said = progress("rendered", len(cache.clips))
     made = cache, folder, config.start["model"], config.seed, config.disturbance
     return render_coarse(*made, processes(device), said)
+
+
+def composed_clips(config: TrainConfig, cache: FrameCache, folder: Path, device: torch.device) -> Path:
+    """As `painted_clips`, before the source's backdrop where ``start.model`` composes: what refiners see of a model."""
+    painted, model = painted_clips(config, cache, folder, device), config.start["model"]
+    if not composes(model):
+        return painted
+    return compose_coarse(cache, folder, painted, model, processes(device), progress("composed", len(cache.clips)))
 
 
 def processes(device: torch.device) -> int:

@@ -36,7 +36,7 @@ from signgen.keypoints.skeleton import EYELIDS, FACE, INNER_LIPS, OUTER_LIPS
 from signgen.model.networks.refiner import RegionRefiner
 from signgen.model.regions import from_solid
 from signgen.training.config import TrainConfig
-from signgen.training.painted import painted_clips, processes, progress
+from signgen.training.painted import composed_clips, processes, progress
 from signgen.training.stages import imported
 from signgen.training.starts import stage_network
 from signgen.training.task import Task, built, gradient_l1, structural_loss, tile, to_uint8
@@ -82,7 +82,7 @@ class RefinerTask(Task):
 
     def _crops(self, folder: Path) -> tuple[list[ClipCrops], list[ClipCrops]]:
         config, clips = self.config, range(len(self.cache.clips))
-        coarse = painted_clips(config, self.cache, folder, self.device)
+        coarse = composed_clips(config, self.cache, folder, self.device)
         how = self.kind, self.side, config.seed, processes(self.device), progress("cut", len(clips))
         where = cut_crops(self.cache, folder, coarse, *how)
         crops = [read_crops(where, number) for number in clips if crops_path(where, number).is_file()]

@@ -29,17 +29,23 @@ class Encoder:
     Args:
         temporary: file that FFmpeg writes; its suffix chooses format and codec.
         target: the name that errors speak of.
-        size, rate, metadata: as in `VideoWriter`.
+        size, rate, metadata, alpha: as in `VideoWriter`.
     """
 
     def __init__(
-        self, temporary: Path, target: Path, size: tuple[int, int], rate: Fraction, metadata: dict[str, str]
+        self,
+        temporary: Path,
+        target: Path,
+        size: tuple[int, int],
+        rate: Fraction,
+        metadata: dict[str, str],
+        alpha: bool = False,
     ) -> None:
         import imageio_ffmpeg
 
         self.target = target
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as FFmpeg; a pipe could fill up
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), *ffmpeg_arguments(temporary, size, rate, metadata)]
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), *ffmpeg_arguments(temporary, size, rate, metadata, alpha)]
         try:
             # A session of its own: Ctrl-C reaches this program first, which then removes what is unfinished.
             self._process = subprocess.Popen(
@@ -100,18 +106,21 @@ class Encoder:
         return RunError(self.target, f"the encoder failed: {last}", "check the free space and the frame size")
 
 
-def ffmpeg_arguments(path: Path, size: tuple[int, int], rate: Fraction, metadata: dict[str, str]) -> list[str]:
+def ffmpeg_arguments(
+    path: Path, size: tuple[int, int], rate: Fraction, metadata: dict[str, str], alpha: bool = False
+) -> list[str]:
     """FFmpeg's command line without the program."""
     width, height = size
     webm = path.suffix.lower() == ".webm"
     # VP9 pads odd sides itself; H.264 with halved chroma cannot hold them.
     full_chroma = not webm and bool(width % 2 or height % 2)
-    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}", "-framerate", str(rate)]
+    given = "rgba" if alpha else "rgb24"
+    source = ["-f", "rawvideo", "-pix_fmt", given, "-video_size", f"{width}x{height}", "-framerate", str(rate)]
     described = [part for key, value in metadata.items() for part in ("-metadata", f"{key}={value}")]
     return [
         *("-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
         *(*source, "-i", "pipe:0", "-an", "-map_metadata", "-1", *described),
-        *("-vf", _COLOUR_FILTER, "-pix_fmt", "yuv444p" if full_chroma else "yuv420p"),
-        *(*(_WEBM if webm else _MP4), "-threads", _THREADS, *_COLOUR_TAGS),
+        *("-vf", _COLOUR_FILTER, "-pix_fmt", "yuv444p" if full_chroma else "yuva420p" if alpha else "yuv420p"),
+        *(*(_WEBM if webm else _MP4), *(("-auto-alt-ref", "0") if alpha else ()), "-threads", _THREADS, *_COLOUR_TAGS),
         *("-fflags", "+bitexact", "-flags:v", "+bitexact", str(path)),
     ]

@@ -65,6 +65,7 @@ class VideoWriter:
         fps: frames per second, see `exact_rate`; a folder of PNG has none.
         metadata: text for the container, such as title and comment; PNG files get it too.
         staging: outputs that this one shall appear together with; None: it appears alone.
+        alpha: frames are RGBA, (H, W, 4): for ``.webm`` and folders.
 
     Attributes:
         frames: number written so far.
@@ -82,10 +83,11 @@ class VideoWriter:
         fps: float | Fraction,
         metadata: dict[str, str] | None = None,
         staging: Staging | None = None,
+        alpha: bool = False,
     ) -> None:
         self.path, self.size, self.rate = Path(path), (int(size[0]), int(size[1])), exact_rate(fps)
         self.metadata = dict(metadata or {})
-        self.frames = 0
+        self.frames, self.alpha = 0, alpha
         self.warnings: list[str] = []
         self._staging, self._stack = staging, ExitStack()
         self._sink: Encoder | _PngFolder | None = None
@@ -102,6 +104,8 @@ class VideoWriter:
         if suffix not in VIDEO_SUFFIXES:
             got = f"got suffix {suffix}"
             raise Unsupported(self.path, got, "use .mp4, .webm, or a name without suffix for PNG frames")
+        if suffix == ".mp4" and self.alpha:
+            raise Unsupported(self.path, "MP4 has no transparency", "use .webm or a name without suffix for PNG frames")
         if suffix == ".mp4" and (self.size[0] % 2 or self.size[1] % 2):
             got = f"{self.size[0]}x{self.size[1]} has an odd side, so {self.path.name} is H.264 4:4:4"
             self.warnings.append(f"{got}, which not every player shows; use .webm or even sides if it matters")
@@ -114,21 +118,21 @@ class VideoWriter:
                 if self.is_folder:
                     self._sink = _PngFolder(temporary, self.metadata)
                 else:
-                    encoder = Encoder(temporary, self.path, self.size, self.rate, self.metadata)
+                    encoder = Encoder(temporary, self.path, self.size, self.rate, self.metadata, self.alpha)
                     self._sink = stack.enter_context(encoder)
                 stack.push(self._check_complete)
             self._stack = stack.pop_all()
         return self
 
     def write(self, frame: np.ndarray) -> None:
-        """Appends one frame, (H, W, 3) uint8 RGB of the writer's size.
+        """Appends one frame, (H, W, 3) uint8 RGB of the writer's size, or (H, W, 4) with ``alpha``.
 
         Raises:
             ValueError: another shape or type.
         """
         if self._sink is None:
             raise ValueError("VideoWriter writes inside its with block only")
-        shape = (self.size[1], self.size[0], 3)
+        shape = (self.size[1], self.size[0], 4 if self.alpha else 3)
         if not isinstance(frame, np.ndarray) or frame.shape != shape or frame.dtype != np.uint8:
             got = f"{getattr(frame, 'dtype', type(frame).__name__)} {getattr(frame, 'shape', '')}"
             raise ValueError(f"a frame must be uint8 {shape}, got {got}")

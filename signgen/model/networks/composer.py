@@ -18,6 +18,7 @@ from torch.nn import functional
 from signgen.model.networks.autoencoder import residual_convs
 
 MULTIPLE = 8  # the sides of pictures must be multiples of it
+_SURE = 0.03  # of a matte, but while it is learnt: less is none of the person, and as near to 1 all of them
 _SHY = -3.0  # of the gate at first: nearly nothing is taken from the source
 
 
@@ -115,6 +116,8 @@ class FrameComposer(ModelMixin, ConfigMixin):
         )
         matte, gate, residual = self.net(torch.cat(half, 1)).split((1, 1, 3), 1)
         matte = torch.sigmoid(matte)
+        if not self.training:  # the backdrop is the plate to the bit, and stands still
+            matte = ((matte - _SURE) / (1 - 2 * _SURE)).clamp(0, 1)
         moved = functional.interpolate(body, scale_factor=2, mode="bilinear", align_corners=False)  # (N, 4, H, W)
         share = torch.sigmoid(gate)
         # The source comes multiplied by how far it is known.

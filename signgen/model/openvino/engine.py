@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BACKENDS = ("auto", "torch", "openvino")
 HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 # Views, or crops, of networks in which these do not see each other.
-AT_ONCE = {"conditions": 8, "decoder": 7, "hand_refiner": 8, "face_refiner": 8}
+AT_ONCE = {"conditions": 8, "decoder": 7, "hand_refiner": 8, "face_refiner": 8, "composer": 4}
 OPEN_LENGTH = ("conditions",)  # OpenVINO 2026.4 crashes while it compiles one of eight bits for a set number of views
 Arrays = dict[str, np.ndarray]
 
@@ -129,6 +129,13 @@ class OpenVinoEngine:
 
     def refine(self, name: str, crops: Tensor) -> Tensor:
         return self._run(name, {"crops": _array(crops)}, {}, AT_ONCE[name])[0]
+
+    def compose(
+        self, frames: np.ndarray, plate: Tensor, body: np.ndarray, poses: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        views = {"frames": frames, "body": body, "poses": poses}
+        made, mattes = self._run("composer", views, {"plate": _array(plate)}, AT_ONCE["composer"])
+        return made.numpy(), mattes.numpy()
 
     def _length(self, views: int, tokens: int) -> int:
         """Views that the denoiser is compiled for and that are enough: all of a window at once if they see each other,

@@ -13,16 +13,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from signgen.model.engine import ComposerGraph
 from signgen.model.guide import POSE
 from signgen.model.networks.canvas import from_canvas
 from signgen.model.networks.fusion import GREY
 from signgen.model.networks.refiner import INPUTS as CHANNELS
+from signgen.model.regions import REFINERS
 from signgen.video.tensors import channels_last, to_unit
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
 
-NAMES = ("conditions", "denoiser", "decoder")  # of every model; refiners come besides where it has them
+NAMES = ("conditions", "denoiser", "decoder")  # of every model
+OPTIONAL = (*REFINERS, "composer")  # of those that have them
 PRESENT = "present"  # (V,), 0 for views that only fill a window up
 Inputs = dict[str, Tensor]
 
@@ -142,6 +145,11 @@ def examples(pipeline: SignGenPipeline, views: int) -> dict[str, Inputs]:
     for name, refiner in pipeline.refiners.items():
         side = refiner.config.side
         inputs[name] = {"crops": torch.zeros(2, CHANNELS, side, side)}
+    if pipeline.composes:
+        (width, height), (across, down) = pipeline.frame_size, pipeline.canvas_size
+        shapes = {"frames": (height, width, 3), "body": (down // 2, across // 2, 4), "poses": (down, across, 3)}
+        bytes_ = {name: torch.zeros(2, *shape, dtype=torch.uint8) for name, shape in shapes.items()}
+        inputs["composer"] = {"frames": bytes_.pop("frames"), "plate": torch.zeros(1, 3, down, across), **bytes_}
     return inputs
 
 
@@ -152,4 +160,5 @@ def graphs(pipeline: SignGenPipeline) -> dict[str, nn.Module]:
         "denoiser": DenoiserGraph(pipeline, input_names(pipeline)).eval(),
         "decoder": DecoderGraph(pipeline).eval(),
         **pipeline.refiners,
+        **({"composer": ComposerGraph(pipeline.composer, pipeline.frame_size)} if pipeline.composes else {}),
     }
