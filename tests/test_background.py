@@ -16,6 +16,8 @@ from torch.nn import functional
 
 from signgen.errors import InputError
 from signgen.model import SignGenPipeline
+from signgen.model.networks.composer import fill_plate
+from signgen.model.regions import hidden_by
 from signgen.rendering import render
 from signgen.rendering.background import Cutout, load_background
 from signgen.rendering.framing import Framing
@@ -75,6 +77,27 @@ def _render(pipeline: SignGenPipeline, source: Source, output: Path, frames: int
     return np.stack(list(read_frames(output)))
 
 
+def test_what_a_matte_misses_of_somebody_is_hidden_all_the_same() -> None:
+    matte, points = np.zeros((52, 42), np.uint8), np.zeros((133, 3))
+    matte[10:20, 15:28], matte[14, 20] = 255, 0
+    assert np.array_equal(hidden_by(matte, None)[:20], np.pad(np.ones((10, 13), bool), ((10, 0), (15, 14))))
+    points[[5, 6]] = (28, 20, 0.9), (12, 20, 0.9)
+    points[100] = 36, 8, 0.9
+    found = hidden_by(matte, points)
+    assert found[20:, 12:28].all(), "the trunk goes down to the edge"
+    assert not found[:, :11].any()
+    assert found[8, 36]
+    points[..., 2] = 0.1
+    assert np.array_equal(hidden_by(matte, points), hidden_by(matte, None))
+
+
+def test_a_plate_is_filled_from_beside_before_it_is_from_above() -> None:
+    down = torch.linspace(-1, 1, 64)[None, None, :, None].expand(1, 3, 64, 48)
+    matte = torch.zeros(1, 1, 64, 48)
+    matte[..., 8:, 12:36] = 1
+    assert (fill_plate(down * (1 - matte) + 9 * matte, matte) - down).abs().mean() < 0.02
+
+
 def test_the_plate_is_the_picture_without_the_person(pipeline: SignGenPipeline, source: Source) -> None:
     backdrop = pipeline.encode_backdrop(source.image)
     person = source.image[..., 2] == 60
@@ -90,7 +113,7 @@ def test_nothing_of_the_backdrop_moves(pipeline: SignGenPipeline, source: Source
     clear = _render(pipeline, source, tmp_path / "clear", background="none")
     assert (clear[..., 3][:, :, [0, -1]] == 0).all(), "nobody is at the sides"
     assert (clear[..., 3][:, :, FRAME[0] // 2] == 255).all(), "the middle is the person alone"
-    plate = pipeline.plate_of(pipeline.encode_backdrop(source.image))
+    plate = pipeline.plate_of(pipeline.encode_backdrop(source.image, None, source.keypoints.points[0]))
     assert (made[:, :, :4] == plate[:, :4]).all()
     assert (made[:, :, -4:] == plate[:, -4:]).all()
     assert (np.ptp(made[:, :, FRAME[0] // 2].astype(int), axis=0) > 0).any(), "what is painted moves"
@@ -111,7 +134,7 @@ def test_another_background_is_seen_where_nobody_is(
     made = _render(pipeline, source, tmp_path / "out", background=background)
     fitted = load_background(background).of_size(FRAME)
     share = alpha[..., 3:] / 255.0
-    plate = pipeline.plate_of(pipeline.encode_backdrop(source.image)).astype(float)
+    plate = pipeline.plate_of(pipeline.encode_backdrop(source.image, None, source.keypoints.points[0])).astype(float)
     mixed = plain + (1 - share) * (fitted - plate)
     assert np.abs(made - mixed.clip(0, 255)).max() <= 1.5
     over = alpha[..., :3] * share + fitted * (1 - share)  # as an editor would lay the transparent frames over it

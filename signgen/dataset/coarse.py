@@ -131,7 +131,7 @@ def _compose(cache_folder: Path, coarse: Path, folder: Path, model: str, number:
     pipeline, cache, painted = _composing(model), FrameCache.open(cache_folder), read_coarse(coarse, number)
     image = cache.frames[np.array([painted.source])][0]
     person = as_keypoints(np.array(cache.keypoints[[painted.source]]), cache.size)
-    backdrop = pipeline.encode_backdrop(image, draw_canvas(pipeline, person)[0])
+    backdrop = pipeline.encode_backdrop(image, draw_canvas(pipeline, person)[0], person.points[0])
     sources = [SourceRegions.of(image, person.points[0])]
     poses = draw_canvas(pipeline, as_keypoints(painted.driving, cache.size))
     frames, _ = pipeline.compose(painted.frames, poses, painted.driving, backdrop, sources)

@@ -28,7 +28,7 @@ from signgen.model.networks.composer import fill_plate
 from signgen.model.networks.cross_view import ViewMemory
 from signgen.model.networks.fusion import FusionModel, semantic_tokens
 from signgen.model.networks.weight_files import add_weights, no_bars
-from signgen.model.regions import REFINERS, SourceRegions, paste, person_reach, region_crops
+from signgen.model.regions import REFINERS, SourceRegions, hidden_by, paste, person_reach, region_crops
 from signgen.model.schedulers import check_scheduler, learned_settings, noised
 from signgen.model.window import Backdrop, SourceConditions, WindowConditions, WindowOutput
 from signgen.video.tensors import from_signed, to_frames
@@ -426,21 +426,24 @@ class SignGenPipeline(BasePipeline):
         return self.matte is not None and self.composer is not None
 
     @torch.inference_mode()
-    def encode_backdrop(self, image: np.ndarray, pose: np.ndarray | None = None) -> Backdrop:
+    def encode_backdrop(
+        self, image: np.ndarray, pose: np.ndarray | None = None, points: np.ndarray | None = None
+    ) -> Backdrop:
         """What is behind the source person.
 
         Args:
             image: uint8 (H, W, 3), of `frame_size`.
             pose: uint8 (H', W', 3), of `canvas_size`: the source person's own pose; None: not known.
+            points: (133, 3), their keypoints in pixels of the image, and confidence; None: not known.
         """
         canvas = self._on_canvas(image)
         drawn = torch.zeros_like(canvas) if pose is None else pixels(pose[None], self.device).to(canvas.dtype)
         self._load_parts("matte")
         matte = torch.sigmoid(self.matte(canvas, drawn).float())  # (1, 1, H', W')
-        around = functional.max_pool2d(matte, 2 * _HALO + 1, 1, _HALO)
-        plate = fill_plate(canvas.float(), around, _CLEAR)
-        found = from_canvas(matte, *self.frame_size)[0, 0]
-        return Backdrop(plate, found.mul(255).round().byte().cpu().numpy())
+        found = from_canvas(matte, *self.frame_size)[0, 0].mul(255).round().byte().cpu().numpy()
+        hidden = torch.from_numpy(hidden_by(found, points))[None, None].to(matte)
+        around = functional.max_pool2d(torch.maximum(matte, fit_frames(hidden)), 2 * _HALO + 1, 1, _HALO)
+        return Backdrop(fill_plate(canvas.float(), around, _CLEAR), found)
 
     def plate_of(self, backdrop: Backdrop) -> np.ndarray:
         """uint8 (H, W, 3), the backdrop without anybody."""

@@ -41,6 +41,7 @@ _SCALES = (0.4, 2.5)
 _INSIDE = 0.7  # share of a source hand's points that lie inside of the picture
 _SPREAD, _STEP, _HOLD = 5.0, 4, 0.3  # px of the Gaussians that spread a face's displacements, of their grid; damping
 _REACH = 5  # px that a refiner may go beyond the person, the outer half of them fading
+_FINGER = 3  # px about a hand's point that surely are the hand
 _FEATHER = 8  # px over which a refined crop fades into its frame
 _GUESSED = 0.2  # confidence of a shoulder that an arm hides, at least: its place is known well enough
 _WIDE, _NECK, _BORDER = 6, 0.35, 4.0  # px between nodes of a body; where head and trunk meet, chin to shoulders; px
@@ -434,6 +435,27 @@ def reference_crops(
 def from_solid(drawn: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     """Solid hands as they are drawn, uint8 (N, S, S, 6), 128 for nothing -> float32 (N, 6, S, S) in about [-1, 1]."""
     return channels_first(drawn, device).float().sub(128).div(127)
+
+
+def hidden_by(matte: np.ndarray, points: np.ndarray | None) -> np.ndarray:
+    """bool (H, W): what a person surely hides, by a matte uint8 (H, W) that may have holes: these, and of ``points``
+    (133, 3) the trunk below the shoulders and the hands. What is hidden too much is filled from around; what is hidden
+    too little is seen twice.
+    """
+    import cv2
+    from scipy.ndimage import binary_fill_holes
+
+    person = (matte > 127).astype(np.uint8)
+    shoulders = [LEFT_SHOULDER, RIGHT_SHOULDER]
+    if points is not None and (points[shoulders, 2] >= _GUESSED).all():
+        (left, right), below = sorted(points[shoulders, :2].tolist()), float(len(matte) + 1)
+        corners_ = np.array([left, right, [right[0], below], [left[0], below]])
+        cv2.fillPoly(person, [np.rint(corners_).astype(np.int32)], 1)
+    for x, y, seen in [] if points is None else points[HANDS[0].start : HANDS[1].stop]:
+        if seen >= CONFIDENT:
+            cv2.circle(person, (round(float(x)), round(float(y))), _FINGER, 1, -1)
+    closed = np.pad(person, ((0, 1), (0, 0)), constant_values=1)  # a body goes on below
+    return binary_fill_holes(closed)[:-1]
 
 
 def person_reach(mattes: np.ndarray, solid: np.ndarray | None) -> np.ndarray:

@@ -22,7 +22,7 @@ from signgen.rendering.background_threads import Behind, loaded_meanwhile
 from signgen.rendering.compositing import CompareSheet, Compositor
 from signgen.rendering.manifest import build_manifest, container_metadata, write_manifest
 from signgen.rendering.plan import RenderPlan, plan_render
-from signgen.rendering.sample_windows import RenderedWindow, draw_canvas, render_windows
+from signgen.rendering.sample_windows import RenderedWindow, backdrop_of, render_windows
 from signgen.rendering.scene import Scene, build_scene
 from signgen.rendering.settings import SCHEDULERS, Progress, RenderResult, RenderSettings, check_window
 from signgen.rendering.several import personal_record
@@ -260,8 +260,7 @@ def _cutout(plan: RenderPlan, pipeline: SignGenPipeline, scene: Scene) -> Cutout
     if not pipeline.composes:
         got = f"{pipeline.name} cannot tell a person from what is behind"
         raise Unsupported("--background", got, "leave it out, or use a model with a composer")
-    own = None if scene.person is None else draw_canvas(pipeline, scene.person)[0]
-    backdrop = pipeline.encode_backdrop(scene.image, own)
+    backdrop = backdrop_of(pipeline, scene)
     return Cutout(plan.background, scene.image, pipeline.plate_of(backdrop), backdrop.matte, scene.framing)
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
     from signgen.model.networks.cross_view import ViewMemory
     from signgen.model.regions import SourceRegions
+    from signgen.model.window import Backdrop
     from signgen.pose_image.solid import SolidHands
 
 
@@ -130,7 +131,7 @@ def render_windows(
     looked_at = Shown(pipeline, scene, overlap) if looks else None
     backdrop = None
     if pipeline.composes:
-        backdrop = pipeline.encode_backdrop(scene.image, None if scene.person is None else own[0])
+        backdrop = backdrop_of(pipeline, scene)
     given = {index - frames.start: image for index, image in scene.given.items() if index in frames}
     fixed = {index: pipeline.encode_frame(image) for index, image in given.items()}
     cut_out = {index: pipeline.encode_backdrop(image).matte for index, image in given.items() if backdrop is not None}
@@ -180,6 +181,13 @@ def render_windows(
                     mattes[index - window.new.start] = cut_out[index]
             kept.extend(latents[index] for index in window.new)
             yield RenderedWindow(frames[window.new.start : window.new.stop], painted, evaluations, mattes)
+
+
+def backdrop_of(pipeline: SignGenPipeline, scene: Scene) -> Backdrop:
+    """What is behind the source person of a scene, for a pipeline that composes."""
+    if scene.person is None:
+        return pipeline.encode_backdrop(scene.image)
+    return pipeline.encode_backdrop(scene.image, draw_canvas(pipeline, scene.person)[0], scene.person.points[0])
 
 
 class Drawn(NamedTuple):
