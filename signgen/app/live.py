@@ -128,6 +128,12 @@ class WatchedEngine:
         self._check()
         return self.engine.refine(name, crops)
 
+    def compose(
+        self, frames: np.ndarray, plate: Tensor, body: np.ndarray, poses: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        self._check()
+        return self.engine.compose(frames, plate, body, poses)
+
 
 @contextmanager
 def watched(pipeline: SignGenPipeline, check: Callable[[], None]) -> Iterator[SignGenPipeline]:

@@ -235,7 +235,7 @@ class _Painter:
         scene = build_scene(source, seen, *shape, settings.size, settings.align, settings.fit, more)
         self._frames = _Rendered()
         self.scene = replace(scene, driving=self._frames)
-        self._compositor, self._backdrop = compositor_of(source, scene)
+        self._compositor, self._backdrop = compositor_of(source, scene, pipeline.composes)
         first, past = len(sources) if pipeline.couples_views else 1, None
         if pipeline.slides:
             from signgen.model.networks.cross_view import ViewMemory
