@@ -118,6 +118,7 @@ def write_graphs(
         if say is not None:
             say(name)
         file = folder / f"{name}.onnx"
+        module.eval()  # torch's export leaves a module that trains training, with all its parts
         shapes[name] = _convert(name, module, inputs[name], file)
         difference[name] = _checked(name, module, inputs[name], file)
     return shapes, difference

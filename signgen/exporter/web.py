@@ -55,6 +55,7 @@ LEAST_PACKED = 1024  # numbers of a tensor from which on it is stored in fewer b
 CHANNELS_AT_ONCE = 4  # that ONNX Runtime loads with WebGPU
 TRIED, TRIED_VIEWS, TRIED_TIMESTEP = 100, 2, 500  # numbers of an output that are compared; inputs of that
 _WEIGHTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # operators whose second input may be in eight bits
+COMPOSER = "composer"  # the graph that puts frames before the source's backdrop, where a model has one
 _EXACT = "letterbox."  # matrices that resize pictures
 
 
@@ -185,7 +186,7 @@ def write_model(pipeline: SignGenPipeline, folder: Path, say: Callable[[str], No
     _pack(folder / "tables.bin.gz", packed.data)
     size, largest, signers = sum(path.stat().st_size for path in folder.glob("*.gz")), 0, {}
     for name in builtin_names():
-        packed, made = _Packed(), _signer(pipeline, name)
+        packed, made = _Packed(), _signer(pipeline, name, COMPOSER in shapes)
         signers[name] = _stored(made, packed)
         largest = max(largest, _pack(folder / f"{name}.bin.gz", packed.data))
         latents = made["latents"].shape[1:]
@@ -198,6 +199,7 @@ def write_model(pipeline: SignGenPipeline, folder: Path, say: Callable[[str], No
         "orders": {
             "body_25": FROM_BODY_25, "body_18": FROM_BODY_18, "holistic_body": HOLISTIC_BODY, "face_mesh": FACE_MESH,
         },
+        "composes": COMPOSER in shapes,
         "graphs": shapes,
         "weights": weights,
         "proofs": proofs,
@@ -271,16 +273,21 @@ def _tables() -> dict[str, dict[str, Any]]:
     }
 
 
-def _signer(pipeline: SignGenPipeline, name: str) -> dict[str, np.ndarray]:
-    """A built-in signer on the model's canvas, and what the networks make of the picture."""
+def _signer(pipeline: SignGenPipeline, name: str, composes: bool) -> dict[str, np.ndarray]:
+    """A built-in signer on the model's canvas, and what the networks make of the picture: ``plate``, where the model
+    ``composes``, is the backdrop without the signer, uint8 (1, 3, H', W')."""
     source = load_source(name)
     image, person, _, _ = place_source(source, pipeline.frame_size, pipeline.config.pixel_aspect)
     assert person is not None
-    encoded = pipeline.encode_source(image, draw_canvas(pipeline, person)[0])
+    pose = draw_canvas(pipeline, person)[0]
+    encoded = pipeline.encode_source(image, pose)
     made = {"image": image, "xy": person.xy, "confidence": person.confidence, "latents": encoded.latents.numpy()}
     made["tokens"] = encoded.tokens.float().numpy()
     if encoded.embedding is not None:
         made["embedding"] = encoded.embedding.float().numpy()
+    if composes:
+        plate = pipeline.encode_backdrop(image, pose).plate
+        made["plate"] = ((plate + 1) * 127.5).round().clamp(0, 255).byte().numpy()
     return made
 
 
