@@ -160,5 +160,5 @@ def graphs(pipeline: SignGenPipeline) -> dict[str, nn.Module]:
         "denoiser": DenoiserGraph(pipeline, input_names(pipeline)).eval(),
         "decoder": DecoderGraph(pipeline).eval(),
         **pipeline.refiners,
-        **({"composer": ComposerGraph(pipeline.composer, pipeline.frame_size)} if pipeline.composes else {}),
+        **({"composer": ComposerGraph(pipeline.composer, pipeline.frame_size).eval()} if pipeline.composes else {}),
     }
