@@ -27,8 +27,8 @@ from augmentation_data import SmallLanguage, make_clips
 from augmentation_runs import Run, score_all
 from augmentation_table import as_data, markdown, picture, row_of
 
-from signgen.augmentation.recipe import pick_signers as built_in
 from signgen.augmentation.settings import Settings
+from signgen.augmentation.signers import pick_signers as built_in
 from signgen.augmentation.variation import Variation
 from signgen.commands.common import progress
 from signgen.dataset.files import write_text

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from signgen.augmentation.recipe import load_signers
 from signgen.augmentation.run import Task, augment
 from signgen.augmentation.settings import Settings
+from signgen.augmentation.signers import load_signers
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.scoring.recogniser.network import NetworkSize
 from signgen.scoring.recogniser.recogniser import small_frames

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,11 +13,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from augment_maker import CLIPS, FRAME, HEADER, ORTH, RELEASE, TRANSLATION, Stage, digests, record_contents
+from augment_maker import (
+    CLIPS,
+    FRAME,
+    HEADER,
+    ORTH,
+    RELEASE,
+    TRANSLATION,
+    Stage,
+    clip_points,
+    digests,
+    no_progress,
+    record_contents,
+)
 from click.testing import CliRunner
 from PIL import Image
 
 from signgen.augmentation import run as running
+from signgen.augmentation.run import Task, augment
 from signgen.augmentation.store import part_path
 from signgen.cli import main
 from signgen.dataset.phoenix import RELEASE_COUNTS, PhoenixIndex
@@ -91,7 +105,7 @@ def test_a_copy_without_variation_is_what_render_makes(stage, tmp_path):
     stage.run("plain", settings)
     name = "c,3"
     record = record_contents(stage.root / "plain")[f"{name}__aug01"]
-    from signgen.augmentation.recipe import load_signers
+    from signgen.augmentation.signers import load_signers
 
     source = load_signers(settings.signers)[settings.signers[0]]
     keypoints = stage.dataset / "keypoints" / f"{name}.npz"
@@ -236,6 +250,41 @@ def test_the_plan_reckons_the_whole_phoenix14t_before_anything_is_made(stage):
     line = next(line for line in result.stderr.splitlines() if "PHOENIX14T" in line)
     assert all(words in line for words in ("1,654,708 frames", "on 1 worker,", "on 8 workers,", "on 64 workers"))
     assert not (stage.root / "cli" / RELEASE).exists()
+
+
+def test_a_plan_says_what_was_measured_and_writes_nothing(stage):
+    out, points = stage.root / "never" / "made", stage.root / "many.pkl"
+    clips = {name: clip_points(name, count) for name, count in CLIPS["train"].items()}
+    joined = {f"train/{name}": {"keypoint": np.dstack([x.xy, x.confidence])} for name, x in clips.items()}
+    points.write_bytes(pickle.dumps(joined))
+    asked = ["augment", str(stage.dataset), str(out), "--signers", ",".join(stage.signers), "--model", str(stage.model)]
+    before = sorted(stage.root.rglob("*"))
+    result = CliRunner().invoke(main, [*asked, "--plan", "--json", "--shard", "1/3", "--keypoints", str(points)])
+    assert result.exit_code == 0, result.stderr
+    assert sorted(stage.root.rglob("*")) == before
+    said = json.loads(result.stdout)
+    assert said["plan"]["left"]["clips"] == 1  # of three
+    page = (Path(__file__).parent.parent / "docs" / "figures.md").read_text(encoding="utf-8")
+    for row in said["measured"]:
+        low, high = row["interval"]
+        line = next(
+            line for line in page.splitlines() if f"{row['difference']:+.1f} % ({low:+.1f} to {high:+.1f})" in line
+        )
+        assert line.startswith(f"| {row['true_share']} % (")
+        assert f"| {row['wer']} % (" in line
+        assert f"| {row['wer_with_copies']} % (" in line
+        assert f"{row['difference']:+.1f} ({low:+.1f} to {high:+.1f}) at {row['true_share']} %" in result.stderr
+    refused = CliRunner().invoke(main, [*asked, "--plan", "--merge"])
+    assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)
+
+
+def test_a_plan_counts_what_is_left(stage, whole):
+    asked = {"dataset": stage.dataset, "out": whole, "dry_run": True}
+    lines: list[str] = []
+    assert augment(Task(settings=stage.settings(), **asked), lines.append, no_progress)["plan"] == {}
+    assert lines[0] == "to be made: nothing, all clips are there"
+    more = augment(Task(settings=stage.settings(copies=3), **asked), lines.append, no_progress)
+    assert more["plan"]["left"]["clips"] == len(CLIPS["train"])
 
 
 @pytest.mark.parametrize(

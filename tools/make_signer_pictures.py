@@ -17,23 +17,16 @@ import click
 import numpy as np
 from PIL import Image
 
+from signgen.augmentation.signers import portrait_pose
 from signgen.commands.options import SIZE
 from signgen.synthetic.body.template import load_shape
 from signgen.synthetic.dress.looks import draw_look
 from signgen.synthetic.motion.anatomy import Anatomy
-from signgen.synthetic.motion.placement import place_hands
-from signgen.synthetic.motion.posture import SIDES, Pose, Posture, gaze_directions
-from signgen.synthetic.motion.signs import HandKey
 from signgen.synthetic.picture.camera import Camera
 from signgen.synthetic.picture.figure import Figure, Frame
 from signgen.synthetic.picture.shadows import Studio
 from signgen.synthetic.signer import Signer, dress
 
-FACE = {
-    "mouthSmileLeft": 0.34, "mouthSmileRight": 0.34, "cheekSquintLeft": 0.20, "cheekSquintRight": 0.20,
-    "eyeSquintLeft": 0.12, "eyeSquintRight": 0.12, "eyeBlinkLeft": 0.05, "eyeBlinkRight": 0.05, "browInnerUp": 0.05,
-}  # fmt: skip
-HANDS = HandKey("space", (0.45, -0.30, -0.39), "palm", (0.52, 0.29, 0.78), (-0.27, 0.94, -0.19), "softfive")
 LIGHT = Studio(
     key=(-0.42, -0.78, 0.46), key_power=(0.66, 0.65, 0.63), floor=0.35, spread=0.22, fill=(0.66, -0.73, 0.14),
     fill_power=(0.27, 0.28, 0.29), rim=(0.55, 0.70, 0.45), rim_power=(0.20, 0.20, 0.21), sky=(0.33, 0.335, 0.345),
@@ -86,16 +79,6 @@ CAST = {
 }  # fmt: skip
 
 
-def pose_of(anatomy: Anatomy) -> Pose:
-    """Upright, facing the camera, both hands open and apart at the height of the chest."""
-    poser, still = anatomy.poser, np.zeros((1, 3))
-    chest = poser.chest(still)
-    head = poser.head(chest, still)
-    arms = {side: place_hands(anatomy, side, [HANDS], chest, head) for side in SIDES}
-    posture = Posture(still, still, gaze_directions(np.zeros(1), np.zeros(1)), arms)
-    return Pose(poser.rotations(posture)[0], FACE)
-
-
 def signer_of(part: Part) -> Signer:
     """The dressed body of a part."""
     shape = load_shape(part.body)
@@ -113,7 +96,7 @@ def portrait(part: Part, size: tuple[int, int]) -> Frame:
     figure = Figure(
         signer, size, supersample=4, camera=camera, finished=False, studio=LIGHT, backdrop=backdrop.astype(np.float32)
     )
-    return figure.draw([pose_of(Anatomy(signer))])
+    return figure.draw([portrait_pose(Anatomy(signer))])
 
 
 @click.command(help=__doc__)

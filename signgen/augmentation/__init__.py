@@ -1,7 +1,8 @@
 """Each clip of a data set signed again by other people, in the files that recognisers read.
 
     settings.py, variation.py   what is made of a clip: everything that its content depends on
-    recipe.py                   what it starts from: data set, signers, model, and augment.json, which says so
+    signers.py                  who signs: built-in, drawn, or of pictures; chosen evenly over looks
+    recipe.py                   what it starts from: data set, model, and augment.json, which says so
     jobs.py                     which clips are made, their names, seeds and signers, and what they will take
     clip.py, gate.py            one clip: fitted, rendered, judged, put in place
     cluster.py                  many clips by the actors of a Ray cluster
@@ -20,14 +21,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from signgen.errors import Mismatch
+
 __all__ = ["augment"]
 
 
 def augment(
     dataset: str | Path,
     out: str | Path,
-    signers: int | str | Sequence[str],
+    signers: int | str | Sequence[str] | None = None,
     *,
+    signers_from: str | Path | None = None,
     vary: str | Sequence[str] = (),
     mirror: float = 0.0,
     keypoints: Sequence[str] = (),
@@ -49,7 +53,8 @@ def augment(
     Args:
         dataset: in PHOENIX14T's layout.
         out: folder of the new data set.
-        signers: how many built-in signers, or names, or pictures with a keypoint file beside them.
+        signers: how many, built-in and then drawn ones; or names, or pictures with a keypoint file beside them.
+        signers_from: a folder of such pictures; ``signers`` then says how many of them, None: all.
         vary: ``all``, or any of tempo, space, tilt, noise, framing, each with ``=AMOUNT`` if you like.
         mirror: share of copies with exchanged hands, 0 to 1.
         keypoints: files or folders of keypoints; none: those beside the data set.
@@ -59,7 +64,7 @@ def augment(
         share: (I, N): this call does share I of N of the work.
         ray: address of a Ray cluster, or ``local``.
         merge: make nothing, check the finished shares and write the layouts' files.
-        dry_run: say what it would take, and end.
+        dry_run: say what it would take and what was measured to be gained, and write nothing.
         say: called with each line of the plan.
         progress: called as ``progress(clips done, clips in all)``.
         **settings: the other fields of `signgen.augmentation.settings.Settings`: copies, splits, layouts, media, seed,
@@ -78,13 +83,18 @@ def augment(
         >>> result["done"], result["clips"]
         (1, 1)
     """
-    from signgen.augmentation.recipe import pick_signers
     from signgen.augmentation.run import Task
     from signgen.augmentation.run import augment as run
     from signgen.augmentation.settings import Settings
+    from signgen.augmentation.signers import pick_signers
     from signgen.augmentation.variation import Variation
 
-    chosen = pick_signers(str(signers)) if isinstance(signers, (int, str)) else tuple(signers)
+    if signers is None or isinstance(signers, (int, str)):
+        chosen = pick_signers(None if signers is None else str(signers), signers_from)
+    elif signers_from is None:
+        chosen = tuple(signers)
+    else:
+        raise Mismatch("signers", "got names with signers_from", "give how many of the folder's, or leave it out")
     asked = Settings(chosen, variation=Variation.parse([vary] if isinstance(vary, str) else vary, mirror), **settings)
     task = Task(dataset, Path(out), asked, tuple(keypoints), share, jobs, ray, originals, leave_out, merge, dry_run)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from signgen.augmentation.settings import Settings
+from signgen.augmentation.signers import fingerprint, load_signers
 from signgen.augmentation.store import Store, store_of
 from signgen.dataset.files import locked, read_json, whole_file, write_text
 from signgen.dataset.keypoint_source import KeypointSource
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.survey import frame_size
 from signgen.dataset.trees import PHOENIX14T
-from signgen.errors import BadValue, Damaged, Mismatch, Missing, NotWritable, RunError
+from signgen.errors import Damaged, Mismatch, Missing, NotWritable, RunError
 from signgen.keypoints.many_clips import points_in_frame
 from signgen.package import versions
 from signgen.rendering import load_model
 from signgen.rendering.manifest import NOTICE, PACKAGES
-from signgen.rendering.source import Source, builtin_names, load_source
+from signgen.rendering.source import Source
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
@@ -111,6 +111,11 @@ def make_folder(out: Path, dataset: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise NotWritable(out, f"cannot be made a folder ({error.strerror})", "name another folder") from None
+    check_not_itself(out, dataset)
+
+
+def check_not_itself(out: Path, dataset: Path) -> None:
+    """InputError where the output folder is the data set."""
     if dataset.exists() and out.resolve() == dataset.resolve():
         raise NotWritable(out, "is the data set itself", "name another folder for the copies")
 
@@ -160,49 +165,6 @@ def licence_of(index: PhoenixIndex) -> str:
                     return said
     of_another = f"Motion, glosses and texts are those of {index.tree.label}, whose licence holds for copies, too."
     return OF_PHOENIX if index.tree is PHOENIX14T else of_another
-
-
-# -- signers ----------------------------------------------------------------------------------------------------------
-
-
-def pick_signers(wanted: str) -> tuple[str, ...]:
-    """Signers from a number of built-in ones, or from names and pictures separated by commas."""
-    names = builtin_names()
-    if wanted.strip().isdecimal():
-        count = int(wanted)
-        if not 1 <= count <= len(names):
-            raise BadValue("--signers", f"got {count}", f"there are {len(names)} built-in signers")
-        return tuple(names[:count])
-    return tuple(part.strip() for part in wanted.split(",") if part.strip())
-
-
-def load_signers(specs: tuple[str, ...]) -> dict[str, Source]:
-    """The pictures by what was asked for.
-
-    Raises:
-        InputError: no such picture, or nobody has said where its person stands: copies are fitted to that person.
-    """
-    return {spec: _load(spec) for spec in specs}
-
-
-def _load(spec: str) -> Source:
-    source = load_source(spec)
-    if source.keypoints is not None:
-        return source
-    beside = [Path(spec).with_suffix(suffix) for suffix in (".npz", ".json", ".pose")]
-    found = next((path for path in beside if path.is_file()), None)
-    if found is None:
-        raise Missing(spec, f"has no {beside[0].name} beside it", "say with a keypoint file where the person stands")
-    return load_source(spec, found)
-
-
-def fingerprint(source: Source) -> str:
-    """SHA-256 of a signer's picture and place."""
-    digest = hashlib.sha256(source.image.tobytes())
-    if source.keypoints is not None:
-        digest.update(source.keypoints.xy.tobytes())
-        digest.update(source.keypoints.confidence.tobytes())
-    return digest.hexdigest()
 
 
 # -- the model --------------------------------------------------------------------------------------------------------

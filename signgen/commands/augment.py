@@ -21,7 +21,8 @@ from signgen.commands.options import (
 @click.command(short_help="Sign a data set again with other signers, for recognisers.")
 @click.argument("dataset")
 @click.argument("out")
-@click.option("--signers", required=True, metavar="N|NAMES", help="How many built-in signers, or names and pictures.")
+@click.option("--signers", metavar="N|NAMES", help="How many built-in and drawn signers, or names and pictures.")
+@click.option("--signers-from", metavar="FOLDER", help="Of pictures with keypoints; --signers then says how many.")
 @click.option("--copies", type=int, default=1, show_default=True, help="New clips of each clip.")
 @click.option("--split", "splits", multiple=True, type=click.Choice(["train", "dev", "test"]), help="[train]")
 @click.option("--layout", "layouts", multiple=True, type=click.Choice(["phoenix14t", "corrnet", "slrt", "mska"]),
@@ -44,11 +45,12 @@ from signgen.commands.options import (
 @click.option("--shard", "share", type=SHARE, default="1/1", show_default=True, help="This job's share of an array.")
 @click.option("--ray", metavar="local|HOST:PORT", help="Work on a Ray cluster.")
 @click.option("--merge", is_flag=True, help="Check the finished shards and write the layout's files.")
-@click.option("--dry-run", is_flag=True, help="Say what it would take, and end.")
+@click.option("--plan", "--dry-run", "dry_run", is_flag=True, help="Say what it takes and may gain, and end.")
 @common_options
 def command(
-    dataset: str, out: str, signers: str, as_json: bool, splits: tuple[str, ...], layouts: tuple[str, ...],
-    vary: tuple[str, ...], mirror: float, gate: float, no_gate: bool, keypoints: tuple[str, ...],
+    dataset: str, out: str, signers: str | None, signers_from: str | None, as_json: bool, splits: tuple[str, ...],
+    layouts: tuple[str, ...], vary: tuple[str, ...], mirror: float, gate: float, no_gate: bool,
+    keypoints: tuple[str, ...],
     leave_out: bool, originals: str, jobs: int, share: tuple[int, int], ray: str | None, merge: bool, dry_run: bool,
     **options: Any,
 ) -> None:  # fmt: skip
@@ -58,14 +60,14 @@ def command(
     speaker. The same command goes on with a run that was stopped. A job array does a share each with --shard I/N,
     then --merge checks the shares and writes the layout's files.
     """
-    from signgen.augmentation.recipe import pick_signers
     from signgen.augmentation.run import Task, augment
     from signgen.augmentation.settings import Settings
+    from signgen.augmentation.signers import pick_signers
     from signgen.augmentation.variation import Variation
 
     existing_path(dataset)
     settings = Settings(
-        pick_signers(signers), splits=splits or ("train",), layouts=layouts or ("phoenix14t",),
+        pick_signers(signers, signers_from), splits=splits or ("train",), layouts=layouts or ("phoenix14t",),
         variation=Variation.parse(vary, mirror), gate=None if no_gate else gate, **options,
     )  # fmt: skip
     task = Task(dataset, Path(out), settings, keypoints, share, jobs, ray, originals, leave_out, merge, dry_run)
