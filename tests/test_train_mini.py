@@ -74,9 +74,12 @@ def trained(calls: list[list[str]], runs: Path) -> dict[str, TrainConfig]:
 def test_the_model_is_trained_stage_by_stage_and_not_again(tmp_path: Path) -> None:
     calls, runs = run(tmp_path), tmp_path / "runs"
     stages = trained(calls, runs)
-    assert list(stages) == [*FIRST, "distill", "hand_refiner", "face_refiner"]
+    assert list(stages) == [*FIRST, "distill", "matte", "composer", "hand_refiner", "face_refiner"]
     assert stages["video"].start["denoiser"] == str(runs / "denoiser/model/denoiser")
-    assert [call[3] for call in calls if call[2] == "assemble"] == [str(runs / "coarse"), str(runs / "model")]
+    made = [str(runs / name) for name in ("coarse", "composed", "model")]
+    assert [call[3] for call in calls if call[2] == "assemble"] == made
+    assert stages["composer"].start["model"] == made[0]
+    assert stages["face_refiner"].start["model"] == made[1], "refiners see composed frames"
     assert not any(call[2] == "train" for call in run(tmp_path))
 
 
