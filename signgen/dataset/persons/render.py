@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,6 @@ from signgen.rendering.run import scheduled
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
-    from signgen.model.window import SourceConditions
     from signgen.rendering import RenderSettings
 
 RECORD = "render-pairs.json"
@@ -121,22 +121,20 @@ def _rendered(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """(pair, picture uint8 (H, W, 3)); pairs of the same sources follow each other, which are encoded once."""
     size = pipeline.frame_size
-    pictures = Pictures([table.file(number) for number in range(len(table.pictures))], size)
+    pictures = Pictures(table.files, size)
     points = from_body18(table.points(size))
     outfits = _outfits(table)
     chosen = {number: _sources(table, number, outfits, sources) for number in numbers}
-    known: tuple[int, ...] = ()
-    source: SourceConditions | None = None
-    for number in sorted(numbers, key=lambda number: (chosen[number], number)):
-        target = int(table.pairs[number, 1])
-        if source is None or chosen[number] != known:
-            known = chosen[number]
-            source = pipeline.encode_source(pictures[list(known)], _poses(pipeline, points[list(known)]))
-        window = pipeline(
-            source, _poses(pipeline, points[[target]]), [number], num_inference_steps=settings.steps,
-            guidance_scale=settings.guidance, guidance_rule=settings.guidance_rule, seed=settings.seed,
-        )  # fmt: skip
-        yield number, window.frames[0]
+    in_order = sorted(numbers, key=lambda number: (chosen[number], number))
+    for seen, alike in groupby(in_order, key=chosen.__getitem__):
+        source = pipeline.encode_source(pictures[list(seen)], _poses(pipeline, points[list(seen)]))
+        for number in alike:
+            target = int(table.pairs[number, 1])
+            window = pipeline(
+                source, _poses(pipeline, points[[target]]), [number], num_inference_steps=settings.steps,
+                guidance_scale=settings.guidance, guidance_rule=settings.guidance_rule, seed=settings.seed,
+            )  # fmt: skip
+            yield number, window.frames[0]
 
 
 def _sources(table: PairTable, number: int, outfits: dict[int, list[int]], count: int) -> tuple[int, ...]:

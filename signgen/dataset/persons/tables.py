@@ -80,7 +80,7 @@ class PairTable:
         """(W, H) that the points are in."""
         return MARKET if self.layout == "market" else FASHION
 
-    @property
+    @cached_property
     def names(self) -> list[tuple[str, str]]:
         """(source, target) of each pair."""
         return [(self.pictures[source].name, self.pictures[target].name) for source, target in self.pairs]
@@ -94,6 +94,11 @@ class PairTable:
         """Where a picture lies."""
         return self.root / self.pictures[picture].path
 
+    @property
+    def files(self) -> list[Path]:
+        """Where all pictures lie."""
+        return [self.file(number) for number in range(len(self.pictures))]
+
 
 def find_layout(root: Path, layout: str | None = None) -> str:
     """The data set's dialect, or the one that is asked for.
@@ -105,7 +110,7 @@ def find_layout(root: Path, layout: str | None = None) -> str:
         raise BadValue("--layout", f"got {layout!r}", f"choose from {', '.join(LAYOUTS)}")
     if not root.is_dir():
         raise NotFound(root, "no such folder", "check the path")
-    found = [name for name in LAYOUTS if any(next(_lists(root, name, split), None) for split in SPLITS)]
+    found = [name for name in LAYOUTS if splits_of(root, name)]
     if layout is not None:
         if layout not in found:
             raise NotFound(root, f"holds no list of layout {layout}", f"looked for {_SOUGHT[layout]}")
@@ -117,7 +122,7 @@ def find_layout(root: Path, layout: str | None = None) -> str:
 
 def holds_pairs(root: Path) -> bool:
     """Whether a folder is a data set of person synthesis."""
-    return any(next(_lists(root, layout, split), None) for layout in LAYOUTS for split in SPLITS)
+    return any(splits_of(root, layout) for layout in LAYOUTS)
 
 
 _SOUGHT = {
@@ -211,8 +216,7 @@ def all_pictures(root: Path, split: str, layout: str) -> list[Path]:
     folder = next((folder for folder in finder.folders if folder.is_dir()), None)
     if folder is not None:
         return sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".png"))
-    table = read_table(root, split, layout)
-    return [table.file(number) for number in range(len(table.pictures))]
+    return read_table(root, split, layout).files
 
 
 # -- pictures --------------------------------------------------------------------------------------------------------

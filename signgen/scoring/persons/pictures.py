@@ -42,7 +42,8 @@ def find_generated(folder: str | Path, table: PairTable, names: str = "error", l
     folder = Path(folder)
     if not folder.is_dir():
         raise NotFound(folder, "no such folder", "give the folder of generated pictures")
-    keys = {tuple(map(squeezed, pair)): number for number, pair in reversed(list(enumerate(table.names)))}
+    alike = [tuple(map(squeezed, pair)) for pair in table.names]
+    keys = {pair: number for number, pair in reversed(list(enumerate(alike)))}  # a pair listed twice has one file
     if len(keys) < len(set(table.names)):
         raise Mismatch(table.root, "has pairs whose names are alike but for underscores", "rename these pictures")
     found: dict[int, Path] = {}
@@ -57,12 +58,8 @@ def find_generated(folder: str | Path, table: PairTable, names: str = "error", l
         else:
             found[number] = path
     wanted = range(len(table.pairs))[:limit]
-    firsts = {
-        pair: keys[tuple(map(squeezed, pair))] for pair in table.names
-    }  # a pair that is listed twice has one file
-    files = tuple((number, found[firsts[table.names[number]]]) for number in wanted
-                  if firsts[table.names[number]] in found)  # fmt: skip
-    missing = tuple(table.names[number] for number in wanted if firsts[table.names[number]] not in found)
+    files = tuple((number, found[keys[alike[number]]]) for number in wanted if keys[alike[number]] in found)
+    missing = tuple(table.names[number] for number in wanted if keys[alike[number]] not in found)
     if not files:
         looked = "looked for X_2_Y_vis.png, X.jpg_2_Y.jpg.png and X_to_Y.png"
         example = f", such as {ignored[0]}" if ignored else ""

@@ -146,7 +146,7 @@ def _embedded(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Embeddings (P, D) of all pictures, and of all poses as they are drawn."""
     device = next(network.parameters()).device
-    files = Pictures([table.file(number) for number in range(len(table.pictures))], size)
+    files = Pictures(table.files, size)
     points, canvas = fit_points(from_body18(table.points(size)), *size), fit_canvas(*size).size
     pictures, poses = [], []
     for start in range(0, len(files), BATCH):
