@@ -21,8 +21,8 @@ from signgen.processes import in_processes
 from signgen.scoring.comparison import Interval, bootstrap_intervals, quotients
 from signgen.scoring.metrics.fid import FID, INCEPTION
 from signgen.scoring.metrics.image import PSNR_CAP, peak_ratio, ssim_pair
-from signgen.scoring.metrics.lpips import ALEXNET, load_lpips, perceptual
-from signgen.scoring.metrics.stlpips import load_stlpips
+from signgen.scoring.metrics.lpips import ALEXNET, LPIPS, perceptual
+from signgen.scoring.metrics.stlpips import STLPIPS
 from signgen.scoring.persons.pictures import Generated, by_outfit, find_generated
 from signgen.scoring.persons.protocols import PROTOCOLS, WHOLE_BATCHES, Protocol, protocol_of
 from signgen.scoring.persons.published import Reported, reported_beside
@@ -208,9 +208,9 @@ def score_batch(
         values[score] = np.array([_ssim(made, real, definition, path) for made, real, (path, _) in each])
     values["psnr"] = peak_ratio(pred, true)
     if "lpips" in networks:
-        values["lpips"] = perceptual(protocol.lpips(pred), protocol.lpips(true), networks["lpips"])
+        values["lpips"] = perceptual(protocol.lpips(pred), protocol.lpips(true), networks["lpips"].network)
     if "stlpips" in networks:
-        values["stlpips"] = perceptual(pred, true, networks["stlpips"])
+        values["stlpips"] = perceptual(pred, true, networks["stlpips"].network)
     return values, networks["fid"].features(pred) if "fid" in networks else None
 
 
@@ -237,12 +237,12 @@ def _ssim(pred: np.ndarray, true: np.ndarray, definition: Any, path: Path) -> fl
 
 @lru_cache(maxsize=1)
 def _networks(weights: Weights) -> dict[str, Any]:
-    """The networks that there are files of, once a process."""
+    """The metrics whose networks there are files of, once a process."""
     found: dict[str, Any] = {}
     if weights.lpips is not None:
-        found["lpips"] = load_lpips(weights.lpips)[0]
+        found["lpips"] = LPIPS(weights.lpips)
     if weights.stlpips is not None:
-        found["stlpips"] = load_stlpips(weights.stlpips)[0]
+        found["stlpips"] = STLPIPS(weights.stlpips)
     if weights.fid is not None:
         found["fid"] = FID(weights.fid)
     return found
@@ -312,10 +312,10 @@ def _signatures(
     what = {name: definition.signature for name, definition in protocol.ssim_names.items()}
     what["psnr"] = f"peak:1,cap:{PSNR_CAP:g}dB"
     if weights.lpips is not None:
-        what["lpips"] = f"alexnet,heads:v0.1,weights:{load_lpips(weights.lpips)[1]},{protocol.lpips_words()}"
+        what["lpips"] = f"alexnet,heads:v0.1,weights:{_networks(weights)['lpips'].fingerprint},{protocol.lpips_words()}"
     if weights.stlpips is not None:
-        network, digits = load_stlpips(weights.stlpips)
-        what["stlpips"] = f"{network.kind},heads:vST0.0,weights:{digits}"
+        metric = _networks(weights)["stlpips"]
+        what["stlpips"] = f"{metric.network.kind},heads:vST0.0,weights:{metric.fingerprint}"
     found = {name: protocol.signature(name, words, pairs) for name, words in what.items()}
     for name, kind in protocol.fid:
         if metrics.get(name) is not None:
