@@ -17,7 +17,7 @@ from signgen.errors import NotWritable, RunError, Unsupported, missing_extra
 from signgen.exporter.quantisation import VIEWS, check_installed, quantised, record
 from signgen.files import check_replaceable, check_target, whole
 from signgen.model.openvino.exports import COMPILED, FILE, OPEN, ExportManifest, default_place, has_openvino
-from signgen.model.openvino.graphs import NAMES, OPTIONAL, Inputs, examples, graphs
+from signgen.model.openvino.graphs import NAMES, OF_SOURCE, OPTIONAL, Inputs, examples, graphs
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
@@ -175,4 +175,4 @@ def convert(module: torch.nn.Module, inputs: Inputs) -> Any:
 def _open(name: str, value: torch.Tensor) -> list[int]:
     """An input's shape with `OPEN` for the number of views; what belongs to the source comes once a clip."""
     shape = list(value.shape)
-    return shape if name in ("tokens", "embedding", "timestep", "plate") else [OPEN, *shape[1:]]
+    return shape if name in OF_SOURCE else [OPEN, *shape[1:]]

@@ -21,7 +21,7 @@ from torch import Tensor
 from signgen.errors import RunError, missing_extra
 from signgen.exporter.build import load_checked, new_folder
 from signgen.exporter.quantisation import VIEWS
-from signgen.model.openvino.graphs import NAMES, OPTIONAL, PRESENT, Inputs, examples, graphs
+from signgen.model.openvino.graphs import NAMES, OF_SOURCE, OPTIONAL, PRESENT, Inputs, examples, graphs
 from signgen.package import versions
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ OUTPUTS = {
     "decoder": ("frames",),
     "composer": ("composed", "mattes"),
 }
-OF_SOURCE = ("tokens", "embedding", "timestep", "plate")  # inputs that are the same for all views
 
 
 def export_onnx(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NAMES = ("conditions", "denoiser", "decoder")  # of every model
 OPTIONAL = (*REFINERS, "composer")  # of those that have them
 PRESENT = "present"  # (V,), 0 for views that only fill a window up
+OF_SOURCE = ("tokens", "embedding", "timestep", "plate")  # inputs that are the same for all views
 Inputs = dict[str, Tensor]
 
 
