@@ -198,7 +198,7 @@ export class Model {
   async *render(clip, name, { first = 0, stop = clip.length, seed = 0 } = {}) {
     const { about } = this, signer = await this.signer(name), driving = this.scene(clip, signer);
     const [channels, rows, columns] = about.latents, size = channels * rows * columns, cells = rows * columns;
-    const source = this.regions(signer);
+    const source = this.regions(signer), plate = about.composes && Float32Array.from(signer.plate, (value) => value / 127.5 - 1);
     const looks = about.guided || about.composes || Object.keys(about.refiners).length > 0;
     const hands = looks && this.hands();
     for (let t = 0; looks && t < first; t++) hands.fit(framePoints(driving, t)); // a frame's hands depend on all before it
@@ -225,7 +225,7 @@ export class Model {
         const { frames } = await this.run("decoder", { latents: joined(part, Float32Array) }, part.length);
         const area = this.width * this.height * 3, some = drawn.slice(start, start + part.length);
         some.forEach((one, k) => (one.frame = frames.slice(k * area, (k + 1) * area)));
-        if (about.composes) await this.compose(some, signer);
+        if (about.composes) await this.compose(some, plate);
         await this.refine(some, source);
         for (const one of some) yield { index: one.index, frame: one.frame };
       }
@@ -257,11 +257,10 @@ export class Model {
   }
 
   /** Puts some frames before the source's backdrop, and tells how far refiners may change them. */
-  async compose(some, signer) {
+  async compose(some, plate) {
     const size = [this.width, this.height], area = this.width * this.height;
     const given = { frames: "frame", body: "cells", poses: "pose" };
     const inputs = Object.fromEntries(Object.entries(given).map(([key, of]) => [key, joined(some.map((one) => one[of]), Uint8Array)]));
-    const plate = Float32Array.from(signer.plate, (value) => value / 127.5 - 1);
     const { composed, mattes } = await this.run("composer", { ...inputs, plate }, some.length);
     some.forEach((one, k) => {
       one.frame = composed.slice(3 * k * area, 3 * (k + 1) * area);
