@@ -16,7 +16,7 @@ from signgen.errors import Unsupported
 from signgen.model.guide import NOTHING, POSE
 from signgen.model.networks.attention import ContextMemory
 from signgen.model.networks.canvas import fit_frames, from_canvas
-from signgen.video.tensors import channels_first, channels_last, from_signed, to_frames, to_unit
+from signgen.video.tensors import channels_first, channels_last, from_signed, to_frames, to_unit, traced_bytes
 
 if TYPE_CHECKING:
     from signgen.model.networks.composer import FrameComposer
@@ -171,9 +171,9 @@ class ComposerGraph(torch.nn.Module):
         moved = channels_first(body).float().sub(NOTHING).div(127)
         given = (part.to(self.number) for part in (painted, plate, moved, to_unit(poses)))
         made = self.composer(*given)
-        grey = (from_canvas(made.frames.float(), *self.size).clamp(-1, 1) + 1) * 127.5
+        composed = traced_bytes(from_canvas(made.frames.float(), *self.size))
         matte = from_canvas(made.matte.float(), *self.size)[:, 0] * 255
-        return channels_last((grey + 0.5).to(torch.uint8)), (matte + 0.5).to(torch.uint8)
+        return channels_last(composed), (matte + 0.5).to(torch.uint8)
 
 
 def _compiled(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:

@@ -49,6 +49,7 @@ _HALO, _CLEAR = 2, 0.1  # px around the source person that are filled, too; matt
 _SOURCE = 2**62  # keys the noise of the first source's view; no clip is that long
 COMPOSING = ("matte", "composer")
 _MODULES = ("vae", "denoiser", "fusion", "image_encoder", *REFINERS, *COMPOSING)
+_OF_PIXELS = ("vae", "denoiser", *REFINERS, *COMPOSING)  # convolutions, faster with channels last
 
 
 class SignGenPipeline(BasePipeline):
@@ -169,9 +170,8 @@ class SignGenPipeline(BasePipeline):
             module = getattr(self, name)
             if module is not None:
                 module.eval().requires_grad_(False)
-        composing = (self.matte, self.composer) if self.composes else ()
-        for module in (self.vae, self.denoiser, *self.refiners.values(), *composing):
-            module.to(memory_format=torch.channels_last)
+                if name in _OF_PIXELS:
+                    module.to(memory_format=torch.channels_last)
         self.denoiser.set_attention("sdpa")
         self.set_progress_bar_config(disable=True)
         return self

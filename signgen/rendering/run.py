@@ -30,6 +30,7 @@ from signgen.rendering.source import Source
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
+    from signgen.model.window import Backdrop as Found
 
 FEW_STEPS = 4  # a model whose default is at most this predicts directly; others only get better with more steps
 
@@ -57,7 +58,7 @@ def render(
         keypoints: what the person does, or the file that says it; ``-`` is standard input. A video, or a folder of
             its frames: its keypoints are extracted first.
         source: who is to be shown: an image, a video (its first frame), a built-in signer's name; None: whom the model
-                has learned, or else the default signer.
+            has learned, or else the default signer.
             Several pictures of one person show more than one does: a list of them, the most important first.
         model: ``"mini"``, a folder in diffusers' layout, or a loaded pipeline.
         output: ``.mp4``, ``.webm`` or a folder; None: the keypoint file's stem + ``.mp4`` in the current folder, for a
@@ -205,7 +206,10 @@ def _write_videos(
     from signgen.video import VideoWriter, read_frames
 
     metadata = container_metadata(pipeline.name, plan.source.name, settings.seed)
-    cutout = None if plan.background.own else _cutout(plan, pipeline, scene)
+    found = cutout = None
+    if not plan.background.own:
+        found = _found_backdrop(pipeline, scene)
+        cutout = Cutout(plan.background, scene.image, pipeline.plate_of(found), found.matte, scene.framing)
     around = None if cutout is None else cutout.surroundings
     compositor, backdrop = compositor_of(plan.source, scene, pipeline.composes, around)
     with ExitStack() as stack:
@@ -235,7 +239,8 @@ def _write_videos(
                 if sheet is not None and sheet_writer is not None:
                     sheet_writer.write(sheet.frame(index, frame))
 
-        with closing(render_windows(pipeline, scene, plan.frames, settings)) as windows, Behind(write) as behind:
+        rendered = render_windows(pipeline, scene, plan.frames, settings, backdrop=found)
+        with closing(rendered) as windows, Behind(write) as behind:
             return stream(windows, behind, len(plan.frames), progress)
 
 
@@ -256,12 +261,12 @@ def compositor_of(
     return Compositor(scene.image, scene.framing, around, source.grey, backdrop), backdrop
 
 
-def _cutout(plan: RenderPlan, pipeline: SignGenPipeline, scene: Scene) -> Cutout:
+def _found_backdrop(pipeline: SignGenPipeline, scene: Scene) -> Found:
+    """What is behind the source person; `Unsupported` where the model cannot tell."""
     if not pipeline.composes:
         got = f"{pipeline.name} cannot tell a person from what is behind"
         raise Unsupported("--background", got, "leave it out, or use a model with a composer")
-    backdrop = backdrop_of(pipeline, scene)
-    return Cutout(plan.background, scene.image, pipeline.plate_of(backdrop), backdrop.matte, scene.framing)
+    return backdrop_of(pipeline, scene)
 
 
 @contextmanager

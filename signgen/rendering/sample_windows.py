@@ -108,6 +108,7 @@ def render_windows(
     settings: RenderSettings,
     past: ViewMemory | None = None,
     live: bool = False,
+    backdrop: Backdrop | None = None,
 ) -> Generator[RenderedWindow, None, None]:
     """Renders window after window; nothing but the last K latents is kept from one to the next.
 
@@ -119,6 +120,7 @@ def render_windows(
         frames: which frames of the clip to render; noise is seeded with these indices.
         settings: how; None means the model's own, for the overlap none.
         past: for windows that slide, see `SignGenPipeline.__call__`: the source is then a view of the first one only.
+        backdrop: from `backdrop_of`, where it is known already.
         live: the next window's frames are not known yet while a window is rendered, and nothing is drawn ahead.
     """
     parts = [(scene.image, scene.person), *scene.more]
@@ -129,8 +131,7 @@ def render_windows(
     overlap = settings.overlap or 0
     looks = pipeline.refiners or pipeline.guided or pipeline.composes
     looked_at = Shown(pipeline, scene, overlap) if looks else None
-    backdrop = None
-    if pipeline.composes:
+    if backdrop is None and pipeline.composes:
         backdrop = backdrop_of(pipeline, scene)
     given = {index - frames.start: image for index, image in scene.given.items() if index in frames}
     fixed = {index: pipeline.encode_frame(image) for index, image in given.items()}

@@ -19,7 +19,7 @@ from signgen.model.networks.canvas import from_canvas
 from signgen.model.networks.fusion import GREY
 from signgen.model.networks.refiner import INPUTS as CHANNELS
 from signgen.model.regions import REFINERS
-from signgen.video.tensors import channels_last, to_unit
+from signgen.video.tensors import channels_last, to_unit, traced_bytes
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
@@ -104,8 +104,7 @@ class DecoderGraph(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         images = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]  # (N, 3, H', W')
-        grey = (from_canvas(images, *self.size).clamp(-1, 1) + 1) * 127.5  # (N, 3, H, W)
-        return channels_last((grey + 0.5).to(torch.uint8))  # rounded: all are positive
+        return channels_last(traced_bytes(from_canvas(images, *self.size)))
 
 
 def input_names(pipeline: SignGenPipeline) -> tuple[str, ...]:
@@ -148,9 +147,12 @@ def examples(pipeline: SignGenPipeline, views: int) -> dict[str, Inputs]:
         inputs[name] = {"crops": torch.zeros(2, CHANNELS, side, side)}
     if pipeline.composes:
         (width, height), (across, down) = pipeline.frame_size, pipeline.canvas_size
-        shapes = {"frames": (height, width, 3), "body": (down // 2, across // 2, 4), "poses": (down, across, 3)}
-        bytes_ = {name: torch.zeros(2, *shape, dtype=torch.uint8) for name, shape in shapes.items()}
-        inputs["composer"] = {"frames": bytes_.pop("frames"), "plate": torch.zeros(1, 3, down, across), **bytes_}
+        inputs["composer"] = {
+            "frames": torch.zeros(2, height, width, 3, dtype=torch.uint8),
+            "plate": torch.zeros(1, 3, down, across),
+            "body": torch.zeros(2, down // 2, across // 2, 4, dtype=torch.uint8),
+            "poses": torch.zeros(2, down, across, 3, dtype=torch.uint8),
+        }
     return inputs
 
 
