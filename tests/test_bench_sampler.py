@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+from benches import load
 from click.testing import CliRunner
 
 from signgen.errors import InputError
 
-ROOT = Path(__file__).resolve().parent.parent
 TINY = ["--tiny", "--device", "cpu", "--dtype", "float32", "--steps", "4"]
 EXACT = ("collapse", "once", "keep", "skip", "exact")
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    folder = str(ROOT / "benchmarks")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    return importlib.import_module("bench_sampler")
+    return load("bench_sampler")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +86,7 @@ def test_steps_that_are_not_run_are_counted_as_the_last_that_was(
 
 def test_operations_are_those_of_the_layers(bench: ModuleType) -> None:
     """Fused attention included, which torch itself leaves out on a CPU."""
-    ways = importlib.import_module("sampler_ways")
+    ways = load("sampler_ways")
     queries, keys = torch.randn(2, 4, 16, 8), torch.randn(2, 4, 10, 8)
     watch = ways.Watch(torch.device("cpu"), counting=True)
     with torch.inference_mode(), watch.part("denoiser"):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from benches import load
 from click.testing import CliRunner
 from PIL import Image
 from tiny_pipeline import VISION, make_pipeline, picture, signing
@@ -28,13 +26,6 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "signgen/presets/mini"
 FRAMES, SIZE = 5, (210, 260)
 NO_CVA = "model.cross_view={levels: [], mid: false}"
-
-
-def load(name: str) -> ModuleType:
-    folder = str(ROOT / "benchmarks")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    return importlib.import_module(name)
 
 
 # ---- the presets -----------------------------------------------------------------------------------------------------

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,20 +12,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from augment_maker import make_signers
+from benches import load
 from click.testing import CliRunner
 from tiny_pipeline import save_pipeline
 
-ROOT = Path(__file__).resolve().parent.parent
 WORDS = ["--clips", "4", "--test-clips", "3", "--glosses", "40", "--frames", "12", "--copies", "2"]
 Finished = tuple[Path, list[str], str, dict[str, Any]]
 LEARN = ["--shares", "50,100", "--seeds", "2", "--batch", "2", "--jobs", "1"]
-
-
-def load(name: str) -> ModuleType:
-    folder = str(ROOT / "benchmarks")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    return importlib.import_module(name)
 
 
 @pytest.fixture(scope="module")

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from benches import load
 
 from signgen.errors import InputError
 from signgen.personal import Recipe
 from signgen.personal.scores import FIGURES
 
-ROOT = Path(__file__).resolve().parent.parent
-
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    folder = str(ROOT / "benchmarks")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    return importlib.import_module("personalise")
+    return load("personalise")
 
 
 def test_recipes_are_named_and_checked(bench: ModuleType) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from benches import load
 from click.testing import CliRunner
 from PIL import Image
 from training_runs import VISION
@@ -18,15 +17,10 @@ from training_runs import VISION
 from signgen.errors import InputError
 from signgen.model.networks.fusion import FusionModel
 
-ROOT = Path(__file__).resolve().parent.parent
-
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    folder = str(ROOT / "benchmarks")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    return importlib.import_module("retrieval")
+    return load("retrieval")
 
 
 def test_ranks_count_what_is_more_similar(bench: ModuleType) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from benches import load
 from click.testing import CliRunner, Result
 from PIL import Image
 from test_benchmark_ablation import write_clips
@@ -23,17 +22,13 @@ from signgen.keypoints.skeleton import FACE, HANDS, KNUCKLES
 from signgen.model import SignGenPipeline
 from signgen.video import read_frames
 
-ROOT = Path(__file__).resolve().parent.parent
 SIZE = (210, 260)
 SPREAD, HANDS_SPREAD, FACES, SSIM = range(4)
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    folder = str(ROOT / "benchmarks")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    return importlib.import_module("source_spread")
+    return load("source_spread")
 
 
 @pytest.fixture(scope="module")
