@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 import urllib.error
@@ -19,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import browsers
 import numpy as np
 import pytest
 from PIL import Image
@@ -28,8 +28,6 @@ from signgen.app.context import COOKIE
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.video import VideoWriter, probe
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PHONE = {"width": 390, "height": 844}
 PATIENCE = 120_000  # ms after which a test gives up
 PART = 9  # frames rendered
@@ -44,8 +42,7 @@ def server(tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
     for package in ("gradio", "playwright"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed")
-    if _chromium() is None:
-        pytest.skip("no Chromium found: set SIGNGEN_CHROMIUM to the path of one")
+    browsers.chromium()
     folder = tmp_path_factory.mktemp("app")
     log = tmp_path_factory.mktemp("log") / "stderr.txt"  # no pipe: one that nobody reads fills up
     command = [sys.executable, "-m", "signgen", "app", "--port", "0", "--json", "--max-frames", str(LONG)]
@@ -66,18 +63,10 @@ def server(tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
     assert list(folder.glob(".signgen-*")) == []  # uploads and results are gone
 
 
-def _chromium() -> str | None:
-    return os.environ.get("SIGNGEN_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-
-
 @pytest.fixture(scope="module")
 def browser(server) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=_chromium(), args=FLAGS)
+    with browsers.browser() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import browsers
 import numpy as np
 import pytest
 import torch
@@ -50,8 +51,6 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed: signgen[onnx]"
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: signgen[onnx]")
 
 DRIVER = Path(__file__).with_name("page_driver.mjs")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FRAME, SIGNER = (210, 260), "bela"
 RENDERED, PATIENCE = 9, 280  # frames, of two windows; seconds
 LEAST_PSNR, FIRST_FRAME = 40.0, 10.0  # dB; seconds, on a machine that has nothing else to do
@@ -298,14 +297,8 @@ def test_without_npm_or_a_copy_of_the_runtime_nothing_is_written(tmp_path, monke
 # ---------------------------------------------------------------------------------------------------- in a browser
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = os.environ.get("SIGNGEN_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        pytest.skip("no Chromium found: set SIGNGEN_CHROMIUM to the path of one")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=found, args=FLAGS)
+    with browsers.browser() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -5,20 +5,17 @@ Needs playwright and a Chromium, whose path may be given as SIGNGEN_CHROMIUM.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import browsers
 import pytest
 from report_maker import FRAMES, HOSTILE, OFFSET, level, make_clip, make_result, write_report
 
 from signgen.scoring.report.pictures import Limits
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CLOSE = 4  # levels that WebP may be off
 PHONE = {"width": 360, "height": 740}
 PATIENCE = 60_000  # ms after which a test gives up
@@ -27,14 +24,8 @@ AHEAD = 12  # frames that the page decodes after the one that is due
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = os.environ.get("SIGNGEN_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        pytest.skip("no Chromium found: set SIGNGEN_CHROMIUM to the path of one")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=found, args=FLAGS)
+    with browsers.browser() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
