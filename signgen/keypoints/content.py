@@ -60,18 +60,25 @@ def is_standard_input(path: object) -> bool:
     return isinstance(path, (str, os.PathLike)) and os.fspath(path) == STANDARD_INPUT
 
 
+def standard_input(if_closed: str, if_terminal: str) -> BinaryIO:
+    """The bytes of standard input; `Missing`, with the advice for that case, where it is closed or a terminal."""
+    if sys.stdin is None or sys.stdin.closed:
+        raise Missing(NAME, "it is closed", if_closed)
+    if sys.stdin.isatty():
+        raise Missing(NAME, "a terminal", if_terminal)
+    return sys.stdin.buffer
+
+
 def read_standard_input(stream: BinaryIO | None = None) -> Piped:
     """Everything that standard input (or another stream of bytes) gives.
 
     Raises:
         InputError: it is a terminal or closed, gives nothing, or more than 512 MiB.
     """
-    if stream is None:
-        if sys.stdin is None or sys.stdin.closed:
-            raise Missing(NAME, "it is closed", "give a file, or pipe keypoints into signgen")
-        if sys.stdin.isatty():
-            raise Missing(NAME, "a terminal", "pipe keypoints into it: cat clip.pose | signgen render - -o a.mp4")
-        stream = sys.stdin.buffer
+    stream = stream or standard_input(
+        "give a file, or pipe keypoints into signgen",
+        "pipe keypoints into it: cat clip.pose | signgen render - -o a.mp4",
+    )
     kept, size = SpooledTemporaryFile(_IN_MEMORY), 0  # noqa: SIM115 - lives as long as `Piped`
     while chunk := stream.read(_CHUNK):
         size += len(chunk)

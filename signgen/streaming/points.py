@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from signgen.errors import BadValue, Damaged, Empty, Missing, NotFound, TooLarge, Unsupported
+from signgen.errors import BadValue, Damaged, Empty, NotFound, TooLarge, Unsupported
 from signgen.extraction.estimator import whole_frame
 from signgen.keypoints.clip import check_fps, check_size
+from signgen.keypoints.content import NAME, standard_input
 from signgen.keypoints.formats.record import Format
 from signgen.keypoints.formats.registry import FORMATS
 from signgen.keypoints.keypoint_files import guarded, read_raw
@@ -136,14 +136,11 @@ class Lines:
         InputError: standard input is a terminal or closed, or the first line is no header and no frame.
     """
 
-    def __init__(self, stream: BinaryIO | None = None, subject: str = "stdin") -> None:
-        if stream is None:
-            if sys.stdin is None or sys.stdin.closed:
-                raise Missing(subject, "it is closed", "pipe lines of JSON into signgen live")
-            if sys.stdin.isatty():
-                raise Missing(subject, "a terminal", "pipe lines of JSON into it, or give a file, camera or socket")
-            stream = sys.stdin.buffer
-        self._stream, self._reader = stream, LineReader(subject)
+    def __init__(self, stream: BinaryIO | None = None, subject: str = NAME) -> None:
+        self._stream = stream or standard_input(
+            "pipe lines of JSON into signgen live", "pipe lines of JSON into it, or give a file, camera or socket"
+        )
+        self._reader = LineReader(subject)
         self._first: np.ndarray | None = None
         line = self._line()
         if line is None:
