@@ -49,7 +49,7 @@ class Pieces:
         start, stop, step = frames.indices(len(self))
         first, last = start // _PIECE, (max(stop, start + 1) - 1) // _PIECE
         parts = [self._piece(number) for number in range(first, last + 1)]
-        whole = parts[0] if len(parts) == 1 else _joined(parts)
+        whole = parts[0] if len(parts) == 1 else joined(parts)
         return whole[start - first * _PIECE : stop - first * _PIECE : step]
 
     def sample(self) -> Keypoints:
@@ -73,6 +73,7 @@ class Pieces:
             return self._kept[number]
 
 
-def _joined(parts: list[Keypoints]) -> Keypoints:
+def joined(parts: list[Keypoints]) -> Keypoints:
+    """Pieces of one clip behind each other; the last one has its size, rate and name."""
     xy = np.concatenate([part.xy for part in parts])
-    return replace(parts[0], xy=xy, confidence=np.concatenate([part.confidence for part in parts]))
+    return replace(parts[-1], xy=xy, confidence=np.concatenate([part.confidence for part in parts]))

@@ -15,6 +15,7 @@ import numpy as np
 from signgen.errors import BadValue
 from signgen.keypoints import Keypoints
 from signgen.keypoints.filters import OneEuro
+from signgen.keypoints.pieces import joined
 from signgen.keypoints.raw import RawClip
 from signgen.keypoints.repair.missing import fill_missing
 from signgen.keypoints.skeleton import NUM_JOINTS, SHOULDERS
@@ -101,7 +102,7 @@ class Causal:
     def seen(self) -> Keypoints | None:
         """What came lately of frames that show both shoulders: by them a person is measured; None: there are none."""
         some = [one for one in self._frames if (one.confidence[0, SHOULDERS] > 0).all()]
-        return _joined(some) if some else None
+        return joined(some) if some else None
 
     def frame(self, behind: int = 0) -> Keypoints | None:
         """The frame that came ``behind`` frames before the newest, completed; where nobody was found, the last one
@@ -112,11 +113,6 @@ class Causal:
         frame = self._frames[at]
         if frame.confidence.any():
             if self._fill:
-                frame = fill_missing(_joined(list(self._frames)))[0][at : at + 1]
+                frame = fill_missing(joined(list(self._frames)))[0][at : at + 1]
             self._last = frame
         return self._last
-
-
-def _joined(frames: list[Keypoints]) -> Keypoints:
-    xy, confidence = (np.concatenate([getattr(one, name) for one in frames]) for name in ("xy", "confidence"))
-    return replace(frames[-1], xy=xy, confidence=confidence)

@@ -19,7 +19,7 @@ import numpy as np
 
 from signgen.errors import Mismatch, Missing
 from signgen.keypoints import Keypoints
-from signgen.keypoints.pieces import Pieces
+from signgen.keypoints.pieces import Pieces, joined
 from signgen.keypoints.units import DEFAULT_FPS
 from signgen.rendering.run import compositor_of, for_model, load_model
 from signgen.rendering.sample_windows import render_windows
@@ -219,9 +219,7 @@ class _Rendered(Pieces):
 
     def __getitem__(self, frames: slice) -> Keypoints:
         first = self.count - len(self.newest)
-        some = [self.newest[number - first] for number in range(frames.start, frames.stop)]
-        xy, confidence = (np.concatenate([getattr(one, name) for one in some]) for name in ("xy", "confidence"))
-        return replace(some[0], xy=xy, confidence=confidence)
+        return joined([self.newest[number - first] for number in range(frames.start, frames.stop)])
 
 
 class _Painter:
