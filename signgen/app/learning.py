@@ -109,12 +109,9 @@ def learned_table(result: PersonalResult) -> str:
     """The scores before and after as an HTML table, and below it what got worse."""
     from signgen.personal.scores import FIGURES
 
-    def cell(value: float | None, digits: int) -> str:
-        return "none seen" if value is None else f"{value:.{digits}f}"
-
     rows = "".join(
-        f'<tr><th scope="row">{escape(figure.words)}</th><td>{cell(result.before[name], figure.digits)}</td>'
-        f"<td>{cell(result.after[name], figure.digits)}</td></tr>"
+        f'<tr><th scope="row">{escape(figure.words)}</th><td>{figure.text(result.before[name])}</td>'
+        f"<td>{figure.text(result.after[name])}</td></tr>"
         for name, figure in FIGURES.items()
     )
     head = '<thead><tr><th></th><th scope="col">Before</th><th scope="col">After</th></tr></thead>'

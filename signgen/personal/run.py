@@ -316,8 +316,7 @@ class _Run:
         if seconds is None:
             seconds = max(time_for(stage, self.stages, self.seconds - self.state.spent), 1.0)
             self.state.save(times={**self.state.values["times"], stage: round(seconds, 1)})
-        known = whole_checkpoints(self.work / stage)
-        begun = self._run(self._config(stage, OPEN_END, minutes=PROBED * seconds / 60), bool(known))
+        begun = self._run(stage, OPEN_END, PROBED * seconds / 60)
         steps = steps_for(seconds, begun)
         self.state.save(steps={**self.state.values["steps"], stage: steps})
         return steps
@@ -331,13 +330,14 @@ class _Run:
         minutes = max(self.recipe.minutes / PIECES, PIECE)
         finished = False
         while not finished:
-            known = whole_checkpoints(self.work / stage)
-            done = self._run(self._config(stage, steps, minutes=minutes), bool(known))
+            done = self._run(stage, steps, minutes)
             self.row(f"{stage}, step {done['steps']}", self._row)
             finished = done["finished"]
 
-    def _run(self, config: Any, resume: bool) -> dict[str, Any]:
-        done = run_stage(config, resume, self.tell)
+    def _run(self, stage: str, steps: int, minutes: float) -> dict[str, Any]:
+        """Some minutes of a stage, from its last checkpoint on where it has one."""
+        known = whole_checkpoints(self.work / stage)
+        done = run_stage(self._config(stage, steps, minutes=minutes), bool(known), self.tell)
         self.state.save()
         if not done["finished"] and "signal" in done["ended"]:
             raise Stopped
@@ -361,11 +361,12 @@ class _Run:
     def scored(self, name: str, pipeline: Callable[[], SignGenPipeline]) -> scores.Scores:
         """The scores of the held-out part, rendered with a pipeline."""
         if name not in self.state.values:
-            frames = scores.render_held_out(pipeline(), self.sources, self.video, self.work / name, self.recipe.seed)
+            loaded = pipeline()
+            frames = scores.render_held_out(loaded, self.sources, self.video, self.work / name, self.recipe.seed)
             made = scores.read_frames(frames)
             self.state.save(**{name: scores.score(made, self.video, scores.scored_frames(self.video))})
             if name == "before":
-                self.row("before", lambda: self._row(pipeline()))
+                self.row("before", lambda: self._row(loaded))
         return self.state.values[name]
 
     def _row(self, pipeline: SignGenPipeline | None = None) -> np.ndarray:

@@ -40,6 +40,10 @@ class Figure:
     slack: float
     digits: int
 
+    def text(self, value: float | None) -> str:
+        """A value of it, for people."""
+        return "none seen" if value is None else f"{value:.{self.digits}f}"
+
 
 FIGURES = {
     "ssim": Figure("SSIM", True, 0.002, 3),
@@ -93,7 +97,7 @@ def worse(before: Scores, after: Scores) -> list[str]:
             continue
         fell = was - now if figure.higher else now - was
         if fell > figure.slack:
-            lines.append(f"{figure.words} got worse: {was:.{figure.digits}f} before, {now:.{figure.digits}f} after")
+            lines.append(f"{figure.words} got worse: {figure.text(was)} before, {figure.text(now)} after")
     return lines
 
 
@@ -166,8 +170,6 @@ def table(before: Scores, after: Scores) -> str:
     """Both in Markdown."""
     lines = ["| on the held-out part | before | after |", "|---|---|---|"]
     for name, figure in FIGURES.items():
-        cells = [
-            "none seen" if value is None else f"{value:.{figure.digits}f}" for value in (before[name], after[name])
-        ]
-        lines.append(f"| {figure.words}{'' if figure.higher else ' (less is better)'} | {' | '.join(cells)} |")
+        name_of = f"{figure.words}{'' if figure.higher else ' (less is better)'}"
+        lines.append(f"| {name_of} | {figure.text(before[name])} | {figure.text(after[name])} |")
     return "\n".join(lines)
