@@ -196,6 +196,11 @@ def given(*but: str) -> set[str]:
     return {name for name in ctx.params if ctx.get_parameter_source(name) is line} - {"as_json", "debug", *but}
 
 
+def option_of(name: str) -> str:
+    """A parameter as it is written on the line: ``--skip-unusable`` for ``skip_unusable``."""
+    return f"--{name.replace('_', '-')}"
+
+
 def existing_path(path: str) -> Path:
     """The path of an input, or `NotFound`."""
     if not Path(path).exists():

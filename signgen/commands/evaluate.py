@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from signgen.commands.common import common_options, emit, given, progress_to
+from signgen.commands.common import common_options, emit, given, option_of, progress_to
 from signgen.commands.options import SIZE, choice, layout_option
 
 if TYPE_CHECKING:
@@ -120,13 +120,9 @@ def _check_options(protocol: str | None) -> None:
         wrong, advice = found & {"layout", "size", "pose_style"}, "it is for --protocol"
     else:
         known = _RETRIEVAL if protocol == "retrieval" else _PROTOCOL
-        wrong, advice = found - known, f"--protocol {protocol} takes {', '.join(map(_option, sorted(known)))}"
+        wrong, advice = found - known, f"--protocol {protocol} takes {', '.join(map(option_of, sorted(known)))}"
     if wrong:
-        raise Mismatch(_option(sorted(wrong)[0]), f"got it with {protocol or 'no'} protocol", advice)
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+        raise Mismatch(option_of(min(wrong)), f"got it with {protocol or 'no'} protocol", advice)
 
 
 def _of_pairs(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from signgen.commands.common import common_options, emit, given, progress
+from signgen.commands.common import common_options, emit, given, option_of, progress
 from signgen.commands.options import (
     frame_check_option,
     jobs_option,
@@ -50,8 +50,7 @@ def command(
     if os.path.isdir(path) and holds_pairs(Path(path)):
         others = given("path", "splits")
         if others:
-            got = f"is a data set of pairs of pictures; got --{sorted(others)[0].replace('_', '-')}"
-            raise Mismatch(path, got, "leave it out")
+            raise Mismatch(path, f"is a data set of pairs of pictures; got {option_of(min(others))}", "leave it out")
         result = survey(path, splits)
         emit(result, as_json, _pairs_text(result))
         return

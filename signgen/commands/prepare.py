@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from signgen.commands.common import common_options, emit, given, progress
+from signgen.commands.common import common_options, emit, given, option_of, progress
 from signgen.commands.options import (
     SHARE,
     SIZE,
@@ -80,9 +80,8 @@ def command(
     pairs = layout is not None or holds_pairs(Path(dataset))
     wrong = given() & (_OF_CLIPS if pairs else {"size", "layout"})
     if wrong:
-        option = f"--{sorted(wrong)[0].replace('_', '-')}"
         what = "pairs of pictures" if pairs else "clips"
-        raise Mismatch(option, f"got it for a data set of {what}", "leave it out: it has no say there")
+        raise Mismatch(option_of(min(wrong)), f"got it for a data set of {what}", "leave it out: it has no say there")
     if pairs:
         from signgen.dataset.persons.prepare import prepare_pairs
 
