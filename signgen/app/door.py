@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from signgen.app.clips import Clip, open_clip, open_pictures, parse_part
+from signgen.app.clips import Clip, open_clip, open_pictures, parse_part, parse_size
 from signgen.app.context import MIB, Context, Visitor, safe_name
 from signgen.app.jobs import Ended, Event, Job, JobQueue, Report, Work, follow
 from signgen.app.rendering import Order, render_job
@@ -214,7 +214,6 @@ def _kept(sent: Any, visitor: Visitor) -> Path:
 
 
 def _order(given: dict[str, Any], clip: Clip, sources: list[Source], visitor: Visitor) -> Order:
-    from signgen.app.clips import parse_size
     from signgen.rendering import RenderSettings
 
     smooth: str | float | None = given.get("smooth") or None

@@ -6,14 +6,13 @@ import hashlib
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from skimage.color import rgb2lab
 
 from signgen.dataset.phoenix import KEYPOINT_SUFFIXES
 from signgen.errors import BadValue, Empty, Mismatch, Missing
-from signgen.keypoints.skeleton import FACE
+from signgen.keypoints.skeleton import FACE, SHOULDERS
 from signgen.rendering.source import Source, builtin_names, load_source
 from signgen.synthetic.dress.looks import draw_look
 from signgen.synthetic.motion.anatomy import Anatomy
@@ -21,11 +20,8 @@ from signgen.synthetic.motion.placement import place_hands
 from signgen.synthetic.motion.posture import SIDES, Pose, Posture, gaze_directions
 from signgen.synthetic.motion.signs import HandKey
 from signgen.synthetic.picture.figure import Figure
-from signgen.synthetic.signer import blended_shape, load_signer, signer_names
+from signgen.synthetic.signer import load_signer, shape_of, signer_names
 from signgen.video.images import SUFFIXES
-
-if TYPE_CHECKING:
-    from signgen.synthetic.body.template import Shape
 
 SMILE = {
     "mouthSmileLeft": 0.34, "mouthSmileRight": 0.34, "cheekSquintLeft": 0.20, "cheekSquintRight": 0.20,
@@ -34,7 +30,7 @@ SMILE = {
 HANDS = HandKey("space", (0.45, -0.30, -0.39), "palm", (0.52, 0.29, 0.78), (-0.27, 0.94, -0.19), "softfive")
 BODIES = ("s03", "s06", "s07", "s08", "s12", "s14", "s15", "s18")  # which the built-in signers have, in other clothes
 BAKED = 80  # drawn signers with a body of their own; the others' are mixed of these
-HEAD, SHOULDERS, HIPS = slice(0, 5), [5, 6], [11, 12]  # of the 133 points
+HEAD = slice(0, 5)  # of the 133 points
 
 
 def pick_signers(wanted: str | None, folder: str | Path | None = None) -> tuple[str, ...]:
@@ -109,17 +105,11 @@ def _spread(names: Sequence[str], looks: np.ndarray, number: int) -> list[str]:
 
 def _drawn_looks(names: Sequence[str]) -> np.ndarray:
     """(n, 11) skin, hair and cloth as CIE Lab, gender and age of drawn signers."""
-    shapes = [_shape(name) for name in names]
+    shapes = [shape_of(name) for name in names]
     looks = [draw_look(name, shape.phenotype) for name, shape in zip(names, shapes, strict=True)]
     linear = np.array([(look.skin, look.hair_colour, look.cloth) for look in looks])  # (n,3,3)
     people = np.array([(shape.phenotype["gender"], shape.phenotype["age"]) for shape in shapes])
     return np.concatenate([rgb2lab(linear ** (1 / 2.2)).reshape(len(names), 9), people], 1)
-
-
-def _shape(name: str) -> Shape:
-    from signgen.synthetic.body.template import load_shape
-
-    return load_shape(name) if int(name[1:]) <= BAKED else blended_shape(name)
 
 
 def _look_of(source: Source) -> np.ndarray:
@@ -133,7 +123,8 @@ def _look_of(source: Source) -> np.ndarray:
         face = points[sure]
     (left, top), (right, bottom) = face.min(0), face.max(0)
     tall = bottom - top
-    trunk = points[SHOULDERS][sure[SHOULDERS]] if sure[SHOULDERS].any() else face + (0, tall)
+    shoulders = points[[*SHOULDERS]][sure[[*SHOULDERS]]]
+    trunk = shoulders if len(shoulders) else face + (0, tall)
     (west, north), (east, _) = trunk.min(0), trunk.max(0)
     boxes = [
         (left, top, right, bottom), (left, top - tall / 2, right, top - tall / 5), (west, north, east, north + tall),

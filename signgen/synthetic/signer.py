@@ -223,6 +223,11 @@ def _phenotypes() -> dict[str, dict[str, float]]:
     return {name: load_shape(name).phenotype for name in _baked()}
 
 
+def shape_of(name: str) -> Shape:
+    """The body of a signer: a baked one, or a mixed one."""
+    return load_shape(name) if (BAKED / f"{name}.npz").is_file() else blended_shape(name)
+
+
 def blended_shape(name: str) -> Shape:
     """A body mixed of three baked ones for training, of one gender and mostly of one origin.
 
@@ -275,5 +280,5 @@ def load_signer(name: str, version: int = VERSION) -> Signer:
         raise NotFound(
             "signer", name, f"use one of {known[0]} to {known[-len(HELD_OUT) - 1]} or " + ", ".join(HELD_OUT)
         )
-    shape = load_shape(name) if (BAKED / f"{name}.npz").is_file() else blended_shape(name)
+    shape = shape_of(name)
     return dress(shape, draw_look(name, shape.phenotype, version))

@@ -107,8 +107,8 @@ def command(
             if open_browser:
                 click.launch(page.url)
         points = _opened(keypoints, page, told, estimator, estimator_weights, options)
-        known = {name: told[name] or getattr(points.header, {"frame_size": "size"}.get(name, name)) for name in told}
-        stream, found = live(model=pipeline, **options, **known), Delays()
+        size, fps = told["frame_size"] or points.header.size, told["fps"] or points.header.fps
+        stream, found = live(model=pipeline, **options, frame_size=size, fps=fps), Delays()
         log = None if delays is None else stack.enter_context(open(delays, "w", encoding="utf-8"))
         speak, stopped = _speaker(found), False
         try:
