@@ -209,6 +209,16 @@ guidance_rule_option = click.option(
     "--guidance-rule", type=click.Choice(["fpdm", "imagpose"]),
     help="What guidance strengthens: all conditions, or the source alone [the model's].",
 )  # fmt: skip
+
+
+def estimator_options(use: str) -> Decorator:
+    """Which estimator finds keypoints, with which weights; ``use`` says for what."""
+    return grouped(
+        click.option("--estimator", type=click.Choice(["auto", "mmpose", "rtmlib", "mediapipe"]), help=use),
+        click.option("--estimator-weights", type=click.Path(), help="The estimator's local file of weights."),
+    )
+
+
 keypoint_files_option = click.option(
     "--keypoints", multiple=True, metavar="FILE|FOLDER",
     help="DATASET's keypoints: pickles of many clips, or folders of one file a clip; may be repeated. [keypoints/]",

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from signgen.commands.common import common_options, emit, existing_path, progress_to
-from signgen.commands.options import person_option
+from signgen.commands.options import estimator_options, person_option
 from signgen.errors import Missing
 
 
@@ -31,10 +31,7 @@ from signgen.errors import Missing
 @click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Change a stage's setting.")
 @click.option("--keep", is_flag=True, help="Keep OUTPUT.work, what was made on the way.")
 @person_option
-@click.option(
-    "--estimator", type=click.Choice(["auto", "mmpose", "rtmlib", "mediapipe"]), help="What finds the keypoints."
-)
-@click.option("--estimator-weights", type=click.Path(), help="The estimator's local file of weights.")
+@estimator_options("What finds the keypoints.")
 @common_options
 def command(
     as_json: bool, video: str, output: str, consent: str | None, minutes: float, held_out: float, sources: int,

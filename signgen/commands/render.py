@@ -19,6 +19,7 @@ from signgen.commands.options import (
     TURN,
     choice,
     device_option,
+    estimator_options,
     export_option,
     fit_option,
     guidance_rule_option,
@@ -75,12 +76,7 @@ FILES = ("keypoints", "output", "compare", "original", "source_frames")
 @click.option("--compile", is_flag=True, help="Compile torch's networks (CUDA graphs on a GPU); for long clips.")
 @click.option("--compare", type=click.Path(), help="A second video: source | pose | generated side by side.")
 @click.option("--original", type=click.Path(), help="The true video, shown in --compare too.")
-@click.option(
-    "--estimator",
-    type=click.Choice(["auto", "mmpose", "rtmlib", "mediapipe"]),
-    help="For a video in KEYPOINTS' place: what finds its keypoints, see `signgen extract`.",
-)
-@click.option("--estimator-weights", type=click.Path(), help="The estimator's local file of weights.")
+@estimator_options("For a video in KEYPOINTS' place: what finds its keypoints, see `signgen extract`.")
 @common_options
 def command(as_json: bool, model: str, **options: Any) -> None:
     """Render KEYPOINTS (a file, a folder, or - for standard input) as video of the source person signing.

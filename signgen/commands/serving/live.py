@@ -16,6 +16,7 @@ from signgen.commands.common import common_options, emit, standard_output
 from signgen.commands.options import (
     RATE,
     SIZE,
+    estimator_options,
     export_option,
     fit_option,
     frame_size_option,
@@ -60,10 +61,7 @@ _CAMERA = re.compile(r"camera(?::(\d{1,2}))?")
 @export_option
 @click.option("--port", type=click.IntRange(0, 65535), help="Of the page on this machine; 0 takes any free one. [7861]")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
-@click.option(
-    "--estimator", type=click.Choice(["auto", "mmpose", "rtmlib", "mediapipe"]), help="What finds keypoints for camera."
-)
-@click.option("--estimator-weights", type=click.Path(), help="The estimator's local file of weights.")
+@estimator_options("What finds keypoints for camera.")
 @click.option("--delays", type=click.Path(), help="File that gets a line of JSON a frame: its number and delay.")
 @common_options
 def command(
