@@ -88,7 +88,7 @@ def test_a_bomb_is_one_line(tmp_path, name):
 
 def _said(path: Path) -> str:
     """The code of the error, from a process that may take a gigabyte and twenty seconds."""
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")  # a fork of threads at work may wait for ever
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_look, args=(path, theirs))
     child.start()

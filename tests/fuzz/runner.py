@@ -106,7 +106,7 @@ _FINE = {"accepted", *(kind.code for kind in InputError.__subclasses__()), Input
 
 def _start(cases: range, seed: int, files: dict[str, bytes], finds: Path | None) -> Connection:
     ours, theirs = multiprocessing.Pipe(duplex=False)
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")  # a fork of threads at work may wait for ever
     context.Process(target=_work, args=(cases, seed, files, finds, theirs), daemon=True).start()
     theirs.close()
     return ours
