@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 
 from signgen.errors import InputError
 from signgen.scoring.recogniser import Recogniser, Recognition, WordErrors, word_errors
-from signgen.scoring.recogniser.network import GlossNetwork, NetworkSize
+from signgen.scoring.recogniser.network import LARGE, Correlation, GlossNetwork, NetworkSize
 from signgen.scoring.recogniser.recogniser import WEIGHTS, beam_search, best_path, shrink, small_frames, stride_of
 from signgen.scoring.recogniser.samples import Sample, Samples, drawn_by, retimed, sign_at, spans_of
 from signgen.scoring.recogniser.training import Schedule, Training
@@ -20,6 +21,7 @@ from signgen.synthetic.dataset import VERSION, Plan, draw_clip, pick_signers
 from signgen.synthetic.motion.lexicon import glosses
 
 TINY = NetworkSize(32, 32, (8, 8, 8), 4, 16, 8)
+BOTH = (TINY, replace(TINY, correlation=True))
 
 
 @pytest.mark.parametrize(
@@ -93,9 +95,9 @@ def test_shrinking_keeps_the_mean_and_refuses_floats() -> None:
         shrink(frames / 255.0, 12, 8)
 
 
-def test_saved_and_loaded_it_recognises_the_same(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    first = Recogniser(GlossNetwork(3, TINY).half().float(), "ABC")
+@pytest.mark.parametrize("size", BOTH)
+def test_saved_and_loaded_it_recognises_the_same(tmp_path: Path, size: NetworkSize) -> None:
+    first = Recogniser(_awake(size).half().float(), "ABC")
     first.save(tmp_path)
     second = Recogniser.load(tmp_path)
     video = np.random.default_rng(1).integers(0, 256, (30, 40, 40, 3), np.uint8)
@@ -117,15 +119,76 @@ def test_saved_and_loaded_it_recognises_the_same(tmp_path: Path) -> None:
         Recogniser.load(tmp_path / "nowhere")
 
 
-def test_padding_in_a_batch_changes_nothing() -> None:
+def _awake(size: NetworkSize) -> GlossNetwork:
+    """A network of three glosses whose correlations, which begin with nothing, add something."""
     torch.manual_seed(0)
-    network = GlossNetwork(3, TINY).eval()
+    network = GlossNetwork(3, size).eval()
+    for module in network.modules():
+        if isinstance(module, Correlation):
+            for weights in (module.key.weight, module.moving.weight, module.up.weight):
+                weights.data.mul_(8)
+            module.amount.data.fill_(1.0)
+    return network
+
+
+@pytest.mark.parametrize("size", BOTH)
+def test_padding_in_a_batch_changes_nothing(size: NetworkSize) -> None:
+    network = _awake(size)
     frames = torch.rand(2, 9, 3, 32, 32)
     with torch.inference_mode():
         both, counts = network(frames, torch.tensor([9, 6]))
         alone, _ = network(frames[1:, :6], torch.tensor([6]))
     assert counts.tolist() == [5, 3]
     assert torch.allclose(both[1, :3], alone[0], atol=1e-5)
+
+
+def test_correlation_follows_its_equation() -> None:
+    torch.manual_seed(0)
+    layer = Correlation(8).eval()
+    layer.amount.data.fill_(2.0)
+    x, clips = torch.randn(5, 8, 2, 3), ((0, 3), (3, 5))  # two clips of three and of two frames
+    neighbours = torch.tensor([[0, 0, 1, 3, 3], [0, 1, 2, 3, 4], [1, 2, 2, 4, 4]])
+    with torch.inference_mode():
+        got = layer(x, neighbours)
+        flat, keys = x.flatten(2), layer.key(x).flatten(2)
+        expected = torch.empty_like(x)
+        for first, end in clips:
+            for t in range(first, end):
+                sides = max(first, t - 1), min(end - 1, t + 1)
+                moved = torch.zeros(8, 6)
+                for place, (side, weight) in itertools.product(range(6), zip(sides, layer.neighbours, strict=True)):
+                    for other in range(6):
+                        alike = torch.sigmoid(keys[t, :, place] @ keys[side, :, other] / 2**0.5) - 0.5
+                        moved[:, place] += weight * alike * flat[side, :, other]
+                around = torch.stack([layer.down(x[[n]])[0] for n in (sides[0], t, sides[1])], 1).flatten(0, 1)
+                where = torch.sigmoid(layer.up(layer.moving(around[None])))[0] - 0.5
+                expected[t] = x[t] + 2.0 * moved.view(8, 2, 3) * where
+    assert torch.allclose(got, expected, atol=1e-5)
+    assert not torch.allclose(got, x, atol=1e-2)
+
+
+def test_long_videos_are_read_as_if_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    video = np.random.default_rng(1).integers(0, 256, (40, 32, 32, 3), np.uint8)
+    recogniser = Recogniser(_awake(BOTH[1]), "ABC")
+    whole = recogniser.log_probs(video, 12.5)
+    monkeypatch.setattr("signgen.scoring.recogniser.recogniser._FRAMES", 7)
+    assert np.allclose(recogniser.log_probs(video, 12.5), whole, atol=1e-5)
+    monkeypatch.setattr(NetworkSize, "reach", 0)  # too few: the places where pieces meet would differ
+    assert not np.allclose(recogniser.log_probs(video, 12.5), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", BOTH)
+def test_features_depend_on_as_many_neighbours_as_said(size: NetworkSize) -> None:
+    network, frames, lengths = _awake(size).double(), torch.rand(9, 3, 32, 32, dtype=torch.float64), torch.tensor([9])
+    with torch.inference_mode():
+        before = network.encode_frames(frames, lengths)
+        frames[4] = 1 - frames[4]
+        changed = (network.encode_frames(frames, lengths) != before).any(1)
+    assert changed.tolist() == [abs(number - 4) <= size.reach for number in range(9)]
+
+
+def test_the_large_recogniser_has_three_to_five_million_weights() -> None:
+    assert 3e6 <= sum(weights.numel() for weights in GlossNetwork(16, LARGE).parameters()) <= 5e6
 
 
 def test_a_frozen_video_of_no_words_retains_nothing() -> None:
@@ -192,11 +255,11 @@ def _squares(count: int) -> Samples:
     return Samples(tuple(items))
 
 
-def _trained(folder: Path, stops: list[int], steps: int) -> Training:
+def _trained(folder: Path, stops: list[int], steps: int, size: NetworkSize = TINY, points: float = 4.0) -> Training:
     """A run of ``steps``, killed and begun again after each of ``stops`` steps."""
-    schedule = Schedule(steps=steps, batch=8, warmup=10, rate=4e-3)
+    schedule = Schedule(steps=steps, batch=8, warmup=10, rate=4e-3, points=points)
     for stop in [*stops, steps]:
-        training = Training(_squares(8), ("A", "B"), TINY, schedule)
+        training = Training(_squares(8), ("A", "B"), size, schedule)
         training.run(folder / "run.pt", lambda line: None, until=stop)
     return training
 
@@ -209,10 +272,14 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> N
         Training(_squares(8), ("A", "B"), TINY, Schedule(steps=9)).run(tmp_path / "a" / "run.pt", lambda line: None)
 
 
-def test_training_learns_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("size", "points", "steps"), [(BOTH[0], 4.0, 120), (BOTH[1], 0.0, 200)])
+def test_training_learns_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: NetworkSize, points: float, steps: int
+) -> None:
     # Here left and right are what tells the words apart.
     monkeypatch.setattr("signgen.scoring.recogniser.samples.MIRRORED", 0.0)
-    network = _trained(tmp_path, [], 120).network
+    network = _trained(tmp_path, [], steps, size, points).network
+    assert all(module.amount != 0 for module in network.modules() if isinstance(module, Correlation))
     recogniser, held_out = Recogniser(network, ("A", "B")), _squares(12).items[8:]
     errors = _errors_of(
         [sample.glosses for sample in held_out], [recogniser.recognise(sample.frames, 12.5) for sample in held_out]

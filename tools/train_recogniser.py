@@ -22,7 +22,7 @@ from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import InputError, SignGenError
 from signgen.files import place_file
 from signgen.scoring.recogniser import Recogniser, WordErrors, word_errors
-from signgen.scoring.recogniser.network import NetworkSize
+from signgen.scoring.recogniser.network import LARGE, NetworkSize
 from signgen.scoring.recogniser.recogniser import WEIGHTS
 from signgen.scoring.recogniser.samples import Samples, cache_dataset, cache_drawn
 from signgen.scoring.recogniser.training import Schedule, Training
@@ -33,9 +33,10 @@ DRAWN_SIZE = (96, 119)  # pixels of clips drawn for training: hardly more than t
 DRAWS = 2000  # of the bootstrap
 
 
-def training_data(data: Path, split: str, work: Path, draw: int, draw_seed: int, signers: str) -> Samples:
+def training_data(
+    data: Path, split: str, work: Path, draw: int, draw_seed: int, signers: str, size: NetworkSize
+) -> Samples:
     """The data set's clips, and as many drawn ones as wanted, small, from caches in ``work``."""
-    size = NetworkSize()
     folders = [cache_dataset(data, split, work / f"clips-{split}", size, _counter(f"clips of {data}"))]
     if draw:
         plan = Plan(draw_seed, "train", pick_signers(signers, "train"), size=DRAWN_SIZE)
@@ -102,6 +103,7 @@ def held_out_sets(entries: tuple[str, ...]) -> dict[str, tuple[Clip, ...]]:
 @click.option("--batch", default=Schedule.batch, show_default=True, type=click.IntRange(2))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--large", is_flag=True, help="3 to 5 million weights, correlation over time, no look at keypoints")
 @click.option("--out", default=WEIGHTS, show_default=True, type=click.Path(path_type=Path))
 def main(
     dataset: Path,
@@ -115,14 +117,16 @@ def main(
     batch: int,
     seed: int,
     threads: int,
+    large: bool,
     out: Path,
 ) -> None:
     torch.set_num_threads(threads)
     sets = held_out_sets(held_out)
-    samples = training_data(dataset, split, work, draw, draw_seed, signers)
+    size = LARGE if large else NetworkSize()
+    samples = training_data(dataset, split, work, draw, draw_seed, signers, size)
     glosses = tuple(sorted({gloss for sample in samples.items for gloss in sample.glosses}))
-    schedule = Schedule(steps=steps, batch=batch, seed=seed)
-    training = Training(samples, glosses, NetworkSize(), schedule)
+    schedule = Schedule(steps=steps, batch=batch, seed=seed, points=0.0 if large else Schedule.points)
+    training = Training(samples, glosses, size, schedule)
     training.run(work / "checkpoint.pt", lambda line: click.echo(line, err=True))
     Recogniser(training.network.to(memory_format=torch.contiguous_format), glosses).save(out)  # type: ignore[call-overload]
     recogniser = Recogniser.load(out)

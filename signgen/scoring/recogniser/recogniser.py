@@ -102,8 +102,12 @@ class Recogniser:
         small = small_frames(frames, fps, size.height, size.width)
         if not len(small):
             return np.zeros((0, len(self.glosses) + 1), np.float32)
-        pieces = (small[start : start + _FRAMES] for start in range(0, len(small), _FRAMES))
-        parts = [self.network.encode_frames(to_unit(piece)) for piece in pieces]  # of (T',3,h,w)
+        parts = []
+        for start in range(0, len(small), _FRAMES):
+            before = min(start, size.reach)  # frames that are looked at again, for the sake of their neighbours
+            piece = to_unit(small[start - before : start + _FRAMES + size.reach])  # (T',3,h,w)
+            features = self.network.encode_frames(piece, torch.tensor([len(piece)]))
+            parts.append(features[before : before + _FRAMES])
         local, lengths = self.network.local(torch.cat(parts)[None], torch.tensor([len(small)]))
         return self.network.logits(local, lengths)[0].log_softmax(-1).numpy()
 

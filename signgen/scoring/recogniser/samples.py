@@ -103,12 +103,13 @@ def cache_dataset(
 
 
 def cache_drawn(
-    plan: Plan, clips: int, folder: Path, size: NetworkSize, advance: Callable[[int], None] = lambda n: None
-) -> Path:
-    """Clips drawn for training alone, small and without motion blur: a tenth of a whole clip's work."""
+    plan: Plan, clips: int, folder: Path, size: NetworkSize, advance: Callable[[int], None] = lambda n: None,
+    blurred: bool = False,
+) -> Path:  # fmt: skip
+    """Clips drawn for training alone, small, with or without motion blur: a tenth of a whole clip's work without."""
     if not (folder / ANNOTATIONS).is_file():
         order = sorted(range(clips), key=lambda index: (plan.signer(index), index))  # a signer takes a while to build
-        build_cache((_drawn(plan, index, size) for index in order), folder, advance)
+        build_cache((_drawn(plan, index, size, blurred) for index in order), folder, advance)
         words = {plan.name(i): (tuple(plan.score(i).glosses), spans_of(plan, i, _phase(i))) for i in order}
         _annotate(folder, words)
     return folder
@@ -142,23 +143,26 @@ def _small(clip: Clip, number: int, size: NetworkSize) -> tuple[str, str, np.nda
 
     if clip.keypoints is None:
         raise Missing(clip.name, "has no keypoints", "training also asks where the hands are")
-    points, first = read_keypoints(clip.keypoints).keypoints, _phase(number)
+    points = read_keypoints(clip.keypoints).keypoints
     stride = stride_of(points.fps)
+    first = number % stride
     frames = small_frames((read_image(path) for path in clip.frames[first::stride]), RATE, size.height, size.width)
     xy = points.xy[first::stride] / np.array([points.width, points.height], np.float32)
     keypoints = np.concatenate([xy, points.confidence[first::stride, :, None]], -1)
     return clip.name, clip.speaker, frames, keypoints.astype(np.float32)
 
 
-def _drawn(plan: Plan, index: int, size: NetworkSize) -> tuple[str, str, np.ndarray, np.ndarray]:
-    """Every second frame of a clip of `signgen synthesize`, of one instant instead of a whole exposure."""
+def _drawn(
+    plan: Plan, index: int, size: NetworkSize, blurred: bool
+) -> tuple[str, str, np.ndarray, np.ndarray]:  # fmt: skip
+    """Every second frame of a clip of `signgen synthesize`, of a whole exposure or of one instant."""
     from signgen.synthetic.picture.figure import Figure
     from signgen.synthetic.signer import load_signer
 
     signer = load_signer(plan.signer(index), plan.version)
     figure = Figure(signer, plan.size, supersample=1, seed=plan.camera_seed(index))
     exposures = plan.exposures(index, plan.perform(index))[_phase(index) :: stride_of(FPS)]
-    frames = [figure.draw([poses[len(poses) // 2]]) for poses in exposures]
+    frames = [figure.draw(poses if blurred else [poses[len(poses) // 2]]) for poses in exposures]
     small = small_frames([frame.image for frame in frames], RATE, size.height, size.width)
     points = np.stack([np.concatenate([frame.xy, frame.confidence[:, None]], 1) for frame in frames])
     keypoints = points / np.array([*plan.size, 1], np.float32)

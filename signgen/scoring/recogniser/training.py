@@ -10,7 +10,7 @@ A step depends on (seed, step) alone, so that a resumed run ends where an uninte
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,9 @@ from signgen.keypoints.skeleton import (
     RIGHT_HAND,
     RIGHT_WRIST,
 )
+from signgen.model.loading import choose_dtype
 from signgen.scoring.recogniser.network import POOL, GlossNetwork, NetworkSize, instants
-from signgen.scoring.recogniser.samples import Drawn, Samples, draw
+from signgen.scoring.recogniser.samples import Drawn, Sample, Samples, draw
 
 _OF_HAND = (0, 4, 5, 8, 9, 12, 16, 17, 20)  # root, finger tips and three knuckles
 POINTS = (
@@ -81,7 +82,7 @@ class Helps(nn.Module):
 
 @dataclass
 class _Batch:
-    frames: Tensor  # bfloat16 (B T,3,h,w) in [0, 1], channels last; zeros behind the end of a clip
+    frames: Tensor  # (B T,3,h,w) in [0, 1], channels last; zeros behind the end of a clip
     lengths: Tensor  # (B,)
     points: Tensor  # (B,T,P,3), confidence 0 behind the end
     classes: Tensor  # (B,L): 0 between signs, else the gloss; _UNKNOWN behind the end and where nobody knows
@@ -95,6 +96,7 @@ class Training:
     def __init__(self, samples: Samples, glosses: tuple[str, ...], size: NetworkSize, schedule: Schedule) -> None:
         torch.manual_seed(schedule.seed)
         self.samples, self.schedule = samples, schedule
+        self.dtype = choose_dtype("auto", torch.device("cpu"))  # of the convolutions: twice as fast where it fits
         self.numbers = {gloss: number for number, gloss in enumerate(glosses, 1)}
         self.network = GlossNetwork(len(glosses), size).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.helps = Helps(len(glosses), size)
@@ -145,21 +147,23 @@ class Training:
         return self.schedule.rate * rise * 0.5 * (1 + float(np.cos(np.pi * self.step / self.schedule.steps)))
 
     def _draw(self) -> _Batch:
-        """The step's clips: all clips come once before any comes again."""
-        size, seed = self.schedule.batch, self.schedule.seed
-        places = range(self.step * size, (self.step + 1) * size)
-        picked = [self._shuffled(place // len(self.samples))[place % len(self.samples)] for place in places]
-        rng = np.random.default_rng([seed, self.step])
-        drawn = [draw(self.samples[i], (POINTS, MIRRORED), rng) for i in picked]
+        rng, picked = np.random.default_rng([self.schedule.seed, self.step]), self.picked()
+        drawn = [self.version(self.samples[i], rng) for i in picked]
         glosses = [[self.numbers[gloss] for gloss in self.samples[i].glosses] for i in picked]
-        return _stack(drawn, glosses)
+        return _stack(drawn, glosses, self.dtype)
 
-    def _shuffled(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self.schedule.seed, 7, epoch]).permutation(len(self.samples))
+    def picked(self) -> list[int]:
+        """Numbers of the step's clips: all come once before any comes again."""
+        size = self.schedule.batch
+        return in_turn(range(len(self.samples)), self.step * size, size, self.schedule.seed)
+
+    def version(self, sample: Sample, rng: np.random.Generator) -> Drawn:
+        """One random version of a clip."""
+        return draw(sample, (POINTS, MIRRORED), rng)
 
     def _losses(self, batch: _Batch) -> dict[str, Tensor]:
-        with torch.autocast("cpu", torch.bfloat16):
-            features = self.network.encode_frames(batch.frames)  # (B T,D)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            features = self.network.encode_frames(batch.frames, batch.lengths)  # (B T,D)
         features = features.float().unflatten(0, (len(batch.lengths), -1))  # (B,T,D)
         local, lengths = self.network.local(features, batch.lengths)  # (B,L,D)
         guesses = self.helps.gloss(local)  # (B,L,1+G)
@@ -205,11 +209,19 @@ class Training:
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
 
 
-def _stack(drawn: list[Drawn], glosses: list[list[int]]) -> _Batch:
+def in_turn(numbers: Sequence[int], first: int, count: int, seed: int) -> list[int]:
+    """``count`` of the numbers from place ``first`` on, in an order that is drawn anew each time all have come."""
+    orders = {turn: np.random.default_rng([seed, 7, turn]).permutation(len(numbers))
+              for turn in range(first // len(numbers), (first + count - 1) // len(numbers) + 1)}  # fmt: skip
+    places = (divmod(place, len(numbers)) for place in range(first, first + count))
+    return [numbers[orders[turn][place]] for turn, place in places]
+
+
+def _stack(drawn: list[Drawn], glosses: list[list[int]], dtype: torch.dtype) -> _Batch:
     """Clips of several lengths as one batch, filled up with zeros."""
     lengths = torch.tensor([len(one.frames) for one in drawn])
     longest = int(lengths.max())
-    frames = torch.zeros(len(drawn) * longest, *drawn[0].frames.shape[1:], dtype=torch.bfloat16)
+    frames = torch.zeros(len(drawn) * longest, *drawn[0].frames.shape[1:], dtype=dtype)
     frames = frames.to(memory_format=torch.channels_last)
     for row, one in enumerate(drawn):
         frames[row * longest : row * longest + len(one.frames)] = one.frames
