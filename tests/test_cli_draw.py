@@ -66,6 +66,39 @@ def test_solid_hands_depend_on_the_frames_before(clip, tmp_path: Path, monkeypat
     assert hands.any(-1).sum() > 500  # pixels
 
 
+def test_fast_solid_hands_are_smeared(tmp_path: Path) -> None:
+    example, crisp = EXAMPLES / "weather.pose", {}
+    for shutter in ("0", "0.5"):
+        done = draw(
+            example,
+            "-o",
+            tmp_path / f"at {shutter[-1]}",
+            "--style",
+            "solid",
+            "--frames",
+            ":12",
+            "--shutter",
+            shutter,
+            "--json",
+        )
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["shutter"] == float(shutter)
+        crisp[shutter] = np.stack([read_frame(tmp_path / f"at {shutter[-1]}", frame) for frame in range(12)])
+    changed = (crisp["0"] != crisp["0.5"]).any(-1)
+    assert 0 < changed.any((1, 2)).sum() < 12  # hands that rest stay
+    assert changed.mean() < 0.1
+    keypoints = fill_missing(read_keypoints(example).keypoints)[0]
+    assert np.array_equal(draw_pose(keypoints, style="solid", start=5, stop=12, shutter=0.5), crisp["0.5"][5:])
+    larger = draw_pose(keypoints, (420, 520), "solid", stop=12, shutter=0.5)
+    alike = np.array(
+        [
+            (abs(small.astype(int) - large[::2, ::2]) > 60).mean()
+            for small, large in zip(crisp["0.5"], larger, strict=True)
+        ]
+    )
+    assert alike.max() < 0.02
+
+
 def test_refit_draws_the_fitted_hands(clip, tmp_path: Path) -> None:
     done = draw(EXAMPLES / "house.npz", "-o", tmp_path / "out", "--refit", "--frames", "12:13")
     assert done.exit_code == 0, done.output
@@ -82,6 +115,8 @@ def test_refit_draws_the_fitted_hands(clip, tmp_path: Path) -> None:
         (["-o", "no/such/out.mp4"], "there is no folder"),
         (["-o", "out.mp4", "--stick", "2"], "only style fpdm"),
         (["-o", "out.mp4", "--stick", "2", "--style", "solid"], "only style fpdm"),
+        (["-o", "out.mp4", "--shutter", "0.5"], "only style solid"),
+        (["-o", "out.mp4", "--shutter", "-1", "--style", "solid"], "0 (crisp) to 1"),
         (["-o", "out.mp4", "--style", "openpose"], "openpose"),
         (["-o", "out.mp4", "--frames", "50:60"], "0 to 5"),
     ],

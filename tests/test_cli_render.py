@@ -18,7 +18,7 @@ from signgen.video import probe
 
 KEYS = {
     "output", "frames", "width", "height", "fps", "seconds", "frames_per_second", "model", "source", "seed", "steps",
-    "window", "unet_evaluations_per_frame", "warnings",
+    "shutter", "window", "unet_evaluations_per_frame", "warnings",
 }  # fmt: skip
 
 
@@ -105,6 +105,9 @@ def test_people_read_a_line_and_warnings_go_to_stderr(here, model):
         (["--window", "0"], "--window: got 0"),
         (["--overlap", "9"], "--overlap"),
         (["--seed", "-1"], "--seed"),
+        (["--shutter", "1.2"], "--shutter: got 1.2"),
+        (["--shutter", "nan"], "--shutter"),
+        (["--shutter", "0.5"], "paints no hands again"),
         (["--source", "nobody"], "no such signer"),
         (["--source", "../good/absent.png"], "absent.png"),
         (["--source-keypoints", "absent.npz"], "absent.npz"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from signgen import config as configuration
 from signgen.dataset import region_store
 from signgen.dataset.cache import FrameCache, build_cache
 from signgen.dataset.coarse import read_coarse
-from signgen.dataset.region_store import FITTED, MARGIN, TRUE_SOLID, TRUTH, ClipCrops, read_crops
+from signgen.dataset.region_store import FITTED, MARGIN, TRUE_SOLID, TRUTH, ClipCrops, cut_crops, read_crops
 from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError, Unsupported
 from signgen.model import SignGenPipeline
 from signgen.model.networks.refiner import RegionRefiner
+from signgen.pose_image.solid import SolidHands
 from signgen.rendering.run import render
 from signgen.rendering.source import Source
 from signgen.training.assembly import assemble
@@ -104,6 +106,42 @@ def test_a_refiner_trains_on_what_the_model_paints(run: Path, data: Path) -> Non
     assert (crops[0].pixels[0, point[1], point[0], TRUTH] == cache.frames[0, there[1], there[0]]).all()
 
 
+def test_crops_show_fast_hands_smeared_by_the_clips_own_shutter(
+    run: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``run`` painted the clips already; a smeared picture is one that is lighter by the shutter in percent."""
+    monkeypatch.setattr(SolidHands, "smeared", lambda _, pictures, shutter: pictures + np.uint8(100 * shutter))
+    folder = cache_folder(data)
+    (coarse,), cache = folder.glob("coarse-*"), FrameCache.open(folder)
+    (data / "keypoints").mkdir()
+
+    def solids(shutter: float, own: float | None, number: int = 1) -> tuple[int, int]:
+        """The bytes of the fitted and of the true hands, where there are none or all are the same."""
+        own_file = data / "keypoints" / f"clip{number}.npz"
+        np.savez(own_file, keypoints=np.zeros(1), **({} if own is None else {"shutter": own}))
+        where = cut_crops(cache, folder, coarse, "hand", 32, 0, shutter=shutter)
+        pixels = np.array(read_crops(where, number).pixels)
+        if shutter:
+            shutil.rmtree(where)
+        own_file.unlink()
+        return int(pixels[..., FITTED].min()), int(pixels[..., TRUE_SOLID].min())
+
+    assert solids(0.0, 0.5) == (128, 128)
+    assert solids(0.5, None) == (178, 178)
+    assert solids(0.5, 0.2) == (148, 148)
+    assert solids(0.5, 0.0) == (128, 128)
+    # True hands that were drawn crisp are no truth of a smeared clip; those that say their shutter are.
+    file = data / "solid" / "clip0.npz"
+    crisp = file.read_bytes()
+    assert solids(0.0, None, 0) == (128, 200)
+    assert solids(0.5, None, 0) == (178, 178)
+    with np.load(file) as archive:
+        solid = archive["solid"]
+    np.savez_compressed(file, solid=solid, shutter=0.5)
+    assert solids(0.5, None, 0) == (178, 200)
+    file.write_bytes(crisp)
+
+
 def test_a_clip_of_one_frame_that_shows_no_hand_has_no_crops(run: Path, data: Path, tmp_path: Path) -> None:
     (coarse,) = cache_folder(data).glob("coarse-*")
     points = keypoints(1)
@@ -183,3 +221,22 @@ def test_what_cannot_be_trained_is_told(
 ) -> None:
     with pytest.raises(kind):
         run_stage(_config(data, tmp_path, model, **changes))
+
+
+def test_a_refiner_that_learns_on_says_how_it_is_shown_fast_hands(
+    run: Path, data: Path, model: Path, tmp_path: Path
+) -> None:
+    start = {"model": str(model), "hand_refiner": str(run / "model" / "hand_refiner")}
+    assert RegionRefiner.from_pretrained(start["hand_refiner"]).config.shutter == 0
+    assert run_stage(_config(data, tmp_path / "on", model, start=start, model={"shutter": 0.5}))["finished"]
+    assert RegionRefiner.from_pretrained(tmp_path / "on/model/hand_refiner").config.shutter == 0.5
+    with pytest.raises(InputError, match="shutter"):
+        RegionRefiner(**TINY, shutter=1.5)
+    assemble(tmp_path / "model", [model, tmp_path / "on"], dtype="float32")
+    pipeline = SignGenPipeline.from_pretrained(tmp_path / "model", device="cpu")
+    assert pipeline.shutter == 0.5
+    clip = signing(3, SIZE)
+    source = Source(picture(SIZE), clip[:1], "somebody", "image")
+    own = render(clip, source, pipeline, tmp_path / "own")
+    assert (own.shutter, render(clip, source, pipeline, tmp_path / "crisp", shutter=0.0).shutter) == (0.5, 0.0)
+    assert not own.warnings

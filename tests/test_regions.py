@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from tiny_pipeline import make_pipeline, signing, weather
 from tiny_pipeline import picture as tiny_picture
 
-from signgen.errors import BadValue
+from signgen.errors import BadValue, Mismatch
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, MIRROR, RIGHT_HAND
 from signgen.model.engine import TorchEngine
 from signgen.model.networks.refiner import COARSE, INPUTS, KNOWN, REFERENCE, RegionRefiner
@@ -18,7 +19,9 @@ from signgen.model.regions import SourceRegions, centres, corners, head_turn, pa
 from signgen.rendering.run import render
 from signgen.rendering.sample_windows import Shown
 from signgen.rendering.scene import Scene
+from signgen.rendering.settings import RenderResult
 from signgen.rendering.source import Source
+from signgen.video import read_frame
 
 SIZE = WIDTH, HEIGHT = 120, 140
 HAND = np.array([[0, 0], *[[-12 + 5 * f, -8 - 5 * k] for f in range(5) for k in range(4)]], np.float64)
@@ -171,11 +174,45 @@ def test_a_new_refiner_changes_nearly_nothing_and_can_take_the_source() -> None:
 def test_hands_of_a_part_are_fitted_as_in_the_whole_clip() -> None:
     pipeline, clip = make_pipeline(refined=True), weather(20)
     scene = Scene(tiny_picture(), clip[:1], clip, None, None, [])  # type: ignore[arg-type]
-    whole = Shown(pipeline, scene, 0).hands(0, 20)
+    whole, smeared = Shown(pipeline, scene, 0, 1.0).hands(0, 20)
+    assert (whole != smeared).any((1, 2, 3)).any()
     assert (whole != 128).any((1, 2, 3)).all()
-    shown = Shown(pipeline, scene, 2)
+    shown = Shown(pipeline, scene, 2, 1.0)
+    done = 0
     for start, stop in ((7, 12), (10, 17), (16, 20)):  # windows that overlap by 0, 2 and 1 frames
-        assert np.array_equal(shown.hands(start, stop - start), whole[start:stop])
+        crisp, moved = shown.hands(start, stop - start)
+        new = moved[max(done - start, 0) :]
+        assert np.array_equal(crisp, whole[start:stop])
+        assert np.array_equal(new, smeared[stop - len(new) : stop])
+        done = stop
+
+
+def test_fast_hands_of_a_render_are_smeared_where_it_is_asked_for(tmp_path: Path) -> None:
+    pipeline, clip = make_pipeline(refined=True), weather(20)
+    for part in pipeline.refiners.values():
+        torch.nn.init.normal_(part.out.weight, std=0.2)
+    source = Source(tiny_picture(), clip[:1], "somebody", "image")
+
+    def frames(name: str, **options: float) -> tuple[np.ndarray, RenderResult]:
+        result = render(clip, source, pipeline, tmp_path / name, **options)
+        return np.stack([read_frame(tmp_path / name, frame) for frame in range(result.frames)]), result
+
+    (own, as_before), (crisp, _), (smeared, warned) = (
+        frames("own"),
+        frames("crisp", shutter=0.0),
+        frames("s", shutter=1.0),
+    )
+    assert np.array_equal(own, crisp)
+    assert as_before.shutter == 0
+    assert not as_before.warnings
+    changed = (smeared != crisp).any((1, 2, 3))
+    assert changed.any()
+    assert not changed[0]  # no frame is known before it
+    assert warned.shutter == 1
+    assert "crisp hands" in warned.warnings[0]
+    assert json.loads(warned.manifest.read_text())["configuration"]["shutter"] == 1
+    with pytest.raises(Mismatch, match="paints no hands again"):
+        render(clip, source, make_pipeline(), tmp_path / "no", shutter=0.5)
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -62,6 +62,64 @@ def test_blocks_give_what_the_whole_gives(drawn) -> None:
         assert np.array_equal(joined, getattr(whole.poses, name)), name
 
 
+def test_fast_hands_are_smeared_as_a_shutter_sees_them(drawn) -> None:
+    keypoints, _ = drawn
+    hands, fitter = fit(keypoints), HandFitter(SIZE, ASPECT)
+    crisp = hands.pictures(SIZE)
+    smeared = hands.smeared(crisp, 0.6)
+    fast = (smeared != crisp).any((1, 2, 3))
+    assert 3 < fast.sum() < 30
+    assert hands.smeared(crisp, 0.0) is crisp
+    assert not (hands.smeared(crisp, 0.1) != crisp).any((1, 2, 3))[~fast].any()
+    # Speed of the keypoints themselves, not of the fit.
+    speed = np.linalg.norm(np.diff(keypoints.xy[:, 91:], axis=0, prepend=keypoints.xy[:1, 91:]), axis=-1).max(1)
+    assert speed[fast].min() > 1.5
+    assert speed[~fast].max() < 6
+    for frame in np.flatnonzero(fast):
+        # A point of a hand is in the middle of where it is seen while the shutter is open: nothing moves away.
+        cover = [np.linalg.norm(one[frame, ..., :3] / 127.0 - 128 / 127, axis=-1) for one in (crisp, smeared)]
+        assert cover[1].sum() == pytest.approx(cover[0].sum(), rel=0.25)
+        assert (cover[1] > 0.02).sum() > (cover[0] > 0.02).sum()
+    blocks = [
+        fitter.fit(keypoints.xy[a:b], keypoints.confidence[a:b]) for a, b in ((0, 1), (1, 17), (17, 18), (18, 40))
+    ]
+    assert np.array_equal(np.concatenate([one.smeared(one.pictures(SIZE), 0.6) for one in blocks]), smeared)
+
+
+def test_a_smeared_hand_is_the_mean_of_where_it_was(drawn) -> None:
+    """A hand that moves to the right at an even speed, beside one that rests."""
+    keypoints, _ = drawn
+    still = replace(
+        keypoints, xy=np.repeat(keypoints.xy[:1], 3, 0), confidence=np.repeat(keypoints.confidence[:1], 3, 0)
+    )
+    xy = still.xy.copy()
+    xy[:, [7, 9, *range(91, 112)], 0] += 8.0 * np.arange(3, dtype=np.float32)[:, None]
+    hands = fit(replace(still, xy=xy))
+    crisp, step = hands.pictures(SIZE), hands.meshes(2)[0][0] - hands.meshes(1)[0][0]
+    assert np.median(step, 0) == pytest.approx((8, 0), abs=0.5)
+    smeared = hands.smeared(crisp, 0.75)[2]
+    at = []
+    for moment in (-0.25, 0.0, 0.25):  # 6 px in three drawings
+        (pixels, depth, normals), *_ = hands.meshes(2)
+        moved = (pixels + np.float32(moment) * step, depth, normals)
+        at.append(draw_meshes([moved, hands.meshes(2)[1]], 0, 0, SIZE, hands.strength[2]).astype(float))
+    mean = np.mean(at, 0)  # without the change of depth, which decides a pixel here and there
+    assert np.abs(smeared - mean).mean() < 0.1 * np.abs(crisp[2] - mean).mean()
+    other = draw_meshes([None, hands.meshes(2)[1]], 0, 0, SIZE, hands.strength[2])
+    alone = (np.stack(at) == other).all((0, -1))
+    assert (other[alone] != 128).any()  # the resting hand is there,
+    assert np.array_equal(smeared[alone], crisp[2][alone])  # as it was
+
+
+def test_hands_that_were_found_anew_are_not_smeared(drawn) -> None:
+    keypoints, _ = drawn
+    xy = keypoints.xy.copy()
+    xy[20:, 91:] += 90
+    hands = fit(replace(keypoints, xy=xy))
+    crisp = hands.pictures(SIZE)
+    assert np.array_equal(hands.smeared(crisp, 1.0)[20], crisp[20])
+
+
 def test_a_mirror_negates_the_first_channel_alone(drawn) -> None:
     keypoints, _ = drawn
     seen, mirrored = fit(keypoints), fit(keypoints.mirror())

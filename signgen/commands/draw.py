@@ -25,6 +25,10 @@ CHUNK_BYTES = 32_000_000  # pictures held in memory at a time
 @choice("--style", "signgen", "fpdm", "solid", "fpdm18", "cfld18", "imagpose18")
 @click.option("--size", type=SIZE, help="Size of the pictures; the keypoints' own frame otherwise.")
 @fit_option
+@click.option(
+    "--shutter", type=float, default=0.0, show_default=True,
+    help="Share of a frame's time over which fast hands are smeared, 0 to 1; style solid only.",
+)  # fmt: skip
 @click.option("--stick", type=click.IntRange(1, 64), help="Half width of a limb in pixels, style fpdm only.")
 @click.option("--frames", type=FRAME_RANGE, help="Frames A to B-1 only.")
 @click.option(
@@ -37,7 +41,7 @@ CHUNK_BYTES = 32_000_000  # pictures held in memory at a time
 @common_options
 def command(
     keypoints: str, output: str, style: str, size: tuple[int, int] | None, fit: str, stick: int | None,
-    frames: slice | None, fill_hands: bool | None, refit: bool, as_json: bool, **reading: Any,
+    shutter: float, frames: slice | None, fill_hands: bool | None, refit: bool, as_json: bool, **reading: Any,
 ) -> None:  # fmt: skip
     """Draw the poses of KEYPOINTS (a file, a folder, or - for standard input) as a video or as PNG frames."""
     from signgen.errors import Mismatch
@@ -49,6 +53,8 @@ def command(
 
     if stick is not None and style != "fpdm":
         raise Mismatch("--stick", f"got {stick} with style {style}", "only style fpdm has a stick width")
+    if shutter and style != "solid":
+        raise Mismatch("--shutter", f"got {shutter:g} with style {style}", "only style solid smears fast hands")
     read = read_keypoints(keypoints, **reading, first=True)
     poses: Keypoints | Pieces = read.keypoints
     completed: list[str] = []
@@ -65,18 +71,20 @@ def command(
     chosen = frame_range(poses, frames)
     hands = fit_hands(poses[: chosen.stop]) if style == "solid" else None
     writer = VideoWriter(output, size or poses.size, poses.fps, {"title": f"Pose images of {poses.name}"})
-    _draw(poses, chosen, writer, style, stick, hands)
+    _draw(poses, chosen, writer, style, stick, hands, shutter)
     width, height = writer.size
     result: dict[str, Any] = {
         "output": output, "frames": writer.frames, "width": width, "height": height, "fps": poses.fps,
         "style": style, "warnings": [*read.warnings, *completed, *writer.warnings],
     }  # fmt: skip
+    if style == "solid":
+        result["shutter"] = shutter
     emit(result, as_json, f"{output}: {writer.frames} frames, {width}x{height}, {poses.fps:g} fps, style {style}")
 
 
 def _draw(
     poses: Keypoints | Pieces, chosen: range, writer: VideoWriter, style: str, stick: int | None,
-    hands: SolidHands | None,
+    hands: SolidHands | None, shutter: float,
 ) -> None:  # fmt: skip
     """Draws and writes in chunks, so that memory does not grow with the clip."""
     from signgen.commands.common import progress
@@ -89,6 +97,7 @@ def _draw(
         for start in range(chosen.start, chosen.stop, chunk):
             stop = min(start + chunk, chosen.stop)
             some, first = (poses[start:stop], 0) if whole is None else (whole, start)
-            for picture in draw_pose(some, writer.size, style, first, first + stop - start, stick, hands):
+            how = style, first, first + stop - start, stick, hands
+            for picture in draw_pose(some, writer.size, *how, shutter=shutter):
                 writer.write(picture)
                 advance(1)

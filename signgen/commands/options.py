@@ -238,6 +238,10 @@ scheduler_option = click.option(
     "--scheduler", type=click.Choice(["ddim", "ddpm", "deis", "dpm++", "euler", "heun", "unipc"]),
     help="The sampler [the model's].",
 )  # fmt: skip
+shutter_option = click.option(
+    "--shutter", type=float, metavar="S",
+    help="Share of a frame's time over which fast hands are smeared, 0 (crisp) to 1 [the model's].",
+)  # fmt: skip
 frame_check_option = choice(
     "--check", "names", "ends", "pixels", default="ends",
     help="How closely DATASET's frames are looked at; pixels decodes every one.",

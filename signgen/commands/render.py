@@ -28,6 +28,7 @@ from signgen.commands.options import (
     reading_options,
     sampling_options,
     scheduler_option,
+    shutter_option,
 )
 from signgen.errors import BadValue
 
@@ -65,6 +66,7 @@ FILES = ("keypoints", "output", "compare", "original", "source_frames")
 @guidance_rule_option
 @scheduler_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise of every frame.")
+@shutter_option
 @click.option("--align", is_flag=True, help="Fit the skeleton to the source person's body and place.")
 @click.option("--smooth", type=SMOOTH, help="Smooth the keypoints: cut-off in Hz, or auto, which keeps fast hands.")
 @click.option("--fill-gaps", type=int, metavar="N", help="Fill gaps of up to N frames.")

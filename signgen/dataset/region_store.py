@@ -52,9 +52,9 @@ class ClipCrops:
     solid: bool
 
 
-def region_folder(cache_folder: Path, coarse: Path, kind: str, side: int) -> Path:
+def region_folder(cache_folder: Path, coarse: Path, kind: str, side: int, shutter: float = 0.0) -> Path:
     """Where the crops of one kind lie."""
-    return cache_folder / f"{kind}s-{side}-{coarse.name}"
+    return cache_folder / f"{kind}s-{side}-{coarse.name}{f'-shutter-{shutter:g}' if shutter else ''}"
 
 
 def read_crops(folder: Path, number: int) -> ClipCrops:
@@ -82,6 +82,7 @@ def cut_crops(
     seed: int,
     jobs: int = 1,
     advance: Callable[[int], None] = lambda n: None,
+    shutter: float = 0.0,
 ) -> Path:
     """Cuts the crops of the clips whose coarse frames are there and returns their folder.
 
@@ -91,11 +92,13 @@ def cut_crops(
         kind: ``hand`` or ``face``. side: S, pixels.
         seed: decides which crops get a reference of another clip of the signer.
         jobs: processes. advance: called with the number of clips that were there or are done.
+        shutter: share of a frame's time over which fast hands are smeared in the solid ones, where a clip does not say
+            its own; 0: they are crisp in all clips.
     """
-    folder = region_folder(cache_folder, coarse, kind, side)
+    folder = region_folder(cache_folder, coarse, kind, side, shutter)
     folder.mkdir(parents=True, exist_ok=True)
     painted = [number for number in range(len(cache.clips)) if clip_path(coarse, number).is_file()]
-    work = partial(_cut_clip, cache_folder, coarse, folder, kind, side, seed)
+    work = partial(_cut_clip, cache_folder, coarse, folder, kind, side, seed, shutter)
     make_missing(work, painted, partial(crops_path, folder), jobs, advance)
     return folder
 
@@ -105,8 +108,9 @@ def crops_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.npy"
 
 
-def _cut_clip(cache_folder: Path, coarse: Path, folder: Path, kind: str, side: int, seed: int, number: int) -> None:
-    from signgen.pose_image.solid import HandFitter
+def _cut_clip(
+    cache_folder: Path, coarse: Path, folder: Path, kind: str, side: int, seed: int, shutter: float, number: int
+) -> None:
 
     cache = FrameCache.open(cache_folder)
     clip = cache.clips[number]
@@ -116,7 +120,8 @@ def _cut_clip(cache_folder: Path, coarse: Path, folder: Path, kind: str, side: i
     truth, frames = np.array(cache.keypoints[clip.start : clip.stop]), cache.frames[np.arange(clip.start, clip.stop)]
     driving = as_keypoints(points, size)
     poses, mirrored = _poses(driving), _poses(driving.mirror())[:, :, ::-1]
-    fitted = HandFitter(size, PIXEL_ASPECT).fit(points[..., :2], points[..., 2]).pictures(size)
+    shutter = _own_shutter(cache_folder, clip, shutter)
+    fitted = _solid(points, size, shutter)
     wide = side + MARGIN
     sources = _sources(cache, clip, painted.source, rng)
     first = region_crops(kind, wide, painted.frames, poses, points, fitted, sources[:1])
@@ -137,7 +142,9 @@ def _cut_clip(cache_folder: Path, coarse: Path, folder: Path, kind: str, side: i
     solids = cache_folder.parent / SOLIDS / f"{clip.name}.npz"
     if known := solids.is_file():
         with np.load(solids, allow_pickle=False) as archive:
-            pixels[..., TRUE_SOLID] = cut(archive["solid"], first.which, first.places, wide)
+            crisp = shutter > 0 and "shutter" not in archive  # drawn before the true hands were smeared as well
+            true = _solid(truth, size, shutter) if crisp else archive["solid"]
+        pixels[..., TRUE_SOLID] = cut(true, first.which, first.places, wide)
     else:
         pixels[..., TRUE_SOLID] = pixels[..., FITTED]
     where = [(i, (*HANDS, FACE)[region]) for i, region in zip(first.which, first.regions, strict=True)]
@@ -150,6 +157,26 @@ def _cut_clip(cache_folder: Path, coarse: Path, folder: Path, kind: str, side: i
     with Staging() as staging:
         np.savez(staging.place(target.with_suffix(".npz")), points=own.astype(np.float32), speed=speed, solid=known)
         np.save(staging.place(target), pixels)
+
+
+def _solid(points: np.ndarray, size: tuple[int, int], shutter: float) -> np.ndarray:
+    """uint8 (T, H, W, 6), the hands fitted to points (T, 133, 3), as a render shows them to refiners."""
+    from signgen.pose_image.solid import HandFitter
+
+    hands = HandFitter(size, PIXEL_ASPECT).fit(points[..., :2], points[..., 2])
+    return hands.smeared(hands.pictures(size), shutter)
+
+
+def _own_shutter(cache_folder: Path, clip: CachedClip, shutter: float) -> float:
+    """The share of a frame's time that a clip's keypoint file says, if hands are to be smeared and it says one."""
+    path = cache_folder.parent / "keypoints" / f"{clip.name}.npz"
+    if not shutter or not path.is_file():
+        return shutter
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return float(archive["shutter"]) if "shutter" in archive else shutter
+    except (OSError, ValueError, EOFError) as error:
+        raise damaged(path, error, "delete it, or write it again") from error
 
 
 def _sources(cache: FrameCache, clip: CachedClip, own: int, rng: np.random.Generator) -> list[SourceRegions]:

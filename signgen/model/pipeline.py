@@ -482,6 +482,11 @@ class SignGenPipeline(BasePipeline):
         """The refiners that this model has, by name."""
         return {name: part for name in REFINERS if (part := getattr(self, name)) is not None}
 
+    @property
+    def shutter(self) -> float:
+        """Share of a frame's time over which the refiners have learned to see fast hands smeared."""
+        return max((float(part.config.shutter) for part in self.refiners.values()), default=0.0)
+
     @torch.inference_mode()
     def refine(
         self,
@@ -498,7 +503,8 @@ class SignGenPipeline(BasePipeline):
             frames: uint8 (T, H, W, 3), as `__call__` gives them.
             poses: uint8 (T, H', W', 3) of `canvas_size`, their pose images.
             points: (T, 133, 3), their keypoints: x and y in pixels of the frame, confidence.
-            solid: uint8 (T, H, W, 6), the hands fitted to them (`signgen.pose_image.solid.SolidHands.pictures`).
+            solid: uint8 (T, H, W, 6), the hands fitted to them (`signgen.pose_image.solid.SolidHands.pictures`), fast
+                ones smeared as the refiners know them (`SolidHands.smeared`, `shutter`).
             sources: what the source pictures show of hands and face, of those whose keypoints are known.
             mattes: uint8 (T, H, W), from `compose`: nothing changes away from the person and the fitted hands.
         """

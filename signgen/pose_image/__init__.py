@@ -36,6 +36,7 @@ def draw_pose(
     stick: int | None = None,
     hands: SolidHands | None = None,
     fit: str = "keep",
+    shutter: float = 0.0,
 ) -> np.ndarray:
     """Draws frames ``start`` to ``stop - 1`` of a clip.
 
@@ -49,12 +50,13 @@ def draw_pose(
         hands: of the whole clip, style ``solid`` only, where they are known already (`solid.fit_hands`).
         fit: where ``size`` has another shape: ``keep`` shows more around the person or cuts empty margin,
             ``stretch`` squeezes. Not for ``hands`` that are given, which are of the clip's own frame.
+        shutter: share of a frame's time over which fast hands are smeared, 0 to 1; style ``solid`` only.
 
     Returns:
         (T, H, W, 3) uint8 RGB.
 
     Raises:
-        InputError: unknown style, a ``stick`` that the style does not have, or an empty picture.
+        InputError: unknown style, a ``stick`` or ``shutter`` that the style does not have, or an empty picture.
 
     Example:
         >>> from signgen import draw_pose, read_keypoints
@@ -72,7 +74,8 @@ def draw_pose(
         from signgen.pose_image.solid import fit_hands
 
         hands = fit_hands(keypoints[: max(frames.stop, 1)])
-    return draw_points(xy, confidence, keypoints.size, size or keypoints.size, style, stick, hands, frames.start)
+    sizes = keypoints.size, size or keypoints.size
+    return draw_points(xy, confidence, *sizes, style, stick, hands, frames.start, shutter)
 
 
 def draw_frame(
@@ -101,6 +104,7 @@ def draw_points(
     stick: int | None = None,
     hands: SolidHands | None = None,
     first: int = 0,
+    shutter: float = 0.0,
 ) -> np.ndarray:
     """Draws poses: (T,133,2) pixels of ``frame_size``, (T,133) -> (T,H,W,3) uint8 of ``size``.
 
@@ -110,6 +114,10 @@ def draw_points(
         raise BadValue("size", f"got {size[0]}x{size[1]}", "width and height must be at least 1 pixel")
     if stick is not None and style != "fpdm":
         raise Mismatch("--stick", f"got {stick} for style {style}", "only style fpdm has a stick width")
+    if not 0 <= shutter <= 1:
+        raise BadValue("--shutter", f"got {shutter}", "it is a share of a frame's time, 0 (crisp) to 1")
+    if shutter and style != "solid":
+        raise Mismatch("--shutter", f"got {shutter:g} for style {style}", "only style solid smears fast hands")
     if style == "signgen":
         from signgen.pose_image.strokes import draw_clip
 
@@ -130,6 +138,6 @@ def draw_points(
         body[:, BOTH_HANDS] = 0
         pictures = draw_points(xy, body, frame_size, size, "signgen")
         for number, picture in enumerate(pictures):
-            hands.draw(first + number, picture, frame_size)
+            hands.draw(first + number, picture, frame_size, shutter)
         return pictures
     raise BadValue("style", f"got {style!r}", f"choose one of {', '.join(STYLES)}")

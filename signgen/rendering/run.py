@@ -155,7 +155,12 @@ def run_plan(
         plan.more,
         plan.known,
     )
-    warnings = [*plan.warnings, *_too_many_steps(pipeline, settings), *scene.warnings]
+    warnings = [
+        *plan.warnings,
+        *_too_many_steps(pipeline, settings),
+        *_new_shutter(pipeline, settings),
+        *scene.warnings,
+    ]
     with Staging() as staging, scheduled(pipeline, settings.scheduler):
         evaluations = _write_videos(plan, pipeline, settings, scene, staging, warnings, progress, show)
         (width, height), count = scene.framing.output, len(plan.frames)
@@ -173,6 +178,7 @@ def run_plan(
             sources=[plan.source.name, *(one.name for one in plan.more)],
             known={number: one.name for number, one in plan.known.items()},
             seed=settings.seed,
+            shutter=settings.shutter or 0.0,
             steps=settings.steps or pipeline.config.steps,
             window=settings.window or pipeline.config.window,
             unet_evaluations_per_frame=round(evaluations / count, 4),
@@ -309,15 +315,28 @@ def for_model(settings: RenderSettings, pipeline: SignGenPipeline, sources: int 
         if settings.overlap:
             raise Mismatch("--overlap", f"got {overlap}", f"views of {pipeline.name} do not see each other: give 0")
         overlap = 0
+    if settings.shutter and not pipeline.refiners:
+        got = f"got {settings.shutter:g}, but {pipeline.name} paints no hands again"
+        raise Mismatch("--shutter", got, "leave it out, or use a model with refiners")
     guidance = settings.guidance or (float(config.guidance[0]), float(config.guidance[1]))
     return replace(
         settings,
         steps=settings.steps or config.steps,
         guidance=guidance,
         guidance_rule=settings.guidance_rule or config.guidance_rule,
+        shutter=pipeline.shutter if settings.shutter is None else settings.shutter,
         window=window,
         overlap=overlap,
     )
+
+
+def _new_shutter(pipeline: SignGenPipeline, settings: RenderSettings) -> list[str]:
+    """A warning where refiners that know crisp hands alone are shown smeared ones."""
+    if not settings.shutter or pipeline.shutter:
+        return []
+    return [
+        f"{pipeline.name} has learned from crisp hands: with --shutter {settings.shutter:g} fast ones may look worse"
+    ]
 
 
 def _too_many_steps(pipeline: SignGenPipeline, settings: RenderSettings) -> list[str]:

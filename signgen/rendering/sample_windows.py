@@ -130,7 +130,8 @@ def render_windows(
     source = pipeline.encode_source(np.stack([image for image, _ in parts]), own)
     overlap = settings.overlap or 0
     looks = pipeline.refiners or pipeline.guided or pipeline.composes
-    looked_at = Shown(pipeline, scene, overlap) if looks else None
+    shutter = pipeline.shutter if settings.shutter is None else settings.shutter
+    looked_at = Shown(pipeline, scene, overlap, shutter) if looks else None
     if backdrop is None and pipeline.composes:
         backdrop = backdrop_of(pipeline, scene)
     given = {index - frames.start: image for index, image in scene.given.items() if index in frames}
@@ -193,7 +194,7 @@ def backdrop_of(pipeline: SignGenPipeline, scene: Scene) -> Backdrop:
 
 class Drawn(NamedTuple):
     """A window, what the model sees of its known, new and later frames, and of the known and the new ones the keypoints
-    (N,133,3) and the hands fitted to them."""
+    (N,133,3) and the hands fitted to them, fast ones smeared."""
 
     window: Window
     poses: np.ndarray
@@ -205,8 +206,8 @@ def _drawn(pipeline: SignGenPipeline, scene: Scene, frames: range, window: Windo
     """Everything of a window that can be drawn before its turn."""
     first = frames[window.known.start] if window.known else frames[window.new.start]
     driving = scene.driving[first : frames[window.new.stop - 1] + 1]
-    solid = None if shown is None else shown.hands(first, len(driving))
-    poses = _seen(pipeline, driving, solid, shown)
+    crisp, solid = (None, None) if shown is None else shown.hands(first, len(driving))
+    poses = _seen(pipeline, driving, crisp, shown)
     for index in window.ahead:  # its hands are not fitted yet: the tracks have not come so far
         poses = np.concatenate([poses, _seen(pipeline, scene.driving[frames[index] : frames[index] + 1], None, shown)])
     return Drawn(window, poses, driving.points, solid)
@@ -226,7 +227,7 @@ class Shown:
         sources: of the source pictures, those of which it is known where the person stands.
     """
 
-    def __init__(self, pipeline: SignGenPipeline, scene: Scene, overlap: int) -> None:
+    def __init__(self, pipeline: SignGenPipeline, scene: Scene, overlap: int, shutter: float) -> None:
         from signgen.model.regions import SourceRegions
         from signgen.pose_image.solid import HandFitter
 
@@ -236,18 +237,23 @@ class Shown:
                 self.sources.append(SourceRegions.of(image, person.points[0], pipeline.device))
         self._size = pipeline.frame_size
         self._fitter = HandFitter(self._size, pipeline.config.pixel_aspect)
-        self._driving, self._done = scene.driving, 0
+        self._driving, self._done, self._shutter = scene.driving, 0, shutter
         self._last: deque[np.ndarray] = deque(maxlen=overlap)
 
-    def hands(self, first: int, count: int) -> np.ndarray:
+    def hands(self, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """uint8 (N, H, W, 6) of ``count`` frames from ``first`` on, of which those that were asked for before come
-        first, as many as windows overlap."""
+        first, as many as windows overlap; and the same with fast hands of the others smeared, for the refiners."""
         known = list(self._last)[len(self._last) - (self._done - first) :] if first < self._done else []
         while self._done < first:  # block after block, so that memory does not grow with the clip
             self._fit(min(self._done + BLOCK, first))
-        new = self._fit(first + count).pictures(self._size)
+        hands = self._fit(first + count)
+        new = hands.pictures(self._size)
         self._last.extend(new)
-        return np.concatenate([np.stack(known), new]) if known else new
+        smeared = hands.smeared(new, self._shutter)
+        if not known:
+            return new, smeared
+        crisp = np.concatenate([np.stack(known), new])
+        return crisp, crisp if smeared is new else np.concatenate([np.stack(known), smeared])
 
     def _fit(self, stop: int) -> SolidHands:
         part = self._driving[self._done : stop]

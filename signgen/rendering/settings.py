@@ -54,6 +54,8 @@ class RenderSettings:
         background: ``source``: the source's own; ``none``: transparent, in ``.webm`` or PNG frames; ``#rrggbb``; or an
             image's path. Others than the source's need a model with a composer.
         seed: with the frame's index it decides the frame's noise.
+        shutter: share of a frame's time over which fast hands are smeared, 0 (crisp) to 1; None: as the model's
+            refiners learned it.
         align: fit the driving skeleton to the source person's proportions and place.
         smooth: cut-off of the smoothing of the keypoints, Hz; or ``auto``, which keeps fast hands, see
             `signgen.keypoints.filters.OneEuro`.
@@ -87,6 +89,7 @@ class RenderSettings:
     overlap: int | None = None
     background: str | Path = "source"
     seed: int = 0
+    shutter: float | None = None
     align: bool = False
     smooth: float | str | None = None
     fill_gaps: int | None = None
@@ -102,6 +105,7 @@ class RenderSettings:
     def __post_init__(self) -> None:
         _in_range("--steps", self.steps, 1, 1000)
         _in_range("--seed", self.seed, 0, 2**63 - 1)
+        _in_range("--shutter", self.shutter, 0, 1)
         if isinstance(self.smooth, str) and self.smooth != "auto":
             raise BadValue("--smooth", f"got {self.smooth!r}", "give a cut-off in Hz, or auto")
         _in_range("--smooth", None if isinstance(self.smooth, str) else self.smooth, 0.01, 1000)
@@ -161,7 +165,7 @@ class RenderResult:
         frames_per_second: frames / seconds.
         model, source: their names; sources: of all pictures of the person, the first one again.
         known: names of the frames that were given, by number.
-        seed, steps, window: what was used.
+        seed, shutter, steps, window: what was used.
         unet_evaluations_per_frame: denoiser evaluations of one view each, over frames written; the source's and the
             already rendered views of every window and all guidance branches are counted.
         warnings: one line each, for the user.
@@ -182,6 +186,7 @@ class RenderResult:
     sources: list[str]
     known: dict[int, str]
     seed: int
+    shutter: float
     steps: int
     window: int
     unet_evaluations_per_frame: float

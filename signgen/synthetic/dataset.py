@@ -8,7 +8,8 @@
                                   visemes int8 (T,): the mouth shape that is seen, an index into `viseme_names`, -1
                                   in between; shutter: share of a frame's time that it is open, 0 for crisp frames
     OUT/solid/<clip>.npz          solid uint8 (T, H, W, 6): both hands as `signgen.pose_image.solid` draws them, but as
-                                  they truly are in the middle of each exposure
+                                  they truly are: since version 5 over each exposure, whose share of a frame's time
+                                  `shutter` says, before that in its middle
     OUT/matte/<clip>.npz          matte uint8 (T, H, W): how much of each pixel the signer covers, 255 all of it;
                                   plate uint8 (H, W, 3): the backdrop alone, without grain and compression
     OUT/synthetic.json            how it was made, and that nobody in it is real
@@ -221,13 +222,19 @@ def draw_clip(plan: Plan, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]
 
 def draw_solid(plan: Plan, index: int, movement: Movement) -> np.ndarray:
     """The true hands of one clip as solid pose images, uint8 (T, H, W, 6), see `signgen.pose_image.solid`."""
-    from signgen.pose_image.solid import draw_meshes
+    from signgen.pose_image.solid import MOST_DRAWN, draw_meshes, exposed
     from signgen.synthetic.picture.hand_meshes import true_meshes
     from signgen.synthetic.signer import load_signer
 
     signer, camera = load_signer(plan.signer(index), plan.version), plan.camera(index)
-    middles = [poses[len(poses) // 2] for poses in plan.exposures(index, movement)]
-    return np.stack([draw_meshes(true_meshes(signer, camera, pose, plan.size), 0, 0, plan.size) for pose in middles])
+    most = 1 if plan.version < 5 else MOST_DRAWN
+    frames = []
+    for poses in plan.exposures(index, movement):
+        count = min(len(poses), most)  # odd as well: the middle one stays
+        seen = [poses[len(poses) * (2 * i + 1) // (2 * count)] for i in range(count)]
+        meshes = (true_meshes(signer, camera, pose, plan.size) for pose in seen)
+        frames.append(exposed([draw_meshes(two, 0, 0, plan.size) for two in meshes]))
+    return np.stack(frames)
 
 
 def _clip_paths(out: Path, plan: Plan, index: int) -> tuple[Path, ...]:
@@ -251,7 +258,8 @@ def write_clip(out: Path, plan: Plan, index: int) -> int:
     movement = plan.perform(index)
     if not solid.exists():
         with Staging() as staging:
-            np.savez_compressed(staging.place(solid), solid=draw_solid(plan, index, movement))
+            known = {} if plan.version < 5 else {"shutter": plan.open_shutter(index)}
+            np.savez_compressed(staging.place(solid), solid=draw_solid(plan, index, movement), **known)
     if all(
         path.exists() for path in (folder, keypoints, *more)
     ):  # a data set that was written before there were solid hands

@@ -77,14 +77,17 @@ class RefinerTask(Task):
 
     def _refiner(self) -> RegionRefiner:
         if self.config.stage in self.config.start:
-            return stage_network(RegionRefiner, self.config.start[self.config.stage]).train()
+            network = stage_network(RegionRefiner, self.config.start[self.config.stage]).train()
+            # How it is shown fast hands may change while it learns on; its weights are what they are.
+            network.register_to_config(shutter=self.config.model.get("shutter", network.config.shutter))
+            return network
         return built(RegionRefiner, self.config.model)
 
     def _crops(self, folder: Path) -> tuple[list[ClipCrops], list[ClipCrops]]:
         config, clips = self.config, range(len(self.cache.clips))
         coarse = composed_clips(config, self.cache, folder, self.device)
         how = self.kind, self.side, config.seed, processes(self.device), progress("cut", len(clips))
-        where = cut_crops(self.cache, folder, coarse, *how)
+        where = cut_crops(self.cache, folder, coarse, *how, shutter=self.refiner.config.shutter)
         crops = [read_crops(where, number) for number in clips if crops_path(where, number).is_file()]
         if sum(len(clip.pixels) for clip in crops) < config.batch:
             raise Empty(config.data, f"hardly a {self.kind} is seen", "give clips with keypoints of hands and faces")

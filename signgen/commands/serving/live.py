@@ -22,6 +22,7 @@ from signgen.commands.options import (
     frame_size_option,
     guidance_rule_option,
     model_options,
+    shutter_option,
 )
 from signgen.commands.serving.app import end_process
 from signgen.errors import BadValue, Mismatch
@@ -57,6 +58,7 @@ _CAMERA = re.compile(r"camera(?::(\d{1,2}))?")
 @click.option("--steps", type=int, help="Sampling steps [the model's].")
 @guidance_rule_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise of every frame.")
+@shutter_option
 @model_options
 @export_option
 @click.option("--port", type=click.IntRange(0, 65535), help="Of the page on this machine; 0 takes any free one. [7861]")

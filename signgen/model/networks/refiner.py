@@ -31,6 +31,8 @@ class RegionRefiner(ModelMixin, ConfigMixin):
         widths: channels at a half, a quarter and an eighth of the size.
         blocks: residual blocks there, each way.
         head: channels at full size.
+        shutter: share of a frame's time over which fast hands were smeared in the solid hands that it learned from; 0:
+            they were crisp. Nothing is computed with it here; a render smears them alike.
 
     Example:
         >>> refiner = RegionRefiner(side=72)
@@ -40,11 +42,18 @@ class RegionRefiner(ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(
-        self, side: int = 72, widths: Sequence[int] = (24, 48, 96), blocks: Sequence[int] = (1, 2, 2), head: int = 12
+        self,
+        side: int = 72,
+        widths: Sequence[int] = (24, 48, 96),
+        blocks: Sequence[int] = (1, 2, 2),
+        head: int = 12,
+        shutter: float = 0.0,
     ) -> None:
         super().__init__()
         if side % 8 or side < 16:
             raise BadValue("side", f"got {side}", "give pixels, a multiple of 8 from 16 on")
+        if not 0 <= shutter <= 1:
+            raise BadValue("shutter", f"got {shutter}", "it is a share of a frame's time, 0 (crisp) to 1")
         (first, second, third), (one, two, _) = widths, blocks
         self.stem = nn.Conv2d(4 * INPUTS, first, 3, padding=1)
         self.down = nn.ModuleList([residual_convs(width, count) for width, count in zip(widths, blocks, strict=True)])

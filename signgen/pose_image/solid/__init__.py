@@ -6,7 +6,7 @@ signer's (`signgen.synthetic.picture.hand_meshes`).
 
 from __future__ import annotations
 
-from signgen.pose_image.solid.drawing import draw_meshes, lit
-from signgen.pose_image.solid.fitter import HandFitter, SolidHands, fit_hands, refit_hands
+from signgen.pose_image.solid.drawing import draw_meshes, exposed, lit
+from signgen.pose_image.solid.fitter import MOST_DRAWN, HandFitter, SolidHands, fit_hands, refit_hands
 
-__all__ = ["HandFitter", "SolidHands", "draw_meshes", "fit_hands", "lit", "refit_hands"]
+__all__ = ["MOST_DRAWN", "HandFitter", "SolidHands", "draw_meshes", "exposed", "fit_hands", "lit", "refit_hands"]

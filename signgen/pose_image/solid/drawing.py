@@ -106,6 +106,14 @@ def draw_meshes(
     return out
 
 
+def exposed(drawn: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of pictures of one exposure, uint8; pixels that are the same in all stay the same."""
+    total = np.zeros(drawn[0].shape, np.uint16)
+    for picture in drawn:
+        total += picture
+    return ((2 * total + len(drawn)) // (2 * len(drawn))).astype(np.uint8)
+
+
 def lit(channels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Solid hands as they may be looked at: palms warm, backs cool, forearms grey, light from before and above.
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from signgen.errors import BadValue
 from signgen.keypoints.skeleton import BOTH_HANDS, HANDS
-from signgen.pose_image.solid.drawing import CHANNELS, Mesh, draw_meshes, lit
+from signgen.pose_image.solid.drawing import CHANNELS, Mesh, draw_meshes, exposed, lit
 from signgen.pose_image.solid.hand import anatomy, hand_mesh
 from signgen.pose_image.solid.order import Order
 from signgen.pose_image.solid.person import Person
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 _SHAPE, _ALIKE, _SQUEEZED = 210 / 260, 0.01, 0.81  # width over height of PHOENIX14T's frames, which are squeezed
 _PLACED = 0.5  # confidence of a placed point, times the hand's strength
 _SURFACE = ("angles", "forearm", "scale", "wrist", "depth", "bend", "length")  # what of a pose makes its surface
+_STILL, _APART = 1.5, 3.0  # px that a hand may move while a shutter is open and be drawn once; between two drawings
+MOST_DRAWN = 7  # of one frame
+_LEAP = 0.25  # metres a frame from which a hand did not move but was found elsewhere
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,14 @@ class SolidHands:
         xy: float32 (T,133,2), the keypoints that they were fitted to; confidence: (T,133).
         poses: plain arrays a frame and side, left first, see `tracking.Poses`.
         thickness: girth of the person's hands over what follows from their length.
+        before: the poses of the frame before the first; None: it is a clip's first.
     """
 
     xy: np.ndarray
     confidence: np.ndarray
     poses: Poses
     thickness: float = 1.0
+    before: Poses | None = None
     _last: dict[int, list[Mesh | None]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -50,14 +57,16 @@ class SolidHands:
         return self.poses.strength
 
     def meshes(self, frame: int) -> list[Mesh | None]:
-        """Left and right hand of one frame, as `draw_meshes` takes them."""
+        """Left and right hand of one frame, as `draw_meshes` takes them; -1 is the frame before the first."""
         if frame not in self._last:
-            self._last.clear()
-            self._last[frame] = [self._mesh(frame, side) for side in range(2)]
+            for old in [one for one in self._last if abs(one - frame) > 1]:
+                del self._last[old]
+            poses, number = (self.poses, frame) if frame >= 0 else (self.before or Poses.empty(1), 0)
+            self._last[frame] = [self._mesh(poses, number, side) for side in range(2)]
         return self._last[frame]
 
-    def _mesh(self, frame: int, side: int) -> Mesh | None:
-        poses, mesh = self.poses, hand_mesh()
+    def _mesh(self, poses: Poses, frame: int, side: int) -> Mesh | None:
+        mesh = hand_mesh()
         if poses.strength[frame, side] <= 0:
             return None
         count = len(mesh.rest)
@@ -87,15 +96,80 @@ class SolidHands:
                 picture[top : top + height, left : left + width] = drawn
         return out
 
-    def draw(self, frame: int, picture: np.ndarray, frame_size: tuple[int, int]) -> None:
+    def smeared(self, pictures: np.ndarray, shutter: float) -> np.ndarray:
+        """`pictures` with fast hands as a camera sees them, over the share ``shutter`` (0 to 1) of a frame's time.
+
+        A frame's own instant is the middle of its exposure. Within it a hand goes on as it came from the frame before,
+        so that no later frame is needed; the meshes move, and the mean of up to `MOST_DRAWN` drawings is the picture.
+        Hands that move by less than `_STILL` pixels meanwhile stay as they are, to the bit.
+        """
+        out = pictures
+        for frame in np.flatnonzero((shutter * self._speed > _STILL).any(1)).tolist():
+            for left, top, drawn in self._exposures(frame, shutter, pictures[frame]):
+                out = pictures.copy() if out is pictures else out
+                out[frame, top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
+        return out
+
+    @cached_property
+    def _speed(self) -> np.ndarray:
+        """Pixels (T, 2) that the fastest point of each hand moved since the frame before; 0 where that is not known."""
+        first = Poses.empty(1) if self.before is None else self.before
+        points, strength = (
+            np.concatenate([getattr(first, name), getattr(self.poses, name)]) for name in ("points", "strength")
+        )
+        bend = np.concatenate([first.bend, self.poses.bend])
+        speed = np.linalg.norm(np.diff(points[..., :2] + bend[:, :, :21], axis=0), axis=-1).max(-1)
+        metre = np.abs(self.poses.scale[..., 1])
+        known = (strength[1:] > 0) & (strength[:-1] > 0) & (speed < _LEAP * metre)
+        return np.where(known, speed, 0)
+
+    def _exposures(
+        self, frame: int, shutter: float, crisp: np.ndarray, factor: tuple[float, float] | None = None
+    ) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Left and top of the parts of a frame in which a hand is smeared, and the parts uint8 (h, w, 6).
+
+        Args:
+            crisp: (H, W, 6), the frame as its own instant shows it. factor: its pixels over those of the keypoints.
+        """
+        travel = shutter * self._speed[frame]
+        before, now = self.meshes(frame - 1), self.meshes(frame)
+        steps: list[np.ndarray | None] = [None, None]  # pixels and depth (n,3) a frame
+        for side, (was, one) in enumerate(zip(before, now, strict=True)):
+            if was is not None and one is not None and travel[side] > _STILL:
+                steps[side] = np.column_stack([one[0] - was[0], one[1] - was[1]])
+        apart = travel.max() * (1 if factor is None else max(factor))
+        count = min(
+            max(math.ceil(apart / _APART), 2) // 2 * 2 + 1, MOST_DRAWN
+        )  # odd: one is of the frame's own instant
+        moments = shutter * ((np.arange(count, dtype=np.float32) + np.float32(0.5)) / count - np.float32(0.5))
+        shown = [[_moved(*pair, moment, factor) for pair in zip(now, steps, strict=True)] for moment in moments]
+        for side in [side for side, step in enumerate(steps) if step is not None]:
+            if box := _box([shown[0][side], shown[-1][side]], crisp.shape[1::-1]):
+                (left, top), (width, height) = box
+                others = shown[: count // 2] + shown[count // 2 + 1 :]
+                drawn = [draw_meshes(two, left, top, (width, height), self.strength[frame]) for two in others]
+                yield left, top, exposed([*drawn, crisp[top : top + height, left : left + width]])
+
+    def draw(self, frame: int, picture: np.ndarray, frame_size: tuple[int, int], shutter: float = 0.0) -> None:
         """Lays the lit hands of one frame over a picture uint8 (H,W,3) of it, pixel centres on pixel centres."""
         height, width = picture.shape[:2]
-        factor = np.array([width / frame_size[0], height / frame_size[1]], np.float32)
-        meshes = [one and ((one[0] + np.float32(0.5)) * factor, *one[1:]) for one in self.meshes(frame)]
+        factor = width / frame_size[0], height / frame_size[1]
+        meshes = [_moved(one, None, 0.0, factor) for one in self.meshes(frame)]
+        parts = []
         if box := _box(meshes, (width, height)):
             (left, top), size = box
-            colour, cover = lit(draw_meshes(meshes, left, top, size, self.strength[frame]))
-            part = picture[top : top + size[1], left : left + size[0]]
+            parts.append((left, top, draw_meshes(meshes, left, top, size, self.strength[frame])))
+        if (shutter * self._speed[frame] > _STILL).any():
+            whole = np.full((height, width, CHANNELS), 128, np.uint8)
+            for left, top, drawn in parts:
+                whole[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
+            out = whole.copy()
+            for left, top, drawn in self._exposures(frame, shutter, whole, factor):
+                out[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
+            parts = [(0, 0, out)]
+        for left, top, drawn in parts:
+            colour, cover = lit(drawn)
+            part = picture[top : top + drawn.shape[0], left : left + drawn.shape[1]]
             part[:] = part * (1 - cover) + colour + 0.5
 
     def refitted(self) -> np.ndarray:
@@ -111,13 +185,29 @@ class SolidHands:
         return xy
 
 
+def _moved(
+    mesh: Mesh | None, step: np.ndarray | None, moment: float, factor: tuple[float, float] | None
+) -> Mesh | None:
+    """A mesh ``moment`` frames later, at ``step`` (n,3) a frame, its pixels multiplied by ``factor``."""
+    if mesh is None:
+        return None
+    pixels, depth, normals = mesh
+    if step is not None:
+        pixels, depth = pixels + np.float32(moment) * step[:, :2], depth + np.float32(moment) * step[:, 2]
+    if factor is not None:
+        pixels = (pixels + np.float32(0.5)) * np.array(factor, np.float32)
+    return pixels, depth, normals
+
+
 def _box(meshes: Sequence[Mesh | None], size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """Left and top, width and height of the part of a picture of ``size`` that shows a hand; None: there is none."""
-    corners = [(one[0].min(0), one[0].max(0)) for one in meshes if one is not None]
+    # Columns one by one: numpy takes ten times as long over two columns together.
+    corners = [(column.min(), column.max()) for one in meshes if one is not None for column in one[0].T]
     if not corners:
         return None
-    first = np.clip(np.floor(np.min([low for low, _ in corners], 0)).astype(int), 0, size)
-    last = np.clip(np.ceil(np.max([high for _, high in corners], 0)).astype(int), first, size)
+    low, high = (np.reshape(ends, (-1, 2)) for ends in zip(*corners, strict=True))
+    first = np.clip(np.floor(low.min(0)).astype(int), 0, size)
+    last = np.clip(np.ceil(high.max(0)).astype(int), first, size)
     (left, top), (width, height) = first.tolist(), (last - first).tolist()
     return (left, top), (width, height)
 
@@ -154,6 +244,7 @@ class HandFitter:
         aspect = pixel_aspect or (_SQUEEZED if abs(size[0] / size[1] - _SHAPE) < _ALIKE else 1.0)
         self._person = Person(aspect, proportions[0] if proportions else None)
         self._hands, self._order = [HandTrack(side) for side in range(2)], Order()
+        self._before: Poses | None = None
 
     def fit(self, xy: np.ndarray, confidence: np.ndarray) -> SolidHands:
         """Fits the next T frames.
@@ -170,7 +261,8 @@ class HandFitter:
             spans = [hand.step(one, seen, self._person, poses, frame) for hand in self._hands]
             self._person.see_hands([found for found in spans if found is not None])
             self._order.step(seen[BOTH_HANDS].reshape(2, 21), poses, frame)
-        return SolidHands(points.astype(np.float32), scores.astype(np.float32), poses, self._thickness)
+        before, self._before = self._before, Poses(*(part[-1:] for part in poses)) if len(points) else self._before
+        return SolidHands(points.astype(np.float32), scores.astype(np.float32), poses, self._thickness, before)
 
 
 def fit_hands(
