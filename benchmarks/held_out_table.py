@@ -14,7 +14,7 @@ import numpy as np
 from drawn_clips import KINDS, generate, kept_at
 from extract_judge import Tally as Found
 from extract_judge import kept_hands, looked_at
-from held_out_scores import Scores
+from held_out_scores import FAST, Scores
 from legibility_scores import MODEL, TRUE, Judges, read_hands
 from legibility_scores import Tally as Read
 from retrieval import MEASURES as RANKS
@@ -85,6 +85,7 @@ def _from(value: float) -> tuple[float, float]:
 
 ROWS = (
     Row("hand_ssim", "Hand SSIM", _from(0.835), _from(0.81)),
+    Row("fast_hand_ssim", f"Hand SSIM over {FAST:g} px a frame"),
     Row("within_3_px", "hands within 3 px, %", _from(0.88), _from(0.87), 1, 100),
     Row("shape_right", "hand shape right, %", _from(0.90), _from(0.87), 1, 100),
     Row("mediapipe_kept", "MediaPipe finds again, %", _from(0.9), _from(0.9), 1, 100),

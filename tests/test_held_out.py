@@ -17,7 +17,9 @@ from tiny_pipeline import make_pipeline, picture, signing
 
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.errors import InputError, NotInstalled
+from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
 from signgen.model.networks.wrist_finder import WristFinder
+from signgen.scoring.metrics.hands import hand_ssim
 
 FRAMES, SIZE = 9, (210, 260)
 
@@ -130,6 +132,28 @@ def test_gap_closed(scoring: ModuleType) -> None:
     methods = {scoring.COPY: {"hand_ssim": 0.4}, scoring.CEILING: {"hand_ssim": 0.9}, scoring.MODEL: {"hand_ssim": 0.8}}
     assert scoring.gap_closed(methods) == pytest.approx(0.8)
     assert scoring.gap_closed({scoring.COPY: {"hand_ssim": 0.4}}) is None
+
+
+def test_fast_hands_are_scored_apart(scoring: ModuleType) -> None:
+    clip = signing(6, SIZE)
+    xy = np.repeat(clip.xy[:1], 6, 0)
+    xy[:, LEFT_HAND, 0] += 7.0 * np.arange(6)[:, None]  # the left hand alone is fast
+    xy[:, RIGHT_HAND, 0] += 5.0 * np.arange(6)[:, None]
+    assert scoring.hand_speed(xy) == pytest.approx(np.repeat([[7.0, 5.0]], 6, 0), abs=1e-3)
+    assert scoring.hand_speed(xy[:1]).tolist() == [[0, 0]]
+    true = np.random.default_rng(0).integers(0, 255, (6, SIZE[1], SIZE[0], 3)).astype(np.uint8)
+    made = true.copy()
+    made[3:] = 0
+    metrics = scoring.part_metrics()
+    for metric in metrics.values():
+        metric.update(made, true, xy, clip.confidence)
+    fast, whole = metrics["fast_hand_ssim"], metrics["hand_ssim"]
+    assert (fast.hands, whole.hands) == (6, 12)
+    left = [float(one) for one in hand_ssim(made, true, xy, clip.confidence)[:, 0]]
+    assert float(fast.compute()) == pytest.approx(np.mean(left))
+    assert 0.5 < float(fast.compute()) < 0.52
+    assert fast.signature != whole.signature
+    assert "fast_hand_ssim" in scoring.COLUMNS
 
 
 def test_goals_are_read_from_the_results(scoring: ModuleType) -> None:
