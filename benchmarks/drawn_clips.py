@@ -91,13 +91,14 @@ def reconstruct(pipeline: SignGenPipeline, frames: np.ndarray) -> np.ndarray:
 
 
 def generate(
-    pipeline: SignGenPipeline, source: np.ndarray | Source, keypoints: Keypoints, keep: Path | None = None,
+    pipeline: SignGenPipeline, source: np.ndarray | Source | list[Source], keypoints: Keypoints,
+    keep: Path | None = None,
     **options: Any,
 ) -> Iterator[np.ndarray]:  # fmt: skip
     """The clip as a user would render it: lossless frames uint8 (H,W,3), one after the other.
 
     Args:
-        source: the clip's first frame uint8 (H,W,3), or another picture with its own keypoints.
+        source: the clip's first frame uint8 (H,W,3), or another picture with its own keypoints, or several of them.
         keep: folder for the frames, where they stay; what lies there is not rendered again.
 
     Raises:
@@ -109,7 +110,7 @@ def generate(
         return
     if not keep.exists():
         keep.parent.mkdir(parents=True, exist_ok=True)
-        if not isinstance(source, Source):
+        if isinstance(source, np.ndarray):
             source = Source(source, keypoints[0:1], "first frame", "image")
         render(keypoints, source=source, model=pipeline, output=keep, **options)
     _check_kept(keep, pipeline, {"frames": [0, len(keypoints)], **options})
