@@ -16,8 +16,10 @@ from signgen.dataset.coarse import compose_coarse, read_coarse, render_coarse
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError
+from signgen.keypoints.skeleton import HANDS, LEFT_ELBOW, LEFT_WRIST
 from signgen.model.networks.composer import Composed, FrameComposer, SourceMatte, fill_plate
-from signgen.training.composing import composing_loss, matte_loss
+from signgen.model.regions import SourceRegions
+from signgen.training.composing import _holes, composing_loss, matte_loss
 from signgen.training.config import TrainConfig
 from signgen.training.run import run_stage
 
@@ -68,6 +70,21 @@ def test_the_source_is_taken_where_it_is_known_alone() -> None:
     assert not person[..., 18:, :].any()
 
 
+def test_a_source_s_hand_that_was_not_found_is_not_taken_for_clothes() -> None:
+    points = signing(1, (160, 176)).points[0]
+    image = np.full((176, 160, 3), 90, np.uint8)
+    lost = points.copy()
+    lost[HANDS[0], 2] = 0
+    (x, y), (elbow_x, elbow_y) = points[LEFT_WRIST, :2], points[LEFT_ELBOW, :2]
+    beyond = round(y + 0.3 * (y - elbow_y)), round(x + 0.3 * (x - elbow_x))
+    covered = [SourceRegions.of(image, given).pictures[0, 4] for given in (points, lost)]
+    assert covered[1][beyond] == 1
+    assert covered[1].mean() > 0.01
+    unknown = lost.copy()
+    unknown[LEFT_ELBOW, 2] = 0
+    assert SourceRegions.of(image, unknown).pictures[0, 4][beyond] == 0, "nothing says where the hand may be"
+
+
 def test_losses_are_least_for_the_truth() -> None:
     frames, matte = torch.rand(2, 3, 32, 24) * 2 - 1, (torch.rand(2, 1, 32, 24) > 0.5).float()
     right, _ = composing_loss(Composed(frames, frames, matte), frames, matte)
@@ -78,6 +95,16 @@ def test_losses_are_least_for_the_truth() -> None:
     nobody = composing_loss(Composed(frames, frames + 9, 0 * matte), frames, 0 * matte)[0]
     assert float(nobody) < 1e-4, "what the person would look like counts only where there is one"
     assert matte_loss(20 * matte - 10, matte)[0] < 0.01 < 1 < matte_loss(10 - 20 * matte, matte)[0]
+
+
+def test_holes_lie_where_the_source_is_known() -> None:
+    inside = torch.zeros(1, 1, 48, 40)
+    inside[..., 20:, 10:30] = 0.9
+    for seed in range(5):
+        holes = _holes(np.random.default_rng(seed), inside)
+        assert 0.2 < holes.max() <= 0.9
+        assert not holes[inside == 0].any()
+    assert not _holes(np.random.default_rng(0), 0 * inside).any()
 
 
 @pytest.fixture(scope="module")

@@ -23,10 +23,12 @@ from signgen.keypoints.skeleton import (
     HANDS,
     LEFT_ELBOW,
     LEFT_SHOULDER,
+    LEFT_WRIST,
     MIDDLE_KNUCKLE,
     MIRROR,
     RIGHT_ELBOW,
     RIGHT_SHOULDER,
+    RIGHT_WRIST,
 )
 from signgen.video.tensors import channels_first, channels_last, to_signed
 
@@ -46,6 +48,7 @@ _FEATHER = 8  # px over which a refined crop fades into its frame
 _GUESSED = 0.2  # confidence of a shoulder that an arm hides, at least: its place is known well enough
 _WIDE, _NECK, _BORDER = 6, 0.35, 4.0  # px between nodes of a body; where head and trunk meet, chin to shoulders; px
 _HULL, _SOFT, _DIRECTIONS = 3.0, 6.0, 24  # px around points that count as inside, px of fading, sides of a hull
+_BEYOND, _BROAD = 0.3, 0.35  # middle and radius of a hand that was not found, in forearms beyond the wrist
 _FOREHEAD, _CHIN = 0.4, 8  # height over the brows, of the face below them; point of the jaw
 # Difference of turn, see `head_turn`, from which on a source face counts less, and where it counts no more; and by how
 # much more a difference of tilt counts.
@@ -111,9 +114,10 @@ class SourceRegions:
         nodes = _grid(np.zeros((2, 2)), max(image.shape[:2]) // _STEP + 2, _STEP)
         hands = [[*range(133)[hand]] for hand in HANDS]
         arms = [[*hand, elbow] for hand, elbow in zip(hands, (LEFT_ELBOW, RIGHT_ELBOW), strict=True)]
-        inside = [
-            _inside(both[:, part, :2], both[:, part, 2] >= CONFIDENT, nodes) for part in (*hands, *arms)
-        ]  # (2, n, n) each
+        parts = [both[:, part] for part in (*hands, *arms)]
+        for arm, (elbow, wrist) in enumerate(((LEFT_ELBOW, LEFT_WRIST), (RIGHT_ELBOW, RIGHT_WRIST)), len(hands)):
+            parts[arm] = np.concatenate([parts[arm], _guessed_hand(both[:, elbow], both[:, wrist], parts[arm])], 1)
+        inside = [_inside(part[..., :2], part[..., 2] >= CONFIDENT, nodes) for part in parts]  # (2, n, n) each
         shares = np.stack([np.maximum(*inside[:2]), np.maximum(*inside[2:])], -1)
         covered = _finer(shares, device)[..., : image.shape[0], :width]
         return cls(torch.cat([to_signed(np.stack([image, image[:, ::-1]]), device), covered], 1), both)
@@ -348,6 +352,22 @@ def _face_mask(faces: np.ndarray, nodes: np.ndarray) -> np.ndarray:
     raised = brows + (brows.mean(1) - faces[:, _CHIN, :2])[:, None] * _FOREHEAD
     seen = np.concatenate([faces[..., 2] >= CONFIDENT, np.ones(brows.shape[:2], bool)], 1)
     return _inside(np.concatenate([faces[..., :2], raised], 1), seen, nodes)
+
+
+def _guessed_hand(elbow: np.ndarray, wrist: np.ndarray, hand: np.ndarray) -> np.ndarray:
+    """(N, 8, 3): points around a hand that no estimator found, beyond the wrist; unseen where the hand was found, or
+    the forearm was not. A hand too fast to be found is seen in the picture all the same.
+
+    Args:
+        elbow, wrist: (N, 3), x, y and confidence. hand: (N, K, 3), its own points first.
+    """
+    along = wrist[:, :2] - elbow[:, :2]
+    angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    circle = np.stack([np.cos(angles), np.sin(angles)], -1) * np.linalg.norm(along, axis=-1)[:, None, None]
+    around = (wrist[:, :2] + _BEYOND * along)[:, None] + _BROAD * circle
+    lost = (hand[:, :21, 2] >= CONFIDENT).sum(1) < LEAST_HAND
+    sure = lost & (np.minimum(elbow[:, 2], wrist[:, 2]) >= CONFIDENT)
+    return np.concatenate([around, np.broadcast_to(sure[:, None, None], (len(sure), 8, 1))], -1)
 
 
 def _inside(points: np.ndarray, seen: np.ndarray, nodes: np.ndarray) -> np.ndarray:

@@ -39,6 +39,8 @@ WITHOUT = 0.08  # share of frames without the source's body
 GAIN, SHIFT = 0.15, 0.1  # of the colours of all pictures of a frame
 CLEAR = (0.02, 0.3)  # of `fill_plate`, drawn evenly: a found matte is less sure than the true one
 PERSON, MATTE = 0.5, 0.5  # weights of the person alone, and of the matte, beside the frame's
+TORN, HOLES = 0.35, 3  # share of painted frames with holes that show the backdrop, as footage unlike the drawn leaves
+HOLE = (4.0, 24.0)  # px, half axes of a hole
 
 
 class Mattes:
@@ -187,6 +189,10 @@ class ComposerTask(_WithMattes):
         driving = painted.driving[[frame]]
         body = regions.body(driving, (-left, -top), self.canvas)
         made = self.placed(painted.frames[[frame]])
+        if rng.random() < TORN:
+            known = functional.interpolate(body[:, 3:], scale_factor=2.0, mode="bilinear", align_corners=False)
+            hole = _holes(rng, matte[:1] * known.to(matte))
+            made = made + (plate - made) * hole
         return made, plate, body, self.poses(driving), self.images(np.array([clip.start + frame])), matte[:1]
 
     def loss(self, network: nn.Module, drawn: ComposerBatch) -> tuple[Tensor, dict[str, float]]:
@@ -207,6 +213,21 @@ class ComposerTask(_WithMattes):
 
     def save(self, folder: Path) -> None:
         self.composer.save_pretrained(folder / self.config.stage)
+
+
+def _holes(rng: np.random.Generator, inside: Tensor) -> Tensor:
+    """(1, 1, H, W): up to `HOLES` soft ellipses, only where ``inside`` (1, 1, H, W) is and never harder than that."""
+    places = torch.nonzero(inside[0, 0] > 0.5)
+    holes = torch.zeros_like(inside)
+    if not len(places):
+        return holes
+    rows, columns = (torch.arange(size, dtype=inside.dtype, device=inside.device) for size in inside.shape[-2:])
+    for _ in range(rng.integers(1, HOLES + 1)):
+        y, x = places[rng.integers(len(places))].tolist()
+        tall, wide = rng.uniform(*HOLE, 2)
+        apart = ((rows[:, None] - y) / tall) ** 2 + ((columns - x) / wide) ** 2
+        holes = torch.maximum(holes, torch.sigmoid((1 - apart) * rng.uniform(2, 8))[None, None] * rng.uniform(0.5, 1))
+    return holes * inside
 
 
 def _colours(rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
