@@ -1,115 +1,133 @@
-"""Does augmentation help? The recogniser trained with and without copies by other signers, tested on new signers.
+"""Does augmentation help? Recognisers trained with and without copies by other signers, tested on new signers.
 
-    python benchmarks/augmentation.py --work runs/augmentation --jobs 2 --json augmentation.json --plot augmentation.svg
+    python benchmarks/augmentation.py --work runs/augmentation                       # everything that is missing
+    python benchmarks/augmentation.py --work runs/augmentation --only photometric --only "perfect copies" --seeds 3
+    python benchmarks/augmentation.py --work runs/augmentation --table               # what is there, no training
 
-Draws a small language of --glosses signs: --clips training clips by --speakers signers, and --test-clips of other
-sentences by the twelve held-out signers. `signgen augment` signs each training clip again --copies times, by built-in
-signers, with everything varied. Then the CTC recogniser (signgen.scoring.recogniser) is trained from scratch on
---shares per cent of the true clips, alone and with their copies, once a seed: equally many steps, the same clips of a
-seed in both, and in both the recogniser's own random changes of pace, place, mirror and light. It learns as on
-recorded data, without knowing when a sign begins. The test signers are in neither the clips to learn from, nor the
-copies, nor what the renderer was trained on.
+Draws a small language of --glosses signs: five folds of --clips true clips by --speakers, a dev set, and --test-clips
+of other sentences by the twelve held-out signers. An arm says what a recogniser learns from: true clips of one fold
+(20 % of them all), changed at random or not, alone or with copies. Perfect copies are the same motions, drawn by the
+true renderer with other signers: the ceiling of what `signgen augment` can bring with these signers. Each training
+goes on until the dev clips are read no better (`Converging`), whatever the arm, so no arm lacks steps. Test signers are
+in neither the clips to learn from, nor the dev clips, nor the copies, nor what the renderer was trained on.
 
-Prints a Markdown table. What is finished is kept in --work, trainings to the last half minute: the same command goes on
-with a run that was stopped at any moment.
+Every finished training is a file in WORK/results, clips are kept, and a training that was stopped goes on where it was
+half a minute before: the command may be killed at any moment, and given again.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import click
 import torch
-from augmentation_data import SmallLanguage, make_clips
-from augmentation_runs import Run, score_all
-from augmentation_table import as_data, markdown, picture, row_of
+from augmentation_data import DRAWN, Copies, Language
+from augmentation_runs import Arm, Run
+from augmentation_table import Results, markdown, reading_rows, row_of
 
-from signgen.augmentation.settings import Settings
-from signgen.augmentation.signers import pick_signers as built_in
-from signgen.augmentation.variation import Variation
 from signgen.commands.common import progress
 from signgen.dataset.files import write_text
-from signgen.errors import InputError, SignGenError
-from signgen.scoring.recogniser.network import NetworkSize
-from signgen.scoring.recogniser.training import Schedule
+from signgen.errors import BadValue, SignGenError
 from signgen.synthetic.dataset import pick_signers
 from signgen.synthetic.motion.lexicon import glosses as lexicon
 
-HELPS = {"signs": 0.0}  # of `Schedule`: when a sign is made is known of drawn clips alone, so it must not help here
-
-
-def vocabulary(count: int) -> tuple[str, ...]:
-    """Glosses from all over the lexicon."""
-    words = lexicon()
-    if not 3 <= count <= len(words):
-        raise InputError("--glosses", f"got {count}", f"use 3 to {len(words)}")
-    return tuple(sorted(words[number * len(words) // count] for number in range(count)))
-
-
-def shares_of(text: str) -> tuple[int, ...]:
-    """ "20,50,100" -> per cents in rising order."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= 100 for part in parts):
-        raise InputError("--shares", f"got {text!r}", "write per cents from 1 to 100 with commas between them")
-    return tuple(sorted({int(part) for part in parts}))
+REFERENCE, CEILING = "photometric", "perfect copies"
+_PERFECT, _MINI = Copies(DRAWN), Copies("mini")
+# In order of interest. Gains are over REFERENCE with the same network, shares of CEILING's gain.
+ARMS = (
+    Arm(REFERENCE, reads=True),
+    Arm(CEILING, _PERFECT, reads=True),
+    Arm("mini", _MINI),
+    Arm("nothing", changes=False),
+    Arm("perfect copies alone", _PERFECT, mix="copies"),
+    Arm("mini alone", _MINI, mix="copies"),
+    Arm("mini 0.1", Copies("mini-0.1")),
+    Arm("mini, 2 copies", replace(_MINI, count=2)),
+    Arm("mini, 4 copies", replace(_MINI, count=4)),
+    Arm("mini, 2 signers", replace(_MINI, signers=2)),
+    Arm("mini, 32 signers", replace(_MINI, signers=32)),
+    Arm("mini, nothing varied", replace(_MINI, vary=False)),
+    Arm("mini, gated", replace(_MINI, gated=True)),
+    Arm("mini, 4 copies, 1:1", replace(_MINI, count=4), mix="1:1"),
+    Arm("mini, 4 copies, 1:2", replace(_MINI, count=4), mix="1:2"),
+    Arm("mini, curriculum", _MINI, mix="curriculum"),
+    Arm("perfect copies, 2 signers", replace(_PERFECT, signers=2)),
+    Arm("perfect copies, 32 signers", replace(_PERFECT, signers=32)),
+    *(
+        Arm(f"{name}, correlation", copies, network="correlation")
+        for name, copies in ((REFERENCE, None), (CEILING, _PERFECT), ("mini", _MINI))
+    ),
+)
 
 
 @click.command(help=__doc__)
 @click.option("--work", required=True, type=click.Path(path_type=Path), help="folder of everything that is kept")
-@click.option("--clips", default=120, show_default=True, type=click.IntRange(2), help="true training clips")
-@click.option("--speakers", default="s05,s17,s33", show_default=True, help="who signs in them: names, or a number")
+@click.option("--only", multiple=True, metavar="ARM", help="train these arms; may be repeated  [default: all]")
+@click.option("--seeds", default=5, show_default=True, type=click.IntRange(1), help="trainings of each arm")
+@click.option("--table", "only_table", is_flag=True, help="print what is there and train nothing")
+@click.option("--clips", default=120, show_default=True, type=click.IntRange(2), help="true clips of a fold")
+@click.option("--speakers", default="s05", show_default=True, help="who signs in them: names, or a number")
+@click.option("--dev-clips", default=32, show_default=True, type=click.IntRange(2))
 @click.option("--test-clips", default=96, show_default=True, type=click.IntRange(2))
-@click.option("--glosses", default=16, show_default=True, type=int, help="signs of the language")
-@click.option("--frames", default=42, show_default=True, type=int, help="of a clip")
-@click.option("--copies", default=2, show_default=True, type=int, help="of each true clip")
-@click.option("--signers", default="8", show_default=True, help="of the copies: built-in names, pictures, or a number")
+@click.option(
+    "--glosses", default=16, show_default=True, type=click.IntRange(3, len(lexicon())), help="of the language"
+)
+@click.option("--frames", default=42, show_default=True, type=click.IntRange(8, 400), help="of a clip, 25 a second")
 @click.option("--model", default="mini", show_default=True, help="that renders the copies")
-@click.option("--shares", default="20,50,100", show_default=True, help="per cent of the true clips")
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1))
-@click.option("--steps", default=800, show_default=True, type=click.IntRange(1), help="of each training")
-@click.option("--batch", default=8, show_default=True, type=click.IntRange(2), help="clips of a step")
+@click.option("--before", help="folder of mini 0.1; without it the arm is left out")
 @click.option("--data-seed", default=61, show_default=True, type=click.IntRange(0))
-@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="processes")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="where the scores go as data")
-@click.option("--plot", type=click.Path(path_type=Path), help="where the picture goes, SVG")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="where the figures go as data")
 def main(
-    work: Path, clips: int, speakers: str, test_clips: int, glosses: int, frames: int, copies: int, signers: str,
-    model: str, shares: str, seeds: int, steps: int, batch: int, data_seed: int, jobs: int, json_path: Path | None,
-    plot: Path | None,
+    work: Path, only: tuple[str, ...], seeds: int, only_table: bool, clips: int, speakers: str, dev_clips: int,
+    test_clips: int, glosses: int, frames: int, model: str, before: str | None, data_seed: int, json_path: Path | None,
 ) -> None:  # fmt: skip
-    wanted, words, size = shares_of(shares), vocabulary(glosses), NetworkSize()
-    plans = (
-        SmallLanguage(data_seed, split, pick_signers(who, split), (frames, frames), vocabulary=words)
-        for split, who in (("train", speakers), ("test", "12"))
-    )
-    settings = Settings(
-        built_in(signers), copies=copies, seed=data_seed, variation=Variation.parse(["all"]), model=model
-    )  # fmt: skip
-    data = make_clips(work, *plans, (clips, test_clips), settings, size, jobs, _say, progress)
-    # Seed by seed, so that a run that is stopped has whole seeds to show.
-    runs = [
-        Run(share, augmented, Schedule(steps, batch, seed=seed, **HELPS), size, words)
-        for seed in range(seeds) for share in wanted for augmented in (False, True)
-    ]  # fmt: skip
-    results = dict(zip(runs, score_all(runs, data, work, jobs, _say), strict=True))
-    rows = [
-        row_of(share, [[results[run] for run in runs if (run.share, run.augmented) == (share, arm)]
-                       for arm in (False, True)])
-        for share in wanted
-    ]  # fmt: skip
-    report: dict[str, Any] = {
-        "rows": as_data(rows), "seeds": seeds, "steps": steps, "batch": batch, "glosses": list(words),
-        "test_words": sum(len(signed) for _, signed in data.test), "data": data.identity,
-        "machine": f"{jobs} processes of one thread, torch {torch.__version__}",
-    }  # fmt: skip
+    if unknown := sorted(set(only) - {arm.name for arm in ARMS}):
+        raise BadValue("--only", f"got {unknown[0]!r}", "it is one of " + "; ".join(arm.name for arm in ARMS))
+    torch.set_num_threads(1)  # sums of several threads differ in their last bits
+    models = {"mini": model, **({} if before is None else {"mini-0.1": before})}
+    counts, who = (clips, dev_clips, test_clips), pick_signers(speakers, "train")
+    language = Language(work, glosses, counts, who, models, frames, data_seed, progress, _say)
+    arms = [arm for arm in ARMS if arm.copies is None or arm.copies.renderer in (DRAWN, *models)]
+    if not only_table:
+        _train([arm for arm in arms if not only or arm.name in only], seeds, language)
+    results, reads = dict[str, Results](), dict[str, Results]()
+    for arm in arms:
+        runs = {seed: Run(arm, seed, language) for seed in range(seeds) if _is_made(arm, language)}
+        results[arm.name] = {seed: found for seed, run in runs.items() if (found := run.done()) is not None}
+        read = {seed: run.read_copies(make=False) for seed, run in runs.items() if arm.reads}
+        reads[arm.name] = {seed: found for seed, found in read.items() if found is not None}
+    rows = []
+    for arm in arms:
+        if found := results[arm.name]:
+            ending = "" if arm.network == "small" else f", {arm.network}"
+            rows.append(row_of(arm.name, found, results[REFERENCE + ending], results[CEILING + ending]))
+    reading = reading_rows({name: found for name, found in reads.items() if found}, (DRAWN, "mini"))
     if json_path is not None:
+        report = {"rows": [asdict(row) for row in rows], "reading": [{**one, "wer": [asdict(r) for r in one["wer"]],
+                  "more": asdict(one["more"])} for one in reading], "data": language.identity(None)}  # fmt: skip
         write_text(json_path, json.dumps(report, indent=1) + "\n")
-    if plot is not None:
-        write_text(plot, picture(rows))
-    print(markdown(rows), end="")
+    print(markdown(rows, reading), end="")
+
+
+def _train(arms: list[Arm], seeds: int, language: Language) -> None:
+    """Makes what is missing, seed by seed, so that a run that is stopped has whole seeds to show."""
+    for seed in range(seeds):
+        for arm in arms:
+            run = Run(arm, seed, language)
+            found = run.make()
+            wer = sum(found["errors"]) / sum(found["words"])
+            _say(f"{arm.name}, seed {seed}: WER {wer:.3f}, {found['steps']} steps, {found['seconds']:.0f} s")
+        for arm in arms:
+            if arm.reads and any(other.copies and other.copies.renderer == "mini" for other in arms):
+                Run(arm, seed, language).read_copies()
+
+
+def _is_made(arm: Arm, language: Language) -> bool:
+    """Whether the arm's copies are there, without which nothing can have been learned from them."""
+    return arm.copies is None or language.has(arm.copies)
 
 
 def _say(line: str) -> None:

@@ -1,38 +1,76 @@
-"""Clips to find out whether augmentation helps: a small language, few signers to learn from, others to be tested on.
+"""Clips to find out whether augmentation helps: few signers to learn from, copies of them, others to be tested on.
 
-    WORK/true        drawn clips of a few signers, train split      (signgen synthesize's own files)
-    WORK/test        drawn clips of the held-out signers            (the same)
-    WORK/augmented   the first, and their copies by other signers   (signgen augment)
-    WORK/small-*     the frames of the second and third as the recogniser sees them
+The true clips come in FOLDS parts; each is the share of a data set that a training has. Every clip is drawn at 12.5
+frames a second, the pace at which recognisers look, and kept as small frames:
 
-A stopped run goes on in each of them; a folder that was made from other settings is an error.
+    WORK/clips/true-0, ...                  drawn clips of the true signers, each in a studio of his own (`cache_drawn`)
+    WORK/clips/dev, test                    sentences of their own, by signers of their own, a new studio in each clip
+    WORK/clips/true-0-drawn-8-1, ...        perfect copies: the same motions, drawn with other signers
+    WORK/clips/true-0-mini-8-2-all, ...     what `signgen augment` made of the same keypoints and signers
+    WORK/source-0, WORK/made/...            its data sets
+
+What is there is kept, and what was made from other settings has another name or is an error.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-from collections.abc import Callable, Sequence
+import re
+import zlib
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from signgen.augmentation.finishing import failed_gate
+from signgen.augmentation.jobs import choose_signer
 from signgen.augmentation.run import Task, augment
 from signgen.augmentation.settings import Settings
-from signgen.augmentation.signers import load_signers
-from signgen.dataset.phoenix import PhoenixIndex
-from signgen.scoring.recogniser.network import NetworkSize
-from signgen.scoring.recogniser.recogniser import small_frames
-from signgen.scoring.recogniser.samples import Sample, Samples, cache_dataset
-from signgen.synthetic.dataset import Plan, settings_of, write_dataset
-from signgen.synthetic.motion.score import FPS, Score, compose
-from signgen.video import read_frames
+from signgen.augmentation.signers import pick_signers
+from signgen.augmentation.store import read_records
+from signgen.augmentation.variation import Variation
+from signgen.dataset.cache import FrameCache
+from signgen.dataset.files import read_json
+from signgen.dataset.phoenix import Clip
+from signgen.files import whole
+from signgen.model.loading import choose_device, choose_dtype
+from signgen.scoring.recogniser.network import LARGE
+from signgen.scoring.recogniser.recogniser import RATE
+from signgen.scoring.recogniser.samples import Sample, Samples, cache_dataset, cache_drawn
+from signgen.synthetic.dataset import Plan, settings_of, write_corpus
+from signgen.synthetic.motion.lexicon import glosses as lexicon
+from signgen.synthetic.motion.score import Score, compose
+from signgen.synthetic.signer import HELD_OUT
 
+FOLDS = 5
+DRAWN = "drawn"  # a renderer: the one that drew the true clips
+DRAWN_SIZE, FRAME = (105, 130), (210, 260)  # pixels in which clips are drawn; in which keypoints and copies are
+SPARED = ("s11", "s16", "s20", "s21", "s33", "s38", "s49", "s60")  # drawn signers of the dev clips, in no copy
 Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Who signs the true clips again, and what draws it.
+
+    Attributes:
+        renderer: `DRAWN`, or a name of `Language.models`.
+        signers: how many, at most 32.
+        count: copies of each clip.
+        vary: whether motion, place and framing differ from the source's (`--vary all`); perfect copies' never do.
+        gated: whether clips that the gate marks are left out.
+    """
+
+    renderer: str
+    signers: int = 8
+    count: int = 1
+    vary: bool = True
+    gated: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,13 +81,24 @@ class SmallLanguage(Plan):
 
     def score(self, index: int) -> Score:
         """The sentence of clip ``index``."""
-        return _score(self, index)
+        return _score(replace(self, signers=()), index)
+
+
+@dataclass(frozen=True)
+class Studio(SmallLanguage):
+    """Each signer has one camera, light and backdrop, as in recorded data: those of the picture that `signgen augment`
+    is given of a drawn signer.
+    """
+
+    def camera_seed(self, index: int) -> int:
+        """The same for all clips of a signer."""
+        return zlib.crc32(self.signer(index).encode())
 
 
 @lru_cache(maxsize=4096)
 def _score(plan: SmallLanguage, index: int) -> Score:
     """Sentences of the whole lexicon are drawn, two of their glosses chosen, until one keeps to the vocabulary."""
-    rng = plan.streams(index)[0]
+    rng = SmallLanguage.streams(plan, index)[0]
     while True:
         wanted = [plan.vocabulary[i] for i in rng.permutation(len(plan.vocabulary))[:2]]
         score = compose(rng, plan.split, plan.frames[0], wanted)
@@ -58,72 +107,152 @@ def _score(plan: SmallLanguage, index: int) -> Score:
 
 
 @dataclass(frozen=True)
-class Clips:
-    """What there is to learn from and to be tested on.
+class Language:
+    """What the clips are, and where they are kept.
 
     Attributes:
-        true: (name, sample) of each true training clip.
-        copies: samples of the copies of each, by its name.
-        test: (frames uint8 (T,h,w,3), glosses) of each test clip.
-        identity: everything that decided them.
+        work: folder of everything.
+        glosses: signs of the language, from all over the lexicon.
+        clips: true clips of a fold, dev clips, test clips.
+        speakers: who signs the true clips.
+        models: renderers of copies by name: ``mini`` or a model's folder.
+        frames: of a clip, at 25 a second.
+        seed: of everything random.
     """
 
-    true: tuple[tuple[str, Sample], ...]
-    copies: dict[str, tuple[Sample, ...]]
-    test: tuple[tuple[np.ndarray, tuple[str, ...]], ...]
-    identity: dict[str, Any]
+    work: Path
+    glosses: int
+    clips: tuple[int, int, int]
+    speakers: tuple[str, ...]
+    models: dict[str, str]
+    frames: int
+    seed: int
+    progress: Progress
+    say: Callable[[str], None]
 
-    def chosen(self, share: int, seed: int, augmented: bool) -> Samples:
-        """``share`` % of the true clips, the same for a seed with and without their copies; less is part of more."""
-        order = np.random.default_rng([seed, 11]).permutation(len(self.true))
-        names = [self.true[i] for i in order[: max(1, round(len(order) * share / 100))]]
-        return Samples(tuple(
-            sample for name, own in names for sample in (own, *(self.copies[name] if augmented else ()))
-        ))  # fmt: skip
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The glosses in the order of the recognisers' outputs."""
+        words = lexicon()
+        return tuple(sorted(words[number * len(words) // self.glosses] for number in range(self.glosses)))
+
+    def plan(self, split: str, fold: int = 0) -> SmallLanguage:
+        """What is drawn of a split."""
+        signers = {"train": self.speakers, "dev": SPARED, "test": tuple(HELD_OUT)}[split]
+        kind, size = Studio if split == "train" else SmallLanguage, (self.frames, self.frames)
+        return kind(self.seed + fold, split, signers, size, DRAWN_SIZE, vocabulary=self.vocabulary)
+
+    def identity(self, copies: Copies | None) -> dict[str, Any]:
+        """Everything that decides the clips, as JSON gives it back."""
+        of_copies: dict[str, Any] = {}
+        if copies is not None:
+            of_copies = {**asdict(copies), "who": self.others(copies.signers)}
+            if copies.renderer != DRAWN:
+                of_copies["made"] = self._decided(copies, 0)
+        plans = {split: settings_of(self.plan(split)) for split in ("train", "dev", "test")}
+        digests = [_digest(self.plan(split), count) for split, count in zip(plans, self.clips, strict=True)]
+        everything = {"plans": plans, "clips": self.clips, "digests": digests, "folds": FOLDS, "copies": of_copies}
+        return json.loads(json.dumps(everything))  # type: ignore[no-any-return]
+
+    def others(self, count: int) -> tuple[str, ...]:
+        """Who signs copies: drawn signers, evenly over looks, none of whom signs true, dev or test clips."""
+        drawn = [name for name in pick_signers(str(8 + 48)) if re.fullmatch(r"s\d+", name)]
+        return tuple(name for name in drawn if name not in (*SPARED, *self.speakers))[:count]
+
+    # ---- true clips --------------------------------------------------------------------------------------------------
+
+    def true(self, fold: int) -> dict[str, Sample]:
+        """The true clips of a fold by name."""
+        return self._drawn(self.plan("train", fold), self.clips[0], f"true-{fold}")
+
+    def dev(self) -> dict[str, Sample]:
+        """Clips that decide when a training is over: other sentences, other signers."""
+        return self._drawn(self.plan("dev"), self.clips[1], "dev")
+
+    def test(self) -> dict[str, Sample]:
+        """Clips that scores are about: other sentences, the held-out signers."""
+        return self._drawn(self.plan("test"), self.clips[2], "test")
+
+    def _drawn(self, plan: SmallLanguage, clips: int, name: str) -> dict[str, Sample]:
+        folder = self.work / "clips" / f"{name}-{_digest(plan, clips)}"
+        with self.progress(clips, folder.name) as advance:
+            return _by_name(cache_drawn(plan, clips, folder, LARGE, advance, blurred=True))
+
+    # ---- copies ------------------------------------------------------------------------------------------------------
+
+    def copies(self, fold: int, copies: Copies) -> dict[str, Sample]:
+        """The copies of a fold's clips by name, ``<clip>__aug<number>``."""
+        return self._perfect(fold, copies) if copies.renderer == DRAWN else self._made(fold, copies)
+
+    def _perfect(self, fold: int, copies: Copies) -> dict[str, Sample]:
+        plan, found = self.plan("train", fold), dict[str, Sample]()
+        signers = self.others(copies.signers)
+        for number in range(1, copies.count + 1):
+            clips = [Clip(plan.name(i), "train", plan.signer(i), (), "", self.work, None) for i in range(self.clips[0])]
+            who = tuple(choose_signer(clip, number, signers, self.seed) for clip in clips)
+            drawn = self._drawn(
+                replace(plan, signers=who), self.clips[0], f"true-{fold}-drawn-{copies.signers}-{number}"
+            )
+            found.update({f"{name}__aug{number:02d}": sample for name, sample in drawn.items()})
+        return found
+
+    def _made(self, fold: int, copies: Copies) -> dict[str, Sample]:
+        out = self._folder(fold, copies)
+        settings = Settings(
+            self.others(copies.signers), copies=copies.count, seed=self.seed, model=self.models[copies.renderer],
+            variation=Variation.parse(["all"] if copies.vary else []), dtype=_dtype(),
+        )  # fmt: skip
+        cache = self.work / "clips" / f"{self._name(fold, copies)}-{copies.count}"
+        if not (cache / "glosses.json").is_file():
+            augment(Task(self._source(fold), out, settings, jobs=1, originals="none"), self.say, self.progress)
+            cache_dataset(out, "train", cache, LARGE)
+        marked = {name for name, record in read_records(out).items() if failed_gate(record)}
+        return {name: one for name, one in _by_name(cache).items() if not (copies.gated and name in marked)}
+
+    def has(self, copies: Copies) -> bool:
+        """Whether the first fold's copies are there."""
+        if copies.renderer == DRAWN:
+            return True
+        return (self.work / "clips" / f"{self._name(0, copies)}-{copies.count}" / "glosses.json").is_file()
+
+    def _name(self, fold: int, copies: Copies) -> str:
+        kind = f"{copies.renderer}-{copies.signers}-{'all' if copies.vary else 'none'}"
+        return f"true-{fold}-{kind}-{_digest(self.plan('train', fold), self.clips[0])}"
+
+    def _folder(self, fold: int, copies: Copies) -> Path:
+        return self.work / "made" / self._name(fold, copies)
+
+    def _decided(self, copies: Copies, fold: int) -> Any:
+        """What ``augment.json`` says; the clips of a fold are made first where there are none."""
+        self._made(fold, copies)
+        return read_json(self._folder(fold, copies) / "augment.json")["decides"]
+
+    def _source(self, fold: int) -> Path:
+        """A data set of the fold's keypoints, as exact as the drawing knows them, without pictures."""
+        plan, clips = self.plan("train", fold), self.clips[0]
+        folder = self.work / f"source-{self._name(fold, Copies('', 0))}"
+        for name, sample in self.true(fold).items():
+            path = folder / "keypoints" / f"{name}.npz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.is_file():
+                points = sample.keypoints * np.array([*FRAME, 1], np.float32)
+                with whole(path) as temporary, open(temporary, "wb") as file:
+                    np.savez(file, keypoints=points, width=FRAME[0], height=FRAME[1], fps=RATE)
+        write_corpus(folder, plan, clips)
+        return folder
 
 
-def make_clips(
-    work: Path, train: SmallLanguage, test: SmallLanguage, counts: tuple[int, int], settings: Settings,
-    size: NetworkSize, jobs: int, say: Callable[[str], None], progress: Progress,
-) -> Clips:  # fmt: skip
-    """Draws, augments and shrinks what is not there yet.
-
-    Args:
-        work: folder; train, test: plans; counts: clips of both.
-        settings: of the augmentation; size: of the frames that the recogniser sees; jobs: processes.
-    """
-    load_signers(settings.signers)  # whoever cannot sign is told before clips are drawn
-    for plan, folder, count in ((train, "true", counts[0]), (test, "test", counts[1])):
-        with progress(count, f"{folder} clips") as advance:
-            write_dataset(work / folder, plan, count, jobs, advance)
-    made = augment(Task(work / "true", work / "augmented", settings, jobs=jobs), say, progress)
-    cache = work / f"small-train-{counts[0]}x{settings.copies}"
-    small = Samples.open([cache_dataset(work / "augmented", "train", cache, size)])
-    names = [clip.name for clip in PhoenixIndex(work / "augmented").clips("train")]
-    samples = dict(zip(names, small.items, strict=True))
-    true = tuple((name, samples[name]) for name in names if "__aug" not in name)
-    copies = {name: tuple(samples[n] for n in names if n.startswith(f"{name}__aug")) for name, _ in true}
-    identity = {
-        "train": settings_of(train), "test": settings_of(test), "clips": list(counts),
-        "augmentation": _decided(work / "augmented"), "copies": settings.copies,
-        "frames_of_recogniser": [size.width, size.height],
-        "failed_gate": [made["failed_gate"], made["judged"]], "left_out": len(made["left_out"]),
-    }  # fmt: skip
-    return Clips(true, copies, _test_clips(work, counts[1], size), json.loads(json.dumps(identity)))
+def _digest(plan: SmallLanguage, clips: int) -> str:
+    """Of everything that decides a set of clips."""
+    decided = json.dumps([settings_of(plan), type(plan).__name__, clips, LARGE.width, LARGE.height])
+    return hashlib.sha256(decided.encode()).hexdigest()[:8]
 
 
-def _decided(out: Path) -> dict[str, Any]:
-    decides: dict[str, Any] = json.loads((out / "augment.json").read_text(encoding="utf-8"))["decides"]
-    return decides
+def _dtype() -> str:
+    """Of the numbers, so that it stands in what decides the copies."""
+    return str(choose_dtype("auto", choose_device("cpu"))).removeprefix("torch.")
 
 
-def _test_clips(work: Path, count: int, size: NetworkSize) -> tuple[tuple[np.ndarray, tuple[str, ...]], ...]:
-    """The test clips small, from a file that is made first where it is not there."""
-    path, clips = work / f"small-test-{count}.npz", PhoenixIndex(work / "test").clips("test")
-    if not path.is_file():
-        partial = work / ".small-test.partial.npz"
-        np.savez(partial, *(small_frames(read_frames(clip.folder), FPS, size.height, size.width) for clip in clips))
-        os.replace(partial, path)
-    with np.load(path, allow_pickle=False) as stored:
-        frames: Sequence[np.ndarray] = [stored[f"arr_{number}"] for number in range(len(clips))]
-    return tuple((one, tuple(clip.glosses)) for one, clip in zip(frames, clips, strict=True))
+def _by_name(folder: Path) -> dict[str, Sample]:
+    names = [clip.name for clip in FrameCache.open(folder).clips]
+    return dict(zip(names, Samples.open([folder]).items, strict=True))

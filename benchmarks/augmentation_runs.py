@@ -1,145 +1,273 @@
-"""One training of the recogniser and what it scores; every finished one is kept in a file of its own."""
+"""One training of a recogniser, until its dev clips are read no better, and what it scores; each result is a file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from augmentation_data import Clips
-from torch import nn
+from augmentation_data import DRAWN, FOLDS, Copies, Language
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from signgen.dataset.files import write_text
-from signgen.scoring.recogniser import Recogniser, word_errors
-from signgen.scoring.recogniser.network import NetworkSize
-from signgen.scoring.recogniser.recogniser import RATE
-from signgen.scoring.recogniser.training import Schedule, Training
+from signgen.files import whole
+from signgen.model.loading import choose_dtype
+from signgen.scoring.recogniser import Recogniser, WordErrors, word_errors
+from signgen.scoring.recogniser.network import LARGE, NetworkSize
+from signgen.scoring.recogniser.recogniser import RATE, best_path
+from signgen.scoring.recogniser.samples import Drawn, Sample, Samples
+from signgen.scoring.recogniser.training import POINTS, Schedule, Training, in_turn
+from signgen.video.tensors import to_unit
 
-_clips: Clips | None = None  # of a worker process
+VERSION = 1  # of how a training goes: bump it whenever the same clips give other scores
+SMALL = NetworkSize(LARGE.height, LARGE.width)
+NETWORKS = {"small": SMALL, "correlation": LARGE}
+BATCH, WARMUP = 6, 60
+CHECK = 25  # steps between looks at the dev clips
+PATIENCE, FEWEST = 8, 30  # passes over its clips: without a gain until the rate falls, and before that is asked at all
+MEMORY = 0.98  # of the moving average of the weights, which reads the clips: what one step did hardly counts
+RATES = (1.0, 0.3)  # of the schedule's: the next begins, at the best weights, when patience is at an end
+MOST = 6000  # steps
+CUT_OUT, CUT_SIZE = 0.5, (0.12, 0.3)  # share of clips of which a rectangle is hidden, its sides as shares of the frame
+MIXES = ("all", "1:1", "1:2", "curriculum", "copies")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What a recogniser learns from.
+
+    Attributes:
+        name: in the table.
+        copies: beside the true clips; None: nothing.
+        changes: whether clips are changed at random each time: place, crop and mirror, light and colour, sharpness,
+            pace, and a rectangle cut out.
+        mix: all clips alike; so many true to copied clips in each batch; curriculum: copies until patience is at an
+            end, then true clips; copies: no true clip at all.
+        network: of `NETWORKS`.
+        reads: whether it also reads copies of clips that it has not seen, perfect ones and `mini`'s. It is kept for it.
+    """
+
+    name: str
+    copies: Copies | None = None
+    changes: bool = True
+    mix: str = "all"
+    network: str = "small"
+    reads: bool = False
+
+
+class Converging(Training):
+    """A training whose rate falls when the dev clips are read no better, and which ends when that no longer helps.
+
+    Better is a lower dev loss than ever or fewer word errors than ever; kept are the weights of the fewest errors, of
+    those the ones of the lowest loss. So the loss of a recogniser that is too sure of itself ends no training.
+    """
+
+    def __init__(
+        self, arm: Arm, seed: int, true: Samples, copies: Samples, dev: Samples, glosses: tuple[str, ...]
+    ) -> None:
+        helps = {"signs": 0.0, "points": 4.0 if arm.network == "small" else 0.0}  # the large one sees no keypoint
+        schedule = Schedule(MOST, BATCH, warmup=WARMUP, seed=seed, **helps)
+        super().__init__(Samples(true.items + copies.items), glosses, NETWORKS[arm.network], schedule)
+        self.arm, self.dev, self.true = arm, dev, len(true)
+        self.state: dict[str, Any] = {"stage": 0, "stale": 0, "loss": float("inf"), "key": [float("inf")] * 2}
+        self.curve: list[list[float]] = []  # step, dev loss, dev word error rate
+        self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(MEMORY), use_buffers=True)
+        self.best = self._copy()
+
+    def _copy(self) -> dict[str, Tensor]:
+        return {name: value.clone() for name, value in self.average.module.state_dict().items()}
+
+    def _steps(self, passes: int) -> int:
+        """In how many steps all clips come so often: more clips have more steps, or they would not be learned."""
+        return -(-passes * len(self.samples) // BATCH)
+
+    def _rate(self) -> float:
+        return self.schedule.rate * RATES[self.state["stage"]] * min(1.0, (self.step + 1) / WARMUP)
+
+    def picked(self) -> list[int]:
+        """Numbers of the step's clips, as the arm mixes them; copies follow the true clips."""
+        true, copies = range(self.true), range(self.true, len(self.samples))
+        mix = self.arm.mix
+        if mix == "curriculum":
+            mix = "copies" if self.state["stage"] == 0 else "true"
+        if not copies or mix in ("true", "copies", "all"):
+            chosen = {"true": true, "copies": copies}.get(mix, range(len(self.samples)))
+            return in_turn(chosen, self.step * BATCH, BATCH, self.schedule.seed)
+        parts = [int(part) for part in mix.split(":")]
+        share = BATCH * parts[0] // sum(parts)
+        return [
+            *in_turn(true, self.step * share, share, self.schedule.seed),
+            *in_turn(copies, self.step * (BATCH - share), BATCH - share, self.schedule.seed),
+        ]
+
+    def version(self, sample: Sample, rng: np.random.Generator) -> Drawn:
+        """A clip as the arm shows it."""
+        if not self.arm.changes:
+            points = torch.from_numpy(sample.keypoints[:, POINTS].copy())
+            return Drawn(to_unit(sample.frames), torch.cat([points[..., :2] * 2 - 1, points[..., 2:]], -1), None)
+        drawn = super().version(sample, rng)
+        if rng.random() < CUT_OUT:
+            height, width = drawn.frames.shape[2:]
+            sides = rng.uniform(*CUT_SIZE, 2) * (height, width)
+            top, left = (rng.random(2) * ((height, width) - sides)).astype(int)
+            drawn.frames[:, :, top : top + int(sides[0]), left : left + int(sides[1])] = 0.5
+        return drawn
+
+    def converge(self, checkpoint: Path, save_seconds: float = 30.0) -> None:
+        """Trains to the end from where ``checkpoint`` is; the network then has the best weights."""
+        self._begin(checkpoint)
+        saved, before, begun = time.monotonic(), self.seconds, time.process_time()
+        while self.step < MOST and self.state["stage"] < len(RATES):
+            self.network.train()
+            self._update()
+            self.average.update_parameters(self.network)
+            self.step += 1
+            self.seconds = before + time.process_time() - begun
+            if self.step % CHECK == 0:
+                self._look()
+                if time.monotonic() - saved > save_seconds:
+                    self._save_all(checkpoint)
+                    saved = time.monotonic()
+        self.network.load_state_dict(self.best)
+        self.network.eval()
+
+    def _look(self) -> None:
+        """Reads the dev clips, and decides how it goes on."""
+        loss, errors = read(self.average.module, self.dev, self.numbers)
+        rate = sum(one.errors for one in errors) / sum(one.words for one in errors)
+        self.curve.append([self.step, round(loss, 4), round(rate, 4)])
+        state, key = self.state, [rate, loss]
+        if loss < state["loss"] or rate < state["key"][0]:
+            state["stale"] = 0
+        elif self.step > self._steps(FEWEST):
+            state["stale"] += CHECK
+        state["loss"] = min(loss, state["loss"])
+        if key < state["key"]:
+            state["key"], self.best = key, self._copy()
+        if state["stale"] >= self._steps(PATIENCE):
+            state["stage"], state["stale"] = state["stage"] + 1, 0
+            self.network.load_state_dict(self.best)
+            self.average.module.load_state_dict(self.best)
+
+    def _save_all(self, path: Path) -> None:
+        self._save(path)
+        kept = {"state": self.state, "curve": self.curve, "best": self.best, "average": self.average.state_dict()}
+        with whole(path.with_suffix(".best")) as temporary:
+            torch.save({"step": self.step, **kept}, temporary)
+
+    def _begin(self, path: Path) -> None:
+        """Where the last save was; the two files are of the same step, or the training begins anew."""
+        beside = path.with_suffix(".best")
+        if not (path.is_file() and beside.is_file()):
+            return
+        kept = torch.load(beside, weights_only=True)
+        if torch.load(path, weights_only=True)["step"] == kept["step"]:
+            self._resume(path)
+            self.state, self.curve, self.best = kept["state"], kept["curve"], kept["best"]
+            self.average.load_state_dict(kept["average"])
+
+
+def read(network: Any, samples: Samples, numbers: dict[str, int]) -> tuple[float, list[WordErrors]]:
+    """CTC loss per gloss over unchanged clips, and the errors of the best path of each."""
+    network.eval()
+    words, total, errors = list(numbers), 0.0, []
+    with torch.inference_mode():
+        for sample in samples.items:
+            lengths = torch.tensor([len(sample.frames)])
+            logits, counts = network(to_unit(sample.frames)[None], lengths)
+            scores, signed = logits.log_softmax(-1), torch.tensor([[numbers[gloss] for gloss in sample.glosses]])
+            loss = torch.nn.functional.ctc_loss(scores.transpose(0, 1), signed, counts, torch.tensor([signed.shape[1]]))
+            total += float(loss)
+            heard = [words[label - 1] for label in best_path(scores[0].numpy())]
+            errors.append(word_errors(sample.glosses, heard))
+    return total / len(samples), errors
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training.
+    """A training of an arm; the seed decides everything random and, in turn, which fold is learned from."""
 
-    Attributes:
-        share: per cent of the true clips that it sees; augmented: whether it sees their copies too.
-        schedule: with its seed, which also decides which of the clips.
-        size: of the network; glosses: of the small language.
-    """
+    arm: Arm
+    seed: int
+    language: Language
 
-    share: int
-    augmented: bool
-    schedule: Schedule
-    size: NetworkSize
-    glosses: tuple[str, ...]
+    @property
+    def fold(self) -> int:
+        """Of the true clips."""
+        return self.seed % FOLDS
 
-    def key(self, clips: Clips) -> dict[str, Any]:
-        """Everything that the score depends on, as JSON gives it back."""
-        key: dict[str, Any] = json.loads(json.dumps({**asdict(self), "data": clips.identity}))
-        return key
+    def key(self) -> dict[str, Any]:
+        """Everything that the score depends on; the arm's name and what it reads beside the test are no part of it."""
+        arm = {name: value for name, value in asdict(self.arm).items() if name not in ("name", "reads", "copies")}
+        of_training = [VERSION, BATCH, WARMUP, CHECK, PATIENCE, FEWEST, MEMORY, RATES, MOST, CUT_OUT, CUT_SIZE]
+        size = asdict(NETWORKS[self.arm.network])
+        data = self.language.identity(self.arm.copies)
+        dtype = str(choose_dtype("auto", torch.device("cpu")))
+        key = {"arm": arm, "seed": self.seed, "training": of_training, "size": size, "data": data, "dtype": dtype}
+        return json.loads(json.dumps(key))  # type: ignore[no-any-return]
 
-    def path(self, work: Path, clips: Clips, ending: str) -> Path:
+    def path(self, ending: str = ".json") -> Path:
         """A file of this run alone."""
-        digest = hashlib.sha256(json.dumps(self.key(clips), sort_keys=True).encode()).hexdigest()[:16]
-        kind = "with" if self.augmented else "without"
-        return work / "runs" / f"{self.share}-{kind}-{self.schedule.seed}-{digest}{ending}"
+        digest = hashlib.sha256(json.dumps(self.key(), sort_keys=True).encode()).hexdigest()[:12]
+        name = self.arm.name.replace(" ", "-").replace(":", "-").replace(",", "")
+        return self.language.work / "results" / f"{name}-{self.seed}-{digest}{ending}"
 
-    def label(self) -> str:
-        """For people."""
-        kind = "with copies" if self.augmented else "true clips alone"
-        return f"{self.share} %, {kind}, seed {self.schedule.seed}"
+    def done(self) -> dict[str, Any] | None:
+        """The result, where it is there."""
+        path = self.path()
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
+    def make(self) -> dict[str, Any]:
+        """Trains, or goes on with a training that was stopped, and reads the test clips."""
+        if (found := self.done()) is not None:
+            return found
+        language, arm = self.language, self.arm
+        copies = {} if arm.copies is None else language.copies(self.fold, arm.copies)
+        true = {} if arm.mix == "copies" else language.true(self.fold)
+        parts = [Samples(tuple(clips.values())) for clips in (true, copies, language.dev())]
+        training = Converging(arm, self.seed, *parts, language.vocabulary)
+        checkpoint = self.path(".pt")
+        training.converge(checkpoint)
+        recogniser = Recogniser(training.network.to(memory_format=torch.contiguous_format), language.vocabulary)  # type: ignore
+        if arm.reads:
+            recogniser.save(self.path(".model"))
+        result = {
+            **_scores(recogniser, language.test()), "true": len(true), "copies": len(copies), "steps": training.step,
+            "best": training.state["key"], "curve": training.curve, "seconds": round(training.seconds, 1),
+            "key": self.key(),
+        }  # fmt: skip
+        write_text(self.path(), json.dumps(result) + "\n")
+        for path in (checkpoint, checkpoint.with_suffix(".best")):
+            path.unlink(missing_ok=True)
+        return result
 
-def score(run: Run, clips: Clips, work: Path) -> dict[str, Any]:
-    """Trains, or goes on with a training that was stopped, and reads the test clips.
+    def read_copies(self, make: bool = True) -> dict[str, Any] | None:
+        """What the kept recogniser reads in first copies of the next fold's clips, by the true renderer and by `mini`.
 
-    Returns:
-        Plain data: errors (C,), words (C,), substitutions, deletions, insertions, clips, steps, seconds (of processor
-        time), key.
-    """
-    kept = run.path(work, clips, ".json")
-    if kept.is_file():
-        found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+        Args:
+            make: whether it may read now; otherwise None where it has not.
+        """
+        path = self.path(".reads.json")
+        if path.is_file() or not make:
+            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        kinds = {name: Copies(name, count=1) for name in (DRAWN, "mini")}
+        clips = {name: self.language.copies((self.seed + 1) % FOLDS, one) for name, one in kinds.items()}
+        both, recogniser = sorted(set.intersection(*map(set, clips.values()))), Recogniser.load(self.path(".model"))
+        found = {name: _scores(recogniser, {clip: clips[name][clip] for clip in both}) for name in clips}
+        found["key"] = {name: self.language.identity(one) for name, one in kinds.items()}
+        write_text(path, json.dumps(found) + "\n")
         return found
-    samples = clips.chosen(run.share, run.schedule.seed, run.augmented)
-    training = Training(samples, run.glosses, run.size, run.schedule)
-    checkpoint = run.path(work, clips, ".pt")
-    training.run(checkpoint, lambda line: None, save_seconds=30.0)
-    errors = read_test(training.network, run.glosses, clips)
-    result = {
+
+
+def _scores(recogniser: Recogniser, clips: dict[str, Sample]) -> dict[str, Any]:
+    errors = [word_errors(one.glosses, recogniser.recognise(np.asarray(one.frames), RATE)) for one in clips.values()]
+    return {
         "errors": [one.errors for one in errors], "words": [one.words for one in errors],
         **{name: sum(getattr(one, name) for one in errors) for name in ("substitutions", "deletions", "insertions")},
-        "clips": len(samples), "steps": training.step, "seconds": round(training.seconds, 1), "key": run.key(clips),
     }  # fmt: skip
-    write_text(kept, json.dumps(result) + "\n")
-    checkpoint.unlink(missing_ok=True)
-    return result
-
-
-def read_test(network: nn.Module, glosses: Sequence[str], clips: Clips) -> list[Any]:
-    """Word errors of each test clip."""
-    recogniser = Recogniser(network.to(memory_format=torch.contiguous_format), glosses)  # type: ignore
-    return [word_errors(signed, recogniser.recognise(np.asarray(frames), RATE)) for frames, signed in clips.test]
-
-
-def score_all(
-    runs: Sequence[Run], clips: Clips, work: Path, jobs: int, say: Callable[[str], None]
-) -> list[dict[str, Any]]:
-    """The results of the runs, in their order; the missing ones are made by ``jobs`` processes of one thread."""
-    missing = [run for run in runs if not run.path(work, clips, ".json").is_file()]
-    say(f"{len(runs) - len(missing)} of {len(runs)} trainings are there, {len(missing)} to do")
-    for run in _made(missing, clips, work, jobs):
-        found = score(run, clips, work)
-        wer = sum(found["errors"]) / sum(found["words"])
-        say(f"{run.label()}: {found['clips']} clips, WER {wer:.3f}, {found['seconds']:.0f} s")
-    return [score(run, clips, work) for run in runs]
-
-
-def _made(runs: Sequence[Run], clips: Clips, work: Path, jobs: int) -> Iterator[Run]:
-    """The runs as they are finished."""
-    if jobs == 1 or len(runs) < 2:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # sums of several threads differ in their last bits
-        for run in runs:
-            score(run, clips, work)
-            yield run
-        torch.set_num_threads(threads)
-        return
-    import multiprocessing
-
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(runs)), context, _begin, (clips,)) as pool:
-        futures = {pool.submit(_score, run, work): run for run in runs}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                yield futures[future]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _begin(clips: Clips) -> None:
-    """Starts a worker, which ends with its parent, however that ends."""
-    global _clips
-    import multiprocessing
-
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "begun by a pool"
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
-    torch.set_num_threads(1)
-    _clips = clips
-
-
-def _score(run: Run, work: Path) -> None:
-    assert _clips is not None, "the pool begins each worker with _begin"
-    score(run, _clips, work)

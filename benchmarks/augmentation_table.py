@@ -1,4 +1,4 @@
-"""What the trainings say together: word error rates with intervals, as data, as a Markdown table, as a picture."""
+"""What the trainings say together: word error rates, gains over photometric changes, and shares of the ceiling's."""
 
 from __future__ import annotations
 
@@ -10,162 +10,125 @@ import numpy as np
 
 from signgen.scoring.comparison import DRAWS, percentile_interval
 
-ARMS = ("true clips alone", "with copies")
-_COLOURS = ("#5f6b7a", "#c2410c")
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 560, 320, 56, 16, 16, 48
+Results = dict[int, dict[str, Any]]  # of an arm, by seed
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A word error rate or a difference of two.
-
-    Attributes:
-        value: over all test clips and seeds.
-        clips: 95 % interval over test clips, the trainings being what they are.
-        both: 95 % interval over test clips and seeds together.
-    """
+    """A word error rate, a difference of two, or a share, and its 95 % interval over test clips and seeds together."""
 
     value: float
-    clips: tuple[float, float]
-    both: tuple[float, float]
+    interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One share of the true clips: how many those are, both rates, their difference, the rates of each seed (A,S)."""
+    """An arm.
 
-    share: int
+    Attributes:
+        name: of it; seeds: how many trainings; true, copies: clips that each had; steps: mean number.
+        wer: over all its seeds.
+        gain: by which it lies below the reference's, both over the seeds that both have; None for the reference.
+        share: of the ceiling's gain that it reaches; None where the ceiling's interval is not off zero.
+    """
+
+    name: str
+    seeds: int
     true: int
     copies: int
-    arms: tuple[Rate, Rate]
-    difference: Rate
-    seeds: np.ndarray
+    steps: float
+    wer: Rate
+    gain: Rate | None
+    share: Rate | None
 
 
-def row_of(share: int, results: Sequence[Sequence[dict[str, Any]]]) -> Row:
-    """From the results of both arms, each a list over the same seeds."""
-    errors = np.array([[one["errors"] for one in arm] for arm in results], np.float64)  # (A,S,C)
-    words = np.array(results[0][0]["words"], np.float64)  # (C,)
-    value, by_clips, by_both = errors.sum((1, 2)), _draws(errors, words, False), _draws(errors, words, True)
-    value = value / (words.sum() * errors.shape[1])  # (A,)
-    rates = tuple(_rate(value[arm], by_clips[:, arm], by_both[:, arm]) for arm in range(2))
-    gain = _rate(value[1] - value[0], by_clips[:, 1] - by_clips[:, 0], by_both[:, 1] - by_both[:, 0])
-    true, whole = (results[arm][0]["clips"] for arm in range(2))
-    return Row(share, true, whole - true, (rates[0], rates[1]), gain, errors.sum(2) / words.sum())
+def row_of(name: str, arm: Results, reference: Results, ceiling: Results) -> Row:
+    """From the results of an arm, of the arm that it is held against, and of perfect copies."""
+    first = next(iter(arm.values()))
+    rates, value = _draws([arm], sorted(arm))
+    wer = Rate(float(value[0]), percentile_interval(rates[:, 0]))
+    gain = share = None
+    if arm is not reference and (seeds := sorted(arm.keys() & reference.keys())):
+        gain, share = _gain(arm, reference, seeds), None
+        if arm is not ceiling and (seeds := sorted(arm.keys() & reference.keys() & ceiling.keys())):
+            share = _share(arm, reference, ceiling, seeds)
+    steps = float(np.mean([one["steps"] for one in arm.values()]))
+    return Row(name, len(arm), first["true"], first["copies"], steps, wer, gain, share)
 
 
-def _draws(errors: np.ndarray, words: np.ndarray, seeds: bool) -> np.ndarray:
-    """(DRAWS, A) rates over clips, and seeds, drawn anew; both arms from the same ones, so that they stay paired."""
+def _gain(arm: Results, reference: Results, seeds: Sequence[int]) -> Rate:
+    rates, value = _draws([reference, arm], seeds)
+    return Rate(float(value[0] - value[1]), percentile_interval(rates[:, 0] - rates[:, 1]))
+
+
+def _share(arm: Results, reference: Results, ceiling: Results, seeds: Sequence[int]) -> Rate | None:
+    most = _gain(ceiling, reference, seeds)
+    if most.interval is None or most.interval[0] <= 0:
+        return None
+    rates, value = _draws([reference, arm, ceiling], seeds)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = (rates[:, 0] - rates[:, 1]) / (rates[:, 0] - rates[:, 2])
+    return Rate(float((value[0] - value[1]) / (value[0] - value[2])), percentile_interval(shares))
+
+
+def _draws(arms: Sequence[Results], seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Rates (DRAWS, A) over clips and seeds drawn anew, the same ones for all arms so that they stay paired; (A,)."""
+    errors = np.array([[arm[seed]["errors"] for seed in seeds] for arm in arms], np.float64)  # (A,S,C)
+    words = np.array(arms[0][seeds[0]]["words"], np.float64)  # (C,)
     rng, (_, trainings, clips) = np.random.default_rng(0), errors.shape
     rates = np.empty((DRAWS, len(errors)))
     for draw in range(DRAWS):
         weights = np.bincount(rng.integers(clips, size=clips), minlength=clips)  # (C,)
-        chosen = rng.integers(trainings, size=trainings) if seeds else np.arange(trainings)
+        chosen = rng.integers(trainings, size=trainings)
         rates[draw] = errors[:, chosen].sum(1) @ weights / (trainings * (words @ weights))
-    return rates
+    return rates, errors.sum((1, 2)) / (words.sum() * trainings)
 
 
-def _rate(value: float, by_clips: np.ndarray, by_both: np.ndarray) -> Rate:
-    over_clips, over_both = percentile_interval(by_clips), percentile_interval(by_both)
-    assert over_clips is not None, "every test clip has words"
-    assert over_both is not None, "every test clip has words"
-    return Rate(float(value), over_clips, over_both)
+def reading_rows(reads: dict[str, Results], kinds: Sequence[str]) -> list[dict[str, Any]]:
+    """Arm -> what its recognisers read in copies of clips that they had not seen; a row for each arm.
+
+    Args:
+        reads: by arm, what `Run.read_copies` found by seed; kinds: perfect copies and `mini`'s.
+    """
+    rows = []
+    for name, found in reads.items():
+        seeds = sorted(found)
+        of_kinds = [{seed: found[seed][kind] for seed in seeds} for kind in kinds]
+        rates, value = _draws(of_kinds, seeds)
+        wers = [Rate(float(value[k]), percentile_interval(rates[:, k])) for k in range(len(kinds))]
+        more = Rate(float(value[1] - value[0]), percentile_interval(rates[:, 1] - rates[:, 0]))
+        rows.append({"name": name, "seeds": len(seeds), "wer": wers, "more": more})
+    return rows
 
 
-def as_data(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """For JSON."""
-    return [
-        {
-            "share": row.share, "true_clips": row.true, "copies": row.copies,
-            **{arm: _plain(rate) for arm, rate in zip(ARMS, row.arms, strict=True)},
-            "difference": _plain(row.difference),
-            "by_seed": {arm: np.round(values, 4).tolist() for arm, values in zip(ARMS, row.seeds, strict=True)},
-        }
-        for row in rows
-    ]  # fmt: skip
-
-
-def _plain(rate: Rate) -> dict[str, Any]:
-    places = {"wer": [rate.value], "over_clips": rate.clips, "over_clips_and_seeds": rate.both}
-    plain: dict[str, Any] = {name: [round(value, 4) for value in values] for name, values in places.items()}
-    return {**plain, "wer": plain["wer"][0]}
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """A table; differences below 0 are a gain."""
+def markdown(rows: Sequence[Row], reading: Sequence[dict[str, Any]] = ()) -> str:
+    """Tables; gains above 0 are fewer errors."""
     lines = [
-        "| true clips | WER, true clips alone | WER, with copies | difference | differences of the seeds |",
-        "|---|---|---|---|---|",
+        "| learned from | clips | seeds | steps | WER | gain | share of the ceiling |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        cells = [f"{row.share} % ({row.true}, and {row.copies} copies)", *map(_cell, row.arms)]
-        cells.append(_cell(row.difference, sign="+"))
-        cells.append(", ".join(f"{100 * value:+.1f}" for value in row.seeds[1] - row.seeds[0]))
+        clips = " + ".join(str(count) for count in (row.true, row.copies) if count)
+        cells = [row.name, clips, str(row.seeds), f"{row.steps:.0f}"]
+        cells += [_cell(row.wer), _cell(row.gain, "+"), _cell(row.share, places=0)]
+        lines.append("| " + " | ".join(cells) + " |")
+    if reading:
+        lines += [
+            "",
+            "| learned from | seeds | reads perfect copies | reads `mini`'s | more errors |",
+            "|---|---|---|---|---|",
+        ]
+    for one in reading:
+        cells = [one["name"], str(one["seeds"]), *map(_cell, one["wer"]), _cell(one["more"], "+")]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(rate: Rate, sign: str = "") -> str:
-    low, high = rate.both
-    return f"{100 * rate.value:{sign}.1f} % ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"
-
-
-# ---- the picture -----------------------------------------------------------------------------------------------------
-
-
-def picture(rows: Sequence[Row]) -> str:
-    """An SVG: WER against the share of true clips, both arms with their intervals and a small point for each seed."""
-    top = max(max(rate.both[1] for row in rows for rate in row.arms), max(row.seeds.max() for row in rows))
-    step = 0.1 if top < 0.65 else 0.2
-    high = step * np.ceil(top / step + 1e-9)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" '
-        'font-size="12" role="img"><title>Word error rate on new signers by share of true training clips</title>'
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>'
-    ]
-    for number in range(round(high / step) + 1):
-        y = _y(number * step, high)
-        parts.append(f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}" stroke="#ddd"/>')
-        parts.append(_text(_LEFT - 6, y + 4, f"{100 * number * step:.0f} %", "end"))
-    last = max(row.share for row in rows)
-    for row in rows:
-        label = f"{row.share} % ({row.true} clips)"
-        parts.append(_text(_x(row.share, last), _HEIGHT - _BOTTOM + 18, label, "middle"))
-    for arm, name in enumerate(ARMS):
-        parts += _curve(rows, arm, high, last)
-        x, y = _WIDTH - 170, _TOP + 4 + 18 * arm
-        parts.append(f'<rect x="{x}" y="{y}" width="12" height="12" fill="{_COLOURS[arm]}"/>')
-        parts.append(_text(x + 18, y + 10, name, "start"))
-    middle = _LEFT + (_WIDTH - _LEFT - _RIGHT) / 2
-    below = "true clips to learn from; word error rate on signers never seen"
-    parts.append(_text(middle, _HEIGHT - 10, below, "middle"))
-    return "\n".join([*parts, "</svg>"]) + "\n"
-
-
-def _curve(rows: Sequence[Row], arm: int, high: float, last: int) -> list[str]:
-    """One arm, moved a little aside so that bars do not cover each other."""
-    colour, aside = _COLOURS[arm], (-5, 5)[arm]
-    places = [(_x(row.share, last) + aside, row) for row in rows]
-    line = " ".join(f"{x:.1f},{_y(row.arms[arm].value, high):.1f}" for x, row in places)
-    parts = [f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>']
-    for x, row in places:
-        low, top = (_y(value, high) for value in row.arms[arm].both)
-        parts.append(f'<path d="M{x:.1f} {low:.1f}V{top:.1f}m-4 0h8M{x - 4:.1f} {low:.1f}h8" stroke="{colour}"/>')
-        parts.append(f'<circle cx="{x:.1f}" cy="{_y(row.arms[arm].value, high):.1f}" r="4" fill="{colour}"/>')
-        for value in row.seeds[arm]:
-            y = _y(value, high)
-            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="#fff" stroke="{colour}"/>')
-    return parts
-
-
-def _x(share: int, last: int) -> float:
-    inner = _WIDTH - _LEFT - _RIGHT
-    return _LEFT + inner * (0.08 + 0.8 * share / last)
-
-
-def _y(value: float, high: float) -> float:
-    return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * value / high
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="#333">{text}</text>'
+def _cell(rate: Rate | None, sign: str = "", places: int = 1) -> str:
+    if rate is None:
+        return ""
+    text = f"{100 * rate.value:{sign}.{places}f} %"
+    if rate.interval is None:
+        return text
+    low, high = (f"{100 * value:{sign}.{places}f}" for value in rate.interval)
+    return f"{text} ({low} to {high})"

@@ -1,133 +1,249 @@
-"""Does augmentation help: what the benchmark compares is comparable, its rates are right, a stopped run goes on."""
+"""Does augmentation help: arms see what they say, rates and shares are right, a stopped run goes on."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from augment_maker import make_signers
+import torch
 from benches import load
 from click.testing import CliRunner
 from tiny_pipeline import save_pipeline
 
-WORDS = ["--clips", "4", "--test-clips", "3", "--glosses", "40", "--frames", "12", "--copies", "2"]
-Finished = tuple[Path, list[str], str, dict[str, Any]]
-LEARN = ["--shares", "50,100", "--seeds", "2", "--batch", "2", "--jobs", "1"]
+from signgen.scoring.recogniser.network import NetworkSize
+from signgen.scoring.recogniser.samples import Sample, Samples
+
+WORDS = ["--clips", "2", "--dev-clips", "2", "--test-clips", "3", "--glosses", "40", "--frames", "10", "--seeds", "1"]
+ONLY = ("photometric", "perfect copies", "mini, 2 signers", "mini, 4 copies, 1:1")
+TINY = NetworkSize(32, 32, (4, 4, 4), 2, 8, 4)
 
 
 @pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    return load("augmentation")
+def runs() -> ModuleType:
+    return load("augmentation_runs")
 
 
 @pytest.fixture(scope="module")
-def finished(bench: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """Folder, arguments, table and data of a whole run of two steps a training."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], str]:
+    """Folder, arguments and table of a whole run of few steps, with copies by a model of random weights."""
     root = tmp_path_factory.mktemp("augmentation")
-    signers, model = ",".join(make_signers(root)), str(save_pipeline(root / "tiny"))
-    arguments = [
-        "--work", str(root / "work"), *WORDS, *LEARN, "--signers", signers, "--model", model,
-        "--json", str(root / "scores.json"), "--plot", str(root / "plot.svg"), "--steps", "2",
-    ]  # fmt: skip
-    result = CliRunner().invoke(bench.main, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return root, arguments, result.stdout, json.loads((root / "scores.json").read_text(encoding="utf-8"))
+    bench, runs, data = load("augmentation"), load("augmentation_runs"), load("augmentation_data")
+    few = [(runs, "MOST", 4), (runs, "CHECK", 2), (bench, "ARMS", _few_copies(bench, runs, data))]
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name, value in few:
+            patch.setattr(module, name, value)
+        arguments = ["--work", str(root / "work"), *WORDS, "--model", str(save_pipeline(root / "tiny"))]
+        result = CliRunner().invoke(bench.main, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        yield root, arguments, result.stdout
 
 
-def test_arms_see_the_same_true_clips_and_new_signers_are_tested(finished: Finished, bench: ModuleType) -> None:
-    root, _, table, report = finished
-    assert [(row["share"], row["true_clips"], row["copies"]) for row in report["rows"]] == [(50, 2, 4), (100, 4, 8)]
-    learned, tested = report["data"]["train"], report["data"]["test"]
-    assert not {*learned["signers"], *report["data"]["augmentation"]["signers"]} & set(tested["signers"])
-    assert len(tested["signers"]) == 12
-    assert len(list((root / "work" / "runs").glob("*.json"))) == 8
+def _few_copies(bench: ModuleType, runs: ModuleType, data: ModuleType) -> tuple[Any, ...]:
+    """The arms of `ONLY`, two signers and two copies each."""
+    perfect, made = data.Copies(data.DRAWN, 2, 2), data.Copies("mini", 2, 2)
+    copies = {"photometric": None, "perfect copies": perfect}
+    mixes = {arm.name: arm.mix for arm in bench.ARMS}
+    return tuple(runs.Arm(n, copies.get(n, made), mix=mixes[n], reads=n == "photometric") for n in ONLY)
+
+
+def test_a_whole_run_scores_each_arm_on_new_signers(finished: tuple[Path, list[str], str]) -> None:
+    root, _, table = finished
+    lines = table.splitlines()
+    assert [line.split(" | ")[0].strip("| ") for line in lines[2:6]] == list(ONLY)
+    assert [line.split(" | ")[1] for line in lines[2:6]] == ["2", "2 + 4", "2 + 4", "2 + 4"]
+    assert "reads perfect copies" in lines[7]
+    found = [json.loads(path.read_text()) for path in (root / "work" / "results").glob("*[0-9a-f].json")]
+    assert len(found) == 4
+    for one in found:
+        plans = one["key"]["data"]["plans"]
+        learned = {*plans["train"]["signers"], *one["key"]["data"]["copies"].get("who", ())}
+        assert not learned & {*plans["dev"]["signers"], *plans["test"]["signers"]}
+        assert not set(plans["dev"]["signers"]) & set(plans["test"]["signers"])
+        assert len(one["errors"]) == 3
     assert not list((root / "work").rglob("*.pt"))
-    assert len(table.splitlines()) == 4
-    assert "50 % (2, and 4 copies)" in table
-    corpora = [(root / "work" / kind).rglob("*.corpus.csv") for kind in ("augmented", "test")]
-    sentences = [
-        {line.split("|")[5] for path in paths for line in path.read_text(encoding="utf-8").splitlines()[1:]}
-        for paths in corpora
-    ]
-    assert sentences[0]
-    assert sentences[1]
-    assert not sentences[0] & sentences[1]
-    assert {word for one in sentences for text in one for word in text.split()} <= set(bench.vocabulary(40))
 
 
-def test_picture_shows_every_rate(finished: Finished) -> None:
-    root, _, _, report = finished
-    drawing = ElementTree.parse(root / "plot.svg").getroot()
-    circles = [element for element in drawing.iter() if element.tag.endswith("circle")]
-    assert len(circles) == 2 * 2 * (1 + report["seeds"])
-    heights = [float(circle.get("cy", "nan")) for circle in circles]
-    assert all(0 < height < 320 for height in heights)
-
-
-def test_finished_trainings_are_kept_and_changed_ones_are_not(
-    finished: Finished, bench: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root, arguments, table, _ = finished
+def test_the_table_comes_from_what_is_stored(finished: tuple[Path, list[str], str]) -> None:
+    root, arguments, table = finished
+    bench = load("augmentation")
+    assert CliRunner().invoke(bench.main, [*arguments, "--table"]).stdout == table
+    gone = next((root / "work" / "results").glob("mini-4-copies-1-1-0-*.json"))
+    before = json.loads(gone.read_text())
+    gone.unlink()
+    assert (
+        len(CliRunner().invoke(bench.main, [*arguments, "--table"]).stdout.splitlines()) == len(table.splitlines()) - 1
+    )
     again = CliRunner().invoke(bench.main, arguments, catch_exceptions=False)
     assert again.stdout == table
-    assert "8 of 8 trainings are there" in again.stderr
-    gone = next((root / "work" / "runs").glob("*.json"))
-    before = json.loads(gone.read_text(encoding="utf-8"))
-    gone.unlink()
-    repeated = CliRunner().invoke(bench.main, arguments, catch_exceptions=False)
-    assert repeated.stdout == table
-    assert "7 of 8 trainings are there" in repeated.stderr
-    after = json.loads(gone.read_text(encoding="utf-8"))
-    assert {**before, "seconds": 0} == {**after, "seconds": 0}
-    longer = CliRunner().invoke(bench.main, [*arguments[:-1], "3", "--seeds", "1", "--shares", "50"])
-    assert longer.exit_code == 0
-    assert "0 of 2 trainings are there" in longer.stderr
+    assert {**json.loads(gone.read_text()), "seconds": 0} == {**before, "seconds": 0}
 
 
-def test_subsets_grow_and_are_the_same_in_both_arms() -> None:
+def test_perfect_copies_are_the_same_motions_by_the_signers_that_augment_chooses(
+    finished: tuple[Path, list[str], str],
+) -> None:
+    root, arguments, _ = finished
     data = load("augmentation_data")
-    names = [str(number) for number in range(10)]
-    clips = data.Clips(tuple((n, n) for n in names), {n: (f"{n}a", f"{n}b") for n in names}, (), {})
-    small, large = (set(clips.chosen(share, 3, False).items) for share in (20, 50))
-    assert len(small) == 2
-    assert len(large) == 5
-    assert small < large
-    both = clips.chosen(20, 3, True).items
-    assert set(both) == {text for name in small for text in (name, f"{name}a", f"{name}b")}
-    assert set(clips.chosen(20, 4, False).items) != small or set(clips.chosen(50, 4, False).items) != large
+    work = root / "work"
+    model = arguments[-1]
+    bench = load("augmentation")
+    language = data.Language(work, 40, (2, 2, 3), ("s05",), {"mini": model}, 10, 61, bench.progress, print)
+    perfect, made = (language.copies(0, data.Copies(kind, 2, 2)) for kind in (data.DRAWN, "mini"))
+    assert set(perfect) == set(made)
+    assert len(perfect) == 4
+    for name, sample in language.true(0).items():
+        for number in (1, 2):
+            copy = f"{name}__aug{number:02d}"
+            assert perfect[copy].glosses == made[copy].glosses == sample.glosses
+            assert perfect[copy].frames.shape == sample.frames.shape
+            apart = np.abs(perfect[copy].keypoints[..., :2] - sample.keypoints[..., :2]).max()
+            assert 0 < apart < 0.5  # another body before another camera, in the same pose
+    records = [
+        json.loads(line)
+        for path in work.glob("made/true-0-mini-2-*/manifest/*")
+        for line in path.read_text().splitlines()
+    ]
+    plan = language.plan("train")
+    clips = [data.Clip(plan.name(i), "train", plan.signer(i), (), "", work, None) for i in range(2)]
+    assert len(records) == 4
+    for record in records:
+        clip = clips[int(record["source"][-1])]
+        assert record["signer"] == data.choose_signer(clip, record["copy"], language.others(2), 61)
 
 
-def test_rates_differences_and_intervals() -> None:
-    table = load("augmentation_table")
-    rng = np.random.default_rng(0)
-    words = [3] * 40
-
-    def arm(rate: float, clips: int) -> list[dict[str, Any]]:
-        return [{"errors": rng.binomial(3, rate, 40).tolist(), "words": words, "clips": clips} for _ in range(3)]
-
-    row = table.row_of(50, [arm(0.6, 20), arm(0.3, 60)])
-    pooled = [np.mean(row.seeds[number]) for number in range(2)]
-    assert [one.value for one in row.arms] == pytest.approx(pooled)
-    assert row.difference.value == pytest.approx(pooled[1] - pooled[0])
-    assert row.difference.both[1] < 0
-    assert (row.true, row.copies) == (20, 40)
-    for one in (*row.arms, row.difference):
-        assert one.clips[0] < one.value < one.clips[1]
-        assert one.both[0] < one.value < one.both[1]
-    same = arm(0.5, 20)
-    nothing = table.row_of(20, [same, same]).difference
-    assert (nothing.value, *nothing.clips, *nothing.both) == (0, 0, 0, 0, 0)
-    assert re.search(r"\| 50 % \(20, and 40 copies\) \| \d+\.\d % \(", table.markdown([row]))
+# ---- a training ------------------------------------------------------------------------------------------------------
 
 
-def test_bad_choices_end_in_a_line(bench: ModuleType, tmp_path: Path) -> None:
-    for option, value in (("--shares", "20,,50"), ("--shares", "0"), ("--glosses", "2"), ("--signers", "h01")):
+def _clips(count: int, seed: int, wrong: int = 0) -> Samples:
+    """Clips of one word: a bright square stands left (A) or right (B). The first ones are said to show the other."""
+    rng, items = np.random.default_rng(seed), []
+    for index in range(count):
+        frames = rng.integers(0, 30, (6, 32, 32, 3)).astype(np.uint8)
+        frames[2:5, 8:24, (2, 18)[index % 2] :][:, :, :12] = 255
+        items.append(Sample(frames, np.zeros((6, 133, 3), np.float32), ("AB"[(index + (index < wrong)) % 2],), None))
+    return Samples(tuple(items))
+
+
+def _training(runs: ModuleType, patch: pytest.MonkeyPatch, most: int = 60, **arm: Any) -> Any:
+    """Of a few steps; no way to read the dev clips is right for all, so that their loss rises in the end."""
+    patch.setitem(runs.NETWORKS, "small", TINY)
+    for name, value in (("CHECK", 4), ("FEWEST", 4), ("PATIENCE", 4), ("MOST", most), ("WARMUP", 4)):
+        patch.setattr(runs, name, value)
+    patch.setattr("signgen.scoring.recogniser.samples.MIRRORED", 0.0)
+    return runs.Converging(runs.Arm("x", **arm), 3, _clips(4, 0), _clips(8, 1), _clips(6, 2, 1), ("A", "B"))
+
+
+def test_batches_are_mixed_as_the_arm_says(runs: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    true = set(range(4))
+    for mix, wanted in (("1:1", 3), ("1:2", 2), ("copies", 0)):
+        training = _training(runs, monkeypatch, mix=mix)
+        seen: list[int] = []
+        for training.step in range(8):
+            picked = training.picked()
+            assert len(picked) == 6
+            assert sum(number in true for number in picked) == wanted
+            seen += picked
+        assert set(seen) == set(range(4 if mix == "copies" else 0, 12))
+    training = _training(runs, monkeypatch, mix="all")
+    picked = []
+    for training.step in range(4):
+        picked += training.picked()
+    assert sorted(picked) == sorted([*range(12), *range(12)])
+    training = _training(runs, monkeypatch, mix="curriculum")
+    for training.state["stage"], wanted in ((0, 0), (1, 6), (2, 6)):
+        assert sum(number in true for number in training.picked()) == wanted
+
+
+def test_a_training_ends_when_the_dev_clips_are_read_no_better(
+    runs: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    training = _training(runs, monkeypatch, 400)
+    training.converge(tmp_path / "a.pt")
+    rates = [row[2] for row in training.curve]
+    loss, errors = runs.read(training.network, _clips(6, 2, 1), training.numbers)
+    assert sum(one.errors for one in errors) / 6 == training.state["key"][0] == pytest.approx(min(rates), abs=1e-4)
+    assert min(rates) < 0.5
+    assert loss == pytest.approx(training.state["key"][1], rel=1e-4)
+    assert training.step < 400  # it was not the number of steps that ended it
+    assert training.state["stage"] == len(runs.RATES)
+    assert training.step >= 8 + 2 * 8  # 4 passes over 12 clips, in batches of 6, are 8 steps: before, and at each rate
+    before, late = training.curve[:-2], training.curve[-2:]
+    assert min(row[1] for row in late) >= min(row[1] for row in before) - 1e-4
+    assert min(row[2] for row in late) >= min(row[2] for row in before)
+
+
+def test_a_stopped_training_ends_where_an_uninterrupted_one_does(
+    runs: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole = _training(runs, monkeypatch)
+    whole.converge(tmp_path / "a.pt")
+    for stop in (8, 20, None):
+        training = _training(runs, monkeypatch)
+        look = training._look
+
+        def look_and_stop(stop: int | None = stop, training: Any = training, look: Any = look) -> None:
+            look()
+            if training.step == (stop and stop + 4):  # four steps after the save
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(training, "_look", look_and_stop)
+        try:
+            training.converge(tmp_path / "b.pt", save_seconds=0)
+        except KeyboardInterrupt:
+            continue
+    assert training.curve == whole.curve
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, training.network.state_dict()[name]), name
+
+
+def test_changed_clips_hide_a_rectangle_and_plain_ones_nothing(
+    runs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample, rng = _clips(1, 0)[0], np.random.default_rng(0)
+    plain = _training(runs, monkeypatch, changes=False).version(sample, rng)
+    assert torch.equal((plain.frames * 255).round().byte(), torch.from_numpy(sample.frames).permute(0, 3, 1, 2))
+    changing = _training(runs, monkeypatch)
+    hidden = [(changing.version(sample, rng).frames == 0.5).all(0).all(0).float().mean().item() for _ in range(200)]
+    assert 0.35 < np.mean([share > 0 for share in hidden]) < 0.65
+    assert max(hidden) <= runs.CUT_SIZE[1] ** 2
+
+
+# ---- the table -------------------------------------------------------------------------------------------------------
+
+
+def _results(rate: float, seeds: int, rng: np.random.Generator) -> dict[int, dict[str, Any]]:
+    words = [3] * 60
+    errors = [rng.binomial(3, rate, 60).tolist() for _ in range(seeds)]
+    return {n: {"errors": one, "words": words, "true": 24, "copies": 96, "steps": 500} for n, one in enumerate(errors)}
+
+
+def test_gains_and_shares_of_the_ceiling() -> None:
+    table, rng = load("augmentation_table"), np.random.default_rng(0)
+    reference, ceiling, arm = (_results(rate, seeds, rng) for rate, seeds in ((0.7, 3), (0.3, 3), (0.5, 2)))
+    row = table.row_of("arm", arm, reference, ceiling)
+    mean = {name: np.mean([one["errors"] for one in found.values()][:2]) / 3
+            for name, found in (("arm", arm), ("reference", reference), ("ceiling", ceiling))}  # fmt: skip
+    assert row.wer.value == pytest.approx(mean["arm"])
+    assert row.gain.value == pytest.approx(mean["reference"] - mean["arm"])  # over the seeds that both have
+    assert row.share.value == pytest.approx(row.gain.value / (mean["reference"] - mean["ceiling"]))
+    for rate in (row.wer, row.gain, row.share):
+        assert rate.interval[0] < rate.value < rate.interval[1]
+    assert row.gain.interval[0] > 0
+    assert table.row_of("reference", reference, reference, ceiling).gain is None
+    top = table.row_of("ceiling", ceiling, reference, ceiling)
+    assert (top.seeds, top.share) == (3, None)
+    none = table.row_of("arm", arm, reference, _results(0.7, 3, rng))
+    assert none.share is None  # a ceiling that gains nothing has no shares
+    text = table.markdown([row, top])
+    assert "| arm | 24 + 96 | 2 | 500 |" in text
+
+
+def test_bad_choices_end_in_a_line(tmp_path: Path) -> None:
+    bench = load("augmentation")
+    for option, value in (("--only", "nobody"), ("--glosses", "2"), ("--speakers", "h01")):
         result = CliRunner().invoke(bench.main, ["--work", str(tmp_path), option, value])
         assert result.exit_code != 0
         assert getattr(result.exception, "exit_code", 2) == 2

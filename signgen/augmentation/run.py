@@ -40,7 +40,7 @@ Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
 _WARM, _MEASURED = slice(0, 8), slice(8, 32)  # frames of the trial that the plan is reckoned from
 _TRIES = 5  # clips that a trial may find unusable
 # Per cent of true clips; word error rates in per cent without and with copies; the difference and its 95 % interval.
-# `benchmarks/augmentation.py`: drawn clips, two copies by the eight built-in signers, as many steps, three seeds.
+# benchmarks/RESULTS.md, 2026-11-21: drawn clips, two copies by the eight built-in signers, as many steps, three seeds.
 MEASURED = ((20, 62.3, 59.6, -2.7, -7.8, 2.1), (50, 27.1, 29.9, 2.8, -2.1, 7.6), (100, 15.2, 14.6, -0.6, -4.5, 3.1))
 
 
