@@ -50,11 +50,12 @@ LARGE = NetworkSize(80, 64, (48, 96, 192), 64, 384, 256, correlation=True)  # 3 
 
 
 class Correlation(nn.Module):
-    """x + a * y * w: what moved since the frame before and will have moved in the one after (CorrNet, Hu et al. 2023).
+    """x + a * y * w: what moved since the frame before and will have moved in the one after.
 
-    For each place p of frame t, y sums the features of all places q of both neighbours by how much they are like p's:
-    (sigmoid(<k(p), k(q)> / sqrt(c)) - 1/2) x(q), weighted by neighbour (CorrNet's equations 2 to 4). w, between -1/2
-    and 1/2, says which places move at all, by convolutions over time and place (equation 5). a is 0 at first.
+    After the correlation and identification modules of CorrNet (Hu et al. 2023), the latter with convolutions of one
+    scale. For each place p of frame t, y sums the features of all places q of both neighbours by how much they are like
+    p's: (sigmoid(<k(p), k(q)> / sqrt(c)) - 1/2) x(q), weighted by neighbour. w, between -1/2 and 1/2, says which places
+    move at all, by convolutions over time and place. a is 0 at first.
     """
 
     def __init__(self, channels: int) -> None:
