@@ -28,6 +28,7 @@ from signgen.model.networks.composer import fill_plate
 from signgen.model.networks.cross_view import ViewMemory
 from signgen.model.networks.fusion import FusionModel, semantic_tokens
 from signgen.model.networks.weight_files import add_weights, no_bars
+from signgen.model.networks.winograd import use_winograd
 from signgen.model.regions import REFINERS, SourceRegions, hidden_by, paste, person_reach, region_crops
 from signgen.model.schedulers import check_scheduler, learned_settings, noised
 from signgen.model.window import Backdrop, SourceConditions, WindowConditions, WindowOutput
@@ -165,13 +166,15 @@ class SignGenPipeline(BasePipeline):
         return pipeline.prepared()
 
     def prepared(self) -> SignGenPipeline:
-        """Ready for inference: no gradients, no dropout, channels last, fused attention; returns itself."""
+        """Ready for inference: no gradients, no dropout, channels last, fewer multiplications in convolutions,
+        fused attention; returns itself."""
         for name in _MODULES:
             module = getattr(self, name)
             if module is not None:
                 module.eval().requires_grad_(False)
                 if name in _OF_PIXELS:
                     module.to(memory_format=torch.channels_last)
+                    use_winograd(module)
         self.denoiser.set_attention("sdpa")
         self.set_progress_bar_config(disable=True)
         return self
