@@ -7,7 +7,8 @@ A hand detector finds the joints again: how many visible hands lie within 3 px (
 keypoints? A classifier that was trained on true frames tells the hand shapes: how much of its accuracy on true frames
 is left? Clips are those of `held_out.py`, rendered from their own first frame; intervals are over clips. Neither judge
 was shown a generated frame; their own error stands in the line of the true frames. SSIM and sharpness of hands, face,
-mouth and eyes, which need no judge, are printed below.
+mouth and eyes, which need no judge, are printed below. With --visemes a third judge, a small network that is trained
+first, on true frames of drawn training clips, tells the shapes of mouths that speak; those at rest are left out.
 """
 
 from __future__ import annotations
@@ -22,21 +23,36 @@ from typing import Any
 
 import click
 import numpy as np
-from drawn_clips import CACHE, KINDS, generate, held_out_clips, kept_at, pieces, reconstruct
+from drawn_clips import (
+    CACHE,
+    CONTENT,
+    KINDS,
+    cache_name,
+    generate,
+    held_out_clips,
+    kept_at,
+    pieces,
+    reconstruct,
+    spread,
+)
 from held_out_scores import COLUMNS, part_metrics
 from legibility_scores import CEILING, MODEL, TRUE, Judges, Tally, kept, read_hands, worst_shapes
 from legibility_sheet import HandSheet
+from visemes import MOUTH_SHAPES, NONE, REST, Mouths, labels_of, read_mouths, trained
 
-from signgen.dataset.phoenix import Clip
+from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import InputError, SignGenError
 from signgen.keypoints import Keypoints, read_keypoints
 from signgen.model import SignGenPipeline
 from signgen.scoring.metrics.hand_detectors import NAMES, load_hand_detector
 from signgen.scoring.metrics.handshapes import load_handshape_classifier, read_shape_labels
 from signgen.scoring.metrics.metric import VideoMetric
+from signgen.synthetic.dataset import Plan, write_dataset
+from signgen.synthetic.signer import signer_names
 from signgen.video import read_frames
 
 GOALS = {"within_3_px": 0.8, "kept": 0.9}
+LEARNED = 96  # clips of all signers for training, from whose true frames the judge of mouths learns
 
 
 def frames_of(
@@ -55,10 +71,11 @@ def frames_of(
 
 def measure(
     clips: list[Clip], pipeline: SignGenPipeline | None, judges: Judges, sheet: HandSheet, label: str,
-    renders: Path | None = None, **options: Any,
+    renders: Path | None = None, mouths: Mouths | None = None, **options: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """The results over the clips of one kind."""
     tallies: dict[str, Tally] = {}
+    spoken: dict[str, Tally] = {}
     parts: dict[str, dict[str, VideoMetric]] = defaultdict(part_metrics)
     begun = time.monotonic()
     for index, clip in enumerate(clips):
@@ -72,11 +89,41 @@ def measure(
             tallies.setdefault(name, Tally()).add(reading, labels)
             for metric in parts[name].values() if name != TRUE else ():
                 metric.update(frames[name], frames[TRUE], window.xy, window.confidence)
+        if mouths is not None:
+            seen = labels_of(clip)[1:, None]
+            for name, shown in frames.items():
+                reading = read_mouths(mouths, shown, window)
+                spoken.setdefault(name, Tally()).add(reading, np.where(seen == REST, NONE, seen))
         if MODEL in frames:
             sheet.add((frames[TRUE], frames[MODEL]), (readings[TRUE], readings[MODEL]), labels, window)
         print(f"{label}: {index + 1}/{len(clips)} clips, {time.monotonic() - begun:.0f} s", file=sys.stderr)
     found = {name: {key: float(m.compute()) for key, m in metrics.items()} for name, metrics in parts.items()}
-    return {**summarise(tallies, judges.classifier.shapes, len(clips), options["seed"]), "parts": found}
+    results = {**summarise(tallies, judges.classifier.shapes, len(clips), options["seed"]), "parts": found}
+    return {**results, "visemes": summarise_mouths(spoken, options["seed"])} if spoken else results
+
+
+def summarise_mouths(tallies: dict[str, Tally], seed: int) -> dict[str, Any]:
+    """How many mouths that speak are told right, what is kept of that, and the shapes that lose most."""
+    made = {name: tally for name, tally in tallies.items() if name != TRUE}
+    told = {name: tally.summary(seed) for name, tally in tallies.items()}
+    return {
+        "mouths": int(np.sum(tallies[TRUE].clips, 0)[1, 1]),
+        "methods": {
+            name: {"accuracy": one["shape_accuracy"], "interval": one["shape_accuracy_interval"]}
+            for name, one in told.items()
+        },
+        "kept": {name: kept(tallies[TRUE], tally, seed) for name, tally in made.items()},
+        "worst": worst_shapes(tallies[TRUE], made[MODEL], MOUTH_SHAPES, len(MOUTH_SHAPES)) if MODEL in made else [],
+    }
+
+
+def learned_mouths(folder: Path | None, cache: Path, seed: int) -> Mouths:
+    """The judge of mouths, from a data set's training clips, which are drawn where there is none."""
+    if folder is None:
+        plan = Plan(seed, "train", tuple(spread(signer_names(CONTENT), LEARNED)), version=CONTENT)
+        folder = cache.expanduser() / cache_name(plan, LEARNED)
+        write_dataset(folder, plan, LEARNED)
+    return trained(spread(PhoenixIndex(folder).clips("train"), LEARNED), seed)
 
 
 def summarise(tallies: dict[str, Tally], shapes: tuple[str, ...], clips: int, seed: int) -> dict[str, Any]:
@@ -123,6 +170,12 @@ def table(kind: str, part: dict[str, Any], rows: int = 8) -> str:
         lines.append(f"  {'':14}" + "".join(f"{name:>16}" for name in names))
         for name, values in found.items():
             lines.append(f"  {name:14}" + "".join(f"{COLUMNS[key].format(values[key]):>16}" for key in names))
+    if spoken := part.get("visemes"):
+        lines.append(f"  {'':14}{'mouth right, %':>24}{'of true, %':>24}   ({spoken['mouths']} mouths that speak)")
+        for name, one in spoken["methods"].items():
+            left = spoken["kept"].get(name, {"share": None, "interval": None})
+            told = share(one["accuracy"], one["interval"]), share(left["share"], left["interval"])
+            lines.append(f"  {name:14}{told[0]:>24}{told[1]:>24}")
     lines += goal_lines(part)
     for row in part["worst_shapes"][:rows]:
         taken = ", ".join(f"{name} {number}" for name, number in row["taken_for"]) or "nothing else"
@@ -156,22 +209,28 @@ def goal_lines(part: dict[str, Any]) -> list[str]:
 @click.option("--hand-detector", default="signgen", show_default=True, type=click.Choice(NAMES))
 @click.option("--hand-weights", type=click.Path(exists=True, path_type=Path), help="its local weights")
 @click.option("--classifier", type=click.Path(exists=True, path_type=Path), help="folder of other classifier weights")
+@click.option("--visemes", is_flag=True, help="also tell the shapes of mouths, by a judge that is trained first")
+@click.option(
+    "--mouths", type=click.Path(exists=True, path_type=Path), help="data set with a train split, for --visemes"
+)
 @click.option("--renders", type=click.Path(path_type=Path), help="folder where the model's frames stay, for other runs")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="write the results here")
 @click.option("--sheet", type=click.Path(path_type=Path), help="write a picture of hands: true above, generated below")
 def main(
     known: Path | None, new: Path | None, cache: Path, limit: int, model: str, steps: int | None, seed: int,
-    hand_detector: str, hand_weights: Path | None, classifier: Path | None, renders: Path | None,
-    json_path: Path | None, sheet: Path | None,
+    hand_detector: str, hand_weights: Path | None, classifier: Path | None, visemes: bool, mouths: Path | None,
+    renders: Path | None, json_path: Path | None, sheet: Path | None,
 ) -> None:  # fmt: skip
     judges = Judges(load_hand_detector(hand_detector, hand_weights), load_handshape_classifier(classifier))
     pipeline = None if model == "none" else SignGenPipeline.from_pretrained(model)
     folders, hands = {"known": known, "new": new}, HandSheet(judges.classifier.shapes)
+    judge = learned_mouths(mouths, cache, seed) if visemes else None
     results: dict[str, Any] = {"model": model, "steps": steps, "seed": seed}
     results["judges"] = [judges.detector.signature, judges.classifier.signature]
     for kind in KINDS:
         clips = held_out_clips(kind, folders[kind], cache, limit, seed)
-        results[kind] = measure(clips, pipeline, judges, hands, f"{kind} signers", renders, steps=steps, seed=seed)
+        label, options = f"{kind} signers", {"steps": steps, "seed": seed}
+        results[kind] = measure(clips, pipeline, judges, hands, label, renders, judge, **options)
         print(table(kind, results[kind]))
     if json_path:
         json_path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -15,14 +15,32 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
-from signgen.app.clips import EXAMPLES, Clip, open_clip, open_pictures, parse_part, parse_size
+from signgen.app.clips import (
+    EXAMPLES,
+    Clip,
+    open_background,
+    open_clip,
+    open_pictures,
+    parse_colour,
+    parse_part,
+    parse_size,
+)
 from signgen.app.context import COOKIE, MIB, Limits, Recent, Visitor, open_workspace, safe_name
 from signgen.app.jobs import Cancelled, Ended, JobQueue, Waiting, Working, follow
 from signgen.app.live import MISSING, PER_PIXEL, LiveStream, data_url, packed, player_content, strokes, watched
 from signgen.app.model import load_in_background, wait_for
 from signgen.app.rendering import name_only
-from signgen.app.server import HEADERS, Middleware, ServerSettings, host_name, log_to_standard_error, open_socket
+from signgen.app.server import (
+    HEADERS,
+    Middleware,
+    ServerSettings,
+    _composes,
+    host_name,
+    log_to_standard_error,
+    open_socket,
+)
 from signgen.app.status import error_text, failure, notes, opened, page_text, progress
 from signgen.cli import COMMANDS, main
 from signgen.errors import BadValue, InputError, Mismatch, Missing, NotFound, RunError, TooLarge, Untrusted
@@ -525,6 +543,48 @@ def test_manifest_names_no_folder(tmp_path):
     path.write_text(json.dumps({"output": "/tmp/a/clip.mp4", "manifest": "/tmp/a/clip.json", "seed": 3}))
     name_only(path)
     assert json.loads(path.read_text()) == {"output": "clip.mp4", "manifest": "clip.json", "seed": 3}
+
+
+def test_manifest_names_a_background_by_its_file(tmp_path):
+    path = tmp_path / "clip.json"
+    for given, said in (("/tmp/a/studio.png", "studio.png"), ("#00b140", "#00b140"), ("none", "none")):
+        path.write_text(json.dumps({"configuration": {"background": given, "seed": 3}}))
+        name_only(path)
+        assert json.loads(path.read_text()) == {"configuration": {"background": said, "seed": 3}}
+
+
+@pytest.mark.parametrize(
+    ("text", "colour"),
+    [
+        ("#00b140", "#00b140"), ("rgba(0, 177, 64, 1)", "#00b140"), ("rgb(255.2,300,0)", "#ffff00"),
+        (" rgba(0.4, 177.49, 63.6, 0.5) ", "#00b140"), ("green", "green"), ("rgba(1,2)", "rgba(1,2)"),
+    ],
+)  # fmt: skip
+def test_colours_as_browsers_write_them(text, colour):
+    assert parse_colour(text) == colour
+
+
+def test_a_background_is_read_and_written_again(place):
+    picture = np.random.default_rng(0).integers(0, 255, (24, 20, 3)).astype(np.uint8)
+    given = place.folder() / "my studio.png"
+    Image.fromarray(picture).save(given)
+    again = open_background(given, place, Limits())
+    assert (again.name, again.parent != given.parent) == ("my-studio.png", True)
+    assert np.array_equal(np.asarray(Image.open(again)), picture)
+    (place.folder() / "notes.png").write_text("no picture")
+    with pytest.raises(InputError):
+        open_background(next(place.uploads.glob("*/notes.png")), place, Limits())
+    with pytest.raises(TooLarge):
+        open_background(given, place, Limits(picture_bytes=10))
+    with pytest.raises(Untrusted):
+        open_background("/etc/passwd", place, Limits())
+
+
+def test_a_page_offers_another_background_where_the_model_has_the_parts(tmp_path):
+    for parts, said in (({}, False), ({"matte": [None, None], "composer": ["a", "B"]}, False),
+                        ({"matte": ["a", "B"], "composer": ["a", "B"]}, True)):  # fmt: skip
+        (tmp_path / "model_index.json").write_text(json.dumps(parts))
+        assert _composes(tmp_path) == said
 
 
 # --- the server ------------------------------------------------------------------------------------------------------

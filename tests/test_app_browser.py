@@ -22,11 +22,12 @@ import browsers
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_pipeline import save_pipeline
 
 from signgen.app.clips import EXAMPLES
 from signgen.app.context import COOKIE
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
-from signgen.video import VideoWriter, probe
+from signgen.video import VideoWriter, probe, read_frames
 
 PHONE = {"width": 390, "height": 844}
 PATIENCE = 120_000  # ms after which a test gives up
@@ -36,8 +37,8 @@ ONE, OTHER = "one-visitors-key-of-32-characters", "another-visitors-key-of-as-ma
 PLAYER = "document.querySelector('.sg-player').dataset"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
+@contextmanager
+def served(tmp_path_factory, *options: str) -> Iterator[subprocess.Popen[str]]:
     """A server of its own, on a free port, perhaps still starting: the browser can start meanwhile."""
     for package in ("gradio", "playwright"):
         if importlib.util.find_spec(package) is None:
@@ -45,7 +46,7 @@ def server(tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
     browsers.chromium()
     folder = tmp_path_factory.mktemp("app")
     log = tmp_path_factory.mktemp("log") / "stderr.txt"  # no pipe: one that nobody reads fills up
-    command = [sys.executable, "-m", "signgen", "app", "--port", "0", "--json", "--max-frames", str(LONG)]
+    command = [sys.executable, "-m", "signgen", "app", "--port", "0", "--json", "--max-frames", str(LONG), *options]
     environment = {**os.environ, "TMPDIR": str(folder)}
     with (
         log.open("w") as stream,
@@ -61,6 +62,12 @@ def server(tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
     assert server.returncode == 0, errors
     assert f"signgen{os.sep}app{os.sep}" not in errors, errors  # no callback of ours failed
     assert list(folder.glob(".signgen-*")) == []  # uploads and results are gone
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
+    with served(tmp_path_factory) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +276,50 @@ def test_the_last_choice_of_a_signer_wins(page, tmp_path):
     upload(page, "picture", tmp_path / "me.png", tmp_path / "side.png")
     page.wait_for_selector(".sg-picture img:nth-of-type(2)")
     assert "me.png, side.png are used" in page.inner_text(".sg-picture")
+
+
+def test_another_background_is_offered_where_the_model_composes(page, browser, tmp_path_factory, tmp_path):
+    assert page.locator("#background").count() == 0  # the model that ships does not
+    model = save_pipeline(tmp_path_factory.mktemp("composing") / "tiny", refined=True, composed=True)
+    Image.fromarray(np.full((50, 40, 3), (200, 30, 60), np.uint8)).save(tmp_path / "studio.png")
+    with served(tmp_path_factory, "--model", str(model)) as server, browser.new_context() as context:
+        with opened(context, json.loads(server.stdout.readline())["url"]) as page:
+            upload(page, "keypoints", EXAMPLES[0].path)
+            until(page, f"{PLAYER}.state === 'skeleton'")
+            page.click("text=Options")
+            page.get_by_label("Part", exact=True).fill("0:3")
+            assert not page.is_visible("#background-colour")
+
+            def rendered(choice: str) -> dict[str, Any]:
+                page.get_by_label(choice, exact=True).check()
+                page.click("#render")
+                page.wait_for_selector("#render:disabled")
+                page.wait_for_selector("#render:enabled")
+                until_status(page, "This video is generated.")
+                manifest = json.loads(fetched(page, "get-manifest", tmp_path).read_text())
+                video = fetched(page, "get-video", tmp_path)
+                assert video.name == manifest["output"]
+                first = next(read_frames(video))  # the next video has the same name
+                return {"background": manifest["configuration"]["background"], "video": video, "frame": first}
+
+            nothing = rendered("None")
+            assert (nothing["background"], nothing["video"].suffix) == ("none", ".webm")
+            until(page, "document.querySelector('#video video').videoWidth > 0")
+            page.get_by_label("A picture", exact=True).check()
+            page.wait_for_selector("#background-picture", state="visible")
+            page.click("#render")
+            until_status(page, "“Background”: no picture is chosen yet")
+            upload(page, "background-picture", tmp_path / "studio.png")
+            page.locator("#background-picture").get_by_text("studio.png").wait_for()
+            picture = rendered("A picture")
+            assert (picture["background"], picture["video"].suffix) == ("studio.png", ".mp4")
+            page.get_by_label("A colour", exact=True).check()
+            page.wait_for_selector("#background-colour", state="visible")
+            page.wait_for_selector("#background-picture", state="hidden")
+            colour = rendered("A colour")
+            assert colour["background"] == "#00b140"
+            assert rendered("The signer's own")["background"] == "source"
+        assert (picture["frame"] != colour["frame"]).any()
 
 
 def test_a_person_is_learned_with_consent_alone_and_from_a_video_that_is_long_enough(page, tmp_path):

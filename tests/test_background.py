@@ -208,3 +208,12 @@ def test_matte_and_composer_are_saved_with_the_model(tmp_path: Path) -> None:
     ):
         assert np.array_equal(one, two)
     assert made.weights_sha256() != make_pipeline().weights_sha256()
+
+
+def test_the_manifest_names_a_picture_given_as_a_path(
+    pipeline: SignGenPipeline, source: Source, tmp_path: Path
+) -> None:
+    Image.fromarray(np.full((20, 20, 3), 90, np.uint8)).save(tmp_path / "studio.png")
+    result = render(signing(1), source, pipeline, tmp_path / "out", background=tmp_path / "studio.png")
+    manifest = json.loads(result.manifest.read_text())
+    assert manifest["configuration"]["background"] == str(tmp_path / "studio.png")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +17,8 @@ from signgen.errors import InputError
 from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
 from signgen.scoring.metrics.handshapes import HandshapeNetwork
+from signgen.synthetic.dataset import Plan, settings_of
+from signgen.synthetic.motion.face import VISEMES
 
 FRAMES, SIZE = 9, (210, 260)
 SHAPES = ("flat", "fist")
@@ -216,3 +218,86 @@ def test_clips_without_labels_are_refused(bench: ModuleType, data: Path, classif
     options = ["--known", bare, "--new", data, "--classifier", classifier, "--model", "none"]
     with pytest.raises(InputError, match="holds no hand shapes"):
         CliRunner().invoke(bench.main, [str(option) for option in options], catch_exceptions=False)
+
+
+# ---- mouths ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mouths(scoring: ModuleType) -> ModuleType:
+    import visemes
+
+    return visemes
+
+
+def test_visemes_are_in_the_file_or_made_again(mouths: ModuleType, tmp_path: Path) -> None:
+    plan = Plan(3, "test", ("h02",), frames=(40, 40), version=4)
+    file = tmp_path / "keypoints" / f"{plan.name(0)}.npz"
+    file.parent.mkdir()
+    clip = SimpleNamespace(name=plan.name(0), keypoints=file)
+    np.savez(file, visemes=np.array([1, 0, -1, 2], np.int8), viseme_names=np.array(["u", "m", "rest"]))
+    assert [mouths.MOUTH_SHAPES[i] if i >= 0 else None for i in mouths.labels_of(clip)] == [
+        "shut",
+        "round",
+        None,
+        "rest",
+    ]
+    np.savez(file, keypoints=np.zeros(1))
+    with pytest.raises(InputError, match="does not say its visemes"):
+        mouths.labels_of(clip)
+    (tmp_path / "synthetic.json").write_text(json.dumps({"splits": {"test": {"settings": settings_of(plan)}}}))
+    found, wanted = mouths.labels_of(clip), plan.perform(0).visemes()
+    assert len(set(found)) > 3
+    assert ((found == -1) == (wanted == -1)).all()
+    assert ((found == mouths.REST) == (wanted == list(VISEMES).index("rest"))).all()
+    assert sorted(name for group in mouths.GROUPS.values() for name in group) == sorted(VISEMES)
+
+
+def speaking(opened: np.ndarray, light: int) -> tuple[np.ndarray, Keypoints]:
+    """Frames in which a mouth is a thin line, or a large dark disc where it is ``opened`` (T,); its keypoints."""
+    rows, columns = np.indices((SIZE[1], SIZE[0]))
+    line = (abs(rows - 100) < 2) & (abs(columns - 105) < 9)
+    disc = np.hypot(rows - 100, columns - 105) < 8
+    frames = np.full((len(opened), SIZE[1], SIZE[0], 3), light, np.uint8)
+    frames[np.where(opened[:, None, None], disc, line)] = light // 3
+    clip = signing(len(opened), SIZE)
+    xy = clip.xy.copy()
+    xy[:, 23:40] = np.stack([np.linspace(70, 140, 17), np.full(17, 90)], -1)
+    xy[:, 71:91] = (105, 100) + 6 * np.stack([np.cos(np.arange(20.0)), np.sin(np.arange(20.0))], -1)
+    return frames, Keypoints(xy, clip.confidence, width=SIZE[0], height=SIZE[1], fps=25.0, name="mouths")
+
+
+def test_a_judge_learns_to_tell_mouths(
+    mouths: ModuleType, bench: ModuleType, scoring: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, shut, wide = np.random.default_rng(0), *(mouths.MOUTH_SHAPES.index(name) for name in ("shut", "wide"))
+    opened = [rng.random(40) < 0.5 for _ in range(3)]
+    clips = [speaking(one, 150 + 20 * number) for number, one in enumerate(opened)]
+    labels = [np.where(one, wide, shut) for one in opened]
+    monkeypatch.setattr(mouths, "read_frames", lambda number: clips[number][0])
+    monkeypatch.setattr(mouths, "read_keypoints", lambda number: SimpleNamespace(keypoints=clips[number][1]))
+    monkeypatch.setattr(mouths, "labels_of", lambda clip: labels[clip.folder])
+    monkeypatch.setattr(mouths, "EPOCHS", 20)
+    shown = [SimpleNamespace(folder=number, keypoints=number) for number in range(3)]
+    judge, again = (mouths.trained(shown[:2], seed=4) for _ in range(2))
+    assert all((a == b).all() for a, b in zip(judge.state_dict().values(), again.state_dict().values(), strict=True))
+    frames, keypoints = clips[2]
+    reading = mouths.read_mouths(judge, frames, keypoints)
+    assert (reading.shape[:, 0] == labels[2]).all()
+    confidence = keypoints.confidence.copy()
+    confidence[0, 75] = 0
+    hidden = Keypoints(keypoints.xy, confidence, width=SIZE[0], height=SIZE[1], fps=25.0, name="hidden")
+    assert mouths.read_mouths(judge, frames, hidden).shape[0, 0] == -1
+    tallies = {scoring.TRUE: scoring.Tally(), scoring.MODEL: scoring.Tally()}
+    closed = speaking(np.zeros(40, bool), 150)[0]  # what a model makes that opens no mouth
+    for tally, some in zip(tallies.values(), (frames, closed), strict=True):
+        tally.add(mouths.read_mouths(judge, some, keypoints), labels[2][:, None])
+    told = bench.summarise_mouths(tallies, 0)
+    assert told["mouths"] == 40
+    assert told["methods"][scoring.TRUE]["accuracy"] == 1
+    assert told["kept"][scoring.MODEL]["share"] == pytest.approx(1 - opened[2].mean())
+    assert told["worst"][0]["shape"] == "wide"
+    part = bench.summarise({scoring.TRUE: tallies[scoring.TRUE]}, SHAPES, 1, 0)
+    assert "40 mouths that speak" in bench.table("new", {**part, "visemes": told})
+    with pytest.raises(InputError, match="40 mouths show"):
+        mouths.trained([SimpleNamespace(folder=0, keypoints=0)], seed=0)

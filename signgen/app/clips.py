@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from signgen.rendering.source import Source
 
 _SIZE = re.compile(r"\s*(\d{1,5})\s*[x×X, ]\s*(\d{1,5})\s*")
+_COLOUR = re.compile(r"\s*rgba?\(([\d.]+),\s*([\d.]+),\s*([\d.]+)(?:,\s*[\d.]+)?\)\s*")
 _PART = re.compile(r"\s*(\d{0,9})\s*:\s*(\d{0,9})\s*")
 
 
@@ -136,6 +137,31 @@ def parse_part(text: str) -> slice | None:
     if found is None:
         raise BadValue("--frames", f"got {text!r}", "write frames as A:B, such as 0:100")
     return slice(int(found[1]) if found[1] else None, int(found[2]) if found[2] else None)
+
+
+def parse_colour(text: str) -> str:
+    """A colour as browsers write it, ``#00b140`` or ``rgba(0, 177, 64, 1)``, as ``#rrggbb``."""
+    found = _COLOUR.fullmatch(text)
+    if found is None:
+        return text.strip()
+    return "#" + bytes(min(round(float(part)), 255) for part in found.groups()).hex()
+
+
+def open_background(path: str | Path, visitor: Visitor, limits: Limits) -> Path:
+    """Reads an uploaded picture that is to be behind the person, and writes it as PNG for the render.
+
+    Raises:
+        InputError: too large, not the visitor's, or no picture.
+    """
+    from PIL import Image
+
+    from signgen.video.images import read_image
+
+    file = visitor.accept(path)
+    limits.check_files([file], limits.picture_bytes)
+    target = visitor.folder() / f"{safe_name(file.stem, 'background')}.png"
+    Image.fromarray(read_image(file)).save(target, compress_level=1)
+    return target
 
 
 def open_pictures(

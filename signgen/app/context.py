@@ -224,6 +224,7 @@ class Context:
     jobs: who has the device.
     readers: whose turn it is to have a file read.
     processes: where files are read.
+    composes: whether the model can put another background behind the person.
     streams, reports: what browsers fetch beside the page, each with the visitor's folder.
     """
 
@@ -233,6 +234,7 @@ class Context:
     jobs: JobQueue
     readers: JobQueue
     processes: Apart
+    composes: bool = False
     streams: Recent[tuple[Path, LiveStream]] = field(default_factory=lambda: Recent(16))
     reports: Recent[tuple[Path, Path]] = field(default_factory=lambda: Recent(64))
 
@@ -264,14 +266,14 @@ def _silent(report: Callable[..., None], action: Callable[..., T], *given: Any) 
 
 @contextmanager
 def open_context(
-    workspace: Workspace, model: Future[SignGenPipeline], limits: Limits | None = None
+    workspace: Workspace, model: Future[SignGenPipeline], limits: Limits | None = None, composes: bool = False
 ) -> Iterator[Context]:
     """What all requests share; at the end of the block all jobs are cancelled, and no process is left."""
     limits = limits or Limits()
     processes = Apart(("signgen.app.clips", "signgen.keypoints", "signgen.rendering.several"))
     queues = JobQueue(limits.waiting), JobQueue(limits.waiting, limits.readers)
     try:
-        yield Context(workspace, model, limits, *queues, processes)
+        yield Context(workspace, model, limits, *queues, processes, composes)
     finally:
         for jobs in queues:
             jobs.close()

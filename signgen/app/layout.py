@@ -14,7 +14,7 @@ from signgen.app.clips import EXAMPLES
 from signgen.app.context import MIB, Context, Limits
 from signgen.app.learning import LONGEST
 from signgen.app.live import data_url, strokes
-from signgen.app.tabs import LearnTab, RenderTab, ScoreTab
+from signgen.app.tabs import BACKGROUNDS, LearnTab, RenderTab, ScoreTab
 from signgen.rendering.several import MOST_SOURCES
 
 ASSETS = Path(__file__).parent / "assets"
@@ -68,6 +68,8 @@ def _render_tab(page: gr.Blocks, context: Context) -> None:
         with gr.Column(scale=5, min_width=320):
             examples = _movement(parts, context.limits)
             _signer(parts, context.limits)
+            if context.composes:
+                _background(parts, context.limits)
             _options(parts)
         with gr.Column(scale=6, min_width=320):
             parts["player"] = _player()
@@ -145,6 +147,15 @@ def _picker() -> gr.HTML:
     )  # fmt: skip
 
 
+def _background(parts: Parts, limits: Limits) -> None:
+    parts["background"] = gr.Radio(list(BACKGROUNDS), value=BACKGROUNDS[0], label="Background", elem_id="background")
+    parts["colour"] = gr.ColorPicker("#00b140", label="Colour", visible=False, elem_id="background-colour")
+    parts["behind"] = gr.File(
+        label=f"Picture behind the signer (up to {limits.picture_bytes // MIB} MiB)", file_types=["image"], height=140,
+        visible=False, elem_id="background-picture",
+    )  # fmt: skip
+
+
 def _options(parts: Parts) -> None:
     with gr.Accordion("Options", open=False):
         parts["align"] = gr.Checkbox(True, label="Fit the skeleton to the signer")
@@ -191,7 +202,7 @@ def _connect_render(page: gr.Blocks, tab: RenderTab, parts: Parts, examples: lis
 
     opened = named("clip", "player", "status", "results")
     inputs = named("clip", "signer", "picture", "person", "original", "align", "fill_hands", "smooth", "part",
-                   "seed")  # fmt: skip
+                   "seed", *(name for name in ("background", "colour", "behind") if name in parts))  # fmt: skip
     outputs = named("player", "status", "start", "stop", "results", "video", "compare", "get_video", "get_compare",
                     "get_manifest", "get_poses")  # fmt: skip
     rendering: dict[str, Any] = {"fn": tab.render, "inputs": set(inputs), "outputs": outputs, **_CALL}
@@ -212,6 +223,8 @@ def _connect_render(page: gr.Blocks, tab: RenderTab, parts: Parts, examples: lis
     for part in picture[:3]:
         part.change(tab.picture, picture, named("picture_shown", "person", "signer"), **_CALL)
     parts["signer"].change(tab.signer, parts["signer"], [*picture[:2], *named("picture_shown", "person")], **_CALL)
+    if "background" in parts:
+        parts["background"].change(tab.background, parts["background"], named("colour", "behind"), **_CALL)
     parts["start"].click(**rendering)
     parts["stop"].click(tab.stop, **_CALL)
     page.unload(tab.stop)

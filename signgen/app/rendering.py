@@ -94,8 +94,9 @@ def _render(
         job.check()
         report(Working("Rendering", done, total))
 
+    suffix = "webm" if order.settings.background == "none" else "mp4"  # MP4 has no transparency
     plan = plan_render(
-        order.settings, keypoints, order.sources, folder / f"{name}.mp4",
+        order.settings, keypoints, order.sources, folder / f"{name}.{suffix}",
         compare=None if order.alone else folder / f"{name}-compare.mp4", original=order.original,
     )  # fmt: skip
     with watched(pipeline, job.check):
@@ -136,4 +137,7 @@ def name_only(manifest: Path) -> None:
     for key in _PATHS:
         if isinstance(content.get(key), str):
             content[key] = Path(content[key]).name
+    configuration = content.get("configuration", {})
+    if "background" in configuration:
+        configuration["background"] = Path(configuration["background"]).name
     write_manifest(manifest, content)

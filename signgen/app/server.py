@@ -380,9 +380,9 @@ def serve(
         workspace = stack.enter_context(open_workspace(settings.limits.kept_seconds))
         listening = stack.enter_context(open_socket(settings.host, settings.port))
         quick_start.start(settings.model)  # before there are threads: it hides modules for a moment
-        model_folder(settings.model)
+        composes = _composes(model_folder(settings.model))
         model = load_in_background(lambda: load_warm(settings.model, workspace.root, *chosen))
-        context = stack.enter_context(open_context(workspace, model, settings.limits))
+        context = stack.enter_context(open_context(workspace, model, settings.limits, composes))
         threading.Thread(target=_keep_sweeping, args=(workspace,), name="signgen-sweeping", daemon=True).start()
         application = build(context, settings.local, settings.password)
         import uvicorn
@@ -393,6 +393,14 @@ def serve(
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         ready(f"http://{host}:{listening.getsockname()[1]}/")
         server.run(sockets=[listening])
+
+
+def _composes(folder: Path) -> bool:
+    """Whether a model has what another background needs; known before it is loaded."""
+    from signgen.model.networks.weight_files import read_settings
+
+    parts = read_settings(folder, "model_index.json")
+    return all((parts.get(name) or [None])[0] for name in ("matte", "composer"))
 
 
 def _keep_sweeping(workspace: Workspace) -> None:

@@ -23,6 +23,7 @@ FIELDS = {
     "--source-keypoints": "“Keypoints of the picture”",
     "--source-frames": "“Of a video with keypoints, so many frames”",
     "--source": "the signer",
+    "--background": "“Background”",
     "--align": "“Fit the skeleton to the signer”",
     "--smooth": "“Smooth”",
     "--seed": "“Seed”",

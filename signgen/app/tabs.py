@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import numpy as np
 
-from signgen.app.clips import EXAMPLES, Clip, open_clip, open_pictures, parse_part
+from signgen.app.clips import EXAMPLES, Clip, open_background, open_clip, open_pictures, parse_colour, parse_part
 from signgen.app.context import COOKIE, Context, Visitor
 from signgen.app.jobs import Ended, Event, Job, Report, Waiting, Work, Working, follow
 from signgen.app.learning import LONGEST, Learned, Lesson, learn_job, learned_table
@@ -20,10 +20,12 @@ from signgen.app.rendering import Order, Rendered, render_job
 from signgen.app.scoring import Pair, Scored, score_job, score_table
 from signgen.app.status import box, failure, notes, opened, progress, rendered
 from signgen.errors import BadValue, Missing, SignGenError
+from signgen.processes import Bounds
 
 if TYPE_CHECKING:
     from signgen.rendering.source import Source
 
+OWN, NOTHING, COLOUR, PICTURE = BACKGROUNDS = "The signer's own", "None", "A colour", "A picture"
 SHEET_SIDE = 1600  # px of the sheet of a model that learns
 Update = dict[Any, Any]  # component -> its new value, or what `gr.update` gives
 Given = dict[Any, Any]  # component -> what is in it
@@ -200,9 +202,10 @@ class RenderTab(Tab):
     def render(self, given: Given, request: gr.Request) -> Iterator[Update]:
         """Renders, and says how it goes."""
         context, stream, visitor = self._context, LiveStream(), self._visitor(request)
+        values = self._values(given)
 
         def prepare() -> tuple[Work, Update]:
-            order = self._order(visitor, **self._values(given))
+            order = self._order(visitor, behind, **values)
             frames = order.frames()
             shown = order.clip.keypoints[frames.start : frames.stop]
             work = render_job(order, context.model, stream, context.limits)
@@ -210,35 +213,65 @@ class RenderTab(Tab):
             return work, {self._parts["player"]: player_content(shown, order.clip.name, key)}
 
         try:
-            original = self._values(given)["original"]
-            if original is not None:
-                yield from self._check_original(visitor.accept(original), request)
+            if (original := values["original"]) is not None:
+                path, limits = visitor.accept(original), context.limits
+                yield from self._looked_at(request, "original", path.name, limits.watching, limits.check_video, path)
+            behind = yield from self._behind(request, visitor, values)
             yield from self._run(request, prepare)
         except SignGenError as error:
             yield {self._parts["status"]: failure(error)}
         finally:
             stream.close()
 
-    def _check_original(self, path: Path, request: gr.Request) -> Iterator[Update]:
-        """Raises what is wrong with the true video; says meanwhile that it is looked at."""
-        context = self._context
+    def background(self, chosen: str) -> Update:
+        """What is behind the signer was chosen: shows what else must be said."""
+        colour, behind = self._parts["colour"], self._parts["behind"]
+        return {colour: gr.update(visible=chosen == COLOUR), behind: gr.update(visible=chosen == PICTURE)}
 
-        def check(job: Job) -> Path:
-            context.apart(job, path.name, context.limits.watching, context.limits.check_video, path)
-            return path
+    def _behind(
+        self, request: gr.Request, visitor: Visitor, values: dict[str, Any]
+    ) -> Generator[Update, None, str | Path]:
+        """What ``--background`` is given; takes what says so out of ``values``. A picture is read, and said so."""
+        chosen, colour, picture = (values.pop(name, None) for name in ("background", "colour", "behind"))
+        if chosen in (None, OWN):
+            return "source"
+        if chosen == NOTHING:
+            return "none"
+        if chosen == COLOUR:
+            return parse_colour(colour or "")
+        if chosen != PICTURE or not picture:
+            raise Missing("--background", "no picture is chosen yet", "choose one, or another background")
+        context, name = self._context, Path(picture).name
+        given = str(picture), visitor, context.limits
+        return (
+            yield from self._looked_at(request, "background", name, context.limits.reading, open_background, *given)
+        )
 
-        for event in self._read(request, "original", check):
+    def _looked_at(
+        self, request: gr.Request, what: str, name: str, bounds: Bounds, look: Callable[..., Any], *given: Any
+    ) -> Generator[Update, None, Any]:
+        """What ``look`` finds in a file, in a process of its own; says meanwhile that it is looked at, and raises what
+        is wrong with it."""
+
+        def read(job: Job) -> tuple[Any]:
+            return (self._context.apart(job, name, bounds, look, *given),)
+
+        found = None
+        for event in self._read(request, what, read):
             if not isinstance(event, Ended):
                 yield {self._parts["status"]: progress(event)}
             elif event.error is not None:
                 raise event.error
-            elif event.result is None:
-                raise Missing(path.name, "was not looked at", "press Render again")
+            else:
+                found = event.result
+        if found is None:
+            raise Missing(name, "was not looked at", "press Render again")
+        return found[0]
 
     def _order(
-        self, visitor: Visitor, clip: Clip | None, signer: str, picture: list[str] | None, person: list[Source] | None,
-        original: str | None, align: bool, fill_hands: bool, smooth: float | None, part: str | None,
-        seed: float | None,
+        self, visitor: Visitor, behind: str | Path, clip: Clip | None, signer: str, picture: list[str] | None,
+        person: list[Source] | None, original: str | None, align: bool, fill_hands: bool, smooth: float | None,
+        part: str | None, seed: float | None,
     ) -> Order:  # fmt: skip
         """The checked request."""
         from signgen.rendering import RenderSettings
@@ -260,6 +293,7 @@ class RenderTab(Tab):
             smooth=smooth or None,
             frames=parse_part(part or ""),
             seed=int(seed or 0),
+            background=behind,
         )
         true_video = None if original is None else visitor.accept(original)
         return Order(clip, sources, settings, visitor.folder(), true_video)

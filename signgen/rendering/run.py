@@ -370,6 +370,7 @@ def _configuration(
         "frames": [plan.frames.start, plan.frames.stop],
         "device": str(pipeline.device),
         "dtype": str(pipeline.dtype).removeprefix("torch."),
+        "background": str(settings.background),
         "export": None if settings.export is None else str(settings.export),
         "engine": pipeline.engine.name,
         "canvas": list(framing.canvas),
