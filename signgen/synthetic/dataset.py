@@ -258,8 +258,8 @@ def write_clip(out: Path, plan: Plan, index: int) -> int:
     movement = plan.perform(index)
     if not solid.exists():
         with Staging() as staging:
-            known = {} if plan.version < 5 else {"shutter": plan.open_shutter(index)}
-            np.savez_compressed(staging.place(solid), solid=draw_solid(plan, index, movement), **known)
+            said: dict[str, Any] = {} if plan.version < 5 else {"shutter": plan.open_shutter(index)}
+            np.savez_compressed(staging.place(solid), solid=draw_solid(plan, index, movement), **said)
     if all(
         path.exists() for path in (folder, keypoints, *more)
     ):  # a data set that was written before there were solid hands
