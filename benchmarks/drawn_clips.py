@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,11 @@ def held_out_clips(
         folder = cache.expanduser() / cache_name(plan, limit)
         write_dataset(folder, plan, limit)
     return spread(PhoenixIndex(folder).clips(KINDS[kind]), limit)
+
+
+def frame_sources(true: np.ndarray, keypoints: Keypoints, places: Iterable[int]) -> tuple[Source, ...]:
+    """Frames of a clip uint8 (T,H,W,3) as sources, which know where their person stands."""
+    return tuple(Source(true[at], keypoints[at : at + 1], f"frame {at}", "image") for at in places)
 
 
 def pieces(frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

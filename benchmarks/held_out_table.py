@@ -171,7 +171,7 @@ class Panel:
         if self.pipeline.fusion is not None:
             found, _ = measure_retrieval(Embedder(self.pipeline.fusion), [pictures(clip, GAP) for clip in clips])
             tables[1]["recall_at_1"] = found[:, RANKS.index("recall_at_1")]
-        results = {name: _summary(table, options["seed"]) for name, table in zip((TRUE, MODEL), tables, strict=True)}
+        results = {name: summary(table, options["seed"]) for name, table in zip((TRUE, MODEL), tables, strict=True)}
         return {"clips": names(clips), **results}
 
 
@@ -180,7 +180,7 @@ def names(clips: list[Clip]) -> list[str]:
     return [str(kept_at(Path(), clip)) for clip in clips]
 
 
-def _summary(tables: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
+def summary(tables: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
     """Sums (C,2) of each measure -> its value, its interval over clips, and the sums, to be compared with others."""
     return {
         name: {

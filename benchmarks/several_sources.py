@@ -27,8 +27,8 @@ from typing import Any
 
 import click
 import numpy as np
-from drawn_clips import CACHE, KINDS, generate, held_out_clips, kept_at, spread
-from held_out_table import differences
+from drawn_clips import CACHE, KINDS, frame_sources, generate, held_out_clips, kept_at, spread
+from held_out_table import differences, summary
 
 from signgen.dataset.phoenix import Clip
 from signgen.errors import InputError, SignGenError
@@ -37,7 +37,6 @@ from signgen.keypoints import Keypoints, read_keypoints
 from signgen.model import SignGenPipeline
 from signgen.rendering.several import choose_frames
 from signgen.rendering.source import Source
-from signgen.scoring.comparison import bootstrap_intervals, quotients
 from signgen.scoring.metrics import SSIM, FaceSSIM, HandSSIM, MouthSSIM
 from signgen.video import read_frames
 
@@ -97,7 +96,7 @@ class Scene:
             got = f"{len(true)} frames are too few for {frames} and {MOST} sources"
             raise InputError(clip.name, got, "lower --frames or --gap")
         places = [0, *(free[at] for at in choose_frames(_taken(keypoints, free), MOST - 1))]
-        people = tuple(Source(true[at], keypoints[at : at + 1], f"frame {at}", "image") for at in places)
+        people = frame_sources(true, keypoints, places)
         return cls(clip, keypoints[first : first + frames], true[first : first + frames], people)
 
     def made(self, pipeline: SignGenPipeline, way: Way, keep: Path | None, **options: Any) -> np.ndarray:
@@ -142,15 +141,6 @@ def measure(
         pictures.append(made)
         print(f"{kind} signers: {done}/{len(scenes)} clips", file=sys.stderr)
     return {name: np.stack(table) for name, table in tables.items()}, pictures
-
-
-def summary(table: np.ndarray, seed: int) -> dict[str, Any]:
-    """Sums (C, M, 2) -> value, interval and sums of each measure."""
-    values, intervals = quotients(table.sum(0)), bootstrap_intervals(table, seed)
-    return {
-        name: {"value": float(values[m]), "interval": intervals[m], "sums": table[:, m].tolist()}
-        for m, name in enumerate(HEADS)
-    }
 
 
 def document(results: dict[str, dict[str, Any]], seed: int) -> str:
@@ -212,7 +202,9 @@ def main(
     for kind in KINDS:
         scenes = [Scene.of(clip, frames, gap) for clip in held_out_clips(kind, None, cache, limit, seed)]
         tables, pictures = measure(pipeline, scenes, kind, renders, seed=seed)
-        results[kind] = {name: summary(table, seed) for name, table in tables.items()}
+        results[kind] = {
+            way: summary({name: table[:, m] for m, name in enumerate(HEADS)}, seed) for way, table in tables.items()
+        }
         rows.append(sheet(spread(scenes, sheet_clips), spread(pictures, sheet_clips)))
     if json_path is not None:
         content = {"model": model, "frames": frames, "gap": gap, "seed": seed, **results}

@@ -26,7 +26,7 @@ from typing import Any
 
 import click
 import numpy as np
-from drawn_clips import CACHE, KINDS, generate, held_out_clips, kept_at, spread
+from drawn_clips import CACHE, KINDS, frame_sources, generate, held_out_clips, kept_at, spread
 from held_out_table import differences
 from retrieval import named
 
@@ -74,8 +74,8 @@ class Scene:
             raise InputError(clip.name, f"{count} frames are too few for {frames} and {sources} sources", advice)
         first = (count - frames) // 2
         others = [place for place in range(count) if not first <= place < first + frames]
-        people = (Source(true[at], keypoints[at : at + 1], f"frame {at}", "image") for at in spread(others, sources))
-        return cls(clip, keypoints[first : first + frames], true[first : first + frames], tuple(people))
+        people = frame_sources(true, keypoints, spread(others, sources))
+        return cls(clip, keypoints[first : first + frames], true[first : first + frames], people)
 
     def copies(self) -> np.ndarray:
         """The sources in the place of every frame, (S,N,H,W,3)."""

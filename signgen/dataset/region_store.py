@@ -111,7 +111,6 @@ def crops_path(folder: Path, number: int) -> Path:
 def _cut_clip(
     cache_folder: Path, coarse: Path, folder: Path, kind: str, side: int, seed: int, shutter: float, number: int
 ) -> None:
-
     cache = FrameCache.open(cache_folder)
     clip = cache.clips[number]
     rng = np.random.default_rng((seed, number, KINDS.index(kind)))

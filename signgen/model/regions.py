@@ -17,18 +17,15 @@ from torch.nn import functional
 
 from signgen.keypoints.orientation import head_turn
 from signgen.keypoints.skeleton import (
+    ARMS,
     BROWS,
     CONFIDENT,
     FACE,
     HANDS,
-    LEFT_ELBOW,
     LEFT_SHOULDER,
-    LEFT_WRIST,
     MIDDLE_KNUCKLE,
     MIRROR,
-    RIGHT_ELBOW,
     RIGHT_SHOULDER,
-    RIGHT_WRIST,
 )
 from signgen.video.tensors import channels_first, channels_last, to_signed
 
@@ -112,11 +109,10 @@ class SourceRegions:
         mirrored = points[MIRROR] * (-1, 1, 1) + (width - 1, 0, 0)
         both = np.stack([points, mirrored]).astype(np.float64)
         nodes = _grid(np.zeros((2, 2)), max(image.shape[:2]) // _STEP + 2, _STEP)
-        hands = [[*range(133)[hand]] for hand in HANDS]
-        arms = [[*hand, elbow] for hand, elbow in zip(hands, (LEFT_ELBOW, RIGHT_ELBOW), strict=True)]
-        parts = [both[:, part] for part in (*hands, *arms)]
-        for arm, (elbow, wrist) in enumerate(((LEFT_ELBOW, LEFT_WRIST), (RIGHT_ELBOW, RIGHT_WRIST)), len(hands)):
-            parts[arm] = np.concatenate([parts[arm], _guessed_hand(both[:, elbow], both[:, wrist], parts[arm])], 1)
+        parts = [both[:, arm.hand] for arm in ARMS]  # the hands, then hands and forearms
+        for arm, hand in zip(ARMS, parts[:2], strict=True):
+            elbow, wrist = both[:, [arm.elbow]], both[:, [arm.wrist]]
+            parts.append(np.concatenate([hand, elbow, _guessed_hand(elbow, wrist, hand)], 1))
         inside = [_inside(part[..., :2], part[..., 2] >= CONFIDENT, nodes) for part in parts]  # (2, n, n) each
         shares = np.stack([np.maximum(*inside[:2]), np.maximum(*inside[2:])], -1)
         covered = _finer(shares, device)[..., : image.shape[0], :width]
@@ -359,14 +355,14 @@ def _guessed_hand(elbow: np.ndarray, wrist: np.ndarray, hand: np.ndarray) -> np.
     the forearm was not. A hand too fast to be found is seen in the picture all the same.
 
     Args:
-        elbow, wrist: (N, 3), x, y and confidence. hand: (N, K, 3), its own points first.
+        elbow, wrist: (N, 1, 3), x, y and confidence. hand: (N, 21, 3).
     """
-    along = wrist[:, :2] - elbow[:, :2]
+    along = wrist[..., :2] - elbow[..., :2]
     angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
-    circle = np.stack([np.cos(angles), np.sin(angles)], -1) * np.linalg.norm(along, axis=-1)[:, None, None]
-    around = (wrist[:, :2] + _BEYOND * along)[:, None] + _BROAD * circle
-    lost = (hand[:, :21, 2] >= CONFIDENT).sum(1) < LEAST_HAND
-    sure = lost & (np.minimum(elbow[:, 2], wrist[:, 2]) >= CONFIDENT)
+    circle = np.stack([np.cos(angles), np.sin(angles)], -1) * np.linalg.norm(along, axis=-1, keepdims=True)
+    around = wrist[..., :2] + _BEYOND * along + _BROAD * circle
+    lost = (hand[..., 2] >= CONFIDENT).sum(1) < LEAST_HAND
+    sure = lost & (np.minimum(elbow, wrist)[:, 0, 2] >= CONFIDENT)
     return np.concatenate([around, np.broadcast_to(sure[:, None, None], (len(sure), 8, 1))], -1)
 
 
