@@ -1,6 +1,6 @@
 """Delay of `signgen live`, from a line of keypoints in to its frame out.
 
-    python benchmarks/live.py [--minutes 5] [--fps 15] [--source alma] [--model mini] [--ways lines,file]
+    python benchmarks/live.py [--minutes 5] [--fps 15] [--source alma] [--export FOLDER] [--ways lines,file]
 
 The command runs as a process of its own and writes raw frames into a pipe. With `lines` this program writes a line of
 keypoints at each tick of a clock, never waiting for frames, and notes when; with `file` the command plays a file at its
@@ -35,6 +35,8 @@ SETTLED = 2.0  # seconds that do not count
 
 def command(arguments: argparse.Namespace, given: str, log: Path) -> list[str]:
     rate = ["--fps", str(arguments.fps)] if given == "-" else []
+    if arguments.export:
+        rate += ["--export", arguments.export]
     return [
         sys.executable, "-m", "signgen", "live", given, "-o", "-", "--delays", str(log), "--source", arguments.source,
         "--model", arguments.model, "--device", "cpu", "--delay", str(arguments.delay), *rate,
@@ -121,6 +123,7 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=15.0, help="at which keypoints come")
     parser.add_argument("--source", default="alma")
     parser.add_argument("--model", default="mini")
+    parser.add_argument("--export", help="folder of `signgen export`; else one in the cache, or torch")
     parser.add_argument("--delay", type=int, default=0, help="frames of look-ahead; their time counts")
     parser.add_argument("--ways", default="lines,file")
     parser.add_argument("--json", action="store_true")

@@ -20,14 +20,16 @@ from signgen.errors import BadValue, Damaged, Mismatch, NotFound, NotInstalled, 
 from signgen.exporter import build
 from signgen.model import SignGenPipeline
 from signgen.model.engine import TorchEngine
-from signgen.model.networks.cross_view import CrossViewAttention
+from signgen.model.networks.cross_view import CrossViewAttention, ViewMemory
 from signgen.model.networks.fusion import letterbox
 from signgen.model.openvino import engine, exports
 from signgen.model.openvino.engine import OpenVinoEngine, choose_engine
 from signgen.model.openvino.exports import COMPILED, FILE, ExportManifest
-from signgen.model.openvino.graphs import OPTIONAL, PRESENT, Letterbox, examples, graphs
+from signgen.model.openvino.graphs import OPTIONAL, PRESENT, Letterbox, examples, graphs, past_examples
 from signgen.rendering import render
 from signgen.rendering.source import Source
+from signgen.streaming import live
+from signgen.streaming.stream import SEEN
 
 needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed: signgen[cpu]")
 
@@ -95,11 +97,7 @@ def test_the_graphs_compute_what_the_torch_engine_computes(pipeline):
 @pytest.mark.parametrize("attention", ["place", "joint"])
 @torch.inference_mode()
 def test_views_that_fill_a_window_up_change_nothing_for_the_others(attention):
-    pipeline = make_pipeline(cross_view={**DENOISER["cross_view"], "attention": attention})
-    generator = torch.Generator().manual_seed(1)
-    for module in pipeline.denoiser.modules():
-        if isinstance(module, CrossViewAttention):  # starts at zero: no view would see another
-            torch.nn.init.normal_(module.proj_out.weight, std=4.0, generator=generator)
+    pipeline, generator = seeing(attention), torch.Generator().manual_seed(1)
     graph, inputs = graphs(pipeline)["denoiser"], examples(pipeline, 5)["denoiser"]
     given = {
         name: value if name in ("timestep", "tokens", PRESENT) else torch.randn(value.shape, generator=generator)
@@ -110,6 +108,44 @@ def test_views_that_fill_a_window_up_change_nothing_for_the_others(attention):
     filled = graph(*{**given, PRESENT: torch.tensor([1.0, 1, 1, 0, 0])}.values())[:3]
     torch.testing.assert_close(filled, expected, atol=1e-5, rtol=1e-5)
     assert float((graph(*given.values())[:3] - expected).abs().max()) > 0.01, "views that are there are seen"
+
+
+@pytest.mark.parametrize("attention", ["place", "joint"])
+@torch.inference_mode()
+def test_a_graph_is_given_what_earlier_views_showed_and_gives_what_new_ones_show(attention):
+    pipeline, generator = seeing(attention), torch.Generator().manual_seed(1)
+    graph, inputs = graphs(pipeline)["denoiser"], examples(pipeline, 3)["denoiser"]
+    past, memory = past_examples(pipeline, inputs), ViewMemory(1, 4)
+    assert past
+    given = {
+        name: value if name in ("timestep", "tokens", PRESENT) else torch.randn(value.shape, generator=generator)
+        for name, value in inputs.items()
+    }
+    kept = [value[:, :0] for value in past.values()]
+    for views in (slice(0, 2), slice(2, 3)):  # a source and a frame, then a frame
+        part = {name: value if name in ("timestep", "tokens") else value[views] for name, value in given.items()}
+        wanted = dict(list(part.items())[2:-1])
+        with memory:
+            expected = pipeline.denoiser(
+                part["noisy"], part["timestep"], views=len(part["noisy"]), past=memory, **wanted
+            )
+        alone = graph(*part.values())
+        found, *shown = graph(*part.values(), *kept)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+        kept = [torch.cat([before, new], 1) for before, new in zip(kept, shown, strict=True)]
+    assert float((found - alone).abs().max()) > 0.01, "what was shown is seen"
+
+
+def seeing(attention: str) -> SignGenPipeline:
+    """A pipeline whose views see each other; a new layer changes nothing."""
+    pipeline, generator = (
+        make_pipeline(cross_view={**DENOISER["cross_view"], "attention": attention}),
+        torch.Generator(),
+    )
+    for module in pipeline.denoiser.modules():
+        if isinstance(module, CrossViewAttention):
+            torch.nn.init.normal_(module.proj_out.weight, std=4.0, generator=generator.manual_seed(1))
+    return pipeline
 
 
 def test_models_without_fusion_or_known_views_have_no_such_inputs():
@@ -252,6 +288,19 @@ def test_frames_are_those_of_torch_in_windows_of_any_length(model, exported, gui
         difference = np.abs(frames["torch"] - frames["openvino"])
         assert difference.mean() < 0.2
         assert np.ptp(frames["torch"]) > 20
+
+
+@needs_openvino
+def test_frames_that_come_one_by_one_are_those_of_torch(tmp_path):
+    folder = save_pipeline(tmp_path / "model", refined=True, composed=True)
+    build.export(folder, tmp_path / "export")
+    person, clip, made = Source(picture(), signing(1), "anna", "signer"), signing(SEEN + 3), {}
+    for backend in ("torch", "openvino"):
+        export = tmp_path / "export" if backend == "openvino" else None
+        stream = live(person, str(folder), frame_size=clip.size, backend=backend, export=export, device="cpu")
+        made[backend] = np.stack([frame.image for frame in stream.feed(clip)]).astype(int)
+    assert np.abs(made["torch"] - made["openvino"]).mean() < 0.2
+    assert np.ptp(made["torch"]) > 20
 
 
 @needs_openvino

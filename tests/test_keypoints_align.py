@@ -8,7 +8,7 @@ from keypoint_maker import signer
 
 from signgen.errors import Missing
 from signgen.keypoints import Keypoints
-from signgen.keypoints.repair.align import align_to, complete_from
+from signgen.keypoints.repair.align import Completion, align_to
 
 
 def without(keypoints: Keypoints, *parts: slice) -> Keypoints:
@@ -102,7 +102,7 @@ def test_complete_fills_only_what_no_frame_shows():
     full = signer(16)
     nose_bridge, hips = slice(50, 54), slice(11, 13)
     part = without(full.scaled(1.4, 1.4).shifted(9, 3), nose_bridge, hips)
-    done, warnings = complete_from(part, full)
+    done, warnings = Completion(full, part).of(part)
     wanted = full.scaled(1.4, 1.4).shifted(9, 3)
     assert np.abs(done.xy[:, nose_bridge] - wanted.xy[:, nose_bridge]).max() < 0.05
     assert np.abs(done.xy[:, hips] - wanted.xy[:, hips]).max() < 0.05
@@ -110,7 +110,7 @@ def test_complete_fills_only_what_no_frame_shows():
     seen = part.confidence > 0
     assert np.array_equal(done.xy[seen], part.xy[seen])
     assert len(warnings) == 2
-    assert complete_from(full, full)[1] == []
+    assert Completion(full, full).of(full)[1] == []
 
 
 def test_an_unsure_shoulder_is_better_than_none():

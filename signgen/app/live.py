@@ -6,18 +6,15 @@ import base64
 import io
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from signgen.keypoints import Keypoints
     from signgen.model import SignGenPipeline
-    from signgen.model.engine import Engine
 
 PER_PIXEL = 4  # units of a coordinate on its way to the browser
 MISSING = -32768
@@ -100,46 +97,13 @@ class LiveStream:
             return self._frames[max(start, 0) :], self._over
 
 
-class WatchedEngine:
-    """Another engine's computations, between which ``check`` may raise.
-
-    Args:
-        engine: what computes.
-        check: called before each computation.
-    """
-
-    def __init__(self, engine: Engine, check: Callable[[], None]) -> None:
-        self.engine, self._check = engine, check
-        self.name, self.threads = engine.name, engine.threads
-
-    def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        self._check()
-        return self.engine.conditions(poses, embedding)
-
-    def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Tensor | None]) -> Tensor:
-        self._check()
-        return self.engine.denoise(noisy, timestep, given)
-
-    def frames(self, latents: Tensor) -> np.ndarray:
-        self._check()
-        return self.engine.frames(latents)
-
-    def refine(self, name: str, crops: Tensor) -> Tensor:
-        self._check()
-        return self.engine.refine(name, crops)
-
-    def compose(
-        self, frames: np.ndarray, plate: Tensor, body: np.ndarray, poses: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        self._check()
-        return self.engine.compose(frames, plate, body, poses)
-
-
 @contextmanager
 def watched(pipeline: SignGenPipeline, check: Callable[[], None]) -> Iterator[SignGenPipeline]:
-    """The pipeline with its engine watched inside the block; only one job may use it meanwhile."""
+    """The pipeline, between whose computations ``check`` may raise inside the block; only one job may use it then."""
+    from signgen.model.engine import WatchedEngine
+
     before = pipeline.engine
-    pipeline.engine = WatchedEngine(before, check)
+    pipeline.engine = WatchedEngine(before, lambda name, *given: check())
     try:
         yield pipeline
     finally:

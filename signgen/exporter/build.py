@@ -14,10 +14,10 @@ import torch
 
 from signgen import __version__
 from signgen.errors import NotWritable, RunError, Unsupported, missing_extra
-from signgen.exporter.quantisation import VIEWS, check_installed, quantised, record
+from signgen.exporter.quantisation import VIEWS, Sample, check_installed, quantised, record
 from signgen.files import check_replaceable, check_target, whole
 from signgen.model.openvino.exports import COMPILED, FILE, OPEN, ExportManifest, default_place, has_openvino
-from signgen.model.openvino.graphs import NAMES, OF_SOURCE, OPTIONAL, Inputs, examples, graphs
+from signgen.model.openvino.graphs import NAMES, OF_SOURCE, OPTIONAL, PAST, Inputs, examples, graphs, past_examples
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
@@ -125,10 +125,14 @@ def export_pipeline(
         raise Unsupported(pipeline.name, got, "load it in float32 on the CPU")
     if int8:
         check_installed()
-    samples = record(pipeline) if int8 else {}
+    samples = record(pipeline) if int8 else dict[str, list[Sample]]()
     inputs = examples(pipeline, VIEWS)
     precision = dict.fromkeys(inputs, "float16")
     pipeline.denoiser.set_attention("sdpa")
+    past = past_examples(pipeline, inputs["denoiser"])
+    inputs["denoiser"] |= past
+    for sample in samples.get("denoiser", ()):
+        sample |= {name: value[:, :0].numpy() for name, value in past.items()}
     for name, module in graphs(pipeline).items():
         if report is not None:
             report(name)
@@ -175,4 +179,6 @@ def convert(module: torch.nn.Module, inputs: Inputs) -> Any:
 def _open(name: str, value: torch.Tensor) -> list[int]:
     """An input's shape with `OPEN` for the number of views; what belongs to the source comes once a clip."""
     shape = list(value.shape)
+    if name.startswith(PAST):  # (L, K*P, C)
+        return [shape[0], OPEN, shape[2]]
     return shape if name in OF_SOURCE else [OPEN, *shape[1:]]

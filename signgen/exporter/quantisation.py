@@ -17,6 +17,7 @@ from torch import Tensor
 
 from signgen.errors import missing_extra
 from signgen.keypoints import read_keypoints
+from signgen.model.engine import WatchedEngine
 from signgen.model.openvino.graphs import NAMES, PRESENT, input_names
 from signgen.package import EXAMPLES
 from signgen.rendering.sample_windows import render_windows
@@ -26,7 +27,6 @@ from signgen.rendering.source import builtin_names, load_source
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
-    from signgen.model.engine import Engine
 
 NARROW = 16  # channels of a convolution that reads or writes latents or pictures
 VIEWS = 6  # of a window that is traced or recorded; their number stays open in the graphs
@@ -34,44 +34,37 @@ Sample = dict[str, np.ndarray]
 
 
 class Recorder:
-    """An engine that keeps the inputs of another one.
+    """Keeps what the networks of a pipeline are given, see `WatchedEngine`.
+
+    Args:
+        denoiser_inputs: of its graph, beside latents and timestep.
 
     Attributes:
         seen: by graph, the inputs of each call.
     """
 
-    name = "recorder"
-    threads: int | None = None
-
-    def __init__(self, engine: Engine, denoiser_inputs: tuple[str, ...]) -> None:
-        self.engine, self.denoiser_inputs = engine, denoiser_inputs
+    def __init__(self, denoiser_inputs: tuple[str, ...]) -> None:
+        self.denoiser_inputs = denoiser_inputs
         self.seen: dict[str, list[Sample]] = {name: [] for name in NAMES}
 
-    def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        given = {"poses": poses} | ({} if embedding is None else {"embedding": _array(embedding)})
-        self.seen["conditions"].append(given)
-        return self.engine.conditions(poses, embedding)
+    def __call__(self, name: str, *given: Any) -> None:
+        """Keeps the inputs of one computation of an `Engine`."""
+        if name == "conditions":
+            poses, embedding = given
+            self.seen[name].append({"poses": poses} | ({} if embedding is None else {"embedding": _array(embedding)}))
+        elif name == "denoise":
+            self._denoise(*given)
+        elif name == "frames":
+            self.seen["decoder"].append({"latents": _array(*given)})
 
-    def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Tensor | None]) -> Tensor:
+    def _denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Tensor | None]) -> None:
         conditions = {name: given.get(name) for name in self.denoiser_inputs if name != PRESENT}
-        if all(value is not None for value in conditions.values()):  # a null branch is not what is common
-            arrays = {name: _array(value) for name, value in conditions.items() if value is not None}
-            if PRESENT in self.denoiser_inputs:
-                arrays[PRESENT] = np.ones(len(noisy), np.float32)
-            self.seen["denoiser"].append({"noisy": _array(noisy), "timestep": np.asarray(int(timestep)), **arrays})
-        return self.engine.denoise(noisy, timestep, given)
-
-    def frames(self, latents: Tensor) -> np.ndarray:
-        self.seen["decoder"].append({"latents": _array(latents)})
-        return self.engine.frames(latents)
-
-    def refine(self, name: str, crops: Tensor) -> Tensor:
-        return self.engine.refine(name, crops)
-
-    def compose(
-        self, frames: np.ndarray, plate: Tensor, body: np.ndarray, poses: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        return self.engine.compose(frames, plate, body, poses)
+        if any(value is None for value in conditions.values()):  # a null branch is not what is common
+            return
+        arrays = {name: _array(value) for name, value in conditions.items() if value is not None}
+        if PRESENT in self.denoiser_inputs:
+            arrays[PRESENT] = np.ones(len(noisy), np.float32)
+        self.seen["denoiser"].append({"noisy": _array(noisy), "timestep": np.asarray(int(timestep)), **arrays})
 
 
 def _array(value: Tensor) -> np.ndarray:
@@ -81,8 +74,8 @@ def _array(value: Tensor) -> np.ndarray:
 def record(pipeline: SignGenPipeline) -> dict[str, list[Sample]]:
     """Inputs of each graph while each built-in signer signs another part of the example clip."""
     clip = read_keypoints(EXAMPLES / "weather.pose").keypoints
-    recorder = Recorder(pipeline.engine, input_names(pipeline))
-    pipeline.engine, before = recorder, pipeline.engine
+    recorder, before = Recorder(input_names(pipeline)), pipeline.engine
+    pipeline.engine = WatchedEngine(before, recorder)
     config, signers = pipeline.config, builtin_names()
     settings = RenderSettings(window=VIEWS, overlap=min(config.overlap, VIEWS - 2))
     try:

@@ -57,16 +57,24 @@ class Engine(Protocol):
     Attributes:
         name: what the manifest of a render says.
         threads: how many torch may take for what lies between these computations; None: as many as it has.
+        slides: whether windows may slide: what earlier views showed to the attention between views is given to
+            `denoise` as ``past``, a `ViewMemory`.
     """
 
     name: str
     threads: int | None
 
+    @property
+    def slides(self) -> bool: ...
+
+    def slide(self, sources: int, tokens: int) -> None:
+        """Makes ready for windows of one new frame, after ``sources`` pictures of ``tokens`` tokens in all."""
+
     def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Pose images uint8 (V, H', W', 3 [+ guides]) and the source's embedding (1, De) -> pose features (V, C0, h, w)
         and fusion embeddings (V, De), None without an embedding."""
 
-    def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Tensor | None]) -> Tensor:
+    def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Any]) -> Tensor:
         """float32 latents (V, C, h, w), a timestep and one branch's conditions -> float32 prediction (V, C, h, w)."""
 
     def frames(self, latents: Tensor) -> np.ndarray:
@@ -108,6 +116,13 @@ class TorchEngine:
             options = {"mode": "reduce-overhead"} if networks.device.type == "cuda" else {}
             for name, function in (("denoise", networks.denoiser), ("decode", networks.vae.decode)):
                 self._compiled[name] = _compiled(function, options)
+
+    @property
+    def slides(self) -> bool:
+        return not self.compiled
+
+    def slide(self, sources: int, tokens: int) -> None:
+        """Nothing: torch takes any number of views."""
 
     def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
         images = pixels(poses, self.networks.device).to(self.networks.dtype)  # (V, 3 or more, H', W') in [0, 1]
@@ -157,6 +172,49 @@ class TorchEngine:
             return network(*inputs, **given)
         torch.compiler.cudagraph_mark_step_begin()  # outputs of earlier graphs are no longer looked at
         return network(*inputs, **given).clone()
+
+
+class WatchedEngine:
+    """Another engine, each computation of which is told of before it begins.
+
+    Args:
+        engine: what computes.
+        before: called with the computation's name and what it is given; what it raises goes through.
+    """
+
+    def __init__(self, engine: Engine, before: Callable[..., None]) -> None:
+        self.engine, self._before = engine, before
+        self.name, self.threads = engine.name, engine.threads
+
+    @property
+    def slides(self) -> bool:
+        return self.engine.slides
+
+    def slide(self, sources: int, tokens: int) -> None:
+        self._before("slide", sources, tokens)
+        self.engine.slide(sources, tokens)
+
+    def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        self._before("conditions", poses, embedding)
+        return self.engine.conditions(poses, embedding)
+
+    def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Any]) -> Tensor:
+        self._before("denoise", noisy, timestep, given)
+        return self.engine.denoise(noisy, timestep, given)
+
+    def frames(self, latents: Tensor) -> np.ndarray:
+        self._before("frames", latents)
+        return self.engine.frames(latents)
+
+    def refine(self, name: str, crops: Tensor) -> Tensor:
+        self._before("refine", name, crops)
+        return self.engine.refine(name, crops)
+
+    def compose(
+        self, frames: np.ndarray, plate: Tensor, body: np.ndarray, poses: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        self._before("compose", frames, plate, body, poses)
+        return self.engine.compose(frames, plate, body, poses)
 
 
 class ComposerGraph(torch.nn.Module):

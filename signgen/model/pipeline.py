@@ -219,7 +219,7 @@ class SignGenPipeline(BasePipeline):
     @property
     def slides(self) -> bool:
         """Whether windows may slide, see ``past`` of `__call__`."""
-        return self.couples_views and isinstance(self.engine, TorchEngine) and not self.engine.compiled
+        return self.couples_views and self.engine.slides
 
     # -- the source ------------------------------------------------------------------------------------------------
 
@@ -294,6 +294,7 @@ class SignGenPipeline(BasePipeline):
         guidance_rule: str | None = None,
         seed: int = 0,
         past: ViewMemory | None = None,
+        decode: bool = True,
         callback_on_step_end: StepEnd | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = TENSORS,
     ) -> WindowOutput:
@@ -312,6 +313,7 @@ class SignGenPipeline(BasePipeline):
             seed: of the noise.
             past: for windows that slide (`slides`): the sources and frames that earlier calls with it rendered are
                 seen as well, at no cost, and so are these by the next call.
+            decode: whether the latents are made frames, too; if not, `decode` may do so later, in another thread even.
             callback_on_step_end: called as ``callback(pipeline, step, timestep, tensors)`` after each step; what it
                 returns for ``latents`` (V, C, h, w) takes their place. It may set ``pipeline._interrupt``.
             callback_on_step_end_tensor_inputs: the tensors it gets.
@@ -362,7 +364,7 @@ class SignGenPipeline(BasePipeline):
                 latents = stopped.latents
             latents = latents[-len(frame_indices) :]
             # 5. Decode the new frames.
-            frames = self.decode(latents)
+            frames = self.decode(latents if decode else latents[:0])
             # Otherwise diffusers would walk through all modules for nothing, every window.
             if self._offload_target is not None:
                 self.maybe_free_model_hooks()
@@ -378,8 +380,10 @@ class SignGenPipeline(BasePipeline):
         """Conditions of the window's views; the sources are the first where the views see each other, unless ``past``
         holds them already."""
         if past is not None and not self.slides:
-            raise Unsupported("window", f"one that slides, for {self.name}", "leave past out: it needs plain torch "
-                              "and views that see each other")  # fmt: skip
+            raise Unsupported("window", f"one that slides, for {self.name}", "leave past out: it needs views that see "
+                              "each other, and not torch.compile")  # fmt: skip
+        if past is not None and not past.views:
+            self.engine.slide(len(source.latents), source.tokens.shape[1])
         if self.guided and poses.shape[-1] == POSE:  # beside the sources', which have guides, all need them
             poses = np.concatenate([poses, self.no_poses(len(poses))[..., POSE:]], -1)
         given: list[Tensor] = [latent[None] for latent in known_latents]
@@ -416,8 +420,11 @@ class SignGenPipeline(BasePipeline):
 
         return denoise
 
+    @torch.inference_mode()
     def decode(self, latents: Tensor) -> np.ndarray:
         """(N, C, h, w) -> uint8 (N, H, W, 3)."""
+        if not len(latents):
+            return np.empty((0, *self.frame_size[::-1], 3), np.uint8)
         self._load_parts("vae")
         return self.engine.frames(latents)
 

@@ -94,7 +94,7 @@ class WindowOutput(BaseOutput):
     """What `SignGenPipeline.__call__` returns.
 
     Attributes:
-        frames: uint8 (N, H, W, 3), the new frames.
+        frames: uint8 (N, H, W, 3), the new frames; none where they are not decoded.
         latents: float32 (N, C, h, w), theirs, to be given as known latents to the next window.
         evaluations: evaluations of the denoiser, each of one view.
     """

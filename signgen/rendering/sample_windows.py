@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
     from signgen.model.networks.cross_view import ViewMemory
     from signgen.model.regions import SourceRegions
-    from signgen.model.window import Backdrop
+    from signgen.model.window import Backdrop, WindowOutput
     from signgen.pose_image.solid import SolidHands
 
 
@@ -101,14 +101,62 @@ class RenderedWindow:
     mattes: np.ndarray | None = None
 
 
+class Seen(NamedTuple):
+    """What is known of N new frames beside their latents: what the model saw of them, their keypoints (N,133,3), the
+    hands fitted to these, fast ones smeared, and what the sources show."""
+
+    poses: np.ndarray
+    points: np.ndarray
+    solid: np.ndarray | None
+    shown: Shown | None
+
+
+@dataclass(frozen=True)
+class SampledWindow:
+    """New frames of one window as latents.
+
+    Attributes:
+        pipeline: the model.
+        indices: which frames of the clip they are.
+        output: of the pipeline, for those that are not given; None: all are.
+        seen: of these frames.
+        places: of these frames in the window.
+        given: by place, frames that are given, uint8 (H,W,3), and how far they are the person, (H,W).
+        backdrop: where the model composes.
+    """
+
+    pipeline: SignGenPipeline
+    indices: range
+    output: WindowOutput | None
+    seen: Seen
+    places: list[int]
+    given: dict[int, tuple[np.ndarray, np.ndarray | None]]
+    backdrop: Backdrop | None
+
+    def rendered(self) -> RenderedWindow:
+        """The window's frames: decoded, composed, hands and faces refined."""
+        width, height = self.pipeline.frame_size
+        painted = np.empty((len(self.indices), height, width, 3), np.uint8)
+        mattes = None if self.backdrop is None else np.empty(painted.shape[:3], np.uint8)
+        if self.output is not None:
+            (poses, points, solid, shown), found = self.seen, None
+            sources = [] if shown is None else shown.sources
+            made = self.pipeline.decode(self.output.latents)
+            if self.backdrop is not None and mattes is not None:
+                made, found = self.pipeline.compose(made, poses, points, self.backdrop, sources)
+                mattes[self.places] = found
+            if shown is not None and solid is not None:
+                made = self.pipeline.refine(made, poses, points, solid, sources, found)
+            painted[self.places] = made
+        for place, (image, cut_out) in self.given.items():
+            painted[place] = image
+            if mattes is not None:
+                mattes[place] = cut_out
+        return RenderedWindow(self.indices, painted, 0 if self.output is None else self.output.evaluations, mattes)
+
+
 def render_windows(
-    pipeline: SignGenPipeline,
-    scene: Scene,
-    frames: range,
-    settings: RenderSettings,
-    past: ViewMemory | None = None,
-    live: bool = False,
-    backdrop: Backdrop | None = None,
+    pipeline: SignGenPipeline, scene: Scene, frames: range, settings: RenderSettings, backdrop: Backdrop | None = None
 ) -> Generator[RenderedWindow, None, None]:
     """Renders window after window; nothing but the last K latents is kept from one to the next.
 
@@ -119,8 +167,26 @@ def render_windows(
         scene: source and driving keypoints on the canvas.
         frames: which frames of the clip to render; noise is seeded with these indices.
         settings: how; None means the model's own, for the overlap none.
-        past: for windows that slide, see `SignGenPipeline.__call__`: the source is then a view of the first one only.
         backdrop: from `backdrop_of`, where it is known already.
+    """
+    for window in sample_windows(pipeline, scene, frames, settings, backdrop=backdrop):
+        yield window.rendered()
+
+
+def sample_windows(
+    pipeline: SignGenPipeline,
+    scene: Scene,
+    frames: range,
+    settings: RenderSettings,
+    past: ViewMemory | None = None,
+    live: bool = False,
+    backdrop: Backdrop | None = None,
+) -> Generator[SampledWindow, None, None]:
+    """As `render_windows`, up to each window's latents: to make frames of them does not hold up the next window.
+
+    Args:
+        pipeline, scene, frames, settings, backdrop: see `render_windows`.
+        past: for windows that slide, see `SignGenPipeline.__call__`: the source is then a view of the first one only.
         live: the next window's frames are not known yet while a window is rendered, and nothing is drawn ahead.
     """
     parts = [(scene.image, scene.person), *scene.more]
@@ -151,9 +217,7 @@ def render_windows(
             latents = dict(zip(window.known, before, strict=True)) | {
                 index: fixed[index] for index in known if index in fixed
             }
-            evaluations = 0
-            painted = np.empty((len(window.new), *scene.image.shape), np.uint8)
-            mattes = None if backdrop is None else np.empty(painted.shape[:3], np.uint8)
+            output = None
             if new:
                 output = pipeline(
                     source,
@@ -166,23 +230,17 @@ def render_windows(
                     guidance_rule=settings.guidance_rule,
                     seed=settings.seed,
                     past=past,
+                    decode=False,
                 )
                 latents |= dict(zip(new, output.latents, strict=True))
-                made, evaluations = output.frames, output.evaluations
-                at, places = [row[index] for index in new], [index - window.new.start for index in new]
-                sources, found = [] if looked_at is None else looked_at.sources, None
-                if backdrop is not None and mattes is not None:
-                    made, found = pipeline.compose(made, poses[at], points[at], backdrop, sources)
-                    mattes[places] = found
-                if looked_at is not None and solid is not None:
-                    made = pipeline.refine(made, poses[at], points[at], solid[at], sources, found)
-                painted[places] = made
-            for index in there:
-                painted[index - window.new.start] = given[index]
-                if mattes is not None:
-                    mattes[index - window.new.start] = cut_out[index]
             kept.extend(latents[index] for index in window.new)
-            yield RenderedWindow(frames[window.new.start : window.new.stop], painted, evaluations, mattes)
+            at = [row[index] for index in new]
+            yield SampledWindow(
+                pipeline, frames[window.new.start : window.new.stop], output,
+                Seen(poses[at], points[at], None if solid is None else solid[at], looked_at),
+                [index - window.new.start for index in new],
+                {index - window.new.start: (given[index], cut_out.get(index)) for index in there}, backdrop,
+            )  # fmt: skip
 
 
 def backdrop_of(pipeline: SignGenPipeline, scene: Scene) -> Backdrop:

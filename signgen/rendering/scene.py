@@ -10,7 +10,7 @@ import numpy as np
 from signgen.errors import Missing
 from signgen.keypoints import Keypoints
 from signgen.keypoints.pieces import Pieces
-from signgen.keypoints.repair.align import align_to, complete_from
+from signgen.keypoints.repair.align import Completion, align_to
 from signgen.keypoints.skeleton import BOTH_HANDS, LEFT_ELBOW, RIGHT_WRIST
 from signgen.pose_image.shapes import Window, same_shape, window_for
 from signgen.rendering.backdrop import Backdrop
@@ -111,8 +111,10 @@ def build_scene(
         notes = [*report.warnings, *misfit(aligned, reference, canvas)]
     on_canvas, completes = aligned, person is not None and find_stance(person, facing=True) is not None
     completes = completes and find_stance(aligned) is not None
+    completion = None
     if person is not None and completes:
-        on_canvas, completed = complete_from(aligned, person)
+        completion = Completion(person, aligned)
+        on_canvas, completed = completion.of(aligned)
         notes = [*notes, *completed]
 
     def fitted_piece(piece: Keypoints) -> Keypoints:
@@ -121,7 +123,7 @@ def build_scene(
         piece = scene.framing.to_canvas(piece)
         if align and person is not None:
             piece, _ = align_to(piece, _trunk(person), laid_out)
-        return complete_from(piece, person, aligned)[0] if person is not None and completes else piece
+        return piece if completion is None else completion.of(piece)[0]
 
     shown = on_canvas if pieces is None else pieces.then(fitted_piece, on_canvas)
     reshaped = [] if window is None else [window.line("--size", output)]

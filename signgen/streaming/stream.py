@@ -10,9 +10,11 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +23,9 @@ from signgen.errors import Mismatch, Missing
 from signgen.keypoints import Keypoints
 from signgen.keypoints.pieces import Pieces, joined
 from signgen.keypoints.units import DEFAULT_FPS
+from signgen.rendering.background_threads import Behind
 from signgen.rendering.run import compositor_of, for_model, load_model
-from signgen.rendering.sample_windows import render_windows
+from signgen.rendering.sample_windows import sample_windows
 from signgen.rendering.scene import build_scene
 from signgen.rendering.settings import MOST_VIEWS, RenderSettings
 from signgen.rendering.several import load_sources
@@ -123,14 +126,14 @@ class Live:
             return
         for one in given[None] if given.ndim == 2 else given:
             self._add(one)
-            if (frame := self._painted(self._causal.count - 1 - self._causal.delay)) is not None:
-                yield frame
+            if (sampled := self._sampled(self._causal.count - 1 - self._causal.delay)) is not None:
+                yield sampled.finished()
 
     def finish(self) -> Iterator[LiveFrame]:
         """The frames that still waited for later ones, at the end of a stream."""
         while self._next < self._causal.count:
-            if (frame := self._painted(self._next)) is not None:
-                yield frame
+            if (sampled := self._sampled(self._next)) is not None:
+                yield sampled.finished()
 
     def _add(self, points: np.ndarray) -> None:
         now = time.monotonic()
@@ -140,15 +143,23 @@ class Live:
             self._changed.notify_all()
 
     def _as_they_come(self, points: Iterable[np.ndarray]) -> Iterator[LiveFrame]:
+        """One thread reads keypoints, one samples the newest, and one makes a frame of what was sampled before."""
+        import torch
+
         self._warm()
         error: list[BaseException] = []
-        over = threading.Event()
+        over, stopped = threading.Event(), threading.Event()
+        made: Queue[LiveFrame | BaseException | None] = Queue(1)  # what nobody takes holds all others up
+        threads = torch.get_num_threads()
+
+        def share() -> None:  # two threads that compute alone lose less than two that compute together
+            torch.set_num_threads(max(threads // 2, 1))
 
         def read() -> None:
             try:
                 for one in points:
                     self._add(one)
-                    if over.is_set():
+                    if stopped.is_set():
                         return
             except BaseException as problem:
                 error.append(problem)
@@ -157,34 +168,57 @@ class Live:
                 with self._changed:
                     self._changed.notify_all()
 
-        thread = threading.Thread(target=read, name="signgen-live", daemon=True)
-        thread.start()
+        def sample() -> None:
+            share()
+            try:
+                with Behind[_Sampled](lambda one: made.put(one.finished()), depth=1, begin=share) as behind:
+                    for number in self._newest_ones(over, stopped):
+                        if (sampled := self._sampled(number)) is not None:
+                            behind(sampled)
+                made.put(error[0] if error else None)
+            except BaseException as problem:
+                made.put(problem)
+
+        sampling = threading.Thread(target=sample, name="signgen-sampling", daemon=True)
+        threading.Thread(target=read, name="signgen-live", daemon=True).start()
+        sampling.start()
         try:
-            while True:
-                with self._changed:
-                    self._changed.wait_for(lambda: over.is_set() or self._newest() >= self._next)
-                    newest = self._newest()
-                if newest >= self._next:
-                    if (frame := self._painted(newest)) is not None:
-                        yield frame
-                elif over.is_set():
-                    break
-            yield from self.finish()
-            if error:
-                raise error[0]
+            while (frame := made.get()) is not None:
+                if isinstance(frame, BaseException):
+                    raise frame
+                yield frame
         finally:
-            over.set()
+            stopped.set()
+            with self._changed:
+                self._changed.notify_all()
+            while sampling.is_alive():  # it may wait for room
+                with suppress(Empty):
+                    made.get(timeout=0.05)
+            torch.set_num_threads(threads)
+
+    def _newest_ones(self, over: threading.Event, stopped: threading.Event) -> Iterator[int]:
+        """Numbers of the newest frames, as soon as each has come; when all have, those that waited for later ones."""
+        while not stopped.is_set():
+            with self._changed:
+                self._changed.wait_for(lambda: over.is_set() or stopped.is_set() or self._newest() >= self._next)
+                newest = self._newest()
+            if newest >= self._next:
+                yield newest
+            elif over.is_set():
+                break
+        while self._next < self._causal.count and not stopped.is_set():
+            yield self._next
 
     def _warm(self) -> None:
         """Paints the source's own pose once, for what a first frame would wait for."""
         if self._painter is None and (person := self._sources[0].keypoints) is not None:
             settings = replace(self._settings, size=None, align=False)
-            _Painter(self._sources, self._pipeline, settings, person).paint(person)
+            _Painter(self._sources, self._pipeline, settings, person).sample(person)()
 
     def _newest(self) -> int:
         return self._causal.count - 1 - self._causal.delay
 
-    def _painted(self, number: int) -> LiveFrame | None:
+    def _sampled(self, number: int) -> _Sampled | None:
         """Frame ``number``; None where nobody was seen so far, or not for long enough."""
         if number < self._next:
             return None
@@ -202,8 +236,27 @@ class Live:
                 return None
             self._painter = _Painter(self._sources, self._pipeline, self._settings, seen)
             self.warnings += self._painter.scene.warnings
-        image = self._painter.paint(clip)
-        return LiveFrame(image, number, time.monotonic() - came, dropped)
+        return _Sampled(number, came, dropped, self._painter.sample(clip))
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    """A frame on its way.
+
+    Attributes:
+        number, dropped: see `LiveFrame`.
+        came: `time.monotonic` when its keypoints came.
+        paint: makes its picture.
+    """
+
+    number: int
+    came: float
+    dropped: int
+    paint: Callable[[], np.ndarray]
+
+    def finished(self) -> LiveFrame:
+        image = self.paint()
+        return LiveFrame(image, self.number, time.monotonic() - self.came, self.dropped)
 
 
 class _Rendered(Pieces):
@@ -239,15 +292,24 @@ class _Painter:
             from signgen.model.networks.cross_view import ViewMemory
 
             past = ViewMemory(first, SEEN)
+        self._apart = pipeline.slides and pipeline.device.type == "cpu"  # else threads would stand in each other's way
         settings = for_model(replace(settings, window=first + 1, overlap=0), pipeline, first)
-        self._windows = render_windows(pipeline, self.scene, range(sys.maxsize), settings, past, live=True)
+        self._windows = sample_windows(pipeline, self.scene, range(sys.maxsize), settings, past, live=True)
 
-    def paint(self, clip: Keypoints) -> np.ndarray:
-        """uint8 (H,W,3) of one frame of keypoints."""
+    def sample(self, clip: Keypoints) -> Callable[[], np.ndarray]:
+        """What gives the picture, uint8 (H,W,3), of one frame of keypoints; it may run while the next is sampled."""
         assert self.scene.onto_canvas is not None
         pose = self.scene.onto_canvas(clip)
         self._frames.add(pose)
-        return self._compositor.compose(next(self._windows).frames[0], None if self._backdrop is None else pose)
+        window = next(self._windows)
+
+        def paint() -> np.ndarray:
+            return self._compositor.compose(window.rendered().frames[0], None if self._backdrop is None else pose)
+
+        if self._apart:
+            return paint
+        image = paint()
+        return lambda: image
 
 
 def live(

@@ -154,36 +154,45 @@ def over_time(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 # --- completing -----------------------------------------------------------------------------------------------
-def complete_from(
-    driving: Keypoints, reference: Keypoints, measured: Keypoints | None = None
-) -> tuple[Keypoints, list[str]]:
-    """Head, face and hip points that no frame of the driving clip has, taken from the reference's proportions.
+class Completion:
+    """Gives a clip the head, face and hip points that none of its frames has, from a reference person's proportions.
 
     Head and face points follow the head points that are seen (turned, scaled and moved with them); where none are,
     and for hips, they keep the reference's place relative to the shoulders, scaled by shoulder width. They get
-    confidence 0.5. Points seen in any frame are left alone. ``measured``: as in `align_to`.
+    confidence 0.5. Points seen in any frame of the clip are left alone.
+
+    Args:
+        reference: the person whose proportions are taken.
+        whole: the clip, or as much of it as it is measured by.
     """
-    ours, theirs = measure(measured or driving), measure(reference)
-    scale = ours.shoulders / theirs.shoulders
-    template, known = _template(reference, theirs)
-    never = ~((measured or driving).confidence > 0).any(0) & known
-    xy, confidence = driving.xy.astype(np.float64), driving.confidence.copy()
-    seen = driving.confidence > 0
-    middle = over_time(xy[:, SHOULDERS].mean(1), np.all(seen[:, SHOULDERS], axis=-1))
-    wanted = {"head and face": _HEAD_JOINTS, "hips": [*HIPS]}
-    warnings = []
-    for part, joints in wanted.items():
-        missing = [joint for joint in joints if never[joint]]
-        if not missing:
-            continue
-        guides = [joint for joint in joints if known[joint] and not never[joint]] if part != "hips" else []
-        for t in range(len(xy)):
-            at = [joint for joint in guides if seen[t, joint]]
-            xy[t, missing] = _carry(template, missing, at, xy[t], middle[t], scale)
-        xy[:, missing] = np.where(seen[:, missing, None], driving.xy[:, missing], xy[:, missing])
-        confidence[:, missing] = np.where(seen[:, missing], driving.confidence[:, missing], _COMPLETED)
-        warnings.append(f"{len(missing)} {part} points that no frame shows were placed as on the reference person")
-    return replace(driving, xy=xy, confidence=confidence), warnings
+
+    def __init__(self, reference: Keypoints, whole: Keypoints) -> None:
+        theirs = measure(reference)
+        self._scale = measure(whole).shoulders / theirs.shoulders
+        self._template, self._known = _template(reference, theirs)
+        self._never = ~(whole.confidence > 0).any(0) & self._known
+
+    def of(self, driving: Keypoints) -> tuple[Keypoints, list[str]]:
+        """The clip or a piece of it, completed, and warnings."""
+        xy, confidence = driving.xy.astype(np.float64), driving.confidence.copy()
+        seen = driving.confidence > 0
+        middle = over_time(xy[:, SHOULDERS].mean(1), np.all(seen[:, SHOULDERS], axis=-1))
+        wanted = {"head and face": _HEAD_JOINTS, "hips": [*HIPS]}
+        warnings = []
+        for part, joints in wanted.items():
+            missing = [joint for joint in joints if self._never[joint]]
+            if not missing:
+                continue
+            guides = (
+                [joint for joint in joints if self._known[joint] and not self._never[joint]] if part != "hips" else []
+            )
+            for t in range(len(xy)):
+                at = [joint for joint in guides if seen[t, joint]]
+                xy[t, missing] = _carry(self._template, missing, at, xy[t], middle[t], self._scale)
+            xy[:, missing] = np.where(seen[:, missing, None], driving.xy[:, missing], xy[:, missing])
+            confidence[:, missing] = np.where(seen[:, missing], driving.confidence[:, missing], _COMPLETED)
+            warnings.append(f"{len(missing)} {part} points that no frame shows were placed as on the reference person")
+        return replace(driving, xy=xy, confidence=confidence), warnings
 
 
 def _template(reference: Keypoints, theirs: Proportions) -> tuple[np.ndarray, np.ndarray]:
@@ -191,8 +200,7 @@ def _template(reference: Keypoints, theirs: Proportions) -> tuple[np.ndarray, np
     seen = reference.confidence > 0
     known = np.asarray(seen.any(0))
     template = np.zeros((NUM_JOINTS, 2))
-    for joint in np.flatnonzero(known):
-        template[joint] = np.median(reference.xy[seen[:, joint], joint], axis=0) - theirs.middle
+    template[known] = np.nanmedian(np.where(seen[..., None], reference.xy, np.nan)[:, known], axis=0) - theirs.middle
     return template, known
 
 

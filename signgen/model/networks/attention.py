@@ -61,8 +61,7 @@ class SharedContextProcessor:
     """diffusers' fused attention processor for sequences, with a context of fewer items than there are queries.
 
     Queries (N, L, D) and a context (B, M, Dc), N = B * V with the views of a window in succession: each item of the
-    context serves V queries. Without a context the sequence looks at itself, through a mask (N, L or 1, L) if there is
-    one.
+    context serves V queries. Without a context the sequence looks at itself. A mask (N, L or 1, M) is added to logits.
     """
 
     def __call__(
@@ -75,10 +74,8 @@ class SharedContextProcessor:
         memory: ContextMemory | None = None,
         **others: Any,
     ) -> Tensor:
-        masked = attention_mask is not None
-        if hidden_states.dim() != 3 or (masked and encoder_hidden_states is not None):
-            raise Unsupported("attention", f"{hidden_states.dim()} axes, mask {masked}",
-                             "give sequences (N, L, D), with a mask only if they look at themselves")  # fmt: skip
+        if hidden_states.dim() != 3:
+            raise Unsupported("attention", f"{hidden_states.dim()} axes", "give sequences (N, L, D)")
         if encoder_hidden_states is None:
             keys, values = _keys_values(attn, hidden_states)  # (N, H, L, d)
         elif not encoder_hidden_states.shape[1]:

@@ -7,6 +7,7 @@ over the edge of a tile. On four views the numbers are those of the released 2 x
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from typing import Any
 
 import torch
@@ -52,21 +53,28 @@ class ViewBlock(nn.Module):
         self.positions: Tensor | None
         self.register_buffer("positions", view_positions(max_views, dim) if max_views else None, persistent=False)
 
-    def attend(self, tokens: Tensor, layer: int = 0, mask: Tensor | None = None, places: int = 1) -> Tensor:
+    def attend(
+        self, tokens: Tensor, layer: int = 0, mask: Tensor | None = None, places: int = 1, new: int | None = None
+    ) -> Tensor:
         """One attention sub-layer alone, no norm, no residual; shapes as in `forward`."""
         if self.positions is not None:
             # The positions enter queries, keys and values alike; all places of a view have the same one.
             positions = self.positions[: tokens.shape[1] // places].repeat_interleave(places, 0)  # (V*P, D)
             tokens = tokens + positions.to(tokens.dtype)  # (B*L, V*P, D)
-        return self.attentions[layer](tokens, attention_mask=mask)  # (B*L, V*P, D)
+        if new is None:
+            return self.attentions[layer](tokens, attention_mask=mask)  # (B*L, V*P, D)
+        return self.attentions[layer](tokens[:, -new:], tokens, attention_mask=mask)  # (B*L, new, D)
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None, places: int = 1) -> Tensor:
+    def forward(self, tokens: Tensor, mask: Tensor | None = None, places: int = 1, new: int | None = None) -> Tensor:
         """(B*L, V*P, D), mask (B*L, 1, V*P) that is added to the attention's logits -> (B*L, V*P, D).
 
-        ``places``: P, tokens of each view that are in one sequence, view after view.
+        ``places``: P, tokens of each view that are in one sequence, view after view. ``new``: how many of the last
+        tokens are wanted, (B*L, new, D); None: all.
         """
         for layer, norm in enumerate(self.norms):
-            tokens = tokens + self.attend(norm(tokens), layer, mask, places)  # (B*L, V*P, D)
+            wanted = new if layer == len(self.norms) - 1 else None
+            seen = self.attend(norm(tokens), layer, mask, places, wanted)
+            tokens = seen + (tokens if wanted is None else tokens[:, -wanted:])  # (B*L, V*P, D)
         if self.ff is None or self.ff_norm is None:
             return tokens
         return tokens + self.ff(self.ff_norm(tokens))  # (B*L, V*P, D)
@@ -89,7 +97,7 @@ class ViewMemory:
     def __init__(self, first: int, last: int) -> None:
         self._first, self._last = first, last
         self.views = self._call = self._new = 0
-        self._kept: dict[tuple[int, CrossViewAttention], Tensor] = {}
+        self._kept: dict[tuple[int, Hashable], Tensor] = {}
 
     def __enter__(self) -> ViewMemory:
         """Begins a window, in which the denoiser is evaluated as often as in those before."""
@@ -103,13 +111,17 @@ class ViewMemory:
         """Another evaluation of the same window begins."""
         self._call += 1
 
-    def extended(self, layer: CrossViewAttention, tokens: Tensor, places: int) -> Tensor:
+    def kept(self, layer: Hashable) -> Tensor | None:
+        """Tokens (L, K*P, C) of a layer that are kept; None: none are."""
+        return self._kept.get((self._call, layer))
+
+    def extended(self, layer: Hashable, tokens: Tensor, places: int) -> Tensor:
         """Tokens (L, V*P, C) of a layer's new views, those of the K that are kept before them: (L, (K + V) * P, C).
 
         ``places``: P, tokens of each view that are in one sequence.
         """
         key = self._call, layer
-        if (kept := self._kept.get(key)) is not None:
+        if (kept := self.kept(layer)) is not None:
             tokens = torch.cat([kept, tokens], 1)
         count = tokens.shape[1] // places
         self._new, begin = count - self.views, max(count - self._last, self._first)
@@ -178,20 +190,22 @@ class CrossViewAttention(nn.Module):
         places = height * width if self.joint else 1
         if past is not None:
             tokens = past.extended(self, tokens, places)  # (B*HW, K + V, C), or (B, (K + V)*HW, C)
-        mask = None if present is None else _unseen(present.repeat_interleave(places), tokens)
-        for block in self.blocks:
-            tokens = block(tokens, mask, places)
-        if past is not None:
-            tokens = tokens[:, -views * places :].contiguous()  # (B*HW, V, C), or (B, V*HW, C)
+        mask = None if present is None else _unseen(present.repeat_interleave(places), tokens, past is not None)
+        for number, block in enumerate(self.blocks, 1):
+            last = past is not None and number == len(self.blocks)
+            tokens = block(tokens, mask, places, views * places if last else None)  # (B*HW, V, C), or (B, V*HW, C)
         sizes = {"h": height, "w": width} | ({"v": views} if self.joint else {})
         moved = rearrange(self.proj_out(tokens), f"{order} -> (b v) h w c", **sizes)  # channels last
         return hidden + rearrange(moved, "n h w c -> n c h w")  # (B*V, C, H, W)
 
 
-def _unseen(present: Tensor, tokens: Tensor) -> Tensor:
-    """(L,) and tokens (N, L, C) -> what is added to logits, (N, 1, L): so little for absent tokens that nothing is left
-    of them."""
-    return ((present.to(tokens.dtype) - 1) * ABSENT).expand(len(tokens), 1, -1)
+def _unseen(present: Tensor, tokens: Tensor, more: bool) -> Tensor:
+    """(L,) and tokens (N, K + L, C) -> what is added to logits, (N, 1, K + L): so little for absent tokens that nothing
+    is left of them. ``more``: there may be tokens before the L, which are all there."""
+    mask = (present.to(tokens.dtype) - 1) * ABSENT
+    if more:
+        mask = torch.cat([torch.zeros_like(tokens[0, : tokens.shape[1] - mask.shape[0], 0]), mask])
+    return mask.expand(len(tokens), 1, -1)
 
 
 class CrossViewTransformer(nn.Module):

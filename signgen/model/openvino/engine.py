@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,15 +14,16 @@ from torch import Tensor
 from signgen.errors import BadValue, Mismatch, NotFound, Unsupported, missing_extra
 from signgen.model.engine import Engine, TorchEngine
 from signgen.model.openvino.exports import COMPILED, OPEN, ExportManifest, find_export, has_openvino
-from signgen.model.openvino.graphs import PRESENT
+from signgen.model.openvino.graphs import PAST, PRESENT
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
 
 BACKENDS = ("auto", "torch", "openvino")
 HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
-# Views, or crops, of networks in which these do not see each other.
+# Views, or crops, of networks in which these do not see each other; and where frames come one by one.
 AT_ONCE = {"conditions": 8, "decoder": 7, "hand_refiner": 8, "face_refiner": 8, "composer": 4}
+ONE_BY_ONE = {"conditions": 1, "decoder": 1, "hand_refiner": 2, "face_refiner": 1, "composer": 1}
 OPEN_LENGTH = ("conditions",)  # OpenVINO 2026.4 crashes while it compiles one of eight bits for a set number of views
 Arrays = dict[str, np.ndarray]
 
@@ -65,6 +66,15 @@ def choose_engine(
     return TorchEngine(pipeline)
 
 
+class _Compiled(NamedTuple):
+    """What a network is compiled for, see `OpenVinoEngine._request`."""
+
+    name: str
+    views: int
+    tokens: int
+    sliding: bool
+
+
 class OpenVinoEngine:
     """Runs the graphs of an export on the CPU.
 
@@ -102,39 +112,63 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
-        self._requests: dict[tuple[str, int, int], Any] = {}
+        self._requests: dict[_Compiled, Any] = {}
         wanted = AT_ONCE | {"denoiser": pipeline.config.window}
         for network in manifest.inputs:
             self._request(network, wanted[network])
 
+    @property
+    def slides(self) -> bool:
+        return any(name.startswith(PAST) for name in self._inputs["denoiser"])
+
+    def slide(self, sources: int, tokens: int) -> None:
+        for name, size in ONE_BY_ONE.items():
+            if name in self._inputs:
+                self._request(name, size)
+        for views in (sources + 1, 1):
+            self._request("denoiser", views, tokens, sliding=True)
+
     def conditions(self, poses: np.ndarray, embedding: Tensor | None) -> tuple[Tensor, Tensor | None]:
         source = {} if embedding is None else {"embedding": _array(embedding)}
-        outputs = self._run("conditions", {"poses": poses}, source, AT_ONCE["conditions"])
+        outputs = self._run("conditions", {"poses": poses}, source)
         return outputs[0], outputs[1] if len(outputs) > 1 else None
 
-    def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Tensor | None]) -> Tensor:
-        views = len(noisy)
+    def denoise(self, noisy: Tensor, timestep: Tensor, given: Mapping[str, Any]) -> Tensor:
+        views, past = len(noisy), given.get("past")
         inputs: Arrays = {"noisy": _array(noisy), PRESENT: np.ones(views, np.float32)}
         source: Arrays = {"timestep": np.asarray(int(timestep), np.int64)}
+        layers = [name for name in self._inputs["denoiser"] if name.startswith(PAST)]
         for name, shape in self._inputs["denoiser"].items():
-            if name in inputs or name in source:
+            if name in inputs or name in source or name in layers:
                 continue
             value = given.get(name)
             array = np.zeros(_filled(shape, views), np.float32) if value is None else _array(value)
             (inputs if shape[0] == OPEN else source)[name] = array
-        return self._run("denoiser", inputs, source, self._length(views, source["tokens"].shape[1]))[0]
+        for name in layers:
+            kept = None if past is None else past.kept(name)
+            source[name] = (
+                np.zeros(_filled(self._inputs["denoiser"][name], 0), np.float32) if kept is None else _array(kept)
+            )
+        tokens = source["tokens"].shape[1]
+        if past is None:
+            return self._infer("denoiser", self._length(views, tokens), inputs, source, tokens)[0][:views]
+        prediction, *shown = self._infer("denoiser", views, inputs, source, tokens, sliding=True)
+        for name, new in zip(layers, shown, strict=True):
+            past.extended(name, new, new.shape[1] // views)
+        past.next_call()
+        return prediction
 
     def frames(self, latents: Tensor) -> np.ndarray:
-        return self._run("decoder", {"latents": _array(latents)}, {}, AT_ONCE["decoder"])[0].numpy()
+        return self._run("decoder", {"latents": _array(latents)}, {})[0].numpy()
 
     def refine(self, name: str, crops: Tensor) -> Tensor:
-        return self._run(name, {"crops": _array(crops)}, {}, AT_ONCE[name])[0]
+        return self._run(name, {"crops": _array(crops)}, {})[0]
 
     def compose(
         self, frames: np.ndarray, plate: Tensor, body: np.ndarray, poses: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         views = {"frames": frames, "body": body, "poses": poses}
-        made, mattes = self._run("composer", views, {"plate": _array(plate)}, AT_ONCE["composer"])
+        made, mattes = self._run("composer", views, {"plate": _array(plate)})
         return made.numpy(), mattes.numpy()
 
     def _length(self, views: int, tokens: int) -> int:
@@ -142,16 +176,28 @@ class OpenVinoEngine:
         else as many as there are in a usual window."""
         if not self.pipeline.couples_views:
             return self.pipeline.config.window
-        made = (size for name, size, length in self._requests if (name, length) == ("denoiser", tokens))
-        return min((size for size in made if size >= views), default=max(views, self.pipeline.config.window))
+        return self._least("denoiser", views, max(views, self.pipeline.config.window), tokens)
 
-    def _request(self, name: str, views: int, tokens: int = 0) -> Any:
-        """A network compiled for a number of views, and of the sources' tokens where it reads these (0: of one source),
-        made when it is first asked for."""
-        shapes = {key: _filled(shape, views) for key, shape in self._inputs[name].items()}
+    def _least(self, name: str, count: int, usual: int, tokens: int = 0) -> int:
+        """The least number of views that a network is compiled for and that is enough for ``count`` of them."""
+        made = (key.views for key in self._requests if key[:1] + key[2:] == (name, tokens, False))
+        return min((views for views in made if views >= count), default=usual)
+
+    def _request(self, name: str, views: int, tokens: int = 0, sliding: bool = False) -> Any:
+        """A network compiled for a number of views, made when it is first asked for.
+
+        Args:
+            tokens: of the sources, where it reads these; 0: of one source.
+            sliding: for windows before which views may be kept.
+        """
+        inputs = self._inputs[name]
+        shapes = {key: _filled(shape, views) for key, shape in inputs.items()}
         if "tokens" in shapes and tokens:
             shapes["tokens"][1] = tokens
-        key = name, views, shapes["tokens"][1] if "tokens" in shapes else 0
+        for layer in shapes:
+            if layer.startswith(PAST):
+                shapes[layer] = inputs[layer] if sliding else _filled(inputs[layer], 0)
+        key = _Compiled(name, views, shapes["tokens"][1] if "tokens" in shapes else 0, sliding)
         known = self._requests.get(key)
         if known is None:
             model = self._core.read_model(self._folder / f"{name}.xml")
@@ -161,18 +207,24 @@ class OpenVinoEngine:
             self._requests[key] = known
         return known
 
-    def _run(self, name: str, inputs: Arrays, source: Arrays, size: int) -> list[Tensor]:
-        """The outputs of a graph for ``inputs`` (V, ...), ``size`` views after ``size`` views, and what is the same for
-        all of them; copies, because the next run writes to the same memory."""
-        tokens = source["tokens"].shape[1] if "tokens" in source else 0
-        request, count = self._request(name, size, tokens), len(next(iter(inputs.values())))
-        inputs = {key: value for key, value in inputs.items() if key in self._inputs[name]}
-        parts = []
+    def _run(self, name: str, inputs: Arrays, source: Arrays) -> list[Tensor]:
+        """The outputs of a graph whose views do not see each other for ``inputs`` (V, ...), and what is the same for
+        all of them."""
+        count = len(next(iter(inputs.values())))
+        size, parts = self._least(name, count, AT_ONCE[name]), []
         for start in range(0, count, size):
-            some = {key: _padded(value[start : start + size], size) for key, value in inputs.items()}
-            results = request.infer({**some, **source}, share_inputs=True)
-            parts.append([np.array(value[: count - start]) for value in results.values()])
-        return [torch.from_numpy(np.concatenate(one) if len(one) > 1 else one[0]) for one in zip(*parts, strict=True)]
+            some = {key: value[start : start + size] for key, value in inputs.items()}
+            parts.append([value[: count - start] for value in self._infer(name, size, some, source)])
+        return [torch.cat(one) if len(one) > 1 else one[0] for one in zip(*parts, strict=True)]
+
+    def _infer(
+        self, name: str, size: int, inputs: Arrays, source: Arrays, tokens: int = 0, sliding: bool = False
+    ) -> list[Tensor]:
+        """The outputs of a graph compiled for ``size`` views, for so many of them or fewer; copies, because the next
+        run writes to the same memory."""
+        some = {key: _padded(value, size) for key, value in inputs.items() if key in self._inputs[name]}
+        results = self._request(name, size, tokens, sliding).infer({**some, **source}, share_inputs=True)
+        return [torch.from_numpy(np.array(value)) for value in results.values()]
 
 
 def _array(value: Tensor) -> np.ndarray:
@@ -186,4 +238,6 @@ def _filled(shape: list[int], views: int) -> list[int]:
 
 def _padded(values: np.ndarray, size: int) -> np.ndarray:
     """(n, ...) -> (size, ...) with zeros behind."""
-    return np.ascontiguousarray(np.pad(values, [(0, size - len(values))] + [(0, 0)] * (values.ndim - 1)))
+    if len(values) < size:
+        values = np.pad(values, [(0, size - len(values))] + [(0, 0)] * (values.ndim - 1))
+    return np.ascontiguousarray(values)

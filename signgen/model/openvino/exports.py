@@ -17,7 +17,7 @@ COMPILED = "compiled"  # folder inside an export where OpenVINO keeps what it ma
 KIND = "signgen export"
 BESIDE = "openvino"  # name of an export's folder inside a model's folder
 OPEN = -1  # the side of a shape that is the number of views or frames
-FORMAT = 2  # of the graphs' inputs and outputs; an export with another number has to be made again
+FORMAT = 3  # of the graphs' inputs and outputs; an export with another number has to be made again
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ one length alone fills shorter windows up.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ NAMES = ("conditions", "denoiser", "decoder")  # of every model
 OPTIONAL = (*REFINERS, "composer")  # of those that have them
 PRESENT = "present"  # (V,), 0 for views that only fill a window up
 OF_SOURCE = ("tokens", "embedding", "timestep", "plate")  # inputs that are the same for all views
+PAST = "past_"  # begins the names of what views before these showed, a number behind it for each layer
 Inputs = dict[str, Tensor]
 
 
@@ -81,18 +83,48 @@ def _resizing(before: int, after: int) -> Tensor:
 
 
 class DenoiserGraph(nn.Module):
-    """Latents (V, C, h, w), a timestep, and the inputs in ``names``, in their order -> prediction (V, C, h, w)."""
+    """Latents (V, C, h, w), a timestep, and the inputs in ``names``, in their order -> prediction (V, C, h, w).
+
+    With what views before these showed to each layer of cross-view attention, (L, K*P, C) behind the other inputs,
+    what the new views show comes out behind the prediction, (L, V*P, C); see `ViewMemory`.
+    """
 
     def __init__(self, pipeline: SignGenPipeline, names: tuple[str, ...]) -> None:
         super().__init__()
         self.denoiser, self.names = pipeline.denoiser, names
         self.coupled = pipeline.couples_views
 
-    def forward(self, noisy: Tensor, timestep: Tensor, *conditions: Tensor) -> Tensor:
-        given = dict(zip(self.names, conditions, strict=True))
+    def forward(self, noisy: Tensor, timestep: Tensor, *conditions: Tensor) -> Tensor | tuple[Tensor, ...]:
+        given: dict[str, Any] = dict(zip(self.names, conditions, strict=False))
         count = noisy.shape[0]
         given["tokens"] = given["tokens"].expand(count, -1, -1)  # (V, L, D)
-        return self.denoiser(noisy, timestep, **given, views=count if self.coupled else 1)
+        past = None
+        if before := conditions[len(self.names) :]:
+            past = given["past"] = GivenViews(before)
+        prediction = self.denoiser(noisy, timestep, **given, views=count if self.coupled else 1)
+        return prediction if past is None else (prediction, *past.shown)
+
+
+class GivenViews:
+    """A `ViewMemory` of tensors that are inputs of a graph.
+
+    Args:
+        before: (L, K*P, C) of each layer, in the order in which they run; empty: there is nothing before.
+
+    Attributes:
+        shown: (L, V*P, C) of the new views, likewise.
+    """
+
+    def __init__(self, before: Sequence[Tensor]) -> None:
+        self._before, self.shown = before, list[Tensor]()
+
+    def extended(self, layer: object, tokens: Tensor, places: int) -> Tensor:
+        """As `ViewMemory.extended`."""
+        self.shown.append(tokens)
+        return torch.cat([self._before[len(self.shown) - 1], tokens], 1) if self._before else tokens
+
+    def next_call(self) -> None:
+        """Nothing is kept from one evaluation to the next."""
 
 
 class DecoderGraph(nn.Module):
@@ -154,6 +186,19 @@ def examples(pipeline: SignGenPipeline, views: int) -> dict[str, Inputs]:
             "poses": torch.zeros(2, down, across, 3, dtype=torch.uint8),
         }
     return inputs
+
+
+@torch.inference_mode()
+def past_examples(pipeline: SignGenPipeline, denoiser: Inputs) -> Inputs:
+    """What may come behind the other inputs of the denoiser, ``denoiser`` as `examples` has them, for views that see
+    what earlier ones showed; none if views do not see each other."""
+    if not pipeline.couples_views:
+        return {}
+    past = GivenViews(())
+    noisy, timestep, *conditions = denoiser.values()
+    given = dict(zip(input_names(pipeline), conditions, strict=True))
+    pipeline.denoiser(noisy, timestep, **given, views=len(noisy), past=past)
+    return {f"{PAST}{layer}": shown for layer, shown in enumerate(past.shown)}
 
 
 def graphs(pipeline: SignGenPipeline) -> dict[str, nn.Module]:
