@@ -64,6 +64,17 @@ const tasks = {
     });
   },
 
+  /** Of each frame: the solid hands, fast ones smeared. */
+  async smear() {
+    const made = await model(), { framePoints } = await module("skeleton"), clip = clipOf(request.clip), hands = made.hands();
+    let last = [null, null];
+    return Array.from({ length: clip.length }, (_, t) => {
+      const poses = hands.fit(framePoints(clip, t)), out = hands.smeared(poses, last, hands.picture(poses), request.shutter);
+      last = poses;
+      return Array.from(out);
+    });
+  },
+
   async paste() {
     const { paste } = await module("regions");
     const frame = Uint8Array.from(request.frame);

@@ -128,6 +128,17 @@ def test_poses_hands_guides_and_crops_are_those_of_python(ask, pipeline):
         assert (np.abs(inputs - crops.inputs.numpy()) > 0.02).mean() < 1e-4
 
 
+@pytest.mark.parametrize("shutter", [0.25, 0.5])
+def test_fast_hands_are_smeared_as_in_python(ask, pipeline, shutter):
+    clip = weather(99)[::9]  # nine times as fast
+    hands = HandFitter(FRAME, pipeline.config.pixel_aspect).fit(clip.xy, clip.confidence)
+    crisp = hands.pictures(FRAME)
+    expected = hands.smeared(crisp, shutter)
+    assert (expected != crisp).mean() > 0.001, "hands are fast"
+    found = np.array(ask("smear", clip=plain(clip), shutter=shutter)).reshape(expected.shape)
+    assert (np.abs(found - expected.astype(int)) > 2).mean() < 2e-5
+
+
 def test_refined_crops_are_put_back_as_in_python(ask, pipeline):
     clip, source = weather(1), load_source(SIGNER)
     side = pipeline.hand_refiner.config.side

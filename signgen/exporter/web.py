@@ -224,6 +224,7 @@ def _settings(pipeline: SignGenPipeline) -> dict[str, Any]:
         "lower_body": config.lower_body,
         "guided": pipeline.guided,
         "refiners": {name: refiner.config.side for name, refiner in pipeline.refiners.items()},
+        "shutter": pipeline.shutter,
         "window": config.window,
         "overlap": max(min(config.overlap, config.window - 2), 0),
         "first_views": FIRST_VIEWS,

@@ -412,6 +412,24 @@ class Order {
 
 // ---- the surface, drawn ----------------------------------------------------------------------------------------------
 const SAMPLES = 2, CHANNELS = 6, NOTHING = 128, FAR = 1e9;
+const STAYS = 1.5, BETWEEN = 3, MOST_DRAWN = 7, LEAP = 0.25;
+
+/** Pixels that the fastest point of a hand moved since the frame before; 0 where that is not known. */
+function speed(pose, before) {
+  if (!(pose?.strength > 0 && before?.strength > 0)) return 0;
+  const at = (one, k, c) => one.points[k][c] + one.bend[k][c];
+  const most = Math.max(...pose.points.map((_, k) => Math.hypot(at(pose, k, 0) - at(before, k, 0), at(pose, k, 1) - at(before, k, 1))));
+  return most < LEAP * Math.abs(pose.scale[1]) ? most : 0;
+}
+
+const apart = (now, before) => now.map((value, k) => value - before[k]);
+
+/** A surface some frames later, by what it moves a frame. */
+function moved(surface, step, frames) {
+  if (!surface || !step) return surface;
+  const later = (part) => surface[part].map((value, k) => value + frames * step[part][k]);
+  return { ...surface, pixels: later("pixels"), depths: later("depths") };
+}
 
 /** Fits and draws the hands of a clip, frame after frame. */
 export class SolidHands {
@@ -425,6 +443,7 @@ export class SolidHands {
     this.person = new Person(aspect, this.anatomy);
     const solver = new HandSolver(this.anatomy);
     this.tracks = [0, 1].map((side) => new HandTrack(side, this.anatomy, solver));
+    this.surfaces = new WeakMap(); // by pose, for as long as anybody keeps it
   }
 
   /** The next frame, Float64Array (133, 3) -> poses of the left and of the right hand, null for none. */
@@ -439,22 +458,62 @@ export class SolidHands {
 
   /** Uint8Array (H, W, 6) of a frame's poses, 128 where nothing is. */
   picture(poses) {
-    const { width, height } = this, out = new Uint8Array(width * height * CHANNELS).fill(NOTHING);
-    const shown = poses.map((pose) => (pose && pose.strength > 0 ? this.surface(pose) : null));
-    const box = [Infinity, Infinity, -Infinity, -Infinity];
+    const out = new Uint8Array(this.width * this.height * CHANNELS).fill(NOTHING), shown = this.shown(poses), box = this.box(shown);
+    if (box) this.lay(this.draw(shown, poses, box), box, out);
+    return out;
+  }
+
+  /**
+   * `crisp`, the `picture` of a frame's poses, with fast hands as a camera sees them over the share `shutter` of a frame's
+   * time: the mean of some drawings, between which a hand goes on as it came from `before`, the poses of the frame before.
+   */
+  smeared(poses, before, crisp, shutter) {
+    const travel = poses.map((pose, side) => shutter * speed(pose, before?.[side]));
+    if (Math.max(...travel) <= STAYS) return crisp;
+    const now = this.shown(poses), was = this.shown(before), out = crisp.slice();
+    const steps = now.map((one, side) => (travel[side] > STAYS ? { pixels: apart(one.pixels, was[side].pixels), depths: apart(one.depths, was[side].depths) } : null));
+    const count = Math.min(Math.floor(Math.max(Math.ceil(Math.max(...travel) / BETWEEN), 2) / 2) * 2 + 1, MOST_DRAWN); // odd: one is crisp
+    const drawn = range(0, count).map((k) => now.map((one, side) => moved(one, steps[side], shutter * ((k + 0.5) / count - 0.5))));
+    steps.forEach((step, side) => {
+      const box = step && this.box([drawn[0][side], drawn[count - 1][side]]);
+      if (!box) return;
+      const total = Uint16Array.from(this.cut(crisp, box));
+      drawn.forEach((shown, k) => {
+        if (k !== (count - 1) / 2) this.draw(shown, poses, box).forEach((value, at) => (total[at] += value));
+      });
+      this.lay(Uint8Array.from(total, (sum) => Math.floor((2 * sum + count) / (2 * count))), box, out);
+    });
+    return out;
+  }
+
+  /** What of a frame's poses is drawn: the surfaces of the left and of the right hand, null for none. */
+  shown(poses) {
+    return poses.map((pose) => {
+      if (!pose || pose.strength <= 0) return null;
+      if (!this.surfaces.has(pose)) this.surfaces.set(pose, this.surface(pose));
+      return this.surfaces.get(pose);
+    });
+  }
+
+  /** [left, top, width, height] of the part of a picture that shows a hand; null: there is none. */
+  box(shown) {
+    const { width, height } = this, ends = [Infinity, Infinity, -Infinity, -Infinity];
     for (const one of shown) {
       for (let v = 0; one && v < this.count; v++) {
         for (let k = 0; k < 2; k++) {
-          box[k] = Math.min(box[k], one.pixels[2 * v + k]);
-          box[2 + k] = Math.max(box[2 + k], one.pixels[2 * v + k]);
+          ends[k] = Math.min(ends[k], one.pixels[2 * v + k]);
+          ends[2 + k] = Math.max(ends[2 + k], one.pixels[2 * v + k]);
         }
       }
     }
-    const left = clamp(Math.floor(box[0]), 0, width), top = clamp(Math.floor(box[1]), 0, height);
-    const right = clamp(Math.ceil(box[2]), left, width), bottom = clamp(Math.ceil(box[3]), top, height);
-    const w = right - left, h = bottom - top;
-    if (!(w > 0 && h > 0)) return out;
-    const buffer = new Float32Array(w * h * SAMPLES ** 2).fill(FAR);
+    const left = clamp(Math.floor(ends[0]), 0, width), top = clamp(Math.floor(ends[1]), 0, height);
+    const right = clamp(Math.ceil(ends[2]), left, width), bottom = clamp(Math.ceil(ends[3]), top, height);
+    return right > left && bottom > top ? [left, top, right - left, bottom - top] : null;
+  }
+
+  /** A part of a picture with both hands in it, Uint8Array (h, w, 6). */
+  draw(shown, poses, [left, top, w, h]) {
+    const buffer = new Float32Array(w * h * SAMPLES ** 2).fill(FAR), out = new Uint8Array(w * h * CHANNELS);
     const samples = new Float32Array(buffer.length * CHANNELS);
     shown.forEach((one, side) => {
       if (one) this.rasterise(one, side === 1, poses[side].strength, left, top, w * SAMPLES, h * SAMPLES, buffer, samples);
@@ -462,13 +521,29 @@ export class SolidHands {
     const scale = 127 / SAMPLES ** 2, row = w * SAMPLES * CHANNELS;
     for (let y = 0; y < h; y++) {
       for (let x = 0; x < w; x++) {
-        const from = y * SAMPLES * row + x * SAMPLES * CHANNELS, to = ((top + y) * width + left + x) * CHANNELS;
+        const from = y * SAMPLES * row + x * SAMPLES * CHANNELS, to = (y * w + x) * CHANNELS;
         for (let k = 0; k < CHANNELS; k++) {
           const at = from + k;
           const total = samples[at] + samples[at + CHANNELS] + samples[at + row] + samples[at + row + CHANNELS];
           out[to + k] = total * scale + 128.5;
         }
       }
+    }
+    return out;
+  }
+
+  /** Puts a part of a picture into it. */
+  lay(part, [left, top, w, h], picture) {
+    const row = w * CHANNELS;
+    for (let y = 0; y < h; y++) picture.set(part.subarray(y * row, (y + 1) * row), ((top + y) * this.width + left) * CHANNELS);
+  }
+
+  /** A part of a picture, a copy. */
+  cut(picture, [left, top, w, h]) {
+    const row = w * CHANNELS, out = new Uint8Array(h * row);
+    for (let y = 0; y < h; y++) {
+      const at = ((top + y) * this.width + left) * CHANNELS;
+      out.set(picture.subarray(at, at + row), y * row);
     }
     return out;
   }

@@ -201,7 +201,8 @@ export class Model {
     const source = this.regions(signer), plate = about.composes && Float32Array.from(signer.plate, (value) => value / 127.5 - 1);
     const looks = about.guided || about.composes || Object.keys(about.refiners).length > 0;
     const hands = looks && this.hands();
-    for (let t = 0; looks && t < first; t++) hands.fit(framePoints(driving, t)); // a frame's hands depend on all before it
+    let last = [null, null]; // the hands of the frame before
+    for (let t = 0; looks && t < first; t++) last = hands.fit(framePoints(driving, t)); // a frame's depend on all before it
     let kept = []; // the last frames: what the model saw, and their latents
     for (let done = first; done < stop;) {
       const known = kept.slice(Math.max(kept.length - about.overlap, 0));
@@ -209,9 +210,11 @@ export class Model {
       const count = Math.min(stop - done, most - 1 - known.length);
       const drawn = range(done, done + count).map((index) => {
         const points = framePoints(driving, index), pose = this.pose(points);
-        const solid = looks ? hands.picture(hands.fit(points)) : null;
+        const fitted = looks && hands.fit(points), crisp = looks ? hands.picture(fitted) : null;
+        const solid = looks && about.shutter ? hands.smeared(fitted, last, crisp, about.shutter) : crisp; // for the refiners
         const cells = about.guided || about.composes ? this.cells(points, source) : null;
-        return { index, points, pose, solid, cells, seen: this.seen(pose, solid, cells) };
+        last = fitted;
+        return { index, points, pose, solid, cells, seen: this.seen(pose, crisp, cells) };
       });
       const views = 1 + known.length + count, clean = [signer.latents, ...known.map((one) => one.latents)];
       const poses = joined([this.noPose(), ...known.map((one) => one.seen), ...drawn.map((one) => one.seen)], Uint8Array);
