@@ -292,6 +292,8 @@ def test_health_tells_queue_and_limits(door):
         ({"keypoints": None, "align": "perhaps"}, 422, "bad-value", "align"),
         ({"keypoints": None, "frames": "9:12"}, 422, "bad-value", ""),
         ({"keypoints": None, "seed": "-4"}, 422, "bad-value", ""),
+        ({"keypoints": None, "shutter": "2"}, 422, "bad-value", ""),
+        ({"keypoints": None, "shutter": "0.5"}, 422, "mismatch", ""),  # the model refines no hands
     ],
 )
 def test_bad_requests_are_one_line_of_json(door, clip, fields, status, code, subject):

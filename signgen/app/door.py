@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ROUTES = {"GET": re.compile(r"/health"), "POST": re.compile(r"/render")}
 FILES = ("keypoints", "source", "source_keypoints")
-FIELDS = ("clip", "frame_size", "fps", "frames", "align", "smooth", "fill_hands", "seed", "size")
+FIELDS = ("clip", "frame_size", "fps", "frames", "align", "smooth", "fill_hands", "shutter", "seed", "size")
 MOST_WAITING = 64  # requests that are known of at a time
 AGAIN_SECONDS = 30  # after which a program that was turned away may ask again
 LOOK_SECONDS = 0.5  # between two looks whether the sender is still there
@@ -220,6 +220,7 @@ def _order(given: dict[str, Any], clip: Clip, sources: list[Source], visitor: Vi
     settings = RenderSettings(
         align=sources[0].keypoints is not None and (_switch("align", given, False) or not clip.placed),
         fill_hands=_switch("fill_hands", given, True),
+        shutter=_number("shutter", given.get("shutter")),
         smooth=smooth if smooth in (None, "auto") else _number("smooth", str(smooth)),
         frames=parse_part(given.get("frames", "")),
         size=parse_size(given.get("size", "")),
