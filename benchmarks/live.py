@@ -1,6 +1,6 @@
 """Delay of `signgen live`, from a line of keypoints in to its frame out.
 
-    python benchmarks/live.py [--minutes 5] [--fps 15] [--source alma] [--export FOLDER] [--ways lines,file]
+    python benchmarks/live.py [--minutes 5] [--fps 15] [--model mini] [--export FOLDER] [--ways lines,file]
 
 The command runs as a process of its own and writes raw frames into a pipe. With `lines` this program writes a line of
 keypoints at each tick of a clock, never waiting for frames, and notes when; with `file` the command plays a file at its

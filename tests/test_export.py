@@ -291,13 +291,31 @@ def test_frames_are_those_of_torch_in_windows_of_any_length(model, exported, gui
 
 
 @needs_openvino
-def test_frames_that_come_one_by_one_are_those_of_torch(tmp_path):
+def test_views_that_do_not_see_each_other_may_be_more_than_a_usual_window(tmp_path):
+    folder = save_pipeline(tmp_path / "model", cross_view=None)
+    build.export(folder, tmp_path / "export")
+    loaded = SignGenPipeline.from_pretrained(folder, device="cpu", dtype="float32")
+    views = loaded.config.window + 3
+    poses = np.random.default_rng(0).integers(0, 255, (views, 56, 48, 3), dtype=np.uint8)
+    made = []
+    for name in ("torch", "openvino"):
+        loaded.engine = choose_engine(loaded, name, tmp_path / "export" if name == "openvino" else None)
+        made.append(loaded(loaded.encode_source(picture()), poses, range(views)).frames.astype(int))
+    assert np.abs(made[0] - made[1]).mean() < 0.2
+
+
+@needs_openvino
+@pytest.mark.parametrize("guidance", [None, (2.0, 3.0)])
+def test_frames_that_come_one_by_one_are_those_of_torch(tmp_path, guidance):
     folder = save_pipeline(tmp_path / "model", refined=True, composed=True)
     build.export(folder, tmp_path / "export")
-    person, clip, made = Source(picture(), signing(1), "anna", "signer"), signing(SEEN + 3), {}
+    pictures = picture(), picture()[:, ::-1].copy()
+    people = [Source(image, signing(1), "anna", "signer") for image in pictures]
+    clip, made = signing(SEEN + 3), {}
     for backend in ("torch", "openvino"):
         export = tmp_path / "export" if backend == "openvino" else None
-        stream = live(person, str(folder), frame_size=clip.size, backend=backend, export=export, device="cpu")
+        options = {"backend": backend, "export": export, "guidance": guidance}
+        stream = live(people, str(folder), frame_size=clip.size, device="cpu", **options)
         made[backend] = np.stack([frame.image for frame in stream.feed(clip)]).astype(int)
     assert np.abs(made["torch"] - made["openvino"]).mean() < 0.2
     assert np.ptp(made["torch"]) > 20

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -299,11 +302,94 @@ def test_the_next_frame_is_sampled_while_one_is_refined(pipeline, monkeypatch):
     assert [frame.number for frame in stream.feed(source())] == [0, 1]
 
 
-def test_a_stream_that_is_left_leaves_no_thread_sampling(pipeline):
-    frames = streamed(pipeline).feed(points for points in itertools.cycle(signing(5).points))
+def test_a_feed_that_is_closed_leaves_nothing_computing_and_the_threads_as_they_were(pipeline):
+    before, stream = torch.get_num_threads(), streamed(pipeline)
+    frames = stream.feed(points for points in itertools.cycle(signing(5).points))
     next(frames)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == torch.get_num_threads() == before
+    with pytest.raises(Mismatch):
+        list(stream.feed(signing(1)))
     frames.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "signgen-sampling"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "signgen-live"]
+    assert torch.get_num_threads() == before
+    assert len(list(stream.feed(signing(1)))) == 1
+
+
+def test_each_of_two_that_compute_has_its_part_of_the_threads(pipeline, monkeypatch):
+    stream, found, refine, call = streamed(pipeline), set(), pipeline.refine, type(pipeline).__call__
+    stream._warm()
+    monkeypatch.setattr(stream, "_warm", lambda: None)
+
+    def counted(work):
+        def told(*given, **options):
+            found.add(torch.get_num_threads())
+            return work(*given, **options)
+
+        return told
+
+    monkeypatch.setattr(type(pipeline), "__call__", counted(call))
+    monkeypatch.setattr(pipeline, "refine", counted(refine))
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        list(stream.feed(points for points in signing(2).points))
+    finally:
+        torch.set_num_threads(before)
+    assert found == {2}
+
+
+def test_what_goes_wrong_while_a_frame_is_painted_is_raised_at_once(pipeline, monkeypatch):
+    stream, answered = streamed(pipeline), threading.Event()
+    stream._warm()
+    monkeypatch.setattr(stream, "_warm", lambda: None)
+
+    def source() -> Iterator[np.ndarray]:
+        yield signing(1).points[0]
+        answered.wait(PATIENCE)  # it waits for its picture
+
+    def broken(*given):
+        raise Damaged("hands", "made up", "mend them")
+
+    monkeypatch.setattr(pipeline, "refine", broken)
+    begun = time.monotonic()
+    with pytest.raises(Damaged):
+        list(stream.feed(source()))
+    assert time.monotonic() - begun < PATIENCE / 2
+    answered.set()
+
+
+def test_who_takes_frames_slowly_gets_new_ones(pipeline):
+    """Two frames are on their way at most: the third one taken has come after the first was."""
+    sent, stream = [], streamed(pipeline)
+
+    def source() -> Iterator[np.ndarray]:
+        for points in itertools.islice(itertools.cycle(signing(5).points), 1000):
+            time.sleep(0.005)
+            sent.append(points)
+            yield points
+
+    frames = stream.feed(source())
+    next(frames)
+    time.sleep(0.5)
+    then = len(sent)
+    numbers = [next(frames).number for _ in range(3)]
+    frames.close()
+    assert numbers[2] >= then - 1
+
+
+def test_a_program_ends_though_a_feed_goes_on(tmp_path):
+    model = save_pipeline(tmp_path / "model", refined=True)
+    program = f"""
+import itertools, numpy as np, signgen
+points = np.load({str(tmp_path / "points.npy")!r})
+stream = signgen.live("alma", {str(model)!r}, frame_size={FRAME}, device="cpu")
+frames = stream.feed(one for one in itertools.cycle(points))
+print(next(frames).number >= 0)
+"""
+    np.save(tmp_path / "points.npy", signing(3).points)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=2 * PATIENCE)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 def test_the_last_frames_of_a_stream_come_without_later_ones(pipeline):

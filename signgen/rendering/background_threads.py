@@ -51,13 +51,12 @@ class Behind(Generic[T]):
     Args:
         work: called with the items in their order.
         depth: items that may wait; the next call then waits for the oldest of them.
-        begin: called first of all in the thread.
     """
 
-    def __init__(self, work: Callable[[T], None], depth: int = 2, begin: Callable[[], None] | None = None) -> None:
+    def __init__(self, work: Callable[[T], None], depth: int = 2) -> None:
         self._work, self._depth = work, depth
         self._pending: deque[Future[None]] = deque()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="signgen-behind", initializer=begin)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="signgen-behind")
 
     def __call__(self, item: T) -> None:
         while self._pending and (len(self._pending) >= self._depth or self._pending[0].done()):

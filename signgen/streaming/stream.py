@@ -6,15 +6,15 @@ the source and the last frames showed to the attention between views is kept, so
 
 from __future__ import annotations
 
+import atexit
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import Empty, Queue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,6 @@ from signgen.errors import Mismatch, Missing
 from signgen.keypoints import Keypoints
 from signgen.keypoints.pieces import Pieces, joined
 from signgen.keypoints.units import DEFAULT_FPS
-from signgen.rendering.background_threads import Behind
 from signgen.rendering.run import compositor_of, for_model, load_model
 from signgen.rendering.sample_windows import sample_windows
 from signgen.rendering.scene import build_scene
@@ -49,7 +48,7 @@ class LiveFrame:
     Attributes:
         image: uint8 (H,W,3).
         number: of the keypoints that it shows, from 0.
-        delay: seconds from when these came until the picture was ready.
+        delay: seconds from when these came until the picture was handed over.
         dropped: frames right before it that were left out, since the machine was slower.
     """
 
@@ -105,6 +104,7 @@ class Live:
         self._sources, self._pipeline, self._settings, self._causal = sources, pipeline, settings, causal
         self.warnings = [note for source in sources for note in source.notes]
         self._painter: _Painter | None = None
+        self._feeding = False  # while keypoints are taken as they come
         self._came: dict[int, float] = {}  # when keypoints came, by number
         self._next = 0  # number of the frame that would be next, were none left out
         self._changed = threading.Condition()
@@ -114,12 +114,14 @@ class Live:
 
         Args:
             points: one frame (133,3), several (T,133,3) or a clip: none of them is left out. Anything else that gives
-                frames one by one is taken as it comes, in a thread: where the machine is slower, frames are left out
-                rather than queued, and after the last one the frames of the look-ahead follow.
+                frames one by one is taken as it comes, in a thread: where the machine is slower, or who takes the
+                frames is, frames are left out rather than queued, and after the last one the frames of the look-ahead
+                follow. Such a feed goes on until its end, or until it is closed.
 
         Raises:
-            BadValue: points of another shape. Whatever ``points`` raises is raised here.
+            InputError: points of another shape, or another feed goes on. Whatever ``points`` raises is raised here.
         """
+        self._check_alone()
         given = points.points if isinstance(points, Keypoints) else points
         if not isinstance(given, np.ndarray):
             yield from self._as_they_come(given)
@@ -127,13 +129,18 @@ class Live:
         for one in given[None] if given.ndim == 2 else given:
             self._add(one)
             if (sampled := self._sampled(self._causal.count - 1 - self._causal.delay)) is not None:
-                yield sampled.finished()
+                yield sampled.frame(sampled.paint())
 
     def finish(self) -> Iterator[LiveFrame]:
         """The frames that still waited for later ones, at the end of a stream."""
+        self._check_alone()
         while self._next < self._causal.count:
             if (sampled := self._sampled(self._next)) is not None:
-                yield sampled.finished()
+                yield sampled.frame(sampled.paint())
+
+    def _check_alone(self) -> None:
+        if self._feeding:
+            raise Mismatch("feed", "another one goes on", "take all of its frames, or close it")
 
     def _add(self, points: np.ndarray) -> None:
         now = time.monotonic()
@@ -143,17 +150,15 @@ class Live:
             self._changed.notify_all()
 
     def _as_they_come(self, points: Iterable[np.ndarray]) -> Iterator[LiveFrame]:
-        """One thread reads keypoints, one samples the newest, and one makes a frame of what was sampled before."""
-        import torch
-
+        """One thread reads keypoints, one samples the newest, and one paints what was sampled before."""
         self._warm()
-        error: list[BaseException] = []
         over, stopped = threading.Event(), threading.Event()
-        made: Queue[LiveFrame | BaseException | None] = Queue(1)  # what nobody takes holds all others up
-        threads = torch.get_num_threads()
-
-        def share() -> None:  # two threads that compute alone lose less than two that compute together
-            torch.set_num_threads(max(threads // 2, 1))
+        free = threading.Semaphore(2)  # of places for frames that are on their way, until they are taken
+        sampled: SimpleQueue[_Sampled | None] = SimpleQueue()
+        made: SimpleQueue[tuple[_Sampled, np.ndarray] | BaseException | None] = SimpleQueue()
+        error: list[BaseException] = []
+        # Elsewhere the two would stand in each other's way.
+        apart = self._pipeline.slides and self._pipeline.device.type == "cpu"
 
         def read() -> None:
             try:
@@ -169,45 +174,63 @@ class Live:
                     self._changed.notify_all()
 
         def sample() -> None:
-            share()
             try:
-                with Behind[_Sampled](lambda one: made.put(one.finished()), depth=1, begin=share) as behind:
-                    for number in self._newest_ones(over, stopped):
-                        if (sampled := self._sampled(number)) is not None:
-                            behind(sampled)
+                for number in self._newest_ones(over, stopped, free):
+                    if (one := self._sampled(number)) is None:
+                        free.release()
+                    elif apart:
+                        sampled.put(one)
+                    else:
+                        made.put((one, one.paint()))
+            except BaseException as problem:
+                made.put(problem)
+            finally:
+                sampled.put(None)
+
+        def paint() -> None:
+            try:
+                while (one := sampled.get()) is not None:
+                    made.put((one, one.paint()))
                 made.put(error[0] if error else None)
             except BaseException as problem:
                 made.put(problem)
 
-        sampling = threading.Thread(target=sample, name="signgen-sampling", daemon=True)
-        threading.Thread(target=read, name="signgen-live", daemon=True).start()
-        sampling.start()
-        try:
-            while (frame := made.get()) is not None:
-                if isinstance(frame, BaseException):
-                    raise frame
-                yield frame
-        finally:
+        def stop() -> None:
             stopped.set()
+            free.release()
             with self._changed:
                 self._changed.notify_all()
-            while sampling.is_alive():  # it may wait for room
-                with suppress(Empty):
-                    made.get(timeout=0.05)
-            torch.set_num_threads(threads)
+            for thread in computing:
+                thread.join()
 
-    def _newest_ones(self, over: threading.Event, stopped: threading.Event) -> Iterator[int]:
-        """Numbers of the newest frames, as soon as each has come; when all have, those that waited for later ones."""
-        while not stopped.is_set():
+        self._feeding = True
+        computing = _computing(sample, paint, alone=not apart)
+        atexit.register(stop)  # a program that ends must not take the networks away from under them
+        threading.Thread(target=read, name="signgen-reading", daemon=True).start()
+        try:
+            while (one := made.get()) is not None:
+                if isinstance(one, BaseException):
+                    raise one
+                free.release()
+                yield one[0].frame(one[1])
+        finally:
+            stop()
+            atexit.unregister(stop)
+            self._feeding = False
+
+    def _newest_ones(self, over: threading.Event, stopped: threading.Event, free: threading.Semaphore) -> Iterator[int]:
+        """Numbers of the newest frames, each as soon as there is a place for it and it has come; when all have, those
+        that waited for later ones."""
+        while free.acquire() and not stopped.is_set():
             with self._changed:
                 self._changed.wait_for(lambda: over.is_set() or stopped.is_set() or self._newest() >= self._next)
                 newest = self._newest()
-            if newest >= self._next:
+            if newest >= self._next and not stopped.is_set():
                 yield newest
-            elif over.is_set():
-                break
-        while self._next < self._causal.count and not stopped.is_set():
-            yield self._next
+            elif self._next < self._causal.count and not stopped.is_set():
+                yield self._next
+            else:
+                return
 
     def _warm(self) -> None:
         """Paints the source's own pose once, for what a first frame would wait for."""
@@ -254,9 +277,30 @@ class _Sampled:
     dropped: int
     paint: Callable[[], np.ndarray]
 
-    def finished(self) -> LiveFrame:
-        image = self.paint()
+    def frame(self, image: np.ndarray) -> LiveFrame:
+        """The frame with its picture, when it is handed over."""
         return LiveFrame(image, self.number, time.monotonic() - self.came, self.dropped)
+
+
+def _computing(*works: Callable[[], None], alone: bool) -> list[threading.Thread]:
+    """Threads that do these works. Unless one computes ``alone``, each takes its part of torch's threads: two that
+    compute side by side lose less than two that share each sum."""
+    import torch
+
+    before, ready = torch.get_num_threads(), threading.Barrier(len(works) + 1)
+
+    def begin(work: Callable[[], None]) -> None:
+        torch.get_num_threads()  # from now on the thread has a number of its own
+        torch.set_num_threads(before if alone else max(before // len(works), 1))
+        ready.wait()
+        work()
+
+    threads = [threading.Thread(target=begin, args=(work,), name="signgen-live", daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    ready.wait()
+    torch.set_num_threads(before)  # of threads that are still to come
+    return threads
 
 
 class _Rendered(Pieces):
@@ -292,7 +336,6 @@ class _Painter:
             from signgen.model.networks.cross_view import ViewMemory
 
             past = ViewMemory(first, SEEN)
-        self._apart = pipeline.slides and pipeline.device.type == "cpu"  # else threads would stand in each other's way
         settings = for_model(replace(settings, window=first + 1, overlap=0), pipeline, first)
         self._windows = sample_windows(pipeline, self.scene, range(sys.maxsize), settings, past, live=True)
 
@@ -302,14 +345,7 @@ class _Painter:
         pose = self.scene.onto_canvas(clip)
         self._frames.add(pose)
         window = next(self._windows)
-
-        def paint() -> np.ndarray:
-            return self._compositor.compose(window.rendered().frames[0], None if self._backdrop is None else pose)
-
-        if self._apart:
-            return paint
-        image = paint()
-        return lambda: image
+        return lambda: self._compositor.compose(window.rendered().frames[0], None if self._backdrop is None else pose)
 
 
 def live(

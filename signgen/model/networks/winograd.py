@@ -115,26 +115,28 @@ def convolved(images: Tensor, filters: Tensor, bias: Tensor | None = None) -> Te
         some(0, tiles)
     else:
         cuts = [tiles * part // threads for part in range(threads + 1)]
-        for part in [_threads(threads).submit(some, *cuts[at : at + 2]) for at in range(threads)]:
+        for part in [_threads().submit(some, *cuts[at : at + 2]) for at in range(threads)]:
             part.result()
     return made.permute(0, 3, 1, 2)
 
 
 @cache
-def _threads(count: int) -> ThreadPoolExecutor:
-    """Threads in each of which torch computes alone: each has tiles of its own, and none waits for another one."""
-    ready = Barrier(count + 1)
+def _threads() -> ThreadPoolExecutor:
+    """Threads in each of which torch computes alone: each has tiles of its own, and none waits for another one.
+
+    There are as many as anybody may ask for, so that two who convolve at a time do not wait for each other."""
+    before, ready = torch.get_num_threads(), Barrier(MOST_THREADS + 1)
 
     def alone() -> None:
         torch.get_num_threads()  # from now on the thread has a number of its own
         torch.set_num_threads(1)
         ready.wait()
 
-    pool = ThreadPoolExecutor(count, thread_name_prefix="signgen-convolving", initializer=alone)
-    for _ in range(count):
+    pool = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="signgen-convolving", initializer=alone)
+    for _ in range(MOST_THREADS):
         pool.submit(int)
     ready.wait()
-    torch.set_num_threads(count)  # of threads that are still to come
+    torch.set_num_threads(before)  # of threads that are still to come
     return pool
 
 

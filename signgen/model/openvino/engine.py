@@ -14,7 +14,7 @@ from torch import Tensor
 from signgen.errors import BadValue, Mismatch, NotFound, Unsupported, missing_extra
 from signgen.model.engine import Engine, TorchEngine
 from signgen.model.openvino.exports import COMPILED, OPEN, ExportManifest, find_export, has_openvino
-from signgen.model.openvino.graphs import PAST, PRESENT
+from signgen.model.openvino.graphs import OF_SOURCE, PAST, PRESENT
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
@@ -113,6 +113,7 @@ class OpenVinoEngine:
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
         self._requests: dict[_Compiled, Any] = {}
+        self._tokens = 0  # of the sources of windows that slide
         wanted = AT_ONCE | {"denoiser": pipeline.config.window}
         for network in manifest.inputs:
             self._request(network, wanted[network])
@@ -122,6 +123,7 @@ class OpenVinoEngine:
         return any(name.startswith(PAST) for name in self._inputs["denoiser"])
 
     def slide(self, sources: int, tokens: int) -> None:
+        self._tokens = tokens
         for name, size in ONE_BY_ONE.items():
             if name in self._inputs:
                 self._request(name, size)
@@ -141,9 +143,11 @@ class OpenVinoEngine:
         for name, shape in self._inputs["denoiser"].items():
             if name in inputs or name in source or name in layers:
                 continue
-            value = given.get(name)
-            array = np.zeros(_filled(shape, views), np.float32) if value is None else _array(value)
-            (inputs if shape[0] == OPEN else source)[name] = array
+            value, shape = given.get(name), _filled(shape, views)
+            if name == "tokens" and past is not None:
+                shape[1] = self._tokens
+            array = np.zeros(shape, np.float32) if value is None else _array(value)
+            (source if name in OF_SOURCE else inputs)[name] = array
         for name in layers:
             kept = None if past is None else past.kept(name)
             source[name] = (
@@ -151,7 +155,7 @@ class OpenVinoEngine:
             )
         tokens = source["tokens"].shape[1]
         if past is None:
-            return self._infer("denoiser", self._length(views, tokens), inputs, source, tokens)[0][:views]
+            return self._run("denoiser", inputs, source, self._length(views, tokens), tokens)[0]
         prediction, *shown = self._infer("denoiser", views, inputs, source, tokens, sliding=True)
         for name, new in zip(layers, shown, strict=True):
             past.extended(name, new, new.shape[1] // views)
@@ -180,7 +184,7 @@ class OpenVinoEngine:
 
     def _least(self, name: str, count: int, usual: int, tokens: int = 0) -> int:
         """The least number of views that a network is compiled for and that is enough for ``count`` of them."""
-        made = (key.views for key in self._requests if key[:1] + key[2:] == (name, tokens, False))
+        made = [key.views for key in list(self._requests) if key[:1] + key[2:] == (name, tokens, False)]
         return min((views for views in made if views >= count), default=usual)
 
     def _request(self, name: str, views: int, tokens: int = 0, sliding: bool = False) -> Any:
@@ -207,14 +211,15 @@ class OpenVinoEngine:
             self._requests[key] = known
         return known
 
-    def _run(self, name: str, inputs: Arrays, source: Arrays) -> list[Tensor]:
-        """The outputs of a graph whose views do not see each other for ``inputs`` (V, ...), and what is the same for
-        all of them."""
-        count = len(next(iter(inputs.values())))
-        size, parts = self._least(name, count, AT_ONCE[name]), []
+    def _run(self, name: str, inputs: Arrays, source: Arrays, size: int = 0, tokens: int = 0) -> list[Tensor]:
+        """The outputs of a graph for ``inputs`` (V, ...) and what is the same for all of them, ``size`` views after
+        ``size`` views; 0: as many as are usual."""
+        count, parts = len(next(iter(inputs.values()))), []
+        size = size or self._least(name, count, AT_ONCE[name])
         for start in range(0, count, size):
             some = {key: value[start : start + size] for key, value in inputs.items()}
-            parts.append([value[: count - start] for value in self._infer(name, size, some, source)])
+            made = self._infer(name, size, some, source, tokens)
+            parts.append([value[: count - start] for value in made])
         return [torch.cat(one) if len(one) > 1 else one[0] for one in zip(*parts, strict=True)]
 
     def _infer(
@@ -223,8 +228,10 @@ class OpenVinoEngine:
         """The outputs of a graph compiled for ``size`` views, for so many of them or fewer; copies, because the next
         run writes to the same memory."""
         some = {key: _padded(value, size) for key, value in inputs.items() if key in self._inputs[name]}
-        results = self._request(name, size, tokens, sliding).infer({**some, **source}, share_inputs=True)
-        return [torch.from_numpy(np.array(value)) for value in results.values()]
+        results = list(self._request(name, size, tokens, sliding).infer({**some, **source}, share_inputs=True).values())
+        if name == "denoiser" and not sliding:
+            results = results[:1]  # what its views show nobody keeps
+        return [torch.from_numpy(np.array(value)) for value in results]
 
 
 def _array(value: Tensor) -> np.ndarray:

@@ -95,7 +95,7 @@ class DenoiserGraph(nn.Module):
         self.coupled = pipeline.couples_views
 
     def forward(self, noisy: Tensor, timestep: Tensor, *conditions: Tensor) -> Tensor | tuple[Tensor, ...]:
-        given: dict[str, Any] = dict(zip(self.names, conditions, strict=False))
+        given: dict[str, Any] = dict(zip(self.names, conditions[: len(self.names)], strict=True))
         count = noisy.shape[0]
         given["tokens"] = given["tokens"].expand(count, -1, -1)  # (V, L, D)
         past = None
