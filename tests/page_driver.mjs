@@ -82,6 +82,14 @@ const tasks = {
     return Array.from(frame);
   },
 
+  /** A composed frame with its face as it was painted. */
+  async face() {
+    const { keepFace } = await module("regions"), { framePoints } = await module("skeleton");
+    const composed = Uint8Array.from(request.composed);
+    keepFace(composed, Uint8Array.from(request.painted), Uint8Array.from(request.matte), framePoints(clipOf(request.clip), 0), request.size);
+    return Array.from(composed);
+  },
+
   /** The check of a machine that computes the proofs, but for one number that is `off`. */
   async prove() {
     const made = await model();

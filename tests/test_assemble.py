@@ -56,13 +56,15 @@ def contents(folder: Path) -> Written:
 
 def test_later_runs_replace_parts_and_the_pipeline_has_the_given_defaults(runs: list[Path], tmp_path: Path) -> None:
     target = tmp_path / "models" / "mine"
-    code, out, _ = run(target, *runs, "--steps", 4, "--guidance", "2,3", "--window", 6, "--dtype", "float32", "--json")
+    given = ("--steps", 4, "--guidance", "2,3", "--window", 6, "--shutter", 0.25, "--dtype", "float32", "--json")
+    code, out, _ = run(target, *runs, *given)
     result = json.loads(out)
     assert (code, result["output"], result["dtype"]) == (0, str(target), "float32")
     assert set(result["parts"]) == {"vae", "denoiser", "scheduler", "fusion"}
     pipeline = SignGenPipeline.from_pretrained(target, device="cpu", dtype="float32")
     assert (pipeline.config.steps, list(pipeline.config.guidance), pipeline.config.window) == (4, [2.0, 3.0], 6)
     assert (pipeline.frame_size, pipeline.config.lower_body) == ((42, 52), True)
+    assert pipeline.shutter == 0.25
     first = next(make_pipeline().denoiser.parameters())
     assert torch.allclose(next(pipeline.denoiser.parameters()), first + 0.5)
     size = sum(path.stat().st_size for path in target.rglob("*.safetensors")) / 2**20

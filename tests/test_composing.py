@@ -16,9 +16,9 @@ from signgen.dataset.coarse import compose_coarse, read_coarse, render_coarse
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError
-from signgen.keypoints.skeleton import HANDS, LEFT_ELBOW, LEFT_WRIST
+from signgen.keypoints.skeleton import FACE, HANDS, LEFT_ELBOW, LEFT_WRIST
 from signgen.model.networks.composer import Composed, FrameComposer, SourceMatte, fill_plate
-from signgen.model.regions import SourceRegions
+from signgen.model.regions import SourceRegions, faces_cover
 from signgen.training.composing import _holes, composing_loss, matte_loss
 from signgen.training.config import TrainConfig
 from signgen.training.run import run_stage
@@ -68,6 +68,23 @@ def test_the_source_is_taken_where_it_is_known_alone() -> None:
         person = composer(painted, plate, body, painted).person
     assert torch.allclose(person[..., :14, :], torch.tensor([0.5, -0.5, 0.25])[:, None, None].expand(3, 14, 24))
     assert not person[..., 18:, :].any()
+
+
+def test_a_face_stays_as_it_was_painted() -> None:
+    pipeline, clip = make_pipeline((80, 88), refined=True, composed=True), signing(2, (80, 88))
+    painted = np.random.default_rng(0).integers(0, 256, (2, 88, 80, 3)).astype(np.uint8)
+    backdrop = pipeline.encode_backdrop(np.full((88, 80, 3), 90, np.uint8))
+    made, mattes = pipeline.compose(painted, pipeline.no_poses(2)[..., :3], clip.points, backdrop)
+    cover = faces_cover(clip.points, (80, 88))
+    assert (cover == 1).any()
+    assert (cover == 0).mean() > 0.3
+    faceless = clip.points.copy()
+    faceless[:, FACE, 2] = 0
+    composed, same = pipeline.compose(painted, pipeline.no_poses(2)[..., :3], faceless, backdrop)
+    share = cover * mattes[..., None] / 255
+    assert np.array_equal(mattes, same)
+    assert np.abs(made - (composed + share * (painted.astype(float) - composed))).max() < 1
+    assert (made != composed).any()
 
 
 def test_a_source_s_hand_that_was_not_found_is_not_taken_for_clothes() -> None:

@@ -38,7 +38,7 @@ from signgen.model import SignGenPipeline
 from signgen.model.diffusion.noise import frame_noise
 from signgen.model.guide import CHANNELS
 from signgen.model.pipeline import _SOURCE
-from signgen.model.regions import REFINERS, SourceRegions, paste, region_crops
+from signgen.model.regions import REFINERS, SourceRegions, faces_cover, paste, region_crops
 from signgen.package import EXAMPLES
 from signgen.pose_image.solid import HandFitter
 from signgen.rendering.sample_windows import draw_canvas, render_windows
@@ -137,6 +137,26 @@ def test_fast_hands_are_smeared_as_in_python(ask, pipeline, shutter):
     assert (expected != crisp).mean() > 0.001, "hands are fast"
     found = np.array(ask("smear", clip=plain(clip), shutter=shutter)).reshape(expected.shape)
     assert (np.abs(found - expected.astype(int)) > 2).mean() < 2e-5
+
+
+@pytest.mark.parametrize("least", [1, 0.2])
+def test_a_face_stays_as_it_was_painted_as_in_python(ask, least):
+    clip, (width, height) = weather(1), FRAME
+    confidence = clip.confidence.copy()
+    confidence[:, FACE] *= least  # a face that is not sure is composed as all else
+    clip = replace(clip, confidence=confidence)
+    composed, painted, matte = (
+        np.zeros((height, width, 3)),
+        np.full((height, width, 3), 200),
+        np.full((height, width), 255),
+    )
+    matte[:, : round(float(clip.xy[0, FACE, 0].mean()))] = 100
+    given = {"composed": composed, "painted": painted, "matte": matte}
+    given = {name: value.astype(int).ravel().tolist() for name, value in given.items()}
+    found = np.array(ask("face", clip=plain(clip), size=FRAME, **given)).reshape(height, width, 3)
+    cover = faces_cover(clip.points, FRAME)[0] * matte[..., None] / 255
+    assert cover.max() == (1 if least == 1 else 0)
+    assert np.abs(found - 200 * cover).max() <= 1
 
 
 def test_refined_crops_are_put_back_as_in_python(ask, pipeline):

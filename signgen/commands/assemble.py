@@ -20,6 +20,8 @@ from signgen.commands.options import GUIDANCE, choice, guidance_rule_option
               help="Default rendered frames that the next window sees.  [default: 2]")  # fmt: skip
 @click.option("--guidance", type=GUIDANCE, help="Default guidance weights.  [default: 1,1]")
 @guidance_rule_option
+@click.option("--shutter", type=click.FloatRange(0, 1),
+              help="Default share of a frame's time that smears fast hands.  [default: the refiners']")  # fmt: skip
 @choice("--dtype", "float16", "bfloat16", "float32", help="Of the weights.")
 @click.option("--limit", type=float, metavar="MIB", help="Refuse a model whose weight files are larger together.")
 @common_options

@@ -29,7 +29,7 @@ from signgen.model.networks.cross_view import ViewMemory
 from signgen.model.networks.fusion import FusionModel, semantic_tokens
 from signgen.model.networks.weight_files import add_weights, no_bars
 from signgen.model.networks.winograd import use_winograd
-from signgen.model.regions import REFINERS, SourceRegions, hidden_by, paste, person_reach, region_crops
+from signgen.model.regions import REFINERS, SourceRegions, faces_cover, hidden_by, paste, person_reach, region_crops
 from signgen.model.schedulers import check_scheduler, learned_settings, noised
 from signgen.model.window import Backdrop, SourceConditions, WindowConditions, WindowOutput
 from signgen.video.tensors import from_signed, to_frames
@@ -73,6 +73,7 @@ class SignGenPipeline(BasePipeline):
         image_encoder_size: side of the letter-boxed square that the image encoder reads.
         guidance_rule: ``fpdm`` or ``imagpose``, see `signgen.model.diffusion.guidance`.
         source_poses: whether it has learned windows in which the sources' own poses are told; if not they are black.
+        shutter: default for rendering; None: that of the refiners, see `RegionRefiner`.
 
     Example:
         >>> from signgen import SignGenPipeline, draw_pose, load_source, read_keypoints
@@ -109,6 +110,7 @@ class SignGenPipeline(BasePipeline):
         source_poses: bool = False,
         matte: Any = None,
         composer: Any = None,
+        shutter: float | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -119,7 +121,7 @@ class SignGenPipeline(BasePipeline):
             frame_size=list(frame_size), pixel_aspect=pixel_aspect, pose_style=pose_style,
             lower_body=lower_body, steps=steps,
             guidance=list(guidance), window=window, overlap=overlap, image_encoder_size=image_encoder_size,
-            guidance_rule=guidance_rule, source_poses=source_poses,
+            guidance_rule=guidance_rule, source_poses=source_poses, shutter=shutter,
         )  # fmt: skip
         self.name = "unnamed"
         self._guidance_scale = tuple(guidance)
@@ -470,6 +472,9 @@ class SignGenPipeline(BasePipeline):
     ) -> tuple[np.ndarray, np.ndarray]:
         """The frames before the source's backdrop, with the source's own pixels where it shows what is wanted.
 
+        Faces stay as they were painted: the source's would have its mouth and eyes, where the face refiner has better
+        means to take them over.
+
         Args:
             frames, points, sources: see `refine`.
             poses: uint8 (T, H', W', 3 or more) of `canvas_size`, as the window saw them.
@@ -483,7 +488,9 @@ class SignGenPipeline(BasePipeline):
                 [poses, draw_guides(points, None, sources, self.frame_size, self.canvas_padding)], -1
             )
         self._load_parts("composer")
-        return self.engine.compose(frames, backdrop.plate, poses[:, ::2, ::2, BODY], poses[..., :POSE])
+        made, mattes = self.engine.compose(frames, backdrop.plate, poses[:, ::2, ::2, BODY], poses[..., :POSE])
+        cover = faces_cover(points, self.frame_size) * (mattes[..., None] / np.float32(255))
+        return (made + cover * (frames.astype(np.float32) - made) + 0.5).astype(np.uint8), mattes
 
     # -- hands and faces -------------------------------------------------------------------------------------------
 
@@ -494,7 +501,9 @@ class SignGenPipeline(BasePipeline):
 
     @property
     def shutter(self) -> float:
-        """Share of a frame's time over which the refiners have learned to see fast hands smeared."""
+        """Share of a frame's time over which fast hands are smeared for the refiners, unless a render says another."""
+        if self.config.shutter is not None:
+            return float(self.config.shutter)
         return max((float(part.config.shutter) for part in self.refiners.values()), default=0.0)
 
     @torch.inference_mode()

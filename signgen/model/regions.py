@@ -474,6 +474,19 @@ def hidden_by(matte: np.ndarray, points: np.ndarray | None) -> np.ndarray:
     return binary_fill_holes(closed)[:-1]
 
 
+def faces_cover(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """float32 (T, H, W, 1): 1 inside of faces that are seen, fading to 0 around them.
+
+    Args:
+        points: (T, 133, 3), keypoints in pixels of the frame. size: its (W, H).
+    """
+    width, height = size
+    nodes = _grid(np.zeros((1, 2)), max(size) // _STEP + 2, _STEP)
+    inside = _face_mask(points[:, FACE].astype(np.float64), nodes)
+    inside[(points[:, FACE, 2] >= CONFIDENT).sum(1) < LEAST_FACE] = 0
+    return _finer(inside[..., None], "cpu")[:, 0, :height, :width, None].numpy()
+
+
 def person_reach(mattes: np.ndarray, solid: np.ndarray | None) -> np.ndarray:
     """float32 (T, H, W, 1): 1 on the person and the hands fitted to them, falling to 0 some pixels beside.
 

@@ -332,7 +332,7 @@ def for_model(settings: RenderSettings, pipeline: SignGenPipeline, sources: int 
 
 def _new_shutter(pipeline: SignGenPipeline, settings: RenderSettings) -> list[str]:
     """A warning where refiners that know crisp hands alone are shown smeared ones."""
-    if not settings.shutter or pipeline.shutter:
+    if not settings.shutter or any(part.config.shutter for part in pipeline.refiners.values()):
         return []
     return [
         f"{pipeline.name} has learned from crisp hands: with --shutter {settings.shutter:g} fast ones may look worse"

@@ -44,8 +44,8 @@ def assemble(
         runs: output folders of trainings, or models; parts of later ones replace those of earlier ones.
         dtype: float16, bfloat16 or float32, of the weights.
         limit: MiB that the weight files may have together; None: any number.
-        **sampling: the pipeline's defaults: steps, window, overlap, guidance, guidance_rule; those of a model stay
-            where they are None.
+        **sampling: the pipeline's defaults: steps, window, overlap, guidance, guidance_rule, shutter; those of a model
+            stay where they are None.
 
     Returns:
         Plain data: output, parts (what the model consists of), runs, size_mib, dtype.

@@ -3,7 +3,7 @@
 import { PoseDrawing } from "./drawing.js";
 import { SolidHands } from "./hands.js";
 import { SOURCE, frameNoise } from "./noise.js";
-import { REGIONS, SourceRegions, bodyCells, drawGuides, paste, personReach, regionCrops } from "./regions.js";
+import { REGIONS, SourceRegions, bodyCells, drawGuides, keepFace, paste, personReach, regionCrops } from "./regions.js";
 import { fillMissing } from "./repair.js";
 import { buildScene, holdMissing } from "./scene.js";
 import { JOINTS, framePoints, range } from "./skeleton.js";
@@ -266,8 +266,10 @@ export class Model {
     const inputs = Object.fromEntries(Object.entries(given).map(([key, of]) => [key, joined(some.map((one) => one[of]), Uint8Array)]));
     const { composed, mattes } = await this.run("composer", { ...inputs, plate }, some.length);
     some.forEach((one, k) => {
+      const painted = one.frame, matte = mattes.slice(k * area, (k + 1) * area);
       one.frame = composed.slice(3 * k * area, 3 * (k + 1) * area);
-      one.reach = personReach(mattes.slice(k * area, (k + 1) * area), one.solid, size);
+      keepFace(one.frame, painted, matte, one.points, size);
+      one.reach = personReach(matte, one.solid, size);
     });
   }
 

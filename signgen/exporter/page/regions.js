@@ -356,6 +356,17 @@ export function paste(frame, crops, [width, height], reach = null) {
   }
 }
 
+/** Lays the face that is seen back onto a composed frame, Uint8Array (H, W, 3), as it was painted; on the person alone. */
+export function keepFace(composed, painted, matte, points, [width, height]) {
+  if (FACE_JOINTS.filter((joint) => sure(points, joint)).length < LEAST_FACE) return;
+  const mask = faceMask(points), nodes = Math.floor(Math.max(width, height) / STEP) + 2;
+  const cover = finer(Float32Array.from({ length: nodes * nodes }, (_, k) => mask(STEP * (k % nodes), STEP * Math.floor(k / nodes))), nodes, 1, STEP, width, height);
+  for (let k = 0; k < composed.length; k++) {
+    const at_ = Math.floor(k / 3), share = (cover[at_] * matte[at_]) / 255;
+    if (share > 0) composed[k] = Math.floor(composed[k] + share * (painted[k] - composed[k]) + 0.5);
+  }
+}
+
 /** How far refiners may change a pixel, Float32Array (H, W): 1 on the person and the fitted hands, less beside. */
 export function personReach(matte, solid, [width, height]) {
   const shown = matte.slice();
