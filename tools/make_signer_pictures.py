@@ -52,9 +52,9 @@ def _wears(kind: str, cloth: tuple[float, float, float], **more: Any) -> dict[st
 
 BROWN, BLOND, BLACK = (0.085, 0.045, 0.026), (0.40, 0.26, 0.13), (0.024, 0.019, 0.018)
 CAST = {
-    "alma": Part("s06", (0.80, 0.85, 0.89), (0.93, 0.95, 0.97), _wears(
-        "crew", (0.035, 0.135, 0.150), hair="wavy", hair_colour=BROWN, hair_length=0.20, parting=0.022,
-        hair_volume=0.014, earrings=0.0035, skin=(0.80, 0.53, 0.40), lips=(0.68, 0.33, 0.28))),
+    "alma": Part("s18", (0.83, 0.83, 0.85), (0.94, 0.94, 0.95), _wears(
+        "jacket", (0.050, 0.060, 0.105), hair="bun", hair_colour=(0.16, 0.058, 0.026), parting=0.0, hair_volume=0.008,
+        second=(0.52, 0.51, 0.50))),
     "bela": Part("s15", (0.78, 0.80, 0.82), (0.90, 0.91, 0.92), _wears(
         "shirt", (0.30, 0.40, 0.55), hair="side", hair_colour=(0.060, 0.036, 0.024), parting=-0.026, beard=0.0,
         beard_style="none", glasses="square", frame=(0.03, 0.025, 0.022))),
@@ -70,9 +70,9 @@ CAST = {
     "femi": Part("s03", (0.79, 0.83, 0.87), (0.91, 0.93, 0.95), _wears(
         "turtle", (0.30, 0.29, 0.27), hair="cropped", hair_colour=BLACK, parting=0.0, beard=0.22, beard_style="stubble",
         hair_volume=0.004)),
-    "gwen": Part("s18", (0.83, 0.83, 0.85), (0.94, 0.94, 0.95), _wears(
-        "jacket", (0.050, 0.060, 0.105), hair="bun", hair_colour=(0.16, 0.058, 0.026), parting=0.0, hair_volume=0.008,
-        second=(0.52, 0.51, 0.50))),
+    "gwen": Part("s06", (0.80, 0.85, 0.89), (0.93, 0.95, 0.97), _wears(
+        "crew", (0.035, 0.135, 0.150), hair="wavy", hair_colour=BROWN, hair_length=0.20, parting=0.022,
+        hair_volume=0.014, earrings=0.0035, skin=(0.80, 0.53, 0.40), lips=(0.68, 0.33, 0.28))),
     "hana": Part("s14", (0.84, 0.81, 0.83), (0.95, 0.94, 0.95), _wears(
         "crew", (0.115, 0.060, 0.150), hair="long", hair_colour=BLACK, hair_length=0.22, parting=0.018,
         hair_volume=0.010)),
