@@ -26,6 +26,7 @@ from tiny_pipeline import save_pipeline
 
 from signgen.app.clips import EXAMPLES
 from signgen.app.context import COOKIE
+from signgen.app.server import _composes
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.video import VideoWriter, probe, read_frames
 
@@ -279,7 +280,8 @@ def test_the_last_choice_of_a_signer_wins(page, tmp_path):
 
 
 def test_another_background_is_offered_where_the_model_composes(page, browser, tmp_path_factory, tmp_path):
-    assert page.locator("#background").count() == 0  # the model that ships does not
+    assert page.locator("#background").count() == 1  # the model that ships does
+    assert not _composes(save_pipeline(tmp_path_factory.mktemp("plain") / "tiny"))
     model = save_pipeline(tmp_path_factory.mktemp("composing") / "tiny", refined=True, composed=True)
     Image.fromarray(np.full((50, 40, 3), (200, 30, 60), np.uint8)).save(tmp_path / "studio.png")
     with served(tmp_path_factory, "--model", str(model)) as server, browser.new_context() as context:

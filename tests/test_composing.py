@@ -70,6 +70,16 @@ def test_the_source_is_taken_where_it_is_known_alone() -> None:
     assert not person[..., 18:, :].any()
 
 
+def test_where_nobody_can_be_only_what_is_sure_is_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline, around = make_pipeline((80, 88), refined=True, composed=True), np.zeros((88, 80), bool)
+    around[:, 40:] = True
+    for logit, there in ((1.0, False), (5.0, True)):
+        monkeypatch.setattr(pipeline.matte, "forward", lambda canvas, pose, x=logit: torch.full_like(canvas[:, :1], x))
+        found = pipeline.encode_backdrop(np.full((88, 80, 3), 90, np.uint8), around=around).matte
+        assert (found[:, 40:] > 0).all()
+        assert (found[:, :40] > 0).all() == there
+
+
 def test_a_face_stays_as_it_was_painted() -> None:
     pipeline, clip = make_pipeline((80, 88), refined=True, composed=True), signing(2, (80, 88))
     painted = np.random.default_rng(0).integers(0, 256, (2, 88, 80, 3)).astype(np.uint8)

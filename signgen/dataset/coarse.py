@@ -25,7 +25,7 @@ from signgen.keypoints import Keypoints
 from signgen.model.networks.weight_files import add_weights
 from signgen.processes import in_processes
 from signgen.rendering.driving import read_driving
-from signgen.rendering.sample_windows import draw_canvas, render_windows
+from signgen.rendering.sample_windows import backdrop_of, draw_canvas, render_windows
 from signgen.rendering.scene import build_scene
 from signgen.rendering.settings import RenderSettings
 from signgen.rendering.source import Source
@@ -131,7 +131,7 @@ def _compose(cache_folder: Path, coarse: Path, folder: Path, model: str, number:
     pipeline, cache, painted = _composing(model), FrameCache.open(cache_folder), read_coarse(coarse, number)
     image = cache.frames[np.array([painted.source])][0]
     person = as_keypoints(np.array(cache.keypoints[[painted.source]]), cache.size)
-    backdrop = pipeline.encode_backdrop(image, draw_canvas(pipeline, person)[0], person.points[0])
+    backdrop = backdrop_of(pipeline, image, person)
     sources = [SourceRegions.of(image, person.points[0])]
     poses = draw_canvas(pipeline, as_keypoints(painted.driving, cache.size))
     frames, _ = pipeline.compose(painted.frames, poses, painted.driving, backdrop, sources)

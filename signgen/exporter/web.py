@@ -31,7 +31,7 @@ from signgen.model.schedulers import noised
 from signgen.package import EXAMPLES, versions
 from signgen.pose_image import palette
 from signgen.pose_image.solid.hand import anatomy, hand_mesh
-from signgen.rendering.sample_windows import FIRST_VIEWS, draw_canvas
+from signgen.rendering.sample_windows import FIRST_VIEWS, backdrop_of, draw_canvas
 from signgen.rendering.scene import place_source
 from signgen.rendering.source import builtin_names, load_source
 
@@ -287,7 +287,7 @@ def _signer(pipeline: SignGenPipeline, name: str, composes: bool) -> dict[str, n
     if encoded.embedding is not None:
         made["embedding"] = encoded.embedding.float().numpy()
     if composes:
-        plate = pipeline.encode_backdrop(image, pose).plate
+        plate = backdrop_of(pipeline, image, person).plate
         made["plate"] = ((plate + 1) * 127.5).round().clamp(0, 255).byte().numpy()
     return made
 

@@ -47,6 +47,7 @@ COMPONENTS = (
 # Models saved by signgen 0.1 name these modules in their model_index.json.
 sys.modules |= {f"signgen.models.{module.__name__.rpartition('.')[2]}": module for module in COMPONENTS}
 _HALO, _CLEAR = 2, 0.1  # px around the source person that are filled, too; matte that still counts as backdrop
+_SURE = 0.95  # matte of what is the person though it lies where nobody is expected
 _SOURCE = 2**62  # keys the noise of the first source's view; no clip is that long
 COMPOSING = ("matte", "composer")
 _MODULES = ("vae", "denoiser", "fusion", "image_encoder", *REFINERS, *COMPOSING)
@@ -439,7 +440,11 @@ class SignGenPipeline(BasePipeline):
 
     @torch.inference_mode()
     def encode_backdrop(
-        self, image: np.ndarray, pose: np.ndarray | None = None, points: np.ndarray | None = None
+        self,
+        image: np.ndarray,
+        pose: np.ndarray | None = None,
+        points: np.ndarray | None = None,
+        around: np.ndarray | None = None,
     ) -> Backdrop:
         """What is behind the source person.
 
@@ -447,15 +452,19 @@ class SignGenPipeline(BasePipeline):
             image: uint8 (H, W, 3), of `frame_size`.
             pose: uint8 (H', W', 3), of `canvas_size`: the source person's own pose; None: not known.
             points: (133, 3), their keypoints in pixels of the image, and confidence; None: not known.
+            around: bool (H, W), what may show the person; elsewhere it must be sure that something does.
         """
         canvas = self._on_canvas(image)
         drawn = torch.zeros_like(canvas) if pose is None else pixels(pose[None], self.device).to(canvas.dtype)
         self._load_parts("matte")
         matte = torch.sigmoid(self.matte(canvas, drawn).float())  # (1, 1, H', W')
+        if around is not None:
+            near = fit_frames(torch.from_numpy(around)[None, None].to(matte))
+            matte = torch.where((near > 0) | (matte > _SURE), matte, 0)
         found = from_canvas(matte, *self.frame_size)[0, 0].mul(255).round().byte().cpu().numpy()
         hidden = torch.from_numpy(hidden_by(found, points))[None, None].to(matte)
-        around = functional.max_pool2d(torch.maximum(matte, fit_frames(hidden)), 2 * _HALO + 1, 1, _HALO)
-        return Backdrop(fill_plate(canvas.float(), around, _CLEAR), found)
+        covered = functional.max_pool2d(torch.maximum(matte, fit_frames(hidden)), 2 * _HALO + 1, 1, _HALO)
+        return Backdrop(fill_plate(canvas.float(), covered, _CLEAR), found)
 
     def plate_of(self, backdrop: Backdrop) -> np.ndarray:
         """uint8 (H, W, 3), the backdrop without anybody."""

@@ -272,7 +272,7 @@ def _found_backdrop(pipeline: SignGenPipeline, scene: Scene) -> Found:
     if not pipeline.composes:
         got = f"{pipeline.name} cannot tell a person from what is behind"
         raise Unsupported("--background", got, "leave it out, or use a model with a composer")
-    return backdrop_of(pipeline, scene)
+    return backdrop_of(pipeline, scene.image, scene.person)
 
 
 @contextmanager

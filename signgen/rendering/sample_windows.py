@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from signgen.keypoints.skeleton import LOWER_BODY
+from signgen.rendering.backdrop import silhouette
 from signgen.rendering.background_threads import ahead
 from signgen.rendering.scene import Scene
 from signgen.rendering.settings import RenderSettings, check_window
@@ -199,7 +200,7 @@ def sample_windows(
     shutter = pipeline.shutter if settings.shutter is None else settings.shutter
     looked_at = Shown(pipeline, scene, overlap, shutter) if looks else None
     if backdrop is None and pipeline.composes:
-        backdrop = backdrop_of(pipeline, scene)
+        backdrop = backdrop_of(pipeline, scene.image, scene.person)
     given = {index - frames.start: image for index, image in scene.given.items() if index in frames}
     fixed = {index: pipeline.encode_frame(image) for index, image in given.items()}
     cut_out = {index: pipeline.encode_backdrop(image).matte for index, image in given.items() if backdrop is not None}
@@ -243,11 +244,17 @@ def sample_windows(
             )  # fmt: skip
 
 
-def backdrop_of(pipeline: SignGenPipeline, scene: Scene) -> Backdrop:
-    """What is behind the source person of a scene, for a pipeline that composes."""
-    if scene.person is None:
-        return pipeline.encode_backdrop(scene.image)
-    return pipeline.encode_backdrop(scene.image, draw_canvas(pipeline, scene.person)[0], scene.person.points[0])
+def backdrop_of(pipeline: SignGenPipeline, image: np.ndarray, person: Keypoints | None) -> Backdrop:
+    """What is behind the person in a picture, for a pipeline that composes.
+
+    Args:
+        image: uint8 (H,W,3), of the pipeline's frame size. person: where they stand in it, one frame; None: not known.
+    """
+    if person is None:
+        return pipeline.encode_backdrop(image)
+    shape = silhouette(person.xy[0], person.confidence[0], pipeline.frame_size)
+    around = None if shape is None else shape.around
+    return pipeline.encode_backdrop(image, draw_canvas(pipeline, person)[0], person.points[0], around)
 
 
 class Drawn(NamedTuple):
