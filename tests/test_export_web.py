@@ -38,7 +38,7 @@ from signgen.model import SignGenPipeline
 from signgen.model.diffusion.noise import frame_noise
 from signgen.model.guide import CHANNELS
 from signgen.model.pipeline import _SOURCE
-from signgen.model.regions import REFINERS, SourceRegions, faces_cover, paste, region_crops
+from signgen.model.regions import REFINERS, SourceRegions, keep_faces, paste, region_crops
 from signgen.package import EXAMPLES
 from signgen.pose_image.solid import HandFitter
 from signgen.rendering.sample_windows import draw_canvas, render_windows
@@ -154,9 +154,10 @@ def test_a_face_stays_as_it_was_painted_as_in_python(ask, least):
     given = {"composed": composed, "painted": painted, "matte": matte}
     given = {name: value.astype(int).ravel().tolist() for name, value in given.items()}
     found = np.array(ask("face", clip=plain(clip), size=FRAME, **given)).reshape(height, width, 3)
-    cover = faces_cover(clip.points, FRAME)[0] * matte[..., None] / 255
-    assert cover.max() == (1 if least == 1 else 0)
-    assert np.abs(found - 200 * cover).max() <= 1
+    frames = (value.astype(np.uint8)[None] for value in (composed, painted, matte))
+    expected = keep_faces(*frames, clip.points)[0]
+    assert expected.max() == (200 if least == 1 else 0)
+    assert np.abs(found - expected).max() <= 1
 
 
 def test_refined_crops_are_put_back_as_in_python(ask, pipeline):

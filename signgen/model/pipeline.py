@@ -29,7 +29,7 @@ from signgen.model.networks.cross_view import ViewMemory
 from signgen.model.networks.fusion import FusionModel, semantic_tokens
 from signgen.model.networks.weight_files import add_weights, no_bars
 from signgen.model.networks.winograd import use_winograd
-from signgen.model.regions import REFINERS, SourceRegions, faces_cover, hidden_by, paste, person_reach, region_crops
+from signgen.model.regions import REFINERS, SourceRegions, hidden_by, keep_faces, paste, person_reach, region_crops
 from signgen.model.schedulers import check_scheduler, learned_settings, noised
 from signgen.model.window import Backdrop, SourceConditions, WindowConditions, WindowOutput
 from signgen.video.tensors import from_signed, to_frames
@@ -498,8 +498,7 @@ class SignGenPipeline(BasePipeline):
             )
         self._load_parts("composer")
         made, mattes = self.engine.compose(frames, backdrop.plate, poses[:, ::2, ::2, BODY], poses[..., :POSE])
-        cover = faces_cover(points, self.frame_size) * (mattes[..., None] / np.float32(255))
-        return (made + cover * (frames.astype(np.float32) - made) + 0.5).astype(np.uint8), mattes
+        return keep_faces(made, frames, mattes, points), mattes
 
     # -- hands and faces -------------------------------------------------------------------------------------------
 

@@ -344,10 +344,15 @@ def _nearest(distances: Sequence[np.ndarray], count: int) -> np.ndarray:
 
 def _face_mask(faces: np.ndarray, nodes: np.ndarray) -> np.ndarray:
     """(N, n, n) at nodes (N, n, n, 2): 1 inside of faces of points (N, 68, 3), forehead included, fading to 0."""
+    return _inside(*_face_hull(faces), nodes)
+
+
+def _face_hull(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points (N, K, 2) around faces of points (N, 68, 3), forehead included, and which of them are seen, (N, K)."""
     brows = faces[:, BROWS.start - FACE.start : BROWS.stop - FACE.start, :2]
     raised = brows + (brows.mean(1) - faces[:, _CHIN, :2])[:, None] * _FOREHEAD
     seen = np.concatenate([faces[..., 2] >= CONFIDENT, np.ones(brows.shape[:2], bool)], 1)
-    return _inside(np.concatenate([faces[..., :2], raised], 1), seen, nodes)
+    return np.concatenate([faces[..., :2], raised], 1), seen
 
 
 def _guessed_hand(elbow: np.ndarray, wrist: np.ndarray, hand: np.ndarray) -> np.ndarray:
@@ -474,17 +479,30 @@ def hidden_by(matte: np.ndarray, points: np.ndarray | None) -> np.ndarray:
     return binary_fill_holes(closed)[:-1]
 
 
-def faces_cover(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """float32 (T, H, W, 1): 1 inside of faces that are seen, fading to 0 around them.
+def keep_faces(composed: np.ndarray, painted: np.ndarray, mattes: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Composed frames uint8 (T, H, W, 3) with the faces that are seen as they were painted, fading out around them.
 
     Args:
-        points: (T, 133, 3), keypoints in pixels of the frame. size: its (W, H).
+        painted: uint8 (T, H, W, 3). mattes: uint8 (T, H, W); nothing changes away from the person.
+        points: (T, 133, 3), keypoints in pixels of the frames.
     """
-    width, height = size
-    nodes = _grid(np.zeros((1, 2)), max(size) // _STEP + 2, _STEP)
-    inside = _face_mask(points[:, FACE].astype(np.float64), nodes)
-    inside[(points[:, FACE, 2] >= CONFIDENT).sum(1) < LEAST_FACE] = 0
-    return _finer(inside[..., None], "cpu")[:, 0, :height, :width, None].numpy()
+    which = np.flatnonzero((points[:, FACE, 2] >= CONFIDENT).sum(1) >= LEAST_FACE)
+    if not len(which):
+        return composed
+    faces, kept = points[which][:, FACE].astype(np.float64), composed.copy()
+    hull, seen = _face_hull(faces)
+    low, high = np.where(seen[..., None], hull, np.inf).min(1), np.where(seen[..., None], hull, -np.inf).max(1)
+    starts = np.floor((low - _HULL - _SOFT) / _STEP) * _STEP  # nodes where those of a whole frame are
+    count = int((np.ceil(high + _HULL + _SOFT) - starts).max()) // _STEP + 2
+    cover = _finer(_inside(hull, seen, _grid(starts, count, _STEP))[..., None], "cpu")[:, 0].numpy()
+    height, width = mattes.shape[1:]
+    for number, (left, top), share in zip(which, starts.astype(int), cover, strict=True):
+        x = slice(*np.clip([left, left + share.shape[1]], 0, width))
+        y = slice(*np.clip([top, top + share.shape[0]], 0, height))
+        near = share[y.start - top : y.stop - top, x.start - left : x.stop - left] * (mattes[number, y, x] / 255)
+        part = composed[number, y, x].astype(np.float32)
+        kept[number, y, x] = part + near[..., None] * (painted[number, y, x] - part) + 0.5
+    return kept
 
 
 def person_reach(mattes: np.ndarray, solid: np.ndarray | None) -> np.ndarray:
