@@ -56,6 +56,8 @@ ARMS = (
     Arm("mini, curriculum", _MINI, mix="curriculum"),
     Arm("perfect copies, 2 signers", replace(_PERFECT, signers=2)),
     Arm("perfect copies, 32 signers", replace(_PERFECT, signers=32)),
+    Arm("perfect copies, 4 copies", replace(_PERFECT, count=4)),
+    Arm("perfect copies, 32 signers, 4 copies", replace(_PERFECT, signers=32, count=4)),
     *(
         Arm(f"{name}, correlation", copies, network="correlation")
         for name, copies in ((REFERENCE, None), (CEILING, _PERFECT), ("mini", _MINI))

@@ -8,7 +8,7 @@ frames behind it; it is kept short, so that the first frames are there soon.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -170,78 +170,114 @@ def render_windows(
         settings: how; None means the model's own, for the overlap none.
         backdrop: from `backdrop_of`, where it is known already.
     """
-    for window in sample_windows(pipeline, scene, frames, settings, backdrop=backdrop):
+    sampler = WindowSampler(pipeline, scene, frames, settings, backdrop=backdrop)
+    for window in sampler.sampled(ahead(sampler.drawings())):
         yield window.rendered()
 
 
-def sample_windows(
-    pipeline: SignGenPipeline,
-    scene: Scene,
-    frames: range,
-    settings: RenderSettings,
-    past: ViewMemory | None = None,
-    live: bool = False,
-    backdrop: Backdrop | None = None,
-) -> Generator[SampledWindow, None, None]:
-    """As `render_windows`, up to each window's latents: to make frames of them does not hold up the next window.
+class WindowSampler:
+    """The windows of a render up to their latents, in two steps that may run side by side: to draw what the model is
+    shown, and to sample. What is made of the latents, `SampledWindow.rendered`, holds up neither.
 
     Args:
         pipeline, scene, frames, settings, backdrop: see `render_windows`.
         past: for windows that slide, see `SignGenPipeline.__call__`: the source is then a view of the first one only.
-        live: the next window's frames are not known yet while a window is rendered, and nothing is drawn ahead.
     """
-    parts = [(scene.image, scene.person), *scene.more]
-    own = np.concatenate(
-        [pipeline.no_poses(1)[..., :3] if person is None else draw_canvas(pipeline, person) for _, person in parts]
-    )
-    source = pipeline.encode_source(np.stack([image for image, _ in parts]), own)
-    overlap = settings.overlap or 0
-    looks = pipeline.refiners or pipeline.guided or pipeline.composes
-    shutter = pipeline.shutter if settings.shutter is None else settings.shutter
-    looked_at = Shown(pipeline, scene, overlap, shutter) if looks else None
-    if backdrop is None and pipeline.composes:
-        backdrop = backdrop_of(pipeline, scene.image, scene.person)
-    given = {index - frames.start: image for index, image in scene.given.items() if index in frames}
-    fixed = {index: pipeline.encode_frame(image) for index, image in given.items()}
-    cut_out = {index: pipeline.encode_backdrop(image).matte for index, image in given.items() if backdrop is not None}
-    kept: deque[Tensor] = deque(maxlen=max(overlap, 1))
-    views = settings.window or pipeline.config.window
-    windows = plan_windows(len(frames), views, overlap, len(parts) if pipeline.couples_views else 1, sorted(given))
-    with pipeline.fixed_device():
-        drawn = (partial(_drawn, pipeline, scene, frames, window, looked_at) for window in windows)
-        for window, poses, points, solid in (task() for task in drawn) if live else ahead(drawn):
-            row = {index: at for at, index in enumerate((*window.known, *window.new, *window.ahead))}
-            before = list(kept)[len(kept) - len(window.known) :] if window.known else []
-            there = [index for index in window.new if index in fixed]
-            new = [index for index in window.new if index not in fixed]
-            known = [*window.known, *there, *window.ahead]
-            latents = dict(zip(window.known, before, strict=True)) | {
-                index: fixed[index] for index in known if index in fixed
-            }
-            output = None
-            if new:
-                output = pipeline(
-                    source,
-                    poses[[row[index] for index in (*known, *new)]],
-                    frame_indices=[frames[index] for index in new],
-                    known_latents=[latents[index] for index in known],
-                    known_indices=[frames[index] for index in known],
-                    num_inference_steps=settings.steps,
-                    guidance_scale=settings.guidance,
-                    guidance_rule=settings.guidance_rule,
-                    seed=settings.seed,
-                    past=past,
-                    decode=False,
-                )
-                latents |= dict(zip(new, output.latents, strict=True))
-            kept.extend(latents[index] for index in window.new)
-            at = [row[index] for index in new]
-            yield SampledWindow(
-                pipeline, frames[window.new.start : window.new.stop], output,
-                Seen(poses[at], points[at], None if solid is None else solid[at], looked_at),
-                [index - window.new.start for index in new],
-                {index - window.new.start: (given[index], cut_out.get(index)) for index in there}, backdrop,
-            )  # fmt: skip
+
+    def __init__(
+        self,
+        pipeline: SignGenPipeline,
+        scene: Scene,
+        frames: range,
+        settings: RenderSettings,
+        past: ViewMemory | None = None,
+        backdrop: Backdrop | None = None,
+    ) -> None:
+        self._pipeline, self._scene, self._frames, self._settings, self._past = pipeline, scene, frames, settings, past
+        parts = [(scene.image, scene.person), *scene.more]
+        own = np.concatenate(
+            [pipeline.no_poses(1)[..., :3] if person is None else draw_canvas(pipeline, person) for _, person in parts]
+        )
+        self._source = pipeline.encode_source(np.stack([image for image, _ in parts]), own)
+        self._overlap, self._sources = settings.overlap or 0, len(parts) if pipeline.couples_views else 1
+        looks = pipeline.refiners or pipeline.guided or pipeline.composes
+        shutter = pipeline.shutter if settings.shutter is None else settings.shutter
+        self._shown = Shown(pipeline, scene, self._overlap, shutter) if looks else None
+        if backdrop is None and pipeline.composes:
+            backdrop = backdrop_of(pipeline, scene.image, scene.person)
+        self._backdrop = backdrop
+        self._given = {index - frames.start: image for index, image in scene.given.items() if index in frames}
+        self._fixed = {index: pipeline.encode_frame(image) for index, image in self._given.items()}
+        self._cut_out = {
+            index: pipeline.encode_backdrop(image).matte for index, image in self._given.items() if backdrop is not None
+        }
+
+    def drawings(self) -> Iterator[Callable[[], Drawn]]:
+        """What draws one window after the other; each is called once, in this order."""
+        views = self._settings.window or self._pipeline.config.window
+        windows = plan_windows(len(self._frames), views, self._overlap, self._sources, sorted(self._given))
+        return (partial(self._draw, window) for window in windows)
+
+    def _draw(self, window: Window) -> Drawn:
+        """Everything of a window that can be drawn before its turn."""
+        frames, shown, scene = self._frames, self._shown, self._scene
+        first = frames[window.known.start] if window.known else frames[window.new.start]
+        driving = scene.driving[first : frames[window.new.stop - 1] + 1]
+        crisp, solid = (None, None) if shown is None else shown.hands(first, len(driving))
+        poses = [self._poses(driving, crisp)]
+        for index in window.ahead:  # its hands are not fitted yet: the tracks have not come so far
+            poses.append(self._poses(scene.driving[frames[index] : frames[index] + 1], None))
+        return Drawn(window, np.concatenate(poses), driving.points, solid)
+
+    def _poses(self, driving: Keypoints, solid: np.ndarray | None) -> np.ndarray:
+        """Pose images of some frames, with guides behind where the model reads them."""
+        poses = draw_canvas(self._pipeline, driving)
+        if self._shown is None:
+            return poses
+        return self._pipeline.with_guides(poses, driving.points, solid, self._shown.sources)
+
+    def sampled(self, drawn: Iterable[Drawn]) -> Generator[SampledWindow, None, None]:
+        """The windows, of what `drawings` gave."""
+        kept: deque[Tensor] = deque(maxlen=max(self._overlap, 1))
+        with self._pipeline.fixed_device():
+            for one in drawn:
+                yield self._sample(one, kept)
+
+    def _sample(self, drawn: Drawn, kept: deque[Tensor]) -> SampledWindow:
+        window, poses, points, solid = drawn
+        frames, settings, fixed = self._frames, self._settings, self._fixed
+        row = {index: at for at, index in enumerate((*window.known, *window.new, *window.ahead))}
+        before = list(kept)[len(kept) - len(window.known) :] if window.known else []
+        there = [index for index in window.new if index in fixed]
+        new = [index for index in window.new if index not in fixed]
+        known = [*window.known, *there, *window.ahead]
+        latents = dict(zip(window.known, before, strict=True)) | {
+            index: fixed[index] for index in known if index in fixed
+        }
+        output = None
+        if new:
+            output = self._pipeline(
+                self._source,
+                poses[[row[index] for index in (*known, *new)]],
+                frame_indices=[frames[index] for index in new],
+                known_latents=[latents[index] for index in known],
+                known_indices=[frames[index] for index in known],
+                num_inference_steps=settings.steps,
+                guidance_scale=settings.guidance,
+                guidance_rule=settings.guidance_rule,
+                seed=settings.seed,
+                past=self._past,
+                decode=False,
+            )
+            latents |= dict(zip(new, output.latents, strict=True))
+        kept.extend(latents[index] for index in window.new)
+        at, start = [row[index] for index in new], window.new.start
+        seen = Seen(poses[at], points[at], None if solid is None else solid[at], self._shown)
+        given = {index - start: (self._given[index], self._cut_out.get(index)) for index in there}
+        places = [index - start for index in new]
+        return SampledWindow(
+            self._pipeline, frames[start : window.new.stop], output, seen, places, given, self._backdrop
+        )
 
 
 def backdrop_of(pipeline: SignGenPipeline, image: np.ndarray, person: Keypoints | None) -> Backdrop:
@@ -265,23 +301,6 @@ class Drawn(NamedTuple):
     poses: np.ndarray
     points: np.ndarray
     solid: np.ndarray | None
-
-
-def _drawn(pipeline: SignGenPipeline, scene: Scene, frames: range, window: Window, shown: Shown | None) -> Drawn:
-    """Everything of a window that can be drawn before its turn."""
-    first = frames[window.known.start] if window.known else frames[window.new.start]
-    driving = scene.driving[first : frames[window.new.stop - 1] + 1]
-    crisp, solid = (None, None) if shown is None else shown.hands(first, len(driving))
-    poses = _seen(pipeline, driving, crisp, shown)
-    for index in window.ahead:  # its hands are not fitted yet: the tracks have not come so far
-        poses = np.concatenate([poses, _seen(pipeline, scene.driving[frames[index] : frames[index] + 1], None, shown)])
-    return Drawn(window, poses, driving.points, solid)
-
-
-def _seen(pipeline: SignGenPipeline, driving: Keypoints, solid: np.ndarray | None, shown: Shown | None) -> np.ndarray:
-    """Pose images of some frames, with guides behind where the model reads them."""
-    poses = draw_canvas(pipeline, driving)
-    return poses if shown is None else pipeline.with_guides(poses, driving.points, solid, shown.sources)
 
 
 class Shown:

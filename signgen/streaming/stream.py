@@ -13,6 +13,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -24,7 +26,7 @@ from signgen.keypoints import Keypoints
 from signgen.keypoints.pieces import Pieces, joined
 from signgen.keypoints.units import DEFAULT_FPS
 from signgen.rendering.run import compositor_of, for_model, load_model
-from signgen.rendering.sample_windows import sample_windows
+from signgen.rendering.sample_windows import Drawn, SampledWindow, WindowSampler
 from signgen.rendering.scene import build_scene
 from signgen.rendering.settings import MOST_VIEWS, RenderSettings
 from signgen.rendering.several import load_sources
@@ -128,15 +130,15 @@ class Live:
             return
         for one in given[None] if given.ndim == 2 else given:
             self._add(one)
-            if (sampled := self._sampled(self._causal.count - 1 - self._causal.delay)) is not None:
-                yield sampled.frame(sampled.paint())
+            if (drawn := self._drawn(self._causal.count - 1 - self._causal.delay)) is not None:
+                yield drawn.frame(drawn.sample()())
 
     def finish(self) -> Iterator[LiveFrame]:
         """The frames that still waited for later ones, at the end of a stream."""
         self._check_alone()
         while self._next < self._causal.count:
-            if (sampled := self._sampled(self._next)) is not None:
-                yield sampled.frame(sampled.paint())
+            if (drawn := self._drawn(self._next)) is not None:
+                yield drawn.frame(drawn.sample()())
 
     def _check_alone(self) -> None:
         if self._feeding:
@@ -150,15 +152,20 @@ class Live:
             self._changed.notify_all()
 
     def _as_they_come(self, points: Iterable[np.ndarray]) -> Iterator[LiveFrame]:
-        """One thread reads keypoints, one samples the newest, and one paints what was sampled before."""
+        """One thread reads keypoints; one draws what the newest show, one samples what was drawn before, and one paints
+        what was sampled before that: a frame needs them one after the other, but frames follow as fast as the slowest.
+        """
         self._warm()
         over, stopped = threading.Event(), threading.Event()
-        free = threading.Semaphore(2)  # of places for frames that are on their way, until they are taken
-        sampled: SimpleQueue[_Sampled | None] = SimpleQueue()
-        made: SimpleQueue[tuple[_Sampled, np.ndarray] | BaseException | None] = SimpleQueue()
+        drawn: SimpleQueue[_Drawn | None] = SimpleQueue()
+        sampled: SimpleQueue[tuple[_Drawn, Callable[[], np.ndarray]] | None] = SimpleQueue()
+        made: SimpleQueue[tuple[_Drawn, np.ndarray] | BaseException | None] = SimpleQueue()
         error: list[BaseException] = []
-        # Elsewhere the two would stand in each other's way.
+        # Elsewhere they would stand in each other's way.
         apart = self._pipeline.slides and self._pipeline.device.type == "cpu"
+        free = threading.Semaphore(
+            3 if apart else 2
+        )  # of places for frames that are on their way, until they are taken
 
         def read() -> None:
             try:
@@ -173,15 +180,24 @@ class Live:
                 with self._changed:
                     self._changed.notify_all()
 
-        def sample() -> None:
+        def draw() -> None:
             try:
                 for number in self._newest_ones(over, stopped, free):
-                    if (one := self._sampled(number)) is None:
+                    if (one := self._drawn(number)) is None:
                         free.release()
                     elif apart:
-                        sampled.put(one)
+                        drawn.put(one)
                     else:
-                        made.put((one, one.paint()))
+                        made.put((one, one.sample()()))
+            except BaseException as problem:
+                made.put(problem)
+            finally:
+                drawn.put(None)
+
+        def sample() -> None:
+            try:
+                while (one := drawn.get()) is not None:
+                    sampled.put((one, one.sample()))
             except BaseException as problem:
                 made.put(problem)
             finally:
@@ -190,7 +206,7 @@ class Live:
         def paint() -> None:
             try:
                 while (one := sampled.get()) is not None:
-                    made.put((one, one.paint()))
+                    made.put((one[0], one[1]()))
                 made.put(error[0] if error else None)
             except BaseException as problem:
                 made.put(problem)
@@ -204,7 +220,7 @@ class Live:
                 thread.join()
 
         self._feeding = True
-        computing = _computing(sample, paint, alone=not apart)
+        computing = _computing(draw, sample, paint, alone=not apart)
         atexit.register(stop)  # a program that ends must not take the networks away from under them
         threading.Thread(target=read, name="signgen-reading", daemon=True).start()
         try:
@@ -236,12 +252,12 @@ class Live:
         """Paints the source's own pose once, for what a first frame would wait for."""
         if self._painter is None and (person := self._sources[0].keypoints) is not None:
             settings = replace(self._settings, size=None, align=False)
-            _Painter(self._sources, self._pipeline, settings, person).sample(person)()
+            _Painter(self._sources, self._pipeline, settings, person).draw(person)()()
 
     def _newest(self) -> int:
         return self._causal.count - 1 - self._causal.delay
 
-    def _sampled(self, number: int) -> _Sampled | None:
+    def _drawn(self, number: int) -> _Drawn | None:
         """Frame ``number``; None where nobody was seen so far, or not for long enough."""
         if number < self._next:
             return None
@@ -259,43 +275,45 @@ class Live:
                 return None
             self._painter = _Painter(self._sources, self._pipeline, self._settings, seen)
             self.warnings += self._painter.scene.warnings
-        return _Sampled(number, came, dropped, self._painter.sample(clip))
+        return _Drawn(number, came, dropped, self._painter.draw(clip))
 
 
 @dataclass(frozen=True)
-class _Sampled:
+class _Drawn:
     """A frame on its way.
 
     Attributes:
         number, dropped: see `LiveFrame`.
         came: `time.monotonic` when its keypoints came.
-        paint: makes its picture.
+        sample: samples it, once and in turn, and gives what paints it.
     """
 
     number: int
     came: float
     dropped: int
-    paint: Callable[[], np.ndarray]
+    sample: Callable[[], Callable[[], np.ndarray]]
 
     def frame(self, image: np.ndarray) -> LiveFrame:
         """The frame with its picture, when it is handed over."""
         return LiveFrame(image, self.number, time.monotonic() - self.came, self.dropped)
 
 
-def _computing(*works: Callable[[], None], alone: bool) -> list[threading.Thread]:
-    """Threads that do these works. Unless one computes ``alone``, each takes its part of torch's threads: two that
-    compute side by side lose less than two that share each sum."""
+def _computing(draw: Callable[[], None], *networks: Callable[[], None], alone: bool) -> list[threading.Thread]:
+    """Threads that do these works. Unless the first computes ``alone``, torch's threads are parted among the
+    ``networks``: those that compute side by side lose less than those that share each sum."""
     import torch
 
-    before, ready = torch.get_num_threads(), threading.Barrier(len(works) + 1)
+    before, ready = torch.get_num_threads(), threading.Barrier(len(networks) + 2)
 
-    def begin(work: Callable[[], None]) -> None:
+    def begin(work: Callable[[], None], threads: int) -> None:
         torch.get_num_threads()  # from now on the thread has a number of its own
-        torch.set_num_threads(before if alone else max(before // len(works), 1))
+        torch.set_num_threads(threads)
         ready.wait()
         work()
 
-    threads = [threading.Thread(target=begin, args=(work,), name="signgen-live", daemon=True) for work in works]
+    part = before if alone else max(before // len(networks), 1)
+    works = [(draw, before if alone else 1), *((work, part) for work in networks)]
+    threads = [threading.Thread(target=begin, args=work, name="signgen-live", daemon=True) for work in works]
     for thread in threads:
         thread.start()
     ready.wait()
@@ -337,15 +355,26 @@ class _Painter:
 
             past = ViewMemory(first, SEEN)
         settings = for_model(replace(settings, window=first + 1, overlap=0), pipeline, first)
-        self._windows = sample_windows(pipeline, self.scene, range(sys.maxsize), settings, past, live=True)
+        sampler = WindowSampler(pipeline, self.scene, range(sys.maxsize), settings, past)
+        self._drawings, self._drawn = sampler.drawings(), deque[Drawn]()
+        self._windows = sampler.sampled(self._drawn.popleft() for _ in count())
 
-    def sample(self, clip: Keypoints) -> Callable[[], np.ndarray]:
-        """What gives the picture, uint8 (H,W,3), of one frame of keypoints; it may run while the next is sampled."""
+    def draw(self, clip: Keypoints) -> Callable[[], Callable[[], np.ndarray]]:
+        """Draws what the model is shown of one frame of keypoints, and returns what samples it, in turn. That gives
+        what paints its picture, uint8 (H,W,3). The three may go on side by side, each with another frame."""
         assert self.scene.onto_canvas is not None
         pose = self.scene.onto_canvas(clip)
         self._frames.add(pose)
-        window = next(self._windows)
-        return lambda: self._compositor.compose(window.rendered().frames[0], None if self._backdrop is None else pose)
+        drawn = next(self._drawings)()
+
+        def sample() -> Callable[[], np.ndarray]:
+            self._drawn.append(drawn)
+            return partial(self._paint, next(self._windows), pose)
+
+        return sample
+
+    def _paint(self, window: SampledWindow, pose: Keypoints) -> np.ndarray:
+        return self._compositor.compose(window.rendered().frames[0], None if self._backdrop is None else pose)
 
 
 def live(

@@ -49,6 +49,9 @@ TRUE_SHARE = 0.5  # of the crops that carry the true solid hands
 WITHOUT = 0.08  # share of crops without anything of the source
 NEAR = 4.0  # px about a joint that count more
 GAIN, SHIFT, TINT, GRAIN = 0.15, 0.1, 0.03, 0.015  # of colours: all pictures alike; and of what was painted alone
+# Of faces: the share whose source shows what no drawn person has; the sizes of its texture, px, and how strong each is
+# at most; over how many pixels what was painted has lost its detail, and how much other colours it has.
+STRANGERS, TEXTURE, STRONG, DULL, OFF = 0.5, (1, 2, 4, 8), 0.12, 4, 0.15
 
 
 class RegionBatch(NamedTuple):
@@ -109,8 +112,14 @@ class RefinerTask(Task):
         painted, reference = inputs[:, COARSE] * gain + shift, inputs[:, REFERENCE] * (known > 0) * gain + shift * known
         painted = painted * torch.from_numpy(rng.uniform(1 - TINT, 1 + TINT, gain.shape)).float()
         painted = painted + torch.from_numpy(rng.normal(0, GRAIN, gain.shape)).float()
+        truth = truth * gain + shift
+        if self.kind == "face":
+            strange = known * torch.from_numpy(rng.random((len(pixels), 1, 1, 1)) < STRANGERS)
+            strange = strange * (1 - self._near(points))
+            texture = _texture(rng, *truth.shape) * strange
+            painted, reference, truth = _as_drawn(painted, strange, rng), reference + texture, truth + texture
         inputs = torch.cat([painted, inputs[:, POSE], reference, known, inputs[:, FITTED]], 1)
-        return RegionBatch(inputs.contiguous(memory_format=torch.channels_last), truth * gain + shift, points)
+        return RegionBatch(inputs.contiguous(memory_format=torch.channels_last), truth, points)
 
     def _item(self, clip: ClipCrops, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A crop of the refiner's size, moved, perhaps mirrored, with fitted or true solid hands; and its points."""
@@ -152,6 +161,10 @@ class RefinerTask(Task):
 
     def _weights(self, points: np.ndarray) -> Tensor:
         """(B, 1, S, S): 0.5, and up to 2 near joints of a hand, or near eyes and lips."""
+        return 0.5 + 1.5 * self._near(points)
+
+    def _near(self, points: np.ndarray) -> Tensor:
+        """(B, 1, S, S): 1 at joints of a hand, or at eyes and lips, falling to 0 around them."""
         if self.kind == "face":
             parts = [
                 points[:, part.start - FACE.start : part.stop - FACE.start]
@@ -161,7 +174,7 @@ class RefinerTask(Task):
         middles = np.arange(self.side // 4) * 4 + 1.5
         apart = (middles - points[..., :1])[:, :, None] ** 2 + (middles - points[..., 1:2])[..., None] ** 2
         near = (np.exp(-apart / (2 * NEAR**2)) * (points[..., 2] > 0.2)[..., None, None]).max(1)
-        grid = torch.from_numpy(0.5 + 1.5 * near).float()[:, None]
+        grid = torch.from_numpy(near).float()[:, None]
         return functional.interpolate(grid, (self.side, self.side), mode="bilinear")
 
     @torch.no_grad()
@@ -186,6 +199,30 @@ def region_loss(output: Tensor, truth: Tensor, weights: Tensor) -> tuple[Tensor,
     pixel = gradient_l1(output, truth, edge=0.5, weights=weights)
     structure = structural_loss(output, truth, weights=weights)
     return 2 * pixel + structure, {"pixel": float(pixel.detach()), "structure": float(structure.detach())}
+
+
+def _texture(rng: np.random.Generator, count: int, channels: int, height: int, width: int) -> Tensor:
+    """Spots of several sizes, (N, C, H, W) about 0: as skin, beards and shadows of photographs have them."""
+    total = torch.zeros(count, channels, height, width)
+    for size in TEXTURE:
+        grey = rng.standard_normal((count, 1, height // size, width // size))
+        spots = grey + 0.3 * rng.standard_normal((count, channels, height // size, width // size))
+        spots *= rng.uniform(0, STRONG, (count, 1, 1, 1))
+        total += functional.interpolate(torch.from_numpy(spots).float(), (height, width), mode="bilinear")
+    return total
+
+
+def _as_drawn(painted: Tensor, strange: Tensor, rng: np.random.Generator) -> Tensor:
+    """What was painted (N, 3, S, S), with less detail and other colours as far as the source is ``strange``
+    (N, 1, S, S): a model that has learned from drawn people paints photographed ones like them."""
+    gain, shift = (
+        rng.uniform(1 - OFF, 1 + OFF, (len(painted), 3, 1, 1)),
+        rng.uniform(-OFF, OFF, (len(painted), 3, 1, 1)),
+    )
+    dull = functional.interpolate(functional.avg_pool2d(painted, DULL), scale_factor=DULL, mode="bilinear")
+    share = torch.from_numpy(rng.random((len(painted), 1, 1, 1))).float()
+    other = (painted + share * (dull - painted)) * torch.from_numpy(gain).float() + torch.from_numpy(shift).float()
+    return painted + strange * (other - painted)
 
 
 def _shares(speed: np.ndarray) -> np.ndarray:
