@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
 
 import pytest
 
@@ -11,12 +10,12 @@ from signgen.rendering.background_threads import Behind, ahead
 
 
 def test_results_come_in_order():
-    assert list(ahead(partial(pow, base, 2) for base in range(20))) == [base**2 for base in range(20)]
+    assert list(ahead(base**2 for base in range(20))) == [base**2 for base in range(20)]
 
 
-def test_only_the_next_task_is_begun_ahead():
+def test_only_the_next_item_is_begun_ahead():
     begun = []
-    results = ahead(partial(begun.append, number) for number in range(10))
+    results = ahead(begun.append(number) for number in range(10))
     for used in range(5):
         next(results)
         assert len(begun) <= used + 2
@@ -24,8 +23,8 @@ def test_only_the_next_task_is_begun_ahead():
     assert len(begun) <= 6
 
 
-def test_a_tasks_error_takes_the_place_of_its_result():
-    results = ahead([lambda: 1, lambda: 1 // 0, lambda: 3])
+def test_an_error_takes_the_place_of_its_item():
+    results = ahead(1 // number for number in (1, 0, 3))
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)

@@ -6,7 +6,7 @@ Order and results are those of doing one thing after the other; never more than 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import TracebackType
@@ -15,20 +15,17 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-def ahead(tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
-    """The results of ``tasks`` in their order, each begun in a thread while the one before it is being used.
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items of an iterator, each made in a thread while the one before it is being used.
 
-    A task's exception is raised where its result would have come.
+    What it raises is raised where its item would have come.
     """
+    end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="signgen-ahead") as pool:
-        waiting: Future[T] | None = None
-        for task in tasks:
-            following = pool.submit(task)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = following
-        if waiting is not None:
-            yield waiting.result()
+        waiting = pool.submit(next, items, end)
+        while (item := waiting.result()) is not end:
+            waiting = pool.submit(next, items, end)
+            yield item  # type: ignore[misc]
 
 
 @contextmanager

@@ -8,9 +8,8 @@ frames behind it; it is kept short, so that the first frames are there soon.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -212,14 +211,13 @@ class WindowSampler:
             index: pipeline.encode_backdrop(image).matte for index, image in self._given.items() if backdrop is not None
         }
 
-    def drawings(self) -> Iterator[Callable[[], Drawn]]:
-        """What draws one window after the other; each is called once, in this order."""
+    def drawings(self) -> Iterator[Drawn]:
+        """What the model is shown of one window after the other, drawn when it is asked for."""
         views = self._settings.window or self._pipeline.config.window
         windows = plan_windows(len(self._frames), views, self._overlap, self._sources, sorted(self._given))
-        return (partial(self._draw, window) for window in windows)
+        return map(self._draw, windows)
 
     def _draw(self, window: Window) -> Drawn:
-        """Everything of a window that can be drawn before its turn."""
         frames, shown, scene = self._frames, self._shown, self._scene
         first = frames[window.known.start] if window.known else frames[window.new.start]
         driving = scene.driving[first : frames[window.new.stop - 1] + 1]

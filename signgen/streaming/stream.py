@@ -365,7 +365,7 @@ class _Painter:
         assert self.scene.onto_canvas is not None
         pose = self.scene.onto_canvas(clip)
         self._frames.add(pose)
-        drawn = next(self._drawings)()
+        drawn = next(self._drawings)
 
         def sample() -> Callable[[], np.ndarray]:
             self._drawn.append(drawn)

@@ -111,6 +111,7 @@ class OpenVinoEngine:
             "INFERENCE_PRECISION_HINT": HINTS[pipeline.dtype],
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "ENABLE_CPU_PINNING": False,  # each network would have the same cores, where several run side by side
         }
         self._requests: dict[_Compiled, Any] = {}
         self._tokens = 0  # of the sources of windows that slide
