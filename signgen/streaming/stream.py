@@ -163,9 +163,8 @@ class Live:
         error: list[BaseException] = []
         # Elsewhere they would stand in each other's way.
         apart = self._pipeline.slides and self._pipeline.device.type == "cpu"
-        free = threading.Semaphore(
-            3 if apart else 2
-        )  # of places for frames that are on their way, until they are taken
+        # Of places for frames on their way, until they are taken. A third brings no more frames and later ones.
+        free = threading.Semaphore(2)
 
         def read() -> None:
             try:
