@@ -188,6 +188,37 @@ def test_a_crop_moves_and_mirrors_with_its_points_and_its_solid_hands(data: Path
     assert kinds == {(False, 100), (False, 150), (True, 156), (True, 106)}  # about 128, for "to the right" is "left"
 
 
+def test_a_strange_face_is_textured_alike_in_source_and_truth_and_unlike_what_was_painted() -> None:
+    """The left half is known; the lips lie in it. Source and truth show the same, and go on doing so."""
+    side, count = 32, 60
+    task = RefinerTask.__new__(RefinerTask)
+    task.side, task.kind, task.config = side, "face", _config(Path("data"), Path("out"), Path("model"), batch=count)
+    pixels = np.zeros((1, side + MARGIN, side + MARGIN, region_store.CHANNELS), np.uint8)
+    pixels[..., region_store.COARSE], pixels[..., TRUTH], pixels[..., region_store.REFERENCE] = 100, 150, 150
+    pixels[:, :, : side // 2 + MARGIN, region_store.KNOWN] = 255
+    points = np.tile(np.array([[[10.0, 20.0, 1.0]]], np.float32), (1, 68, 1))
+    task.clips, task.sizes = [ClipCrops(pixels, points, np.ones(1), False)], np.ones(1)
+    task.shares = [np.ones(1)]
+    drawn = task.draw(np.random.default_rng(0))
+    known = drawn.inputs[:, region_store.KNOWN] > 0
+    source, painted = drawn.inputs[:, region_store.REFERENCE], drawn.inputs[:, region_store.COARSE]
+    assert torch.allclose((source - drawn.truth) * known, torch.zeros(1), atol=1e-5)
+    unknown = ~known & (known.any(3, keepdim=True).any(2, keepdim=True))
+    for crop, where, beyond, points_, of_painted in zip(
+        drawn.truth, known, unknown, drawn.points, painted, strict=True
+    ):
+        if not where.any():
+            continue
+        column, row = points_[0, :2].astype(int)
+        assert float(crop[:, beyond[0]].std(1).max()) < 1e-5, "where nothing is known nothing is strange"
+        assert float((crop[:, row, column] - crop[:, beyond[0]].mean(1)).abs().max()) < 0.01, "lips stay what they are"
+        assert float(of_painted[:, beyond[0]].std(1).max()) < 0.03, "there is the usual grain alone"
+    textured = [
+        float(crop[:, where[0]].std()) > 0.02 for crop, where in zip(drawn.truth, known, strict=True) if where.any()
+    ]
+    assert 0.3 < np.mean(textured) < 0.7
+
+
 def test_the_refiner_becomes_part_of_the_model_and_paints(run: Path, model: Path, tmp_path: Path) -> None:
     result = assemble(tmp_path / "model", [model, run], dtype="float32")
     assert "hand_refiner" in result["parts"]
