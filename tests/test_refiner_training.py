@@ -213,7 +213,7 @@ def test_a_strange_face_is_textured_alike_in_source_and_truth_and_unlike_what_wa
         flat, (column, row) = crop[:, beyond[0]], points_[0, :2].astype(int)
         assert float(flat.std(1).max()) < 1e-5, "where nothing is known nothing is strange"
         assert float(of_painted[:, beyond[0]].std(1).max()) < 0.03, "there is the usual grain alone"
-        textured.append(float(crop[:, where[0]].std()) > 0.02)
+        textured.append(float(crop[:, where[0]].std(1).max()) > 0.02)
         change = (crop - flat.mean(1)[:, None, None]).abs().amax(0)
         lips.append(float(change[row, column]))
         cheeks.append(float(change[row - 14 : row - 10, column - 2 : column + 3].mean()))
