@@ -59,7 +59,7 @@ from signgen.rendering.source import Source
 from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
 from signgen.training.assembly import assemble, build
 from signgen.training.checkpoints import whole_checkpoints
-from signgen.training.painted import painted_clips
+from signgen.training.painted import composed_clips
 from signgen.training.run import run_stage
 
 MOST_MIB = 30
@@ -307,7 +307,7 @@ class _Run:
         config = self._config(stage, OPEN_END)
         folder = cache_folder(config.data)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        painted_clips(config, FrameCache.open(folder), folder, device)
+        composed_clips(config, FrameCache.open(folder), folder, device)
         self.tell()
 
     def _begin(self, stage: str) -> int:
