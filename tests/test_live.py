@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import itertools
 import json
@@ -24,7 +25,9 @@ from signgen.cli import main
 from signgen.errors import BadValue, Damaged, Empty, InputError, Mismatch, Missing, TooLarge, Unsupported
 from signgen.keypoints import read_keypoints, write_keypoints
 from signgen.keypoints.skeleton import LEFT_HAND, LEFT_WRIST
+from signgen.model import SignGenPipeline
 from signgen.model.networks.cross_view import ViewMemory
+from signgen.rendering.sample_windows import Shown
 from signgen.rendering.source import Source
 from signgen.streaming import Live, LiveFrame
 from signgen.streaming.causal import MOST_DELAY, Causal
@@ -275,6 +278,13 @@ def test_a_slow_machine_leaves_frames_out_and_never_queues(pipeline, monkeypatch
     assert frames[-1].delay > 0
 
 
+def slowly(points: np.ndarray, begun: threading.Event) -> Iterator[np.ndarray]:
+    """The second frame comes when something of the first has ``begun``, so that it is not left out."""
+    yield points[0]
+    assert begun.wait(PATIENCE)
+    yield points[1]
+
+
 def test_the_next_frame_is_sampled_while_one_is_refined(pipeline, monkeypatch):
     """The first frame is refined after the second one is sampled: one after the other would wait in vain."""
     stream, refine, call = streamed(pipeline), pipeline.refine, type(pipeline).__call__
@@ -291,15 +301,48 @@ def test_the_next_frame_is_sampled_while_one_is_refined(pipeline, monkeypatch):
         assert two.wait(PATIENCE)
         return refine(*given)
 
-    def source() -> Iterator[np.ndarray]:
-        first, second = signing(2).points
-        yield first
-        assert one.wait(PATIENCE)
-        yield second
-
     monkeypatch.setattr(type(pipeline), "__call__", told)
     monkeypatch.setattr(pipeline, "refine", patient)
-    assert [frame.number for frame in stream.feed(source())] == [0, 1]
+    assert [frame.number for frame in stream.feed(slowly(signing(2).points, one))] == [0, 1]
+
+
+def test_the_next_frame_is_drawn_while_one_is_sampled(pipeline, monkeypatch):
+    """The first frame is sampled after the second one is drawn: one after the other would wait in vain."""
+    stream, hands, call = streamed(pipeline), Shown.hands, type(pipeline).__call__
+    drawn = [threading.Event(), threading.Event()]
+    waiting = iter(drawn)
+    stream._warm()
+    monkeypatch.setattr(stream, "_warm", lambda: None)
+
+    def told(*given):
+        made = hands(*given)
+        next(waiting).set()
+        return made
+
+    def patient(*given, **options):
+        assert drawn[1].wait(PATIENCE)
+        return call(*given, **options)
+
+    monkeypatch.setattr(Shown, "hands", told)
+    monkeypatch.setattr(type(pipeline), "__call__", patient)
+    assert [frame.number for frame in stream.feed(slowly(signing(2).points, drawn[0]))] == [0, 1]
+
+
+def test_a_warm_up_leaves_nothing_behind(pipeline):
+    """Not even until garbage is collected: the pipeline would then forget its device in the middle of a stream."""
+    stream = streamed(pipeline)
+    gc.disable()
+    try:
+        stream._warm()
+        assert pipeline._place is None
+        frames = stream.feed(points for points in signing(2).points)
+        next(frames)
+        assert pipeline._place is not None
+        frames.close()
+        del stream, frames
+        assert pipeline._place is None
+    finally:
+        gc.enable()
 
 
 def test_a_feed_that_is_closed_leaves_nothing_computing_and_the_threads_as_they_were(pipeline):
@@ -339,7 +382,8 @@ def test_each_of_two_that_compute_has_its_part_of_the_threads(pipeline, monkeypa
     assert found == {2}
 
 
-def test_what_goes_wrong_while_a_frame_is_painted_is_raised_at_once(pipeline, monkeypatch):
+@pytest.mark.parametrize("step", [(Shown, "hands"), (SignGenPipeline, "__call__"), (SignGenPipeline, "refine")])
+def test_what_goes_wrong_while_a_frame_is_made_is_raised_at_once(pipeline, monkeypatch, step):
     stream, answered = streamed(pipeline), threading.Event()
     stream._warm()
     monkeypatch.setattr(stream, "_warm", lambda: None)
@@ -348,10 +392,10 @@ def test_what_goes_wrong_while_a_frame_is_painted_is_raised_at_once(pipeline, mo
         yield signing(1).points[0]
         answered.wait(PATIENCE)  # it waits for its picture
 
-    def broken(*given):
+    def broken(*given, **options):
         raise Damaged("hands", "made up", "mend them")
 
-    monkeypatch.setattr(pipeline, "refine", broken)
+    monkeypatch.setattr(*step, broken)
     begun = time.monotonic()
     with pytest.raises(Damaged):
         list(stream.feed(source()))

@@ -195,6 +195,7 @@ def test_a_strange_face_is_textured_alike_in_source_and_truth_and_unlike_what_wa
     task.side, task.kind, task.config = side, "face", _config(Path("data"), Path("out"), Path("model"), batch=count)
     pixels = np.zeros((1, side + MARGIN, side + MARGIN, region_store.CHANNELS), np.uint8)
     pixels[..., region_store.COARSE], pixels[..., TRUTH], pixels[..., region_store.REFERENCE] = 100, 150, 150
+    pixels[:, ::2, ::2, region_store.COARSE] = 140  # detail, which a part of them loses
     pixels[:, :, : side // 2 + MARGIN, region_store.KNOWN] = 255
     points = np.tile(np.array([[[10.0, 28.0, 1.0]]], np.float32), (1, 68, 1))
     task.clips, task.sizes = [ClipCrops(pixels, points, np.ones(1), False)], np.ones(1)
@@ -204,7 +205,7 @@ def test_a_strange_face_is_textured_alike_in_source_and_truth_and_unlike_what_wa
     source, painted = drawn.inputs[:, region_store.REFERENCE], drawn.inputs[:, region_store.COARSE]
     assert torch.allclose((source - drawn.truth) * known, torch.zeros(1), atol=1e-5)
     unknown = ~known & (known.any(3, keepdim=True).any(2, keepdim=True))
-    textured, lips, cheeks = [], [], []
+    textured, lips, cheeks, dulled, coloured = [], [], [], [], []
     for crop, where, beyond, points_, of_painted in zip(
         drawn.truth, known, unknown, drawn.points, painted, strict=True
     ):
@@ -212,13 +213,18 @@ def test_a_strange_face_is_textured_alike_in_source_and_truth_and_unlike_what_wa
             continue
         flat, (column, row) = crop[:, beyond[0]], points_[0, :2].astype(int)
         assert float(flat.std(1).max()) < 1e-5, "where nothing is known nothing is strange"
-        assert float(of_painted[:, beyond[0]].std(1).max()) < 0.03, "there is the usual grain alone"
+        usual = of_painted[:, beyond[0]]
+        coloured.append(float((of_painted[:, where[0]].mean(1) - usual.mean(1)).abs().max()) > 0.03)
+        cheek = of_painted[:, row - 14 : row - 8, column - 2 : column + 3].flatten(1)
+        dulled.append(float((cheek.std(1) / usual.std(1)).mean()) < 0.8)
         textured.append(float(crop[:, where[0]].std(1).max()) > 0.02)
         change = (crop - flat.mean(1)[:, None, None]).abs().amax(0)
         lips.append(float(change[row, column]))
         cheeks.append(float(change[row - 14 : row - 10, column - 2 : column + 3].mean()))
     assert np.mean(lips) < 0.2 * np.mean(cheeks), "lips stay what they are"
     assert 0.3 < np.mean(textured) < 0.7
+    assert 0.25 < np.mean(coloured) < 0.7
+    assert 0.2 < np.mean(dulled) < 0.6
 
 
 def test_the_refiner_becomes_part_of_the_model_and_paints(run: Path, model: Path, tmp_path: Path) -> None:

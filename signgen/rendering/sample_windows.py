@@ -176,7 +176,8 @@ def render_windows(
 
 class WindowSampler:
     """The windows of a render up to their latents, in two steps that may run side by side: to draw what the model is
-    shown, and to sample. What is made of the latents, `SampledWindow.rendered`, holds up neither.
+    shown, and to sample. What is made of the latents, `SampledWindow.rendered`, holds up neither. It goes through the
+    frames once: hands are followed from the first one on.
 
     Args:
         pipeline, scene, frames, settings, backdrop: see `render_windows`.
@@ -198,7 +199,7 @@ class WindowSampler:
             [pipeline.no_poses(1)[..., :3] if person is None else draw_canvas(pipeline, person) for _, person in parts]
         )
         self._source = pipeline.encode_source(np.stack([image for image, _ in parts]), own)
-        self._overlap, self._sources = settings.overlap or 0, len(parts) if pipeline.couples_views else 1
+        self._overlap, self._source_views = settings.overlap or 0, len(parts) if pipeline.couples_views else 1
         looks = pipeline.refiners or pipeline.guided or pipeline.composes
         shutter = pipeline.shutter if settings.shutter is None else settings.shutter
         self._shown = Shown(pipeline, scene, self._overlap, shutter) if looks else None
@@ -214,7 +215,7 @@ class WindowSampler:
     def drawings(self) -> Iterator[Drawn]:
         """What the model is shown of one window after the other, drawn when it is asked for."""
         views = self._settings.window or self._pipeline.config.window
-        windows = plan_windows(len(self._frames), views, self._overlap, self._sources, sorted(self._given))
+        windows = plan_windows(len(self._frames), views, self._overlap, self._source_views, sorted(self._given))
         return map(self._draw, windows)
 
     def _draw(self, window: Window) -> Drawn:

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -36,6 +35,7 @@ from signgen.streaming.causal import Causal
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
 
+AT_A_TIME = 2  # frames on their way: with a third no more come, and all of them later
 SEEN = 8  # frames before a frame that it sees
 MEASURED = 12  # frames by which a person is measured who is fitted to the source's; they are not shown
 REMEMBERED = 100_000  # delays, by which medians are told
@@ -130,14 +130,14 @@ class Live:
             return
         for one in given[None] if given.ndim == 2 else given:
             self._add(one)
-            if (drawn := self._drawn(self._causal.count - 1 - self._causal.delay)) is not None:
+            if (drawn := self._begun(self._causal.count - 1 - self._causal.delay)) is not None:
                 yield drawn.frame(drawn.sample()())
 
     def finish(self) -> Iterator[LiveFrame]:
         """The frames that still waited for later ones, at the end of a stream."""
         self._check_alone()
         while self._next < self._causal.count:
-            if (drawn := self._drawn(self._next)) is not None:
+            if (drawn := self._begun(self._next)) is not None:
                 yield drawn.frame(drawn.sample()())
 
     def _check_alone(self) -> None:
@@ -152,19 +152,18 @@ class Live:
             self._changed.notify_all()
 
     def _as_they_come(self, points: Iterable[np.ndarray]) -> Iterator[LiveFrame]:
-        """One thread reads keypoints; one draws what the newest show, one samples what was drawn before, and one paints
-        what was sampled before that: a frame needs them one after the other, but frames follow as fast as the slowest.
+        """One thread reads keypoints; one draws what the newest show, one samples what was drawn, and one paints what
+        was sampled. Two frames are on their way at a time, each in another of the three.
         """
         self._warm()
         over, stopped = threading.Event(), threading.Event()
-        drawn: SimpleQueue[_Drawn | None] = SimpleQueue()
-        sampled: SimpleQueue[tuple[_Drawn, Callable[[], np.ndarray]] | None] = SimpleQueue()
-        made: SimpleQueue[tuple[_Drawn, np.ndarray] | BaseException | None] = SimpleQueue()
+        drawn: SimpleQueue[_OnItsWay | None] = SimpleQueue()
+        sampled: SimpleQueue[tuple[_OnItsWay, Callable[[], np.ndarray]] | None] = SimpleQueue()
+        made: SimpleQueue[tuple[_OnItsWay, np.ndarray] | BaseException | None] = SimpleQueue()
         error: list[BaseException] = []
         # Elsewhere they would stand in each other's way.
         apart = self._pipeline.slides and self._pipeline.device.type == "cpu"
-        # Of places for frames on their way, until they are taken. A third brings no more frames and later ones.
-        free = threading.Semaphore(2)
+        free = threading.Semaphore(AT_A_TIME)  # of places for frames on their way, until they are taken
 
         def read() -> None:
             try:
@@ -182,7 +181,7 @@ class Live:
         def draw() -> None:
             try:
                 for number in self._newest_ones(over, stopped, free):
-                    if (one := self._drawn(number)) is None:
+                    if (one := self._begun(number)) is None:
                         free.release()
                     elif apart:
                         drawn.put(one)
@@ -218,8 +217,8 @@ class Live:
             for thread in computing:
                 thread.join()
 
-        self._feeding = True
         computing = _computing(draw, sample, paint, alone=not apart)
+        self._feeding = True
         atexit.register(stop)  # a program that ends must not take the networks away from under them
         threading.Thread(target=read, name="signgen-reading", daemon=True).start()
         try:
@@ -256,7 +255,7 @@ class Live:
     def _newest(self) -> int:
         return self._causal.count - 1 - self._causal.delay
 
-    def _drawn(self, number: int) -> _Drawn | None:
+    def _begun(self, number: int) -> _OnItsWay | None:
         """Frame ``number``; None where nobody was seen so far, or not for long enough."""
         if number < self._next:
             return None
@@ -274,11 +273,11 @@ class Live:
                 return None
             self._painter = _Painter(self._sources, self._pipeline, self._settings, seen)
             self.warnings += self._painter.scene.warnings
-        return _Drawn(number, came, dropped, self._painter.draw(clip))
+        return _OnItsWay(number, came, dropped, self._painter.draw(clip))
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class _OnItsWay:
     """A frame on its way.
 
     Attributes:
@@ -297,22 +296,20 @@ class _Drawn:
         return LiveFrame(image, self.number, time.monotonic() - self.came, self.dropped)
 
 
-def _computing(draw: Callable[[], None], *networks: Callable[[], None], alone: bool) -> list[threading.Thread]:
-    """Threads that do these works. Unless the first computes ``alone``, torch's threads are parted among the
-    ``networks``: those that compute side by side lose less than those that share each sum."""
+def _computing(*works: Callable[[], None], alone: bool) -> list[threading.Thread]:
+    """Threads that do these works. Unless the first computes ``alone``, each takes its part of torch's threads, for as
+    many as compute at a time: those that compute side by side lose less than those that share each sum."""
     import torch
 
-    before, ready = torch.get_num_threads(), threading.Barrier(len(networks) + 2)
+    before, ready = torch.get_num_threads(), threading.Barrier(len(works) + 1)
 
-    def begin(work: Callable[[], None], threads: int) -> None:
+    def begin(work: Callable[[], None]) -> None:
         torch.get_num_threads()  # from now on the thread has a number of its own
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before if alone else max(before // AT_A_TIME, 1))
         ready.wait()
         work()
 
-    part = before if alone else max(before // len(networks), 1)
-    works = [(draw, before if alone else 1), *((work, part) for work in networks)]
-    threads = [threading.Thread(target=begin, args=work, name="signgen-live", daemon=True) for work in works]
+    threads = [threading.Thread(target=begin, args=(work,), name="signgen-live", daemon=True) for work in works]
     for thread in threads:
         thread.start()
     ready.wait()
@@ -355,8 +352,9 @@ class _Painter:
             past = ViewMemory(first, SEEN)
         settings = for_model(replace(settings, window=first + 1, overlap=0), pipeline, first)
         sampler = WindowSampler(pipeline, self.scene, range(sys.maxsize), settings, past)
-        self._drawings, self._drawn = sampler.drawings(), deque[Drawn]()
-        self._windows = sampler.sampled(self._drawn.popleft() for _ in count())
+        self._drawings, self._waiting = sampler.drawings(), deque[Drawn]()
+        # A generator expression would hold this painter, and with it `fixed_device`, until garbage is collected.
+        self._windows = sampler.sampled(iter(self._waiting.popleft, None))
 
     def draw(self, clip: Keypoints) -> Callable[[], Callable[[], np.ndarray]]:
         """Draws what the model is shown of one frame of keypoints, and returns what samples it, in turn. That gives
@@ -367,7 +365,7 @@ class _Painter:
         drawn = next(self._drawings)
 
         def sample() -> Callable[[], np.ndarray]:
-            self._drawn.append(drawn)
+            self._waiting.append(drawn)
             return partial(self._paint, next(self._windows), pose)
 
         return sample

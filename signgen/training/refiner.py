@@ -115,9 +115,9 @@ class RefinerTask(Task):
         truth = truth * gain + shift
         if self.kind == "face":
             strange = known * torch.from_numpy(rng.random((len(pixels), 1, 1, 1)) < STRANGERS)
-            strange = strange * (1 - self._near(points))
-            texture = _texture(rng, *truth.shape) * strange
-            painted, reference, truth = _as_drawn(painted, strange, rng), reference + texture, truth + texture
+            apart = strange * (1 - self._near(points))  # eyes and lips are told by what was painted
+            texture = _texture(rng, *truth.shape) * apart
+            painted, reference, truth = _as_drawn(painted, strange, apart, rng), reference + texture, truth + texture
         inputs = torch.cat([painted, inputs[:, POSE], reference, known, inputs[:, FITTED]], 1)
         return RegionBatch(inputs.contiguous(memory_format=torch.channels_last), truth, points)
 
@@ -212,16 +212,17 @@ def _texture(rng: np.random.Generator, count: int, channels: int, height: int, w
     return total
 
 
-def _as_drawn(painted: Tensor, strange: Tensor, rng: np.random.Generator) -> Tensor:
-    """What was painted (N, 3, S, S), with less detail and other colours as far as the source is ``strange``
-    (N, 1, S, S): a model that has learned from drawn people paints photographed ones like them."""
+def _as_drawn(painted: Tensor, strange: Tensor, apart: Tensor, rng: np.random.Generator) -> Tensor:
+    """What was painted (N, 3, S, S), in other colours as far as the source is ``strange`` (N, 1, S, S), and with less
+    detail where that is ``apart`` from eyes and lips: a model of drawn people paints photographed ones like them."""
     gain, shift = (
         rng.uniform(1 - OFF, 1 + OFF, (len(painted), 3, 1, 1)),
         rng.uniform(-OFF, OFF, (len(painted), 3, 1, 1)),
     )
     dull = functional.interpolate(functional.avg_pool2d(painted, DULL), scale_factor=DULL, mode="bilinear")
     share = torch.from_numpy(rng.random((len(painted), 1, 1, 1))).float()
-    other = (painted + share * (dull - painted)) * torch.from_numpy(gain).float() + torch.from_numpy(shift).float()
+    painted = painted + apart * share * (dull - painted)
+    other = painted * torch.from_numpy(gain).float() + torch.from_numpy(shift).float()
     return painted + strange * (other - painted)
 
 
