@@ -10,7 +10,7 @@ import torch
 from tiny_pipeline import DENOISER, make_pipeline, weather
 from tiny_pipeline import picture as tiny_picture
 
-from signgen.keypoints.skeleton import FACE, LEFT_ELBOW, LEFT_HAND, LEFT_SHOULDER, RIGHT_SHOULDER
+from signgen.keypoints.skeleton import FACE, LEFT_ELBOW, LEFT_HAND, LEFT_SHOULDER, LEFT_WRIST, RIGHT_SHOULDER
 from signgen.model.engine import TorchEngine
 from signgen.model.guide import CHANNELS, NOTHING, POSE, SOLID, draw_guides
 from signgen.model.networks.denoiser import Denoiser
@@ -67,6 +67,47 @@ def test_in_its_own_pose_the_body_is_the_picture_but_for_the_arm() -> None:
     assert np.abs(shown[~arm, :3] - half(waves())[~arm]).max() < 0.02
     assert shown[65, 52, 3] < 0.01
     assert not shown[65, 52, :3].any()
+
+
+def _dressed(frame: np.ndarray, given: np.ndarray, matte: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The body (H / 2, W / 2, 4) without arms and with them, of a source whose left forearm is red, in another pose."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    image = waves()
+    image[np.abs(x - 109) < 9] = (250, 10, 10)
+    regions = SourceRegions.of(image, given, matte=matte)
+    plain = regions.body(frame[None], (0, 0), SIZE)
+    return tuple(one[0].permute(1, 2, 0).numpy() for one in (plain, regions.with_arms(plain, frame[None], (0, 0))))  # type: ignore
+
+
+def _armed(elbow: tuple[float, float], wrist: tuple[float, float]) -> np.ndarray:
+    points = person()
+    points[LEFT_ELBOW], points[LEFT_WRIST] = (*elbow, 1), (*wrist, 1)
+    return points
+
+
+def test_an_arm_goes_where_another_pose_has_it_without_its_hand() -> None:
+    given, wanted = _armed((112, 84), (106, 126)), _armed((96, 106), (60, 112))
+    plain, dressed = _dressed(wanted, given)
+    row, column = 54, 41  # in the forearm, two fifths from the elbow
+    assert dressed[row, column, 3] > 0.95
+    assert np.abs(dressed[row, column, :3] - (250 / 127.5 - 1, 10 / 127.5 - 1, 10 / 127.5 - 1)).max() < 0.1
+    assert np.abs(plain[row, column, :3] - dressed[row, column, :3]).max() > 0.3
+    assert dressed[56, 30, 3] < 0.1, "there the source shows its hand"
+    assert np.array_equal(dressed[:33], plain[:33])
+    assert np.array_equal(dressed[:, :18], plain[:, :18])
+
+
+def test_an_arm_that_the_source_does_not_show_is_not_known() -> None:
+    given, wanted = _armed((112, 84), (106, 126)), _armed((96, 106), (60, 112))
+    beyond = given.copy()
+    beyond[LEFT_WRIST, :2] = (150, 118)  # and the right arm is not seen either
+    plain, dressed = _dressed(wanted, beyond)
+    assert np.array_equal(dressed[54, 36], plain[54, 36])
+    _, dressed = _dressed(wanted, given, np.zeros((HEIGHT, WIDTH), np.uint8))  # what is there is no person
+    assert dressed[54, 41].max() < 0.01
+    short = _armed((96, 106), (97, 107))
+    dressed, without = (_dressed(short, source)[1] for source in (given, beyond))
+    assert np.array_equal(dressed, without), "a forearm that points at the camera shows no sleeve"
 
 
 def test_a_moved_body_is_the_picture_moved_and_nothing_beyond_it() -> None:

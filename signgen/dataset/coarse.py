@@ -132,7 +132,7 @@ def _compose(cache_folder: Path, coarse: Path, folder: Path, model: str, number:
     image = cache.frames[np.array([painted.source])][0]
     person = as_keypoints(np.array(cache.keypoints[[painted.source]]), cache.size)
     backdrop = backdrop_of(pipeline, image, person)
-    sources = [SourceRegions.of(image, person.points[0])]
+    sources = [SourceRegions.of(image, person.points[0], matte=backdrop.matte)]
     poses = draw_canvas(pipeline, as_keypoints(painted.driving, cache.size))
     frames, _ = pipeline.compose(painted.frames, poses, painted.driving, backdrop, sources)
     _place(clip_path(folder, number), replace(painted, frames=frames))

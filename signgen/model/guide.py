@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from signgen.model.regions import SourceRegions, nearest_heads
-from signgen.video.tensors import channels_last
+from signgen.video.tensors import channels_first, channels_last
 
 POSE = 3  # channels of a pose image, which come first
 SOLID = 6
@@ -50,8 +51,30 @@ def draw_guides(
         which = np.flatnonzero(nearest == number)
         if not len(which):
             continue
-        shown = channels_last(source.body(points[which], (-left, -top), guides.shape[2:0:-1]))  # (n, H' / 2, W' / 2, 4)
-        cells = shown.mul(127).add(NOTHING).round().to(torch.uint8).cpu().numpy()
+        cells = _bytes(source.body(points[which], (-left, -top), guides.shape[2:0:-1]))
         for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
             guides[which, row::2, column::2, SOLID:] = cells
     return guides
+
+
+def with_arms(
+    body: np.ndarray, points: np.ndarray, sources: Sequence[SourceRegions], padding: Sequence[int]
+) -> np.ndarray:
+    """The source's head and trunk in N poses with its arms before them, see `SourceRegions.with_arms`.
+
+    Args:
+        body: uint8 (N, H' / 2, W' / 2, 4), as guides have it. points, sources, padding: see `draw_guides`.
+    """
+    left, _, top, _ = padding
+    dressed = body.copy()
+    nearest = nearest_heads(points, sources)
+    for number, source in enumerate(sources):
+        if len(which := np.flatnonzero(nearest == number)):
+            shown = channels_first(body[which], source.pictures.device).float().sub(NOTHING).div(127)
+            dressed[which] = _bytes(source.with_arms(shown, points[which], (-left, -top)))
+    return dressed
+
+
+def _bytes(cells: Tensor) -> np.ndarray:
+    """(N, 4, h, w) in [-1, 1] -> uint8 (N, h, w, 4), `NOTHING` for 0."""
+    return channels_last(cells).mul(127).add(NOTHING).round().to(torch.uint8).cpu().numpy()

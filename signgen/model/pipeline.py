@@ -20,7 +20,7 @@ from signgen.model.diffusion.guidance import RULES, evaluations_per_step, guided
 from signgen.model.diffusion.noise import frame_noise, step_noise
 from signgen.model.diffusion.sampling import Denoise, sample, schedule
 from signgen.model.engine import TorchEngine, pixels
-from signgen.model.guide import BODY, CHANNELS, NOTHING, POSE, draw_guides
+from signgen.model.guide import BODY, CHANNELS, NOTHING, POSE, draw_guides, with_arms
 from signgen.model.loading import choose_device, choose_dtype, model_folder, sha256_of, shared_parts
 from signgen.model.networks import autoencoder, composer, denoiser, fusion, refiner
 from signgen.model.networks.canvas import fit_canvas, fit_frames, from_canvas
@@ -497,7 +497,10 @@ class SignGenPipeline(BasePipeline):
                 [poses, draw_guides(points, None, sources, self.frame_size, self.canvas_padding)], -1
             )
         self._load_parts("composer")
-        made, mattes = self.engine.compose(frames, backdrop.plate, poses[:, ::2, ::2, BODY], poses[..., :POSE])
+        body = poses[:, ::2, ::2, BODY]
+        if self.composer.config.arms:
+            body = with_arms(body, points, sources, self.canvas_padding)
+        made, mattes = self.engine.compose(frames, backdrop.plate, body, poses[..., :POSE])
         return keep_faces(made, frames, mattes, points), mattes
 
     # -- hands and faces -------------------------------------------------------------------------------------------

@@ -47,6 +47,9 @@ _WIDE, _NECK, _BORDER = 6, 0.35, 4.0  # px between nodes of a body; where head a
 _HULL, _SOFT, _DIRECTIONS = 3.0, 6.0, 24  # px around points that count as inside, px of fading, sides of a hull
 _BEYOND, _BROAD = 0.3, 0.35  # middle and radius of a hand that was not found, in forearms beyond the wrist
 _FOREHEAD, _CHIN = 0.4, 8  # height over the brows, of the face below them; point of the jaw
+_THICK = 0.2  # radius of an arm in its sleeve, in widths of the shoulders
+_SHORT, _RIM = 0.3, 0.35  # shortest bone that shows its sleeve, and the part that fades, in radii
+_BONES = [[arm.shoulder, arm.elbow] for arm in ARMS] + [[arm.elbow, arm.wrist] for arm in ARMS]
 # Difference of turn, see `head_turn`, from which on a source face counts less, and where it counts no more; and by how
 # much more a difference of tilt counts.
 _TURN, _NOD = (0.15, 0.45), 2.5
@@ -94,8 +97,8 @@ class SourceRegions:
     """What a source picture shows of hands and face.
 
     Attributes:
-        pictures: (2, 5, H, W), the picture and its mirror image: colours in [-1, 1], 1 where a hand may lie, and 1
-            where a hand or a forearm may.
+        pictures: (2, 6, H, W), the picture and its mirror image: colours in [-1, 1], 1 where a hand may lie, 1 where a
+            hand or a forearm may, and how far it is the person, 1 everywhere if that is not known.
         points: (2, 133, 3), the person's keypoints in both.
     """
 
@@ -103,8 +106,10 @@ class SourceRegions:
     points: np.ndarray
 
     @classmethod
-    def of(cls, image: np.ndarray, points: np.ndarray, device: torch.device | str = "cpu") -> SourceRegions:
-        """From a picture uint8 (H, W, 3) and keypoints (133, 3) in it."""
+    def of(
+        cls, image: np.ndarray, points: np.ndarray, device: torch.device | str = "cpu", matte: np.ndarray | None = None
+    ) -> SourceRegions:
+        """From a picture uint8 (H, W, 3), keypoints (133, 3) in it, and how far it is the person, uint8 (H, W)."""
         width = image.shape[1]
         mirrored = points[MIRROR] * (-1, 1, 1) + (width - 1, 0, 0)
         both = np.stack([points, mirrored]).astype(np.float64)
@@ -116,7 +121,10 @@ class SourceRegions:
         inside = [_inside(part[..., :2], part[..., 2] >= CONFIDENT, nodes) for part in parts]  # (2, n, n) each
         shares = np.stack([np.maximum(*inside[:2]), np.maximum(*inside[2:])], -1)
         covered = _finer(shares, device)[..., : image.shape[0], :width]
-        return cls(torch.cat([to_signed(np.stack([image, image[:, ::-1]]), device), covered], 1), both)
+        person = torch.ones_like(covered[:, :1])
+        if matte is not None:
+            person = torch.from_numpy(np.stack([matte, matte[:, ::-1]])[:, None]).to(covered).div(255)
+        return cls(torch.cat([to_signed(np.stack([image, image[:, ::-1]]), device), covered, person], 1), both)
 
     def shown(
         self, kind: str, points: np.ndarray, sides: np.ndarray, places: np.ndarray, side: int
@@ -256,8 +264,66 @@ class SourceRegions:
         grid = (fine[:, :2].permute(0, 2, 3, 1) + 0.5) * scale - 1
         picture = self.pictures[:1].expand(len(grid), -1, -1, -1)
         sampled = functional.grid_sample(picture, grid, padding_mode="border", align_corners=False)
-        share = fine[:, 2:] * inside[:, None] * (1 - sampled[:, 4:])
+        share = fine[:, 2:] * inside[:, None] * (1 - sampled[:, 4:5])
         return torch.cat([sampled[:, :3] * share, share], 1)
+
+    def with_arms(self, body: Tensor, points: np.ndarray, corner: tuple[int, int]) -> Tensor:
+        """The source's head and trunk in other poses, with its arms before them, but not its hands.
+
+        Each upper arm and forearm is stretched to its length there, and as thick as the person is there. Where an arm
+        is that the source does not show, nothing is known.
+
+        Args:
+            body: (N, 4, H / 2, W / 2), from `body`. points, corner: see there.
+        """
+        shown = body.clone()
+        for cells, frame in zip(shown, points, strict=True):
+            here, own = (_apart(one[[LEFT_SHOULDER, RIGHT_SHOULDER]]) for one in (frame, self.points[0]))
+            for bone in _BONES if here and own else ():
+                picture = next((p for p in (0, 1) if self._shows(self.points[p, bone])), None)
+                if picture is not None and (frame[bone, 2] >= _GUESSED).all():
+                    wanted = frame[bone, :2].astype(np.float64) - corner
+                    self._stretch(cells, wanted, self.points[picture, bone, :2], _THICK * here, own / here, picture)
+        return shown
+
+    def _shows(self, ends: np.ndarray) -> bool:
+        """Whether the two ends (2, 3) of a bone are seen and lie in the picture."""
+        height, width = self.pictures.shape[-2:]
+        inside = (ends[:, :2] >= 0) & (ends[:, :2] <= (width - 1, height - 1))
+        return bool((ends[:, 2] >= CONFIDENT).all() and inside.all())
+
+    def _stretch(
+        self, cells: Tensor, wanted: np.ndarray, own: np.ndarray, thick: float, scale: float, picture: int
+    ) -> None:
+        """Puts one bone of a source picture before what cells of half size (4, h, w) show.
+
+        Args:
+            wanted: (2, 2), its ends there, in pixels. own: in the picture.
+            thick: its radius there, in pixels. scale: pixels of the source that one of them is.
+        """
+        limits = cells.shape[:0:-1]
+        low, high = wanted.min(0) - thick, wanted.max(0) + thick
+        (left, top), (right, bottom) = (np.clip(side, 0, limits).astype(int) for side in (low // 2, high // 2 + 1))
+        along, there = wanted[1] - wanted[0], own[1] - own[0]
+        length, own_length = np.hypot(*along), np.hypot(*there)
+        if left >= right or top >= bottom or length < _SHORT * thick or own_length < thick * scale:
+            return  # what points at the camera shows no sleeve
+        along, there = along / length, there / own_length
+        rows, columns = np.mgrid[top:bottom, left:right] * 2 + 0.5
+        dx, dy = columns - wanted[0, 0], rows - wanted[0, 1]
+        far, beside = dx * along[0] + dy * along[1], dy * along[0] - dx * along[1]  # px along the bone, and beside it
+        beyond = np.hypot(beside, np.maximum(np.maximum(-far, far - length), 0))
+        cover = np.clip((thick - beyond) / (_RIM * thick), 0, 1)
+        far = np.clip(far / length, 0, 1)[..., None] * own_length
+        place = own[0] + far * there + scale * beside[..., None] * np.array([-there[1], there[0]])
+        height, width = self.pictures.shape[-2:]
+        grid = torch.from_numpy((place + 0.5) * (2 / width, 2 / height) - 1).to(self.pictures)
+        sampled = functional.grid_sample(self.pictures[picture][None], grid[None], align_corners=False)[0]
+        before = torch.from_numpy(cover).to(cells)
+        share = before * (1 - sampled[3]) * sampled[5]
+        part = cells[:, top:bottom, left:right]
+        part[:3] += share * (sampled[:3] - part[:3]) - (before - share) * part[:3]
+        part[3] += share - before * part[3]
 
     def _sampled(self, pictures: Tensor, there: Tensor, known: Tensor, covered: bool = False) -> tuple[Tensor, Tensor]:
         """Pixels at ``there`` (N, 2, S, S) of the pictures (N,), times how far they are known (N, 1, S, S).
@@ -272,6 +338,11 @@ class SourceRegions:
         )
         share = known * (1 - sampled[:, 3:4]) if covered else known
         return sampled[:, :3] * share, share
+
+
+def _apart(ends: np.ndarray) -> float:
+    """The distance of two points (2, 3) that are seen; 0: they are not."""
+    return float(np.linalg.norm(ends[1, :2] - ends[0, :2])) if (ends[:, 2] >= _GUESSED).all() else 0.0
 
 
 def _grid(places: np.ndarray, count: int, step: int = 1) -> np.ndarray:

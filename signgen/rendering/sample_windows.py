@@ -202,10 +202,11 @@ class WindowSampler:
         self._overlap, self._source_views = settings.overlap or 0, len(parts) if pipeline.couples_views else 1
         looks = pipeline.refiners or pipeline.guided or pipeline.composes
         shutter = pipeline.shutter if settings.shutter is None else settings.shutter
-        self._shown = Shown(pipeline, scene, self._overlap, shutter) if looks else None
         if backdrop is None and pipeline.composes:
             backdrop = backdrop_of(pipeline, scene.image, scene.person)
         self._backdrop = backdrop
+        matte = None if backdrop is None or not pipeline.composer.config.arms else backdrop.matte
+        self._shown = Shown(pipeline, scene, self._overlap, shutter, matte) if looks else None
         self._given = {index - frames.start: image for index, image in scene.given.items() if index in frames}
         self._fixed = {index: pipeline.encode_frame(image) for index, image in self._given.items()}
         self._cut_out = {
@@ -306,18 +307,25 @@ class Shown:
     """What a model may be shown beside the skeleton: the source's parts, and the hands fitted frame after frame, from
     the clip's first on, so that a part of a clip comes out as in the whole.
 
+    Args:
+        matte: uint8 (H,W), how far the first source's picture is the person, where that can be told.
+
     Attributes:
         sources: of the source pictures, those of which it is known where the person stands.
     """
 
-    def __init__(self, pipeline: SignGenPipeline, scene: Scene, overlap: int, shutter: float) -> None:
+    def __init__(
+        self, pipeline: SignGenPipeline, scene: Scene, overlap: int, shutter: float, matte: np.ndarray | None = None
+    ) -> None:
         from signgen.model.regions import SourceRegions
         from signgen.pose_image.solid import HandFitter
 
         self.sources: list[SourceRegions] = []
-        for image, person in [(scene.image, scene.person), *scene.more]:
+        for number, (image, person) in enumerate([(scene.image, scene.person), *scene.more]):
             if person is not None:
-                self.sources.append(SourceRegions.of(image, person.points[0], pipeline.device))
+                if number and matte is not None:
+                    matte = backdrop_of(pipeline, image, person).matte
+                self.sources.append(SourceRegions.of(image, person.points[0], pipeline.device, matte))
         self._size = pipeline.frame_size
         self._fitter = HandFitter(self._size, pipeline.config.pixel_aspect)
         self._driving, self._done, self._shutter = scene.driving, 0, shutter

@@ -21,7 +21,7 @@ from signgen.dataset.coarse import clip_path, read_coarse
 from signgen.dataset.files import damaged
 from signgen.errors import Empty
 from signgen.keypoints.skeleton import LOWER_BODY
-from signgen.model.networks.canvas import fit_canvas, fit_frames
+from signgen.model.networks.canvas import fit_canvas, fit_frames, from_canvas
 from signgen.model.networks.composer import Composed, FrameComposer, SourceMatte, fill_plate
 from signgen.model.regions import SourceRegions
 from signgen.pose_image.strokes import draw_clip
@@ -159,6 +159,8 @@ class ComposerTask(_WithMattes):
         super().__init__(config, cache, device, folder)
         known = config.start.get("composer")
         network = built(FrameComposer, config.model) if known is None else stage_network(FrameComposer, known).train()
+        # What it is shown may change while it learns on; its weights are what they are.
+        network.register_to_config(arms=config.model.get("arms", network.config.arms))
         self.composer = network
         self.trainable = network.to(device, memory_format=torch.channels_last)
         self.coarse = painted_clips(config, cache, folder, device)
@@ -184,10 +186,13 @@ class ComposerTask(_WithMattes):
         source = self.images(np.array([painted.source]))
         plate = fill_plate(source, matte[1:], float(rng.uniform(*CLEAR)))
         image = self.cache.frames[np.array([painted.source])][0]
-        regions = SourceRegions.of(image, np.array(self.cache.keypoints[painted.source]))
+        person = from_canvas(matte[1:], *self.cache.size)[0, 0].mul(255).round().byte().cpu().numpy()
+        regions = SourceRegions.of(image, np.array(self.cache.keypoints[painted.source]), matte=person)
         left, _, top, _ = fit_canvas(*self.cache.size, self.config.canvas).padding
         driving = painted.driving[[frame]]
         body = regions.body(driving, (-left, -top), self.canvas)
+        if self.composer.config.arms:
+            body = regions.with_arms(body, driving, (-left, -top))
         made = self.placed(painted.frames[[frame]])
         if rng.random() < TORN:
             known = functional.interpolate(body[:, 3:], scale_factor=2.0, mode="bilinear", align_corners=False)

@@ -87,6 +87,10 @@ class Composed(NamedTuple):
 class FrameComposer(ModelMixin, ConfigMixin):
     """Painted frames before the source's own backdrop, with the source's own pixels where it shows what is wanted.
 
+    Args:
+        widths, blocks: see `HalfUNet`.
+        arms: whether it is shown the source's arms, too (`SourceRegions.with_arms`). Nothing is computed with it here.
+
     Example:
         >>> frames, body = torch.zeros(2, 3, 264, 216), torch.zeros(2, 4, 132, 108)
         >>> FrameComposer()(frames, frames[:1], body, frames).matte.shape
@@ -94,7 +98,9 @@ class FrameComposer(ModelMixin, ConfigMixin):
     """
 
     @register_to_config
-    def __init__(self, widths: Sequence[int] = (16, 32, 48), blocks: Sequence[int] = (1, 2)) -> None:
+    def __init__(
+        self, widths: Sequence[int] = (16, 32, 48), blocks: Sequence[int] = (1, 2), arms: bool = False
+    ) -> None:
         super().__init__()
         self.net = HalfUNet(12 + 3 + 4 + 3, 5, widths, blocks)
         self.net.out.bias = nn.Parameter(torch.tensor([0.0, _SHY, 0.0, 0.0, 0.0]).repeat_interleave(4))
