@@ -64,6 +64,13 @@ const tasks = {
     });
   },
 
+  /** Of each frame: the cells of the source's body with its arms before them. */
+  async arms() {
+    const made = await model(), { framePoints } = await module("skeleton"), clip = clipOf(request.clip);
+    const source = made.regions({ ...(await made.signer(request.signer)), matte: Uint8Array.from(request.matte) });
+    return request.cells.map((cells, t) => Array.from(made.dressed(Uint8Array.from(cells), framePoints(clip, t), source)));
+  },
+
   /** Of each frame: the solid hands, fast ones smeared. */
   async smear() {
     const made = await model(), { framePoints } = await module("skeleton"), clip = clipOf(request.clip), hands = made.hands();

@@ -36,7 +36,7 @@ from signgen.keypoints.repair.missing import fill_missing
 from signgen.keypoints.skeleton import FACE, LOWER_BODY
 from signgen.model import SignGenPipeline
 from signgen.model.diffusion.noise import frame_noise
-from signgen.model.guide import CHANNELS
+from signgen.model.guide import BODY, CHANNELS, with_arms
 from signgen.model.pipeline import _SOURCE
 from signgen.model.regions import REFINERS, SourceRegions, keep_faces, paste, region_crops
 from signgen.package import EXAMPLES
@@ -126,6 +126,19 @@ def test_poses_hands_guides_and_crops_are_those_of_python(ask, pipeline):
         inputs = np.array([crop["input"] for _, crop in flat]).reshape(crops.inputs.shape)
         assert np.abs(inputs[:, 9]).max() > 0, "the source's hand or face is there"
         assert (np.abs(inputs - crops.inputs.numpy()) > 0.02).mean() < 1e-4
+
+
+def test_arms_are_stretched_to_the_pose_as_in_python(ask, pipeline):
+    clip, source = weather(20)[::5], load_source(SIGNER)
+    y, x = np.mgrid[: FRAME[1], : FRAME[0]]
+    matte = np.where((x + y) % 50 < 30, 255, 0).astype(np.uint8)  # has an edge in every arm
+    regions = SourceRegions.of(source.image, source.keypoints.points[0], matte=matte)
+    cells = pipeline.with_guides(draw_canvas(pipeline, clip), clip.points, None, [regions])[:, ::2, ::2, BODY]
+    expected = with_arms(cells, clip.points, [regions], pipeline.canvas_padding)
+    assert (expected != cells).mean() > 0.005, "there are arms"
+    given = {"cells": cells.reshape(len(clip), -1).tolist(), "matte": matte.ravel().tolist()}
+    found = np.array(ask("arms", clip=plain(clip), signer=SIGNER, **given)).reshape(expected.shape)
+    assert (np.abs(found - expected.astype(int)) > 2).mean() < 1e-4
 
 
 @pytest.mark.parametrize("shutter", [0.25, 0.5])

@@ -223,6 +223,7 @@ def _settings(pipeline: SignGenPipeline) -> dict[str, Any]:
         "pixel_aspect": config.pixel_aspect,
         "lower_body": config.lower_body,
         "guided": pipeline.guided,
+        "arms": pipeline.composes and pipeline.composer.config.arms,
         "refiners": {name: refiner.config.side for name, refiner in pipeline.refiners.items()},
         "shutter": pipeline.shutter,
         "window": config.window,
@@ -287,8 +288,10 @@ def _signer(pipeline: SignGenPipeline, name: str, composes: bool) -> dict[str, n
     if encoded.embedding is not None:
         made["embedding"] = encoded.embedding.float().numpy()
     if composes:
-        plate = backdrop_of(pipeline, image, person).plate
-        made["plate"] = ((plate + 1) * 127.5).round().clamp(0, 255).byte().numpy()
+        backdrop = backdrop_of(pipeline, image, person)
+        made["plate"] = ((backdrop.plate + 1) * 127.5).round().clamp(0, 255).byte().numpy()
+        if pipeline.composer.config.arms:
+            made["matte"] = backdrop.matte
     return made
 
 

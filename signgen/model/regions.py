@@ -49,7 +49,14 @@ _BEYOND, _BROAD = 0.3, 0.35  # middle and radius of a hand that was not found, i
 _FOREHEAD, _CHIN = 0.4, 8  # height over the brows, of the face below them; point of the jaw
 _THICK = 0.2  # radius of an arm in its sleeve, in widths of the shoulders
 _SHORT, _RIM = 0.3, 0.35  # shortest bone that shows its sleeve, and the part that fades, in radii
-_BONES = [[arm.shoulder, arm.elbow] for arm in ARMS] + [[arm.elbow, arm.wrist] for arm in ARMS]
+_UPPER, _FORE = [[arm.shoulder, arm.elbow] for arm in ARMS], [[arm.elbow, arm.wrist] for arm in ARMS]
+# Which bone is shown like which of the source's, one over the other, how sure that is, and whether what lies behind it
+# is not known any more, though it may hide it without showing anything.
+_SLEEVES = (
+    *((bone, bone, 1.0, True) for bone in _UPPER),
+    *((bone, like, 0.5, True) for bone, like in zip(_FORE, _UPPER, strict=True)),
+    *((bone, bone, 1.0, False) for bone in _FORE),
+)
 # Difference of turn, see `head_turn`, from which on a source face counts less, and where it counts no more; and by how
 # much more a difference of tilt counts.
 _TURN, _NOD = (0.15, 0.45), 2.5
@@ -270,8 +277,9 @@ class SourceRegions:
     def with_arms(self, body: Tensor, points: np.ndarray, corner: tuple[int, int]) -> Tensor:
         """The source's head and trunk in other poses, with its arms before them, but not its hands.
 
-        Each upper arm and forearm is stretched to its length there, and as thick as the person is there. Where an arm
-        is that the source does not show, nothing is known.
+        Each upper arm and forearm is stretched to its length there, and as thick as the person is there. A forearm that
+        the source does not show has the sleeve of its upper arm, half as sure. Where an arm is that the source does not
+        show at all, nothing is known.
 
         Args:
             body: (N, 4, H / 2, W / 2), from `body`. points, corner: see there.
@@ -279,11 +287,11 @@ class SourceRegions:
         shown = body.clone()
         for cells, frame in zip(shown, points, strict=True):
             here, own = (_apart(one[[LEFT_SHOULDER, RIGHT_SHOULDER]]) for one in (frame, self.points[0]))
-            for bone in _BONES if here and own else ():
-                picture = next((p for p in (0, 1) if self._shows(self.points[p, bone])), None)
+            for bone, like, sure, alone in _SLEEVES if here and own else ():
+                picture = next((p for p in (0, 1) if self._shows(self.points[p, like])), None)
                 if picture is not None and (frame[bone, 2] >= _GUESSED).all():
-                    wanted = frame[bone, :2].astype(np.float64) - corner
-                    self._stretch(cells, wanted, self.points[picture, bone, :2], _THICK * here, own / here, picture)
+                    wanted, there = frame[bone, :2].astype(np.float64) - corner, self.points[picture, like, :2]
+                    self._stretch(cells, wanted, there, (_THICK * here, own / here), picture, sure, alone)
         return shown
 
     def _shows(self, ends: np.ndarray) -> bool:
@@ -293,20 +301,23 @@ class SourceRegions:
         return bool((ends[:, 2] >= CONFIDENT).all() and inside.all())
 
     def _stretch(
-        self, cells: Tensor, wanted: np.ndarray, own: np.ndarray, thick: float, scale: float, picture: int
-    ) -> None:
+        self, cells: Tensor, wanted: np.ndarray, own: np.ndarray, size: tuple[float, float], picture: int, sure: float,
+        alone: bool,
+    ) -> None:  # fmt: skip
         """Puts one bone of a source picture before what cells of half size (4, h, w) show.
 
         Args:
             wanted: (2, 2), its ends there, in pixels. own: in the picture.
-            thick: its radius there, in pixels. scale: pixels of the source that one of them is.
+            size: its radius there, in pixels, and the pixels of the source that one of them is.
+            sure, alone: see `_SLEEVES`.
         """
+        thick, scale = size
         limits = cells.shape[:0:-1]
         low, high = wanted.min(0) - thick, wanted.max(0) + thick
         (left, top), (right, bottom) = (np.clip(side, 0, limits).astype(int) for side in (low // 2, high // 2 + 1))
         along, there = wanted[1] - wanted[0], own[1] - own[0]
         length, own_length = np.hypot(*along), np.hypot(*there)
-        if left >= right or top >= bottom or length < _SHORT * thick or own_length < thick * scale:
+        if left >= right or top >= bottom or min(length, own_length / scale) < _SHORT * thick:
             return  # what points at the camera shows no sleeve
         along, there = along / length, there / own_length
         rows, columns = np.mgrid[top:bottom, left:right] * 2 + 0.5
@@ -322,8 +333,9 @@ class SourceRegions:
         before = torch.from_numpy(cover).to(cells)
         share = before * (1 - sampled[3]) * sampled[5]
         part = cells[:, top:bottom, left:right]
-        part[:3] += share * (sampled[:3] - part[:3]) - (before - share) * part[:3]
-        part[3] += share - before * part[3]
+        part *= 1 - (before if alone else share)
+        part[:3] += sure * share * sampled[:3]
+        part[3] += sure * share
 
     def _sampled(self, pictures: Tensor, there: Tensor, known: Tensor, covered: bool = False) -> tuple[Tensor, Tensor]:
         """Pixels at ``there`` (N, 2, S, S) of the pictures (N,), times how far they are known (N, 1, S, S).

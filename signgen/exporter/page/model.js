@@ -3,7 +3,7 @@
 import { PoseDrawing } from "./drawing.js";
 import { SolidHands } from "./hands.js";
 import { SOURCE, frameNoise } from "./noise.js";
-import { REGIONS, SourceRegions, bodyCells, drawGuides, keepFace, paste, personReach, regionCrops } from "./regions.js";
+import { REGIONS, SourceRegions, armCells, bodyCells, drawGuides, keepFace, paste, personReach, regionCrops } from "./regions.js";
 import { fillMissing } from "./repair.js";
 import { buildScene, holdMissing } from "./scene.js";
 import { JOINTS, framePoints, range } from "./skeleton.js";
@@ -143,6 +143,11 @@ export class Model {
     return bodyCells(points, source, this.wide, this.high, this.left, this.top);
   }
 
+  /** The same, with the source's arms. */
+  dressed(cells, points, source) {
+    return armCells(cells, points, source, this.wide, this.high, this.left, this.top);
+  }
+
   /** What the model sees of a frame: Uint8Array (H', W', 3 or 13). */
   seen(pose, solid, cells) {
     if (!this.about.guided) return pose;
@@ -183,7 +188,7 @@ export class Model {
 
   /** What the signer's picture shows of hands, face and trunk. */
   regions(signer) {
-    return new SourceRegions(signer.image, framePoints(signer, 0), this.tables.skeleton.mirror, this.width, this.height);
+    return new SourceRegions(signer.image, framePoints(signer, 0), this.tables.skeleton.mirror, this.width, this.height, signer.matte);
   }
 
   /** What fits and draws the hands of a clip. */
@@ -213,8 +218,9 @@ export class Model {
         const fitted = looks && hands.fit(points), crisp = looks ? hands.picture(fitted) : null;
         const solid = looks && about.shutter ? hands.smeared(fitted, last, crisp, about.shutter) : crisp; // for the refiners
         const cells = about.guided || about.composes ? this.cells(points, source) : null;
+        const clothed = about.arms ? this.dressed(cells, points, source) : cells; // as the composer sees it
         last = fitted;
-        return { index, points, pose, solid, cells, seen: this.seen(pose, crisp, cells) };
+        return { index, points, pose, solid, clothed, seen: this.seen(pose, crisp, cells) };
       });
       const views = 1 + known.length + count, clean = [signer.latents, ...known.map((one) => one.latents)];
       const poses = joined([this.noPose(), ...known.map((one) => one.seen), ...drawn.map((one) => one.seen)], Uint8Array);
@@ -262,7 +268,7 @@ export class Model {
   /** Puts some frames before the source's backdrop, and tells how far refiners may change them. */
   async compose(some, plate) {
     const size = [this.width, this.height], area = this.width * this.height;
-    const given = { frames: "frame", body: "cells", poses: "pose" };
+    const given = { frames: "frame", body: "clothed", poses: "pose" };
     const inputs = Object.fromEntries(Object.entries(given).map(([key, of]) => [key, joined(some.map((one) => one[of]), Uint8Array)]));
     const { composed, mattes } = await this.run("composer", { ...inputs, plate }, some.length);
     some.forEach((one, k) => {

@@ -1,12 +1,16 @@
 // Hands, faces and trunk: crops of a frame, and what the source picture shows of them, brought to where the driving
 // points want it. See signgen/model/regions.py and guide.py. Points are Float64Array (133, 3): x, y, confidence.
-import { CONFIDENT, FACE, FACE_POINTS, HANDS, HAND_POINTS, JOINTS, LEFT_ELBOW, LEFT_SHOULDER, MIDDLE_KNUCKLE, RIGHT_ELBOW, RIGHT_SHOULDER, clamp, range } from "./skeleton.js";
+import { CONFIDENT, FACE, FACE_POINTS, HANDS, HAND_POINTS, JOINTS, LEFT_ELBOW, LEFT_SHOULDER, LEFT_WRIST, MIDDLE_KNUCKLE, RIGHT_ELBOW, RIGHT_SHOULDER, RIGHT_WRIST, clamp, range } from "./skeleton.js";
 
 export const REGIONS = { hand_refiner: "hand", face_refiner: "face" }; // refiners, and what they paint again
 const LEAST_HAND = 6, LEAST_FACE = 20, OUTSIDE = 10, UP = 3, PALM = [0, 1, 5, 9, 13, 17], LEAST_PALM = 4;
 const SCALES = [0.4, 2.5], INSIDE = 0.7, SPREAD = 5, STEP = 4, HOLD = 0.3, FEATHER = 8, GUESSED = 0.2;
 const WIDE = 6, NECK = 0.35, BORDER = 4, HULL = 3, SOFT = 6, DIRECTIONS = 24, FOREHEAD = 0.4, CHIN = 8;
-const TURN = [0.15, 0.45], NOD = 2.5, CELL = 2, NOTHING = 128;
+const TURN = [0.15, 0.45], NOD = 2.5, CELL = 2, NOTHING = 128, SHOWN = 6;
+const THICK = 0.2, SHORT = 0.3, RIM = 0.35;
+const UPPER = [[LEFT_SHOULDER, LEFT_ELBOW], [RIGHT_SHOULDER, RIGHT_ELBOW]], FORE = [[LEFT_ELBOW, LEFT_WRIST], [RIGHT_ELBOW, RIGHT_WRIST]];
+// Which bone is shown like which of the source's, one over the other, how sure that is, and whether it hides what is behind.
+const SLEEVES = [...UPPER.map((bone) => [bone, bone, 1, true]), ...FORE.map((bone, n) => [bone, UPPER[n], 0.5, true]), ...FORE.map((bone) => [bone, bone, 1, false])];
 const REACH = 5; // px that a refiner may go beyond the person
 
 const FACE_JOINTS = range(FACE, FACE + FACE_POINTS), SHOULDERS = [LEFT_SHOULDER, RIGHT_SHOULDER];
@@ -126,9 +130,12 @@ function finer(values, columns, channels, step, width, height) {
 
 /** What a source picture shows of hands, face and trunk. */
 export class SourceRegions {
-  /** `image`: Uint8Array (H, W, 3); `points`: Float64Array (133, 3); `mirror`: the joints' partners. */
-  constructor(image, points, mirror, width, height) {
-    Object.assign(this, { width, height });
+  /**
+   * `image`: Uint8Array (H, W, 3); `points`: Float64Array (133, 3); `mirror`: the joints' partners; `matte`: Uint8Array
+   * (H, W), how far the picture is the person, or undefined.
+   */
+  constructor(image, points, mirror, width, height, matte) {
+    Object.assign(this, { width, height, matte });
     const mirrored = new Float64Array(points.length);
     for (let joint = 0; joint < JOINTS; joint++) {
       const from = 3 * mirror[joint];
@@ -140,9 +147,9 @@ export class SourceRegions {
     this.shown = [0, 1].map((side) => this.shownHand(side));
   }
 
-  /** Float32Array (H, W, 5): colours in [-1, 1], 1 where a hand may lie, and 1 where a hand or a forearm may. */
+  /** Float32Array (H, W, 6): colours in [-1, 1], 1 where a hand may lie, 1 where a hand or a forearm may, the person. */
   picture(image, flip, points) {
-    const { width, height } = this, out = new Float32Array(width * height * 5);
+    const { width, height } = this, out = new Float32Array(width * height * SHOWN);
     const nodes = Math.floor(Math.max(width, height) / STEP) + 2, shares = new Float32Array(nodes * nodes * 2);
     const seen = (joints) => joints.filter((joint) => sure(points, joint)).map((joint) => at(points, joint));
     const hulls = [0, 1].map((side) => hull(seen(handJoints(side))));
@@ -157,23 +164,36 @@ export class SourceRegions {
     const covered = finer(shares, nodes, 2, STEP, width, height);
     for (let y = 0; y < height; y++) {
       for (let x = 0; x < width; x++) {
-        const to = 5 * (y * width + x), from = 3 * (y * width + (flip ? width - 1 - x : x));
-        for (let c = 0; c < 3; c++) out[to + c] = image[from + c] / 127.5 - 1;
+        const to = SHOWN * (y * width + x), from = y * width + (flip ? width - 1 - x : x);
+        for (let c = 0; c < 3; c++) out[to + c] = image[3 * from + c] / 127.5 - 1;
+        out[to + 5] = this.matte ? this.matte[from] / 255 : 1;
         for (let c = 0; c < 2; c++) out[to + 3 + c] = covered[2 * (y * width + x) + c];
       }
     }
     return out;
   }
 
-  /** The pixels of a picture at a place, linear between them, the border repeated, into `out` (5,). */
+  /** The pixels of a picture at a place, linear between them, the border repeated, into `out` (6,). */
   sample(picture, x, y, out) {
     const { width, height } = this, px = clamp(x, 0, width - 1), py = clamp(y, 0, height - 1);
     const left = Math.min(Math.floor(px), width - 2), top = Math.min(Math.floor(py), height - 2), u = px - left, v = py - top;
-    const from = 5 * (top * width + left), below = from + 5 * width;
-    for (let c = 0; c < 5; c++) {
-      const upper = picture[from + c] + u * (picture[from + 5 + c] - picture[from + c]);
-      const lower = picture[below + c] + u * (picture[below + 5 + c] - picture[below + c]);
+    const from = SHOWN * (top * width + left), below = from + SHOWN * width;
+    for (let c = 0; c < SHOWN; c++) {
+      const upper = picture[from + c] + u * (picture[from + SHOWN + c] - picture[from + c]);
+      const lower = picture[below + c] + u * (picture[below + SHOWN + c] - picture[below + c]);
       out[c] = upper + v * (lower - upper);
+    }
+  }
+
+  /** The same, with zeros beyond the picture. */
+  sampleInside(picture, x, y, out) {
+    const left = Math.floor(x), top = Math.floor(y), u = x - left, v = y - top;
+    out.fill(0);
+    for (const [dx, dy, share] of [[0, 0, (1 - u) * (1 - v)], [1, 0, u * (1 - v)], [0, 1, (1 - u) * v], [1, 1, u * v]]) {
+      const column = left + dx, row = top + dy;
+      if (column < 0 || row < 0 || column >= this.width || row >= this.height) continue;
+      const from = SHOWN * (row * this.width + column);
+      for (let c = 0; c < SHOWN; c++) out[c] += share * picture[from + c];
     }
   }
 
@@ -192,7 +212,7 @@ export class SourceRegions {
 
   /** The source's hand where another is, Float32Array (S, S, 4): colours times how far they are known, and that. */
   hand(points, side, [left, top], size) {
-    const out = new Float32Array(size * size * 4), found = this.shown[side], pixel = new Float64Array(5);
+    const out = new Float32Array(size * size * 4), found = this.shown[side], pixel = new Float64Array(SHOWN);
     if (!found) return out;
     const [picture, own] = found, joints = PALM.map((k) => HANDS[side] + k).filter((j) => sure(points, j) && sure(own, j));
     if (joints.length < LEAST_PALM) return out;
@@ -215,7 +235,7 @@ export class SourceRegions {
 
   /** The source's face where another is, as `hand`: an affine map, and what it leaves over spread around the points. */
   face(points, [left, top], size) {
-    const out = new Float32Array(size * size * 4), [both, strength] = this.faceStrength(points), pixel = new Float64Array(5);
+    const out = new Float32Array(size * size * 4), [both, strength] = this.faceStrength(points), pixel = new Float64Array(SHOWN);
     if (!strength) return out;
     const wanted = both.map((joint) => at(points, joint)), own = both.map((joint) => at(this.points[0], joint));
     const map = affine(wanted, own), nodes = Math.floor(size / STEP) + 1, places = new Float32Array(nodes * nodes * 3);
@@ -271,7 +291,7 @@ export class SourceRegions {
       }
     }
     const w = width / CELL, h = height / CELL, fine = finer(values, across, 3, WIDE / CELL, w, h);
-    const out = new Float32Array(w * h * 4), pixel = new Float64Array(5);
+    const out = new Float32Array(w * h * 4), pixel = new Float64Array(SHOWN);
     for (let k = 0; k < w * h; k++) {
       const x = fine[3 * k], y = fine[3 * k + 1];
       if (!(fine[3 * k + 2] > 0)) continue;
@@ -283,7 +303,51 @@ export class SourceRegions {
     }
     return out;
   }
+
+  /** Head and trunk as `body` gives them, with the source's upper arms and forearms before them, stretched to the pose. */
+  withArms(body, points, [left, top], [width, height]) {
+    const out = body.slice(), here = across(points), own = across(this.points[0]);
+    for (const [bone, like, known, alone] of here && own ? SLEEVES : []) {
+      const picture = [0, 1].find((n) => like.every((joint) => {
+        const [x, y] = at(this.points[n], joint);
+        return sure(this.points[n], joint) && x >= 0 && y >= 0 && x <= this.width - 1 && y <= this.height - 1;
+      }));
+      if (picture === undefined || !bone.every((joint) => sure(points, joint, GUESSED))) continue;
+      const wanted = bone.map((joint) => at(points, joint)).map(([x, y]) => [x - left, y - top]);
+      const ends = like.map((joint) => at(this.points[picture], joint));
+      this.stretch(out, wanted, ends, THICK * here, own / here, this.pictures[picture], known, alone, width / CELL, height / CELL);
+    }
+    return out;
+  }
+
+  /** Puts one bone of a source picture before what cells (h, w, 4) show. */
+  stretch(out, wanted, own, thick, scale, picture, known, alone, w, h) {
+    const low = [0, 1].map((k) => Math.min(wanted[0][k], wanted[1][k]) - thick), high = [0, 1].map((k) => Math.max(wanted[0][k], wanted[1][k]) + thick);
+    const [x0, y0] = low.map((value, k) => clamp(Math.floor(value / 2), 0, [w, h][k])), [x1, y1] = high.map((value, k) => clamp(Math.floor(value / 2) + 1, 0, [w, h][k]));
+    let [ax, ay] = [0, 1].map((k) => wanted[1][k] - wanted[0][k]), [bx, by] = [0, 1].map((k) => own[1][k] - own[0][k]);
+    const length = Math.hypot(ax, ay), ownLength = Math.hypot(bx, by), pixel = new Float64Array(SHOWN);
+    if (x0 >= x1 || y0 >= y1 || Math.min(length, ownLength / scale) < SHORT * thick) return; // what points at the camera
+    ax /= length, ay /= length, bx /= ownLength, by /= ownLength;
+    for (let row = y0; row < y1; row++) {
+      for (let column = x0; column < x1; column++) {
+        const dx = 2 * column + 0.5 - wanted[0][0], dy = 2 * row + 0.5 - wanted[0][1];
+        const far = dx * ax + dy * ay, beside = dy * ax - dx * ay, beyond = Math.hypot(beside, Math.max(-far, far - length, 0));
+        const cover = clamp((thick - beyond) / (RIM * thick), 0, 1), along = clamp(far / length, 0, 1) * ownLength;
+        if (!cover) continue;
+        const x = own[0][0] + along * bx - scale * beside * by, y = own[0][1] + along * by + scale * beside * bx;
+        this.sampleInside(picture, x, y, pixel);
+        const share = cover * (1 - pixel[3]) * pixel[5], k = 4 * (row * w + column);
+        for (let c = 0; c < 4; c++) out[k + c] = out[k + c] * (1 - (alone ? cover : share)) + known * share * (c < 3 ? pixel[c] : 1);
+      }
+    }
+  }
 }
+
+/** The distance of the shoulders; 0: they are not seen. */
+const across = (points) => {
+  const [left, right] = SHOULDERS.map((joint) => at(points, joint));
+  return SHOULDERS.every((joint) => sure(points, joint, GUESSED)) ? Math.hypot(left[0] - right[0], left[1] - right[1]) : 0;
+};
 
 /** 1 inside of a face, forehead included, fading to 0. */
 function faceMask(points) {
@@ -296,6 +360,12 @@ function faceMask(points) {
 /** The source moved to a pose, as bytes: Uint8Array (H' / 2, W' / 2, 4), 128 for 0. */
 export const bodyCells = (points, source, wide, high, left, top) =>
   Uint8Array.from(source.body(points, [-left, -top], [wide, high]), (value) => Math.round(value * 127 + NOTHING));
+
+/** As `bodyCells`, with the source's arms before what `cells` show. */
+export function armCells(cells, points, source, wide, high, left, top) {
+  const values = Float32Array.from(cells, (value) => (value - NOTHING) / 127);
+  return Uint8Array.from(source.withArms(values, points, [-left, -top], [wide, high]), (value) => Math.round(value * 127 + NOTHING));
+}
 
 /** Writes the guides of a frame behind its pose image: `out` Uint8Array (H', W', 13), see signgen/model/guide.py. */
 export function drawGuides(out, cells, solid, [width, height], [left, right, top, bottom]) {
