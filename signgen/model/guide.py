@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from signgen.model.regions import SourceRegions, nearest_heads
+from signgen.model.regions import SourceRegions, each_source, nearest_heads
 from signgen.video.tensors import channels_first, channels_last
 
 POSE = 3  # channels of a pose image, which come first
@@ -46,11 +46,7 @@ def draw_guides(
     guides = np.full((len(points), height + top + bottom, width + left + right, CHANNELS), NOTHING, np.uint8)
     if solid is not None:
         guides[:, top : top + height, left : left + width, :SOLID] = solid
-    nearest = nearest_heads(points, sources)
-    for number, source in enumerate(sources):
-        which = np.flatnonzero(nearest == number)
-        if not len(which):
-            continue
+    for source, which in each_source(nearest_heads(points, sources), sources):
         cells = _bytes(source.body(points[which], (-left, -top), guides.shape[2:0:-1]))
         for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
             guides[which, row::2, column::2, SOLID:] = cells
@@ -67,11 +63,9 @@ def with_arms(
     """
     left, _, top, _ = padding
     dressed = body.copy()
-    nearest = nearest_heads(points, sources)
-    for number, source in enumerate(sources):
-        if len(which := np.flatnonzero(nearest == number)):
-            shown = channels_first(body[which], source.pictures.device).float().sub(NOTHING).div(127)
-            dressed[which] = _bytes(source.with_arms(shown, points[which], (-left, -top)))
+    for source, which in each_source(nearest_heads(points, sources), sources):
+        shown = channels_first(body[which], source.pictures.device).float().sub(NOTHING).div(127)
+        dressed[which] = _bytes(source.with_arms(shown, points[which], (-left, -top)))
     return dressed
 
 

@@ -6,7 +6,7 @@ where the driving keypoints want it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -418,6 +418,13 @@ def nearest_hands(points: np.ndarray, sides: np.ndarray, sources: Sequence[Sourc
     return _nearest([source.hand_distances(points, sides) for source in sources], len(points))
 
 
+def each_source(nearest: np.ndarray, sources: Sequence[SourceRegions]) -> Iterator[tuple[SourceRegions, np.ndarray]]:
+    """The sources that are the ``nearest`` (N,) of some of N frames, and which frames those are."""
+    for number, source in enumerate(sources):
+        if len(which := np.flatnonzero(nearest == number)):
+            yield source, which
+
+
 def _nearest(distances: Sequence[np.ndarray], count: int) -> np.ndarray:
     if len(distances) < 2:
         return np.zeros(count, np.int64)
@@ -528,11 +535,9 @@ def reference_crops(
     """
     colours, known = torch.zeros(len(points), 3, side, side), torch.zeros(len(points), 1, side, side)
     nearest = nearest_heads(points, sources) if kind == "face" else nearest_hands(points, sides, sources)
-    for number, source in enumerate(sources):
-        which = np.flatnonzero(nearest == number)
-        if len(which):
-            colours, known = colours.to(source.pictures.device), known.to(source.pictures.device)
-            colours[which], known[which] = source.shown(kind, points[which], sides[which], places[which], side)
+    for source, which in each_source(nearest, sources):
+        colours, known = colours.to(source.pictures.device), known.to(source.pictures.device)
+        colours[which], known[which] = source.shown(kind, points[which], sides[which], places[which], side)
     return colours, known
 
 

@@ -185,8 +185,9 @@ class ComposerTask(_WithMattes):
         matte = self.truth(number, [frame, own])
         source = self.images(np.array([painted.source]))
         plate = fill_plate(source, matte[1:], float(rng.uniform(*CLEAR)))
-        image = self.cache.frames[np.array([painted.source])][0]
-        person = from_canvas(matte[1:], *self.cache.size)[0, 0].mul(255).round().byte().cpu().numpy()
+        image, person = self.cache.frames[np.array([painted.source])][0], None
+        if self.composer.config.arms:  # which only the person's own pixels may dress
+            person = from_canvas(matte[1:], *self.cache.size)[0, 0].mul(255).round().byte().cpu().numpy()
         regions = SourceRegions.of(image, np.array(self.cache.keypoints[painted.source]), matte=person)
         left, _, top, _ = fit_canvas(*self.cache.size, self.config.canvas).padding
         driving = painted.driving[[frame]]
