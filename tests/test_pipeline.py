@@ -187,6 +187,21 @@ def test_devices_and_dtypes():
         choose_dtype("int8", cpu)
 
 
+@pytest.mark.parametrize(
+    ("name", "units", "fast"),
+    [
+        ("Intel Xeon", {"avx512_bf16", "amx_bf16"}, True),
+        ("Intel Xeon", {"avx512_bf16"}, False),
+        ("AMD EPYC", {"avx512_bf16"}, True),
+        ("AMD EPYC", set(), False),
+    ],
+)
+def test_bfloat16_is_chosen_where_it_is_faster(name, units, fast, monkeypatch):
+    abilities = {unit: unit in units for unit in ("avx512_bf16", "amx_bf16")} | {"cpu_name": name}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities, raising=False)
+    assert choose_dtype("auto", torch.device("cpu")) is (torch.bfloat16 if fast else torch.float32)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_a_device_that_is_not_there_is_an_input_error():
     with pytest.raises(Unsupported, match="^--device:"):

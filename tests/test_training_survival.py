@@ -28,6 +28,7 @@ from safetensors.torch import load_file
 from tiny_models import shake, tiny_denoiser, tiny_inputs
 from training_runs import curve, fusion_config, fusion_settings, lines, noise_cache, two_trainings
 
+from signgen import signals
 from signgen.dataset import training_data
 from signgen.errors import InputError, RunError
 from signgen.files import reason
@@ -149,6 +150,22 @@ def test_sigterm_saves_and_exits_0(data: Path, tmp_path: Path) -> None:
     assert not result["finished"]
     assert (output / f"checkpoints/step-{result['steps']:08d}/run.json").is_file()
     assert (output / "model/fusion/config.json").is_file()
+
+
+def test_sigterm_ends_what_goes_before_the_first_step(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rendering a data set takes up to hours, in which nobody would look whether a step is to be the last."""
+
+    def prepare(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    monkeypatch.setattr("signgen.training.run.make_task", prepare)
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), signals.raised():
+        run_stage(fusion_config(data, tmp_path / "run", steps=1))
+    assert time.monotonic() - begun < 30
 
 
 class _Attack:

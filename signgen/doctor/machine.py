@@ -52,7 +52,7 @@ def _gigabytes(size: int) -> float:
 
 
 def _cpu_units() -> str:
-    """The units with which bfloat16 is faster than float32 on a CPU."""
+    """The vector units of a CPU that networks may use."""
     import torch
 
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}

@@ -7,7 +7,6 @@ processes there are, and whether weights are whole or in shards (FSDP), is accel
 from __future__ import annotations
 
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from signgen import config as configuration
 from signgen.dataset.batches import made_ahead
 from signgen.errors import InputError, RunError, Unsupported
 from signgen.files import whole, writing
+from signgen.model.loading import fast_in_bfloat16
 from signgen.training import checkpoints
 from signgen.training.checkpoints import RunState, Training, agree
 from signgen.training.config import OptimConfig, TrainConfig
@@ -41,12 +41,10 @@ def learning_rate(optim: OptimConfig, step: int, steps: int) -> float:
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
-    """bfloat16 autocast where the device has it (AMX or AVX512 on CPUs), unless ``precision`` says otherwise."""
+    """bfloat16 autocast where the device computes faster in it, unless ``precision`` says otherwise."""
     precision = config.precision
     if precision == "auto":
-        cpu_flags = Path("/proc/cpuinfo").read_text() if os.path.exists("/proc/cpuinfo") else ""
-        fast = torch.cuda.is_available() or "amx_bf16" in cpu_flags or "avx512_bf16" in cpu_flags
-        precision = "bf16" if fast else "no"
+        precision = "bf16" if torch.cuda.is_available() or fast_in_bfloat16() else "no"
     if config.threads:
         torch.set_num_threads(config.threads)
     accelerator = Accelerator(

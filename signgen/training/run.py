@@ -26,8 +26,8 @@ def run_stage(
 ) -> dict[str, Any]:
     """Trains the stage that ``config`` names, or goes on with it, and returns where it ended.
 
-    SIGTERM and Ctrl-C end it after the step at hand, with a checkpoint, and count as an end like any other. The trained
-    parts are in ``<output>/model``.
+    SIGTERM and Ctrl-C end it after the step at hand, with a checkpoint, and count as an end like any other. Before the
+    first step they end it at once, and what is prepared stays. The trained parts are in ``<output>/model``.
 
     Raises:
         InputError: what it starts from is not there, the output holds another run, there is no space for a checkpoint,
@@ -42,7 +42,7 @@ def run_stage(
         cache = open_data(config.data, folder, config.split)
     checkpoints.check_output(output, resume)
     changes = check_same_run(config, output) if resume else []
-    with stop_flag() as stopped, run_log(output, state.is_main_process):
+    with run_log(output, state.is_main_process):
         accelerator = make_accelerator(config)
         torch.manual_seed(config.seed)
         with state.main_process_first():  # likewise the latents
@@ -52,10 +52,11 @@ def run_stage(
         if config.optim.checkpointing:
             recompute_activations(task.trainable)
         session = Session(config, accelerator, task)
-        session.begin(changes)
-        advance(session.state.step)
-        session.run(stopped, advance)
-        checkpoints.export(session.training, task, config)
+        with stop_flag() as stopped:
+            session.begin(changes)
+            advance(session.state.step)
+            session.run(stopped, advance)
+            checkpoints.export(session.training, task, config)
         LOG.info("%s at step %d; model in %s", session.ended, session.state.step, output / checkpoints.MODEL)
     return {
         "stage": config.stage,
