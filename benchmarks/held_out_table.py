@@ -20,7 +20,6 @@ from legibility_scores import Tally as Read
 from retrieval import MEASURES as RANKS
 from retrieval import Embedder, pictures
 from retrieval import measure as measure_retrieval
-from scipy.ndimage import binary_dilation
 from torch import nn
 
 from signgen.dataset.phoenix import Clip
@@ -38,7 +37,6 @@ from signgen.scoring.comparison import bootstrap_intervals, percentile_interval,
 from signgen.scoring.measures import ratio
 from signgen.scoring.metrics.hand_detectors import load_hand_detector
 from signgen.scoring.metrics.handshapes import load_handshape_classifier, read_shape_labels
-from signgen.training.composing import MATTES
 from signgen.video import read_frames
 
 BEFORE = Path(__file__).with_name("mini_0.1.json")
@@ -56,7 +54,6 @@ class Row:
         known, new: lowest and highest value that is wanted, for each kind of signers; None: shown only.
         digits: decimals.
         scale: 100 for a share in per cent.
-        always: shown with dashes where it could not be measured; otherwise not at all.
     """
 
     name: str
@@ -65,7 +62,6 @@ class Row:
     new: tuple[float, float] | None = None
     digits: int = 3
     scale: int = 1
-    always: bool = True
 
     def text(self, value: float | None, sign: str = "") -> str:
         return "-" if value is None else f"{self.scale * value:{sign}.{self.digits}f}"
@@ -102,7 +98,6 @@ ROWS = (
     Row("recall_at_1", "R@1 of the fusion embedding", _from(0.99), _from(0.97), 2),
     Row("motion_ratio", "motion ratio", (0.95, 1.05), (0.95, 1.05)),
     Row("still_flicker", "still flicker, levels", digits=2),
-    Row("backdrop", "backdrop off by, levels", digits=2, always=False),  # of clips with mattes
     Row("ssim_wang", "SSIM wang"),
     Row("ssim_win51", "SSIM win51"),
     Row("psnr", "PSNR, dB", digits=2),
@@ -137,7 +132,7 @@ class Panel:
         """Of everything that has a say in the figures."""
         found = Scores(self.finder).signatures()
         found |= {"within_3_px": self.hands.detector.signature, "shape_right": self.hands.classifier.signature}
-        found |= {"recall_at_1": f"retrieval|gap:{GAP}|v1", "backdrop": "mean-over-time|nobody-within:2px|v1"}
+        found["recall_at_1"] = f"retrieval|gap:{GAP}|v1"
         if self.estimator is not None:
             found["mediapipe_found"] = found["mediapipe_kept"] = self.estimator.signature
         return found
@@ -147,7 +142,7 @@ class Panel:
         keypoints = read_keypoints(clip.keypoints).keypoints
         true = np.stack(list(read_frames(clip.folder)))
         made = np.stack(list(generate(self.pipeline, true[0], keypoints, kept_at(renders, clip), **options)))
-        source, true, made, window = true[0], true[1:], made[1:], keypoints[1:]
+        true, made, window = true[1:], made[1:], keypoints[1:]  # the first is the source itself
         labels = read_shape_labels(clip.keypoints, self.hands.classifier.shapes)[1:]
         scores, seen = Scores(self.finder), (Found(), Found())
         both: tuple[Sums, Sums] = {}, {}
@@ -160,11 +155,6 @@ class Panel:
                 sums["mediapipe_found"] = found.sums()[0]
         if self.estimator is not None:
             both[1]["mediapipe_kept"] = kept_hands(*seen)[0]
-        if (empty := nobody_in(clip)) is not None:
-            mean = true.mean(0)
-            for frames, sums in ((source[None], both[0]), (made, both[1])):  # true: what a copy of the source has
-                off = np.abs(frames.mean(0) - mean)[empty]
-                sums["backdrop"] = np.array([off.sum(), off.size])
         scores.update(made, true, window, continues=False)
         return both[0], {**both[1], **{name: np.array(metric.sums()) for name, metric in scores.metrics().items()}}
 
@@ -183,16 +173,6 @@ class Panel:
             tables[1]["recall_at_1"] = found[:, RANKS.index("recall_at_1")]
         results = {name: summary(table, options["seed"]) for name, table in zip((TRUE, MODEL), tables, strict=True)}
         return {"clips": names(clips), **results}
-
-
-def nobody_in(clip: Clip) -> np.ndarray | None:
-    """bool (H, W): where the signer is in no frame of the clip, nor within two pixels; None: the clip has no mattes."""
-    path = clip.keypoints.parents[1] / MATTES / f"{clip.name}.npz"
-    if not path.is_file():
-        return None
-    with np.load(path, allow_pickle=False) as archive:
-        seen = archive["matte"].max(0)
-    return ~binary_dilation(seen > 0, iterations=2)
 
 
 def names(clips: list[Clip]) -> list[str]:
@@ -290,8 +270,7 @@ def times(pipeline: SignGenPipeline, other: SignGenPipeline, clip: Clip, rounds:
 def table_text(results: dict[str, Any], before: dict[str, Any] | None) -> str:
     """All rows of both kinds of signers, with what an earlier model had beside, and what is wanted."""
     heads = ["signers", "", "true frames", "before", "now (95 %)", "difference (95 %)", "wanted"]
-    rows = [row for row in ROWS if row.always or any(row.name in results[kind][MODEL] for kind in KINDS)]
-    lines = [heads, *(_cells(row, kind, results, before) for kind in KINDS for row in rows)]
+    lines = [heads, *(_cells(row, kind, results, before) for kind in KINDS for row in ROWS)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     text += [f"not measured: {name}: {reason}" for name, reason in results["not_measured"].items()]

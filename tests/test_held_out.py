@@ -20,7 +20,6 @@ from signgen.errors import InputError, NotInstalled
 from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
 from signgen.model.networks.wrist_finder import WristFinder
 from signgen.scoring.metrics.hands import hand_ssim
-from signgen.video import read_frames
 
 FRAMES, SIZE = 9, (210, 260)
 
@@ -275,7 +274,7 @@ def test_one_command_has_all_judges_and_compares_with_an_earlier_model(
     results = json.loads(first.read_text())
     for kind in ("known", "new"):
         own = results[kind]["model"]
-        assert set(own) == {row.name for row in panel.ROWS} - {"backdrop"}, "these clips have no mattes"
+        assert set(own) == {row.name for row in panel.ROWS}
         assert set(results[kind]["true frames"]) == {"within_3_px", "shape_right", "mediapipe_found"}
         assert own["mediapipe_found"]["sums"] == [[FRAMES - 2, 2 * (FRAMES - 1)]]  # the right hand but for a frame
         assert own["mediapipe_kept"]["sums"] == [[FRAMES - 2, 2 * (FRAMES - 1) - 1]]
@@ -302,27 +301,6 @@ def test_one_command_has_all_judges_and_compares_with_an_earlier_model(
     first.write_text("{}")
     with pytest.raises(InputError, match="holds no results"):
         run(bench, monkeypatch, *options, "--before", first)
-
-
-def test_the_backdrop_is_compared_where_nobody_ever_is(panel: ModuleType, tmp_path: Path) -> None:
-    write_clip(tmp_path, "dev")
-    (clip,) = PhoenixIndex(tmp_path).clips("dev")
-    assert panel.nobody_in(clip) is None
-    matte = np.zeros((FRAMES, SIZE[1], SIZE[0]), np.uint8)
-    matte[1, 20, 30] = matte[4, 20, 34] = 9
-    (tmp_path / "matte").mkdir()
-    np.savez_compressed(tmp_path / f"matte/{clip.name}.npz", matte=matte)
-    empty = panel.nobody_in(clip)
-    rows, columns = np.nonzero(~empty)
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (18, 22, 28, 36), "two pixels around both places"
-
-    true = np.stack(list(read_frames(clip.folder)))
-    judge = panel.Panel.load(make_pipeline(SIZE)).judge
-    before, made = judge(clip, None, seed=0)
-    off = np.abs(true[0].astype(float) - true[1:].mean(0))[empty]
-    assert before["backdrop"].tolist() == pytest.approx([off.sum(), off.size])
-    assert made["backdrop"][0] > off.sum(), "a model that knows nothing paints another one"
-    assert made["backdrop"][1] == off.size
 
 
 def test_mediapipe_is_asked_about_true_and_rendered_frames(
