@@ -15,6 +15,7 @@ from signgen.scoring.metrics import (
     PSNR,
     SSIM,
     TOF,
+    BackgroundDeviation,
     EyesSSIM,
     FaceSharpness,
     FaceSSIM,
@@ -46,6 +47,7 @@ COLUMNS = {
     "tof": "{:.3f}",
     "motion_ratio": "{:.3f}",
     "still_flicker": "{:.2f}",
+    "background_deviation": "{:.2f}",
 }
 
 
@@ -81,6 +83,7 @@ class Scores:
     def __init__(self, finder: nn.Module) -> None:
         self.frame_metrics = {"ssim_wang": SSIM("wang"), "ssim_win51": SSIM("win51"), "psnr": PSNR()}
         self.step_metrics = {"motion_ratio": MotionRatio(), "still_flicker": StillFlicker(), "tof": TOF()}
+        self.step_metrics["background_deviation"] = BackgroundDeviation()
         self.part_metrics, self.wrists = part_metrics(), WristDistance(finder)
 
     def update(self, pred: np.ndarray, true: np.ndarray, keypoints: Keypoints, continues: bool) -> None:

@@ -98,6 +98,7 @@ ROWS = (
     Row("recall_at_1", "R@1 of the fusion embedding", _from(0.99), _from(0.97), 2),
     Row("motion_ratio", "motion ratio", (0.95, 1.05), (0.95, 1.05)),
     Row("still_flicker", "still flicker, levels", digits=2),
+    Row("background_deviation", "background deviation, levels", digits=2),
     Row("ssim_wang", "SSIM wang"),
     Row("ssim_win51", "SSIM win51"),
     Row("psnr", "PSNR, dB", digits=2),

@@ -121,10 +121,12 @@ class SourceRegions:
         mirrored = points[MIRROR] * (-1, 1, 1) + (width - 1, 0, 0)
         both = np.stack([points, mirrored]).astype(np.float64)
         nodes = _grid(np.zeros((2, 2)), max(image.shape[:2]) // _STEP + 2, _STEP)
-        parts = [both[:, arm.hand] for arm in ARMS]  # the hands, then hands and forearms
-        for arm, hand in zip(ARMS, parts[:2], strict=True):
-            elbow, wrist = both[:, [arm.elbow]], both[:, [arm.wrist]]
-            parts.append(np.concatenate([hand, elbow, _guessed_hand(elbow, wrist, hand)], 1))
+        hands, forearms = [], []
+        for arm in ARMS:
+            hand, elbow, wrist = both[:, arm.hand], both[:, [arm.elbow]], both[:, [arm.wrist]]
+            hands.append(np.concatenate([hand, _guessed_hand(elbow, wrist, hand)], 1))
+            forearms.append(np.concatenate([hands[-1], elbow], 1))
+        parts = (*hands, *forearms)
         inside = [_inside(part[..., :2], part[..., 2] >= CONFIDENT, nodes) for part in parts]  # (2, n, n) each
         shares = np.stack([np.maximum(*inside[:2]), np.maximum(*inside[2:])], -1)
         covered = _finer(shares, device)[..., : image.shape[0], :width]
