@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,9 +141,14 @@ def _place_runtime(given: Path | None, folder: Path) -> str:
         if done.returncode or not packed:
             got = f"cannot be fetched ({' '.join(done.stderr.split())[-200:]})"
             raise RunError(f"{RUNTIME}@{RUNTIME_VERSION}", got, "give a copy of it with --runtime FOLDER")
+        package = Path(place) / "package"
+        (package / "dist").mkdir(parents=True)
         with tarfile.open(packed[0]) as archive:
-            archive.extractall(place, filter="data")
-        return _copied(Path(place) / "package", folder)
+            for name in ("package.json", *(f"dist/{file}" for file in RUNTIME_FILES)):
+                with suppress(KeyError):  # what is not in it is told below
+                    content = archive.extractfile(f"package/{name}")
+                    (package / name).write_bytes(content.read() if content else b"")
+        return _copied(package, folder)
 
 
 def _copied(package: Path, folder: Path) -> str:
