@@ -82,8 +82,10 @@ class Scores:
 
     def __init__(self, finder: nn.Module) -> None:
         self.frame_metrics = {"ssim_wang": SSIM("wang"), "ssim_win51": SSIM("win51"), "psnr": PSNR()}
-        self.step_metrics = {"motion_ratio": MotionRatio(), "still_flicker": StillFlicker(), "tof": TOF()}
-        self.step_metrics["background_deviation"] = BackgroundDeviation()
+        self.step_metrics = {
+            "motion_ratio": MotionRatio(), "still_flicker": StillFlicker(), "tof": TOF(),
+            "background_deviation": BackgroundDeviation(),
+        }  # fmt: skip
         self.part_metrics, self.wrists = part_metrics(), WristDistance(finder)
 
     def update(self, pred: np.ndarray, true: np.ndarray, keypoints: Keypoints, continues: bool) -> None:

@@ -146,8 +146,8 @@ def _place_runtime(given: Path | None, folder: Path) -> str:
         with tarfile.open(packed[0]) as archive:
             for name in ("package.json", *(f"dist/{file}" for file in RUNTIME_FILES)):
                 with suppress(KeyError):  # what is not in it is told below
-                    content = archive.extractfile(f"package/{name}")
-                    (package / name).write_bytes(content.read() if content else b"")
+                    if (content := archive.extractfile(f"package/{name}")) is not None:
+                        (package / name).write_bytes(content.read())
         return _copied(package, folder)
 
 
