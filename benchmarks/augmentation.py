@@ -2,7 +2,7 @@
 
     python benchmarks/augmentation.py --work runs/augmentation                       # everything that is missing
     python benchmarks/augmentation.py --work runs/augmentation --only photometric --only "perfect copies" --seeds 3
-    python benchmarks/augmentation.py --work runs/augmentation --table               # what is there, no training
+    python benchmarks/augmentation.py --table                                        # what is there, no training
 
 Draws a small language of --glosses signs: five folds of --clips true clips by --speakers, a dev set, and --test-clips
 of other sentences by the twelve held-out signers. An arm says what a recogniser learns from: true clips of one fold
@@ -12,7 +12,8 @@ goes on until the dev clips are read no better (`Converging`), whatever the arm,
 in neither the clips to learn from, nor the dev clips, nor the copies, nor what the renderer was trained on.
 
 Every finished training is a file in WORK/results, clips are kept, and a training that was stopped goes on where it was
-half a minute before: the command may be killed at any moment, and given again.
+half a minute before: the command may be killed at any moment, and given again. Those of earlier machines are in
+augmentation_results.json beside this file (--stored), and are not repeated; --store adds the new ones to it.
 """
 
 from __future__ import annotations
@@ -24,16 +25,17 @@ from pathlib import Path
 
 import click
 import torch
-from augmentation_data import DRAWN, Copies, Language
-from augmentation_runs import Arm, Run
+from augmentation_data import DRAWN, FOLDS, Copies, Language
+from augmentation_runs import Arm, Run, Stored
 from augmentation_table import Results, markdown, reading_rows, row_of
 
 from signgen.commands.common import progress
 from signgen.dataset.files import write_text
-from signgen.errors import BadValue, SignGenError
+from signgen.errors import BadValue, Missing, SignGenError
 from signgen.synthetic.dataset import pick_signers
 from signgen.synthetic.motion.lexicon import glosses as lexicon
 
+STORED = Path(__file__).with_name("augmentation_results.json")
 REFERENCE, CEILING = "photometric", "perfect copies"
 _PERFECT, _MINI = Copies(DRAWN), Copies("mini")
 # In order of interest. Gains are over REFERENCE with the same network, shares of CEILING's gain.
@@ -66,10 +68,14 @@ ARMS = (
 
 
 @click.command(help=__doc__)
-@click.option("--work", required=True, type=click.Path(path_type=Path), help="folder of everything that is kept")
+@click.option("--work", type=click.Path(path_type=Path), help="folder of everything that is kept; --table needs none")
 @click.option("--only", multiple=True, metavar="ARM", help="train these arms; may be repeated  [default: all]")
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(1), help="trainings of each arm")
+@click.option("--folds", default=2, show_default=True, type=click.IntRange(1, FOLDS), help="learned from in turn")
 @click.option("--table", "only_table", is_flag=True, help="print what is there and train nothing")
+@click.option("--stored", default=STORED, type=click.Path(path_type=Path), show_default="beside this file",
+              help="file of finished trainings, which are not repeated")  # fmt: skip
+@click.option("--store", is_flag=True, help="add the finished trainings to that file")
 @click.option("--clips", default=120, show_default=True, type=click.IntRange(2), help="true clips of a fold")
 @click.option("--speakers", default="s05", show_default=True, help="who signs in them: names, or a number")
 @click.option("--dev-clips", default=32, show_default=True, type=click.IntRange(2))
@@ -83,21 +89,28 @@ ARMS = (
 @click.option("--data-seed", default=61, show_default=True, type=click.IntRange(0))
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="where the figures go as data")
 def main(
-    work: Path, only: tuple[str, ...], seeds: int, only_table: bool, clips: int, speakers: str, dev_clips: int,
-    test_clips: int, glosses: int, frames: int, model: str, before: str | None, data_seed: int, json_path: Path | None,
+    work: Path | None, only: tuple[str, ...], seeds: int, folds: int, only_table: bool, stored: Path, store: bool,
+    clips: int, speakers: str, dev_clips: int, test_clips: int, glosses: int, frames: int, model: str,
+    before: str | None, data_seed: int, json_path: Path | None,
 ) -> None:  # fmt: skip
+    if work is None and not only_table:
+        raise Missing("--work", "names no folder", "name one where clips and results are kept, or give --table")
     if unknown := sorted(set(only) - {arm.name for arm in ARMS}):
         raise BadValue("--only", f"got {unknown[0]!r}", "it is one of " + "; ".join(arm.name for arm in ARMS))
     torch.set_num_threads(1)  # sums of several threads differ in their last bits
     models = {"mini": model, **({} if before is None else {"mini-0.1": before})}
     counts, who = (clips, dev_clips, test_clips), pick_signers(speakers, "train")
-    language = Language(work, glosses, counts, who, models, frames, data_seed, progress, _say)
+    language = Language(work or Path(), glosses, counts, who, models, frames, data_seed, folds, progress, _say)
+    before_now = Stored(stored)
     arms = [arm for arm in ARMS if arm.copies is None or arm.copies.renderer in (DRAWN, *models)]
     if not only_table:
-        _train([arm for arm in arms if not only or arm.name in only], seeds, language)
+        _train([arm for arm in arms if not only or arm.name in only], seeds, language, before_now)
     results, reads = dict[str, Results](), dict[str, Results]()
     for arm in arms:
-        runs = {seed: Run(arm, seed, language) for seed in range(seeds) if _is_made(arm, language)}
+        runs = {seed: Run(arm, seed, language, before_now) for seed in range(seeds)}
+        if store:
+            for run in runs.values():
+                run.store()
         results[arm.name] = {seed: found for seed, run in runs.items() if (found := run.done()) is not None}
         read = {seed: run.read_copies(make=False) for seed, run in runs.items() if arm.reads}
         reads[arm.name] = {seed: found for seed, found in read.items() if found is not None}
@@ -114,22 +127,17 @@ def main(
     print(markdown(rows, reading), end="")
 
 
-def _train(arms: list[Arm], seeds: int, language: Language) -> None:
+def _train(arms: list[Arm], seeds: int, language: Language, stored: Stored) -> None:
     """Makes what is missing, seed by seed, so that a run that is stopped has whole seeds to show."""
     for seed in range(seeds):
         for arm in arms:
-            run = Run(arm, seed, language)
+            run = Run(arm, seed, language, stored)
             found = run.make()
             wer = sum(found["errors"]) / sum(found["words"])
-            _say(f"{arm.name}, seed {seed}: WER {wer:.3f}, {found['steps']} steps, {found['seconds']:.0f} s")
+            _say(f"{arm.name}, seed {seed}: WER {wer:.3f}, {found['steps']} steps, {found.get('seconds', 0):.0f} s")
         for arm in arms:
             if arm.reads and any(other.copies and other.copies.renderer == "mini" for other in arms):
-                Run(arm, seed, language).read_copies()
-
-
-def _is_made(arm: Arm, language: Language) -> bool:
-    """Whether the arm's copies are there, without which nothing can have been learned from them."""
-    return arm.copies is None or language.has(arm.copies)
+                Run(arm, seed, language, stored).read_copies()
 
 
 def _say(line: str) -> None:

@@ -35,10 +35,9 @@ from signgen.augmentation.signers import pick_signers
 from signgen.augmentation.store import read_records
 from signgen.augmentation.variation import Variation
 from signgen.dataset.cache import FrameCache
-from signgen.dataset.files import read_json
 from signgen.dataset.phoenix import Clip
 from signgen.files import whole
-from signgen.model.loading import choose_device, choose_dtype
+from signgen.model import SignGenPipeline
 from signgen.scoring.recogniser.network import LARGE
 from signgen.scoring.recogniser.recogniser import RATE
 from signgen.scoring.recogniser.samples import Sample, Samples, cache_dataset, cache_drawn
@@ -118,6 +117,7 @@ class Language:
         models: renderers of copies by name: ``mini`` or a model's folder.
         frames: of a clip, at 25 a second.
         seed: of everything random.
+        folds: how many of the `FOLDS` are learned from, in turn; each more is to be drawn.
     """
 
     work: Path
@@ -127,6 +127,7 @@ class Language:
     models: dict[str, str]
     frames: int
     seed: int
+    folds: int
     progress: Progress
     say: Callable[[str], None]
 
@@ -148,10 +149,11 @@ class Language:
         if copies is not None:
             of_copies = {**asdict(copies), "who": self.others(copies.signers)}
             if copies.renderer != DRAWN:
-                of_copies["made"] = self._decided(copies, 0)
+                weights = _weights(self.models[copies.renderer])
+                of_copies["made"] = {**self._settings(copies).content(), "weights_sha256": weights}
         plans = {split: settings_of(self.plan(split)) for split in ("train", "dev", "test")}
         digests = [_digest(self.plan(split), count) for split, count in zip(plans, self.clips, strict=True)]
-        everything = {"plans": plans, "clips": self.clips, "digests": digests, "folds": FOLDS, "copies": of_copies}
+        everything = {"plans": plans, "clips": self.clips, "digests": digests, "folds": self.folds, "copies": of_copies}
         return json.loads(json.dumps(everything))  # type: ignore[no-any-return]
 
     def others(self, count: int) -> tuple[str, ...]:
@@ -197,11 +199,7 @@ class Language:
         return found
 
     def _made(self, fold: int, copies: Copies) -> dict[str, Sample]:
-        out = self._folder(fold, copies)
-        settings = Settings(
-            self.others(copies.signers), copies=copies.count, seed=self.seed, model=self.models[copies.renderer],
-            variation=Variation.parse(["all"] if copies.vary else []), dtype=_dtype(),
-        )  # fmt: skip
+        out, settings = self._folder(fold, copies), self._settings(copies)
         cache = self.work / "clips" / f"{self._name(fold, copies)}-{copies.count}"
         if not (cache / "glosses.json").is_file():
             augment(Task(self._source(fold), out, settings, jobs=1, originals="none"), self.say, self.progress)
@@ -209,23 +207,19 @@ class Language:
         marked = {name for name, record in read_records(out).items() if failed_gate(record)}
         return {name: one for name, one in _by_name(cache).items() if not (copies.gated and name in marked)}
 
-    def has(self, copies: Copies) -> bool:
-        """Whether the first fold's copies are there."""
-        if copies.renderer == DRAWN:
-            return True
-        return (self.work / "clips" / f"{self._name(0, copies)}-{copies.count}" / "glosses.json").is_file()
+    def _settings(self, copies: Copies) -> Settings:
+        return Settings(
+            self.others(copies.signers), copies=copies.count, seed=self.seed, model=self.models[copies.renderer],
+            variation=Variation.parse(["all"] if copies.vary else []), dtype="float32",  # whatever the machine
+        )  # fmt: skip
 
     def _name(self, fold: int, copies: Copies) -> str:
-        kind = f"{copies.renderer}-{copies.signers}-{'all' if copies.vary else 'none'}"
+        weights = _weights(self.models[copies.renderer])[:8] if copies.renderer in self.models else ""
+        kind = f"{copies.renderer}-{weights}-{copies.signers}-{'all' if copies.vary else 'none'}"
         return f"true-{fold}-{kind}-{_digest(self.plan('train', fold), self.clips[0])}"
 
     def _folder(self, fold: int, copies: Copies) -> Path:
         return self.work / "made" / self._name(fold, copies)
-
-    def _decided(self, copies: Copies, fold: int) -> Any:
-        """What ``augment.json`` says; the clips of a fold are made first where there are none."""
-        self._made(fold, copies)
-        return read_json(self._folder(fold, copies) / "augment.json")["decides"]
 
     def _source(self, fold: int) -> Path:
         """A data set of the fold's keypoints, as exact as the drawing knows them, without pictures."""
@@ -248,9 +242,9 @@ def _digest(plan: SmallLanguage, clips: int) -> str:
     return hashlib.sha256(decided.encode()).hexdigest()[:8]
 
 
-def _dtype() -> str:
-    """Of the numbers, so that it stands in what decides the copies."""
-    return str(choose_dtype("auto", choose_device("cpu"))).removeprefix("torch.")
+@lru_cache
+def _weights(model: str) -> str:
+    return SignGenPipeline.from_pretrained(model).weights_sha256()
 
 
 def _by_name(folder: Path) -> dict[str, Sample]:

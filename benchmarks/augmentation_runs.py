@@ -6,18 +6,19 @@ import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from augmentation_data import DRAWN, FOLDS, Copies, Language
+from augmentation_data import DRAWN, Copies, Language
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from signgen.dataset.files import write_text
+from signgen.errors import Damaged
 from signgen.files import whole
-from signgen.model.loading import choose_dtype
 from signgen.scoring.recogniser import Recogniser, WordErrors, word_errors
 from signgen.scoring.recogniser.network import LARGE, NetworkSize
 from signgen.scoring.recogniser.recogniser import RATE, best_path
@@ -190,6 +191,29 @@ def read(network: Any, samples: Samples, numbers: dict[str, int]) -> tuple[float
     return total / len(samples), errors
 
 
+class Stored:
+    """A file of finished trainings, by the digest of everything that they depend on: no run repeats them.
+
+    Args:
+        path: of it; it may be missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.found = path, dict[str, dict[str, Any]]()
+        if path.is_file():
+            try:
+                self.found = {digest: dict(one) for digest, one in json.loads(path.read_text("utf-8")).items()}
+            except (ValueError, TypeError, AttributeError) as problem:
+                raise Damaged(path, f"holds no results ({problem})", "name another file") from None
+
+    def add(self, digest: str, kind: str, found: dict[str, Any]) -> None:
+        """Puts a result there, or what a recogniser has read, and writes the file whole."""
+        kept = {name: value for name, value in found.items() if name not in ("curve", "key", "seconds")}
+        self.found.setdefault(digest, {})[kind] = kept
+        rows = [f"{json.dumps(digest)}: {json.dumps(self.found[digest])}" for digest in sorted(self.found)]
+        write_text(self.path, "{\n" + ",\n".join(rows) + "\n}\n")
+
+
 @dataclass(frozen=True)
 class Run:
     """A training of an arm; the seed decides everything random and, in turn, which fold is learned from."""
@@ -197,11 +221,12 @@ class Run:
     arm: Arm
     seed: int
     language: Language
+    stored: Stored
 
     @property
     def fold(self) -> int:
         """Of the true clips."""
-        return self.seed % FOLDS
+        return self.seed % self.language.folds
 
     def key(self) -> dict[str, Any]:
         """Everything that the score depends on; the arm's name and what it reads beside the test are no part of it."""
@@ -209,20 +234,34 @@ class Run:
         of_training = [VERSION, BATCH, WARMUP, CHECK, PATIENCE, FEWEST, MEMORY, RATES, MOST, CUT_OUT, CUT_SIZE]
         size = asdict(NETWORKS[self.arm.network])
         data = self.language.identity(self.arm.copies)
-        dtype = str(choose_dtype("auto", torch.device("cpu")))
-        key = {"arm": arm, "seed": self.seed, "training": of_training, "size": size, "data": data, "dtype": dtype}
+        key = {"arm": arm, "seed": self.seed, "training": of_training, "size": size, "data": data}
         return json.loads(json.dumps(key))  # type: ignore[no-any-return]
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the key."""
+        return hashlib.sha256(json.dumps(self.key(), sort_keys=True).encode()).hexdigest()[:12]
 
     def path(self, ending: str = ".json") -> Path:
         """A file of this run alone."""
-        digest = hashlib.sha256(json.dumps(self.key(), sort_keys=True).encode()).hexdigest()[:12]
         name = self.arm.name.replace(" ", "-").replace(":", "-").replace(",", "")
-        return self.language.work / "results" / f"{name}-{self.seed}-{digest}{ending}"
+        return self.language.work / "results" / f"{name}-{self.seed}-{self.digest}{ending}"
 
     def done(self) -> dict[str, Any] | None:
         """The result, where it is there."""
-        path = self.path()
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        return self._kept(self.path(), "result")
+
+    def _kept(self, path: Path, kind: str) -> dict[str, Any] | None:
+        if path.is_file():
+            return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+        return self.stored.found.get(self.digest, {}).get(kind)
+
+    def store(self) -> None:
+        """Adds what is there to the stored results."""
+        about = {"arm": self.arm.name, "seed": self.seed}
+        for kind, found in (("result", self.done()), ("reads", self.read_copies(make=False))):
+            if found is not None:
+                self.stored.add(self.digest, kind, {**about, **found})
 
     def make(self) -> dict[str, Any]:
         """Trains, or goes on with a training that was stopped, and reads the test clips."""
@@ -255,10 +294,12 @@ class Run:
             make: whether it may read now; otherwise None where it has not.
         """
         path = self.path(".reads.json")
-        if path.is_file() or not make:
-            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        if (kept := self._kept(path, "reads")) is not None or not make:
+            return kept
+        if not self.path(".model").exists():  # its result was stored elsewhere
+            return None
         kinds = {name: Copies(name, count=1) for name in (DRAWN, "mini")}
-        clips = {name: self.language.copies((self.seed + 1) % FOLDS, one) for name, one in kinds.items()}
+        clips = {name: self.language.copies((self.seed + 1) % self.language.folds, one) for name, one in kinds.items()}
         both, recogniser = sorted(set.intersection(*map(set, clips.values()))), Recogniser.load(self.path(".model"))
         found = {name: _scores(recogniser, {clip: clips[name][clip] for clip in both}) for name in clips}
         found["key"] = {name: self.language.identity(one) for name, one in kinds.items()}

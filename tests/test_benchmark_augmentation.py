@@ -36,7 +36,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str],
     with pytest.MonkeyPatch.context() as patch:
         for module, name, value in few:
             patch.setattr(module, name, value)
-        arguments = ["--work", str(root / "work"), *WORDS, "--model", str(save_pipeline(root / "tiny"))]
+        kept = ["--work", str(root / "work"), *WORDS, "--stored", str(root / "stored.json")]
+        arguments = [*kept, "--model", str(save_pipeline(root / "tiny"))]
         result = CliRunner().invoke(bench.main, arguments, catch_exceptions=False)
         assert result.exit_code == 0, result.output
         yield root, arguments, result.stdout
@@ -82,6 +83,25 @@ def test_the_table_comes_from_what_is_stored(finished: tuple[Path, list[str], st
     assert {**json.loads(gone.read_text()), "seconds": 0} == {**before, "seconds": 0}
 
 
+def test_stored_results_are_not_repeated_and_give_the_same_table(finished: tuple[Path, list[str], str]) -> None:
+    root, arguments, table = finished
+    bench = load("augmentation")
+    stored = root / "stored.json"
+    assert CliRunner().invoke(bench.main, [*arguments, "--store"], catch_exceptions=False).stdout == table
+    whole = stored.read_bytes()
+    elsewhere = ["--work", str(root / "elsewhere"), *arguments[2:]]
+    assert CliRunner().invoke(bench.main, elsewhere, catch_exceptions=False).stdout == table
+    assert not (root / "elsewhere").exists()  # nothing was drawn or trained again
+    assert CliRunner().invoke(bench.main, [*arguments[2:], "--table"], catch_exceptions=False).stdout == table
+    CliRunner().invoke(bench.main, [*arguments, "--store"], catch_exceptions=False)
+    assert stored.read_bytes() == whole
+    stored.write_text("[1]")
+    for words in (arguments, arguments[2:]):
+        result = CliRunner().invoke(bench.main, words)
+        assert getattr(result.exception, "exit_code", None) == 2
+    stored.unlink()
+
+
 def test_perfect_copies_are_the_same_motions_by_the_signers_that_augment_chooses(
     finished: tuple[Path, list[str], str],
 ) -> None:
@@ -90,7 +110,7 @@ def test_perfect_copies_are_the_same_motions_by_the_signers_that_augment_chooses
     work = root / "work"
     model = arguments[-1]
     bench = load("augmentation")
-    language = data.Language(work, 40, (2, 2, 3), ("s05",), {"mini": model}, 10, 61, bench.progress, print)
+    language = data.Language(work, 40, (2, 2, 3), ("s05",), {"mini": model}, 10, 61, 2, bench.progress, print)
     perfect, made = (language.copies(0, data.Copies(kind, 2, 2)) for kind in (data.DRAWN, "mini"))
     assert set(perfect) == set(made)
     assert len(perfect) == 4
@@ -103,7 +123,7 @@ def test_perfect_copies_are_the_same_motions_by_the_signers_that_augment_chooses
             assert 0 < apart < 0.5  # another body before another camera, in the same pose
     records = [
         json.loads(line)
-        for path in work.glob("made/true-0-mini-2-*/manifest/*")
+        for path in work.glob("made/true-0-mini-*-2-*/manifest/*")
         for line in path.read_text().splitlines()
     ]
     plan = language.plan("train")
