@@ -298,7 +298,7 @@ class Run:
             return kept
         if not self.path(".model").exists():  # its result was stored elsewhere
             return None
-        kinds = {name: Copies(name, count=1) for name in (DRAWN, "mini")}
+        kinds = {name: Copies(name, signers=32) for name in (DRAWN, "mini")}
         clips = {name: self.language.copies((self.seed + 1) % self.language.folds, one) for name, one in kinds.items()}
         both, recogniser = sorted(set.intersection(*map(set, clips.values()))), Recogniser.load(self.path(".model"))
         found = {name: _scores(recogniser, {clip: clips[name][clip] for clip in both}) for name in clips}
