@@ -113,6 +113,8 @@ def main(
         results[arm.name] = {seed: found for seed, run in runs.items() if (found := run.done()) is not None}
         read = {seed: run.read_copies(make=False) for seed, run in runs.items() if arm.reads}
         reads[arm.name] = {seed: found for seed, found in read.items() if found is not None}
+    if store:
+        before_now.write()
     rows = []
     for arm in arms:
         if found := results[arm.name]:

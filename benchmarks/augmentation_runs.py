@@ -207,9 +207,12 @@ class Stored:
                 raise Damaged(path, f"holds no results ({problem})", "name another file") from None
 
     def add(self, digest: str, kind: str, found: dict[str, Any]) -> None:
-        """Puts a result there, or what a recogniser has read, and writes the file whole."""
+        """Puts a result there, or what a recogniser has read."""
         kept = {name: value for name, value in found.items() if name not in ("curve", "key", "seconds")}
         self.found.setdefault(digest, {})[kind] = kept
+
+    def write(self) -> None:
+        """Writes the file whole."""
         rows = [f"{json.dumps(digest)}: {json.dumps(self.found[digest])}" for digest in sorted(self.found)]
         write_text(self.path, "{\n" + ",\n".join(rows) + "\n}\n")
 

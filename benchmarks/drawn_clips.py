@@ -152,6 +152,11 @@ def generate_apart(
         yield pipeline(person, pose, frame_indices=[index], **options).frames[0]
 
 
+def no_fusion(pipeline: SignGenPipeline) -> dict[str, Any]:
+    """Options of `render` in which the null condition takes the fusion embedding's place."""
+    return {"guidance": [float(pipeline.config.guidance[0]), 0.0]}  # eq. 12: the branch with fusion weighs 0
+
+
 def without_cross_view(pipeline: SignGenPipeline) -> SignGenPipeline:
     """The same pipeline, changed so that no view sees another.
 

@@ -122,8 +122,11 @@ class Panel:
     missing: str = ""
 
     @classmethod
-    def load(cls, pipeline: SignGenPipeline) -> Panel:
+    def load(cls, pipeline: SignGenPipeline, outside: bool = True) -> Panel:
+        """``outside``: MediaPipe, too, where it is installed."""
         judges = load_wrist_finder(), Judges(load_hand_detector(), load_handshape_classifier())
+        if not outside:
+            return cls(pipeline, *judges)
         try:
             return cls(pipeline, *judges, load_estimator(EstimatorSettings("mediapipe")))
         except NotInstalled as problem:

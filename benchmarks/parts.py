@@ -23,18 +23,14 @@ from typing import Any
 
 import click
 import numpy as np
-from drawn_clips import CACHE, CONTENT, KINDS, held_out_clips, without_cross_view
+from drawn_clips import CACHE, CONTENT, KINDS, held_out_clips, no_fusion, without_cross_view
 from held_out_table import Panel, Row, differences, names, summary
-from legibility_scores import MODEL, Judges
+from legibility_scores import MODEL
 
 from signgen.dataset.files import write_text
 from signgen.dataset.phoenix import Clip
 from signgen.errors import Damaged, Mismatch, SignGenError
 from signgen.model import SignGenPipeline
-from signgen.model.networks.wrist_finder import load_wrist_finder
-from signgen.model.regions import SourceRegions
-from signgen.scoring.metrics.hand_detectors import load_hand_detector
-from signgen.scoring.metrics.handshapes import load_handshape_classifier
 from signgen.synthetic import VERSIONS
 
 WHOLE = "whole model"
@@ -70,7 +66,7 @@ class WithoutMovedSource(SignGenPipeline):
         return super().with_guides(poses, points, solid, ())
 
     def compose(self, frames: np.ndarray, poses: np.ndarray, points: np.ndarray, backdrop: Any,
-                sources: tuple[SourceRegions, ...] | Any = ()) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+                sources: Any = ()) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
         return super().compose(frames, poses, points, backdrop, ())
 
 
@@ -98,15 +94,13 @@ PARTS: dict[str, Callable[[str], SignGenPipeline]] = {
 
 def options_of(part: str, pipeline: SignGenPipeline) -> dict[str, Any]:
     """Options of `render` that switch the part off."""
-    if part == "fusion embedding":  # eq. 12: the branch with fusion weighs nothing
-        return {"guidance": [float(pipeline.config.guidance[0]), 0.0]}
-    return {}
+    return no_fusion(pipeline) if part == "fusion embedding" else {}
 
 
 def measure(part: str, model: str, clips: dict[str, list[Clip]], seed: int) -> dict[str, Any]:
     """Kind -> clips and the summary of each measure."""
     pipeline = PARTS[part](model)
-    panel = Panel(pipeline, load_wrist_finder(), Judges(load_hand_detector(), load_handshape_classifier()))
+    panel = Panel.load(pipeline, outside=False)
     found = dict[str, Any]()
     for kind, own in clips.items():
         rows = []

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from drawn_clips import CHUNK, pieces, reconstruct, without_cross_view
+from drawn_clips import CHUNK, no_fusion, pieces, reconstruct, without_cross_view
 
 from signgen.dataset.phoenix import Clip
 from signgen.errors import InputError
@@ -87,7 +87,7 @@ def part_options(system: System, pipeline: SignGenPipeline) -> dict[str, Any]:
     if system.part == "alone":
         options |= {"window": 2, "overlap": 0}
     if system.part == "nofusion":
-        options["guidance"] = (float(pipeline.config.guidance[0]), 0.0)  # eq. 12: the branch with fusion weighs 0
+        options |= no_fusion(pipeline)
     return options
 
 
