@@ -34,7 +34,7 @@ CHECK = 25  # steps between looks at the dev clips
 PATIENCE, FEWEST = 8, 30  # passes over its clips: without a gain until the rate falls, and before that is asked at all
 MEMORY = 0.98  # of the moving average of the weights, which reads the clips: what one step did hardly counts
 RATES = (1.0, 0.3)  # of the schedule's: the next begins, at the best weights, when patience is at an end
-MOST = 6000  # steps
+MOST = 9000  # steps: no training has come near it
 CUT_OUT, CUT_SIZE = 0.5, (0.12, 0.3)  # share of clips of which a rectangle is hidden, its sides as shares of the frame
 MIXES = ("all", "1:1", "1:2", "curriculum", "copies")
 
