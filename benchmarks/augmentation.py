@@ -26,8 +26,9 @@ from pathlib import Path
 import click
 import torch
 from augmentation_data import DRAWN, FOLDS, Copies, Language
-from augmentation_runs import Arm, Run, Stored
+from augmentation_runs import Arm, Run
 from augmentation_table import Results, markdown, reading_rows, row_of
+from stored import Stored
 
 from signgen.commands.common import progress
 from signgen.dataset.files import write_text

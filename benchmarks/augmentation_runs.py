@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 from augmentation_data import DRAWN, Copies, Language
+from stored import Stored
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from signgen.dataset.files import write_text
-from signgen.errors import Damaged
 from signgen.files import whole
 from signgen.scoring.recogniser import Recogniser, WordErrors, word_errors
 from signgen.scoring.recogniser.network import LARGE, NetworkSize
@@ -191,32 +191,6 @@ def read(network: Any, samples: Samples, numbers: dict[str, int]) -> tuple[float
     return total / len(samples), errors
 
 
-class Stored:
-    """A file of finished trainings, by the digest of everything that they depend on: no run repeats them.
-
-    Args:
-        path: of it; it may be missing.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.found = path, dict[str, dict[str, Any]]()
-        if path.is_file():
-            try:
-                self.found = {digest: dict(one) for digest, one in json.loads(path.read_text("utf-8")).items()}
-            except (ValueError, TypeError, AttributeError) as problem:
-                raise Damaged(path, f"holds no results ({problem})", "name another file") from None
-
-    def add(self, digest: str, kind: str, found: dict[str, Any]) -> None:
-        """Puts a result there, or what a recogniser has read."""
-        kept = {name: value for name, value in found.items() if name not in ("curve", "key", "seconds")}
-        self.found.setdefault(digest, {})[kind] = kept
-
-    def write(self) -> None:
-        """Writes the file whole."""
-        rows = [f"{json.dumps(digest)}: {json.dumps(self.found[digest])}" for digest in sorted(self.found)]
-        write_text(self.path, "{\n" + ",\n".join(rows) + "\n}\n")
-
-
 @dataclass(frozen=True)
 class Run:
     """A training of an arm; the seed decides everything random and, in turn, which fold is learned from."""
@@ -257,7 +231,7 @@ class Run:
     def _kept(self, path: Path, kind: str) -> dict[str, Any] | None:
         if path.is_file():
             return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-        return self.stored.found.get(self.digest, {}).get(kind)
+        return self.stored.get(self.digest, kind)  # type: ignore[no-any-return]
 
     def store(self) -> None:
         """Adds what is there to the stored results."""

@@ -3,6 +3,7 @@
     python benchmarks/personalise.py --signers 4 --seconds 60 --minutes 10,60
     python benchmarks/personalise.py --signers 1 --seconds 15,60,180 --recipe "full" \
         --recipe "refiners: stages=hand_refiner,face_refiner" --recipe "no drawn: drawn=0"
+    python benchmarks/personalise.py --table                    # what was measured, no training
     python benchmarks/personalise.py --video CLIP --keypoints FILE --held-out 0.4 --minutes 10
 
 Test bed: held-out drawn signers. Of each a video is drawn, from which a model learns the person, and other clips with
@@ -10,7 +11,9 @@ other sentences, on which it is scored before and after, each rendered from its 
 have on theirs is the mark: the share of the gap closed is (after - before) / (known - before). With --video a recording
 is learned from instead, and scored on its own held-out part; no weights of it are kept.
 
-Results are kept in the cache folder, by everything that they depend on; the same command goes on where it was.
+Results are kept in the cache folder, by everything that they depend on; the same command goes on where it was. Those of
+earlier machines are in personalise_results.json beside this file (--stored), and are not repeated; --store adds the new
+ones to it.
 """
 
 from __future__ import annotations
@@ -19,30 +22,35 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+import torch
 from drawn_clips import CACHE, generate, held_out_clips
+from stored import Stored
 
 from signgen.dataset.phoenix import Clip, PhoenixIndex
-from signgen.errors import BadValue, SignGenError
+from signgen.errors import BadValue, Missing, SignGenError
 from signgen.files import place_file
 from signgen.keypoints import read_keypoints
 from signgen.model import SignGenPipeline
 from signgen.personal import Recipe, personalise, scores
 from signgen.personal.footage import Footage
 from signgen.synthetic import VERSIONS
-from signgen.synthetic.dataset import Plan, write_dataset
-from signgen.synthetic.signer import HELD_OUT
+from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
 from signgen.video import VideoWriter, read_frames
 
 FPS, CLIP_FRAMES = 25, 42
 VIDEO_SEED, CLIP_SEED = 71, 72  # of the video, and of the clips with other sentences
 GAPS = ("hand_ssim", "face_ssim")
+STORED = Path(__file__).with_name("personalise_results.json")
 
 
 @dataclass(frozen=True)
@@ -54,9 +62,68 @@ class Case:
     recipe: Recipe
     name: str
 
-    def key(self, model: str) -> str:
-        content = json.dumps([self.signer, self.seconds, asdict(self.recipe), model], sort_keys=True)
-        return f"{self.signer}-{self.seconds}s-{sha256(content.encode()).hexdigest()[:10]}"
+
+@dataclass(frozen=True)
+class Bench:
+    """What cases have in common, and where results are kept.
+
+    Attributes:
+        model: that learns.
+        clips: of each signer, on which it is scored.
+        version: of the drawn content.
+        cache: folder of clips and results.
+        stored: results of earlier machines.
+        measures: whether what is missing is measured, or left out.
+    """
+
+    model: str
+    clips: int
+    version: int
+    cache: Path
+    stored: Stored
+    measures: bool = True
+
+    @cached_property
+    def weights(self) -> str:
+        """What is compared, not what it is called."""
+        return SignGenPipeline.from_pretrained(self.model).weights_sha256()
+
+    def key(self, kind: str, case: Case | None = None) -> dict[str, Any]:
+        """Everything that a result depends on; how many threads learned says how much an hour is."""
+        key: dict[str, Any] = {"kind": kind, "clips": self.clips, "version": self.version, "weights": self.weights}
+        if case is not None:
+            key["signer"] = case.signer
+        if case is not None and kind == "learned":
+            recipe = json.loads(json.dumps(asdict(case.recipe)))
+            key.update(seconds=case.seconds, recipe=recipe, threads=torch.get_num_threads())
+        return key
+
+    def place(self, key: dict[str, Any]) -> Path:
+        """A file for the result of a key."""
+        digest = sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
+        return self.cache / "personal" / f"{key['kind']}-{digest}.json"
+
+    def kept(self, key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+        """A result, made where there is none; None: there is none and nothing is to be measured."""
+        path = self.place(key)
+        if path.is_file():
+            return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+        if (found := self.stored.get(path.stem, "result")) is not None or not self.measures:
+            return found  # type: ignore[no-any-return]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found = make()
+        place_file(path, json.dumps(found, indent=1).encode())
+        return found
+
+    def store(self, key: dict[str, Any]) -> None:
+        """Adds a result that is there to the stored ones, with its key."""
+        if (path := self.place(key)).is_file():
+            self.stored.add(path.stem, "about", key)
+            self.stored.add(path.stem, "result", json.loads(path.read_text(encoding="utf-8")))
+
+    def known(self, signers: int) -> dict[str, Any]:
+        """The key of what known signers have."""
+        return {**self.key("known"), "signers": signers}
 
 
 def parsed(text: str, minutes: float, seed: int) -> tuple[str, Recipe]:
@@ -109,41 +176,37 @@ def clip_scores(pipeline: SignGenPipeline, clips: list[Clip]) -> scores.Scores:
     return {name: round(float(np.mean(values)), 4) if values else None for name, values in found.items()}
 
 
-def kept(path: Path, make: Any) -> Any:
-    """A JSON file's content, made where it is not there."""
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        place_file(path, json.dumps(make(), indent=1).encode())
-    return json.loads(path.read_text(encoding="utf-8"))
+def measure(case: Case, bench: Bench) -> dict[str, Any] | None:
+    """Learns and scores one case: ``before``, ``after``, steps and minutes; None: not measured."""
+    cache, version = bench.cache, bench.version
 
+    def others() -> list[Clip]:
+        return drawn(cache, case.signer, CLIP_SEED, bench.clips, CLIP_FRAMES, version)
 
-def measure(case: Case, model: str, cache: Path, clips: int, version: int) -> dict[str, Any]:
-    """Learns and scores one case."""
-    frames = case.seconds * FPS
-    (video,) = drawn(cache, case.signer, VIDEO_SEED, 1, frames, version)
-    others = drawn(cache, case.signer, CLIP_SEED, clips, CLIP_FRAMES, version)
-    place = cache.expanduser() / "personal" / case.key(model)
-    before = kept(
-        place.with_name(f"before-{case.signer}-{clips}-v{version}-{sha256(model.encode()).hexdigest()[:8]}.json"),
-        lambda: clip_scores(SignGenPipeline.from_pretrained(model), others),
+    before = bench.kept(
+        bench.key("before", case), lambda: clip_scores(SignGenPipeline.from_pretrained(bench.model), others())
     )
+    key = bench.key("learned", case)
+    target = bench.place(key).with_suffix("")
 
     def learn() -> dict[str, Any]:
-        file = filmed(video, cache.expanduser() / f"personal-{case.signer}-{case.seconds}-v{version}.mp4")
-        target, resume = place.with_suffix(""), place.with_name(place.name + ".work").exists()
+        (video,) = drawn(cache, case.signer, VIDEO_SEED, 1, case.seconds * FPS, version)
+        file = filmed(video, cache / f"personal-{case.signer}-{case.seconds}-v{version}.mp4")
+        resume = target.with_name(target.name + ".work").exists()
         if not target.exists():
             done = personalise(
-                file, target, "Drawn: nobody had to agree", keypoints=video.keypoints, model=model, recipe=case.recipe,
-                resume=resume, progress=lambda done, total: None,
+                file, target, "Drawn: nobody had to agree", keypoints=video.keypoints, model=bench.model,
+                recipe=case.recipe, resume=resume, progress=lambda done, total: None,
             )  # fmt: skip
             if not done.finished:
                 raise SystemExit("stopped; the same command goes on")
         record = json.loads((target / "personal.json").read_text(encoding="utf-8"))
-        after = clip_scores(SignGenPipeline.from_pretrained(target), others)
+        after = clip_scores(SignGenPipeline.from_pretrained(target), others())
         shutil.rmtree(target)
         return {"after": after, "stages": record["stages"], "minutes": record["minutes"], "own": record["after"]}
 
-    return {"before": before, **kept(place.with_suffix(".json"), learn)}
+    learned = bench.kept(key, learn)
+    return None if before is None or learned is None else {"before": before, **learned}
 
 
 def closed(before: scores.Scores, after: scores.Scores, known: scores.Scores, name: str) -> float | None:
@@ -194,7 +257,7 @@ def of_recording(video: Path, keypoints: Path | None, model: str, recipe: Recipe
 
 @click.command(help=__doc__)
 @click.option("--model", default="mini", show_default=True)
-@click.option("--signers", default=4, show_default=True, type=click.IntRange(1, len(HELD_OUT)), help="held-out ones")
+@click.option("--signers", default="4", show_default=True, help="held-out ones: how many, or names with commas")
 @click.option("--seconds", default="60", show_default=True, help="of video, with commas")
 @click.option("--minutes", default="60", show_default=True, help="of learning, with commas")
 @click.option("--recipe", "recipes", multiple=True, default=("recipe",), help="NAME: key=value ...; may be repeated")
@@ -205,10 +268,15 @@ def of_recording(video: Path, keypoints: Path | None, model: str, recipe: Recipe
 @click.option("--video", type=click.Path(exists=True, path_type=Path), help="a recording instead")
 @click.option("--keypoints", type=click.Path(exists=True, path_type=Path), help="of the recording")
 @click.option("--held-out", default=0.2, show_default=True, help="with --video")
+@click.option("--stored", default=STORED, type=click.Path(path_type=Path), show_default="beside this file",
+              help="file of what was measured, which is not measured again")  # fmt: skip
+@click.option("--store", is_flag=True, help="add what is measured to that file")
+@click.option("--table", "only_table", is_flag=True, help="print what is there and measure nothing")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="write the results here")
 def main(
-    model: str, signers: int, seconds: str, minutes: str, recipes: tuple[str, ...], clips: int, content: str,
-    cache: Path, seed: int, video: Path | None, keypoints: Path | None, held_out: float, json_path: Path | None,
+    model: str, signers: str, seconds: str, minutes: str, recipes: tuple[str, ...], clips: int, content: str,
+    cache: Path, seed: int, video: Path | None, keypoints: Path | None, held_out: float, stored: Path, store: bool,
+    only_table: bool, json_path: Path | None,
 ) -> None:  # fmt: skip
     if video is not None:
         for count in numbers(minutes):
@@ -216,24 +284,26 @@ def main(
                 recipe = replace(parsed(text, count, seed)[1], held_out=held_out)
                 print(of_recording(video, keypoints, model, recipe), flush=True)
         return
-    version = int(content)
-    known = kept(
-        cache.expanduser()
-        / "personal"
-        / f"known-v{version}-{clips * signers}-{sha256(model.encode()).hexdigest()[:8]}.json",
-        lambda: clip_scores(
-            SignGenPipeline.from_pretrained(model), held_out_clips("known", None, cache, clips * signers, 0, version)
-        ),
-    )
-    rows = []
-    for signer in list(HELD_OUT)[:signers]:
-        for length in numbers(seconds):
-            for count in numbers(minutes):
-                for text in recipes:
-                    name, recipe = parsed(text, count, seed)
-                    case = Case(signer, int(length), recipe, name)
-                    rows.append((case, measure(case, model, cache, clips, version)))
-                    print(table(rows[-1:], known), file=sys.stderr, flush=True)
+    bench = Bench(model, clips, int(content), cache.expanduser(), Stored(stored), not only_table)
+    who = pick_signers(signers, "test")
+    others, mark = clips * len(who), bench.known(len(who))
+    known = bench.kept(mark, lambda: clip_scores(
+        SignGenPipeline.from_pretrained(model), held_out_clips("known", None, cache, others, 0, bench.version)
+    ))  # fmt: skip
+    rows, keys = [], [mark]
+    for signer, length, count, text in product(who, numbers(seconds), numbers(minutes), recipes):
+        name, recipe = parsed(text, count, seed)
+        case = Case(signer, int(length), recipe, name)
+        keys += [bench.key("before", case), bench.key("learned", case)]
+        if (found := measure(case, bench)) is not None and known is not None:
+            rows.append((case, found))
+            print(table(rows[-1:], known), file=sys.stderr, flush=True)
+    if store:
+        for key in keys:
+            bench.store(key)
+        bench.stored.write()
+    if known is None:
+        raise Missing("--table", "nothing was measured", "leave it out")
     print(table(rows, known))
     if json_path:
         content_of = [{"case": asdict(case), **found} for case, found in rows]

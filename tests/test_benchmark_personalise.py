@@ -8,6 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 from benches import load
+from click.testing import CliRunner, Result
 
 from signgen.errors import InputError
 from signgen.personal import Recipe
@@ -48,19 +49,40 @@ def test_what_was_measured_is_kept(bench: ModuleType, tmp_path: Path, monkeypatc
         return SimpleNamespace(finished=True)
 
     values = {"mini": 0.7, "learned": 0.8}
-    loaded = SimpleNamespace(from_pretrained=lambda name: "mini" if name == "mini" else "learned")
-    monkeypatch.setattr(bench, "SignGenPipeline", loaded)
-    monkeypatch.setattr(bench, "clip_scores", lambda pipeline, clips: dict.fromkeys(FIGURES, values[pipeline]))
-    monkeypatch.setattr(bench, "drawn", lambda *given: [SimpleNamespace(keypoints=Path("clip.npz"))])
+    drawings: list[str] = []
+
+    def loaded(name: str | Path) -> SimpleNamespace:
+        known = "mini" if name in ("mini", "other") else "learned"
+        return SimpleNamespace(name=known, weights_sha256=lambda: str(name))
+
+    monkeypatch.setattr(bench, "SignGenPipeline", SimpleNamespace(from_pretrained=loaded))
+    monkeypatch.setattr(bench, "clip_scores", lambda model, clips: dict.fromkeys(FIGURES, values[model.name]))
+    monkeypatch.setattr(bench, "held_out_clips", lambda *given: [])
+    monkeypatch.setattr(
+        bench, "drawn", lambda *given: drawings.append(given[1]) or [SimpleNamespace(keypoints=Path("clip.npz"))]
+    )
     monkeypatch.setattr(bench, "filmed", lambda clip, target: target)
     monkeypatch.setattr(bench, "personalise", learn)
-    case = bench.Case("h01", 60, Recipe(minutes=10), "full")
-    found = bench.measure(case, "mini", tmp_path, 2, 4)
-    assert found == bench.measure(case, "mini", tmp_path, 2, 4)
-    assert learned == [(case.key("mini"), False)]
-    assert [path for path in (tmp_path / "personal").iterdir() if path.is_dir()] == []
-    other = bench.Case("h01", 60, Recipe(minutes=10, drawn=0), "no drawn")
-    assert other.key("mini") != case.key("mini")
-    text = bench.table([(case, found)], dict.fromkeys(FIGURES, 0.9))
-    assert "| h01 | 60 | 9.5 of 10 | full | 7 |" in text
-    assert "| 50%, 50% |" in text
+    words = ["--signers", "h01,h03", "--minutes", "10", "--clips", "2", "--stored", str(tmp_path / "stored.json")]
+    here, elsewhere = (["--cache", str(tmp_path / name)] for name in ("here", "elsewhere"))
+
+    def run(*more: str) -> Result:
+        return CliRunner().invoke(bench.main, [*words, *more], catch_exceptions=False)
+
+    with pytest.raises(InputError, match="nothing was measured"):
+        run(*here, "--table")
+    text = run(*here).stdout
+    assert "| h01 | 60 | 9.5 of 10 | recipe | 7 |" in text
+    assert "| h03 | 60 |" in text
+    assert len(learned) == 2
+    assert [path for path in (tmp_path / "here/personal").iterdir() if path.is_dir()] == []
+    assert run(*here, "--store").stdout == text
+    drawings.clear()
+    assert run(*elsewhere).stdout == run(*elsewhere, "--table").stdout == text
+    assert len(learned) == 2
+    assert not drawings
+    both = run(*elsewhere, "--recipe", "recipe", "--recipe", "no drawn: drawn=0").stdout
+    assert len(learned) == 4, "another recipe is another case"
+    assert "| no drawn |" in both
+    run(*elsewhere, "--model", "other")
+    assert len(learned) == 6, "so are other weights"
