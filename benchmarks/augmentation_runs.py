@@ -36,6 +36,7 @@ MEMORY = 0.98  # of the moving average of the weights, which reads the clips: wh
 RATES = (1.0, 0.3)  # of the schedule's: the next begins, at the best weights, when patience is at an end
 MOST = 9000  # steps: no training has come near it
 CUT_OUT, CUT_SIZE = 0.5, (0.12, 0.3)  # share of clips of which a rectangle is hidden, its sides as shares of the frame
+_ENDINGS = {"result": ".json", "reads": ".reads.json"}  # of the files of a run
 MIXES = ("all", "1:1", "1:2", "curriculum", "copies")
 
 
@@ -224,11 +225,9 @@ class Run:
         name = self.arm.name.replace(" ", "-").replace(":", "-").replace(",", "")
         return self.language.work / "results" / f"{name}-{self.seed}-{self.digest}{ending}"
 
-    def done(self) -> dict[str, Any] | None:
-        """The result, where it is there."""
-        return self._kept(self.path(), "result")
-
-    def _kept(self, path: Path, kind: str) -> dict[str, Any] | None:
+    def done(self, kind: str = "result") -> dict[str, Any] | None:
+        """The result, or what was read of copies (``reads``), where it is there."""
+        path = self.path(_ENDINGS[kind])
         if path.is_file():
             return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
         return self.stored.get(self.digest, kind)  # type: ignore[no-any-return]
@@ -236,8 +235,8 @@ class Run:
     def store(self) -> None:
         """Adds what is there to the stored results."""
         about = {"arm": self.arm.name, "seed": self.seed}
-        for kind, found in (("result", self.done()), ("reads", self.read_copies(make=False))):
-            if found is not None:
+        for kind in _ENDINGS:
+            if (found := self.done(kind)) is not None:
                 self.stored.add(self.digest, kind, {**about, **found})
 
     def make(self) -> dict[str, Any]:
@@ -264,18 +263,18 @@ class Run:
             path.unlink(missing_ok=True)
         return result
 
-    def read_copies(self, make: bool = True) -> dict[str, Any] | None:
-        """What the kept recogniser reads in first copies of the next fold's clips, by the true renderer and by `mini`.
-
-        Args:
-            make: whether it may read now; otherwise None where it has not.
+    def read_copies(self) -> dict[str, Any] | None:
+        """What the kept recogniser reads in first copies of the next fold's clips, by the true renderer and by `mini`,
+        which varies nothing there: the motions are the same.
         """
-        path = self.path(".reads.json")
-        if (kept := self._kept(path, "reads")) is not None or not make:
+        path = self.path(_ENDINGS["reads"])
+        if (kept := self.done("reads")) is not None:
             return kept
         if not self.path(".model").exists():  # its result was stored elsewhere
             return None
-        kinds = {name: Copies(name, signers=32) for name in (DRAWN, "mini")}
+        if self.language.folds < 2:  # it would read clips that it has learned from
+            return None
+        kinds = {name: Copies(name, signers=32, vary=False) for name in (DRAWN, "mini")}
         clips = {name: self.language.copies((self.seed + 1) % self.language.folds, one) for name, one in kinds.items()}
         both, recogniser = sorted(set.intersection(*map(set, clips.values()))), Recogniser.load(self.path(".model"))
         found = {name: _scores(recogniser, {clip: clips[name][clip] for clip in both}) for name in clips}

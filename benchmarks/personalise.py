@@ -251,7 +251,7 @@ def of_recording(video: Path, keypoints: Path | None, model: str, recipe: Recipe
             shutil.copy(Path(folder) / "model" / name, f"{video.stem}-{name}")
     frames = f"{found.learned} of {found.frames} frames learned from, {found.held_out} held out"
     lines = [f"{video}: {frames}, {found.minutes:g} minutes, steps {found.stages}", ""]
-    lines.append(scores.table(found.before, found.after))
+    lines.append(scores.table(found.before, found.after, found.scored))
     return "\n".join([*lines, "", *found.warnings])
 
 

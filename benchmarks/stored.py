@@ -31,6 +31,12 @@ class Stored:
         """What there is of a digest: a result, or another kind of what belongs to it; None: nothing."""
         return self.found.get(digest, {}).get(kind)
 
+    def like(self, kind: str, **about: Any) -> Any:
+        """The one thing of that kind that says this of itself, whatever else it depended on; None: there is none, or
+        there are several."""
+        found = [one[kind] for one in self.found.values() if kind in one and about.items() <= one[kind].items()]
+        return found[0] if len(found) == 1 else None
+
     def add(self, digest: str, kind: str, found: dict[str, Any]) -> None:
         """Puts something there."""
         kept = {name: value for name, value in found.items() if name not in _UNTOLD}

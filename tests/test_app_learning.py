@@ -12,20 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_personal import CONSENT, FRAMES, SIZE, person, write_video
-from tiny_pipeline import make_pipeline
+from tiny_pipeline import make_pipeline, picture
 
 import signgen.personal
 from signgen.app.clips import EXAMPLES
-from signgen.app.context import Context, Limits, Visitor, open_context, open_workspace
+from signgen.app.context import OWN, Context, Limits, Visitor, open_context, open_workspace
 from signgen.app.jobs import Ended, Working, follow
 from signgen.app.learning import Lesson, learn_job, learned_table
 from signgen.app.status import progress
 from signgen.errors import BadValue, Empty, Missing, Untrusted
 from signgen.keypoints import write_keypoints
 from signgen.model import SignGenPipeline
+from signgen.package import PERSONAL
 from signgen.personal import PersonalResult, scores
 from signgen.personal.footage import FRAMES as KEPT
-from signgen.rendering.several import PERSONAL
+from signgen.rendering.source import Source, builtin_names
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,9 @@ def sent(visitor: Visitor, frames: int = FRAMES) -> Lesson:
 def result_of(target: Path) -> PersonalResult:
     values: scores.Scores = dict.fromkeys(scores.FIGURES, 0.5)
     after = values | {"hand_ssim": 0.75, "mouth_ssim": None}
-    return PersonalResult(str(target), "tiny", True, 2.0, 60, 48, 12, {"distill": 3}, values, after, [], 1.0, "", [])
+    return PersonalResult(
+        str(target), "tiny", True, 2.0, 60, 48, 12, 12, {"distill": 3}, values, after, [], 1.0, "", []
+    )
 
 
 def test_a_lesson_reads_apart_learns_and_signs_an_example(
@@ -143,3 +146,19 @@ def test_what_is_asked_for_is_checked(visitor: Visitor, tmp_path: Path) -> None:
     for change, kind, words in wrong:
         with pytest.raises(kind, match=words):
             _lesson(visitor, **{**given, **change})
+
+
+def test_whom_the_model_has_learned_can_be_chosen_and_comes_first(model: Path) -> None:
+    own = [Source(picture(SIZE), person(1), "1.png", "image")]
+    loaded: Future[SignGenPipeline] = Future()
+    with open_workspace() as workspace, open_context(workspace, loaded, own=own) as context:
+        assert context.signers == (OWN, *builtin_names())
+        assert context.signer(OWN)[0] is own[0]
+        assert context.signer("alma")[0].kind == "signer"
+        for name in ("../secret.png", "", "Own"):
+            with pytest.raises(BadValue, match="choose one of own, alma"):
+                context.signer(name)
+    with open_workspace() as workspace, open_context(workspace, loaded) as context:
+        assert context.signers == builtin_names()
+        with pytest.raises(BadValue, match="got 'own'; choose one of alma"):
+            context.signer(OWN)

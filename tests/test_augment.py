@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from PIL import Image
 
 from signgen.augmentation import run as running
 from signgen.augmentation.run import Task, augment
-from signgen.augmentation.store import part_path
+from signgen.augmentation.store import part_path, read_records
 from signgen.cli import main
 from signgen.dataset.phoenix import RELEASE_COUNTS, PhoenixIndex
 from signgen.errors import InputError
@@ -276,6 +277,21 @@ def test_a_plan_says_what_was_measured_and_writes_nothing(stage):
         assert f"{row['difference']:+.1f} ({low:+.1f} to {high:+.1f}) at {row['true_share']} %" in result.stderr
     refused = CliRunner().invoke(main, [*asked, "--plan", "--merge"])
     assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)
+    asked[2] = str(points)
+    refused = CliRunner().invoke(main, [*asked, "--plan"])
+    assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)
+    assert f"{points}: is a file; give the name of a folder" in refused.stderr
+
+
+def test_clips_by_a_persons_model_say_whose_consent(stage, tmp_path):
+    model = tmp_path / "anna"
+    shutil.copytree(stage.model, model)
+    (model / "personal.json").write_text(json.dumps({"consent": "Anna, on 1 May", "sources": ["sources/1.png"]}))
+    settings = stage.settings(copies=1, model=str(model), splits=("dev",), media="mp4")
+    out = tmp_path / "out"
+    augment(Task(stage.dataset, out, settings, originals="none"), lambda line: None, no_progress)
+    assert json.loads((out / "augment.json").read_text())["consent"] == "Anna, on 1 May"
+    assert {record["consent"] for record in read_records(out).values()} == {"Anna, on 1 May"}
 
 
 def test_a_plan_counts_what_is_left(stage, whole):

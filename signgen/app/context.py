@@ -18,16 +18,18 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from signgen.app.jobs import Job, JobQueue
 from signgen.app.live import LiveStream
-from signgen.errors import Damaged, TooLarge, Untrusted
+from signgen.errors import BadValue, Damaged, TooLarge, Untrusted
 from signgen.files import temporary_folder
 from signgen.processes import Apart, Bounds
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
+    from signgen.rendering.source import Source
 
 T = TypeVar("T")
 MIB = 1 << 20
 LONGEST_NAME = 60
+OWN = "own"  # stands for the person that the model has learned, where it has
 COOKIE = "signgen-visitor"  # holds the key by which a visitor's files are found
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -225,6 +227,7 @@ class Context:
     readers: whose turn it is to have a file read.
     processes: where files are read.
     composes: whether the model can put another background behind the person.
+    own: pictures of the person that the model has learned, if it has.
     streams, reports: what browsers fetch beside the page, each with the visitor's folder.
     """
 
@@ -235,8 +238,28 @@ class Context:
     readers: JobQueue
     processes: Apart
     composes: bool = False
+    own: tuple[Source, ...] = ()
     streams: Recent[tuple[Path, LiveStream]] = field(default_factory=lambda: Recent(16))
     reports: Recent[tuple[Path, Path]] = field(default_factory=lambda: Recent(64))
+
+    @property
+    def signers(self) -> tuple[str, ...]:
+        """Names of whom can be shown without a picture: whom the model has learned, and the built-in signers."""
+        from signgen.rendering.source import builtin_names
+
+        return (*([OWN] if self.own else []), *builtin_names())
+
+    def signer(self, name: str) -> list[Source]:
+        """The pictures of one of the `signers`.
+
+        Raises:
+            BadValue: there is no such name; one from outside must never be taken for a path.
+        """
+        from signgen.rendering.source import load_source
+
+        if name not in self.signers:
+            raise BadValue("signer", f"got {name!r}", f"choose one of {', '.join(self.signers)}, or send a picture")
+        return list(self.own) if name == OWN else [load_source(name)]
 
     def apart(
         self, job: Job, subject: str, bounds: Bounds, action: Callable[..., T], *given: Any,
@@ -266,14 +289,15 @@ def _silent(report: Callable[..., None], action: Callable[..., T], *given: Any) 
 
 @contextmanager
 def open_context(
-    workspace: Workspace, model: Future[SignGenPipeline], limits: Limits | None = None, composes: bool = False
-) -> Iterator[Context]:
+    workspace: Workspace, model: Future[SignGenPipeline], limits: Limits | None = None, composes: bool = False,
+    own: Sequence[Source] = (),
+) -> Iterator[Context]:  # fmt: skip
     """What all requests share; at the end of the block all jobs are cancelled, and no process is left."""
     limits = limits or Limits()
     processes = Apart(("signgen.app.clips", "signgen.keypoints", "signgen.rendering.several"))
     queues = JobQueue(limits.waiting), JobQueue(limits.waiting, limits.readers)
     try:
-        yield Context(workspace, model, limits, *queues, processes, composes)
+        yield Context(workspace, model, limits, *queues, processes, composes, tuple(own))
     finally:
         for jobs in queues:
             jobs.close()

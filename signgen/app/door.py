@@ -55,13 +55,11 @@ class Door:
         """Whether a render would begin: 200, or 503 while the model is loaded or where it cannot be."""
         from starlette.responses import JSONResponse
 
-        from signgen.rendering.source import builtin_names
-
         model, limits = self._context.model, self._context.limits
         state = "loading" if not model.done() else "ready" if model.exception() is None else "failed"
         running, waiting = self._context.jobs.counts()
         content = {
-            "status": state, "running": running, "waiting": waiting, "signers": list(builtin_names()),
+            "status": state, "running": running, "waiting": waiting, "signers": list(self._context.signers),
             "limits": {
                 "upload_bytes": limits.video_bytes, "keypoint_bytes": limits.keypoint_bytes,
                 "picture_bytes": limits.picture_bytes, "frames": limits.frames, "waiting": limits.waiting,
@@ -157,16 +155,9 @@ class Door:
         return Path(result.output), [*clip.warnings, *result.warnings]
 
     async def _sources(self, request: Any, given: dict[str, Any], visitor: Visitor) -> list[Source]:
-        from signgen.rendering.source import builtin_names, load_source
-
         pictures = [str(path) for path in given["source"]]
         if not pictures:
-            signer = given.get("signer", builtin_names()[0])
-            if signer not in builtin_names():  # a name from outside must never be taken for a path
-                raise BadValue(
-                    "source", f"got {signer!r}", f"choose one of {', '.join(builtin_names())}, or send a picture"
-                )
-            return [load_source(signer)]
+            return self._context.signer(given.get("signer", self._context.signers[0]))
         context = self._context
         reading = (pictures, [str(path) for path in given["source_keypoints"]], visitor, context.limits)
 

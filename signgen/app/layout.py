@@ -67,7 +67,7 @@ def _render_tab(page: gr.Blocks, context: Context) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=320):
             examples = _movement(parts, context.limits)
-            _signer(parts, context.limits)
+            _signer(parts, context)
             if context.composes:
                 _background(parts, context.limits)
             _options(parts)
@@ -109,9 +109,11 @@ def _movement(parts: Parts, limits: Limits) -> list[gr.Button]:
     return examples
 
 
-def _signer(parts: Parts, limits: Limits) -> None:
-    _step("2. Who signs it", "Drawn people who come with signgen, or pictures of yours.")
-    parts["signer"] = _picker()
+def _signer(parts: Parts, context: Context) -> None:
+    limits = context.limits
+    own = "The person whom the model has learned, drawn" if context.own else "Drawn"
+    _step("2. Who signs it", f"{own} people who come with signgen, or pictures of yours.")
+    parts["signer"] = _picker(context)
     with gr.Accordion("Use a picture of your own", open=False):
         gr.HTML(
             '<div class="sg-step"><p>One person, upper body, facing the camera; of a video, the first frame. Several'
@@ -131,18 +133,16 @@ def _signer(parts: Parts, limits: Limits) -> None:
         parts["picture_shown"] = gr.HTML("", apply_default_css=False)
 
 
-def _picker() -> gr.HTML:
-    from signgen.rendering.source import builtin_names, load_source
-
+def _picker(context: Context) -> gr.HTML:
     choices = "".join(
         f'<label><input type="radio" name="signer" value="{escape(name)}">'
-        f'<img src="{data_url(load_source(name).image, 200)}" alt="">'
+        f'<img src="{data_url(context.signer(name)[0].image, 200)}" alt="">'
         f"<span>{escape(name.title())}</span></label>"
-        for name in builtin_names()
+        for name in context.signers
     )
     template = f'<fieldset class="sg-signers"><legend>Signer</legend><div class="sg-row">{choices}</div></fieldset>'
     return gr.HTML(
-        builtin_names()[0], html_template=template, js_on_load=asset("signers.js"), apply_default_css=False,
+        context.signers[0], html_template=template, js_on_load=asset("signers.js"), apply_default_css=False,
         elem_id="signer",
     )  # fmt: skip
 

@@ -373,6 +373,7 @@ def serve(
         raise missing_extra("gradio", "app")
     from signgen import quick_start
     from signgen.model.loading import model_folder
+    from signgen.rendering.several import load_sources, own_pictures
 
     log_to_standard_error()
     chosen = (settings.device, settings.dtype, settings.backend)
@@ -381,8 +382,10 @@ def serve(
         listening = stack.enter_context(open_socket(settings.host, settings.port))
         quick_start.start(settings.model)  # before there are threads: it hides modules for a moment
         composes = _composes(model_folder(settings.model))
+        pictures, places = own_pictures(model_folder(settings.model))
+        own = load_sources(pictures, places) if pictures else []
         model = load_in_background(lambda: load_warm(settings.model, workspace.root, *chosen))
-        context = stack.enter_context(open_context(workspace, model, settings.limits, composes))
+        context = stack.enter_context(open_context(workspace, model, settings.limits, composes, own))
         threading.Thread(target=_keep_sweeping, args=(workspace,), name="signgen-sweeping", daemon=True).start()
         application = build(context, settings.local, settings.password)
         import uvicorn

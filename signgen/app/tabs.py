@@ -169,12 +169,10 @@ class RenderTab(Tab):
         request: gr.Request,
     ) -> Iterator[Update]:
         """Pictures of a signer were dropped, or taken away: shows them, or says why they cannot be used."""
-        from signgen.rendering.source import builtin_names
-
         context, person = self._context, self._parts["person"]
         shown, chosen = self._parts["picture_shown"], self._parts["signer"]
         if not paths:
-            yield {shown: "", person: None, chosen: signer or builtin_names()[0]}
+            yield {shown: "", person: None, chosen: signer or context.signers[0]}
             return
         places = [str(path) for path in paths], [str(path) for path in keypoints or ()]
         given, name = (*places, self._visitor(request), context.limits, int(frames or 1)), Path(paths[0]).name
@@ -275,7 +273,6 @@ class RenderTab(Tab):
     ) -> Order:  # fmt: skip
         """The checked request."""
         from signgen.rendering import RenderSettings
-        from signgen.rendering.source import builtin_names, load_source
 
         if clip is None:
             raise Missing("keypoints", "nothing is chosen yet", "choose an example or drop a keypoint file")
@@ -283,10 +280,8 @@ class RenderTab(Tab):
             raise Missing("picture", "is not read yet, or cannot be used", "see what is said below it")
         if person is not None:
             sources = person
-        elif signer in builtin_names():  # a name from outside must never be taken for a path
-            sources = [load_source(signer)]
         else:
-            raise BadValue("signer", f"got {signer!r}", f"choose one of {', '.join(builtin_names())}")
+            sources = self._context.signer(signer)
         settings = RenderSettings(
             align=sources[0].keypoints is not None and (align or not clip.placed),
             fill_hands=bool(fill_hands),

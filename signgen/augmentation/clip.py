@@ -172,6 +172,7 @@ def _origin(job: Job, seed: int, change: Change, recipe: Recipe) -> dict[str, An
     return {
         "split": job.split, "source": job.source, "copy": job.copy, "signer": Path(job.signer).name, "seed": seed,
         "change": change.label(), "weights_sha256": recipe.weights, "licence": recipe.licence, "generated": True,
+        **recipe.consent,
     }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from signgen.keypoints.many_clips import points_in_frame
 from signgen.package import versions
 from signgen.rendering import load_model
 from signgen.rendering.manifest import NOTICE, PACKAGES
+from signgen.rendering.several import personal_record
 from signgen.rendering.source import Source
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Recipe:
         frame: (width, height) of the data set's frames.
         weights: SHA-256 of the model's weights; computes: device, numbers and engine, as `what_computes` says.
         licence: of the data set, which its copies inherit.
+        consent: that of the person whom the model has learned, ``consent`` and the words, or nothing.
     """
 
     store: Store
@@ -61,6 +63,7 @@ class Recipe:
     weights: str
     computes: dict[str, str]
     licence: str
+    consent: dict[str, str]
 
 
 def open_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> tuple[Recipe, SignGenPipeline]:
@@ -81,6 +84,7 @@ def open_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> tuple[Rec
         weights=pipeline.weights_sha256(),
         computes=what_computes(pipeline),
         licence=licence_of(index),
+        consent={key: words for key, words in personal_record(model).items() if key == "consent"},
     )
     return recipe, pipeline
 
@@ -99,7 +103,9 @@ def reopen_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> Recipe:
     store = store_of(out.absolute(), settings)
     frame = frame_size(index) or USUAL_FRAME
     weights = decides["weights_sha256"]
-    return Recipe(store, settings, load_signers(settings.signers), frame, weights, computes, licence_of(index))
+    consent = {key: words for key, words in before.items() if key == "consent"}
+    signers = load_signers(settings.signers)
+    return Recipe(store, settings, signers, frame, weights, computes, licence_of(index), consent)
 
 
 # -- the data set -----------------------------------------------------------------------------------------------------
@@ -231,6 +237,7 @@ def describe(index: PhoenixIndex, recipe: Recipe) -> dict[str, Any]:
         "notice": NOTICE,
         "generated": True,
         "licence": recipe.licence,
+        **recipe.consent,
         "dataset": str(index.root.absolute()),
         "splits": list(settings.splits),
         "copies": settings.copies,

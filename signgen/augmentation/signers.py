@@ -151,7 +151,7 @@ def load_signers(specs: tuple[str, ...]) -> dict[str, Source]:
 
 
 def _load(spec: str) -> Source:
-    if spec in signer_names() and not Path(spec).exists():
+    if spec in signer_names():  # whatever lies here under that name: a number of signers may have chosen it
         return draw_portrait(spec)
     source = load_source(spec)
     return source if source.keypoints is not None else load_source(spec, keypoints_beside(Path(spec)))

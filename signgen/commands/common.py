@@ -181,7 +181,7 @@ class _PlainLines:
     def advance(self, n: int = 1) -> None:
         self.done += n
         rate, now = self.rate.after(n), time.monotonic()
-        if self.done == 0 or (now - self.last < 5 and self.done != self.total):
+        if n == 0 or (now - self.last < 5 and self.done != self.total):
             return
         self.last = now
         left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate else ""

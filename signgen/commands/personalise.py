@@ -46,8 +46,12 @@ def command(
     The person must have agreed. Say so with --consent, or answer the question.
     """
     path = existing_path(video)
-    words = consent if consent is not None else _asked(video)
     from signgen.personal import Recipe, personalise
+    from signgen.personal.run import begun_consent
+    from signgen.personal.scores import FIGURES
+
+    begun = begun_consent(output) if options["resume"] else ""  # asked once, when it was begun
+    words = consent if consent is not None else begun or _asked(video)
 
     trained = {} if stages is None else {"stages": tuple(stages.split(","))}
     recipe = Recipe(minutes, held_out, sources, drawn, seed, settings=settings, **trained)
@@ -59,9 +63,9 @@ def command(
     if not result.finished:
         text = f"{output}: stopped after {result.minutes:g} minutes; go on with --resume"
     else:
-        hands = f"Hand SSIM {result.before['hand_ssim']} -> {result.after['hand_ssim']}"
-        faces = f"face {result.before['face_ssim']} -> {result.after['face_ssim']}"
-        text = f"{output}: {result.size_mib:.1f} MiB, {result.minutes:g} minutes; held-out part: {hands}, {faces}"
+        shown = [(FIGURES[name], result.before[name], result.after[name]) for name in ("hand_ssim", "face_ssim")]
+        gains = [f"{figure.words} {figure.text(before)} -> {figure.text(after)}" for figure, before, after in shown]
+        text = f"{output}: {result.size_mib:.1f} MiB, {result.minutes:g} minutes; held-out part: {', '.join(gains)}"
     emit(vars(result), as_json, text)
 
 

@@ -29,7 +29,7 @@ from signgen.keypoints.skeleton import MIRROR
 from signgen.model.diffusion.guidance import branch_weights
 from signgen.model.diffusion.sampling import schedule, step_function
 from signgen.model.schedulers import noised
-from signgen.package import EXAMPLES, versions
+from signgen.package import EXAMPLES, PERSONAL, versions
 from signgen.pose_image import palette
 from signgen.pose_image.solid.hand import anatomy, hand_mesh
 from signgen.rendering.sample_windows import FIRST_VIEWS, backdrop_of, draw_canvas
@@ -123,6 +123,9 @@ def _check_model(pipeline: SignGenPipeline) -> None:
     for got, met in wanted.items():
         if met:
             raise Unsupported(pipeline.name, f"has {got}", "the page cannot drive it; use --onnx")
+    if pipeline.folder is not None and (pipeline.folder / PERSONAL).is_file():
+        got = "shows a person, and a page gives it to everybody who opens it, with built-in signers only"
+        raise Unsupported(pipeline.name, got, "export mini, or render with the model itself")
 
 
 # --- ONNX Runtime -------------------------------------------------------------------------------------------------

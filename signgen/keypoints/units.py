@@ -38,6 +38,7 @@ class ReadResult:
         size_known: whether the file (or the caller) gives the frame size; False if it is a guess.
         fps_known: the same for the rate.
         placed: whether the file says where in the frame the signer stands and how large; False for `.skels`.
+        crowded: share of the frames that show several people.
     """
 
     keypoints: Keypoints
@@ -47,6 +48,7 @@ class ReadResult:
     size_known: bool
     fps_known: bool
     placed: bool = True
+    crowded: float = 0.0
 
 
 def finish(
@@ -72,7 +74,9 @@ def finish(
     if rate is None or assumed:
         warnings.append(_assumption(assumed, frame, rate, known_size=size is not None))
     warnings = [*raw.warnings, *crowd, *warnings, *said, *turn_warnings(keypoints)]
-    return ReadResult(keypoints, name, raw.people, warnings, size is not None, rate is not None, raw.placed)
+    crowded = 0.0 if raw.crowd is None else float((raw.crowd.counts > 1).mean())
+    known = size is not None, rate is not None
+    return ReadResult(keypoints, name, raw.people, warnings, *known, raw.placed, crowded)
 
 
 def _assumption(assumed: str, frame: tuple[int, int], rate: float | None, *, known_size: bool) -> str:

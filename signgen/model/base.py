@@ -15,6 +15,7 @@ from torch import Tensor
 from signgen import __version__
 from signgen.errors import BadValue
 from signgen.files import temporary_folder
+from signgen.model.loading import keep_person
 from signgen.model.networks.attention import ContextMemory
 
 if TYPE_CHECKING:
@@ -192,7 +193,8 @@ class BasePipeline(DiffusionPipeline):
     def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False, **kwargs: Any) -> None:
         """Writes the folder that `from_pretrained` reads: safetensors only, with a model card (README.md).
 
-        A card that is in the folder already stays; else it is the one that came with the weights, or a new one.
+        A card that is in the folder already stays; else it is the one that came with the weights, or a new one. What a
+        model says of the person that it has learned, the consent above all, goes along.
 
         Args:
             push_to_hub: upload it as well; ``repo_id``, ``private``, ``token``, ``commit_message`` and ``create_pr``
@@ -206,6 +208,8 @@ class BasePipeline(DiffusionPipeline):
                 shutil.copyfile(self.folder / CARD, card)
             else:
                 card.write_text(model_card(self), encoding="utf-8")
+        if self.folder is not None:
+            keep_person(self.folder, Path(save_directory))
         if push_to_hub:
             self._upload(Path(save_directory), **{"repo_id": Path(save_directory).name, **upload})
 

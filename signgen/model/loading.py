@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from signgen.errors import BadValue, Damaged, Mismatch, NotFound, Unsupported, Untrusted
-from signgen.package import WEIGHTS
+from signgen.package import PERSONAL, WEIGHTS
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SHARED = "shared.json"  # in a model's folder: parts that it has in common with a packaged model, which are not in it
 _LIBRARIES = ("signgen", "diffusers", "transformers")  # whose classes a model folder may name
 _INDEX = "model_index.json"
+PICTURES = "sources"  # folder of a model that has learned a person
 
 
 def model_folder(model: str | Path) -> Path:
@@ -59,6 +61,14 @@ def shared_parts(folder: Path) -> dict[str, Path]:
             advice = "install the signgen that its card names, or make it again"
             raise Mismatch(folder, f"was made with another {model} than is installed", advice)
     return parts
+
+
+def keep_person(model: Path, folder: Path) -> None:
+    """Takes along whose model it is, with whose consent, and the person's pictures, where a model has learned one."""
+    if (model / PERSONAL).is_file() and model.absolute() != folder.absolute():
+        shutil.copyfile(model / PERSONAL, folder / PERSONAL)
+        if (model / PICTURES).is_dir():
+            shutil.copytree(model / PICTURES, folder / PICTURES, dirs_exist_ok=True)
 
 
 def sha256_of(folder: Path) -> str:

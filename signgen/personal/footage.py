@@ -6,7 +6,8 @@ picture are good and which differ from each other; mirrored and re-lit copies ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +15,11 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from signgen.dataset.files import read_json
 from signgen.errors import BadValue, Empty, Mismatch, TooLarge
+from signgen.extraction.footage import Footage as Film
+from signgen.extraction.footage import open_footage as open_film
+from signgen.extraction.footage import schedule
 from signgen.extraction.run import ExtractSettings, extract_keypoints
 from signgen.files import Staging
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
@@ -25,10 +30,10 @@ from signgen.rendering.framing import HANDS_OUT, Framing, Size, find_stance, fit
 from signgen.rendering.scene import ZOOMS
 from signgen.rendering.several import choose_frames
 from signgen.rendering.source import Source
-from signgen.video import probe, read_frames
 
 FEWEST, MOST = 24, 20_000  # frames of a video; the second are 13 minutes at 25 a second
 SEEN = 0.5  # least share of frames that show the person
+CROWDED = 0.1  # share of frames with several people from which it must be said who is meant
 HANDS_SEEN = 0.15  # least share of frames that show a hand
 STILL_HANDS = 0.15  # shoulder widths; the reach of hands that never move
 RUN = 16  # frames that are chosen together; a window of 15 and its source fit into them
@@ -36,7 +41,7 @@ LONGEST = 128  # frames of one clip of the training data
 GOOD = 0.8  # share of a piece's frames that must be good
 SHARPNESS = 0.5  # of the median; frames below are out of focus
 GAIN, GAMMA, SLOPE = (0.15, 0.25, 0.2)  # of re-lit copies: of each colour, of all, from side to side
-FRAMES, POINTS, SHARP = "frames.npy", "points.npz", "sharpness.npy"
+FRAMES, POINTS, SHARP, NOTES = "frames.npy", "points.npz", "sharpness.npy", "notes.json"
 
 
 @dataclass(frozen=True)
@@ -89,56 +94,78 @@ def read_footage(
     Raises:
         InputError: too short, too long, nobody or several people in it, no hands, or keypoints of something else.
     """
-    info = probe(video)
-    if not FEWEST <= info.frames <= MOST:
-        got, kind = f"has {info.frames} frames", TooLarge if info.frames > MOST else Empty
+    film = open_film(video)
+    if not FEWEST <= film.frames <= MOST:
+        got, kind = f"has {film.frames} frames", TooLarge if film.frames > MOST else Empty
         raise kind(video, got, f"give {FEWEST} to {MOST}, best one to three minutes")
-    notes: list[str] = []
+    timing = schedule(film)
     if keypoints is not None:
-        read = read_keypoints(keypoints, frame_size=info.size, fps=info.fps, person=person)
-        clip, people, notes = read.keypoints, read.people, list(read.warnings)
+        clip, people, notes = _given_keypoints(keypoints, film, timing.fps, person)
     else:
         settings = ExtractSettings(estimator=estimator or "auto", weights=estimator_weights, person=person)
         found = extract_keypoints(video, settings, progress)
         clip, people, notes = found.keypoints, len(found.people), list(found.warnings)
     if people > 1 and person is None:
         raise Mismatch(video, f"shows {people} people", "give a video of one person, or say who with --person")
-    if len(clip) != info.frames:
-        raise Mismatch(
-            keypoints or video, f"{len(clip)} frames of keypoints for {info.frames}", "give this video's own"
-        )
+    numbers = timing.numbers  # of frames that come at a varying rate: those that `signgen extract` looks at
+    if len(clip) != len(numbers):
+        numbers = np.arange(film.frames)
+    if len(clip) != len(numbers):
+        got = f"{len(clip)} frames of keypoints for {film.frames}"
+        raise Mismatch(keypoints or video, got, "give this video's own")
     check_person(clip, video)
     framing = framing_of(clip, canvas, pixel_aspect, video)
     on_canvas = replace(framing.to_canvas(clip), name=Path(video).stem)
-    _keep(video, folder, framing, on_canvas)
-    return open_footage(folder, held_out, tuple(notes))
+    _keep(film, numbers, folder, framing, on_canvas, notes)
+    return open_footage(folder, held_out)
 
 
-def open_footage(folder: Path, held_out: float, warnings: tuple[str, ...] = ()) -> Footage:
+def _given_keypoints(
+    path: str | Path, film: Film, fps: float, person: int | str | None
+) -> tuple[Keypoints, int, list[str]]:
+    """Keypoints of a file in pixels of the film, how many people are seen there, and what is to be said."""
+    size = film.width, film.height
+    read = read_keypoints(path, fps=fps, person=person)
+    if not read.size_known:
+        read = read_keypoints(path, frame_size=size, fps=fps, person=person)
+    clip = read.keypoints
+    if not same_shape(clip.size, size):
+        got = f"is of frames of {clip.width}x{clip.height}, {film.path} has {film.width}x{film.height}"
+        raise Mismatch(path, got, "give the keypoints of this very video")
+    return clip.resized(*size), read.people if read.crowded >= CROWDED else 1, list(read.warnings)
+
+
+def open_footage(folder: Path, held_out: float) -> Footage:
     """What `read_footage` left in a folder."""
     frames, sharpness = np.load(folder / FRAMES, mmap_mode="r"), np.load(folder / SHARP)
     clip = read_keypoints(folder / POINTS).keypoints
+    notes = read_json(folder / NOTES, "remove the folder and begin again")["warnings"]
     learned = len(frames) - max(round(held_out * len(frames)), 1)
     if learned < RUN:
         raise BadValue("--held-out", f"got {held_out}", f"leaves {learned} of {len(frames)} frames to learn from")
-    return Footage(frames, clip, sharpness, learned, warnings)
+    return Footage(frames, clip, sharpness, learned, tuple(notes))
 
 
-def _keep(video: str | Path, folder: Path, framing: Framing, clip: Keypoints) -> None:
+def _keep(
+    film: Film, numbers: np.ndarray, folder: Path, framing: Framing, clip: Keypoints, notes: Sequence[str]
+) -> None:
+    """Frames of these numbers, keypoints and notes; all of them appear together."""
     folder.mkdir(parents=True, exist_ok=True)
     width, height = framing.canvas
     with Staging() as staging:
-        places = [staging.place(folder / name) for name in (FRAMES, SHARP, POINTS)]
+        places = [staging.place(folder / name) for name in (FRAMES, SHARP, POINTS, NOTES)]
         frames = np.lib.format.open_memmap(places[0], "w+", np.uint8, (len(clip), height, width, 3))
         sharpness = np.zeros(len(clip))
-        for number, frame in enumerate(read_frames(video)):
-            frames[number] = lift(frame, framing)
-            grey = frames[number].mean(-1)
-            sharpness[number] = ndimage.laplace(grey).var()
+        for index, frame in enumerate(film.read()):
+            if not len(where := np.flatnonzero(numbers == index)):
+                continue
+            frames[where] = lift(frame, framing)
+            sharpness[where] = ndimage.laplace(frames[where[0]].mean(-1)).var()
         frames.flush()
         with open(places[1], "wb") as file:
             np.save(file, sharpness)
         write_keypoints(clip, places[2])
+        places[3].write_text(json.dumps({"warnings": list(notes)}), encoding="utf-8")
 
 
 def check_person(clip: Keypoints, video: str | Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from signgen import config as configuration
 from signgen.errors import BadValue, Unsupported
-from signgen.model.loading import model_folder
+from signgen.model.loading import model_folder, shared_parts
 from signgen.model.networks.weight_files import read_settings
 from signgen.training.config import TrainConfig
 
@@ -30,6 +30,7 @@ PROBED = 0.2  # share of a stage's time after which it is known how many steps t
 OPEN_END = 1_000_000  # steps until then, so that the rate does not fall yet
 WARMUP, AVERAGED = 5, 0.98  # steps; the weights' average
 FEWEST_STEPS = 6
+FEW_STEPS = 20  # of a stage, that hardly change anything
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,22 @@ def stages_of(model: str | Path, wanted: Sequence[str] = STAGES) -> tuple[str, .
     """Those of the ``wanted`` stages that can train a model's parts.
 
     Raises:
-        Unsupported: its autoencoder or its denoiser is none of those that the stages know.
+        Unsupported: its autoencoder or its denoiser is none of those that the stages know, or it has none of the parts.
     """
-    folder = model_folder(model)
+    folder, advice = model_folder(model), "start from mini or its like"
     kind = read_settings(folder / "vae").get("_class_name")
-    if kind != "FrameAutoencoder" or not (folder / "fusion").is_dir():
-        raise Unsupported(model, "its autoencoder or fusion model is not signgen's own", "start from mini or its like")
+    if kind != "FrameAutoencoder" or not fusion_of(folder).is_dir():
+        raise Unsupported(model, "its autoencoder or fusion model is not signgen's own", advice)
     able = [stage for stage in STAGES if stage in wanted]
-    return tuple(stage for stage in able if not stage.endswith("_refiner") or (folder / stage).is_dir())
+    able = [stage for stage in able if not stage.endswith("_refiner") or (folder / stage).is_dir()]
+    if not able:
+        raise Unsupported("--stages", f"got {','.join(wanted)}, and {model} has no such part", advice)
+    return tuple(able)
+
+
+def fusion_of(folder: Path) -> Path:
+    """Where a model's fusion model lies, which may be a packaged one's (`signgen.model.loading.shared_parts`)."""
+    return shared_parts(folder).get("fusion", folder / "fusion")
 
 
 def stage_config(
@@ -108,7 +117,7 @@ def stage_config(
     vae = decoder if decoder.is_dir() else base / "vae"
     starts: dict[str, Mapping[str, Any]] = {
         "autoencoder": {"encoder": str(base / "vae")},
-        "distill": {"autoencoder": str(vae), "fusion": str(base / "fusion"), "denoiser": str(base / "denoiser")},
+        "distill": {"autoencoder": str(vae), "fusion": str(fusion_of(base)), "denoiser": str(base / "denoiser")},
         "hand_refiner": {"model": str(work / "coarse"), "hand_refiner": str(base / "hand_refiner")},
         "face_refiner": {"model": str(work / "coarse"), "face_refiner": str(base / "face_refiner")},
     }

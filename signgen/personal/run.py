@@ -11,8 +11,9 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ from signgen.errors import InputError, Mismatch, Missing, NotWritable, TooLarge
 from signgen.files import check_target, place_file, remove_leftovers, whole
 from signgen.keypoints import write_keypoints
 from signgen.model import SignGenPipeline
-from signgen.model.loading import SHARED, model_folder, sha256_of
-from signgen.package import WEIGHTS
+from signgen.model.loading import PICTURES, SHARED, choose_device, model_folder, sha256_of
+from signgen.package import PERSONAL, WEIGHTS
 from signgen.personal import scores
 from signgen.personal.card import CARD, card
 from signgen.personal.footage import (
@@ -45,6 +46,7 @@ from signgen.personal.footage import (
 )
 from signgen.personal.recipe import (
     DRAWN_FRAMES,
+    FEW_STEPS,
     MOST_DRAWN,
     OPEN_END,
     PROBED,
@@ -54,7 +56,7 @@ from signgen.personal.recipe import (
     steps_for,
     time_for,
 )
-from signgen.rendering.several import PERSONAL
+from signgen.rendering.several import personal_record
 from signgen.rendering.source import Source
 from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
 from signgen.training.assembly import assemble, build
@@ -82,7 +84,7 @@ class PersonalResult:
     Attributes:
         output: its folder. model: what it was before.
         minutes: of everything. finished: False where a signal stopped it: ``--resume`` goes on.
-        frames: of the video; learned: chosen of them; held_out: not learned from.
+        frames: of the video; learned: chosen of them; held_out: not learned from; scored: of these, looked at.
         stages: steps of each.
         before, after: scores on the held-out part.
         sources: pictures of the person in the folder.
@@ -98,6 +100,7 @@ class PersonalResult:
     frames: int
     learned: int
     held_out: int
+    scored: int
     stages: dict[str, int]
     before: scores.Scores
     after: scores.Scores
@@ -110,16 +113,18 @@ class PersonalResult:
 class _State:
     """What a run has done so far, in a file that is written after each step."""
 
-    def __init__(self, path: Path, request: dict[str, Any]) -> None:
+    def __init__(self, path: Path, request: dict[str, Any], consent: str) -> None:
         self.path, self.begun = path, time.monotonic()
-        self.values: dict[str, Any] = {"request": request, "spent": 0.0, "times": {}, "steps": {}, "finished": []}
+        self.values: dict[str, Any] = {
+            "request": request, "consent": consent, "spent": 0.0, "times": {}, "steps": {}, "finished": []
+        }  # fmt: skip
         if path.is_file():
             self.values = read_json(path, "remove the folder and begin again")
-            if self.values["request"] != request:
-                changed = [key for key, value in request.items() if self.values["request"].get(key) != value]
-                raise Mismatch(
-                    path.parent, f"was begun with another {', '.join(changed)}", "give the same, or another -o"
-                )
+            known = {**self.values["request"], "consent": self.values["consent"]}
+            changed = [key for key, value in {**request, "consent": consent}.items() if known.get(key) != value]
+            if changed:
+                got = f"was begun with another {', '.join(changed)}"
+                raise Mismatch(path.parent, got, "give the same, or another -o")
         self.before = float(self.values["spent"])
 
     @property
@@ -132,10 +137,42 @@ class _State:
         place_file(self.path, json.dumps(self.values, indent=2).encode())
 
 
+def begun_consent(output: str | Path) -> str:
+    """The words with which a run was begun for ``output``, empty where none was."""
+    target = Path(output).absolute()
+    state = target.with_name(target.name + WORK) / STATE
+    if not state.is_file():
+        return ""
+    return str(read_json(state, "remove the folder and begin again").get("consent", ""))
+
+
+def _request(video: str | Path, model: str | Path, recipe: Recipe, reading: dict[str, Any]) -> dict[str, Any]:
+    """Everything that a run depends on, as JSON gives it back: it goes on with the same alone."""
+    path = Path(video).resolve()
+    content = {"video": str(path), "model": str(model), **asdict(recipe)}
+    content |= {name: None if value is None else str(value) for name, value in reading.items()}
+    if path.is_file():
+        content["video_bytes"] = path.stat().st_size
+    return json.loads(json.dumps(content))  # type: ignore[no-any-return]
+
+
+def digest_of(request: dict[str, Any]) -> str:
+    """Of what a run depends on; its result has it."""
+    return sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+
+
+def _finished(target: Path) -> PersonalResult:
+    """The result that lies in its folder."""
+    record = personal_record(target)
+    known = {field.name: record[field.name] for field in fields(PersonalResult) if field.name in record}
+    here = {"output": str(target), "finished": True, "sheet": str(target / SHEET), "size_mib": _mebibytes(target)}
+    return PersonalResult(**{**known, **here})
+
+
 def personalise(
     video: str | Path,
     output: str | Path,
-    consent: str,
+    consent: str | None,
     *,
     keypoints: str | Path | None = None,
     model: str | Path = "mini",
@@ -155,10 +192,11 @@ def personalise(
         video: one to three minutes of one person signing; a file or a folder of frames.
         output: the folder of the result, which ``render(..., model=output)`` takes. It must not be there.
         consent: who agreed to it, and to what, in words; they stay with the model and with every video that it makes.
+            None, with ``resume``: what was said when it was begun.
         keypoints: of all frames of the video; None: an installed estimator finds them.
         model: what it starts from; its networks must be signgen's own, as `mini`'s are.
         recipe: how, and how long.
-        resume: goes on with what was begun for the same ``output``.
+        resume: goes on with what was begun for the same ``output``, from the same video with the same settings.
         keep: keep ``OUT.work``, what was made on the way.
         person: who is meant where several are seen.
         estimator, estimator_weights: see `signgen.extraction.EstimatorSettings`.
@@ -178,29 +216,30 @@ def personalise(
         >>> from signgen.personal import Recipe
         >>> personalise("anna.mp4", "anna", "Anna agreed on 1 May", recipe=Recipe(minutes=60))  # doctest: +SKIP
     """
-    if not consent.strip():
+    recipe, target = recipe or Recipe(), Path(output).absolute()
+    work = target.with_name(target.name + WORK)
+    words = (begun_consent(output) if consent is None and resume else consent or "").strip()
+    if not words:
         raise Missing("--consent", "is empty", "write who agreed to this, and to what")
-    recipe, target = recipe or Recipe(), Path(output)
     stages = stages_of(model, recipe.stages)
+    for stage in stages:  # a setting that cannot be is said now, not after most of the time
+        stage_config(stage, recipe, model, work, work, OPEN_END)
     check_target(target, "folder")
+    reading = {"keypoints": keypoints, "person": person, "estimator": estimator, "estimator_weights": estimator_weights}
+    request = _request(video, model, recipe, reading)
+    if resume and work.exists() and personal_record(target).get("begun") == digest_of(request):
+        shutil.rmtree(work)  # it was killed when all was done but this
+        return _finished(target)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise NotWritable(target, "is there already", "name another folder")
-    work = target.with_name(target.name + WORK)
     if work.exists() and not resume:
         raise NotWritable(work, "a run was begun there", "add --resume to go on with it, or remove it")
     fresh = not work.exists()
     work.mkdir(parents=True, exist_ok=True)
     remove_leftovers(work, of_all=True)
-    request = {
-        "video": str(Path(video).resolve()),
-        "model": str(model),
-        "seed": recipe.seed,
-        "held_out": recipe.held_out,
-    }
-    run = _Run(work, target, model, recipe, stages, _State(work / STATE, request), progress, show)
-    run.state.save(consent=consent.strip())
+    run = _Run(work, target, model, recipe, stages, _State(work / STATE, request, words), progress, show)
+    run.state.save()
     run.tell()
-    reading = {"keypoints": keypoints, "person": person, "estimator": estimator, "estimator_weights": estimator_weights}
     try:
         footage = run.footage(video, **reading)
         learned = run.prepare(footage, jobs or os.cpu_count() or 1)
@@ -249,11 +288,9 @@ class _Run:
     def footage(self, video: str | Path, **reading: Any) -> Footage:
         folder = self.work / "video"
         if not (folder / FRAMES).is_file():
-            found = read_footage(
-                video, folder, self.canvas, self.aspect, self.recipe.held_out, progress=self.tell, **reading
-            )
-            self.state.save(notes=list(found.warnings), fps=found.clip.fps)
-        self.video = open_footage(folder, self.recipe.held_out, tuple(self.state.values.get("notes", ())))
+            read_footage(video, folder, self.canvas, self.aspect, self.recipe.held_out, progress=self.tell, **reading)
+            self.state.save()
+        self.video = open_footage(folder, self.recipe.held_out)
         return self.video
 
     def prepare(self, footage: Footage, jobs: int) -> int:
@@ -352,7 +389,7 @@ class _Run:
         assemble(folder, self._runs(), dtype="float16")
 
     def pipeline(self) -> SignGenPipeline:
-        pipeline = build(self._runs(), torch.float32).prepared()
+        pipeline = build(self._runs(), torch.float32).to(choose_device("auto")).prepared()
         pipeline.name = self.target.name
         return pipeline
 
@@ -395,15 +432,18 @@ class _Run:
 
     def finish(self, before: scores.Scores, after: scores.Scores, learned: int) -> PersonalResult:
         """The result's folder, whole or not at all."""
-        warnings = [*self.video.warnings, *scores.worse(before, after)]
+        few = [name for name, steps in self.state.values["steps"].items() if steps < FEW_STEPS]
+        hurried = [f"{', '.join(few)}: fewer than {FEW_STEPS} steps had time; give more --minutes"] if few else []
+        warnings = [*self.video.warnings, *hurried, *scores.worse(before, after)]
         with whole(self.target, durable=True) as folder:
             self.assemble(folder)
-            names = self._write_sources(folder / "sources")
-            scores.write_side_by_side(folder / STEREO, self.video, self.work / "before", self.work / "after")
+            names = self._write_sources(folder / PICTURES)
+            about = {"model": self.target.name, "consent": self.state.values["consent"]}
+            scores.write_side_by_side(folder / STEREO, self.video, self.work / "before", self.work / "after", about)
             shutil.copy(self.work / SHEET, folder / SHEET)
             result = self.result(before, after, learned, names, finished=True, warnings=warnings)
             record = self._record(result)
-            place_file(folder / CARD, card(record, scores.table(before, after)).encode())
+            place_file(folder / CARD, card(record, scores.table(before, after, result.scored)).encode())
             place_file(folder / PERSONAL, json.dumps(record, indent=2, ensure_ascii=False).encode())
             size = _fitted(folder, self.model)
         return replace(result, size_mib=size)
@@ -411,6 +451,8 @@ class _Run:
     def _write_sources(self, folder: Path) -> list[str]:
         from PIL import Image
 
+        if folder.exists():  # those of the person's model that this one began from
+            shutil.rmtree(folder)
         folder.mkdir()
         names = []
         for source in self.sources:
@@ -431,6 +473,7 @@ class _Run:
             "consent": self.state.values["consent"],
             "made": datetime.now(UTC).date().isoformat(),
             "video": Path(self.state.values["request"]["video"]).name,
+            "begun": digest_of(self.state.values["request"]),
             "recipe": asdict(self.recipe),
             **values,
         }
@@ -447,6 +490,7 @@ class _Run:
             frames=len(self.video.clip),
             learned=learned,
             held_out=len(self.video.held_out),
+            scored=len(scores.scored_frames(self.video)),
             stages=dict(self.state.values["steps"]),
             before=before,
             after=after,

@@ -12,6 +12,7 @@ import numpy as np
 from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import CONFIDENT
 from signgen.personal.footage import Footage
+from signgen.rendering.manifest import KIND, NOTICE, write_manifest
 from signgen.rendering.run import render
 from signgen.rendering.sample_windows import render_windows
 from signgen.rendering.scene import build_scene
@@ -89,11 +90,12 @@ def score(made: Iterator[np.ndarray], footage: Footage, frames: range) -> Scores
 
 
 def worse(before: Scores, after: Scores) -> list[str]:
-    """A warning for each score that fell."""
+    """A warning for each score that fell, or that nothing in the held-out part gives."""
     lines = []
     for name, figure in FIGURES.items():
         was, now = before[name], after[name]
         if was is None or now is None:
+            lines.append(f"{figure.words}: nothing in the held-out part tells it, so nobody knows whether it got worse")
             continue
         fell = was - now if figure.higher else now - was
         if fell > figure.slack:
@@ -117,11 +119,18 @@ def render_held_out(
     return folder
 
 
-def write_side_by_side(path: Path, footage: Footage, before: Path, after: Path) -> None:
-    """A video: the person | before | after."""
+def write_side_by_side(path: Path, footage: Footage, before: Path, after: Path, about: Mapping[str, str]) -> None:
+    """A video, the person | before | after, and the manifest beside it.
+
+    Args:
+        about: further things that both say, such as the consent.
+    """
     frames = scored_frames(footage)
     width, height = footage.clip.size
-    note = {"comment": "left: a recording; middle and right: generated video, before and after learning the person"}
+    shown = "left: a recording; middle and right: generated video, before and after learning the person"
+    note = {"comment": "; ".join([shown, *(f"{name}: {text}" for name, text in about.items())])}
+    content = {"kind": KIND, "notice": NOTICE, "generated": True, "shown": shown, "frames": len(frames), **about}
+    write_manifest(path.with_suffix(".json"), content)
     with VideoWriter(path, (3 * width, height), footage.clip.fps, note) as writer:
         for index, *made in zip(frames, read_frames(before), read_frames(after), strict=True):
             writer.write(np.concatenate([np.array(footage.frames[index]), *made], 1))
@@ -166,9 +175,9 @@ def sheet(rows: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.concatenate(stacked, 0)
 
 
-def table(before: Scores, after: Scores) -> str:
-    """Both in Markdown."""
-    lines = ["| on the held-out part | before | after |", "|---|---|---|"]
+def table(before: Scores, after: Scores, frames: int) -> str:
+    """Both in Markdown; ``frames``: how many were scored."""
+    lines = [f"| on {frames} frames of the held-out part | before | after |", "|---|---|---|"]
     for name, figure in FIGURES.items():
         name_of = f"{figure.words}{'' if figure.higher else ' (less is better)'}"
         lines.append(f"| {name_of} | {figure.text(before[name])} | {figure.text(after[name])} |")

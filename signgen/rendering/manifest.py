@@ -13,7 +13,7 @@ NOTICE = (
     "This is generated video: signgen synthesised every frame from keypoints and one picture. "
     "It is no recording of the person shown."
 )
-_KIND = "signgen render manifest"
+KIND = "signgen render manifest"
 PACKAGES = ("torch", "diffusers", "numpy", "pillow", "imageio-ffmpeg", "av", "openvino")
 
 
@@ -29,7 +29,7 @@ def container_metadata(model: str, source: str, seed: int) -> dict[str, str]:
 def build_manifest(result: dict[str, Any], weights_sha256: str, configuration: dict[str, Any]) -> dict[str, Any]:
     """The manifest: the result's own keys, and what is needed to make the same video again."""
     return {
-        "kind": _KIND,
+        "kind": KIND,
         "notice": NOTICE,
         "generated": True,
         **result,
@@ -57,7 +57,7 @@ def manifest_names(output: Path) -> tuple[Path, Path]:
 
 def is_manifest(content: Any) -> bool:
     """True if decoded JSON is what a render left."""
-    return isinstance(content, dict) and content.get("kind") == _KIND
+    return isinstance(content, dict) and content.get("kind") == KIND
 
 
 def _is_ours(path: Path) -> bool:

@@ -14,12 +14,10 @@ from signgen.errors import BadValue, Damaged, Empty, Mismatch, Missing
 from signgen.keypoints import Keypoints
 from signgen.keypoints.orientation import head_turn
 from signgen.keypoints.skeleton import CONFIDENT, FACE, HANDS, MIDDLE_KNUCKLE
+from signgen.package import PERSONAL
 from signgen.rendering.source import Source, load_source
 
 MOST_SOURCES = 8
-PERSONAL = (
-    "personal.json"  # in the folder of a model that has learned a person: whose, by whose consent, which pictures
-)
 _MOST_BYTES = 1 << 20
 _BRIGHT_ENOUGH = 0.5  # share of the points of hands and face that a chosen frame shows, of the best frame's
 _TIPS = [4, 8, 12, 16, 20]  # of a hand

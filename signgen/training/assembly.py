@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from diffusers import DDIMScheduler
 
-from signgen.errors import Missing, NotWritable, TooLarge
+from signgen.errors import Mismatch, Missing, NotWritable, TooLarge
 from signgen.files import check_target, whole
 from signgen.model import SignGenPipeline
-from signgen.model.loading import shared_parts
+from signgen.model.loading import keep_person, shared_parts
 from signgen.model.networks.composer import FrameComposer, SourceMatte
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import FusionModel
@@ -23,6 +23,7 @@ from signgen.model.networks.refiner import RegionRefiner
 from signgen.model.networks.weight_files import no_bars, read_settings
 from signgen.model.published_weights import load_autoencoder, load_clip, load_image_encoder
 from signgen.model.regions import REFINERS
+from signgen.package import PERSONAL
 from signgen.training.starts import stage_network
 
 PARTS = ("vae", "fusion", "denoiser", "scheduler", "image_encoder", *REFINERS, "matte", "composer")
@@ -55,12 +56,17 @@ def assemble(
     """
     _check_replaceable(target)
     record = history(runs)
+    persons = [run for run in runs if (run / PERSONAL).is_file()]
+    if len({(run / PERSONAL).read_bytes() for run in persons}) > 1:
+        raise Mismatch(target, "parts of models of two people", "name one person's model")
     pipeline = build(runs, getattr(torch, dtype), **sampling)
     target.parent.mkdir(parents=True, exist_ok=True)
     check_target(target, "folder")
     with whole(target) as folder:
         with no_bars():
             pipeline.save_pretrained(folder)
+        for person in persons:
+            keep_person(person, folder)
         _forget_origins(folder)
         (folder / RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
         size = sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 2**20
