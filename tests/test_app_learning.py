@@ -159,6 +159,6 @@ def test_whom_the_model_has_learned_can_be_chosen_and_comes_first(model: Path) -
             with pytest.raises(BadValue, match="choose one of own, alma"):
                 context.signer(name)
     with open_workspace() as workspace, open_context(workspace, loaded) as context:
-        assert context.signers == builtin_names()
+        assert context.signers == tuple(builtin_names())
         with pytest.raises(BadValue, match="got 'own'; choose one of alma"):
             context.signer(OWN)
