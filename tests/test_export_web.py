@@ -205,6 +205,8 @@ def _lost(name: str, confidence: np.ndarray) -> None:
         confidence[12:20, FACE] = 0
         confidence[5:30, 7:9] = 0
         confidence[:, 8] = 0
+    elif name == "an elbow beside a wrist at its shoulder":
+        confidence[8:34, 8] = 0
     elif name == "a hand but for moments":
         confidence[:18, 91:112] = 0
         confidence[20:37, 91:112] = 0
@@ -219,6 +221,7 @@ def _lost(name: str, confidence: np.ndarray) -> None:
         "a hand always",
         "points here and there",
         "a face and elbows",
+        "an elbow beside a wrist at its shoulder",
         "a hand but for moments",
     ],
 )
@@ -229,6 +232,8 @@ def test_lost_parts_are_completed_as_in_python(ask, name):
     xy = clip.xy * (confidence > 0)[..., None]
     if name == "a hand but for moments":
         xy[18:20, 91:112] += 90  # where no arm has it
+    elif name == "an elbow beside a wrist at its shoulder":
+        xy[10:30, 10] = xy[10:30, 6] + np.linspace(-20, 20, 20)[:, None] * (1, 0.1)
     clip = replace(clip, xy=xy, confidence=confidence)
     expected, said = fill_missing(clip)
     assert bool(said) == (name not in ("nothing", "points here and there"))

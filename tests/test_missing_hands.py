@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from signgen.cli import main
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.keypoints.repair.missing import fill_missing
-from signgen.keypoints.skeleton import FACE, LEFT_ELBOW, LEFT_HAND, LEFT_WRIST, NOSE, RIGHT_HAND, RIGHT_WRIST
+from signgen.keypoints.skeleton import FACE, LEFT_ELBOW, LEFT_HAND, LEFT_WRIST, NOSE, RIGHT_ARM, RIGHT_HAND, RIGHT_WRIST
 from signgen.pose_image import draw_pose
 from signgen.pose_image.strokes import FADE_FROM
 from signgen.rendering.driving import read_driving
@@ -366,3 +366,19 @@ def test_real_clip_that_misses_a_hand_in_half_of_its_frames(shared: Path) -> Non
         assert np.diff(before.astype(int)).any()
         assert np.abs(np.diff(after[1:].astype(int))).sum() == 0
         assert _steps(completed, hand.start)[1:].max() < 30
+
+
+def test_a_lost_elbow_stays_at_its_arm_when_the_wrist_passes_the_shoulder() -> None:
+    clip = _signing(3)
+    xy = clip.xy.copy()
+    shoulder, elbow, wrist = (xy[:, joint] for joint in RIGHT_ARM[:3])
+    shoulder[:] = 65, 110
+    wrist[:] = np.stack([np.linspace(95, 35, FRAMES), np.linspace(112, 109, FRAMES)], -1)  # right across it
+    elbow[:] = 20, 140  # out of the picture, say
+    completed, words = fill_missing(_without(replace(clip, xy=xy), RIGHT_ARM.elbow, _frames((6, FRAMES - 6))))
+    found = completed.xy[:, RIGHT_ARM.elbow]
+    assert "an elbow" in words[0]
+    assert np.linalg.norm(found - shoulder, axis=-1).max() < 75, "no longer than an arm"
+    assert _steps(completed, RIGHT_ARM.elbow).max() < 20, "it does not turn about the shoulder"
+    beside = np.linalg.norm(wrist - shoulder, axis=-1) < 15
+    assert (found[beside, 0] < 45).all(), "on the outer side"

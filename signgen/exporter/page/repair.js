@@ -3,7 +3,7 @@
 import { measure } from "./scene.js";
 import { ARMS, FACE, FACE_POINTS, HAND_POINTS, JOINTS, MIDDLE_KNUCKLE, clamp, copyClip, mean, median, point, quantile, range, score, sum } from "./skeleton.js";
 
-const FOUND = 0.15, USABLE = 0.2, SURENESS = 0.6, UPPER_ARM = 1, FOREARM = 0.83, EASE = 0.25, FOLLOW = [0.6, 1];
+const FOUND = 0.15, USABLE = 0.2, SURENESS = 0.6, UPPER_ARM = 1, FOREARM = 0.83, EASE = 0.25, CLOSE = 0.25, HANGING = [0.9, 0.44], FOLLOW = [0.6, 1];
 const FARTHEST_BEND = 1, ENOUGH = 0.5, MARGIN = 0.08, BRIDGE = 0.25, SPARSE = 0.25, BRIEF = 0.12, NEAR = 4, FAR = 0.9;
 const SIZES = [0.4, 2.2], SURE = [0.35, 0.55], SHORT = 0.4, STEADY = 5, CALM = 3, FILLED = 0.5, PALM_OF_SHOULDERS = 0.29;
 
@@ -307,13 +307,15 @@ function fillElbows(clip, out) {
   });
 }
 
-/** Where two bones of these lengths meet; on the line between their ends where it is too long. */
+/** Where two bones of these lengths meet; on the line between their ends where it is too long, out and down where it says little. */
 function elbowOf(shoulder, wrist, upper, forearm, outwards) {
-  const line = less(wrist, shoulder), distance = Math.max(abs(line), 1e-6), straight = distance >= upper + forearm;
-  const along = straight ? (distance * upper) / (upper + forearm) : (distance ** 2 + upper ** 2 - forearm ** 2) / 2 / distance;
+  const line = less(wrist, shoulder), reach = upper + forearm, distance = Math.max(abs(line), 1e-6), straight = distance >= reach;
+  const along = straight ? (distance * upper) / reach : clamp((distance ** 2 + upper ** 2 - forearm ** 2) / 2 / distance, -upper, upper);
   const aside = straight ? 0 : Math.sqrt(Math.max(upper ** 2 - along ** 2, 0)), unit = scaled(line, 1 / distance);
   const normal = scaled([-unit[1], unit[0]], aside), below = normal[1] + 0.5 * outwards * normal[0] >= 0;
-  return add(add(shoulder, scaled(unit, along)), below ? normal : scaled(normal, -1));
+  const bent = add(add(shoulder, scaled(unit, along)), below ? normal : scaled(normal, -1));
+  const hanging = add(scaled(add(shoulder, wrist), 0.5), scaled([outwards * HANGING[0], HANGING[1]], reach / 2));
+  return add(bent, scaled(less(hanging, bent), clamp(1 - distance / (CLOSE * reach), 0, 1)));
 }
 
 /** The clip with hands, elbows and face completed; frames without anybody stay empty. */

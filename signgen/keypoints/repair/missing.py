@@ -35,6 +35,7 @@ FOUND = 0.15  # confidence below which a point is as good as missing: it is hard
 USABLE = 0.2  # confidence from which a joint may say where something else must be
 SURENESS = 0.6  # of the confidence of what a point is completed from
 UPPER_ARM, FOREARM = 1.0, 0.83  # lengths over the width of the shoulders, where no arm can be measured
+CLOSE, HANGING = 0.25, 0.9 + 0.44j  # distance of shoulder and wrist over the arm's length; where elbows hang then
 EASE = 0.25  # seconds in which the place where an elbow was seen becomes the one where it must be
 FOLLOW = (0.6, 1.0)  # share of the forearm's turn that a hand makes, at once and after a second: the wrist gives way
 FARTHEST_BEND = 1.0  # radians between forearm and hand that a completed hand may show, unless a detection shows more
@@ -296,18 +297,20 @@ def _elbow(shoulder: np.ndarray, wrist: np.ndarray, upper: float, forearm: float
     """complex (T,): where two bones of these lengths meet; on the line between their ends where it is too long.
 
     Of the two places the one that lies lower is taken, and of two equally low ones the one farther out
-    (``outwards``: 1 towards larger x, -1 towards smaller).
+    (``outwards``: 1 towards larger x, -1 towards smaller). The nearer a wrist is to its shoulder, the less their line
+    says of where the elbow is: then it is out and down, half of the arm away.
     """
-    line = wrist - shoulder
+    line, reach = wrist - shoulder, upper + forearm
     distance = np.maximum(np.abs(line), 1e-6)
-    straight = distance >= upper + forearm
-    along = np.where(
-        straight, distance * upper / (upper + forearm), (distance**2 + upper**2 - forearm**2) / 2 / distance
-    )
+    straight = distance >= reach
+    meeting = np.clip((distance**2 + upper**2 - forearm**2) / 2 / distance, -upper, upper)
+    along = np.where(straight, distance * upper / reach, meeting)
     aside = np.sqrt(np.maximum(upper**2 - along**2, 0)) * ~straight
     middle, normal = shoulder + line / distance * along, 1j * line / distance * aside
     below = normal.imag + 0.5 * outwards * normal.real >= 0
-    return middle + np.where(below, normal, -normal)
+    bent = middle + np.where(below, normal, -normal)
+    hanging = (shoulder + wrist) / 2 + (outwards * HANGING.real + 1j * HANGING.imag) * reach / 2
+    return bent + np.clip(1 - distance / (CLOSE * reach), 0, 1) * (hanging - bent)
 
 
 def _eased(offset: np.ndarray, known: np.ndarray, frames: np.ndarray, fps: float) -> np.ndarray:
