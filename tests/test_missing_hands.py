@@ -378,7 +378,7 @@ def test_a_lost_elbow_stays_at_its_arm_when_the_wrist_passes_the_shoulder() -> N
     completed, words = fill_missing(_without(replace(clip, xy=xy), RIGHT_ARM.elbow, _frames((6, FRAMES - 6))))
     found = completed.xy[:, RIGHT_ARM.elbow]
     assert "an elbow" in words[0]
-    assert np.linalg.norm(found - shoulder, axis=-1).max() < 75, "no longer than an arm"
+    assert np.linalg.norm(found - shoulder, axis=-1).max() < 90, "no longer than an arm"
     assert _steps(completed, RIGHT_ARM.elbow).max() < 20, "it does not turn about the shoulder"
     beside = np.linalg.norm(wrist - shoulder, axis=-1) < 15
     assert (found[beside, 0] < 45).all(), "on the outer side"

@@ -315,7 +315,7 @@ function elbowOf(shoulder, wrist, upper, forearm, outwards) {
   const normal = scaled([-unit[1], unit[0]], aside), below = normal[1] + 0.5 * outwards * normal[0] >= 0;
   const bent = add(add(shoulder, scaled(unit, along)), below ? normal : scaled(normal, -1));
   const hanging = add(scaled(add(shoulder, wrist), 0.5), scaled([outwards * HANGING[0], HANGING[1]], reach / 2));
-  return add(bent, scaled(less(hanging, bent), clamp(1 - distance / (CLOSE * reach), 0, 1)));
+  return add(bent, scaled(less(hanging, bent), clamp(1 - (distance - Math.abs(upper - forearm)) / (CLOSE * reach), 0, 1)));
 }
 
 /** The clip with hands, elbows and face completed; frames without anybody stay empty. */

@@ -35,7 +35,7 @@ FOUND = 0.15  # confidence below which a point is as good as missing: it is hard
 USABLE = 0.2  # confidence from which a joint may say where something else must be
 SURENESS = 0.6  # of the confidence of what a point is completed from
 UPPER_ARM, FOREARM = 1.0, 0.83  # lengths over the width of the shoulders, where no arm can be measured
-CLOSE, HANGING = 0.25, 0.9 + 0.44j  # distance of shoulder and wrist over the arm's length; where elbows hang then
+CLOSE, HANGING = 0.25, 0.9 + 0.44j  # share of the arm's length in which a folded arm opens; where its elbow is before
 EASE = 0.25  # seconds in which the place where an elbow was seen becomes the one where it must be
 FOLLOW = (0.6, 1.0)  # share of the forearm's turn that a hand makes, at once and after a second: the wrist gives way
 FARTHEST_BEND = 1.0  # radians between forearm and hand that a completed hand may show, unless a detection shows more
@@ -297,8 +297,8 @@ def _elbow(shoulder: np.ndarray, wrist: np.ndarray, upper: float, forearm: float
     """complex (T,): where two bones of these lengths meet; on the line between their ends where it is too long.
 
     Of the two places the one that lies lower is taken, and of two equally low ones the one farther out
-    (``outwards``: 1 towards larger x, -1 towards smaller). The nearer a wrist is to its shoulder, the less their line
-    says of where the elbow is: then it is out and down, half of the arm away.
+    (``outwards``: 1 towards larger x, -1 towards smaller). Where both ends are so near each other that the bones cannot
+    meet, their line says nothing: then the elbow is out and down, half of the arm away. In between it is in between.
     """
     line, reach = wrist - shoulder, upper + forearm
     distance = np.maximum(np.abs(line), 1e-6)
@@ -310,7 +310,7 @@ def _elbow(shoulder: np.ndarray, wrist: np.ndarray, upper: float, forearm: float
     below = normal.imag + 0.5 * outwards * normal.real >= 0
     bent = middle + np.where(below, normal, -normal)
     hanging = (shoulder + wrist) / 2 + (outwards * HANGING.real + 1j * HANGING.imag) * reach / 2
-    return bent + np.clip(1 - distance / (CLOSE * reach), 0, 1) * (hanging - bent)
+    return bent + np.clip(1 - (distance - abs(upper - forearm)) / (CLOSE * reach), 0, 1) * (hanging - bent)
 
 
 def _eased(offset: np.ndarray, known: np.ndarray, frames: np.ndarray, fps: float) -> np.ndarray:
