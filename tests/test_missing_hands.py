@@ -12,8 +12,18 @@ from click.testing import CliRunner
 
 from signgen.cli import main
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
-from signgen.keypoints.repair.missing import fill_missing
-from signgen.keypoints.skeleton import FACE, LEFT_ELBOW, LEFT_HAND, LEFT_WRIST, NOSE, RIGHT_ARM, RIGHT_HAND, RIGHT_WRIST
+from signgen.keypoints.repair.missing import fill_missing, with_elbows
+from signgen.keypoints.skeleton import (
+    CONFIDENT,
+    FACE,
+    LEFT_ELBOW,
+    LEFT_HAND,
+    LEFT_WRIST,
+    NOSE,
+    RIGHT_ARM,
+    RIGHT_HAND,
+    RIGHT_WRIST,
+)
 from signgen.pose_image import draw_pose
 from signgen.pose_image.strokes import FADE_FROM
 from signgen.rendering.driving import read_driving
@@ -382,3 +392,15 @@ def test_a_lost_elbow_stays_at_its_arm_when_the_wrist_passes_the_shoulder() -> N
     assert _steps(completed, RIGHT_ARM.elbow).max() < 20, "it does not turn about the shoulder"
     beside = np.linalg.norm(wrist - shoulder, axis=-1) < 15
     assert (found[beside, 0] < 45).all(), "on the outer side"
+
+
+def test_lost_elbows_alone_are_completed_and_as_sure_as_seen_ones() -> None:
+    clip = _signing(2)
+    assert with_elbows(clip) is clip
+    lost = _without(_without(clip, RIGHT_ARM.elbow, _frames((0, FRAMES))), LEFT_HAND, _frames((0, 9)))
+    whole = with_elbows(lost)
+    assert (whole.confidence[:, RIGHT_ARM.elbow] >= CONFIDENT).all()
+    others = np.delete(np.arange(133), RIGHT_ARM.elbow)
+    assert np.array_equal(whole.points[:, others], lost.points[:, others])
+    bare = _without(lost, RIGHT_WRIST, _frames((0, FRAMES)))
+    assert with_elbows(bare) == bare, "nothing says where it is"

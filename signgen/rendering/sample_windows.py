@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from signgen.keypoints.repair.missing import with_elbows
 from signgen.keypoints.skeleton import LOWER_BODY
 from signgen.rendering.backdrop import silhouette
 from signgen.rendering.background_threads import ahead
@@ -288,6 +289,7 @@ def backdrop_of(pipeline: SignGenPipeline, image: np.ndarray, person: Keypoints 
     """
     if person is None:
         return pipeline.encode_backdrop(image)
+    person = with_elbows(person)  # the arm beyond a lost one would stay in the backdrop
     shape = silhouette(person.xy[0], person.confidence[0], pipeline.frame_size)
     around = None if shape is None else shape.around
     return pipeline.encode_backdrop(image, draw_canvas(pipeline, person)[0], person.points[0], around)

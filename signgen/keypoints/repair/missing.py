@@ -26,7 +26,7 @@ from signgen.keypoints.repair.carry import (
     steady,
 )
 from signgen.keypoints.repair.proportions import measure
-from signgen.keypoints.skeleton import ARMS, FACE, LEFT_ARM, LEFT_EYE, MIDDLE_KNUCKLE, NOSE, RIGHT_EYE
+from signgen.keypoints.skeleton import ARMS, CONFIDENT, FACE, LEFT_ARM, LEFT_EYE, MIDDLE_KNUCKLE, NOSE, RIGHT_EYE
 
 if TYPE_CHECKING:
     from signgen.keypoints.clip import Keypoints
@@ -255,6 +255,16 @@ def _fill_sparse(state: _State, carrier: Carrier, longest: int) -> _State:
     filled = missing & (confidence > 0)
     points = np.where(filled, as_complex(xy) + carrier.place[:, None], state.points)
     return _State(points, np.where(filled, confidence, state.confidence), state.found | filled, state.whole)
+
+
+def with_elbows(clip: Keypoints) -> Keypoints:
+    """The clip with lost elbows where shoulders and wrists have them, as sure as seen points: an arm that leaves the
+    picture goes on to its border."""
+    xy, confidence = clip.xy.copy(), clip.confidence.copy()
+    if not _fill_elbows(clip, xy, confidence):
+        return clip
+    guessed = confidence > clip.confidence
+    return replace(clip, xy=xy, confidence=np.where(guessed, np.maximum(confidence, CONFIDENT), confidence))
 
 
 # --- elbows ---------------------------------------------------------------------------------------------------
