@@ -475,6 +475,12 @@ def test_a_part_that_was_not_trained_is_left_out_where_the_folder_is_too_large(
     clip = person(2)
     whole, part = (render(clip, model=place, output=tmp_path / name) for place, name in ((anna, "a"), (folder, "b")))
     assert all(map(np.array_equal, read_frames(whole.output), read_frames(part.output)))
+    further = tmp_path / "further"  # begun from this one, which has its fusion model from elsewhere
+    assemble(further, [folder])
+    assert (further / "fusion").is_dir()
+    monkeypatch.setattr(run, "MOST_MIB", run._mebibytes(further) - 0.01)
+    run._fitted(further, folder)
+    assert loading.shared_parts(further) == loading.shared_parts(folder)
     monkeypatch.setattr(run, "MOST_MIB", small - 0.01)
     with pytest.raises(TooLarge):
         run._fitted(folder, model)

@@ -221,6 +221,8 @@ def personalise(
     words = (begun_consent(output) if consent is None and resume else consent or "").strip()
     if not words:
         raise Missing("--consent", "is empty", "write who agreed to this, and to what")
+    if (earlier := personal_record(model_folder(model)).get("consent", "")) not in words:
+        words += f" (begun from a model of a person: {earlier})"
     stages = stages_of(model, recipe.stages)
     for stage in stages:  # a setting that cannot be is said now, not after most of the time
         stage_config(stage, recipe, model, work, work, OPEN_END)
@@ -510,9 +512,12 @@ def _fitted(folder: Path, model: str | Path) -> float:
     """
     size = _mebibytes(folder)
     base = model_folder(model)
-    if size > MOST_MIB and base.parent == WEIGHTS and (folder / "fusion").is_dir():
-        shared = {"fusion": {"model": base.name, "sha256": sha256_of(base / "fusion")}}
-        place_file(folder / SHARED, json.dumps(shared, indent=2).encode())
+    if size > MOST_MIB and (base.parent == WEIGHTS or (base / SHARED).is_file()) and (folder / "fusion").is_dir():
+        if base.parent == WEIGHTS:
+            shared = {"fusion": {"model": base.name, "sha256": sha256_of(base / "fusion")}}
+            place_file(folder / SHARED, json.dumps(shared, indent=2).encode())
+        else:  # a person's model, which has it from there
+            shutil.copyfile(base / SHARED, folder / SHARED)
         shutil.rmtree(folder / "fusion")
         size = _mebibytes(folder)
     if size > MOST_MIB:
