@@ -95,6 +95,11 @@ def test_stored_results_are_not_repeated_and_give_the_same_table(finished: tuple
     assert CliRunner().invoke(bench.main, [*arguments[2:], "--table"], catch_exceptions=False).stdout == table
     CliRunner().invoke(bench.main, [*arguments, "--store"], catch_exceptions=False)
     assert stored.read_bytes() == whole
+    of_other_weights = {digest[::-1]: one for digest, one in json.loads(whole).items()}
+    stored.write_text(json.dumps(of_other_weights))
+    assert CliRunner().invoke(bench.main, [*arguments[2:], "--table"], catch_exceptions=False).stdout == table
+    stored.write_text("{}")
+    assert "has no finished training" in str(CliRunner().invoke(bench.main, [*arguments[2:], "--table"]).exception)
     stored.write_text("[1]")
     for words in (arguments, arguments[2:]):
         result = CliRunner().invoke(bench.main, words)
