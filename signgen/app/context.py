@@ -249,8 +249,8 @@ class Context:
 
         return (*([OWN] if self.own else []), *builtin_names())
 
-    def signer(self, name: str) -> list[Source]:
-        """The pictures of one of the `signers`.
+    def signer(self, name: str, field: str = "signer") -> list[Source]:
+        """The pictures of one of the `signers`; ``field``: where the name was given, for the error.
 
         Raises:
             BadValue: there is no such name; one from outside must never be taken for a path.
@@ -258,7 +258,7 @@ class Context:
         from signgen.rendering.source import load_source
 
         if name not in self.signers:
-            raise BadValue("signer", f"got {name!r}", f"choose one of {', '.join(self.signers)}, or send a picture")
+            raise BadValue(field, f"got {name!r}", f"choose one of {', '.join(self.signers)}, or send a picture")
         return list(self.own) if name == OWN else [load_source(name)]
 
     def apart(

@@ -157,7 +157,7 @@ class Door:
     async def _sources(self, request: Any, given: dict[str, Any], visitor: Visitor) -> list[Source]:
         pictures = [str(path) for path in given["source"]]
         if not pictures:
-            return self._context.signer(given.get("signer", self._context.signers[0]))
+            return self._context.signer(given.get("signer", self._context.signers[0]), "source")
         context = self._context
         reading = (pictures, [str(path) for path in given["source_keypoints"]], visitor, context.limits)
 
