@@ -21,7 +21,6 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict, replace
-from itertools import product
 from pathlib import Path
 
 import click
@@ -113,21 +112,18 @@ def main(
         if store and arm in able:
             for run in runs.values():
                 run.store()
-        every: dict[str, Results] = {kind: {} for kind in ("result", "reads")}
-        for (kind, there), (seed, run) in product(every.items(), runs.items()):
-            found = run.done(kind) if arm in able else None
-            if found is None and only_table:  # of other weights or settings than today's: what was found still holds
-                found = before_now.like(kind, arm=arm.name, seed=seed)
-            if found is not None:
-                there[seed] = found
-        results[arm.name], reads[arm.name] = every["result"], every["reads"]
+        for kind, there in (("result", results), ("reads", reads)):
+            found = {seed: run.done(kind) if arm in able else None for seed, run in runs.items()}
+            if only_table:  # of other weights or settings than today's: what was found still holds
+                found = {seed: one or before_now.like(kind, arm=arm.name, seed=seed) for seed, one in found.items()}
+            there[arm.name] = {seed: one for seed, one in found.items() if one is not None}
     if store:
         before_now.write()
     rows = []
     for arm in arms:
-        if found := results[arm.name]:
+        if mine := results[arm.name]:
             ending = "" if arm.network == "small" else f", {arm.network}"
-            rows.append(row_of(arm.name, found, results[REFERENCE + ending], results[CEILING + ending]))
+            rows.append(row_of(arm.name, mine, results[REFERENCE + ending], results[CEILING + ending]))
     reading = reading_rows({name: found for name, found in reads.items() if found}, (DRAWN, "mini"))
     if json_path is not None:
         report = {"rows": [asdict(row) for row in rows], "reading": [{**one, "wer": [asdict(r) for r in one["wer"]],

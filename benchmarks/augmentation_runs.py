@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from augmentation_data import DRAWN, Copies, Language
-from stored import Stored
+from stored import Stored, digest_of
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -218,7 +217,7 @@ class Run:
     @cached_property
     def digest(self) -> str:
         """Of the key."""
-        return hashlib.sha256(json.dumps(self.key(), sort_keys=True).encode()).hexdigest()[:12]
+        return digest_of(self.key())
 
     def path(self, ending: str = ".json") -> Path:
         """A file of this run alone."""

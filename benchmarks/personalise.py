@@ -25,7 +25,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ import click
 import numpy as np
 import torch
 from drawn_clips import CACHE, generate, held_out_clips
-from stored import Stored
+from stored import Stored, digest_of
 
 from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import BadValue, Missing, SignGenError
@@ -100,8 +99,7 @@ class Bench:
 
     def place(self, key: dict[str, Any]) -> Path:
         """A file for the result of a key."""
-        digest = sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
-        return self.cache / "personal" / f"{key['kind']}-{digest}.json"
+        return self.cache / "personal" / f"{key['kind']}-{digest_of(key)}.json"
 
     def kept(self, key: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         """A result, made where there is none; None: there is none and nothing is to be measured."""

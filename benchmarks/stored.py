@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,11 @@ from signgen.dataset.files import write_text
 from signgen.errors import Damaged
 
 _UNTOLD = ("curve", "key", "seconds")  # too long, said by the digest, and of one machine
+
+
+def digest_of(key: dict[str, Any]) -> str:
+    """Of everything that a result depends on."""
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
 
 
 class Stored:

@@ -24,7 +24,7 @@ from signgen.keypoints.many_clips import points_in_frame
 from signgen.package import versions
 from signgen.rendering import load_model
 from signgen.rendering.manifest import NOTICE, PACKAGES
-from signgen.rendering.several import personal_record
+from signgen.rendering.several import consent_in, personal_record
 from signgen.rendering.source import Source
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def open_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> tuple[Rec
         weights=pipeline.weights_sha256(),
         computes=what_computes(pipeline),
         licence=licence_of(index),
-        consent={key: words for key, words in personal_record(model).items() if key == "consent"},
+        consent=consent_in(personal_record(model)),
     )
     return recipe, pipeline
 
@@ -103,9 +103,8 @@ def reopen_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> Recipe:
     store = store_of(out.absolute(), settings)
     frame = frame_size(index) or USUAL_FRAME
     weights = decides["weights_sha256"]
-    consent = {key: words for key, words in before.items() if key == "consent"}
-    signers = load_signers(settings.signers)
-    return Recipe(store, settings, signers, frame, weights, computes, licence_of(index), consent)
+    signers, licence = load_signers(settings.signers), licence_of(index)
+    return Recipe(store, settings, signers, frame, weights, computes, licence, consent_in(before))
 
 
 # -- the data set -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,11 @@ def shared_parts(folder: Path) -> dict[str, Path]:
             advice = "install the signgen that its card names, or make it again"
             raise Mismatch(folder, f"was made with another {model} than is installed", advice)
     return parts
+
+
+def parts_of(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Where the parts of a model lie that it has, by name: in its folder, or a packaged one's (`shared_parts`)."""
+    return {name: folder / name for name in names if (folder / name).is_dir()} | shared_parts(folder)
 
 
 def keep_person(model: Path, folder: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from signgen import config as configuration
 from signgen.errors import BadValue, Unsupported
-from signgen.model.loading import model_folder, shared_parts
+from signgen.model.loading import model_folder, parts_of
 from signgen.model.networks.weight_files import read_settings
 from signgen.training.config import TrainConfig
 
@@ -88,18 +88,13 @@ def stages_of(model: str | Path, wanted: Sequence[str] = STAGES) -> tuple[str, .
     """
     folder, advice = model_folder(model), "start from mini or its like"
     kind = read_settings(folder / "vae").get("_class_name")
-    if kind != "FrameAutoencoder" or not fusion_of(folder).is_dir():
+    if kind != "FrameAutoencoder" or "fusion" not in parts_of(folder, ["fusion"]):
         raise Unsupported(model, "its autoencoder or fusion model is not signgen's own", advice)
     able = [stage for stage in STAGES if stage in wanted]
     able = [stage for stage in able if not stage.endswith("_refiner") or (folder / stage).is_dir()]
     if not able:
         raise Unsupported("--stages", f"got {','.join(wanted)}, and {model} has no such part", advice)
     return tuple(able)
-
-
-def fusion_of(folder: Path) -> Path:
-    """Where a model's fusion model lies, which may be a packaged one's (`signgen.model.loading.shared_parts`)."""
-    return shared_parts(folder).get("fusion", folder / "fusion")
 
 
 def stage_config(
@@ -115,9 +110,10 @@ def stage_config(
     base = model_folder(model)
     decoder = work / "autoencoder" / "model" / "vae"
     vae = decoder if decoder.is_dir() else base / "vae"
+    fusion = parts_of(base, ["fusion"])["fusion"]
     starts: dict[str, Mapping[str, Any]] = {
         "autoencoder": {"encoder": str(base / "vae")},
-        "distill": {"autoencoder": str(vae), "fusion": str(fusion_of(base)), "denoiser": str(base / "denoiser")},
+        "distill": {"autoencoder": str(vae), "fusion": str(fusion), "denoiser": str(base / "denoiser")},
         "hand_refiner": {"model": str(work / "coarse"), "hand_refiner": str(base / "hand_refiner")},
         "face_refiner": {"model": str(work / "coarse"), "face_refiner": str(base / "face_refiner")},
     }

@@ -66,6 +66,7 @@ from signgen.training.run import run_stage
 
 MOST_MIB = 30
 WORK, STATE, SHEET = ".work", "state.json", "sheet.png"
+BEGIN_AGAIN = "remove the folder and begin again"
 STEREO = "before_after.mp4"
 PIECES = 8  # rows of the sheet in the time of everything together, at most
 PIECE = 1.0  # minutes between them, at least
@@ -113,18 +114,16 @@ class PersonalResult:
 class _State:
     """What a run has done so far, in a file that is written after each step."""
 
-    def __init__(self, path: Path, request: dict[str, Any], consent: str) -> None:
+    def __init__(self, path: Path, request: dict[str, Any]) -> None:
         self.path, self.begun = path, time.monotonic()
-        self.values: dict[str, Any] = {
-            "request": request, "consent": consent, "spent": 0.0, "times": {}, "steps": {}, "finished": []
-        }  # fmt: skip
+        self.values: dict[str, Any] = {"request": request, "spent": 0.0, "times": {}, "steps": {}, "finished": []}
         if path.is_file():
-            self.values = read_json(path, "remove the folder and begin again")
-            known = {**self.values["request"], "consent": self.values["consent"]}
-            changed = [key for key, value in {**request, "consent": consent}.items() if known.get(key) != value]
-            if changed:
-                got = f"was begun with another {', '.join(changed)}"
-                raise Mismatch(path.parent, got, "give the same, or another -o")
+            self.values = read_json(path, BEGIN_AGAIN)
+            if self.values["request"] != request:
+                changed = [key for key, value in request.items() if self.values["request"].get(key) != value]
+                raise Mismatch(
+                    path.parent, f"was begun with another {', '.join(changed)}", "give the same, or another -o"
+                )
         self.before = float(self.values["spent"])
 
     @property
@@ -139,17 +138,21 @@ class _State:
 
 def begun_consent(output: str | Path) -> str:
     """The words with which a run was begun for ``output``, empty where none was."""
-    target = Path(output).absolute()
-    state = target.with_name(target.name + WORK) / STATE
-    if not state.is_file():
-        return ""
-    return str(read_json(state, "remove the folder and begin again").get("consent", ""))
+    state = _work_of(Path(output).absolute()) / STATE
+    return str(read_json(state, BEGIN_AGAIN)["request"]["consent"]) if state.is_file() else ""
 
 
-def _request(video: str | Path, model: str | Path, recipe: Recipe, reading: dict[str, Any]) -> dict[str, Any]:
-    """Everything that a run depends on, as JSON gives it back: it goes on with the same alone."""
+def _work_of(target: Path) -> Path:
+    """Where a run lies until its result is whole."""
+    return target.with_name(target.name + WORK)
+
+
+def _request(
+    video: str | Path, consent: str, model: str | Path, recipe: Recipe, reading: dict[str, Any]
+) -> dict[str, Any]:
+    """Everything that a run was begun with, as JSON gives it back: it goes on with the same alone."""
     path = Path(video).resolve()
-    content = {"video": str(path), "model": str(model), **asdict(recipe)}
+    content = {"video": str(path), "consent": consent, "model": str(model), **asdict(recipe)}
     content |= {name: None if value is None else str(value) for name, value in reading.items()}
     if path.is_file():
         content["video_bytes"] = path.stat().st_size
@@ -217,7 +220,7 @@ def personalise(
         >>> personalise("anna.mp4", "anna", "Anna agreed on 1 May", recipe=Recipe(minutes=60))  # doctest: +SKIP
     """
     recipe, target = recipe or Recipe(), Path(output).absolute()
-    work = target.with_name(target.name + WORK)
+    work = _work_of(target)
     words = (begun_consent(output) if consent is None and resume else consent or "").strip()
     if not words:
         raise Missing("--consent", "is empty", "write who agreed to this, and to what")
@@ -228,7 +231,7 @@ def personalise(
         stage_config(stage, recipe, model, work, work, OPEN_END)
     check_target(target, "folder")
     reading = {"keypoints": keypoints, "person": person, "estimator": estimator, "estimator_weights": estimator_weights}
-    request = _request(video, model, recipe, reading)
+    request = _request(video, words, model, recipe, reading)
     if resume and work.exists() and personal_record(target).get("begun") == digest_of(request):
         shutil.rmtree(work)  # it was killed when all was done but this
         return _finished(target)
@@ -239,7 +242,7 @@ def personalise(
     fresh = not work.exists()
     work.mkdir(parents=True, exist_ok=True)
     remove_leftovers(work, of_all=True)
-    run = _Run(work, target, model, recipe, stages, _State(work / STATE, request, words), progress, show)
+    run = _Run(work, target, model, recipe, stages, _State(work / STATE, request), progress, show)
     run.state.save()
     run.tell()
     try:
@@ -440,7 +443,7 @@ class _Run:
         with whole(self.target, durable=True) as folder:
             self.assemble(folder)
             names = self._write_sources(folder / PICTURES)
-            about = {"model": self.target.name, "consent": self.state.values["consent"]}
+            about = {"model": self.target.name, "consent": self.state.values["request"]["consent"]}
             scores.write_side_by_side(folder / STEREO, self.video, self.work / "before", self.work / "after", about)
             shutil.copy(self.work / SHEET, folder / SHEET)
             result = self.result(before, after, learned, names, finished=True, warnings=warnings)
@@ -472,7 +475,7 @@ class _Run:
         return {
             "kind": "signgen personal model",
             "signgen": __version__,
-            "consent": self.state.values["consent"],
+            "consent": self.state.values["request"]["consent"],
             "made": datetime.now(UTC).date().isoformat(),
             "video": Path(self.state.values["request"]["video"]).name,
             "begun": digest_of(self.state.values["request"]),

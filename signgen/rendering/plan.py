@@ -16,7 +16,7 @@ from signgen.rendering.background import Background, load_background
 from signgen.rendering.driving import frame_range, is_footage, read_driving
 from signgen.rendering.manifest import manifest_path
 from signgen.rendering.settings import Progress, RenderSettings
-from signgen.rendering.several import load_given, load_sources, own_pictures
+from signgen.rendering.several import load_given, load_sources, source_or_own
 from signgen.rendering.source import Source
 
 FITTED = "the keypoints have no place in the frame: they are fitted to the source person, as --align does"
@@ -88,8 +88,7 @@ def plan_render(
         raise Missing("--original", "is given without --compare", "add --compare OUT.mp4")
     target = _output_path(keypoints, output)
     known = known or {}
-    if source is None and (own := own_pictures(model))[0]:
-        source, source_keypoints = own
+    source, source_keypoints = source_or_own(source, source_keypoints, model)
     given = (keypoints, *_each(source), original, *_each(source_keypoints), *known.values())
     inputs = [Path(p) for p in given if isinstance(p, (str, Path)) and not is_standard_input(p)]
     sheet = None if compare is None else _video_path(Path(compare), "--compare")

@@ -25,7 +25,7 @@ from signgen.rendering.plan import RenderPlan, plan_render
 from signgen.rendering.sample_windows import RenderedWindow, backdrop_of, render_windows
 from signgen.rendering.scene import Scene, build_scene
 from signgen.rendering.settings import SCHEDULERS, Progress, RenderResult, RenderSettings, check_window
-from signgen.rendering.several import personal_record
+from signgen.rendering.several import consent_in, personal_record
 from signgen.rendering.source import Source
 
 if TYPE_CHECKING:
@@ -190,8 +190,7 @@ def run_plan(
         content = build_manifest(
             result.as_dict(), pipeline.weights_sha256(), _configuration(plan, pipeline, settings, scene)
         )
-        if consent := personal_record(pipeline.folder).get("consent"):
-            content["consent"] = consent
+        content |= consent_in(personal_record(pipeline.folder))
         for path in (plan.manifest, plan.compare_manifest):
             if path is not None:
                 write_manifest(staging.place(path), content)

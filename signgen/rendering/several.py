@@ -113,10 +113,23 @@ def personal_record(model: str | Path | None) -> dict[str, Any]:
     return record
 
 
+def consent_in(record: Mapping[str, Any]) -> dict[str, str]:
+    """``consent`` and its words, where a record has them: what is made with a person's model says them, too."""
+    return {"consent": record["consent"]} if "consent" in record else {}
+
+
 def own_pictures(model: str | Path | None) -> tuple[list[Path], list[Path]]:
     """The pictures that a model has of the person that it has learned, and their keypoints."""
     pictures = [Path(model or "") / name for name in personal_record(model).get("sources", ())]
     return pictures, [picture.with_suffix(".npz") for picture in pictures]
+
+
+def source_or_own(source: Any, places: Any, model: str | Path | None) -> tuple[Any, Any]:
+    """A source and its keypoints as they were given; where none was, a model's own pictures, if it has any."""
+    if source is not None:
+        return source, places
+    pictures, own = own_pictures(model)
+    return (pictures, own) if pictures else (source, places)
 
 
 def load_given(frames: Mapping[int, Source | str | Path]) -> dict[int, Source]:

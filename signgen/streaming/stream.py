@@ -28,7 +28,7 @@ from signgen.rendering.run import compositor_of, for_model, load_model
 from signgen.rendering.sample_windows import Drawn, SampledWindow, WindowSampler
 from signgen.rendering.scene import build_scene
 from signgen.rendering.settings import MOST_VIEWS, RenderSettings
-from signgen.rendering.several import load_sources, own_pictures
+from signgen.rendering.several import load_sources, source_or_own
 from signgen.rendering.source import Source
 from signgen.streaming.causal import Causal
 
@@ -413,8 +413,8 @@ def live(
         option = f"--{given[0].replace('_', '-')}"
         raise Mismatch(option, "is given for a live render", "it is for signgen render; leave it out")
     settings = RenderSettings(**options)
-    if source is None and (own := own_pictures(model if isinstance(model, (str, Path)) else model.folder))[0]:
-        source, source_keypoints = own
+    folder = model if isinstance(model, (str, Path)) else model.folder
+    source, source_keypoints = source_or_own(source, source_keypoints, folder)
     causal = Causal(settings.fps or DEFAULT_FPS, settings.frame_size, delay, smooth, settings.fill_hands)
     sources = load_sources(source, source_keypoints, rotate=settings.source_rotate, estimate=True)
     if settings.align and sources[0].keypoints is None:

@@ -15,7 +15,7 @@ from diffusers import DDIMScheduler
 from signgen.errors import Mismatch, Missing, NotWritable, TooLarge
 from signgen.files import check_target, whole
 from signgen.model import SignGenPipeline
-from signgen.model.loading import keep_person, shared_parts
+from signgen.model.loading import keep_person, parts_of
 from signgen.model.networks.composer import FrameComposer, SourceMatte
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.fusion import FusionModel
@@ -109,7 +109,7 @@ def build(runs: Sequence[Path], dtype: torch.dtype = torch.float16, **sampling: 
     for run in runs:
         whole_model = (run / MODEL_INDEX).is_file()
         place = run if whole_model else run / "model"
-        folders |= {part: place / part for part in PARTS if (place / part).is_dir()} | shared_parts(place)
+        folders |= parts_of(place, PARTS)
         if whole_model:
             kept = {key: value for key, value in read_settings(run, MODEL_INDEX).items() if key in _SETTINGS}
     start, geometry = _origin(Path(_part(folders, "denoiser")).parent)

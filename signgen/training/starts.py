@@ -12,7 +12,7 @@ from diffusers import ModelMixin
 from diffusers.utils import SAFETENSORS_WEIGHTS_NAME
 
 from signgen.errors import Damaged, Mismatch, NotFound, SignGenError
-from signgen.model.loading import model_folder, shared_parts
+from signgen.model.loading import model_folder, parts_of
 from signgen.model.networks.conditions import FOLD
 from signgen.model.networks.denoiser import Denoiser
 from signgen.model.networks.norms import mean_effect
@@ -55,9 +55,7 @@ def with_parts(config: TrainConfig) -> TrainConfig:
     if STAGES[config.stage].trains != Denoiser.__name__ or "model" not in config.start:
         return config
     folder = model_folder(config.start["model"])
-    places = {part: folder / part for part in PARTS_OF_MODEL.values() if (folder / part).is_dir()} | shared_parts(
-        folder
-    )
+    places = parts_of(folder, PARTS_OF_MODEL.values())
     parts = {name: str(places[part]) for name, part in PARTS_OF_MODEL.items() if part in places}
     if "vae" in config.start:
         parts.pop("autoencoder", None)
