@@ -43,7 +43,7 @@ _PERFECT, _MINI = Copies(DRAWN, signers=32, count=4), Copies("mini", signers=32,
 ARMS = (
     Arm(REFERENCE, reads=True),
     Arm(CEILING, _PERFECT, reads=True),
-    Arm("mini", _MINI),
+    Arm("mini", _MINI, reads=True),
     Arm("nothing", changes=False),
     Arm("perfect copies alone", _PERFECT, mix="copies"),
     Arm("mini alone", _MINI, mix="copies"),

@@ -283,8 +283,11 @@ class Run:
 
 
 def _scores(recogniser: Recogniser, clips: dict[str, Sample]) -> dict[str, Any]:
-    errors = [word_errors(one.glosses, recogniser.recognise(np.asarray(one.frames), RATE)) for one in clips.values()]
+    """What was signed and what was read of each clip, and how many words are wrong."""
+    heard = [recogniser.recognise(np.asarray(one.frames), RATE) for one in clips.values()]
+    errors = [word_errors(one.glosses, words) for one, words in zip(clips.values(), heard, strict=True)]
     return {
+        "signed": [" ".join(one.glosses) for one in clips.values()], "heard": [" ".join(words) for words in heard],
         "errors": [one.errors for one in errors], "words": [one.words for one in errors],
         **{name: sum(getattr(one, name) for one in errors) for name in ("substitutions", "deletions", "insertions")},
     }  # fmt: skip

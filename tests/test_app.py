@@ -324,6 +324,20 @@ def test_a_few_read_at_the_same_time_and_a_visitor_who_leaves_ends_all_of_theirs
     assert jobs.wait(third, 0) == 0
 
 
+def test_a_long_job_gives_way_to_each_short_one_that_waits():
+    jobs = JobQueue()
+    lesson, other = jobs.enter("a/learn", long=True), jobs.enter("b/learn", long=True)
+    assert not jobs.give_way(lesson)  # to another long one it would have to give way at every step
+    first, second = jobs.enter("a/render"), jobs.enter("c/render")
+    assert jobs.give_way(lesson)
+    assert [jobs.wait(job, 0) for job in (first, lesson, other, second)] == [0, 1, 2, 3]
+    jobs.leave(first)
+    assert jobs.wait(lesson, 0) == 0  # a step at least
+    second.cancel()
+    assert not jobs.give_way(lesson)
+    assert not lesson.cancelled
+
+
 def test_two_jobs_never_work_together():
     jobs, together, most, lock = JobQueue(), 0, 0, threading.Lock()
 

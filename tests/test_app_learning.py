@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from tiny_pipeline import make_pipeline, picture
 import signgen.personal
 from signgen.app.clips import EXAMPLES
 from signgen.app.context import OWN, Context, Limits, Visitor, open_context, open_workspace
-from signgen.app.jobs import Ended, Working, follow
+from signgen.app.jobs import POLL_SECONDS, Ended, Job, Report, Waiting, Working, follow
 from signgen.app.learning import Lesson, learn_job, learned_table
 from signgen.app.status import progress
 from signgen.errors import BadValue, Empty, Missing, Untrusted
@@ -124,11 +127,59 @@ def test_a_stop_ends_learning(context: Context, visitor: Visitor, monkeypatch: p
     assert reached[-1] == 4
 
 
+def test_a_render_goes_first_and_a_lesson_goes_on_behind_it(
+    context: Context, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lesson, order, asked = sent(visitor), list[str](), threading.Event()
+
+    def learn(*given, progress, **more):
+        progress(1, 3)
+        order.append("a step")
+        asked.set()
+        while context.jobs.counts() != (1, 1):
+            time.sleep(0.01)
+        progress(2, 3)
+        order.append("another step")
+        raise Empty("lesson", "is over", "this is a test")
+
+    def render(job: Job, report: Report) -> None:
+        time.sleep(2 * POLL_SECONDS)  # what learns must stand still meanwhile, and says so
+        order.append("a render")
+
+    def ask() -> None:
+        asked.wait(60)
+        list(follow(context.jobs, "anna/render", render))
+
+    monkeypatch.setattr(signgen.personal, "personalise", learn)
+    thread = threading.Thread(target=ask)
+    thread.start()
+    events = list(follow(context.jobs, "anna/learn", learn_job(lesson, context), long=True))
+    thread.join()
+    assert order == ["a step", "a render", "another step"]
+    assert Waiting(1) in events
+    assert "lesson: is over" in str(events[-1].error)
+
+
 def test_a_bad_video_is_said_before_anything_is_learned(context: Context, visitor: Visitor) -> None:
     events = list(follow(context.jobs, "anna", learn_job(sent(visitor, 10), context)))
     assert isinstance(events[-1], Ended)
     assert isinstance(events[-1].error, Empty)
     assert "has 10 frames" in str(events[-1].error)
+
+
+def test_a_stop_is_for_its_own_tab_and_leaving_for_all(context: Context) -> None:
+    pytest.importorskip("gradio")
+    from signgen.app.tabs import LearnTab, RenderTab
+
+    request, jobs = SimpleNamespace(session_hash="anna"), context.jobs
+    renders, learns = RenderTab(context, {}), LearnTab(context, {})
+    lesson = jobs.enter(learns._owner(request), long=True)
+    render = jobs.enter(renders._owner(request))
+    assert not lesson.cancelled, "a render beside it"
+    renders.stop(request)
+    assert (lesson.cancelled, render.cancelled) == (False, True)
+    learns.leave(request)
+    assert lesson.cancelled
 
 
 def test_what_is_asked_for_is_checked(visitor: Visitor, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from signgen.keypoints.skeleton import BOTH_HANDS, LEFT_HAND, RIGHT_HAND
 from signgen.model import SignGenPipeline, loading
 from signgen.personal import Recipe, footage, personalise, run, scores
 from signgen.personal.footage import RUN, Footage
-from signgen.personal.recipe import steps_for, time_for
+from signgen.personal.recipe import STAGES, steps_for, time_for
 from signgen.rendering.several import own_pictures, personal_record
 from signgen.training.assembly import assemble
 from signgen.training.run import run_stage
@@ -448,6 +449,14 @@ def test_time_is_shared_out_and_steps_follow_from_what_they_take() -> None:
     assert 0.75 * hour < spent < 0.95 * hour, "some is left for painting and scoring"
     assert steps_for(100, {"seconds": 20.0, "steps": 10}) == 50
     assert steps_for(1, {"seconds": 20.0, "steps": 10}) == 11
+
+
+def test_what_a_caller_waits_for_is_no_time_of_the_run(model: Path, tmp_path: Path) -> None:
+    state = run._State(tmp_path / run.STATE, {})
+    waits = run._Run(tmp_path, tmp_path / "to", model, Recipe(minutes=1), STAGES, state, lambda *_: time.sleep(1), None)
+    waits.tell()
+    assert state.waited >= 1
+    assert state.spent < 0.5
 
 
 def test_warnings_name_what_fell_and_nothing_else() -> None:

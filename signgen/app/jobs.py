@@ -33,11 +33,12 @@ class Job:
     Attributes:
         owner: whose it is; ``a/b`` is a part of ``a``.
         kind: what it does, for the log.
+        long: whether it takes so long that others go first (`JobQueue.give_way`).
         number: counts the jobs of this process, for the log.
     """
 
-    def __init__(self, owner: str, kind: str = "job") -> None:
-        self.owner, self.kind, self.number = owner, kind, next(_numbers)
+    def __init__(self, owner: str, kind: str = "job", long: bool = False) -> None:
+        self.owner, self.kind, self.long, self.number = owner, kind, long, next(_numbers)
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:
@@ -69,7 +70,7 @@ class JobQueue:
         self._queue: deque[Job] = deque()
         self._changed = threading.Condition()
 
-    def enter(self, owner: str, kind: str = "job") -> Job:
+    def enter(self, owner: str, kind: str = "job", long: bool = False) -> Job:
         """A place at the end. An owner has one job at a time: an earlier one is cancelled.
 
         Raises:
@@ -80,7 +81,7 @@ class JobQueue:
             if sum(not job.cancelled for job in self._queue) >= self._waiting + self._together:
                 log.info("%s refused: %d jobs are waiting", kind, self._waiting)
                 raise RunError("queue", f"{self._waiting} jobs are waiting already", "try again in a few minutes")
-            job = Job(owner, kind)
+            job = Job(owner, kind, long)
             self._queue.append(job)
             return job
 
@@ -97,6 +98,22 @@ class JobQueue:
 
     def _before(self, job: Job) -> int:
         return max(self._queue.index(job) - self._together + 1, 0)
+
+    def give_way(self, job: Job) -> bool:
+        """Lets the first of those who wait, and are not long themselves, go before a job whose turn it is.
+
+        Returns:
+            Whether there is one; the job must then `wait` again.
+        """
+        with self._changed:
+            waiting = list(self._queue)[self._together :]
+            first = next((other for other in waiting if not (other.long or other.cancelled)), None)
+            if first is None:
+                return False
+            self._queue.remove(first)
+            self._queue.insert(self._queue.index(job), first)
+            self._changed.notify_all()
+            return True
 
     def leave(self, job: Job) -> None:
         """The job is over, or will not begin. May be called more than once."""
@@ -165,7 +182,7 @@ Report = Callable[[Event], None]
 Work = Callable[[Job, Report], Any]
 
 
-def follow(jobs: JobQueue, owner: str, work: Work, kind: str = "job") -> Iterator[Event]:
+def follow(jobs: JobQueue, owner: str, work: Work, kind: str = "job", long: bool = False) -> Iterator[Event]:
     """Starts a job and yields what happens, `Ended` last.
 
     The thread keeps the device until it is truly over, whatever becomes of this generator: closing it (the browser was
@@ -176,11 +193,12 @@ def follow(jobs: JobQueue, owner: str, work: Work, kind: str = "job") -> Iterato
         owner: who asks; their earlier job is cancelled.
         work: called with the job, which it must `check` often, and with ``report``.
         kind: what it does, for the log.
+        long: whether the work calls `let_others` often, too.
 
     Raises:
         RunError: the queue is full; before anything is yielded.
     """
-    job = jobs.enter(owner, kind)
+    job = jobs.enter(owner, kind, long)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     thread = threading.Thread(target=_run, args=(jobs, job, work, events.put), name="signgen-job", daemon=True)
     thread.start()
@@ -192,6 +210,17 @@ def follow(jobs: JobQueue, owner: str, work: Work, kind: str = "job") -> Iterato
                 return
     finally:
         job.cancel()
+
+
+def let_others(jobs: JobQueue, job: Job, report: Report) -> None:
+    """Has a long job stand still while one that waits has the device; reports its place meanwhile.
+
+    Raises:
+        Cancelled: the job was cancelled.
+    """
+    job.check()
+    if jobs.give_way(job):
+        _wait(jobs, job, report)
 
 
 def _run(jobs: JobQueue, job: Job, work: Work, report: Report) -> None:

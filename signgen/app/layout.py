@@ -227,7 +227,7 @@ def _connect_render(page: gr.Blocks, tab: RenderTab, parts: Parts, examples: lis
         parts["background"].change(tab.background, parts["background"], named("colour", "behind"), **_CALL)
     parts["start"].click(**rendering)
     parts["stop"].click(tab.stop, **_CALL)
-    page.unload(tab.stop)
+    page.unload(tab.leave)
 
 
 # --- second tab -----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from signgen.app.clips import Example
 from signgen.app.context import Context, Limits
-from signgen.app.jobs import Job, Report, Work, Working
+from signgen.app.jobs import Job, Report, Work, Working, let_others
 from signgen.app.live import watched
 from signgen.app.model import wait_for
 from signgen.app.rendering import name_only
@@ -70,7 +70,7 @@ def learn_job(lesson: Lesson, context: Context) -> Work:
         sheet: Path | None = None
 
         def progress(done: float, total: float) -> None:
-            job.check()
+            let_others(context.jobs, job, report)
             report(Working("Learning", int(done), int(total), "seconds", sheet))
 
         def show(path: Path) -> None:

@@ -43,15 +43,24 @@ class Tab(ABC):
     """
 
     kind = "job"
+    long = False  # whether others go first, again and again
     stopped = "Stopped."
 
     def __init__(self, context: Context, parts: dict[str, Any]) -> None:
         self._context, self._parts = context, parts
 
     def stop(self, request: gr.Request) -> None:
-        """The user does not want to wait any longer, or has left."""
+        """The user does not want to wait any longer for what this tab does."""
+        self._context.jobs.cancel(self._owner(request))
+        self._context.readers.cancel(str(request.session_hash))
+
+    def leave(self, request: gr.Request) -> None:
+        """The user has left: nothing of theirs goes on, in whatever tab."""
         for jobs in (self._context.jobs, self._context.readers):
             jobs.cancel(str(request.session_hash))
+
+    def _owner(self, request: gr.Request) -> str:
+        return f"{request.session_hash}/{self.kind}"
 
     def _visitor(self, request: gr.Request) -> Visitor:
         return self._context.workspace.visitor(request.cookies[COOKIE])
@@ -74,7 +83,7 @@ class Tab(ABC):
         idle = {parts["start"]: gr.update(interactive=True), parts["stop"]: gr.update(visible=False)}
         try:
             work, shown = prepare()
-            events = follow(self._context.jobs, str(request.session_hash), work, self.kind)
+            events = follow(self._context.jobs, self._owner(request), work, self.kind, self.long)
             yield {
                 **shown,
                 parts["start"]: gr.update(interactive=False),
@@ -333,7 +342,7 @@ class ScoreTab(Tab):
 class LearnTab(Tab):
     """The third tab: a video of a person in, a model that has learned the person out, with a sheet that grows."""
 
-    kind = "learn"
+    kind, long = "learn", True
 
     def learn(self, given: Given, request: gr.Request) -> Iterator[Update]:
         """Learns, and says how it goes."""

@@ -115,7 +115,7 @@ class _State:
     """What a run has done so far, in a file that is written after each step."""
 
     def __init__(self, path: Path, request: dict[str, Any]) -> None:
-        self.path, self.begun = path, time.monotonic()
+        self.path, self.begun, self.waited = path, time.monotonic(), 0.0
         self.values: dict[str, Any] = {"request": request, "spent": 0.0, "times": {}, "steps": {}, "finished": []}
         if path.is_file():
             self.values = read_json(path, BEGIN_AGAIN)
@@ -128,8 +128,8 @@ class _State:
 
     @property
     def spent(self) -> float:
-        """Seconds of all sessions."""
-        return self.before + time.monotonic() - self.begun
+        """Seconds of all sessions, without those in which this one `waited` for its caller."""
+        return self.before + time.monotonic() - self.begun - self.waited
 
     def save(self, **values: Any) -> None:
         self.values |= values | {"spent": round(self.spent, 1)}
@@ -285,8 +285,11 @@ class _Run:
         return self.recipe.minutes * 60
 
     def tell(self, *_: Any) -> None:
+        """Says how far it is. A caller may take its time, such as a page that lets a render go first."""
         if self.progress is not None:
+            begun = time.monotonic()
             self.progress(min(self.state.spent, self.seconds), self.seconds)
+            self.state.waited += time.monotonic() - begun
 
     # -- the video -------------------------------------------------------------------------------------------------
 
@@ -358,8 +361,9 @@ class _Run:
         if seconds is None:
             seconds = max(time_for(stage, self.stages, self.seconds - self.state.spent), 1.0)
             self.state.save(times={**self.state.values["times"], stage: round(seconds, 1)})
+        waited = self.state.waited
         begun = self._run(stage, OPEN_END, PROBED * seconds / 60)
-        steps = steps_for(seconds, begun)
+        steps = steps_for(seconds, begun | {"seconds": begun["seconds"] - (self.state.waited - waited)})
         self.state.save(steps={**self.state.values["steps"], stage: steps})
         return steps
 
