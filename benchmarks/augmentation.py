@@ -24,26 +24,31 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
+import numpy as np
 import torch
 from augmentation_data import DRAWN, FOLDS, Copies, Language
-from augmentation_runs import Arm, Run
-from augmentation_table import Results, markdown, reading_rows, row_of
+from augmentation_runs import AGAIN, Arm, Run, copies_to_read
+from augmentation_table import Results, markdown, reading_rows, row_of, sign_rows, signs_markdown
+from PIL import Image
 from stored import Stored
 
 from signgen.commands.common import progress
 from signgen.dataset.files import write_text
 from signgen.errors import BadValue, Missing, SignGenError
+from signgen.files import whole
 from signgen.synthetic.dataset import pick_signers
 from signgen.synthetic.motion.lexicon import glosses as lexicon
+from signgen.training.task import tile
 
 STORED = Path(__file__).with_name("augmentation_results.json")
-REFERENCE, CEILING = "photometric", "perfect copies"
+REFERENCE, CEILING, OWN = "photometric", "perfect copies", "mini"
 _PERFECT, _MINI = Copies(DRAWN, signers=32, count=4), Copies("mini", signers=32, count=4)
+SHEET_CLIPS, SHEET_FRAMES, SHEET_SCALE = 5, 8, 3  # clips and frames of the sheet; a pixel's side
 # In order of interest. Gains are over REFERENCE with the same network, shares of CEILING's gain.
 ARMS = (
     Arm(REFERENCE, reads=True),
     Arm(CEILING, _PERFECT, reads=True),
-    Arm("mini", _MINI, reads=True),
+    Arm(OWN, _MINI, reads=True),
     Arm("nothing", changes=False),
     Arm("perfect copies alone", _PERFECT, mix="copies"),
     Arm("mini alone", _MINI, mix="copies"),
@@ -87,11 +92,12 @@ ARMS = (
 @click.option("--model", default="mini", show_default=True, help="that renders the copies")
 @click.option("--before", help="folder of mini 0.1; without it the arm is left out")
 @click.option("--data-seed", default=62, show_default=True, type=click.IntRange(0))
+@click.option("--sheet", type=click.Path(path_type=Path), help="PNG of the copies of which most is lost")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="where the figures go as data")
 def main(
     work: Path | None, only: tuple[str, ...], seeds: int, folds: int, only_table: bool, stored: Path, store: bool,
     clips: int, speakers: str, dev_clips: int, test_clips: int, glosses: int, frames: int, model: str,
-    before: str | None, data_seed: int, json_path: Path | None,
+    before: str | None, data_seed: int, sheet: Path | None, json_path: Path | None,
 ) -> None:  # fmt: skip
     if work is None and not only_table:
         raise Missing("--work", "names no folder", "name one where clips and results are kept, or give --table")
@@ -124,14 +130,18 @@ def main(
         if mine := results[arm.name]:
             ending = "" if arm.network == "small" else f", {arm.network}"
             rows.append(row_of(arm.name, mine, results[REFERENCE + ending], results[CEILING + ending]))
-    reading = reading_rows({name: found for name, found in reads.items() if found}, (DRAWN, "mini"))
+    reading = reading_rows({name: found for name, found in reads.items() if found})
     if json_path is not None:
-        report = {"rows": [asdict(row) for row in rows], "reading": [{**one, "wer": [asdict(r) for r in one["wer"]],
-                  "more": asdict(one["more"])} for one in reading], "data": language.identity(None)}  # fmt: skip
+        report = {"rows": [asdict(row) for row in rows], "reading": [asdict(one) for one in reading],
+                  "data": language.identity(None)}  # fmt: skip
         write_text(json_path, json.dumps(report, indent=1) + "\n")
     if not rows:
         raise Missing("--table", f"{stored} has no finished training", "leave it out, or name another file (--stored)")
+    if sheet is not None:
+        _write_sheet(sheet, language, reads.get(CEILING) or {})
     print(markdown(rows, reading), end="")
+    if len(told := [name for name in (REFERENCE, CEILING, OWN) if results.get(name)]) == 3:
+        print("\n" + signs_markdown(told, sign_rows([results[name] for name in told])), end="")
 
 
 def _train(arms: list[Arm], seeds: int, language: Language, stored: Stored) -> None:
@@ -145,6 +155,30 @@ def _train(arms: list[Arm], seeds: int, language: Language, stored: Stored) -> N
         for arm in arms:
             if arm.reads and any(other.copies and other.copies.renderer == "mini" for other in arms):
                 Run(arm, seed, language, stored).read_copies()
+
+
+def _write_sheet(path: Path, language: Language, reads: Results) -> None:
+    """A first seed's reading of perfect copies and of `mini`'s: frames of the clips that differ most, one above the
+    other.
+
+    Raises:
+        Missing: no recogniser has read copies.
+    """
+    if not reads:
+        raise Missing(
+            "--sheet", f"no recogniser of {CEILING!r} has read copies", f"train {CEILING!r} and {OWN!r} first"
+        )
+    seed = min(reads)
+    clips = copies_to_read(language, (seed + 1) % language.folds)
+    names = sorted(set.intersection(*map(set, clips.values())))
+    lost = np.array(reads[seed]["mini"]["errors"]) - reads[seed][DRAWN]["errors"]
+    rows = []
+    for place in np.argsort(-lost, kind="stable")[:SHEET_CLIPS]:
+        shown = [clips[kind][names[place]].frames for kind in (DRAWN, AGAIN, "mini")]
+        at = np.linspace(0, min(map(len, shown)) - 1, SHEET_FRAMES).round().astype(int)
+        rows += [frames[at].repeat(SHEET_SCALE, 1).repeat(SHEET_SCALE, 2) for frames in shown]
+    with whole(path) as temporary:
+        Image.fromarray(tile(rows)).save(temporary, "PNG")
 
 
 def _say(line: str) -> None:

@@ -7,6 +7,7 @@ frames a second, the pace at which recognisers look, and kept as small frames:
     WORK/clips/dev, test                    sentences of their own, by signers of their own, a new studio in each clip
     WORK/clips/true-0-drawn-8-1, ...        perfect copies: the same motions, drawn with other signers
     WORK/clips/true-0-mini-8-2-all, ...     what `signgen augment` made of the same keypoints and signers
+    WORK/clips/true-0-mini-again-8, ...     first perfect copies, drawn again by a model from their own joints
     WORK/source-0, WORK/made/...            its data sets
 
 What is there is kept, and what was made from other settings has another name or is an error.
@@ -18,7 +19,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -26,20 +27,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from drawn_clips import generate
 
 from signgen.augmentation.finishing import failed_gate
 from signgen.augmentation.jobs import choose_signer
+from signgen.augmentation.recipe import open_model
 from signgen.augmentation.run import Task, augment
 from signgen.augmentation.settings import Settings
-from signgen.augmentation.signers import pick_signers
+from signgen.augmentation.signers import load_signers, pick_signers
 from signgen.augmentation.store import read_records
 from signgen.augmentation.variation import Variation
-from signgen.dataset.cache import FrameCache
+from signgen.dataset.cache import INDEX, FrameCache, build_cache
 from signgen.dataset.phoenix import Clip
 from signgen.files import whole
+from signgen.keypoints import Keypoints
+from signgen.keypoints.skeleton import FACE, HANDS, SHOULDERS, WRISTS
 from signgen.model import SignGenPipeline
 from signgen.scoring.recogniser.network import LARGE
-from signgen.scoring.recogniser.recogniser import RATE
+from signgen.scoring.recogniser.recogniser import RATE, small_frames
 from signgen.scoring.recogniser.samples import Sample, Samples, cache_dataset, cache_drawn
 from signgen.synthetic.dataset import Plan, settings_of, write_corpus
 from signgen.synthetic.motion.lexicon import glosses as lexicon
@@ -50,6 +55,8 @@ FOLDS = 5
 DRAWN = "drawn"  # a renderer: the one that drew the true clips
 DRAWN_SIZE, FRAME = (105, 130), (210, 260)  # pixels in which clips are drawn; in which keypoints and copies are
 SPARED = ("s11", "s16", "s20", "s21", "s33", "s38", "s49", "s60")  # drawn signers of the dev clips, in no copy
+PARTS = ("hands", "face", "rest")  # of a frame: around the joints of both hands, around those of the face, all else
+MARGIN = 0.25  # of a part beyond its joints, as a share of its sides
 Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
 
 
@@ -158,8 +165,7 @@ class Language:
 
     def others(self, count: int) -> tuple[str, ...]:
         """Who signs copies: drawn signers, evenly over looks, none of whom signs true, dev or test clips."""
-        drawn = [name for name in pick_signers(str(8 + 48)) if re.fullmatch(r"s\d+", name)]
-        return tuple(name for name in drawn if name not in (*SPARED, *self.speakers))[:count]
+        return tuple(name for name in _drawn_signers() if name not in (*SPARED, *self.speakers))[:count]
 
     # ---- true clips --------------------------------------------------------------------------------------------------
 
@@ -186,16 +192,51 @@ class Language:
         """The copies of a fold's clips by name, ``<clip>__aug<number>``."""
         return self._perfect(fold, copies) if copies.renderer == DRAWN else self._made(fold, copies)
 
+    def again(self, fold: int, renderer: str, signers: int, part: str = "") -> dict[str, Sample]:
+        """First perfect copies, drawn again by a model from their own joints and their signers' pictures.
+
+        All that differs is what draws them. One part of `PARTS` may stay as the true renderer drew it.
+        """
+        perfect = self._perfect(fold, Copies(DRAWN, signers))
+        name = f"true-{fold}-{renderer}-{_weights(self.models[renderer])[:8]}-again-{signers}"
+        folder = self.work / "clips" / f"{name}-{_digest(self.plan('train', fold), self.clips[0])}"
+        if not (folder / INDEX).is_file():
+            with self.progress(len(perfect), folder.name) as advance:
+                build_cache(self._drawn_again(fold, renderer, signers, perfect), folder, advance)
+        cache, found = FrameCache.open(folder), dict[str, Sample]()
+        for clip in cache.clips:
+            sample = perfect[clip.name]
+            frames = np.asarray(cache.frames)[clip.start : clip.stop]
+            if part:
+                frames = np.where(part_of(sample, part)[..., None], sample.frames, frames)
+            found[clip.name] = replace(sample, frames=frames)
+        return found
+
+    def _drawn_again(self, fold: int, renderer: str, signers: int, perfect: dict[str, Sample]) -> Iterator[Any]:
+        pipeline = open_model(self._settings(Copies(renderer, signers)))
+        who, pictures, plan = self._who(fold, 1, signers), load_signers(self.others(signers)), self.plan("train", fold)
+        of_clips = {copy_name(plan.name(index), 1): signer for index, signer in enumerate(who)}
+        for name, sample in perfect.items():
+            signer = of_clips[name]
+            points = sample.keypoints * np.array([*FRAME, 1], np.float32)
+            driving = Keypoints(points[..., :2], points[..., 2], width=FRAME[0], height=FRAME[1], fps=RATE, name=name)
+            frames = small_frames(generate(pipeline, pictures[signer], driving), RATE, LARGE.height, LARGE.width)
+            yield name, signer, frames, sample.keypoints
+
+    def _who(self, fold: int, number: int, signers: int) -> tuple[str, ...]:
+        """Who signs copy ``number`` of each clip of a fold, as `signgen augment` chooses."""
+        plan, others = self.plan("train", fold), self.others(signers)
+        clips = [Clip(plan.name(i), "train", plan.signer(i), (), "", self.work, None) for i in range(self.clips[0])]
+        return tuple(choose_signer(clip, number, others, self.seed) for clip in clips)
+
     def _perfect(self, fold: int, copies: Copies) -> dict[str, Sample]:
         plan, found = self.plan("train", fold), dict[str, Sample]()
-        signers = self.others(copies.signers)
         for number in range(1, copies.count + 1):
-            clips = [Clip(plan.name(i), "train", plan.signer(i), (), "", self.work, None) for i in range(self.clips[0])]
-            who = tuple(choose_signer(clip, number, signers, self.seed) for clip in clips)
+            who = self._who(fold, number, copies.signers)
             drawn = self._drawn(
                 replace(plan, signers=who), self.clips[0], f"true-{fold}-drawn-{copies.signers}-{number}"
             )
-            found.update({f"{name}__aug{number:02d}": sample for name, sample in drawn.items()})
+            found.update({copy_name(name, number): sample for name, sample in drawn.items()})
         return found
 
     def _made(self, fold: int, copies: Copies) -> dict[str, Sample]:
@@ -236,10 +277,45 @@ class Language:
         return folder
 
 
+def copy_name(clip: str, number: int) -> str:
+    """As `signgen augment` calls a copy."""
+    return f"{clip}__aug{number:02d}"
+
+
+def hand_speed(sample: Sample) -> float:
+    """Mean speed of both wrists in a clip, in shoulder widths a second."""
+    xy = sample.keypoints[..., :2] * np.array(FRAME)
+    width = np.linalg.norm(np.diff(xy[:, [*SHOULDERS]], axis=1)[:, 0], axis=-1).mean()
+    return float(np.linalg.norm(np.diff(xy[:, [*WRISTS]], axis=0), axis=-1).mean() * RATE / width)
+
+
+def part_of(sample: Sample, part: str) -> np.ndarray:
+    """bool (T,h,w), where a part of `PARTS` is in each frame; hands and faces without known joints are nowhere."""
+    if part == "rest":
+        return ~(part_of(sample, "hands") | part_of(sample, "face"))
+    count, height, width = sample.frames.shape[:3]
+    found, size = np.zeros((count, height, width), bool), np.array([width, height])
+    for joints in HANDS if part == "hands" else (FACE,):
+        for frame, points in zip(found, sample.keypoints[:, joints], strict=True):
+            known = points[points[:, 2] > 0, :2] * size
+            if len(known):
+                low, high = known.min(0), known.max(0)
+                margin = np.maximum(MARGIN * (high - low), 1)
+                (left, top), (right, bottom) = np.floor(low - margin).astype(int), np.ceil(high + margin).astype(int)
+                frame[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = True
+    return found
+
+
 def _digest(plan: SmallLanguage, clips: int) -> str:
     """Of everything that decides a set of clips."""
     decided = json.dumps([settings_of(plan), type(plan).__name__, clips, LARGE.width, LARGE.height])
     return hashlib.sha256(decided.encode()).hexdigest()[:8]
+
+
+@lru_cache
+def _drawn_signers() -> tuple[str, ...]:
+    """48 of them, evenly over looks: choosing takes a second."""
+    return tuple(name for name in pick_signers(str(8 + 48)) if re.fullmatch(r"s\d+", name))
 
 
 @lru_cache

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from augmentation_data import DRAWN, Copies, Language
+from augmentation_data import DRAWN, PARTS, Copies, Language, hand_speed
 from stored import Stored, digest_of
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -36,6 +36,8 @@ RATES = (1.0, 0.3)  # of the schedule's: the next begins, at the best weights, w
 MOST = 9000  # steps: no training has come near it
 CUT_OUT, CUT_SIZE = 0.5, (0.12, 0.3)  # share of clips of which a rectangle is hidden, its sides as shares of the frame
 _ENDINGS = {"result": ".json", "reads": ".reads.json"}  # of the files of a run
+READ, AGAIN = 32, "again"  # signers of the copies that are read; the name of perfect ones that `mini` draws again
+COPIES = {name: Copies(name, signers=READ, vary=False) for name in (DRAWN, "mini")}  # that are read
 MIXES = ("all", "1:1", "1:2", "curriculum", "copies")
 
 
@@ -263,23 +265,34 @@ class Run:
         return result
 
     def read_copies(self) -> dict[str, Any] | None:
-        """What the kept recogniser reads in first copies of the next fold's clips, by the true renderer and by `mini`,
-        which varies nothing there: the motions are the same.
+        """What the kept recogniser reads in first copies of the next fold's clips: those of `COPIES`, which all have
+        the same motions, and what lies between them.
         """
         path = self.path(_ENDINGS["reads"])
         if (kept := self.done("reads")) is not None:
             return kept
         if not self.path(".model").exists():  # its result was stored elsewhere
             return None
-        if self.language.folds < 2:  # it would read clips that it has learned from
+        language = self.language
+        if language.folds < 2:  # it would read clips that it has learned from
             return None
-        kinds = {name: Copies(name, signers=32, vary=False) for name in (DRAWN, "mini")}
-        clips = {name: self.language.copies((self.seed + 1) % self.language.folds, one) for name, one in kinds.items()}
+        clips = copies_to_read(language, (self.seed + 1) % language.folds)
         both, recogniser = sorted(set.intersection(*map(set, clips.values()))), Recogniser.load(self.path(".model"))
-        found = {name: _scores(recogniser, {clip: clips[name][clip] for clip in both}) for name in clips}
-        found["key"] = {name: self.language.identity(one) for name, one in kinds.items()}
+        found: dict[str, Any] = {
+            name: _scores(recogniser, {clip: of_kind[clip] for clip in both}) for name, of_kind in clips.items()
+        }
+        found["speed"] = [round(hand_speed(clips[DRAWN][clip]), 4) for clip in both]
+        found["key"] = {name: language.identity(one) for name, one in COPIES.items()}
         write_text(path, json.dumps(found) + "\n")
         return found
+
+
+def copies_to_read(language: Language, fold: int) -> dict[str, dict[str, Sample]]:
+    """First copies of a fold's clips, of several kinds: by `COPIES`, and perfect ones that `mini` draws again, whole or
+    all but a part.
+    """
+    clips = {name: language.copies(fold, one) for name, one in COPIES.items()}
+    return clips | {f"{AGAIN} {part}".strip(): language.again(fold, "mini", READ, part) for part in ("", *PARTS)}
 
 
 def _scores(recogniser: Recogniser, clips: dict[str, Sample]) -> dict[str, Any]:

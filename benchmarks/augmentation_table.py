@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,14 @@ import numpy as np
 from signgen.scoring.comparison import DRAWS, percentile_interval
 
 Results = dict[int, dict[str, Any]]  # of an arm, by seed
+KINDS = {  # of what is read, by name
+    "drawn": "perfect copies",
+    "mini": "`mini`'s copies",
+    "again": "perfect copies, drawn again by `mini`",
+    "again hands": "the same with true hands",
+    "again face": "the same with true faces",
+    "again rest": "the same with all true but hands and faces",
+}
 
 
 @dataclass(frozen=True)
@@ -80,28 +89,89 @@ def _draws(arms: Sequence[Results], seeds: Sequence[int]) -> tuple[np.ndarray, n
     for draw in range(DRAWS):
         weights = np.bincount(rng.integers(clips, size=clips), minlength=clips)  # (C,)
         chosen = rng.integers(trainings, size=trainings)
-        rates[draw] = errors[:, chosen].sum(1) @ weights / (trainings * (words @ weights))
-    return rates, errors.sum((1, 2)) / (words.sum() * trainings)
+        with np.errstate(invalid="ignore"):  # no words: no rate
+            rates[draw] = errors[:, chosen].sum(1) @ weights / (trainings * (words @ weights))
+    with np.errstate(invalid="ignore"):
+        return rates, errors.sum((1, 2)) / (words.sum() * trainings)
 
 
-def reading_rows(reads: dict[str, Results], kinds: Sequence[str]) -> list[dict[str, Any]]:
-    """Arm -> what its recognisers read in copies of clips that they had not seen; a row for each arm.
+@dataclass(frozen=True)
+class Reading:
+    """What recognisers of an arm read in clips of one kind that they had not seen.
+
+    Attributes:
+        name: of the arm; seeds: how many recognisers.
+        kind: of the clips.
+        wer: over all of them.
+        more: than in the first kind, perfect copies; None for these.
+        by_speed: the same in the third of clips with the slowest hands, in the middle one, and in the fastest.
+    """
+
+    name: str
+    seeds: int
+    kind: str
+    wer: Rate
+    more: Rate | None
+    by_speed: tuple[Rate, ...]
+
+
+def reading_rows(reads: dict[str, Results]) -> list[Reading]:
+    """A row for each arm and kind of clips.
 
     Args:
-        reads: by arm, what `Run.read_copies` found by seed; kinds: perfect copies and `mini`'s.
+        reads: by arm, what `Run.read_copies` found by seed.
     """
     rows = []
     for name, found in reads.items():
         seeds = sorted(found)
+        kinds = [kind for kind in found[seeds[0]] if kind in KINDS]
         of_kinds = [{seed: found[seed][kind] for seed in seeds} for kind in kinds]
         rates, value = _draws(of_kinds, seeds)
-        wers = [Rate(float(value[k]), percentile_interval(rates[:, k])) for k in range(len(kinds))]
-        more = Rate(float(value[1] - value[0]), percentile_interval(rates[:, 1] - rates[:, 0]))
-        rows.append({"name": name, "seeds": len(seeds), "wer": wers, "more": more})
+        thirds = [_third(of_kinds, {seed: found[seed]["speed"] for seed in seeds}, third) for third in range(3)]
+        of_thirds = [_draws(third, seeds) for third in thirds]
+        for k, kind in enumerate(kinds):
+            wer, more = Rate(float(value[k]), percentile_interval(rates[:, k])), None
+            by_speed: tuple[Rate, ...] = ()
+            if k:
+                more = _more(rates, value, k)
+                by_speed = tuple(_more(*third, k) for third in of_thirds)
+            rows.append(Reading(name, len(seeds), KINDS[kind], wer, more, by_speed))
     return rows
 
 
-def markdown(rows: Sequence[Row], reading: Sequence[dict[str, Any]] = ()) -> str:
+def _more(rates: np.ndarray, value: np.ndarray, kind: int) -> Rate:
+    return Rate(float(value[kind] - value[0]), percentile_interval(rates[:, kind] - rates[:, 0]))
+
+
+def _third(of_kinds: list[Results], speeds: dict[int, list[float]], third: int) -> list[Results]:
+    """The results over one third of the clips, by the speed of their hands."""
+    thirds = {seed: np.array_split(np.argsort(speed, kind="stable"), 3)[third] for seed, speed in speeds.items()}
+
+    def part(one: dict[str, Any], seed: int) -> dict[str, Any]:
+        return {key: [one[key][clip] for clip in thirds[seed]] for key in ("errors", "words")}
+
+    return [{seed: part(one, seed) for seed, one in results.items()} for results in of_kinds]
+
+
+def sign_rows(arms: Sequence[Results]) -> list[tuple[str, int, list[float]]]:
+    """Which signs of the test clips were read: sign, how often it was signed in all trainings, share read by each arm.
+
+    Args:
+        arms: results of arms; the signs that the last one reads less often than the one before it come first.
+    """
+    shares = []
+    for arm in arms:
+        signed, read = Counter[str](), Counter[str]()
+        for one in arm.values():
+            for wanted, heard in zip(one["signed"], one["heard"], strict=True):
+                signed.update(wanted.split())
+                read.update(Counter(wanted.split()) & Counter(heard.split()))
+        shares.append({sign: (count, read[sign] / count) for sign, count in signed.items()})
+    rows = [(sign, shares[-1][sign][0], [share[sign][1] for share in shares]) for sign in shares[-1]]
+    return sorted(rows, key=lambda row: (row[2][-1] - row[2][-2], row[0]))
+
+
+def markdown(rows: Sequence[Row], reading: Sequence[Reading] = ()) -> str:
     """Tables; gains above 0 are fewer errors."""
     lines = [
         "| learned from | clips | seeds | steps | WER | gain | share of the ceiling |",
@@ -115,12 +185,24 @@ def markdown(rows: Sequence[Row], reading: Sequence[dict[str, Any]] = ()) -> str
     if reading:
         lines += [
             "",
-            "| learned from | seeds | reads perfect copies | reads `mini`'s | more errors |",
-            "|---|---|---|---|---|",
+            "| learned from | seeds | reads | WER | more errors | with slow, middle, fast hands |",
+            "|---|---|---|---|---|---|",
         ]
     for one in reading:
-        cells = [one["name"], str(one["seeds"]), *map(_cell, one["wer"]), _cell(one["more"], "+")]
+        thirds = ", ".join(_cell(replace(rate, interval=None), "+") for rate in one.by_speed)
+        cells = [one.name, str(one.seeds), one.kind, _cell(one.wer), _cell(one.more, "+"), thirds]
         lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def signs_markdown(names: Sequence[str], rows: Sequence[tuple[str, int, list[float]]]) -> str:
+    """The table of `sign_rows`."""
+    lines = [
+        f"| sign | signed | {' | '.join(f'read after {name}' for name in names)} |",
+        "|---" * (2 + len(names)) + "|",
+    ]
+    for sign, count, shares in rows:
+        lines.append(f"| {sign} | {count} | {' | '.join(f'{share:.0%}' for share in shares)} |")
     return "\n".join(lines) + "\n"
 
 

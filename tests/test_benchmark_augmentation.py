@@ -12,9 +12,10 @@ import pytest
 import torch
 from benches import load
 from click.testing import CliRunner
+from PIL import Image
 from tiny_pipeline import save_pipeline
 
-from signgen.scoring.recogniser.network import NetworkSize
+from signgen.scoring.recogniser.network import LARGE, NetworkSize
 from signgen.scoring.recogniser.samples import Sample, Samples
 
 WORDS = ["--clips", "2", "--dev-clips", "2", "--test-clips", "3", "--glosses", "40", "--frames", "10", "--seeds", "1"]
@@ -33,6 +34,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str],
     root = tmp_path_factory.mktemp("augmentation")
     bench, runs, data = load("augmentation"), load("augmentation_runs"), load("augmentation_data")
     few = [(runs, "MOST", 4), (runs, "CHECK", 2), (bench, "ARMS", _few_copies(bench, runs, data))]
+    few += [(runs, "READ", 2), (runs, "COPIES", {n: data.Copies(n, 2, vary=False) for n in (data.DRAWN, "mini")})]
     with pytest.MonkeyPatch.context() as patch:
         for module, name, value in few:
             patch.setattr(module, name, value)
@@ -48,7 +50,7 @@ def _few_copies(bench: ModuleType, runs: ModuleType, data: ModuleType) -> tuple[
     perfect, made = data.Copies(data.DRAWN, 2, 2), data.Copies("mini", 2, 2)
     copies = {"photometric": None, "perfect copies": perfect}
     mixes = {arm.name: arm.mix for arm in bench.ARMS}
-    return tuple(runs.Arm(n, copies.get(n, made), mix=mixes[n], reads=n == "photometric") for n in ONLY)
+    return tuple(runs.Arm(n, copies.get(n, made), mix=mixes[n], reads=n in ONLY[:2]) for n in ONLY)
 
 
 def test_a_whole_run_scores_each_arm_on_new_signers(finished: tuple[Path, list[str], str]) -> None:
@@ -56,7 +58,8 @@ def test_a_whole_run_scores_each_arm_on_new_signers(finished: tuple[Path, list[s
     lines = table.splitlines()
     assert [line.split(" | ")[0].strip("| ") for line in lines[2:6]] == list(ONLY)
     assert [line.split(" | ")[1] for line in lines[2:6]] == ["2", "2 + 4", "2 + 4", "2 + 4"]
-    assert "reads perfect copies" in lines[7]
+    kinds = [line.split(" | ")[2] for line in lines[9:15]]
+    assert kinds == list(load("augmentation_table").KINDS.values())
     found = [json.loads(path.read_text()) for path in (root / "work" / "results").glob("*[0-9a-f].json")]
     assert len(found) == 4
     for one in found:
@@ -66,6 +69,17 @@ def test_a_whole_run_scores_each_arm_on_new_signers(finished: tuple[Path, list[s
         assert not set(plans["dev"]["signers"]) & set(plans["test"]["signers"])
         assert len(one["errors"]) == 3
     assert not list((root / "work").rglob("*.pt"))
+
+
+def test_a_sheet_shows_the_copies_of_which_most_is_lost(finished: tuple[Path, list[str], str]) -> None:
+    root, arguments, table = finished
+    bench, sheet = load("augmentation"), root / "sheet.png"
+    assert CliRunner().invoke(bench.main, [*arguments, "--table", "--sheet", str(sheet)]).stdout == table
+    shown = np.asarray(Image.open(sheet))
+    row, column = 3 * LARGE.height, 3 * LARGE.width
+    assert shown.shape == (2 * 3 * row, bench.SHEET_FRAMES * column, 3)  # two clips, of three kinds
+    kinds = [shown[row * n : row * (n + 1)].astype(float) for n in range(3)]
+    assert np.abs(kinds[0] - kinds[1]).mean() > 5  # the model of the test draws noise
 
 
 def test_the_table_comes_from_what_is_stored(finished: tuple[Path, list[str], str]) -> None:
@@ -264,6 +278,49 @@ def test_gains_and_shares_of_the_ceiling() -> None:
     assert none.share is None  # a ceiling that gains nothing has no shares
     text = table.markdown([row, top])
     assert "| arm | 24 + 96 | 2 | 500 |" in text
+
+
+def test_signs_that_copies_lose_come_first() -> None:
+    table = load("augmentation_table")
+    signed = ["A B", "A C", "B C"]
+    whole = {seed: {"signed": signed, "heard": ["A B", "C A A", "B"]} for seed in range(2)}
+    lossy = {0: {"signed": signed, "heard": ["A", "A C", "C"]}}
+    rows = table.sign_rows([whole, lossy])
+    assert rows == [("B", 2, [1.0, 0.0]), ("A", 2, [1.0, 1.0]), ("C", 2, [0.5, 1.0])]
+    assert "| B | 2 | 100% | 0% |" in table.signs_markdown(["x", "y"], rows)
+
+
+def test_what_is_read_is_told_by_kind_and_by_speed() -> None:
+    table, rng = load("augmentation_table"), np.random.default_rng(0)
+    words, speed = [2] * 60, list(range(60))
+    few, many = ([int(n) for n in rng.binomial(2, rate, 60)] for rate in (0.1, 0.1))
+    many[40:] = [2] * 20  # nothing is read where hands are fast
+    found = {0: {"drawn": {"errors": few, "words": words}, "again": {"errors": many, "words": words}, "speed": speed}}
+    perfect, again = table.reading_rows({"arm": found})
+    assert (perfect.kind, perfect.more, perfect.by_speed) == ("perfect copies", None, ())
+    assert again.more.value == pytest.approx((sum(many) - sum(few)) / 120)
+    assert again.more.interval[0] > 0
+    slow, middle, fast = (rate.value for rate in again.by_speed)
+    assert fast == pytest.approx((40 - sum(few[40:])) / 40)
+    assert max(abs(slow), abs(middle)) < 0.2 < fast
+    assert "| arm | 1 | perfect copies, drawn again by `mini` |" in table.markdown([], [perfect, again])
+
+
+def test_a_part_of_a_frame_is_around_its_joints() -> None:
+    data = load("augmentation_data")
+    points = np.zeros((2, 133, 3), np.float32)
+    points[0, data.FACE] = (0.5, 0.25, 1)
+    points[0, data.HANDS[0]] = (0.1, 0.9, 1)
+    points[0, data.HANDS[1], :2] = -5, 0.5
+    points[0, data.HANDS[1], 2] = 1  # outside of the picture
+    sample = Sample(np.zeros((2, 40, 20, 3), np.uint8), points, ("A",), None)
+    hands, face, rest = (data.part_of(sample, part) for part in data.PARTS)
+    assert (hands | face | rest).all()
+    assert not (hands & face).any()
+    assert hands[0, 36, 2]
+    assert face[0, 10, 10]
+    assert 0 < hands[0].sum() < 16
+    assert rest[1].all()
 
 
 def test_bad_choices_end_in_a_line(tmp_path: Path) -> None:
