@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,13 @@ def test_of_a_video_the_chosen_frames_are_taken_with_their_keypoints(tmp_path: P
     write_keypoints(clip[:4], tmp_path / "short.npz")
     with pytest.raises(Mismatch, match="has 4 frames"):
         load_sources(path, tmp_path / "short.npz", 2)
+    larger = clip.resized(2 * SIZE[0], 2 * SIZE[1])
+    write_keypoints(larger, tmp_path / "large.npz")
+    (again, *_) = load_sources(path, tmp_path / "large.npz", 2)
+    assert np.allclose(again.keypoints.xy, sources[0].keypoints.xy, atol=0.01)
+    write_keypoints(replace(larger, width=3 * SIZE[0]), tmp_path / "wide.npz")
+    with pytest.raises(Mismatch, match=f"its frame is {3 * SIZE[0]}x{2 * SIZE[1]}, the source {SIZE[0]}x{SIZE[1]}"):
+        load_sources(path, tmp_path / "wide.npz", 2)
     with pytest.raises(Mismatch, match="--source-frames: is given for alma, which is one picture"):
         load_sources("alma", None, 2)
 

@@ -15,7 +15,7 @@ from signgen.keypoints import Keypoints
 from signgen.keypoints.orientation import head_turn
 from signgen.keypoints.skeleton import CONFIDENT, FACE, HANDS, MIDDLE_KNUCKLE
 from signgen.package import PERSONAL
-from signgen.rendering.source import Source, load_source
+from signgen.rendering.source import Source, in_pixels_of, load_source
 
 MOST_SOURCES = 8
 _MOST_BYTES = 1 << 20
@@ -85,8 +85,7 @@ def _of_video(
     count = probe(path).frames
     if len(clip) != count:
         raise Mismatch(place, f"has {len(clip)} frames, {path} {count}", "give the keypoints of this very video")
-    if clip.size != first.size:
-        clip = clip.resized(*first.size)
+    clip = in_pixels_of(first, clip, place)
     found = []
     for index in choose_frames(clip, frames):
         name = f"{path}#{index}"

@@ -12,6 +12,7 @@ from signgen.errors import BadValue, Empty, Mismatch, Missing, NotFound
 from signgen.keypoints.orientation import Advice, View, find_turns, turn_warnings
 from signgen.keypoints.repair.proportions import turned_away
 from signgen.package import SIGNERS
+from signgen.pose_image.shapes import same_shape
 from signgen.video.reading import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
@@ -150,11 +151,16 @@ def with_keypoints(source: Source, path: str | Path) -> Source:
         first, notes = _turned_along(first, source, path, size_known)
     if not first.confidence.any():
         raise Empty(path, "nobody is found in its first frame", "give keypoints of the source image")
-    width, height = source.size
-    if abs(first.width * height - first.height * width) > 0.01 * first.width * height:
-        got = f"its frame is {first.width}x{first.height}, the source {width}x{height}"
+    return replace(source, keypoints=in_pixels_of(source, first, path), notes=notes)
+
+
+def in_pixels_of(source: Source, clip: Keypoints, path: str | Path) -> Keypoints:
+    """Keypoints of a file in pixels of the picture; Mismatch where their frame has another shape than it."""
+    (width, height), size = source.size, clip.size
+    if not same_shape(size, source.size):
+        got = f"its frame is {size[0]}x{size[1]}, the source {width}x{height}"
         raise Mismatch(path, got, "give keypoints of the source image itself")
-    return replace(source, keypoints=first.resized(width, height), notes=notes)
+    return clip.resized(width, height)
 
 
 def _turned_along(
