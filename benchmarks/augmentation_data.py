@@ -45,7 +45,7 @@ from signgen.keypoints.skeleton import FACE, HANDS, SHOULDERS, WRISTS
 from signgen.model import SignGenPipeline
 from signgen.scoring.recogniser.network import LARGE
 from signgen.scoring.recogniser.recogniser import RATE, small_frames
-from signgen.scoring.recogniser.samples import Sample, Samples, cache_dataset, cache_drawn
+from signgen.scoring.recogniser.samples import ANNOTATIONS, Sample, Samples, cache_dataset, cache_drawn
 from signgen.synthetic.dataset import Plan, settings_of, write_corpus
 from signgen.synthetic.motion.lexicon import glosses as lexicon
 from signgen.synthetic.motion.score import Score, compose
@@ -55,6 +55,7 @@ FOLDS = 5
 DRAWN = "drawn"  # a renderer: the one that drew the true clips
 DRAWN_SIZE, FRAME = (105, 130), (210, 260)  # pixels in which clips are drawn; in which keypoints and copies are
 SPARED = ("s11", "s16", "s20", "s21", "s33", "s38", "s49", "s60")  # drawn signers of the dev clips, in no copy
+MOST_COPIES = 8
 PARTS = ("hands", "face", "rest")  # of a frame: around the joints of both hands, around those of the face, all else
 MARGIN = 0.25  # of a part beyond its joints, as a share of its sides
 Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
@@ -240,13 +241,18 @@ class Language:
         return found
 
     def _made(self, fold: int, copies: Copies) -> dict[str, Sample]:
-        out, settings = self._folder(fold, copies), self._settings(copies)
-        cache = self.work / "clips" / f"{self._name(fold, copies)}-{copies.count}"
-        if not (cache / "glosses.json").is_file():
+        out, name, settings = self._folder(fold, copies), self._name(fold, copies), self._settings(copies)
+        caches = {count: self.work / "clips" / f"{name}-{count}" for count in range(copies.count, MOST_COPIES + 1)}
+        there = [count for count, cache in caches.items() if (cache / ANNOTATIONS).is_file()]
+        if not there:
             augment(Task(self._source(fold), out, settings, jobs=1, originals="none"), self.say, self.progress)
-            cache_dataset(out, "train", cache, LARGE)
+            cache_dataset(out, "train", caches[copies.count], LARGE)
+        # Of more copies than are asked for, the first ones are the same as fewer.
+        numbers = tuple(copy_name("", number) for number in range(1, copies.count + 1))
+        found = {clip: one for clip, one in _by_name(caches[min(there, default=copies.count)]).items()
+                 if clip.endswith(numbers)}  # fmt: skip
         marked = {name for name, record in read_records(out).items() if failed_gate(record)}
-        return {name: one for name, one in _by_name(cache).items() if not (copies.gated and name in marked)}
+        return {name: one for name, one in found.items() if not (copies.gated and name in marked)}
 
     def _settings(self, copies: Copies) -> Settings:
         return Settings(
