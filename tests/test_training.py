@@ -20,7 +20,7 @@ from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.encoded import weights_key
 from signgen.dataset.pairs import crop_centres, draw_windows, loss_weights
 from signgen.dataset.training_data import cache_folder
-from signgen.errors import InputError
+from signgen.errors import BadValue, InputError
 from signgen.keypoints.skeleton import LEFT_KNUCKLE, NOSE, RIGHT_KNUCKLE
 from signgen.model.networks.autoencoder import FrameAutoencoder
 from signgen.model.networks.canvas import fit_canvas, fit_frames, from_canvas
@@ -364,6 +364,23 @@ def test_zoomed_items_train_and_a_new_decoder_keeps_the_latents(
     assert torch.equal(old.encode(frames).latent_dist.mode(), new.encode(frames).latent_dist.mode())
     assert sum(p.numel() for p in new.decoder.parameters()) < sum(p.numel() for p in old.decoder.parameters())
     assert weights_key(old) == weights_key(new)
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_some_weights_alone_are_trained(data: Path, tmp_path: Path, kind: str) -> None:
+    first = _config(data, tmp_path / "all", "fusion", model=TINY_FUSION, steps=1)
+    run_stage(first)
+    start = {"fusion": str(tmp_path / "all/model/fusion")}
+    optim = {"warmup": 1, "lr": 1e-2, "kind": kind, "only": ["self_attn", "out_proj"]}
+    some = _config(data, tmp_path / "some", "fusion", model=TINY_FUSION, steps=2, start=start, optim=optim)
+    assert run_stage(some)["finished"]
+    weights = [load_file(tmp_path / n / "model/fusion/diffusion_pytorch_model.safetensors") for n in ("all", "some")]
+    moved = {name for name, value in weights[0].items() if not torch.equal(value, weights[1][name])}
+    assert moved
+    assert all("self_attn" in name or "out_proj" in name for name in moved)
+    none = _config(data, tmp_path / "none", "fusion", model=TINY_FUSION, optim={"only": ["atention"]})
+    with pytest.raises(BadValue, match="optim.only: got atention, which no weight is named after; .* such as "):
+        run_stage(none)
 
 
 def test_an_autoencoder_goes_on_as_a_whole_and_keeps_its_scale(

@@ -36,6 +36,7 @@ class OptimConfig:
         kind: ``adamw``, or ``muon`` for kernels with AdamW for the rest; see `signgen.training.optimizers`.
         checkpointing: activations are computed again in the backward pass instead of kept: less memory, a third more
             work.
+        only: parts of the names of weights, such as ``attn``: the others stay as they are. Empty: all are trained.
     """
 
     kind: str = "adamw"
@@ -47,6 +48,7 @@ class OptimConfig:
     clip: float = 1.0
     accumulate: int = 1
     checkpointing: bool = False
+    only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in OPTIMIZERS:

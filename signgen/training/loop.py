@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from torch import nn
 
 from signgen import config as configuration
 from signgen.dataset.batches import made_ahead
-from signgen.errors import InputError, RunError, Unsupported
+from signgen.errors import BadValue, InputError, RunError, Unsupported
 from signgen.files import whole, writing
 from signgen.model.loading import fast_in_bfloat16
 from signgen.training import checkpoints
@@ -78,13 +78,31 @@ def recompute_activations(network: nn.Module) -> None:
         part.enable_gradient_checkpointing()
 
 
+def train_only(network: nn.Module, parts: Sequence[str]) -> None:
+    """Freezes the weights whose names have none of the ``parts``; what is frozen already stays so.
+
+    Raises:
+        BadValue: no weight is left to be trained.
+    """
+    for name, weight in network.named_parameters():
+        if not any(part in name for part in parts):
+            weight.requires_grad_(False)
+    if not any(weight.requires_grad for weight in network.parameters()):
+        first = next(name for name, _ in network.named_parameters())
+        advice = f"name parts of weights' names, which are such as {first}"
+        raise BadValue("optim.only", f"got {', '.join(parts)}, which no weight is named after", advice)
+
+
 class Session:
     """One session of a run, from its start or its resumption to its end or its interruption."""
 
     def __init__(self, config: TrainConfig, accelerator: Accelerator, task: Task) -> None:
         self.config, self.accelerator, self.task = config, accelerator, task
         self.output = Path(config.output)
-        self.parameters = sum(parameter.numel() for parameter in task.trainable.parameters())
+        if config.optim.only:
+            train_only(task.trainable, config.optim.only)
+        weights = [weight for weight in task.trainable.parameters() if weight.requires_grad]
+        self.parameters = sum(weight.numel() for weight in weights)
         check_whole(config.optim, accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED))
         optimizer = make_optimizer(task.trainable, config.optim)
         self.network, self.optimizer = accelerator.prepare(task.trainable, optimizer)
