@@ -6,10 +6,11 @@
     python benchmarks/personalise.py --table                    # what was measured, no training
     python benchmarks/personalise.py --video CLIP --keypoints FILE --held-out 0.4 --minutes 10
 
-Test bed: held-out drawn signers. Of each a video is drawn, from which a model learns the person, and other clips with
-other sentences, on which it is scored before and after, each rendered from its own first frame. What known signers
-have on theirs is the mark: the share of the gap closed is (after - before) / (known - before). With --video a recording
-is learned from instead, and scored on its own held-out part; no weights of it are kept.
+Test bed: held-out drawn signers, each before one camera, in one light. Of each a video is drawn, sentence after
+sentence, from which a model learns the person, and clips with other sentences, on which it is scored before and after,
+each rendered from its own first frame. What known signers have on theirs is the mark: the share of the gap closed is
+(after - before) / (known - before). With --video a recording is learned from instead, and scored on its own held-out
+part; no weights of it are kept.
 
 Results are kept in the cache folder, by everything that they depend on; the same command goes on where it was. Those of
 earlier machines are in personalise_results.json beside this file (--stored), and are not repeated; --store adds the new
@@ -22,10 +23,11 @@ import json
 import shutil
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,8 @@ from stored import Stored, digest_of
 from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import BadValue, Missing, SignGenError
 from signgen.files import place_file
-from signgen.keypoints import read_keypoints
+from signgen.keypoints import read_keypoints, write_keypoints
+from signgen.keypoints.pieces import joined
 from signgen.model import SignGenPipeline
 from signgen.personal import Recipe, personalise, scores
 from signgen.personal.footage import Footage
@@ -46,7 +49,7 @@ from signgen.synthetic import VERSIONS
 from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
 from signgen.video import VideoWriter, read_frames
 
-FPS, CLIP_FRAMES = 25, 42
+FPS, CLIP_FRAMES, SENTENCE = 25, 42, 150  # frames a second, of a clip, of a sentence of the video
 VIDEO_SEED, CLIP_SEED = 71, 72  # of the video, and of the clips with other sentences
 GAPS = ("hand_ssim", "face_ssim")
 STORED = Path(__file__).with_name("personalise_results.json")
@@ -144,21 +147,31 @@ def parsed(text: str, minutes: float, seed: int) -> tuple[str, Recipe]:
     return name.strip(), Recipe(minutes=minutes, seed=seed, settings=tuple(settings), **own)
 
 
+@dataclass(frozen=True)
+class Recording(Plan):
+    """Sentences of one day: each signer has one camera, light and backdrop."""
+
+    def camera_seed(self, index: int) -> int:
+        """The same for all clips of a signer."""
+        return zlib.crc32(self.signer(index).encode())
+
+
 def drawn(cache: Path, signer: str, seed: int, clips: int, frames: int, version: int) -> list[Clip]:
     """Clips of one held-out signer, drawn once."""
     folder = cache.expanduser() / f"personal-v{version}-{signer}-{seed}-{clips}x{frames}"
-    write_dataset(folder, Plan(seed, "test", (signer,), (frames, frames), version=version), clips)
+    write_dataset(folder, Recording(seed, "test", (signer,), (frames, frames), version=version), clips)
     return list(PhoenixIndex(folder).clips("test"))
 
 
-def filmed(clip: Clip, target: Path) -> Path:
-    """A clip as a video file, made once."""
+def filmed(clips: list[Clip], target: Path, frames: int) -> tuple[Path, Path]:
+    """The first frames of clips, one clip after the other, as a video file and its keypoints, made once."""
+    places, points = target.with_suffix(".npz"), [read_keypoints(clip.keypoints).keypoints for clip in clips]
     if not target.is_file():
-        size = read_keypoints(clip.keypoints).keypoints.size
-        with VideoWriter(target, size, FPS) as writer:
-            for frame in clip.pictures():
+        write_keypoints(replace(joined(points)[:frames], name=target.stem), places)
+        with VideoWriter(target, points[0].size, FPS) as writer:
+            for frame in islice((frame for clip in clips for frame in clip.pictures()), frames):
                 writer.write(frame)
-    return target
+    return target, places
 
 
 def clip_scores(pipeline: SignGenPipeline, clips: list[Clip]) -> scores.Scores:
@@ -188,12 +201,13 @@ def measure(case: Case, bench: Bench) -> dict[str, Any] | None:
     target = bench.place(key).with_suffix("")
 
     def learn() -> dict[str, Any]:
-        (video,) = drawn(cache, case.signer, VIDEO_SEED, 1, case.seconds * FPS, version)
-        file = filmed(video, cache / f"personal-{case.signer}-{case.seconds}-v{version}.mp4")
+        frames = case.seconds * FPS
+        sentences = drawn(cache, case.signer, VIDEO_SEED, -(-frames // SENTENCE), SENTENCE, version)
+        file, places = filmed(sentences, cache / f"personal-{case.signer}-{case.seconds}-v{version}.mp4", frames)
         resume = target.with_name(target.name + ".work").exists()
         if not target.exists():
             done = personalise(
-                file, target, "Drawn: nobody had to agree", keypoints=video.keypoints, model=bench.model,
+                file, target, "Drawn: nobody had to agree", keypoints=places, model=bench.model,
                 recipe=case.recipe, resume=resume, progress=lambda done, total: None,
             )  # fmt: skip
             if not done.finished:

@@ -6,13 +6,16 @@ import json
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 from benches import load
 from click.testing import CliRunner, Result
 
 from signgen.errors import InputError
+from signgen.keypoints import read_keypoints
 from signgen.personal import Recipe
 from signgen.personal.scores import FIGURES
+from signgen.video import read_frames
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,21 @@ def test_the_gap_is_that_to_known_signers(bench: ModuleType) -> None:
     assert bench.closed({"hand_ssim": None}, after, known, "hand_ssim") is None
 
 
+def test_a_video_is_one_sentence_after_the_other_in_one_light(bench: ModuleType, tmp_path: Path) -> None:
+    clips = bench.drawn(tmp_path, "h01", 5, 2, 12, 4)
+    video, places = bench.filmed(clips, tmp_path / "h01.mp4", 20)
+    shown, points = np.stack(list(read_frames(video))), read_keypoints(places).keypoints
+    assert (len(shown), len(points), points.fps) == (20, 20, 25)
+    true = [(np.stack(list(clip.pictures())), read_keypoints(clip.keypoints).keypoints) for clip in clips]
+    for frames, first in ((true[0], 0), (true[1], 12)):
+        some = slice(first, first + 8)
+        assert np.allclose(points.xy[some], frames[1].xy[:8], atol=0.01)
+        assert np.abs(shown[some].astype(float) - frames[0][:8]).mean() < 6, "but for compression"
+    corners = [frames[:, :12, :12].reshape(-1, 3).mean(0) for frames, _ in true]
+    assert np.abs(corners[0] - corners[1]).max() < 2, "the same backdrop"
+    assert np.abs(points.xy[11] - points.xy[12]).max() > 3, "and another sentence"
+
+
 def test_what_was_measured_is_kept(bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     learned: list[tuple[str, bool]] = []
 
@@ -61,7 +79,7 @@ def test_what_was_measured_is_kept(bench: ModuleType, tmp_path: Path, monkeypatc
     monkeypatch.setattr(
         bench, "drawn", lambda *given: drawings.append(given[1]) or [SimpleNamespace(keypoints=Path("clip.npz"))]
     )
-    monkeypatch.setattr(bench, "filmed", lambda clip, target: target)
+    monkeypatch.setattr(bench, "filmed", lambda clips, target, frames: (target, target.with_suffix(".npz")))
     monkeypatch.setattr(bench, "personalise", learn)
     words = ["--signers", "h01,h03", "--minutes", "10", "--clips", "2", "--stored", str(tmp_path / "stored.json")]
     here, elsewhere = (["--cache", str(tmp_path / name)] for name in ("here", "elsewhere"))
