@@ -13,6 +13,8 @@ import torch
 from hand_painter import HEIGHT, LEFT, RIGHT, WIDTH, keypoints, painted
 
 from signgen.errors import InputError
+from signgen.extraction import EstimatorSettings
+from signgen.extraction.loading import load_estimator
 from signgen.extraction.mmpose_package import Placeholder, fill, prepare, read_state
 from signgen.scoring.metrics.hand_detectors import HandDetector, found, load_hand_detector, search_boxes
 from signgen.scoring.metrics.hand_detectors.mediapipe_hands import CROP, MediaPipeHands
@@ -258,3 +260,19 @@ def test_a_mediapipe_without_solutions_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "mediapipe", new)
     with pytest.raises(InputError, match=r"1\.2\.2 has no solutions"):
         load_hand_detector("mediapipe")
+
+
+def test_a_mediapipe_that_another_protobuf_keeps_from_starting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Solution:
+        def __init__(self, **options: object) -> None:
+            raise AttributeError("'FieldDescriptor' object has no attribute 'label'")
+
+    unable = ModuleType("mediapipe")
+    made = SimpleNamespace(Holistic=Solution, Hands=Solution)
+    unable.solutions = SimpleNamespace(holistic=made, hands=made)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mediapipe", unable)
+    words = "mediapipe: does not start, since it needs an older protobuf .*'label'.*0.10.21"
+    with pytest.raises(InputError, match=words):
+        load_hand_detector("mediapipe")
+    with pytest.raises(InputError, match=words):
+        load_estimator(EstimatorSettings("mediapipe"))

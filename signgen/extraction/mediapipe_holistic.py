@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import NotInstalled
 from signgen.extraction.estimator import PADDING
-from signgen.extraction.packages import INSTALL, import_or_say
+from signgen.extraction.packages import mediapipe_solutions
 from signgen.keypoints.layouts.holistic import FACE_MESH, HOLISTIC_BODY, POSE_LANDMARKS
 from signgen.keypoints.skeleton import BODY, FACE, FEET, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
@@ -68,13 +67,9 @@ def load_mediapipe() -> MediaPipeHolistic:
     """MediaPipe Holistic with the models of its wheel.
 
     Raises:
-        NotInstalled: it is not installed, or is a release without ``solutions``.
+        NotInstalled: see `mediapipe_solutions`.
     """
-    mediapipe = import_or_say("mediapipe", INSTALL["mediapipe"])
-    if not hasattr(mediapipe, "solutions"):
-        got = f"version {mediapipe.__version__} has no solutions"
-        raise NotInstalled("mediapipe", got, f"install it with: {INSTALL['mediapipe']}")
-    with kept_aside():
+    with mediapipe_solutions() as mediapipe, kept_aside():
         holistic = mediapipe.solutions.holistic.Holistic(
             static_image_mode=False, model_complexity=COMPLEXITY, smooth_landmarks=True,
             min_detection_confidence=CONFIDENCE, min_tracking_confidence=CONFIDENCE,

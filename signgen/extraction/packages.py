@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import pickle
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -45,6 +47,24 @@ def import_or_say(module: str, command: str) -> ModuleType:
         else:
             got = f"needs {error.name}, which is not installed"
         raise NotInstalled(package, got, f"install it with: {command}") from error
+
+
+@contextmanager
+def mediapipe_solutions() -> Iterator[ModuleType]:
+    """MediaPipe's ``solutions``, for a block that makes one of them.
+
+    Raises:
+        NotInstalled: it is not installed, is a release without ``solutions``, or does not start with the protobuf that
+            is installed.
+    """
+    mediapipe, advice = import_or_say("mediapipe", INSTALL["mediapipe"]), f"install it with: {INSTALL['mediapipe']}"
+    if not hasattr(mediapipe, "solutions"):
+        raise NotInstalled("mediapipe", f"version {mediapipe.__version__} has no solutions", advice)
+    try:
+        yield mediapipe
+    except (AttributeError, TypeError) as error:
+        got = f"does not start, since it needs an older protobuf than the installed one ({error})"
+        raise NotInstalled("mediapipe", got, advice) from error
 
 
 def weights_file(path: str | Path | None, name: str, what: str, role: str = "hand detector") -> Path:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from signgen.errors import BadValue, NotInstalled
-from signgen.extraction.packages import INSTALL, import_or_say
+from signgen.errors import BadValue
+from signgen.extraction.packages import mediapipe_solutions
 from signgen.scoring.metrics.hand_detectors.interface import JOINTS, Places, detect_each
 from signgen.video.tensors import channels_first, to_frames
 
@@ -53,16 +53,12 @@ def load_mediapipe(weights: str | Path | None = None) -> MediaPipeHands:
     """MediaPipe Hands with the models of its wheel.
 
     Raises:
-        InputError: it is not installed, or is a release without ``solutions``; or weights are given.
+        InputError: it is not installed or does not start, see `mediapipe_solutions`; or weights are given.
     """
     if weights is not None:
         raise BadValue("hand detector mediapipe", f"got weights {weights}", "it uses those of its wheel: give none")
-    mediapipe = import_or_say("mediapipe", INSTALL["mediapipe"])
-    if not hasattr(mediapipe, "solutions"):
-        raise NotInstalled(
-            "mediapipe", f"version {mediapipe.__version__} has no solutions", f"install it with: {INSTALL['mediapipe']}"
+    with mediapipe_solutions() as mediapipe:
+        hands = mediapipe.solutions.hands.Hands(
+            static_image_mode=True, max_num_hands=1, model_complexity=COMPLEXITY, min_detection_confidence=CONFIDENCE
         )
-    hands = mediapipe.solutions.hands.Hands(
-        static_image_mode=True, max_num_hands=1, model_complexity=COMPLEXITY, min_detection_confidence=CONFIDENCE
-    )
     return MediaPipeHands(hands, mediapipe.__version__)
