@@ -30,7 +30,7 @@ import numpy as np
 from drawn_clips import generate
 
 from signgen.augmentation.finishing import failed_gate
-from signgen.augmentation.jobs import choose_signer
+from signgen.augmentation.jobs import choose_signer, copy_name
 from signgen.augmentation.recipe import open_model
 from signgen.augmentation.run import Task, augment
 from signgen.augmentation.settings import Settings
@@ -281,11 +281,6 @@ class Language:
                     np.savez(file, keypoints=points, width=FRAME[0], height=FRAME[1], fps=RATE)
         write_corpus(folder, plan, clips)
         return folder
-
-
-def copy_name(clip: str, number: int) -> str:
-    """As `signgen augment` calls a copy."""
-    return f"{clip}__aug{number:02d}"
 
 
 def hand_speed(sample: Sample) -> float:

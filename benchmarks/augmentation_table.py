@@ -86,12 +86,11 @@ def _draws(arms: Sequence[Results], seeds: Sequence[int]) -> tuple[np.ndarray, n
     words = np.array(arms[0][seeds[0]]["words"], np.float64)  # (C,)
     rng, (_, trainings, clips) = np.random.default_rng(0), errors.shape
     rates = np.empty((DRAWS, len(errors)))
-    for draw in range(DRAWS):
-        weights = np.bincount(rng.integers(clips, size=clips), minlength=clips)  # (C,)
-        chosen = rng.integers(trainings, size=trainings)
-        with np.errstate(invalid="ignore"):  # no words: no rate
+    with np.errstate(invalid="ignore"):  # no words: no rate
+        for draw in range(DRAWS):
+            weights = np.bincount(rng.integers(clips, size=clips), minlength=clips)  # (C,)
+            chosen = rng.integers(trainings, size=trainings)
             rates[draw] = errors[:, chosen].sum(1) @ weights / (trainings * (words @ weights))
-    with np.errstate(invalid="ignore"):
         return rates, errors.sum((1, 2)) / (words.sum() * trainings)
 
 

@@ -17,6 +17,13 @@ from signgen.errors import InputError, Mismatch, NotFound
 
 WORKERS = (1, 8, 64)  # numbers that a plan reckons hours for
 _COPY = re.compile(r"(.+)__aug(\d{2,})")
+
+
+def copy_name(clip: str, number: int) -> str:
+    """What a copy of a clip is called."""
+    return f"{clip}__aug{number:02d}"
+
+
 _TORN_AT = re.compile(r"[\s,\"'*?\[\]]")  # by CorrNet's readers: separators, quotes, and what `glob` takes for patterns
 
 
@@ -64,7 +71,7 @@ def plan_jobs(
         originals = [clip for clip in clips if not _COPY.fullmatch(clip.name)]
         for copy in range(1, copies + 1):
             for clip in originals:
-                name = f"{clip.name}__aug{highest.get(clip.name, 0) + copy:02d}"
+                name = copy_name(clip.name, highest.get(clip.name, 0) + copy)
                 name = plain_name(name) if plain else name
                 signer = choose_signer(clip, copy, signers, seed)
                 jobs.append(Job(name, clip.name, split, copy, signer, clip.keypoints, clip.folder))

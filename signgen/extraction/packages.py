@@ -51,7 +51,7 @@ def import_or_say(module: str, command: str) -> ModuleType:
 
 @contextmanager
 def mediapipe_solutions() -> Iterator[ModuleType]:
-    """MediaPipe's ``solutions``, for a block that makes one of them.
+    """MediaPipe, for a block that makes one of its ``solutions``.
 
     Raises:
         NotInstalled: it is not installed, is a release without ``solutions``, or does not start with the protobuf that
