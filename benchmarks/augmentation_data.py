@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
@@ -34,7 +33,7 @@ from signgen.augmentation.jobs import choose_signer, copy_name
 from signgen.augmentation.recipe import open_model
 from signgen.augmentation.run import Task, augment
 from signgen.augmentation.settings import Settings
-from signgen.augmentation.signers import load_signers, pick_signers
+from signgen.augmentation.signers import load_signers, pick_signers, studio_seed
 from signgen.augmentation.store import read_records
 from signgen.augmentation.variation import Variation
 from signgen.dataset.cache import INDEX, FrameCache, build_cache
@@ -99,7 +98,7 @@ class Studio(SmallLanguage):
 
     def camera_seed(self, index: int) -> int:
         """The same for all clips of a signer."""
-        return zlib.crc32(self.signer(index).encode())
+        return studio_seed(self.signer(index))
 
 
 @lru_cache(maxsize=4096)

@@ -23,7 +23,6 @@ import json
 import shutil
 import sys
 import tempfile
-import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -37,6 +36,7 @@ import torch
 from drawn_clips import CACHE, generate, held_out_clips
 from stored import Stored, digest_of
 
+from signgen.augmentation.signers import studio_seed
 from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import BadValue, Missing, SignGenError
 from signgen.files import place_file
@@ -153,7 +153,7 @@ class Recording(Plan):
 
     def camera_seed(self, index: int) -> int:
         """The same for all clips of a signer."""
-        return zlib.crc32(self.signer(index).encode())
+        return studio_seed(self.signer(index))
 
 
 def drawn(cache: Path, signer: str, seed: int, clips: int, frames: int, version: int) -> list[Clip]:

@@ -167,12 +167,17 @@ def keypoints_beside(picture: Path) -> Path:
     return found
 
 
+def studio_seed(name: str) -> int:
+    """Of the camera, light and backdrop that are a drawn signer's own."""
+    return zlib.crc32(name.encode())
+
+
 def draw_portrait(name: str) -> Source:
     """A drawn signer, 210x260, who faces the camera with both hands open; light and backdrop are the name's own."""
     from signgen.keypoints import Keypoints
 
     signer = load_signer(name)
-    frame = Figure(signer, seed=zlib.crc32(name.encode())).draw([portrait_pose(Anatomy(signer))])
+    frame = Figure(signer, seed=studio_seed(name)).draw([portrait_pose(Anatomy(signer))])
     points, (height, width) = frame.keypoints()[None], frame.image.shape[:2]
     keypoints = Keypoints(points[..., :2], points[..., 2], width=width, height=height, fps=25.0, name=name)
     return Source(frame.image, keypoints, name, "signer")
