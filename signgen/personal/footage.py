@@ -29,7 +29,7 @@ from signgen.rendering.compositing import lift
 from signgen.rendering.framing import HANDS_OUT, Framing, Size, find_stance, fitted, hands_outside, typical_stance
 from signgen.rendering.scene import ZOOMS
 from signgen.rendering.several import choose_frames
-from signgen.rendering.source import Source
+from signgen.rendering.source import Source, in_pixels_of
 
 FEWEST, MOST = 24, 20_000  # frames of a video; the second are 13 minutes at 25 a second
 SEEN = 0.5  # least share of frames that show the person
@@ -128,11 +128,8 @@ def _given_keypoints(
     read = read_keypoints(path, fps=fps, person=person)
     if not read.size_known:
         read = read_keypoints(path, frame_size=size, fps=fps, person=person)
-    clip = read.keypoints
-    if not same_shape(clip.size, size):
-        got = f"is of frames of {clip.width}x{clip.height}, {film.path} has {film.width}x{film.height}"
-        raise Mismatch(path, got, "give the keypoints of this very video")
-    return clip.resized(*size), read.people if read.crowded >= CROWDED else 1, list(read.warnings)
+    clip = in_pixels_of(size, read.keypoints, path, "video")
+    return clip, read.people if read.crowded >= CROWDED else 1, list(read.warnings)
 
 
 def open_footage(folder: Path, held_out: float) -> Footage:

@@ -85,7 +85,7 @@ def _of_video(
     count = probe(path).frames
     if len(clip) != count:
         raise Mismatch(place, f"has {len(clip)} frames, {path} {count}", "give the keypoints of this very video")
-    clip = in_pixels_of(first, clip, place)
+    clip = in_pixels_of(first.size, clip, place)
     found = []
     for index in choose_frames(clip, frames):
         name = f"{path}#{index}"

@@ -12,7 +12,7 @@ from signgen.errors import BadValue, Empty, Mismatch, Missing, NotFound
 from signgen.keypoints.orientation import Advice, View, find_turns, turn_warnings
 from signgen.keypoints.repair.proportions import turned_away
 from signgen.package import SIGNERS
-from signgen.pose_image.shapes import same_shape
+from signgen.pose_image.shapes import Size, same_shape
 from signgen.video.reading import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
@@ -151,16 +151,19 @@ def with_keypoints(source: Source, path: str | Path) -> Source:
         first, notes = _turned_along(first, source, path, size_known)
     if not first.confidence.any():
         raise Empty(path, "nobody is found in its first frame", "give keypoints of the source image")
-    return replace(source, keypoints=in_pixels_of(source, first, path), notes=notes)
+    return replace(source, keypoints=in_pixels_of(source.size, first, path), notes=notes)
 
 
-def in_pixels_of(source: Source, clip: Keypoints, path: str | Path) -> Keypoints:
-    """Keypoints of a file in pixels of the picture; Mismatch where their frame has another shape than it."""
-    (width, height), size = source.size, clip.size
-    if not same_shape(size, source.size):
-        got = f"its frame is {size[0]}x{size[1]}, the source {width}x{height}"
-        raise Mismatch(path, got, "give keypoints of the source image itself")
-    return clip.resized(width, height)
+def in_pixels_of(size: Size, clip: Keypoints, path: str | Path, owner: str = "source") -> Keypoints:
+    """Keypoints of a file in pixels of a picture or video of ``size`` (W,H).
+
+    Raises:
+        Mismatch: their frame has another shape than its ``owner``'s.
+    """
+    if not same_shape(clip.size, size):
+        got = f"its frame is {clip.width}x{clip.height}, the {owner} {size[0]}x{size[1]}"
+        raise Mismatch(path, got, f"give keypoints of the {owner} itself")
+    return clip.resized(*size)
 
 
 def _turned_along(
