@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,17 @@ def blocks(text: str) -> list[Block]:
 def links(text: str) -> list[str]:
     """Targets of the page's links outside of blocks."""
     return _LINK.findall(_prose(text))
+
+
+def anchors(text: str) -> set[str]:
+    """What links into the page may name: its headings as GitHub writes them; a second one alike ends in ``-1``."""
+    found, seen = set[str](), Counter[str]()
+    for title in re.findall(r"^#+ (.*)$", _prose(text), re.MULTILINE):
+        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title).lower()
+        name = re.sub(r"[^\w\- ]", "", shown).replace(" ", "-")
+        found.add(f"{name}-{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return found
 
 
 def options_in_prose(text: str) -> set[str]:

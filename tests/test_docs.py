@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from docs_pages import ROOT, RUN, Block, blocks, complaints, known_options, links, options_in_prose, pages
+from docs_pages import ROOT, RUN, Block, anchors, blocks, complaints, known_options, links, options_in_prose, pages
 from docs_stage import Stage, checkout
 
 STAGES = Path(__file__).resolve().parent / "docs_stages"
@@ -108,8 +108,14 @@ def test_what_is_not_run_has_a_reason_and_could_be(page: str) -> None:
 @pytest.mark.parametrize("page", pages())
 def test_links_lead_somewhere(page: str) -> None:
     folder = (ROOT / page).parent
-    local = [link.partition("#")[0] for link in links(read(page)) if "://" not in link]
-    broken = [link for link in local if link and not (folder / link).exists()]
+    broken = []
+    for link in links(read(page)):
+        place, _, heading = link.partition("#")
+        target = folder / place if place else ROOT / page
+        if "://" in link:
+            continue
+        if not target.exists() or (heading and heading not in anchors(target.read_text(encoding="utf-8"))):
+            broken.append(link)
     assert not broken, f"{page}: {broken}"
 
 

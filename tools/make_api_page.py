@@ -22,6 +22,7 @@ HEAD = """# Python
 
 Everything here is imported from `signgen` itself: `from signgen import render`. The import is quick; torch is loaded
 when a function needs it. All names are typed. What a command does, its function does: same defaults, same errors.
+Only `jobs` differs: a function works in one process unless you say otherwise.
 
 This page is written by `python tools/make_api_page.py` from the docstrings. A test runs each example. The examples
 take for granted the files `clip.pose`, `true.mp4`, `generated.mp4`, `recording.mp4`, a data set `drawn` and a model
