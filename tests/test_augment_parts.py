@@ -116,6 +116,11 @@ def test_framing_moves_picture_and_person_together():
     assert not np.allclose(framed.keypoints.xy[0, 9], xy[0, 9], atol=1)
 
 
+def test_later_words_of_variation_win():
+    assert Variation.parse(["all", "none"]) == Variation.parse([]) == Variation()
+    assert Variation.parse(["none", "tempo=0.1"]) == Variation(tempo=0.1)
+
+
 def test_each_quantity_has_its_own_draw():
     everything, some = Variation.parse(["all"]).draw(9), Variation.parse(["all", "tilt=0"]).draw(9)
     assert replace(everything, tilt=0.0) == replace(some, tilt=0.0)

@@ -31,6 +31,7 @@ def test_eighty_signers_are_all_bodies_that_are_no_mixtures() -> None:
     assert not set(everybody) & set(HELD_OUT)
     assert set(everybody[8:]) < set(signer_names())
     assert pick_signers("20") == eighty[:20]  # fewer are the beginning of more
+    assert pick_signers(None) == eighty[:32]  # the measured recipe
 
 
 @pytest.mark.parametrize("wanted", ["0", "201"])
@@ -88,7 +89,6 @@ def test_keypoints_may_have_any_format(tmp_path: Path, suffix: str) -> None:
 def test_what_no_signers_can_be_taken_from_is_refused(tmp_path: Path) -> None:
     place = folder_of(tmp_path / "people", {"a": 90, "b": 100})
     for error, wanted, folder, subject in (
-        (Missing, None, None, "--signers"),
         (Missing, None, tmp_path / "none", "--signers-from"),
         (Mismatch, "alma", place, "--signers"),
         (BadValue, "3", place, "--signers"),

@@ -32,7 +32,7 @@ def augment(
     signers: int | str | Sequence[str] | None = None,
     *,
     signers_from: str | Path | None = None,
-    vary: str | Sequence[str] = (),
+    vary: str | Sequence[str] = "all",
     mirror: float = 0.0,
     keypoints: Sequence[str] = (),
     originals: str = "link",
@@ -53,9 +53,10 @@ def augment(
     Args:
         dataset: in PHOENIX14T's layout.
         out: folder of the new data set.
-        signers: how many, built-in and then drawn ones; or names, or pictures with a keypoint file beside them.
+        signers: how many, built-in and then drawn ones, None: 32; or names, or pictures with a keypoint file beside
+            them.
         signers_from: a folder of such pictures; ``signers`` then says how many of them, None: all.
-        vary: ``all``, or any of tempo, space, tilt, noise, framing, each with ``=AMOUNT`` if you like.
+        vary: ``all``, ``none``, or any of tempo, space, tilt, noise, framing, each with ``=AMOUNT`` if you like.
         mirror: share of copies with exchanged hands, 0 to 1.
         keypoints: files or folders of keypoints; none: those beside the data set.
         originals: ``link``, ``copy`` or ``none``: how the data set's own clips get into ``out``.

@@ -29,6 +29,7 @@ SMILE = {
 }  # fmt: skip
 HANDS = HandKey("space", (0.45, -0.30, -0.39), "palm", (0.52, 0.29, 0.78), (-0.27, 0.94, -0.19), "softfive")
 BODIES = ("s03", "s06", "s07", "s08", "s12", "s14", "s15", "s18")  # which the built-in signers have, in other clothes
+RECIPE = 32  # signers of the measured recipe: docs/augment.md, "Does it help?"
 BAKED = 80  # drawn signers with a body of their own; the others' are mixed of these
 HEAD = slice(0, 5)  # of the 133 points
 
@@ -37,7 +38,7 @@ def pick_signers(wanted: str | None, folder: str | Path | None = None) -> tuple[
     """Signers from a number, or from names and pictures separated by commas.
 
     Args:
-        wanted: the number takes built-in signers, then drawn ones; None, with a folder: all of its pictures.
+        wanted: the number takes built-in signers, then drawn ones; None: 32, or, with a folder, all of its pictures.
         folder: of pictures with keypoints of the same stem: the number then takes some of these.
 
     Raises:
@@ -54,8 +55,8 @@ def pick_signers(wanted: str | None, folder: str | Path | None = None) -> tuple[
             raise Mismatch("--signers", f"got {wanted} with --signers-from", advice)
         return _of_folder(Path(folder), number)
     if wanted is None:
-        raise Missing("--signers", "is not given", "give how many, names or pictures, or a folder with --signers-from")
-    if number is None:
+        number = RECIPE
+    elif number is None:
         return tuple(part.strip() for part in wanted.split(",") if part.strip())
     names, drawn = builtin_names(), [name for name in signer_names() if name not in BODIES]
     if not 1 <= number <= len(names) + len(drawn):

@@ -50,14 +50,16 @@ class Variation:
 
     @classmethod
     def parse(cls, words: Sequence[str], mirror: float = 0.0) -> Variation:
-        """From ``all``, ``tempo``, ``tempo=0.1`` ...; later words win."""
+        """From ``all``, ``none``, ``tempo``, ``tempo=0.1`` ...; later words win."""
         amounts: dict[str, float] = {}
         for word in words:
             name, equals, amount = word.partition("=")
             if word == "all":
                 amounts.update(USUAL)
+            elif word == "none":
+                amounts.clear()
             elif name not in USUAL:
-                raise BadValue("--vary", f"got {word!r}", f"use all, or {', '.join(USUAL)}, with =AMOUNT if you like")
+                raise BadValue("--vary", f"got {word!r}", f"use all, none, or {', '.join(USUAL)}, with =AMOUNT")
             else:
                 amounts[name] = _number(word, amount) if equals else USUAL[name]
         return cls(**amounts, mirror=mirror)

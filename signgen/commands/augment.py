@@ -21,14 +21,15 @@ from signgen.commands.options import (
 @click.command(short_help="Sign a data set again with other signers, for recognisers.")
 @click.argument("dataset")
 @click.argument("out")
-@click.option("--signers", metavar="N|NAMES", help="How many built-in and drawn signers, or names and pictures.")
+@click.option("--signers", metavar="N|NAMES", help="How many built-in and drawn signers, or names and pictures. [32]")
 @click.option("--signers-from", metavar="FOLDER", help="Of pictures with keypoints; --signers then says how many.")
 @click.option("--copies", type=int, default=1, show_default=True, help="New clips of each clip.")
 @click.option("--split", "splits", multiple=True, type=click.Choice(["train", "dev", "test"]), help="[train]")
 @click.option("--layout", "layouts", multiple=True, type=click.Choice(["phoenix14t", "corrnet", "slrt", "mska"]),
               help="Whose files are written; may be repeated. [phoenix14t]")  # fmt: skip
 @choice("--media", "png", "mp4", "none", help="Lossless frames, a video a clip, or keypoints alone.")
-@click.option("--vary", multiple=True, metavar="all|NAME[=AMOUNT]", help="tempo, space, tilt, noise, framing.")
+@click.option("--vary", multiple=True, metavar="all|none|NAME[=AMOUNT]",
+              help="tempo, space, tilt, noise, framing. [all]")  # fmt: skip
 @click.option("--mirror", type=float, default=0.0, metavar="SHARE", help="Share of copies with exchanged hands. [0]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything random.")
 @keypoint_files_option
@@ -68,7 +69,7 @@ def command(
     existing_path(dataset)
     settings = Settings(
         pick_signers(signers, signers_from), splits=splits or ("train",), layouts=layouts or ("phoenix14t",),
-        variation=Variation.parse(vary, mirror), gate=None if no_gate else gate, **options,
+        variation=Variation.parse(vary or ("all",), mirror), gate=None if no_gate else gate, **options,
     )  # fmt: skip
     task = Task(dataset, Path(out), settings, keypoints, share, jobs, ray, originals, leave_out, merge, dry_run)
     result = augment(task, lambda line: click.echo(line, err=True), progress)
