@@ -22,7 +22,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -39,12 +38,14 @@ from stored import Stored, digest_of
 from signgen.augmentation.signers import studio_seed
 from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import BadValue, Missing, SignGenError
-from signgen.files import place_file
+from signgen.files import discard, place_file
 from signgen.keypoints import read_keypoints, write_keypoints
 from signgen.keypoints.pieces import joined
 from signgen.model import SignGenPipeline
+from signgen.package import UNFINISHED
 from signgen.personal import Recipe, personalise, scores
 from signgen.personal.footage import Footage
+from signgen.personal.run import SHEET, STEREO
 from signgen.synthetic import VERSIONS
 from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
 from signgen.video import VideoWriter, read_frames
@@ -97,7 +98,7 @@ class Bench:
             key["signer"] = case.signer
         if case is not None and kind == "learned":
             recipe = json.loads(json.dumps(asdict(case.recipe)))
-            key.update(seconds=case.seconds, recipe=recipe, threads=torch.get_num_threads())
+            key.update(video_seconds=case.seconds, recipe=recipe, threads=torch.get_num_threads())
         return key
 
     def place(self, key: dict[str, Any]) -> Path:
@@ -204,7 +205,7 @@ def measure(case: Case, bench: Bench) -> dict[str, Any] | None:
         frames = case.seconds * FPS
         sentences = drawn(cache, case.signer, VIDEO_SEED, -(-frames // SENTENCE), SENTENCE, version)
         file, places = filmed(sentences, cache / f"personal-{case.signer}-{case.seconds}-v{version}.mp4", frames)
-        resume = target.with_name(target.name + ".work").exists()
+        resume = target.with_name(f"{target.name}{UNFINISHED}").exists()
         if not target.exists():
             done = personalise(
                 file, target, "Drawn: nobody had to agree", keypoints=places, model=bench.model,
@@ -214,10 +215,11 @@ def measure(case: Case, bench: Bench) -> dict[str, Any] | None:
                 raise SystemExit("stopped; the same command goes on")
         record = json.loads((target / "personal.json").read_text(encoding="utf-8"))
         after = clip_scores(SignGenPipeline.from_pretrained(target), others())
-        shutil.rmtree(target)
         return {"after": after, "stages": record["stages"], "minutes": record["minutes"], "own": record["after"]}
 
     learned = bench.kept(key, learn)
+    if target.exists():  # not before its figures are kept
+        discard(target)
     return None if before is None or learned is None else {"before": before, **learned}
 
 
@@ -254,15 +256,22 @@ def numbers(text: str) -> list[float]:
         raise BadValue("list", f"got {text!r}", "write numbers with commas between, such as 10,60") from None
 
 
-def of_recording(video: Path, keypoints: Path | None, model: str, recipe: Recipe) -> str:
-    """Before and after on a recording's own held-out part; what was learned is thrown away."""
-    with tempfile.TemporaryDirectory(prefix="signgen-personal-") as folder:
-        note = "A benchmark: nothing of it is kept"
-        found = personalise(video, Path(folder) / "model", note, keypoints=keypoints, model=model, recipe=recipe)
-        for name in ("sheet.png", "before_after.mp4"):
-            shutil.copy(Path(folder) / "model" / name, f"{video.stem}-{name}")
+def of_recording(video: Path, keypoints: Path | None, model: str, name: str, recipe: Recipe, cache: Path) -> str:
+    """Before and after on a recording's own held-out part; sheet and video go into the current folder, and what was
+    learned is thrown away."""
+    about = {"video": str(video.resolve()), "bytes": video.stat().st_size, "model": model, "recipe": asdict(recipe)}
+    target = cache / "personal" / f"recording-{digest_of(about)}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    note = "A benchmark: nothing of it is kept"
+    given = {"keypoints": keypoints, "model": model, "recipe": recipe}
+    found = personalise(video, target, note, resume=target.with_name(f"{target.name}{UNFINISHED}").exists(), **given)
+    if not found.finished:
+        raise SystemExit("stopped; the same command goes on")
+    for made in (SHEET, STEREO):
+        shutil.copy(target / made, f"{video.stem}-{name.replace(' ', '-')}-{recipe.minutes:g}-{made}")
+    discard(target)
     frames = f"{found.learned} of {found.frames} frames learned from, {found.held_out} held out"
-    lines = [f"{video}: {frames}, {found.minutes:g} minutes, steps {found.stages}", ""]
+    lines = [f"{video}: {name}, {frames}, {found.minutes:g} minutes, steps {found.stages}", ""]
     lines.append(scores.table(found.before, found.after, found.scored))
     return "\n".join([*lines, "", *found.warnings])
 
@@ -293,8 +302,9 @@ def main(
     if video is not None:
         for count in numbers(minutes):
             for text in recipes:
-                recipe = replace(parsed(text, count, seed)[1], held_out=held_out)
-                print(of_recording(video, keypoints, model, recipe), flush=True)
+                name, recipe = parsed(text, count, seed)
+                recipe = replace(recipe, held_out=held_out)
+                print(of_recording(video, keypoints, model, name, recipe, cache.expanduser()), flush=True)
         return
     bench = Bench(model, clips, int(content), cache.expanduser(), Stored(stored), not only_table)
     who = pick_signers(signers, "test")
@@ -305,6 +315,8 @@ def main(
     rows, keys = [], [mark]
     for signer, length, count, text in product(who, numbers(seconds), numbers(minutes), recipes):
         name, recipe = parsed(text, count, seed)
+        if length < 1 or length % 1:
+            raise BadValue("--seconds", f"got {length:g}", "give whole seconds")
         case = Case(signer, int(length), recipe, name)
         keys += [bench.key("before", case), bench.key("learned", case)]
         if (found := measure(case, bench)) is not None and known is not None:

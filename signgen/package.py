@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parent
 WEIGHTS = PACKAGE / "weights"  # a folder for each model that signgen brings
 PRESETS = PACKAGE / "presets"  # configurations of trainings
 EXAMPLES = PACKAGE / "assets" / "examples"  # keypoint files to try things with
+UNFINISHED = ".work"  # ends the name of the folder beside that of such a model while it learns
 PERSONAL = "personal.json"  # in the folder of a model that has learned a person: whose consent, which pictures
 SIGNERS = PACKAGE / "assets" / "signers"  # a picture and its keypoints for each built-in signer
 

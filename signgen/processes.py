@@ -205,7 +205,8 @@ class Apart:
 
         Args:
             action: a function of a module; arguments and result are sent.
-            check: called several times a second; if it raises, the process is ended.
+            check: called several times a second; if it raises, the process is ended. The time in which it waits does
+                not count.
 
         Raises:
             TimeoutError, MemoryError: the bounds were passed. ChildProcessError: the process died.
@@ -249,7 +250,9 @@ class Apart:
     @staticmethod
     def _receive(pipe: Connection, until: float, check: Callable[[], None]) -> Any:
         while not pipe.poll(POLL):
+            asked = time.monotonic()
             check()
+            until += time.monotonic() - asked
             if time.monotonic() > until:
                 raise TimeoutError
         return pipe.recv()

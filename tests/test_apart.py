@@ -55,6 +55,15 @@ def apart() -> Iterator[Apart]:
     apart.close()
 
 
+def test_time_in_which_the_check_waits_does_not_count():
+    ours, theirs = multiprocessing.Pipe()
+    later = threading.Timer(1.2, theirs.send, ["done"])
+    later.start()
+    assert Apart._receive(ours, time.monotonic() + 1.0, lambda: time.sleep(1.5)) == "done"
+    with pytest.raises(TimeoutError):
+        Apart._receive(ours, time.monotonic() + 0.1, lambda: None)
+
+
 def test_work_is_done_in_a_process_of_its_own_each_time(apart):
     said = []
     (one, first, nice), (other, second, _) = (

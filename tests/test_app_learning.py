@@ -29,6 +29,7 @@ from signgen.model import SignGenPipeline
 from signgen.package import PERSONAL
 from signgen.personal import PersonalResult, scores
 from signgen.personal.footage import FRAMES as KEPT
+from signgen.personal.run import SHEET
 from signgen.rendering.source import Source, builtin_names
 
 
@@ -84,9 +85,9 @@ def test_a_lesson_reads_apart_learns_and_signs_an_example(
         Image.fromarray(np.array(kept[0])).save(target / "sources" / "1.png")
         write_keypoints(person(1), target / "sources" / "1.npz")
         (target / PERSONAL).write_text(json.dumps({"consent": consent, "sources": ["sources/1.png"]}))
-        Image.fromarray(np.array(kept[0])).save(target / "sheet.png")
+        Image.fromarray(np.array(kept[0])).save(target / SHEET)
         shutil.copyfile(video, target / "before_after.mp4")
-        show(target / "sheet.png")
+        show(target / SHEET)
         progress(30, 120)
         return result_of(target)
 

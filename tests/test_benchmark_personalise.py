@@ -56,6 +56,47 @@ def test_a_video_is_one_sentence_after_the_other_in_one_light(bench: ModuleType,
     assert np.abs(points.xy[11] - points.xy[12]).max() > 3, "and another sentence"
 
 
+def test_a_recording_goes_on_and_leaves_figures_and_pictures(
+    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resumed: list[bool] = []
+
+    def learn(video, target, consent, *, keypoints, model, recipe, resume):
+        resumed.append(resume)
+        work = target.with_name(f"{target.name}.work")
+        if not resume:
+            work.mkdir()
+            return SimpleNamespace(finished=False)
+        work.rmdir()
+        target.mkdir()
+        for name in ("sheet.jpg", "before_after.mp4"):
+            (target / name).write_text(name)
+        values = dict.fromkeys(FIGURES, 0.5)
+        return SimpleNamespace(finished=True, learned=20, frames=30, held_out=10, minutes=9.5, stages={"distill": 7},
+                               before=values, after=values, scored=10, warnings=["soft"])  # fmt: skip
+
+    monkeypatch.setattr(bench, "personalise", learn)
+    monkeypatch.chdir(tmp_path)
+    Path("anna.mp4").write_bytes(b"video")
+    words = ["--video", "anna.mp4", "--minutes", "10", "--recipe", "no drawn: drawn=0", "--cache", "cache"]
+    stopped = CliRunner().invoke(bench.main, words)
+    assert "the same command goes on" in str(stopped.exception)
+    done = CliRunner().invoke(bench.main, words, catch_exceptions=False)
+    assert resumed == [False, True]
+    assert "anna.mp4: no drawn, 20 of 30 frames learned from, 10 held out" in done.stdout
+    assert Path("anna-no-drawn-10-sheet.jpg").is_file()
+    assert Path("anna-no-drawn-10-before_after.mp4").is_file()
+    assert not list(Path("cache/personal").iterdir()), "no weights are kept"
+
+
+def test_parts_of_seconds_are_refused(bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.Bench, "weights", "w")
+    monkeypatch.setattr(bench.Bench, "kept", lambda self, key, make: {})
+    result = CliRunner().invoke(bench.main, ["--seconds", "7.5", "--cache", str(tmp_path)])
+    assert isinstance(result.exception, InputError)
+    assert "--seconds: got 7.5; give whole seconds" in str(result.exception)
+
+
 def test_what_was_measured_is_kept(bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     learned: list[tuple[str, bool]] = []
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +21,7 @@ from tiny_pipeline import make_pipeline, picture, signing
 
 from signgen import live, render
 from signgen.cli import main
+from signgen.dataset.files import locked
 from signgen.errors import BadValue, Damaged, Empty, InputError, Mismatch, NotWritable, TooLarge, Unsupported
 from signgen.exporter.web import _check_model
 from signgen.extraction.footage import open_footage, schedule
@@ -27,8 +30,9 @@ from signgen.keypoints.skeleton import BOTH_HANDS, LEFT_HAND, RIGHT_HAND
 from signgen.model import SignGenPipeline, loading
 from signgen.personal import Recipe, footage, personalise, run, scores
 from signgen.personal.footage import RUN, Footage
-from signgen.personal.recipe import STAGES, steps_for, time_for
+from signgen.personal.recipe import DRAWN_FRAMES, STAGES, steps_for, time_for
 from signgen.rendering.several import own_pictures, personal_record
+from signgen.training import checkpoints
 from signgen.training.assembly import assemble
 from signgen.training.run import run_stage
 from signgen.training.starts import with_parts
@@ -106,12 +110,14 @@ def test_what_comes_out_is_a_model_with_its_person_consent_and_scores(anna: Path
         file = f"{part}/diffusion_pytorch_model.safetensors"
         assert (anna / file).read_bytes() != (model / file).read_bytes(), part
     assert SignGenPipeline.from_pretrained(anna).config.window == SignGenPipeline.from_pretrained(model).config.window
-    sheet = np.asarray(Image.open(anna / "sheet.png"))
+    sheet = np.asarray(Image.open(anna / run.SHEET))
     assert sheet.shape[1] == scores.SHOWN * SIZE[0]
     assert next(read_frames(anna / "before_after.mp4")).shape == (SIZE[1], 3 * SIZE[0], 3)
     beside = json.loads((anna / "before_after.json").read_text())
     assert (beside["generated"], beside["consent"], beside["frames"]) == (True, CONSENT, 12)
     assert "fewer than 20 steps had time; give more --minutes" in " ".join(record["warnings"])
+    assert record["model"] == model.name
+    assert str(model.parent) not in (anna / "README.md").read_text(), "nothing of this machine goes along"
 
 
 def test_it_renders_its_own_person_and_says_whose_consent(anna: Path, tmp_path: Path) -> None:
@@ -170,38 +176,48 @@ def test_a_killed_run_goes_on_where_it_was(
             personalise(video[0], target, CONSENT, resume=True, **{**options, "recipe": replace(QUICK, **changes)})
     with pytest.raises(Mismatch, match="was begun with another consent"):
         personalise(video[0], target, "Ben, on 2 May", resume=True, **options)
+    with locked(work), pytest.raises(NotWritable, match="another process is at work there; wait for it"):
+        personalise(video[0], target, None, resume=True, **options)
     counted.clear()
-    removed = shutil.rmtree
-
-    def tidied(path, *more, **named):
-        (killed if path == work else removed)(path, *more, **named)
-
     with monkeypatch.context() as patch:
-        patch.setattr(run.shutil, "rmtree", tidied)  # killed when all is done but that
+        patch.setattr(run, "discard", killed)  # killed when all is done but that
         with pytest.raises(KeyboardInterrupt):
             personalise(video[0], target, None, resume=True, **options)
     assert set(counted) == {"hand_refiner", "face_refiner"}
     assert personal_record(target)["consent"] == CONSENT
+    assert personalise(video[0], target, None, resume=True, keep=True, **options).finished
+    assert work.is_dir()
     result = personalise(video[0], target, None, resume=True, **options)
     assert result.finished
     assert (result.scored, result.stages) == (12, personal_record(target)["stages"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["anna"]
+    assert personalise(video[0], target, None, resume=True, **options).finished, "nothing is left to be done"
 
 
+@pytest.mark.parametrize("after", [False, True])
 def test_a_signal_ends_it_with_what_is_needed_to_go_on(
-    video: tuple[Path, Path], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    video: tuple[Path, Path], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    def stopped(config, resume, advance):
-        done = run_stage(replace(config, minutes=1e-9), resume, advance)
-        return {**done, "ended": "stopped by a signal"}
+    """In a step, or when the last one is done and the weights are written."""
+    recipe = Recipe(0.1, sources=2, drawn=0, stages=("autoencoder",), settings=SMALL[:2])
+    begun = run_stage, checkpoints.export
 
-    monkeypatch.setattr(run, "run_stage", stopped)
-    result = personalise(
-        video[0], tmp_path / "anna", CONSENT, keypoints=video[1], model=model, recipe=QUICK, jobs=1
-    )  # fmt: skip
+    def stage(config, resume, advance):
+        return begun[0](config, resume, lambda steps: signal.raise_signal(signal.SIGTERM) if steps else None)
+
+    def export(*given):
+        signal.raise_signal(signal.SIGTERM)
+        begun[1](*given)
+
+    given = video[0], tmp_path / "anna", CONSENT
+    options = {"keypoints": video[1], "model": model, "recipe": recipe, "jobs": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr(*(checkpoints, "export", export) if after else (run, "run_stage", stage))
+        result = personalise(*given, **options)
     assert not result.finished
     assert not (tmp_path / "anna").exists()
-    assert (tmp_path / "anna.work/autoencoder/checkpoints/step-00000001").is_dir()
+    assert list((tmp_path / "anna.work/autoencoder/checkpoints").glob("step-*"))
+    assert personalise(*given, resume=True, **options).finished
 
 
 # --- the video ------------------------------------------------------------------------------------------------
@@ -391,7 +407,13 @@ def test_the_question_takes_yes_and_no(answer: str, code: int, tmp_path: Path, m
         ({"minutes": 0}, "--minutes: got 0"),
         ({"held_out": 0.9}, "--held-out: got 0.9; allowed are 0.02 to 0.8"),
         ({"stages": ("decoder",)}, "--stages: got 'decoder'; name some of autoencoder, distill"),
+        ({"drawn": 0.6}, "--drawn: got 0.6; allowed are 0 to 0.5"),
         ({"settings": ("denoiser.steps=4",)}, "--set: got 'denoiser.steps=4'; write STAGE.KEY=VALUE"),
+        ({"settings": ("distill.steps=4",)}, "--set: got 'distill.steps=4'; steps follows from --minutes"),
+        (
+            {"settings": ("distill.batch=4",), "stages": ("autoencoder",)},
+            "--set: got 'distill.batch=4', and distill is not trained",
+        ),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(changes: dict, words: str) -> None:
@@ -404,7 +426,7 @@ def test_what_cannot_be_is_said_before_the_video_is_read(video: tuple[Path, Path
     make_pipeline(SIZE).save_pretrained(bare)
     cases = (
         (model, {"settings": ("face_refiner.nosuch=3",)}, "nosuch"),
-        (bare, {"stages": ("hand_refiner",)}, "--stages: got hand_refiner, and .* has no such part"),
+        (bare, {"stages": ("distill", "hand_refiner")}, "--stages: got hand_refiner, and .* has no such part"),
     )
     for base, changes, words in cases:
         with pytest.raises(InputError, match=words):
@@ -459,6 +481,32 @@ def test_what_a_caller_waits_for_is_no_time_of_the_run(model: Path, tmp_path: Pa
     assert state.spent < 0.5
 
 
+def test_a_kill_costs_half_a_minute_of_the_clock(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = run._State(tmp_path / run.STATE, {})
+    begun = run._Run(tmp_path, tmp_path / "to", model, Recipe(minutes=1), STAGES, state, None, None)
+    begun.tell()
+    assert not state.path.exists()
+    monkeypatch.setattr(run, "SAVED", 0.0)
+    begun.tell()
+    assert json.loads(state.path.read_text())["spent"] == pytest.approx(state.spent, abs=0.5)
+
+
+def test_drawn_people_are_the_share_that_is_asked_for() -> None:
+    for share in (0.2, 0.5):
+        drawn = Recipe(drawn=share).drawn_clips(4608) * DRAWN_FRAMES
+        assert drawn / (drawn + 4608) == pytest.approx(share, abs=0.005)
+
+
+def test_frames_that_cannot_be_read_are_no_black_ones(
+    video: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = footage.Film.read
+    monkeypatch.setattr(footage.Film, "read", lambda film: itertools.islice(read(film), 50))
+    with pytest.raises(Damaged, match="50 of 60 frames can be read"):
+        footage.read_footage(video[0], tmp_path / "kept", SIZE, 0.81, 0.2, video[1])
+    assert not list((tmp_path / "kept").iterdir())
+
+
 def test_warnings_name_what_fell_and_nothing_else() -> None:
     before = dict.fromkeys(scores.FIGURES, 0.8) | {"still_flicker": 1.0, "mouth_ssim": None}
     after = before | {"hand_ssim": 0.7, "face_ssim": 0.799, "still_flicker": 1.5, "ssim": 0.9}
@@ -501,6 +549,38 @@ def test_a_part_that_was_not_trained_is_left_out_where_the_folder_is_too_large(
             SignGenPipeline.from_pretrained(folder)
     finally:
         file.write_bytes(kept)
+
+
+def test_the_video_before_and_after_is_as_long_as_there_is_room(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = run._State(tmp_path / run.STATE, {"consent": CONSENT})
+    begun = run._Run(tmp_path, tmp_path / "to", model, Recipe(minutes=1), STAGES, state, None, None)
+    noise = np.random.default_rng(0).integers(0, 255, (375, SIZE[1], SIZE[0], 3), dtype=np.uint8)
+    begun.video = Footage(noise, person(375), np.ones(375), 75)
+    for name in ("before", "after"):
+        (tmp_path / name).mkdir()
+        for index, frame in enumerate(noise[75:]):
+            Image.fromarray(frame).save(tmp_path / name / f"images{index + 1:04d}.png")
+    (tmp_path / "made").mkdir()
+    lengths, stereo = [], tmp_path / "made" / run.STEREO
+    for room in (None, 0.8):  # of the whole video's size
+        if room is not None:
+            monkeypatch.setattr(run, "MOST_MIB", room * run._mebibytes(stereo) - run._shareable(model))
+            stereo.unlink()
+            stereo.with_suffix(".json").unlink()
+        begun._write_side_by_side(tmp_path / "made")
+        lengths.append(len(list(read_frames(stereo))))
+    assert lengths == [300, 150]
+
+
+def test_a_model_that_is_too_large_is_refused_before_anything_is_read(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.check_size("mini")
+    monkeypatch.setattr(run, "MOST_MIB", run.ROOM_MIB)
+    with pytest.raises(TooLarge, match="its weights take .* a model of a person has"):
+        personalise(tmp_path / "none.mp4", tmp_path / "out", CONSENT, model=model, recipe=QUICK)
 
 
 @pytest.mark.parametrize(

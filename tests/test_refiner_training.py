@@ -106,6 +106,19 @@ def test_a_refiner_trains_on_what_the_model_paints(run: Path, data: Path) -> Non
     assert (crops[0].pixels[0, point[1], point[0], TRUTH] == cache.frames[0, there[1], there[0]]).all()
 
 
+def test_clips_are_kept_for_the_sheet_alone(data: Path, model: Path, tmp_path: Path) -> None:
+    rng, folder = np.random.default_rng(0), cache_folder(tmp_path / "four")
+    stills = [np.stack([picture(SIZE)] * 4) + rng.integers(0, 40, (4, SIZE[1], SIZE[0], 3)).astype(np.uint8)
+              for _ in range(4)]  # fmt: skip
+    build_cache(((f"clip{n}", "s01", stills[n], keypoints(4)) for n in range(4)), folder)
+    counts = []
+    for sheet in (3, 0):
+        config = _config(tmp_path / "four", tmp_path / "run", model, sheet_steps=sheet)
+        task = RefinerTask(config, FrameCache.open(folder), torch.device("cpu"), folder)
+        counts.append((len(task.clips), len(task.kept_out)))
+    assert counts == [(3, 1), (4, 0)]
+
+
 def test_crops_show_fast_hands_smeared_by_the_clips_own_shutter(
     run: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -145,6 +146,13 @@ def test_a_stopped_run_goes_on_as_if_never_stopped(data: Path, starts: dict[str,
     assert _losses(tmp_path / "whole") == pytest.approx(_losses(tmp_path / "parts"), rel=1e-5)
     checkpoints = sorted(p.name for p in (tmp_path / "parts/checkpoints").iterdir())
     assert checkpoints == ["step-00000002", "step-00000004"]
+
+
+def test_what_a_caller_does_between_steps_is_no_time_of_the_training(data: Path, tmp_path: Path) -> None:
+    config = _config(data, tmp_path / "run", "fusion", model=TINY_FUSION, minutes=1.0)
+    done = run_stage(config, advance=lambda steps: time.sleep(0.5))
+    assert done["finished"], "half a minute a step would have ended it"
+    assert done["seconds"] < 0.5 * config.steps
 
 
 def test_an_unfinished_checkpoint_is_not_resumed_from(data: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from signgen.app.jobs import Job, JobQueue
 from signgen.app.live import LiveStream
 from signgen.errors import BadValue, Damaged, TooLarge, Untrusted
 from signgen.files import temporary_folder
+from signgen.package import UNFINISHED
 from signgen.processes import Apart, Bounds
 
 if TYPE_CHECKING:
@@ -91,8 +92,9 @@ class Workspace:
         return Visitor(self.uploads / hashlib.sha256(key.encode()).hexdigest()[:32])
 
     def used(self) -> int:
-        """Bytes of all files."""
-        return sum(size for _, size in map(_last_change, self.uploads.glob("*/*")))
+        """Bytes of all files but of those that a lesson works with: there is one at a time, and it removes them."""
+        work = sum(_last_change(folder)[1] for folder in self.uploads.glob(f"*/*/*{UNFINISHED}"))
+        return sum(size for _, size in map(_last_change, self.uploads.glob("*/*"))) - work
 
     def sweep(self) -> None:
         """Removes what is older than it is kept: results, uploads, and what was left of those that were broken off."""
@@ -263,17 +265,19 @@ class Context:
 
     def apart(
         self, job: Job, subject: str, bounds: Bounds, action: Callable[..., T], *given: Any,
-        report: Callable[..., None] | None = None,
+        report: Callable[..., None] | None = None, check: Callable[[], None] | None = None,
     ) -> T:  # fmt: skip
         """``action(*given)`` in a process of its own, which ends with the job; ``action(report, *given)`` to report.
+
+        ``check`` is called meanwhile, again and again; None: the job's.
 
         Raises:
             TooLarge, Damaged: the process passed its bounds, or died of what it was given; ``subject`` is to blame.
         """
         try:
             if report is None:
-                return self.processes.run(_silent, (action, *given), bounds, job.check)
-            return self.processes.run(action, given, bounds, job.check, report)
+                return self.processes.run(_silent, (action, *given), bounds, check or job.check)
+            return self.processes.run(action, given, bounds, check or job.check, report)
         except TimeoutError:
             raise TooLarge(subject, f"takes more than {bounds.seconds:g} s to read", "send a smaller file") from None
         except MemoryError:

@@ -14,6 +14,7 @@ from signgen.app.jobs import Job, Report, Work, Working, let_others
 from signgen.app.live import watched
 from signgen.app.model import wait_for
 from signgen.app.rendering import name_only
+from signgen.package import UNFINISHED
 
 if TYPE_CHECKING:
     from signgen.personal import PersonalResult
@@ -58,29 +59,38 @@ def learn_job(lesson: Lesson, context: Context) -> Work:
 
     def work(job: Job, report: Report) -> Learned:
         from signgen.personal import Recipe, personalise
+        from signgen.personal.run import SHEET
         from signgen.rendering import RenderSettings, load_model, plan_render, run_plan
 
         report(Working("Reading the video"))
         base = wait_for(context.model, job.check)
         model, target = base.folder or Path("mini"), lesson.folder / "model"
         recipe = Recipe(minutes=lesson.minutes)
-        # What was sent is read in a process of its own; learning finds it read.
-        given = lesson, target.with_name("model.work") / "video", base.frame_size, base.config.pixel_aspect
-        context.apart(job, lesson.video.name, context.limits.scoring, read_lesson, *given, context.limits)
+        unfinished = target.with_name(f"{target.name}{UNFINISHED}")
         sheet: Path | None = None
 
-        def progress(done: float, total: float) -> None:
+        def wait() -> None:
             let_others(context.jobs, job, report)
+
+        def progress(done: float, total: float) -> None:
+            wait()
             report(Working("Learning", int(done), int(total), "seconds", sheet))
 
         def show(path: Path) -> None:
             nonlocal sheet
             sheet = path
 
-        result = personalise(
-            lesson.video, target, lesson.consent, model=model, recipe=recipe, resume=True, progress=progress, show=show
-        )
-        report(Working("Signing an example", picture=target / "sheet.png"))
+        try:
+            # What was sent is read in a process of its own; learning finds it read.
+            given = lesson, unfinished / "video", base.frame_size, base.config.pixel_aspect, context.limits
+            context.apart(job, lesson.video.name, context.limits.scoring, read_lesson, *given, check=wait)
+            result = personalise(
+                lesson.video, target, lesson.consent, model=model, recipe=recipe, resume=True, progress=progress,
+                show=show,
+            )  # fmt: skip
+        finally:  # gigabytes that nobody can go on with from the page
+            shutil.rmtree(unfinished, ignore_errors=True)
+        report(Working("Signing an example", picture=target / SHEET))
         tried = lesson.folder / "example.mp4"
         clip = lesson.example.open().keypoints
         plan = plan_render(RenderSettings(align=True, frames=TRIED), clip, output=tried, model=target)
@@ -106,7 +116,7 @@ def read_lesson(lesson: Lesson, folder: Path, canvas: tuple[int, int], pixel_asp
 
 
 def learned_table(result: PersonalResult) -> str:
-    """The scores before and after as an HTML table, and below it what got worse."""
+    """The scores before and after as an HTML table."""
     from signgen.personal.scores import FIGURES
 
     rows = "".join(
@@ -115,5 +125,5 @@ def learned_table(result: PersonalResult) -> str:
         for name, figure in FIGURES.items()
     )
     head = '<thead><tr><th></th><th scope="col">Before</th><th scope="col">After</th></tr></thead>'
-    caption = f"<caption>{result.held_out} frames that were not learned from</caption>"
+    caption = f"<caption>{result.scored} frames that were not learned from</caption>"
     return f'<table class="sg-scores">{caption}{head}<tbody>{rows}</tbody></table>'

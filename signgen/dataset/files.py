@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import Damaged
+from signgen.errors import Damaged, NotWritable
 from signgen.files import whole, writing
 
 AGAIN = "see to space and permissions and give the same command again: what is finished is kept"
@@ -125,13 +125,20 @@ def read_json(path: Path, advice: str = REPAIR) -> dict[str, Any]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Only one process at a time is inside, of all that use ``folder``; a process that dies lets the next one in."""
+def locked(folder: Path, wait: bool = True) -> Iterator[None]:
+    """Only one process at a time is inside, of all that use ``folder``; a process that dies lets the next one in.
+
+    Raises:
+        NotWritable: another one is inside, and this one is not to ``wait``.
+    """
     with open(folder / ".lock", "w") as file:
         try:
             import fcntl
         except ImportError:  # no such locks on this system: processes may then do the same work twice
             yield
             return
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotWritable(folder, "another process is at work there", "wait for it, or end it first") from None
         yield

@@ -42,8 +42,8 @@ Warnings:
 
 {warnings}
 
-`before_after.mp4` shows what was scored of the held-out part: the recording, before, after.
-`sheet.png` shows how it went. Use it:
+`before_after.mp4` shows the held-out part, from its start: the recording, before, after.
+`sheet.jpg` shows how it went. Use it:
 
 ```bash
 signgen render clip.json --model THIS_FOLDER --align -o clip.mp4

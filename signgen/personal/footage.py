@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from signgen.dataset.files import read_json
-from signgen.errors import BadValue, Empty, Mismatch, TooLarge
+from signgen.dataset.files import NpyWriter, read_json
+from signgen.dataset.prepare import check_free
+from signgen.errors import BadValue, Damaged, Empty, Mismatch, TooLarge
 from signgen.extraction.footage import Footage as Film
 from signgen.extraction.footage import open_footage as open_film
 from signgen.extraction.footage import schedule
 from signgen.extraction.run import ExtractSettings, extract_keypoints
-from signgen.files import Staging
+from signgen.files import Staging, writing
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.keypoints.skeleton import CONFIDENT, HANDS, MIDDLE_KNUCKLE, NOSE, SHOULDERS
 from signgen.pose_image.shapes import same_shape
@@ -101,6 +102,7 @@ def read_footage(
     timing = schedule(film)
     if keypoints is not None:
         clip, people, notes = _given_keypoints(keypoints, film, timing.fps, person)
+        notes += timing.warnings
     else:
         settings = ExtractSettings(estimator=estimator or "auto", weights=estimator_weights, person=person)
         found = extract_keypoints(video, settings, progress)
@@ -149,18 +151,21 @@ def _keep(
     """Frames of these numbers, keypoints and notes; all of them appear together."""
     folder.mkdir(parents=True, exist_ok=True)
     width, height = framing.canvas
-    with Staging() as staging:
+    check_free(folder, len(clip) * width * height * 3, "give a shorter video")
+    with writing(folder, "free some space, or name a folder on another disk"), Staging() as staging:
         places = [staging.place(folder / name) for name in (FRAMES, SHARP, POINTS, NOTES)]
-        frames = np.lib.format.open_memmap(places[0], "w+", np.uint8, (len(clip), height, width, 3))
-        sharpness = np.zeros(len(clip))
-        for index, frame in enumerate(film.read()):
-            if not len(where := np.flatnonzero(numbers == index)):
-                continue
-            frames[where] = lift(frame, framing)
-            sharpness[where] = ndimage.laplace(frames[where[0]].mean(-1)).var()
-        frames.flush()
+        sharpness: list[float] = []
+        with NpyWriter(places[0], (height, width, 3), np.uint8) as frames:
+            for index, frame in enumerate(film.read()):
+                if times := int((numbers == index).sum()):  # a frame that is shown for longer stands there more often
+                    picture = lift(frame, framing)
+                    frames.append(np.repeat(picture[None], times, 0))
+                    sharpness += [ndimage.laplace(picture.mean(-1)).var()] * times
+        if len(sharpness) != len(clip):
+            got = f"{len(sharpness)} of {len(clip)} frames can be read"
+            raise Damaged(film.path, got, "write the video again, or give the part that is sound")
         with open(places[1], "wb") as file:
-            np.save(file, sharpness)
+            np.save(file, np.array(sharpness))
         write_keypoints(clip, places[2])
         places[3].write_text(json.dumps({"warnings": list(notes)}), encoding="utf-8")
 

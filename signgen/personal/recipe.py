@@ -25,12 +25,13 @@ PRESETS = {"autoencoder": "mini/autoencoder", "distill": "mini/distill", "hand_r
 SHARES = {"autoencoder": 0.07, "distill": 0.33, "hand_refiner": 0.23, "face_refiner": 0.15}
 RATES = {"autoencoder": 3e-4, "distill": 1e-4, "hand_refiner": 3e-4, "face_refiner": 3e-4}
 FRAMES_A_MINUTE, FEWEST_FRAMES, MOST_FRAMES = 25, 256, 1536  # learned from; painting more takes the time of training
-DRAWN_FRAMES, MOST_DRAWN = 42, 24  # of a drawn clip; clips
+DRAWN_FRAMES, DRAWN_PEOPLE = 42, 24  # of a drawn clip; who take turns in them
 PROBED = 0.2  # share of a stage's time after which it is known how many steps there can be
 OPEN_END = 1_000_000  # steps until then, so that the rate does not fall yet
 WARMUP, AVERAGED = 5, 0.98  # steps; the weights' average
 FEWEST_STEPS = 6
 FEW_STEPS = 20  # of a stage, that hardly change anything
+FIXED = ("steps", "minutes", "output", "data", "cache", "split", "stage")  # of a stage: these follow from the recipe
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Recipe:
     settings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        allowed = {"minutes": (0.1, 10_000), "held_out": (0.02, 0.8), "sources": (1, 8), "drawn": (0, 0.9)}
+        allowed = {"minutes": (0.1, 10_000), "held_out": (0.02, 0.8), "sources": (1, 8), "drawn": (0, 0.5)}
         for name, (low, high) in allowed.items():
             value = getattr(self, name)
             if not (math.isfinite(value) and low <= value <= high):
@@ -65,10 +66,14 @@ class Recipe:
             got = ", ".join(map(repr, self.stages)) or "none"
             raise BadValue("--stages", f"got {got}", f"name some of {', '.join(STAGES)}")
         for setting in self.settings:
-            stage = setting.partition(".")[0]
+            stage, _, key = setting.partition("=")[0].partition(".")
             if stage not in STAGES or "=" not in setting:
                 advice = f"write STAGE.KEY=VALUE, with a stage of {', '.join(STAGES)}"
                 raise BadValue("--set", f"got {setting!r}", advice)
+            if stage not in self.stages:
+                raise BadValue("--set", f"got {setting!r}, and {stage} is not trained", "leave it out, or see --stages")
+            if key in FIXED:
+                raise BadValue("--set", f"got {setting!r}", f"{key} follows from --minutes, VIDEO and --output")
 
     @property
     def frames(self) -> int:
@@ -77,14 +82,15 @@ class Recipe:
 
     def drawn_clips(self, own: int) -> int:
         """How many clips are drawn beside ``own`` frames of the person and the copies of them."""
-        return min(math.ceil(self.drawn / (1 - self.drawn) * own / DRAWN_FRAMES), MOST_DRAWN)
+        return math.ceil(self.drawn / (1 - self.drawn) * own / DRAWN_FRAMES)
 
 
 def stages_of(model: str | Path, wanted: Sequence[str] = STAGES) -> tuple[str, ...]:
-    """Those of the ``wanted`` stages that can train a model's parts.
+    """Those of the ``wanted`` stages that can train a model's parts; of all stages, those whose parts it has.
 
     Raises:
-        Unsupported: its autoencoder or its denoiser is none of those that the stages know, or it has none of the parts.
+        Unsupported: its autoencoder or its denoiser is none of those that the stages know, or it lacks a part of a
+            stage that was chosen.
     """
     folder, advice = model_folder(model), "start from mini or its like"
     kind = read_settings(folder / "vae").get("_class_name")
@@ -92,8 +98,8 @@ def stages_of(model: str | Path, wanted: Sequence[str] = STAGES) -> tuple[str, .
         raise Unsupported(model, "its autoencoder or fusion model is not signgen's own", advice)
     able = [stage for stage in STAGES if stage in wanted]
     able = [stage for stage in able if not stage.endswith("_refiner") or (folder / stage).is_dir()]
-    if not able:
-        raise Unsupported("--stages", f"got {','.join(wanted)}, and {model} has no such part", advice)
+    if lacking := [stage for stage in wanted if stage not in able and tuple(wanted) != STAGES]:
+        raise Unsupported("--stages", f"got {','.join(lacking)}, and {model} has no such part", advice)
     return tuple(able)
 
 

@@ -7,6 +7,7 @@ where it was.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import time
@@ -20,18 +21,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
 
 from signgen import __version__
 from signgen.dataset.cache import INDEX, FrameCache, build_cache
-from signgen.dataset.files import read_json
+from signgen.dataset.files import locked, read_json
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.training_data import cache_folder, clip_points
 from signgen.errors import InputError, Mismatch, Missing, NotWritable, TooLarge
-from signgen.files import check_target, place_file, remove_leftovers, whole
+from signgen.files import check_target, discard, place_file, remove_leftovers, whole
 from signgen.keypoints import write_keypoints
 from signgen.model import SignGenPipeline
-from signgen.model.loading import PICTURES, SHARED, choose_device, model_folder, sha256_of
-from signgen.package import PERSONAL, WEIGHTS
+from signgen.model.loading import PICTURES, SHARED, choose_device, model_folder, parts_of, sha256_of
+from signgen.package import PERSONAL, UNFINISHED, WEIGHTS
 from signgen.personal import scores
 from signgen.personal.card import CARD, card
 from signgen.personal.footage import (
@@ -46,8 +48,8 @@ from signgen.personal.footage import (
 )
 from signgen.personal.recipe import (
     DRAWN_FRAMES,
+    DRAWN_PEOPLE,
     FEW_STEPS,
-    MOST_DRAWN,
     OPEN_END,
     PROBED,
     Recipe,
@@ -61,12 +63,18 @@ from signgen.rendering.source import Source
 from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
 from signgen.training.assembly import assemble, build
 from signgen.training.checkpoints import whole_checkpoints
+from signgen.training.loop import SIGNALLED
 from signgen.training.painted import composed_clips
 from signgen.training.run import run_stage
 
 MOST_MIB = 30
-WORK, STATE, SHEET = ".work", "state.json", "sheet.png"
+ROOM_MIB = 1.5  # of these, for pictures, sheet and a short video
+STATE, SHEET = "state.json", "sheet.jpg"
+SHEET_QUALITY = 90  # of JPEG
+SIDE_BY_SIDE = (scores.MOST_SCORED, 150, 75)  # frames of the video, as many as there is room for
+UNTRAINED = ("fusion", "matte", "composer")  # parts that no stage changes, the largest first
 BEGIN_AGAIN = "remove the folder and begin again"
+SAVED = 30.0  # seconds between two notes of the time that was spent
 STEREO = "before_after.mp4"
 PIECES = 8  # rows of the sheet in the time of everything together, at most
 PIECE = 1.0  # minutes between them, at least
@@ -116,6 +124,7 @@ class _State:
 
     def __init__(self, path: Path, request: dict[str, Any]) -> None:
         self.path, self.begun, self.waited = path, time.monotonic(), 0.0
+        self.saved = self.begun
         self.values: dict[str, Any] = {"request": request, "spent": 0.0, "times": {}, "steps": {}, "finished": []}
         if path.is_file():
             self.values = read_json(path, BEGIN_AGAIN)
@@ -133,18 +142,22 @@ class _State:
 
     def save(self, **values: Any) -> None:
         self.values |= values | {"spent": round(self.spent, 1)}
+        self.saved = time.monotonic()
         place_file(self.path, json.dumps(self.values, indent=2).encode())
 
 
 def begun_consent(output: str | Path) -> str:
-    """The words with which a run was begun for ``output``, empty where none was."""
-    state = _work_of(Path(output).absolute()) / STATE
-    return str(read_json(state, BEGIN_AGAIN)["request"]["consent"]) if state.is_file() else ""
+    """The words with which a run was begun for ``output``, or has finished; empty where none was."""
+    target = Path(output).absolute()
+    state = _work_of(target) / STATE
+    if state.is_file():
+        return str(read_json(state, BEGIN_AGAIN)["request"]["consent"])
+    return str(personal_record(target).get("consent", "")) if target.is_dir() else ""
 
 
 def _work_of(target: Path) -> Path:
     """Where a run lies until its result is whole."""
-    return target.with_name(target.name + WORK)
+    return target.with_name(target.name + UNFINISHED)
 
 
 def _request(
@@ -232,37 +245,28 @@ def personalise(
     check_target(target, "folder")
     reading = {"keypoints": keypoints, "person": person, "estimator": estimator, "estimator_weights": estimator_weights}
     request = _request(video, words, model, recipe, reading)
-    if resume and work.exists() and personal_record(target).get("begun") == digest_of(request):
-        shutil.rmtree(work)  # it was killed when all was done but this
+    if resume and personal_record(target).get("begun") == digest_of(request):
+        if work.exists() and not keep:  # it was killed when all was done but this
+            discard(work)
         return _finished(target)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise NotWritable(target, "is there already", "name another folder")
     if work.exists() and not resume:
         raise NotWritable(work, "a run was begun there", "add --resume to go on with it, or remove it")
+    check_size(model)
     fresh = not work.exists()
     work.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(work, of_all=True)
-    run = _Run(work, target, model, recipe, stages, _State(work / STATE, request), progress, show)
-    run.state.save()
-    run.tell()
     try:
-        footage = run.footage(video, **reading)
-        learned = run.prepare(footage, jobs or os.cpu_count() or 1)
+        with locked(work, wait=False):
+            remove_leftovers(work, of_all=True)
+            run = _Run(work, target, model, recipe, stages, _State(work / STATE, request), progress, show)
+            result = run.session(video, reading, jobs or os.cpu_count() or 1)
     except InputError:
         if fresh:  # nothing to go on with
-            shutil.rmtree(work)
+            discard(work)
         raise
-    run.row("video", lambda: scores.truth_row(footage))
-    before = run.scored("before", lambda: SignGenPipeline.from_pretrained(model, dtype="float32"))
-    try:
-        run.train()
-    except Stopped:
-        run.state.save()
-        return run.result(before, dict.fromkeys(before), learned, [], finished=False)
-    after = run.scored("after", run.pipeline)
-    result = run.finish(before, after, learned)
-    if not keep:
-        shutil.rmtree(work)
+    if result.finished and not keep:
+        discard(work)
     return result
 
 
@@ -290,6 +294,23 @@ class _Run:
             begun = time.monotonic()
             self.progress(min(self.state.spent, self.seconds), self.seconds)
             self.state.waited += time.monotonic() - begun
+        if time.monotonic() - self.state.saved > SAVED:  # a kill then loses no more of the clock
+            self.state.save()
+
+    def session(self, video: str | Path, reading: dict[str, Any], jobs: int) -> PersonalResult:
+        """Everything in order, up to the end or to a signal."""
+        self.state.save()
+        self.tell()
+        footage = self.footage(video, **reading)
+        learned = self.prepare(footage, jobs)
+        self.row("video", lambda: scores.truth_row(footage))
+        before = self.scored("before", lambda: SignGenPipeline.from_pretrained(self.model, dtype="float32"))
+        try:
+            self.train()
+        except Stopped:
+            self.state.save()
+            return self.result(before, dict.fromkeys(before), learned, [], finished=False)
+        return self.finish(before, self.scored("after", self.pipeline), learned)
 
     # -- the video -------------------------------------------------------------------------------------------------
 
@@ -316,7 +337,7 @@ class _Run:
             if not (folder / INDEX).is_file():
                 varied = copies(footage, runs, self.recipe.seed) if copied else ()
                 own = learned * (3 if copied else 1)
-                drawn = self._drawn(self.recipe.drawn_clips(own), jobs)  # last: refiners keep these for their sheets
+                drawn = self._drawn(self.recipe.drawn_clips(own), jobs)
                 build_cache(chain(own_clips(footage, runs), varied, drawn), folder, self.tell)
         self.state.save(learned=learned)
         return learned
@@ -326,9 +347,8 @@ class _Run:
         if not count:
             return iter(())
         drawn = self.work / "drawn"
-        plan = Plan(
-            self.recipe.seed, "train", pick_signers(str(MOST_DRAWN), "train"), (DRAWN_FRAMES, DRAWN_FRAMES), self.canvas
-        )
+        people = pick_signers(str(DRAWN_PEOPLE), "train")
+        plan = Plan(self.recipe.seed, "train", people, (DRAWN_FRAMES, DRAWN_FRAMES), self.canvas)
         write_dataset(drawn, plan, count, jobs, self.tell)
         clips = PhoenixIndex(drawn).clips("train")[:count]
         return ((clip.name, clip.speaker, clip.pictures(), clip_points(Path(str(clip.keypoints)))) for clip in clips)
@@ -352,8 +372,7 @@ class _Run:
         config = self._config(stage, OPEN_END)
         folder = cache_folder(config.data)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        composed_clips(config, FrameCache.open(folder), folder, device)
-        self.tell()
+        composed_clips(config, FrameCache.open(folder), folder, device, self.tell)
 
     def _begin(self, stage: str) -> int:
         """Trains for the first part of the stage's time, which says how many steps there will be in all of it."""
@@ -361,9 +380,7 @@ class _Run:
         if seconds is None:
             seconds = max(time_for(stage, self.stages, self.seconds - self.state.spent), 1.0)
             self.state.save(times={**self.state.values["times"], stage: round(seconds, 1)})
-        waited = self.state.waited
-        begun = self._run(stage, OPEN_END, PROBED * seconds / 60)
-        steps = steps_for(seconds, begun | {"seconds": begun["seconds"] - (self.state.waited - waited)})
+        steps = steps_for(seconds, self._run(stage, OPEN_END, PROBED * seconds / 60))
         self.state.save(steps={**self.state.values["steps"], stage: steps})
         return steps
 
@@ -385,7 +402,7 @@ class _Run:
         known = whole_checkpoints(self.work / stage)
         done = run_stage(self._config(stage, steps, minutes=minutes), bool(known), self.tell)
         self.state.save()
-        if not done["finished"] and "signal" in done["ended"]:
+        if done["ended"] == SIGNALLED:
             raise Stopped
         return done
 
@@ -408,7 +425,8 @@ class _Run:
         """The scores of the held-out part, rendered with a pipeline."""
         if name not in self.state.values:
             loaded = pipeline()
-            frames = scores.render_held_out(loaded, self.sources, self.video, self.work / name, self.recipe.seed)
+            given = loaded, self.sources, self.video, self.work / name, self.recipe.seed
+            frames = scores.render_held_out(*given, self.tell)
             made = scores.read_frames(frames)
             self.state.save(**{name: scores.score(made, self.video, scores.scored_frames(self.video))})
             if name == "before":
@@ -433,7 +451,7 @@ class _Run:
         with whole(rows) as path, open(path, "wb") as file:
             np.savez(file, **known)  # type: ignore[arg-type]
         with whole(self.work / SHEET) as path:
-            Image.fromarray(scores.sheet(known)).save(path, "PNG")
+            Image.fromarray(scores.sheet(known)).save(path, "JPEG", quality=SHEET_QUALITY)
         if self.show is not None:
             self.show(self.work / SHEET)
 
@@ -447,15 +465,24 @@ class _Run:
         with whole(self.target, durable=True) as folder:
             self.assemble(folder)
             names = self._write_sources(folder / PICTURES)
-            about = {"model": self.target.name, "consent": self.state.values["request"]["consent"]}
-            scores.write_side_by_side(folder / STEREO, self.video, self.work / "before", self.work / "after", about)
             shutil.copy(self.work / SHEET, folder / SHEET)
             result = self.result(before, after, learned, names, finished=True, warnings=warnings)
             record = self._record(result)
             place_file(folder / CARD, card(record, scores.table(before, after, result.scored)).encode())
             place_file(folder / PERSONAL, json.dumps(record, indent=2, ensure_ascii=False).encode())
+            self._write_side_by_side(folder)
             size = _fitted(folder, self.model)
         return replace(result, size_mib=size)
+
+    def _write_side_by_side(self, folder: Path) -> None:
+        """The video before and after, shorter where there is no room for all that was scored."""
+        about = {"model": self.target.name, "consent": self.state.values["request"]["consent"]}
+        room = MOST_MIB - _mebibytes(folder) + _shareable(model_folder(self.model))
+        for most in SIDE_BY_SIDE:
+            given = self.video, self.work / "before", self.work / "after", about, most
+            scores.write_side_by_side(folder / STEREO, *given)
+            if _mebibytes(folder / STEREO) < room:
+                return
 
     def _write_sources(self, folder: Path) -> list[str]:
         from PIL import Image
@@ -493,7 +520,7 @@ class _Run:
     ) -> PersonalResult:  # fmt: skip
         return PersonalResult(
             output=str(self.target),
-            model=str(self.model),
+            model=Path(self.model).name,  # the card goes along with the model, and says nothing of this machine
             finished=finished,
             minutes=round(self.state.spent / 60, 1),
             frames=len(self.video.clip),
@@ -510,23 +537,58 @@ class _Run:
         )
 
 
+def check_size(model: str | Path) -> None:
+    """Raises `TooLarge` where no folder of what is learned from ``model`` could be small enough."""
+    folder = model_folder(model)
+    weights = sum(_numbers(folder / part) for part in folder.iterdir() if part.is_dir()) * 2 / 2**20  # float16
+    size = weights - _shareable(folder)
+    if size > MOST_MIB - ROOM_MIB:
+        got = f"its weights take {size:.1f} MiB"
+        raise TooLarge(model, got, f"a model of a person has {MOST_MIB} at most: begin from a smaller one")
+
+
+def _numbers(part: Path) -> int:
+    """How many numbers the weights of a part are."""
+    count = 0
+    for path in part.glob("*.safetensors"):
+        with safe_open(path, "pt") as weights:
+            count += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return count
+
+
+def _packaged(folder: Path) -> dict[str, tuple[str, str]]:
+    """Parts that no stage changes and that signgen brings along: the packaged model's name and the SHA-256, by part."""
+    found = {}
+    for name, place in parts_of(folder, UNTRAINED).items():
+        digest = sha256_of(place)
+        for path in sorted(WEIGHTS.glob(f"*/{name}")):
+            if sha256_of(path) == digest:
+                found[name] = path.parent.name, digest
+                break
+    return found
+
+
+def _shareable(folder: Path) -> float:
+    """MiB of the parts of a model's own folder that may be left out."""
+    return sum(_mebibytes(folder / name) for name in _packaged(folder) if (folder / name).is_dir())
+
+
 def _fitted(folder: Path, model: str | Path) -> float:
-    """The size of the result's folder in MiB; where it is too large, a part that was not trained and that signgen
-    brings along is left out: the folder then says whose it is.
+    """The size of the result's folder in MiB; where it is too large, parts that were not trained and that signgen
+    brings along are left out: the folder then says whose they are.
 
     Raises:
         TooLarge: it is larger all the same.
     """
-    size = _mebibytes(folder)
-    base = model_folder(model)
-    if size > MOST_MIB and (base.parent == WEIGHTS or (base / SHARED).is_file()) and (folder / "fusion").is_dir():
-        if base.parent == WEIGHTS:
-            shared = {"fusion": {"model": base.name, "sha256": sha256_of(base / "fusion")}}
+    size, shared = _mebibytes(folder), dict[str, dict[str, str]]()
+    for name, (packaged, digest) in _packaged(model_folder(model)).items():
+        if size <= MOST_MIB:
+            break
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+            shared[name] = {"model": packaged, "sha256": digest}
             place_file(folder / SHARED, json.dumps(shared, indent=2).encode())
-        else:  # a person's model, which has it from there
-            shutil.copyfile(base / SHARED, folder / SHARED)
-        shutil.rmtree(folder / "fusion")
-        size = _mebibytes(folder)
+            size = _mebibytes(folder)
     if size > MOST_MIB:
         raise TooLarge(
             folder, f"the model takes {size:.1f} MiB", f"at most {MOST_MIB} are allowed: begin from a smaller one"
@@ -534,5 +596,7 @@ def _fitted(folder: Path, model: str | Path) -> float:
     return size
 
 
-def _mebibytes(folder: Path) -> float:
-    return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20, 2)
+def _mebibytes(path: Path) -> float:
+    """Of a file, or of all files of a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return round(sum(file.stat().st_size for file in files) / 2**20, 2)

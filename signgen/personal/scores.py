@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,29 +110,34 @@ def scored_frames(footage: Footage, most: int = MOST_SCORED) -> range:
 
 
 def render_held_out(
-    pipeline: SignGenPipeline, sources: Sequence[Source], footage: Footage, folder: Path, seed: int
-) -> Path:
+    pipeline: SignGenPipeline, sources: Sequence[Source], footage: Footage, folder: Path, seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:  # fmt: skip
     """The held-out part as the model makes it, PNG frames in ``folder``; what is there is not made again."""
     if not folder.is_dir():
         frames = scored_frames(footage)
-        render(footage.clip[frames.start : frames.stop], list(sources), pipeline, folder, seed=seed)
+        clip = footage.clip[frames.start : frames.stop]
+        render(clip, list(sources), pipeline, folder, seed=seed, progress=progress)
     return folder
 
 
-def write_side_by_side(path: Path, footage: Footage, before: Path, after: Path, about: Mapping[str, str]) -> None:
+def write_side_by_side(
+    path: Path, footage: Footage, before: Path, after: Path, about: Mapping[str, str], most: int = MOST_SCORED
+) -> None:
     """A video, the person | before | after, and the manifest beside it.
 
     Args:
         about: further things that both say, such as the consent.
+        most: frames that it has at most.
     """
-    frames = scored_frames(footage)
+    frames = scored_frames(footage, most)
     width, height = footage.clip.size
     shown = "left: a recording; middle and right: generated video, before and after learning the person"
     note = {"comment": "; ".join([shown, *(f"{name}: {text}" for name, text in about.items())])}
     content = {"kind": KIND, "notice": NOTICE, "generated": True, "shown": shown, "frames": len(frames), **about}
     write_manifest(path.with_suffix(".json"), content)
     with VideoWriter(path, (3 * width, height), footage.clip.fps, note) as writer:
-        for index, *made in zip(frames, read_frames(before), read_frames(after), strict=True):
+        for index, *made in zip(frames, read_frames(before), read_frames(after), strict=False):  # these may be more
             writer.write(np.concatenate([np.array(footage.frames[index]), *made], 1))
 
 

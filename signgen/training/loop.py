@@ -93,6 +93,9 @@ def train_only(network: nn.Module, parts: Sequence[str]) -> None:
         raise BadValue("optim.only", f"got {', '.join(parts)}, which no weight is named after", advice)
 
 
+SIGNALLED = "stopped by a signal"
+
+
 class Session:
     """One session of a run, from its start or its resumption to its end or its interruption."""
 
@@ -154,19 +157,22 @@ class Session:
 
     def _run(self, batches: Iterator[Any], stopped: Callable[[], bool], advance: Callable[[int], None]) -> None:
         config, state = self.config, self.state
-        begun, before = time.monotonic(), state.seconds
+        begun, before, waited = time.monotonic(), state.seconds, 0.0
         saved, end = begun, False
         while state.step < config.steps and not end:
             broken = self._step(batches)
             state.step += 1
+            told = time.monotonic()
             advance(1)
             now = time.monotonic()
-            state.seconds = before + now - begun
-            timed_out = bool(config.minutes) and now - begun > config.minutes * 60
+            waited += now - told  # a caller may take its time, which is none of the training's
+            spent = now - begun - waited
+            state.seconds = before + spent
+            timed_out = bool(config.minutes) and spent > config.minutes * 60
             due = now - saved > config.save_minutes * 60
             broken, end, due = agree(self.accelerator, broken, stopped() or timed_out, due)  # each has its own clock
             if end:
-                self.ended = "stopped by a signal" if stopped() else f"stopped after {config.minutes:g} minutes"
+                self.ended = SIGNALLED if stopped() else f"stopped after {config.minutes:g} minutes"
             if broken:
                 advice = "lower optim.lr and resume from the last checkpoint"
                 raise RunError("training", f"the loss is no finite number in step {state.step}", advice)

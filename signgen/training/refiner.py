@@ -42,7 +42,7 @@ from signgen.training.starts import stage_network
 from signgen.training.task import Task, built, gradient_l1, structural_loss, tile, to_uint8
 from signgen.video.tensors import to_signed
 
-KEPT_OUT = 8  # clips at the end of the data set that are never trained on; the sheet shows them
+KEPT_OUT = 8  # clips at the end of the data set that are never trained on, where there is a sheet, which shows them
 SLOW = 3.0  # px a frame; faster hands are smeared in the truth and are drawn less often
 LEAST_SHARE = 0.1
 TRUE_SHARE = 0.5  # of the crops that carry the true solid hands
@@ -94,9 +94,9 @@ class RefinerTask(Task):
         crops = [read_crops(where, number) for number in clips if crops_path(where, number).is_file()]
         if sum(len(clip.pixels) for clip in crops) < config.batch:
             raise Empty(config.data, f"hardly a {self.kind} is seen", "give clips with keypoints of hands and faces")
-        apart = min(KEPT_OUT, len(crops) // 4)
-        trained = crops[: len(crops) - apart]
-        return [clip for clip in trained if len(clip.pixels)], [clip for clip in crops[-apart:] if len(clip.pixels)]
+        trained = len(crops) - (min(KEPT_OUT, len(crops) // 4) if config.sheet_steps else 0)
+        seen, kept = ([clip for clip in part if len(clip.pixels)] for part in (crops[:trained], crops[trained:]))
+        return seen, kept
 
     def draw(self, rng: np.random.Generator, step: int = 0) -> RegionBatch:
         chosen = rng.choice(len(self.clips), self.config.batch, p=self.sizes / self.sizes.sum())

@@ -14,7 +14,7 @@ from signgen.dataset.training_data import cache_folder, open_data
 from signgen.training import checkpoints
 from signgen.training.config import TrainConfig
 from signgen.training.logbook import LOG, run_log
-from signgen.training.loop import Session, make_accelerator, recompute_activations, stop_flag
+from signgen.training.loop import SIGNALLED, Session, make_accelerator, recompute_activations, stop_flag
 from signgen.training.resuming import check_same_run
 from signgen.training.stages import STAGES, imported
 from signgen.training.starts import check_starts, with_parts
@@ -57,6 +57,8 @@ def run_stage(
             advance(session.state.step)
             session.run(stopped, advance)
             checkpoints.export(session.training, task, config)
+            if stopped():  # in the last step, say, or since
+                session.ended = SIGNALLED
         LOG.info("%s at step %d; model in %s", session.ended, session.state.step, output / checkpoints.MODEL)
     return {
         "stage": config.stage,
