@@ -22,6 +22,7 @@ import json
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -113,7 +114,7 @@ def main(
     if not only_table:
         _train([arm for arm in able if not only or arm.name in only], seeds, language, before_now)
     arms = ARMS if only_table else able
-    results, reads = dict[str, Results](), dict[str, Results]()
+    results, reads, of_today = dict[str, Results](), dict[str, Results](), dict[str, Results]()
     for arm in arms:
         runs = {seed: Run(arm, seed, language, before_now) for seed in range(seeds)}
         if store and arm in able:
@@ -121,9 +122,11 @@ def main(
                 run.store()
         for kind, there in (("result", results), ("reads", reads)):
             found = {seed: run.done(kind) if arm in able else None for seed, run in runs.items()}
+            if kind == "reads":
+                of_today[arm.name] = _there(found)
             if only_table:  # of other weights or settings than today's: what was found still holds
                 found = {seed: one or before_now.like(kind, arm=arm.name, seed=seed) for seed, one in found.items()}
-            there[arm.name] = {seed: one for seed, one in found.items() if one is not None}
+            there[arm.name] = _there(found)
     if store:
         before_now.write()
     rows = []
@@ -139,10 +142,14 @@ def main(
     if not rows:
         raise Missing("--table", f"{stored} has no finished training", "leave it out, or name another file (--stored)")
     if sheet is not None:
-        _write_sheet(sheet, language, reads.get(CEILING) or {})
+        _write_sheet(sheet, language, of_today[CEILING])  # its clips are drawn by today's weights
     print(markdown(rows, reading), end="")
     if len(told := [name for name in (REFERENCE, CEILING, OWN) if results.get(name)]) == 3:
         print("\n" + signs_markdown(told, sign_rows([results[name] for name in told])), end="")
+
+
+def _there(found: dict[int, dict[str, Any] | None]) -> Results:
+    return {seed: one for seed, one in found.items() if one is not None}
 
 
 def _train(arms: list[Arm], seeds: int, language: Language, stored: Stored) -> None:

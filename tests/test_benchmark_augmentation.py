@@ -82,6 +82,67 @@ def test_a_sheet_shows_the_copies_of_which_most_is_lost(finished: tuple[Path, li
     assert np.abs(kinds[0] - kinds[1]).mean() > 5  # the model of the test draws noise
 
 
+def _language(finished: tuple[Path, list[str], str]) -> Any:
+    """Of the whole run."""
+    root, arguments, _ = finished
+    bench, data = load("augmentation"), load("augmentation_data")
+    models = {"mini": arguments[-1]}
+    return data.Language(root / "work", 40, (2, 2, 3), ("s05",), models, 10, 62, 2, bench.progress, print)
+
+
+def test_what_is_read_holds_for_the_copies_of_the_day_alone(
+    finished: tuple[Path, list[str], str], runs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, arguments, table = finished
+    language, stored = _language(finished), runs.Stored(root / "none.json")
+
+    def run() -> Any:
+        return runs.Run(runs.Arm("photometric", reads=True), 0, language, stored)
+
+    kept = run()
+    assert kept.done("reads")["key"] == kept.reads_key()
+    data = load("augmentation_data")
+    changes = [(data, "_weights", lambda model: "other"), (runs, "READ", 3), (runs, "PARTS", ("hands",))]
+    changes += [(runs, "MARGIN", 0.5), (runs, "READS_VERSION", 0)]
+    changes += [(runs, "COPIES", {**runs.COPIES, "mini": data.Copies("mini", 2)})]
+    for module, name, value in changes:
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, value)
+            other = run()
+            assert other.digest == kept.digest
+            assert other.done()
+            assert other.done("reads") is None, name
+    # A sheet draws the copies of the day, so what was read of others says nothing about them.
+    bench, file = load("augmentation"), root / "of_old.json"
+    again = [*arguments[:-3], str(file), "--model", str(save_pipeline(root / "other", refined=True))]
+    CliRunner().invoke(bench.main, [*again[:-1], arguments[-1], "--table", "--store"], catch_exceptions=False)
+    assert CliRunner().invoke(bench.main, [*again, "--table"], catch_exceptions=False).stdout == table
+    result = CliRunner().invoke(bench.main, [*again, "--table", "--sheet", str(root / "none.png")])
+    assert "has read copies" in str(result.exception)
+    assert not (root / "none.png").exists()
+
+
+def test_copies_to_read_are_opened_once(
+    finished: tuple[Path, list[str], str], runs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, opened = load("augmentation_data"), list[str]()
+
+    def open_and_tell(plan: Any, clips: int, folder: Path, *rest: Any, **more: Any) -> Path:
+        opened.append(folder.name)
+        return cached(plan, clips, folder, *rest, **more)  # type: ignore[no-any-return]
+
+    cached = data.cache_drawn
+    monkeypatch.setattr(data, "cache_drawn", open_and_tell)
+    clips = runs.copies_to_read(_language(finished), 1)
+    assert [name.rpartition("-")[0] for name in opened] == ["true-1-drawn-2-1"]
+    assert list(clips) == list(load("augmentation_table").KINDS)
+    for part in data.PARTS:
+        for name, sample in clips[f"again {part}"].items():
+            there = data.part_of(sample, part)
+            assert np.array_equal(sample.frames[there], clips["drawn"][name].frames[there])
+            assert np.array_equal(sample.frames[~there], clips["again"][name].frames[~there])
+
+
 def test_the_table_comes_from_what_is_stored(finished: tuple[Path, list[str], str]) -> None:
     root, arguments, table = finished
     bench = load("augmentation")
@@ -124,12 +185,7 @@ def test_stored_results_are_not_repeated_and_give_the_same_table(finished: tuple
 def test_perfect_copies_are_the_same_motions_by_the_signers_that_augment_chooses(
     finished: tuple[Path, list[str], str],
 ) -> None:
-    root, arguments, _ = finished
-    data = load("augmentation_data")
-    work = root / "work"
-    model = arguments[-1]
-    bench = load("augmentation")
-    language = data.Language(work, 40, (2, 2, 3), ("s05",), {"mini": model}, 10, 62, 2, bench.progress, print)
+    data, work, language = load("augmentation_data"), finished[0] / "work", _language(finished)
     perfect, made = (language.copies(0, data.Copies(kind, 2, 2)) for kind in (data.DRAWN, "mini"))
     assert set(perfect) == set(made)
     assert len(perfect) == 4
