@@ -8,8 +8,10 @@ Draws a small language of --glosses signs: five folds of --clips true clips by -
 of other sentences by the twelve held-out signers. An arm says what a recogniser learns from: true clips of one fold
 (20 % of them all), changed at random or not, alone or with copies. Perfect copies are the same motions, drawn by the
 true renderer with other signers: the ceiling of what `signgen augment` can bring with these signers. Each training
-goes on until the dev clips are read no better (`Converging`), whatever the arm, so no arm lacks steps. Test signers are
-in neither the clips to learn from, nor the dev clips, nor the copies, nor what the renderer was trained on.
+goes on until the dev clips are read no better (`Converging`), whatever the arm. Its patience is a number of passes over
+its clips, so more clips have more steps; "photometric, as patient" has the patience of an arm with 600 clips, and tells
+what steps alone bring. Test signers are in neither the clips to learn from, nor the dev clips, nor the copies, nor what
+the renderer was trained on.
 
 Every finished training is a file in WORK/results, clips are kept, and a training that was stopped goes on where it was
 half a minute before: the command may be killed at any moment, and given again. Those of earlier machines are in
@@ -50,6 +52,7 @@ ARMS = (
     Arm(REFERENCE, reads=True),
     Arm(CEILING, _PERFECT, reads=True),
     Arm(OWN, _MINI, reads=True),
+    Arm("photometric, as patient", patience_of=600),  # as arms with four copies of each of 120 clips
     Arm("nothing", changes=False),
     Arm("perfect copies, 1", replace(_PERFECT, count=1)),
     Arm("mini, 1 copy", replace(_MINI, count=1)),

@@ -54,6 +54,8 @@ class Arm:
         mix: all clips alike; so many true to copied clips in each batch; curriculum: copies until patience is at an
             end, then true clips; copies: no true clip at all.
         network: of `NETWORKS`.
+        patience_of: how many clips patience is reckoned for; 0: those that it learns from. With the number of an arm
+            with copies, an arm without them gets as many steps.
         reads: whether it also reads copies of clips that it has not seen, perfect ones and `mini`'s. It is kept for it.
     """
 
@@ -62,6 +64,7 @@ class Arm:
     changes: bool = True
     mix: str = "all"
     network: str = "small"
+    patience_of: int = 0
     reads: bool = False
 
 
@@ -88,23 +91,26 @@ class Converging(Training):
     def _copy(self) -> dict[str, Tensor]:
         return {name: value.clone() for name, value in self.average.module.state_dict().items()}
 
+    def _shown(self) -> range:
+        """Numbers of the clips that the stage shows; copies follow the true clips."""
+        mix, copies = self.arm.mix, range(self.true, len(self.samples))
+        if mix == "curriculum" and self.state["stage"] > 0:
+            return range(self.true)
+        return copies if mix in ("curriculum", "copies") else range(len(self.samples))
+
     def _steps(self, passes: int) -> int:
-        """In how many steps all clips come so often: more clips have more steps, or they would not be learned."""
-        return -(-passes * len(self.samples) // BATCH)
+        """In how many steps these clips come so often: more clips have more steps, or they would not be learned."""
+        return -(-passes * (self.arm.patience_of or len(self._shown())) // BATCH)
 
     def _rate(self) -> float:
         return self.schedule.rate * RATES[self.state["stage"]] * min(1.0, (self.step + 1) / WARMUP)
 
     def picked(self) -> list[int]:
-        """Numbers of the step's clips, as the arm mixes them; copies follow the true clips."""
+        """Numbers of the step's clips, as the arm mixes them."""
         true, copies = range(self.true), range(self.true, len(self.samples))
-        mix = self.arm.mix
-        if mix == "curriculum":
-            mix = "copies" if self.state["stage"] == 0 else "true"
-        if not copies or mix in ("true", "copies", "all"):
-            chosen = {"true": true, "copies": copies}.get(mix, range(len(self.samples)))
-            return in_turn(chosen, self.step * BATCH, BATCH, self.schedule.seed)
-        parts = [int(part) for part in mix.split(":")]
+        if ":" not in self.arm.mix:
+            return in_turn(self._shown(), self.step * BATCH, BATCH, self.schedule.seed)
+        parts = [int(part) for part in self.arm.mix.split(":")]
         share = BATCH * parts[0] // sum(parts)
         return [
             *in_turn(true, self.step * share, share, self.schedule.seed),
@@ -211,6 +217,8 @@ class Run:
     def key(self) -> dict[str, Any]:
         """Everything that the score depends on; the arm's name and what it reads beside the test are no part of it."""
         arm = {name: value for name, value in asdict(self.arm).items() if name not in ("name", "reads", "copies")}
+        if not self.arm.patience_of:  # results from before it was there hold
+            del arm["patience_of"]
         of_training = [VERSION, BATCH, WARMUP, CHECK, PATIENCE, FEWEST, MEMORY, RATES, MOST, CUT_OUT, CUT_SIZE]
         size = asdict(NETWORKS[self.arm.network])
         data = self.language.identity(self.arm.copies)

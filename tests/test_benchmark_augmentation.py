@@ -255,6 +255,35 @@ def test_batches_are_mixed_as_the_arm_says(runs: ModuleType, monkeypatch: pytest
         assert sum(number in true for number in training.picked()) == wanted
 
 
+def test_patience_is_reckoned_over_the_clips_that_a_stage_shows_or_those_that_the_arm_says(
+    runs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(runs.NETWORKS, "small", TINY)
+    bench, one = load("augmentation"), _clips(1, 0).items
+
+    def waits(name: str, copies: int, stage: int = 0) -> list[int]:
+        arm = next(arm for arm in bench.ARMS if arm.name == name)
+        training = runs.Converging(arm, 0, Samples(one * 120), Samples(one * copies), _clips(2, 0), ("A", "B"))
+        training.state["stage"] = stage
+        return [training._steps(passes) for passes in (runs.FEWEST, runs.PATIENCE)]
+
+    assert waits("photometric", 0) == [30 * 120 // 6, 8 * 120 // 6]
+    assert waits("perfect copies", 480) == waits("mini, 1:2", 480) == [30 * 600 // 6, 8 * 600 // 6]
+    assert waits("photometric, as patient", 0) == waits("perfect copies", 480)
+    assert waits("mini, curriculum", 480) == [30 * 480 // 6, 8 * 480 // 6]
+    assert waits("mini, curriculum", 480, 1) == waits("photometric", 0)
+
+
+def test_the_digest_of_a_run_tells_its_patience_only_where_the_arm_says_one(
+    finished: tuple[Path, list[str], str], runs: ModuleType
+) -> None:
+    language, stored = _language(finished), runs.Stored(finished[0] / "none.json")
+    plain, patient = (runs.Run(runs.Arm("x", patience_of=clips), 0, language, stored) for clips in (0, 600))
+    assert sorted(plain.key()["arm"]) == ["changes", "mix", "network"]  # as before there was one: results hold
+    assert patient.key()["arm"] == {**plain.key()["arm"], "patience_of": 600}
+    assert patient.digest != plain.digest
+
+
 def test_a_training_ends_when_the_dev_clips_are_read_no_better(
     runs: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
