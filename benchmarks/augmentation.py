@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from augmentation_data import DRAWN, FOLDS, Copies, Language
 from augmentation_runs import AGAIN, Arm, Run, copies_to_read
-from augmentation_table import Results, markdown, reading_rows, row_of, sign_rows, signs_markdown
+from augmentation_table import Results, check_clips, markdown, reading_rows, row_of, sign_rows, signs_markdown
 from PIL import Image
 from stored import Stored
 
@@ -117,21 +117,20 @@ def main(
     if not only_table:
         _train([arm for arm in able if not only or arm.name in only], seeds, language, before_now)
     arms = ARMS if only_table else able
-    results, reads, of_today = dict[str, Results](), dict[str, Results](), dict[str, Results]()
+    results, reads = dict[str, Results](), dict[str, Results]()
     for arm in arms:
         runs = {seed: Run(arm, seed, language, before_now) for seed in range(seeds)}
         if store and arm in able:
             for run in runs.values():
                 run.store()
         for kind, there in (("result", results), ("reads", reads)):
-            found = {seed: run.done(kind) if arm in able else None for seed, run in runs.items()}
-            if kind == "reads":
-                of_today[arm.name] = _there(found)
-            if only_table:  # of other weights or settings than today's: what was found still holds
-                found = {seed: one or before_now.like(kind, arm=arm.name, seed=seed) for seed, one in found.items()}
-            there[arm.name] = _there(found)
+            there[arm.name] = _there({seed: run.done(kind) for seed, run in runs.items() if arm in able})
+            if only_table and not there[arm.name]:  # what was found with other weights or settings still holds
+                like = {seed: before_now.like(kind, arm=arm.name, seed=seed) for seed in runs}
+                there[arm.name] = _there(like)
     if store:
         before_now.write()
+    check_clips(results)
     rows = []
     for arm in arms:
         if mine := results[arm.name]:
@@ -145,7 +144,9 @@ def main(
     if not rows:
         raise Missing("--table", f"{stored} has no finished training", "leave it out, or name another file (--stored)")
     if sheet is not None:
-        _write_sheet(sheet, language, of_today[CEILING])  # its clips are drawn by today's weights
+        ceiling = next(arm for arm in ARMS if arm.name == CEILING)
+        of_today = {seed: Run(ceiling, seed, language, before_now).done("reads") for seed in range(seeds)}
+        _write_sheet(sheet, language, _there(of_today))  # clips are drawn by today's weights
     print(markdown(rows, reading), end="")
     if len(told := [name for name in (REFERENCE, CEILING, OWN) if results.get(name)]) == 3:
         print("\n" + signs_markdown(told, sign_rows([results[name] for name in told])), end="")

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from PIL import Image
 from tiny_pipeline import save_pipeline
 
+from signgen.errors import Mismatch
 from signgen.scoring.recogniser.network import LARGE, NetworkSize
 from signgen.scoring.recogniser.samples import Sample, Samples
 
@@ -182,6 +183,32 @@ def test_stored_results_are_not_repeated_and_give_the_same_table(finished: tuple
     stored.unlink()
 
 
+def test_an_arm_is_of_one_data_set_and_the_table_of_the_same_test_clips(
+    finished: tuple[Path, list[str], str], runs: ModuleType, tmp_path: Path
+) -> None:
+    bench, path = load("augmentation"), tmp_path / "stored.json"
+    exact = runs.Run(bench.ARMS[0], 0, _language(finished), runs.Stored(path)).digest
+
+    def row(arm: str, seed: int, *signed: str) -> dict[str, Any]:
+        read = {"signed": signed, "heard": signed, "errors": [0] * len(signed), "words": [2] * len(signed)}
+        return {"result": {"arm": arm, "seed": seed, **read, "true": 2, "copies": 0, "steps": 4}}
+
+    def table(**more: dict[str, Any]) -> Any:
+        rows = {name: row(arm, seed, "A B", "C D") for name, (arm, seed) in kept.items()}
+        path.write_text(json.dumps(rows | more))
+        words = [*WORDS[:-1], "2", "--stored", str(path), "--model", finished[1][-1], "--table"]
+        return CliRunner().invoke(bench.main, words)
+
+    kept = {exact: ("photometric", 0), "a": ("photometric", 0), "b": ("photometric", 1)}
+    kept |= {"c": ("perfect copies", 0), "d": ("perfect copies", 1)}
+    seeds = [line.split(" | ")[:3:2] for line in table().stdout.splitlines()[2:]]
+    assert seeds == [["| photometric", "1"], ["| perfect copies", "2"]]  # the one seed of today is not filled up
+    for signed in (("A B", "D C"), ("A B",), ("A B", "C D", "A B")):
+        problem = table(d=row("perfect copies", 1, *signed)).exception
+        assert getattr(problem, "code", None) == "mismatch", problem
+        assert "perfect copies, seed 1: it read other test clips than photometric, seed 0" in str(problem)
+
+
 def test_perfect_copies_are_the_same_motions_by_the_signers_that_augment_chooses(
     finished: tuple[Path, list[str], str],
 ) -> None:
@@ -344,7 +371,8 @@ def test_changed_clips_hide_a_rectangle_and_plain_ones_nothing(
 def _results(rate: float, seeds: int, rng: np.random.Generator) -> dict[int, dict[str, Any]]:
     words = [3] * 60
     errors = [rng.binomial(3, rate, 60).tolist() for _ in range(seeds)]
-    return {n: {"errors": one, "words": words, "true": 24, "copies": 96, "steps": 500} for n, one in enumerate(errors)}
+    same = {"words": words, "signed": ["A B C"] * 60, "true": 24, "copies": 96, "steps": 500}
+    return {n: {"errors": one, **same} for n, one in enumerate(errors)}
 
 
 def test_gains_and_shares_of_the_ceiling() -> None:
@@ -392,6 +420,24 @@ def test_what_is_read_is_told_by_kind_and_by_speed() -> None:
     assert fast == pytest.approx((40 - sum(few[40:])) / 40)
     assert max(abs(slow), abs(middle)) < 0.2 < fast
     assert "| arm | 1 | perfect copies, drawn again by `mini` |" in table.markdown([], [perfect, again])
+
+
+def test_words_of_each_seed_are_its_own_for_each_reads_other_clips() -> None:
+    table = load("augmentation_table")
+
+    def read(words: int) -> dict[str, Any]:
+        one, more = ({"errors": [errors] * 6, "words": [words] * 6} for errors in (1, 2))
+        return {"drawn": one, "again": more, "speed": [words * n for n in range(6)]}
+
+    perfect, again = table.reading_rows({"arm": {0: read(2), 1: read(8)}})
+    assert perfect.wer.value == pytest.approx(2 / 10)
+    assert again.more.value == pytest.approx(2 / 10)
+    assert [rate.value for rate in again.by_speed] == pytest.approx([2 / 10] * 3)
+    # All clips of a seed are alike, so only the draw of seeds moves the rate: to that of either seed alone.
+    assert perfect.wer.interval == pytest.approx((1 / 8, 1 / 2))
+    fewer = {**read(2), "speed": [1] * 5}
+    with pytest.raises(Mismatch, match="arm: its recognisers read 5 and 6 copies"):
+        table.reading_rows({"arm": {0: read(2), 1: fewer}})
 
 
 def test_a_part_of_a_frame_is_around_its_joints() -> None:
