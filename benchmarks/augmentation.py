@@ -29,7 +29,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from augmentation_data import DRAWN, FOLDS, Copies, Language
+from augmentation_data import DRAWN, FOLDS, SPARED, Copies, Language
 from augmentation_runs import AGAIN, Arm, Run, copies_to_read
 from augmentation_table import Results, check_clips, markdown, reading_rows, row_of, sign_rows, signs_markdown
 from PIL import Image
@@ -78,7 +78,7 @@ ARMS = (
 
 
 @click.command(help=__doc__)
-@click.option("--work", type=click.Path(path_type=Path), help="folder of everything that is kept; --table needs none")
+@click.option("--work", type=click.Path(path_type=Path), help="folder of all that is kept; --table alone needs none")
 @click.option("--only", multiple=True, metavar="ARM", help="train these arms; may be repeated  [default: all]")
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(1), help="trainings of each arm")
 @click.option("--folds", default=2, show_default=True, type=click.IntRange(1, FOLDS), help="learned from in turn")
@@ -104,13 +104,16 @@ def main(
     clips: int, speakers: str, dev_clips: int, test_clips: int, glosses: int, frames: int, model: str,
     before: str | None, data_seed: int, sheet: Path | None, json_path: Path | None,
 ) -> None:  # fmt: skip
-    if work is None and not only_table:
-        raise Missing("--work", "names no folder", "name one where clips and results are kept, or give --table")
+    if work is None and not (only_table and sheet is None):
+        advice = "name one where clips and results are kept, or give --table without --sheet"
+        raise Missing("--work", "names no folder", advice)
     if unknown := sorted(set(only) - {arm.name for arm in ARMS}):
         raise BadValue("--only", f"got {unknown[0]!r}", "it is one of " + "; ".join(arm.name for arm in ARMS))
     torch.set_num_threads(1)  # sums of several threads differ in their last bits
     models = {"mini": model, **({} if before is None else {"mini-0.1": before})}
     counts, who = (clips, dev_clips, test_clips), pick_signers(speakers, "train")
+    if spared := [name for name in who if name in SPARED]:
+        raise BadValue("--speakers", f"{spared[0]} signs dev clips", f"name others than {', '.join(SPARED)}")
     language = Language(work or Path(), glosses, counts, who, models, frames, data_seed, folds, progress, _say)
     before_now = Stored(stored)
     able = [arm for arm in ARMS if arm.copies is None or arm.copies.renderer in (DRAWN, *models)]

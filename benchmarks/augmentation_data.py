@@ -38,6 +38,7 @@ from signgen.augmentation.store import read_records
 from signgen.augmentation.variation import Variation
 from signgen.dataset.cache import INDEX, FrameCache, build_cache
 from signgen.dataset.phoenix import Clip
+from signgen.errors import Missing
 from signgen.files import whole
 from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import FACE, HANDS, SHOULDERS, WRISTS
@@ -69,7 +70,7 @@ class Copies:
         signers: how many, at most 32.
         count: copies of each clip.
         vary: whether motion, place and framing differ from the source's (`--vary all`); perfect copies' never do.
-        gated: whether clips that the gate marks are left out.
+        gated: whether clips that the gate marks are left out; what it marked is in WORK/made.
     """
 
     renderer: str
@@ -246,10 +247,15 @@ class Language:
             cache_dataset(out, "train", caches[copies.count], LARGE)
         # Of more copies than are asked for, the first ones are the same as fewer.
         numbers = tuple(copy_name("", number) for number in range(1, copies.count + 1))
-        found = {clip: one for clip, one in _by_name(caches[min(there, default=copies.count)]).items()
-                 if clip.endswith(numbers)}  # fmt: skip
-        marked = {name for name, record in read_records(out).items() if failed_gate(record)}
-        return {name: one for name, one in found.items() if not (copies.gated and name in marked)}
+        cache = caches[min(there, default=copies.count)]
+        found = {clip: one for clip, one in _by_name(cache).items() if clip.endswith(numbers)}
+        if not copies.gated:
+            return found
+        records = read_records(out)
+        if not found.keys() <= records.keys():
+            got = f"does not say which clips of {cache} the gate marks"
+            raise Missing(out, got, "put that folder back, or delete the clips, too, to have them made again")
+        return {name: one for name, one in found.items() if not failed_gate(records[name])}
 
     def _settings(self, copies: Copies) -> Settings:
         return Settings(

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from PIL import Image
 from tiny_pipeline import save_pipeline
 
-from signgen.errors import Mismatch
+from signgen.errors import Damaged, Mismatch, Missing, SignGenError
 from signgen.scoring.recogniser.network import LARGE, NetworkSize
 from signgen.scoring.recogniser.samples import Sample, Samples
 
@@ -177,9 +177,8 @@ def test_stored_results_are_not_repeated_and_give_the_same_table(finished: tuple
     stored.write_text("{}")
     assert "has no finished training" in str(CliRunner().invoke(bench.main, [*arguments[2:], "--table"]).exception)
     stored.write_text("[1]")
-    for words in (arguments, arguments[2:]):
-        result = CliRunner().invoke(bench.main, words)
-        assert getattr(result.exception, "exit_code", None) == 2
+    assert isinstance(CliRunner().invoke(bench.main, arguments).exception, Damaged)
+    assert isinstance(CliRunner().invoke(bench.main, arguments[2:]).exception, Missing)
     stored.unlink()
 
 
@@ -237,6 +236,26 @@ def test_perfect_copies_are_the_same_motions_by_the_signers_that_augment_chooses
     for record in records:
         clip = clips[int(record["source"][-1])]
         assert record["signer"] == data.choose_signer(clip, record["copy"], language.others(2), 62)
+
+
+def test_gated_copies_need_what_the_gate_said(
+    finished: tuple[Path, list[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, language = load("augmentation_data"), _language(finished)
+    every, gated = data.Copies("mini", 2, 2), data.Copies("mini", 2, 2, gated=True)
+    records = data.read_records(language._folder(0, every))
+    marked = {name for name, record in records.items() if data.failed_gate(record)}
+    assert language.copies(0, gated).keys() == language.copies(0, every).keys() - marked
+    monkeypatch.setattr(data, "failed_gate", lambda record: record["clip"] == min(records))
+    assert language.copies(0, gated).keys() == records.keys() - {min(records)}
+    made = finished[0] / "work" / "made"
+    made.rename(made.with_name("away"))
+    try:
+        assert len(language.copies(0, every)) == 4
+        with pytest.raises(Missing, match="does not say which clips of .* the gate marks"):
+            language.copies(0, gated)
+    finally:
+        made.with_name("away").rename(made)
 
 
 # ---- a training ------------------------------------------------------------------------------------------------------
@@ -459,7 +478,17 @@ def test_a_part_of_a_frame_is_around_its_joints() -> None:
 
 def test_bad_choices_end_in_a_line(tmp_path: Path) -> None:
     bench = load("augmentation")
-    for option, value in (("--only", "nobody"), ("--glosses", "2"), ("--speakers", "h01")):
-        result = CliRunner().invoke(bench.main, ["--work", str(tmp_path), option, value])
-        assert result.exit_code != 0
-        assert getattr(result.exception, "exit_code", 2) == 2
+    spared = load("augmentation_data").SPARED
+    work = ["--work", str(tmp_path / "work")]
+    wrong = [(*work, "--only", "nobody"), (*work, "--speakers", "h01"), (*work, "--speakers", f"s05,{spared[1]}")]
+    wrong += [(*work, "--speakers", "11"), ("--seeds", "1"), ("--table", "--sheet", str(tmp_path / "none.png"))]
+    for words in wrong:
+        result = CliRunner().invoke(bench.main, words)
+        assert isinstance(result.exception, SignGenError), result.output
+        assert result.exception.exit_code == 2
+        assert result.exception.subject in ("--only", "--speakers", "--signers", "--work")
+    usage = CliRunner().invoke(bench.main, [*work, "--glosses", "2"])
+    assert isinstance(usage.exception, SystemExit)  # how click ends after a line
+    assert usage.exit_code == 2
+    assert "Error: Invalid value for '--glosses'" in usage.output
+    assert not list(tmp_path.iterdir())
