@@ -7,11 +7,14 @@
 Draws a small language of --glosses signs: five folds of --clips true clips by --speakers, a dev set, and --test-clips
 of other sentences by the twelve held-out signers. An arm says what a recogniser learns from: true clips of one fold
 (20 % of them all), changed at random or not, alone or with copies. Perfect copies are the same motions, drawn by the
-true renderer with other signers: the ceiling of what `signgen augment` can bring with these signers. Each training
-goes on until the dev clips are read no better (`Converging`), whatever the arm. Its patience is a number of passes over
-its clips, so more clips have more steps; "photometric, as patient" has the patience of an arm with 600 clips, and tells
-what steps alone bring. Test signers are in neither the clips to learn from, nor the dev clips, nor the copies, nor what
-the renderer was trained on.
+true renderer with other signers: the ceiling of what copies of the same motions by these signers can bring. `mini`'s
+copies also vary in pace, signing space, tilt, small errors of the joints and framing (`--vary all`); perfect ones do
+not. Test signers are in neither the clips to learn from, nor the dev clips, nor the copies, nor what the renderer was
+trained on.
+
+Each training goes on until the dev clips are read no better (`Converging`), whatever the arm. Its patience is a number
+of passes over its clips, so more clips have more steps; "photometric, as patient" has the patience of an arm with 600
+clips, and tells what steps alone bring.
 
 Every finished training is a file in WORK/results, clips are kept, and a training that was stopped goes on where it was
 half a minute before: the command may be killed at any moment, and given again. Those of earlier machines are in
