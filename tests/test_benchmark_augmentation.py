@@ -21,6 +21,7 @@ from signgen.scoring.recogniser.samples import Sample, Samples
 
 WORDS = ["--clips", "2", "--dev-clips", "2", "--test-clips", "3", "--glosses", "40", "--frames", "10", "--seeds", "1"]
 ONLY = ("photometric", "perfect copies", "mini", "mini, 1:1")
+ARMS = load("augmentation").ARMS  # as they are: `finished` puts few in their place
 TINY = NetworkSize(32, 32, (4, 4, 4), 2, 8, 4)
 
 
@@ -34,7 +35,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str],
     """Folder, arguments and table of a whole run of few steps, with copies by a model of random weights."""
     root = tmp_path_factory.mktemp("augmentation")
     bench, runs, data = load("augmentation"), load("augmentation_runs"), load("augmentation_data")
-    few = [(runs, "MOST", 4), (runs, "CHECK", 2), (bench, "ARMS", _few_copies(bench, runs, data))]
+    few = [(runs, "MOST", 4), (runs, "CHECK", 2), (bench, "ARMS", _few_copies(runs, data))]
     few += [(runs, "READ", 2), (runs, "COPIES", {n: data.Copies(n, 2, vary=False) for n in (data.DRAWN, "mini")})]
     with pytest.MonkeyPatch.context() as patch:
         for module, name, value in few:
@@ -46,11 +47,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str],
         yield root, arguments, result.stdout
 
 
-def _few_copies(bench: ModuleType, runs: ModuleType, data: ModuleType) -> tuple[Any, ...]:
+def _few_copies(runs: ModuleType, data: ModuleType) -> tuple[Any, ...]:
     """The arms of `ONLY`, two signers and two copies each."""
     perfect, made = data.Copies(data.DRAWN, 2, 2), data.Copies("mini", 2, 2)
     copies = {"photometric": None, "perfect copies": perfect}
-    mixes = {arm.name: arm.mix for arm in bench.ARMS}
+    mixes = {arm.name: arm.mix for arm in ARMS}
     return tuple(runs.Arm(n, copies.get(n, made), mix=mixes[n], reads=n in ONLY[:2]) for n in ONLY)
 
 
@@ -305,10 +306,10 @@ def test_patience_is_reckoned_over_the_clips_that_a_stage_shows_or_those_that_th
     runs: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(runs.NETWORKS, "small", TINY)
-    bench, one = load("augmentation"), _clips(1, 0).items
+    one = _clips(1, 0).items
 
     def waits(name: str, copies: int, stage: int = 0) -> list[int]:
-        arm = next(arm for arm in bench.ARMS if arm.name == name)
+        arm = next(arm for arm in ARMS if arm.name == name)
         training = runs.Converging(arm, 0, Samples(one * 120), Samples(one * copies), _clips(2, 0), ("A", "B"))
         training.state["stage"] = stage
         return [training._steps(passes) for passes in (runs.FEWEST, runs.PATIENCE)]
