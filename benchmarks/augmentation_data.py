@@ -38,6 +38,7 @@ from signgen.augmentation.store import read_records
 from signgen.augmentation.variation import Variation
 from signgen.dataset.cache import INDEX, FrameCache, build_cache
 from signgen.dataset.phoenix import Clip
+from signgen.errors import Missing
 from signgen.files import whole
 from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import FACE, HANDS, SHOULDERS, WRISTS
@@ -69,7 +70,7 @@ class Copies:
         signers: how many, at most 32.
         count: copies of each clip.
         vary: whether motion, place and framing differ from the source's (`--vary all`); perfect copies' never do.
-        gated: whether clips that the gate marks are left out.
+        gated: whether clips that the gate marks are left out; what it marked is in WORK/made.
     """
 
     renderer: str
@@ -163,6 +164,10 @@ class Language:
         everything = {"plans": plans, "clips": self.clips, "digests": digests, "folds": self.folds, "copies": of_copies}
         return json.loads(json.dumps(everything))  # type: ignore[no-any-return]
 
+    def identity_again(self, renderer: str, signers: int) -> dict[str, Any]:
+        """What decides, beside perfect copies by these signers, those that a model draws again."""
+        return {"who": list(self.others(signers)), "weights_sha256": _weights(self.models[renderer])}
+
     def others(self, count: int) -> tuple[str, ...]:
         """Who signs copies: drawn signers, evenly over looks, none of whom signs true, dev or test clips."""
         return tuple(name for name in _drawn_signers() if name not in (*SPARED, *self.speakers))[:count]
@@ -192,25 +197,19 @@ class Language:
         """The copies of a fold's clips by name, ``<clip>__aug<number>``."""
         return self._perfect(fold, copies) if copies.renderer == DRAWN else self._made(fold, copies)
 
-    def again(self, fold: int, renderer: str, signers: int, part: str = "") -> dict[str, Sample]:
+    def again(self, fold: int, renderer: str, signers: int, perfect: dict[str, Sample]) -> dict[str, Sample]:
         """First perfect copies, drawn again by a model from their own joints and their signers' pictures.
 
-        All that differs is what draws them. One part of `PARTS` may stay as the true renderer drew it.
+        All that differs is what draws them.
         """
-        perfect = self._perfect(fold, Copies(DRAWN, signers))
         name = f"true-{fold}-{renderer}-{_weights(self.models[renderer])[:8]}-again-{signers}"
         folder = self.work / "clips" / f"{name}-{_digest(self.plan('train', fold), self.clips[0])}"
         if not (folder / INDEX).is_file():
             with self.progress(len(perfect), folder.name) as advance:
                 build_cache(self._drawn_again(fold, renderer, signers, perfect), folder, advance)
-        cache, found = FrameCache.open(folder), dict[str, Sample]()
-        for clip in cache.clips:
-            sample = perfect[clip.name]
-            frames = np.asarray(cache.frames)[clip.start : clip.stop]
-            if part:
-                frames = np.where(part_of(sample, part)[..., None], sample.frames, frames)
-            found[clip.name] = replace(sample, frames=frames)
-        return found
+        cache = FrameCache.open(folder)
+        frames = np.asarray(cache.frames)
+        return {clip.name: replace(perfect[clip.name], frames=frames[clip.start : clip.stop]) for clip in cache.clips}
 
     def _drawn_again(self, fold: int, renderer: str, signers: int, perfect: dict[str, Sample]) -> Iterator[Any]:
         pipeline = open_model(self._settings(Copies(renderer, signers)))
@@ -248,10 +247,15 @@ class Language:
             cache_dataset(out, "train", caches[copies.count], LARGE)
         # Of more copies than are asked for, the first ones are the same as fewer.
         numbers = tuple(copy_name("", number) for number in range(1, copies.count + 1))
-        found = {clip: one for clip, one in _by_name(caches[min(there, default=copies.count)]).items()
-                 if clip.endswith(numbers)}  # fmt: skip
-        marked = {name for name, record in read_records(out).items() if failed_gate(record)}
-        return {name: one for name, one in found.items() if not (copies.gated and name in marked)}
+        cache = caches[min(there, default=copies.count)]
+        found = {clip: one for clip, one in _by_name(cache).items() if clip.endswith(numbers)}
+        if not copies.gated:
+            return found
+        records = read_records(out)
+        if not found.keys() <= records.keys():
+            got = f"does not say which clips of {cache} the gate marks"
+            raise Missing(out, got, "put that folder back, or delete the clips, too, to have them made again")
+        return {name: one for name, one in found.items() if not failed_gate(records[name])}
 
     def _settings(self, copies: Copies) -> Settings:
         return Settings(
@@ -287,6 +291,15 @@ def hand_speed(sample: Sample) -> float:
     xy = sample.keypoints[..., :2] * np.array(FRAME)
     width = np.linalg.norm(np.diff(xy[:, [*SHOULDERS]], axis=1)[:, 0], axis=-1).mean()
     return float(np.linalg.norm(np.diff(xy[:, [*WRISTS]], axis=0), axis=-1).mean() * RATE / width)
+
+
+def put_back(drawn: dict[str, Sample], true: dict[str, Sample], part: str) -> dict[str, Sample]:
+    """Clips, but for a part of `PARTS`, which is as in the true ones."""
+    found = dict[str, Sample]()
+    for name, sample in drawn.items():
+        there = part_of(true[name], part)[..., None]
+        found[name] = replace(sample, frames=np.where(there, true[name].frames, sample.frames))
+    return found
 
 
 def part_of(sample: Sample, part: str) -> np.ndarray:

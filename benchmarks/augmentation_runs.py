@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from augmentation_data import DRAWN, PARTS, Copies, Language, hand_speed
+from augmentation_data import DRAWN, MARGIN, PARTS, Copies, Language, hand_speed, put_back
 from stored import Stored, digest_of
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -38,6 +38,7 @@ CUT_OUT, CUT_SIZE = 0.5, (0.12, 0.3)  # share of clips of which a rectangle is h
 _ENDINGS = {"result": ".json", "reads": ".reads.json"}  # of the files of a run
 READ, AGAIN = 32, "again"  # signers of the copies that are read; the name of perfect ones that `mini` draws again
 COPIES = {name: Copies(name, signers=READ, vary=False) for name in (DRAWN, "mini")}  # that are read
+READS_VERSION = 1  # of how copies are read: bump it whenever the same recogniser and copies give other scores
 MIXES = ("all", "1:1", "1:2", "curriculum", "copies")
 
 
@@ -53,6 +54,8 @@ class Arm:
         mix: all clips alike; so many true to copied clips in each batch; curriculum: copies until patience is at an
             end, then true clips; copies: no true clip at all.
         network: of `NETWORKS`.
+        patience_of: how many clips patience is reckoned for; 0: those that it learns from. With the number of an arm
+            with copies, an arm without them gets as many steps.
         reads: whether it also reads copies of clips that it has not seen, perfect ones and `mini`'s. It is kept for it.
     """
 
@@ -61,6 +64,7 @@ class Arm:
     changes: bool = True
     mix: str = "all"
     network: str = "small"
+    patience_of: int = 0
     reads: bool = False
 
 
@@ -87,23 +91,26 @@ class Converging(Training):
     def _copy(self) -> dict[str, Tensor]:
         return {name: value.clone() for name, value in self.average.module.state_dict().items()}
 
+    def _shown(self) -> range:
+        """Numbers of the clips that the stage shows; copies follow the true clips."""
+        mix, copies = self.arm.mix, range(self.true, len(self.samples))
+        if mix == "curriculum" and self.state["stage"] > 0:
+            return range(self.true)
+        return copies if mix in ("curriculum", "copies") else range(len(self.samples))
+
     def _steps(self, passes: int) -> int:
-        """In how many steps all clips come so often: more clips have more steps, or they would not be learned."""
-        return -(-passes * len(self.samples) // BATCH)
+        """In how many steps these clips come so often: more clips have more steps, or they would not be learned."""
+        return -(-passes * (self.arm.patience_of or len(self._shown())) // BATCH)
 
     def _rate(self) -> float:
         return self.schedule.rate * RATES[self.state["stage"]] * min(1.0, (self.step + 1) / WARMUP)
 
     def picked(self) -> list[int]:
-        """Numbers of the step's clips, as the arm mixes them; copies follow the true clips."""
+        """Numbers of the step's clips, as the arm mixes them."""
         true, copies = range(self.true), range(self.true, len(self.samples))
-        mix = self.arm.mix
-        if mix == "curriculum":
-            mix = "copies" if self.state["stage"] == 0 else "true"
-        if not copies or mix in ("true", "copies", "all"):
-            chosen = {"true": true, "copies": copies}.get(mix, range(len(self.samples)))
-            return in_turn(chosen, self.step * BATCH, BATCH, self.schedule.seed)
-        parts = [int(part) for part in mix.split(":")]
+        if ":" not in self.arm.mix:
+            return in_turn(self._shown(), self.step * BATCH, BATCH, self.schedule.seed)
+        parts = [int(part) for part in self.arm.mix.split(":")]
         share = BATCH * parts[0] // sum(parts)
         return [
             *in_turn(true, self.step * share, share, self.schedule.seed),
@@ -210,6 +217,8 @@ class Run:
     def key(self) -> dict[str, Any]:
         """Everything that the score depends on; the arm's name and what it reads beside the test are no part of it."""
         arm = {name: value for name, value in asdict(self.arm).items() if name not in ("name", "reads", "copies")}
+        if not self.arm.patience_of:  # results from before it was there hold
+            del arm["patience_of"]
         of_training = [VERSION, BATCH, WARMUP, CHECK, PATIENCE, FEWEST, MEMORY, RATES, MOST, CUT_OUT, CUT_SIZE]
         size = asdict(NETWORKS[self.arm.network])
         data = self.language.identity(self.arm.copies)
@@ -221,24 +230,38 @@ class Run:
         """Of the key."""
         return digest_of(self.key())
 
-    def path(self, ending: str = ".json") -> Path:
-        """A file of this run alone."""
+    def reads_key(self) -> dict[str, Any]:
+        """Everything that the scores of `read_copies` depend on: not every recogniser has learned from such copies."""
+        copies = {name: self.language.identity(one) for name, one in COPIES.items()}
+        again, parts = self.language.identity_again("mini", READ), [*PARTS, MARGIN]
+        return {"run": self.digest, "version": READS_VERSION, "copies": copies, AGAIN: again, "parts": parts}
+
+    @cached_property
+    def reads_digest(self) -> str:
+        """Of that key."""
+        return digest_of(self.reads_key())
+
+    def _digest(self, kind: str) -> str:
+        return self.reads_digest if kind == "reads" else self.digest
+
+    def path(self, ending: str = ".json", digest: str | None = None) -> Path:
+        """A file of this run alone; of the run's own digest unless another is given."""
         name = self.arm.name.replace(" ", "-").replace(":", "-").replace(",", "")
-        return self.language.work / "results" / f"{name}-{self.seed}-{self.digest}{ending}"
+        return self.language.work / "results" / f"{name}-{self.seed}-{digest or self.digest}{ending}"
 
     def done(self, kind: str = "result") -> dict[str, Any] | None:
         """The result, or what was read of copies (``reads``), where it is there."""
-        path = self.path(_ENDINGS[kind])
+        path = self.path(_ENDINGS[kind], self._digest(kind))
         if path.is_file():
             return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-        return self.stored.get(self.digest, kind)  # type: ignore[no-any-return]
+        return self.stored.get(self._digest(kind), kind)  # type: ignore[no-any-return]
 
     def store(self) -> None:
         """Adds what is there to the stored results."""
         about = {"arm": self.arm.name, "seed": self.seed}
         for kind in _ENDINGS:
             if (found := self.done(kind)) is not None:
-                self.stored.add(self.digest, kind, {**about, **found})
+                self.stored.add(self._digest(kind), kind, {**about, **found})
 
     def make(self) -> dict[str, Any]:
         """Trains, or goes on with a training that was stopped, and reads the test clips."""
@@ -268,7 +291,7 @@ class Run:
         """What the kept recogniser reads in first copies of the next fold's clips: those of `COPIES`, which all have
         the same motions, and what lies between them.
         """
-        path = self.path(_ENDINGS["reads"])
+        path = self.path(_ENDINGS["reads"], self.reads_digest)
         if (kept := self.done("reads")) is not None:
             return kept
         if not self.path(".model").exists():  # its result was stored elsewhere
@@ -282,7 +305,7 @@ class Run:
             name: _scores(recogniser, {clip: of_kind[clip] for clip in both}) for name, of_kind in clips.items()
         }
         found["speed"] = [round(hand_speed(clips[DRAWN][clip]), 4) for clip in both]
-        found["key"] = {name: language.identity(one) for name, one in COPIES.items()}
+        found["key"] = self.reads_key()
         write_text(path, json.dumps(found) + "\n")
         return found
 
@@ -292,7 +315,8 @@ def copies_to_read(language: Language, fold: int) -> dict[str, dict[str, Sample]
     all but a part.
     """
     clips = {name: language.copies(fold, one) for name, one in COPIES.items()}
-    return clips | {f"{AGAIN} {part}".strip(): language.again(fold, "mini", READ, part) for part in ("", *PARTS)}
+    clips[AGAIN] = language.again(fold, "mini", READ, clips[DRAWN])
+    return clips | {f"{AGAIN} {part}": put_back(clips[AGAIN], clips[DRAWN], part) for part in PARTS}
 
 
 def _scores(recogniser: Recogniser, clips: dict[str, Sample]) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from signgen.errors import Mismatch
 from signgen.scoring.comparison import DRAWS, percentile_interval
 
 Results = dict[int, dict[str, Any]]  # of an arm, by seed
+_OTHERWISE = "give the settings of the others, or name another file (--stored)"
 KINDS = {  # of what is read, by name
     "drawn": "perfect copies",
     "mini": "`mini`'s copies",
@@ -51,6 +53,18 @@ class Row:
     share: Rate | None
 
 
+def check_clips(results: dict[str, Results]) -> None:
+    """Only what read the same test clips can be paired.
+
+    Raises:
+        Mismatch: a result of an arm, by name, is of other sentences than the first one.
+    """
+    found = [(f"{name}, seed {seed}", one["signed"]) for name, arm in results.items() for seed, one in arm.items()]
+    for which, signed in found:
+        if signed != found[0][1]:
+            raise Mismatch(which, f"it read other test clips than {found[0][0]}", _OTHERWISE)
+
+
 def row_of(name: str, arm: Results, reference: Results, ceiling: Results) -> Row:
     """From the results of an arm, of the arm that it is held against, and of perfect copies."""
     first = next(iter(arm.values()))
@@ -83,15 +97,15 @@ def _share(arm: Results, reference: Results, ceiling: Results, seeds: Sequence[i
 def _draws(arms: Sequence[Results], seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Rates (DRAWS, A) over clips and seeds drawn anew, the same ones for all arms so that they stay paired; (A,)."""
     errors = np.array([[arm[seed]["errors"] for seed in seeds] for arm in arms], np.float64)  # (A,S,C)
-    words = np.array(arms[0][seeds[0]]["words"], np.float64)  # (C,)
-    rng, (_, trainings, clips) = np.random.default_rng(0), errors.shape
+    words = np.array([arms[0][seed]["words"] for seed in seeds], np.float64)  # (S,C); what is read differs by seed
+    rng, (trainings, clips) = np.random.default_rng(0), words.shape
     rates = np.empty((DRAWS, len(errors)))
     with np.errstate(invalid="ignore"):  # no words: no rate
         for draw in range(DRAWS):
             weights = np.bincount(rng.integers(clips, size=clips), minlength=clips)  # (C,)
             chosen = rng.integers(trainings, size=trainings)
-            rates[draw] = errors[:, chosen].sum(1) @ weights / (trainings * (words @ weights))
-        return rates, errors.sum((1, 2)) / (words.sum() * trainings)
+            rates[draw] = errors[:, chosen].sum(1) @ weights / (words[chosen].sum(0) @ weights)
+        return rates, errors.sum((1, 2)) / words.sum()
 
 
 @dataclass(frozen=True)
@@ -119,10 +133,16 @@ def reading_rows(reads: dict[str, Results]) -> list[Reading]:
 
     Args:
         reads: by arm, what `Run.read_copies` found by seed.
+
+    Raises:
+        Mismatch: the recognisers of an arm read different numbers of clips.
     """
     rows = []
     for name, found in reads.items():
         seeds = sorted(found)
+        if len(counts := sorted({len(one["speed"]) for one in found.values()})) > 1:
+            got = f"its recognisers read {' and '.join(map(str, counts))} copies"
+            raise Mismatch(name, got, _OTHERWISE)
         kinds = [kind for kind in found[seeds[0]] if kind in KINDS]
         of_kinds = [{seed: found[seed][kind] for seed in seeds} for kind in kinds]
         rates, value = _draws(of_kinds, seeds)

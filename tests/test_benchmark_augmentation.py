@@ -15,11 +15,13 @@ from click.testing import CliRunner
 from PIL import Image
 from tiny_pipeline import save_pipeline
 
+from signgen.errors import Damaged, Mismatch, Missing, SignGenError
 from signgen.scoring.recogniser.network import LARGE, NetworkSize
 from signgen.scoring.recogniser.samples import Sample, Samples
 
 WORDS = ["--clips", "2", "--dev-clips", "2", "--test-clips", "3", "--glosses", "40", "--frames", "10", "--seeds", "1"]
 ONLY = ("photometric", "perfect copies", "mini", "mini, 1:1")
+ARMS = load("augmentation").ARMS  # as they are: `finished` puts few in their place
 TINY = NetworkSize(32, 32, (4, 4, 4), 2, 8, 4)
 
 
@@ -33,7 +35,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str],
     """Folder, arguments and table of a whole run of few steps, with copies by a model of random weights."""
     root = tmp_path_factory.mktemp("augmentation")
     bench, runs, data = load("augmentation"), load("augmentation_runs"), load("augmentation_data")
-    few = [(runs, "MOST", 4), (runs, "CHECK", 2), (bench, "ARMS", _few_copies(bench, runs, data))]
+    few = [(runs, "MOST", 4), (runs, "CHECK", 2), (bench, "ARMS", _few_copies(runs, data))]
     few += [(runs, "READ", 2), (runs, "COPIES", {n: data.Copies(n, 2, vary=False) for n in (data.DRAWN, "mini")})]
     with pytest.MonkeyPatch.context() as patch:
         for module, name, value in few:
@@ -45,11 +47,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str],
         yield root, arguments, result.stdout
 
 
-def _few_copies(bench: ModuleType, runs: ModuleType, data: ModuleType) -> tuple[Any, ...]:
+def _few_copies(runs: ModuleType, data: ModuleType) -> tuple[Any, ...]:
     """The arms of `ONLY`, two signers and two copies each."""
     perfect, made = data.Copies(data.DRAWN, 2, 2), data.Copies("mini", 2, 2)
     copies = {"photometric": None, "perfect copies": perfect}
-    mixes = {arm.name: arm.mix for arm in bench.ARMS}
+    mixes = {arm.name: arm.mix for arm in ARMS}
     return tuple(runs.Arm(n, copies.get(n, made), mix=mixes[n], reads=n in ONLY[:2]) for n in ONLY)
 
 
@@ -80,6 +82,67 @@ def test_a_sheet_shows_the_copies_of_which_most_is_lost(finished: tuple[Path, li
     assert shown.shape == (2 * 3 * row, bench.SHEET_FRAMES * column, 3)  # two clips, of three kinds
     kinds = [shown[row * n : row * (n + 1)].astype(float) for n in range(3)]
     assert np.abs(kinds[0] - kinds[1]).mean() > 5  # the model of the test draws noise
+
+
+def _language(finished: tuple[Path, list[str], str]) -> Any:
+    """Of the whole run."""
+    root, arguments, _ = finished
+    bench, data = load("augmentation"), load("augmentation_data")
+    models = {"mini": arguments[-1]}
+    return data.Language(root / "work", 40, (2, 2, 3), ("s05",), models, 10, 62, 2, bench.progress, print)
+
+
+def test_what_is_read_holds_for_the_copies_of_the_day_alone(
+    finished: tuple[Path, list[str], str], runs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, arguments, table = finished
+    language, stored = _language(finished), runs.Stored(root / "none.json")
+
+    def run() -> Any:
+        return runs.Run(runs.Arm("photometric", reads=True), 0, language, stored)
+
+    kept = run()
+    assert kept.done("reads")["key"] == kept.reads_key()
+    data = load("augmentation_data")
+    changes = [(data, "_weights", lambda model: "other"), (runs, "READ", 3), (runs, "PARTS", ("hands",))]
+    changes += [(runs, "MARGIN", 0.5), (runs, "READS_VERSION", 0)]
+    changes += [(runs, "COPIES", {**runs.COPIES, "mini": data.Copies("mini", 2)})]
+    for module, name, value in changes:
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, value)
+            other = run()
+            assert other.digest == kept.digest
+            assert other.done()
+            assert other.done("reads") is None, name
+    # A sheet draws the copies of the day, so what was read of others says nothing about them.
+    bench, file = load("augmentation"), root / "of_old.json"
+    again = [*arguments[:-3], str(file), "--model", str(save_pipeline(root / "other", refined=True))]
+    CliRunner().invoke(bench.main, [*again[:-1], arguments[-1], "--table", "--store"], catch_exceptions=False)
+    assert CliRunner().invoke(bench.main, [*again, "--table"], catch_exceptions=False).stdout == table
+    result = CliRunner().invoke(bench.main, [*again, "--table", "--sheet", str(root / "none.png")])
+    assert "has read copies" in str(result.exception)
+    assert not (root / "none.png").exists()
+
+
+def test_copies_to_read_are_opened_once(
+    finished: tuple[Path, list[str], str], runs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, opened = load("augmentation_data"), list[str]()
+
+    def open_and_tell(plan: Any, clips: int, folder: Path, *rest: Any, **more: Any) -> Path:
+        opened.append(folder.name)
+        return cached(plan, clips, folder, *rest, **more)  # type: ignore[no-any-return]
+
+    cached = data.cache_drawn
+    monkeypatch.setattr(data, "cache_drawn", open_and_tell)
+    clips = runs.copies_to_read(_language(finished), 1)
+    assert [name.rpartition("-")[0] for name in opened] == ["true-1-drawn-2-1"]
+    assert list(clips) == list(load("augmentation_table").KINDS)
+    for part in data.PARTS:
+        for name, sample in clips[f"again {part}"].items():
+            there = data.part_of(sample, part)
+            assert np.array_equal(sample.frames[there], clips["drawn"][name].frames[there])
+            assert np.array_equal(sample.frames[~there], clips["again"][name].frames[~there])
 
 
 def test_the_table_comes_from_what_is_stored(finished: tuple[Path, list[str], str]) -> None:
@@ -115,21 +178,41 @@ def test_stored_results_are_not_repeated_and_give_the_same_table(finished: tuple
     stored.write_text("{}")
     assert "has no finished training" in str(CliRunner().invoke(bench.main, [*arguments[2:], "--table"]).exception)
     stored.write_text("[1]")
-    for words in (arguments, arguments[2:]):
-        result = CliRunner().invoke(bench.main, words)
-        assert getattr(result.exception, "exit_code", None) == 2
+    assert isinstance(CliRunner().invoke(bench.main, arguments).exception, Damaged)
+    assert isinstance(CliRunner().invoke(bench.main, arguments[2:]).exception, Missing)
     stored.unlink()
+
+
+def test_an_arm_is_of_one_data_set_and_the_table_of_the_same_test_clips(
+    finished: tuple[Path, list[str], str], runs: ModuleType, tmp_path: Path
+) -> None:
+    bench, path = load("augmentation"), tmp_path / "stored.json"
+    exact = runs.Run(bench.ARMS[0], 0, _language(finished), runs.Stored(path)).digest
+
+    def row(arm: str, seed: int, *signed: str) -> dict[str, Any]:
+        read = {"signed": signed, "heard": signed, "errors": [0] * len(signed), "words": [2] * len(signed)}
+        return {"result": {"arm": arm, "seed": seed, **read, "true": 2, "copies": 0, "steps": 4}}
+
+    def table(**more: dict[str, Any]) -> Any:
+        rows = {name: row(arm, seed, "A B", "C D") for name, (arm, seed) in kept.items()}
+        path.write_text(json.dumps(rows | more))
+        words = [*WORDS[:-1], "2", "--stored", str(path), "--model", finished[1][-1], "--table"]
+        return CliRunner().invoke(bench.main, words)
+
+    kept = {exact: ("photometric", 0), "a": ("photometric", 0), "b": ("photometric", 1)}
+    kept |= {"c": ("perfect copies", 0), "d": ("perfect copies", 1)}
+    seeds = [line.split(" | ")[:3:2] for line in table().stdout.splitlines()[2:]]
+    assert seeds == [["| photometric", "1"], ["| perfect copies", "2"]]  # the one seed of today is not filled up
+    for signed in (("A B", "D C"), ("A B",), ("A B", "C D", "A B")):
+        problem = table(d=row("perfect copies", 1, *signed)).exception
+        assert getattr(problem, "code", None) == "mismatch", problem
+        assert "perfect copies, seed 1: it read other test clips than photometric, seed 0" in str(problem)
 
 
 def test_perfect_copies_are_the_same_motions_by_the_signers_that_augment_chooses(
     finished: tuple[Path, list[str], str],
 ) -> None:
-    root, arguments, _ = finished
-    data = load("augmentation_data")
-    work = root / "work"
-    model = arguments[-1]
-    bench = load("augmentation")
-    language = data.Language(work, 40, (2, 2, 3), ("s05",), {"mini": model}, 10, 62, 2, bench.progress, print)
+    data, work, language = load("augmentation_data"), finished[0] / "work", _language(finished)
     perfect, made = (language.copies(0, data.Copies(kind, 2, 2)) for kind in (data.DRAWN, "mini"))
     assert set(perfect) == set(made)
     assert len(perfect) == 4
@@ -154,6 +237,26 @@ def test_perfect_copies_are_the_same_motions_by_the_signers_that_augment_chooses
     for record in records:
         clip = clips[int(record["source"][-1])]
         assert record["signer"] == data.choose_signer(clip, record["copy"], language.others(2), 62)
+
+
+def test_gated_copies_need_what_the_gate_said(
+    finished: tuple[Path, list[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, language = load("augmentation_data"), _language(finished)
+    every, gated = data.Copies("mini", 2, 2), data.Copies("mini", 2, 2, gated=True)
+    records = data.read_records(language._folder(0, every))
+    marked = {name for name, record in records.items() if data.failed_gate(record)}
+    assert language.copies(0, gated).keys() == language.copies(0, every).keys() - marked
+    monkeypatch.setattr(data, "failed_gate", lambda record: record["clip"] == min(records))
+    assert language.copies(0, gated).keys() == records.keys() - {min(records)}
+    made = finished[0] / "work" / "made"
+    made.rename(made.with_name("away"))
+    try:
+        assert len(language.copies(0, every)) == 4
+        with pytest.raises(Missing, match="does not say which clips of .* the gate marks"):
+            language.copies(0, gated)
+    finally:
+        made.with_name("away").rename(made)
 
 
 # ---- a training ------------------------------------------------------------------------------------------------------
@@ -197,6 +300,35 @@ def test_batches_are_mixed_as_the_arm_says(runs: ModuleType, monkeypatch: pytest
     training = _training(runs, monkeypatch, mix="curriculum")
     for training.state["stage"], wanted in ((0, 0), (1, 6), (2, 6)):
         assert sum(number in true for number in training.picked()) == wanted
+
+
+def test_patience_is_reckoned_over_the_clips_that_a_stage_shows_or_those_that_the_arm_says(
+    runs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(runs.NETWORKS, "small", TINY)
+    one = _clips(1, 0).items
+
+    def waits(name: str, copies: int, stage: int = 0) -> list[int]:
+        arm = next(arm for arm in ARMS if arm.name == name)
+        training = runs.Converging(arm, 0, Samples(one * 120), Samples(one * copies), _clips(2, 0), ("A", "B"))
+        training.state["stage"] = stage
+        return [training._steps(passes) for passes in (runs.FEWEST, runs.PATIENCE)]
+
+    assert waits("photometric", 0) == [30 * 120 // 6, 8 * 120 // 6]
+    assert waits("perfect copies", 480) == waits("mini, 1:2", 480) == [30 * 600 // 6, 8 * 600 // 6]
+    assert waits("photometric, as patient", 0) == waits("perfect copies", 480)
+    assert waits("mini, curriculum", 480) == [30 * 480 // 6, 8 * 480 // 6]
+    assert waits("mini, curriculum", 480, 1) == waits("photometric", 0)
+
+
+def test_the_digest_of_a_run_tells_its_patience_only_where_the_arm_says_one(
+    finished: tuple[Path, list[str], str], runs: ModuleType
+) -> None:
+    language, stored = _language(finished), runs.Stored(finished[0] / "none.json")
+    plain, patient = (runs.Run(runs.Arm("x", patience_of=clips), 0, language, stored) for clips in (0, 600))
+    assert sorted(plain.key()["arm"]) == ["changes", "mix", "network"]  # as before there was one: results hold
+    assert patient.key()["arm"] == {**plain.key()["arm"], "patience_of": 600}
+    assert patient.digest != plain.digest
 
 
 def test_a_training_ends_when_the_dev_clips_are_read_no_better(
@@ -259,7 +391,8 @@ def test_changed_clips_hide_a_rectangle_and_plain_ones_nothing(
 def _results(rate: float, seeds: int, rng: np.random.Generator) -> dict[int, dict[str, Any]]:
     words = [3] * 60
     errors = [rng.binomial(3, rate, 60).tolist() for _ in range(seeds)]
-    return {n: {"errors": one, "words": words, "true": 24, "copies": 96, "steps": 500} for n, one in enumerate(errors)}
+    same = {"words": words, "signed": ["A B C"] * 60, "true": 24, "copies": 96, "steps": 500}
+    return {n: {"errors": one, **same} for n, one in enumerate(errors)}
 
 
 def test_gains_and_shares_of_the_ceiling() -> None:
@@ -309,6 +442,24 @@ def test_what_is_read_is_told_by_kind_and_by_speed() -> None:
     assert "| arm | 1 | perfect copies, drawn again by `mini` |" in table.markdown([], [perfect, again])
 
 
+def test_words_of_each_seed_are_its_own_for_each_reads_other_clips() -> None:
+    table = load("augmentation_table")
+
+    def read(words: int) -> dict[str, Any]:
+        one, more = ({"errors": [errors] * 6, "words": [words] * 6} for errors in (1, 2))
+        return {"drawn": one, "again": more, "speed": [words * n for n in range(6)]}
+
+    perfect, again = table.reading_rows({"arm": {0: read(2), 1: read(8)}})
+    assert perfect.wer.value == pytest.approx(2 / 10)
+    assert again.more.value == pytest.approx(2 / 10)
+    assert [rate.value for rate in again.by_speed] == pytest.approx([2 / 10] * 3)
+    # All clips of a seed are alike, so only the draw of seeds moves the rate: to that of either seed alone.
+    assert perfect.wer.interval == pytest.approx((1 / 8, 1 / 2))
+    fewer = {**read(2), "speed": [1] * 5}
+    with pytest.raises(Mismatch, match="arm: its recognisers read 5 and 6 copies"):
+        table.reading_rows({"arm": {0: read(2), 1: fewer}})
+
+
 def test_a_part_of_a_frame_is_around_its_joints() -> None:
     data = load("augmentation_data")
     points = np.zeros((2, 133, 3), np.float32)
@@ -326,9 +477,21 @@ def test_a_part_of_a_frame_is_around_its_joints() -> None:
     assert rest[1].all()
 
 
-def test_bad_choices_end_in_a_line(tmp_path: Path) -> None:
+def test_bad_choices_end_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = load("augmentation")
-    for option, value in (("--only", "nobody"), ("--glosses", "2"), ("--speakers", "h01")):
-        result = CliRunner().invoke(bench.main, ["--work", str(tmp_path), option, value])
-        assert result.exit_code != 0
-        assert getattr(result.exception, "exit_code", 2) == 2
+    for name in ("_train", "_write_sheet"):  # which would take hours where a choice is not refused
+        monkeypatch.delattr(bench, name)
+    spared = load("augmentation_data").SPARED
+    work = ["--work", str(tmp_path / "work")]
+    wrong = [(*work, "--only", "nobody"), (*work, "--speakers", "h01"), (*work, "--speakers", f"s05,{spared[1]}")]
+    wrong += [(*work, "--speakers", "11"), ("--seeds", "1"), ("--table", "--sheet", str(tmp_path / "none.png"))]
+    for words in wrong:
+        result = CliRunner().invoke(bench.main, words)
+        assert isinstance(result.exception, SignGenError), result.output
+        assert result.exception.exit_code == 2
+        assert result.exception.subject in ("--only", "--speakers", "--signers", "--work")
+    usage = CliRunner().invoke(bench.main, [*work, "--glosses", "2"])
+    assert isinstance(usage.exception, SystemExit)  # how click ends after a line
+    assert usage.exit_code == 2
+    assert "Error: Invalid value for '--glosses'" in usage.output
+    assert not list(tmp_path.iterdir())
