@@ -150,6 +150,14 @@ def test_names_go_on_after_the_copies_that_are_there():
     assert all(0 <= job.seed(3) < 2**63 for job in jobs)
 
 
+def test_copies_of_a_set_that_has_copies_are_others():
+    first = plan_jobs(Index("a"), ["train"], ["x", "y"], 2, 0)
+    again = plan_jobs(Index("a", "a__aug01"), ["train"], ["x", "y"], 2, 0)
+    assert [job.copy for job in again] == [2, 3]
+    assert again[0] == first[1]  # as if both had been asked for at once
+    assert len({job.seed(0) for job in (first[0], *again)}) == 3
+
+
 def test_a_clip_does_not_depend_on_the_others():
     some, all_ = (plan_jobs(Index(*names), ["train"], ["x", "y"], 2, 7) for names in (["b"], ["a", "b", "c"]))
     assert [job for job in all_ if job.source == "b"] == some
