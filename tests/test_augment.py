@@ -210,6 +210,23 @@ def test_clips_that_cannot_be_made_are_named(stage, tmp_path):
     assert "has no keypoints" in reason
 
 
+def test_a_clip_that_was_left_out_is_tried_again(stage, tmp_path):
+    mended = Stage(tmp_path)
+    points, part = mended.dataset / "keypoints" / "c,3.npz", part_path(tmp_path / "out", 1, 1)
+    content = points.read_bytes()
+    points.unlink()
+    settings = mended.settings(copies=1, media="none", layouts=("mska",))
+    mended.run("out", settings)
+    once = part.read_bytes()
+    assert mended.run("out", settings)["left_out"]
+    assert part.read_bytes() == once  # nothing new is said of it
+    points.write_bytes(content)
+    result = mended.run("out", settings)
+    assert (result["done"], result["left_out"], result["made_twice"]) == (3, [], 0)
+    assert [json.loads(line)["state"] for line in part.read_bytes().splitlines()] == ["done"] * 3
+    assert mended.run("out", settings)["made"] == 0
+
+
 def test_clips_that_failed_the_gate_can_be_left_out(stage, whole):
     records = record_contents(whole)
     failed = {name for name, record in records.items() if not record["gate"]["passed"]}

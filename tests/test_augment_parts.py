@@ -25,7 +25,7 @@ from signgen.augmentation.jobs import (
 from signgen.augmentation.layouts.slrt import dump_dict, dump_list
 from signgen.augmentation.run import Task, written_again
 from signgen.augmentation.settings import Settings
-from signgen.augmentation.store import open_part, part_path, read_records
+from signgen.augmentation.store import count_made, open_part, part_path, read_records
 from signgen.augmentation.variation import Variation
 from signgen.dataset.phoenix import RELEASE_COUNTS, Clip
 from signgen.errors import BadValue, InputError
@@ -220,6 +220,24 @@ def test_a_clip_made_twice_must_be_the_same(tmp_path):
         part.append({"clip": "a", "state": "done", "sha256": "y", "seconds": 1.0})
     with pytest.raises(InputError, match="makes a a second time, differently"):
         read_records(tmp_path)
+
+
+def test_a_clip_that_is_done_was_not_left_out(tmp_path):
+    lost = {"clip": "a", "state": "left_out", "reason": "has no keypoints"}
+    done = {"clip": "a", "state": "done", "sha256": "x", "seconds": 2.0}
+    with open_part(tmp_path, 1, 2) as part:
+        for record in (lost, {**lost, "reason": "shows nobody"}):
+            part.append(record)
+            assert read_records(tmp_path) == {"a": record}
+        part.append(done)
+        part.append({"clip": "b", "state": "left_out", "reason": "shows nobody"})
+        assert read_records(tmp_path)["a"] == done
+        assert count_made(tmp_path) == 1
+        part.arrange(["b", "a"])
+    assert [json.loads(line)["clip"] for line in part.path.read_text().splitlines()] == ["b", "a"]
+    with open_part(tmp_path, 2, 2) as part:  # an older share's line, wherever it is read
+        part.append(lost)
+    assert read_records(tmp_path)["a"] == done
 
 
 def test_a_damaged_line_is_named(tmp_path):

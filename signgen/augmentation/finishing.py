@@ -12,7 +12,7 @@ from typing import Any
 from signgen.augmentation.jobs import Job, plain_name
 from signgen.augmentation.layouts import wants_originals, write_layouts
 from signgen.augmentation.layouts.entries import Split, collect, failed_gate
-from signgen.augmentation.store import DONE, FRAMES, KEYPOINTS, LEFT_OUT, Store, count_lines
+from signgen.augmentation.store import DONE, FRAMES, KEYPOINTS, LEFT_OUT, Store, count_made
 from signgen.dataset.phoenix import PhoenixIndex, frame_name, inner_folder, list_frames
 from signgen.errors import Damaged, Mismatch, Missing, RunError, Unsupported
 from signgen.files import whole, writing
@@ -169,5 +169,5 @@ def summary(jobs: Sequence[Job], records: Records, store: Store) -> dict[str, An
         "judged": len(judged),
         "failed_gate": len(failed),
         "failed_share": round(len(failed) / len(judged), 4) if judged else None,
-        "made_twice": count_lines(store.out) - len(records),
+        "made_twice": count_made(store.out) - sum(record["state"] == DONE for record in records.values()),
     }

@@ -25,7 +25,7 @@ from signgen.augmentation.recipe import (
     threads_restored,
 )
 from signgen.augmentation.settings import Settings
-from signgen.augmentation.store import DONE, open_part, read_records, store_of
+from signgen.augmentation.store import DONE, LEFT_OUT, open_part, read_records, same_content, store_of
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.prepare import check_free
 from signgen.errors import Empty, Mismatch, NotWritable
@@ -131,7 +131,8 @@ def _make_share(
         with progress(len(left), "clips") as advance, closing(_made(task, recipe, left, loaded)) as finished:
             advance(0)
             for record in finished:
-                part.append(record)
+                if record["state"] == DONE or not same_content(record, records.get(record["clip"], {})):
+                    part.append(record)
                 frames += record.get("frames", 0)
                 advance(1)
         part.arrange([job.name for job in share_of(jobs, *task.share)])
@@ -139,10 +140,11 @@ def _make_share(
 
 
 def _left(task: Task, recipe: Recipe, jobs: Sequence[Job], records: Records) -> list[Job]:
-    """The jobs of this call's share whose clips are not there."""
+    """The jobs of this call's share whose clips are not there; those left out may do by now, so they are tried."""
     return [
         job for job in share_of(jobs, *task.share)
-        if job.name not in records or not is_whole(recipe.store, job, records[job.name])
+        if job.name not in records or records[job.name]["state"] == LEFT_OUT
+        or not is_whole(recipe.store, job, records[job.name])
     ]  # fmt: skip
 
 
