@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +31,21 @@ from augment_maker import (
 )
 from click.testing import CliRunner
 from PIL import Image
+from tiny_pipeline import picture as portrait
+from tiny_pipeline import signing
 
 from signgen.augmentation import run as running
+from signgen.augmentation import signers
 from signgen.augmentation.run import Task, augment
 from signgen.augmentation.store import part_path, read_records
+from signgen.augmentation.variation import Variation
 from signgen.cli import main
 from signgen.dataset.phoenix import RELEASE_COUNTS, PhoenixIndex
 from signgen.errors import InputError
 from signgen.keypoints import read_keypoints
 from signgen.rendering import render
 from signgen.rendering.manifest import NOTICE
+from signgen.rendering.source import Source
 from signgen.video import probe
 
 
@@ -200,6 +207,49 @@ def test_other_settings_are_refused_in_the_same_folder(stage, whole):
         stage.run("set")
 
 
+def test_a_folder_without_variation_says_how_it_goes_on(stage):
+    still = {"copies": 1, "media": "none", "layouts": ("mska",)}
+    stage.run("still", stage.settings(variation=Variation(), **still), share=(1, 3))
+    for dry_run in (True, False):
+        with pytest.raises(InputError, match="other --vary or --mirror; use the same, here --vary none, to go on"):
+            stage.run("still", stage.settings(**still), dry_run=dry_run)
+    with pytest.raises(InputError, match="other --vary or --mirror; use the same to go on"):
+        stage.run("still", stage.settings(variation=Variation(mirror=0.5), **still))
+
+
+def portrait_of(level: int) -> Callable[[str], Source]:
+    """A drawn signer, as a processor of its own kind draws her."""
+    image = portrait() ^ np.uint8(level)
+    return lambda name: Source(image, replace(signing(1), name=name), name, "signer")
+
+
+def test_machines_that_draw_otherwise_go_on_with_the_same_pictures(stage, monkeypatch):
+    settings = stage.settings(signers=("s65", "s66"), copies=1, gate=None)
+    out = stage.root / "machines"
+    for number, task in enumerate(({"share": (1, 2)}, {"share": (2, 2)}, {"dry_run": True}, {"merge": True})):
+        monkeypatch.setattr(signers, "draw_portrait", portrait_of(number))
+        result = stage.run("machines", settings, **task)
+        assert sorted(path.name for path in (out / "signers").iterdir()) == [
+            f"{name}.{kind}" for name in ("s65", "s66") for kind in ("npz", "png")
+        ]
+    assert result["done"] == 3
+    assert {clip.name.partition("__")[2] for clip in PhoenixIndex(out)} == {"", "aug01"}
+
+
+def test_other_pictures_are_refused_and_not_kept(stage, monkeypatch):
+    """Of a folder from before they were kept: whoever draws them as they were goes on."""
+    settings = stage.settings(signers=("s65",), copies=1, media="none", layouts=("mska",))
+    monkeypatch.setattr(signers, "draw_portrait", portrait_of(0))
+    stage.run("before", settings, share=(1, 2))
+    shutil.rmtree(stage.root / "before/signers")
+    monkeypatch.setattr(signers, "draw_portrait", portrait_of(1))
+    with pytest.raises(InputError, match="was begun with other pictures"):
+        stage.run("before", settings)
+    assert not (stage.root / "before/signers").exists()
+    monkeypatch.setattr(signers, "draw_portrait", portrait_of(0))
+    assert stage.run("before", settings)["done"] == 3
+
+
 def test_clips_that_cannot_be_made_are_named(stage, tmp_path):
     broken = Stage(tmp_path)
     (broken.dataset / "keypoints" / "c,3.npz").unlink()
@@ -318,6 +368,10 @@ def test_a_plan_counts_what_is_left(stage, whole):
     assert lines[0] == "to be made: nothing, all clips are there"
     more = augment(Task(settings=stage.settings(copies=3), **asked), lines.append, no_progress)
     assert more["plan"]["left"]["clips"] == len(CLIPS["train"])
+    before = digests(whole)
+    with pytest.raises(InputError, match="was begun with other seed"):
+        augment(Task(settings=stage.settings(seed=4), **asked), lines.append, no_progress)
+    assert digests(whole) == before
 
 
 @pytest.mark.parametrize(

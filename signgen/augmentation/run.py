@@ -16,7 +16,6 @@ from signgen.augmentation.jobs import Job, Rate, describe, frames_of, of_phoenix
 from signgen.augmentation.layouts import wants_originals
 from signgen.augmentation.recipe import (
     Recipe,
-    agree_on_plan,
     check_not_itself,
     make_folder,
     open_dataset,
@@ -91,10 +90,8 @@ def _augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
     made: dict[str, Any] = {}
     if task.merge:
         recipe = reopen_recipe(index, task.out, settings)
-        agree_on_plan(index, recipe)
     else:
         recipe, *loaded = open_recipe(index, task.out, settings)
-        agree_on_plan(index, recipe)
         made = _make_share(task, index, recipe, jobs, loaded, say, progress)
     seconds = time.monotonic() - begun
     records = read_records(task.out)
@@ -200,7 +197,7 @@ def _planned(task: Task, say: Say) -> dict[str, Any]:
     with temporary_folder() as place:
         index = open_dataset(task.dataset, task.keypoints, place)
         jobs = plan_jobs(index, settings.splits, settings.signers, settings.copies, settings.seed, settings.nested)
-        recipe, pipeline = open_recipe(index, task.out, settings)
+        recipe, pipeline = open_recipe(index, task.out, settings, dry=True)
         records = read_records(task.out)
         left = _left(task, recipe, jobs, records)
         plan = _plan(task, index, left, records, recipe, pipeline, say) if left else {}

@@ -4,6 +4,7 @@
                                        both with and without 1/ where 1 is a link to the clip's own folder
     OUT/videos/<split>/<clip>.mp4      instead, with media mp4
     OUT/keypoints/<clip>.npz           what was rendered, in pixels of the frames
+    OUT/signers/<name>.png, .npz       drawn signers, drawn once: all machines then start from the same bytes
     OUT/augment.json                   how the set is made
     OUT/manifest/part-I-of-N.jsonl     what was made: one JSON line a clip
 
@@ -30,7 +31,7 @@ from signgen.errors import Damaged, Mismatch, NotWritable, RunError, Unsupported
 from signgen.files import Staging, place_file, remove_leftovers, writing
 
 FRAMES = phoenix.RELEASE / phoenix.FRAMES
-KEYPOINTS, VIDEOS, MANIFEST = Path("keypoints"), Path("videos"), "manifest"
+KEYPOINTS, VIDEOS, SIGNERS, MANIFEST = Path("keypoints"), Path("videos"), "signers", "manifest"
 DONE, LEFT_OUT = "done", "left_out"
 # What may differ between two records of the same clip: when and how fast, not what.
 _INCIDENTAL = ("seconds", "worker")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import Damaged
+from signgen.errors import Damaged, NotWritable
 from signgen.files import whole, writing
 
 AGAIN = "see to space and permissions and give the same command again: what is finished is kept"
@@ -126,8 +126,17 @@ def read_json(path: Path, advice: str = REPAIR) -> dict[str, Any]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Only one process at a time is inside, of all that use ``folder``; a process that dies lets the next one in."""
-    with open(folder / ".lock", "w") as file:
+    """Only one process at a time is inside, of all that use ``folder``; a process that dies lets the next one in.
+
+    Raises:
+        NotWritable: nothing can be written there.
+    """
+    try:
+        file = open(folder / ".lock", "w")  # noqa: SIM115 - closed below
+    except OSError as error:
+        got = f"cannot be written ({error.strerror})"
+        raise NotWritable(folder, got, "name a folder that can be written") from None
+    with file:
         try:
             import fcntl
         except ImportError:  # no such locks on this system: processes may then do the same work twice
