@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -42,7 +43,7 @@ from signgen.augmentation.variation import Variation
 from signgen.cli import main
 from signgen.dataset.phoenix import RELEASE_COUNTS, PhoenixIndex
 from signgen.errors import InputError
-from signgen.keypoints import read_keypoints
+from signgen.keypoints import read_keypoints, write_keypoints
 from signgen.rendering import render
 from signgen.rendering.manifest import NOTICE
 from signgen.rendering.source import Source
@@ -250,6 +251,67 @@ def test_other_pictures_are_refused_and_not_kept(stage, monkeypatch):
     assert stage.run("before", settings)["done"] == 3
 
 
+def many(path: Path, shift: int = 0, clips: tuple[str, ...] = tuple(CLIPS["train"])) -> str:
+    """A file of the keypoints of many clips."""
+    found = {name: clip_points(name, CLIPS["train"].get(name, 5)).shifted(shift, 0) for name in clips}
+    joined = {f"train/{name}": {"keypoint": np.dstack([x.xy, x.confidence])} for name, x in found.items()}
+    path.write_bytes(pickle.dumps(joined))
+    return str(path)
+
+
+def test_other_keypoints_are_refused_in_the_same_folder(stage, tmp_path):
+    settings = stage.settings(copies=1, media="none", layouts=("mska",))
+    points, other = many(tmp_path / "a.pkl"), many(tmp_path / "other.pkl", 1)
+    stage.run("of-many", settings, keypoints=(points,), share=(1, 3))
+    for dry_run in (True, False):
+        with pytest.raises(InputError, match=r"was begun with other --keypoints \(a.pkl\); give those to go on"):
+            stage.run("of-many", settings, keypoints=(other,), dry_run=dry_run)
+    with pytest.raises(InputError, match="other --keypoints"):
+        stage.run("of-many", settings, keypoints=(points, other))
+    moved = shutil.copy(points, tmp_path / "moved.pkl")
+    os.utime(moved, (1, 1))
+    Path(points).unlink()
+    assert stage.run("of-many", settings, keypoints=(moved,))["done"] == 3
+    with pytest.raises(InputError, match="no such file or folder"):
+        stage.run("of-many", settings, keypoints=(points,))
+    with pytest.raises(InputError, match="__aug01: was made from other keypoints than .* holds"):
+        stage.run("of-many", settings)
+
+
+def test_a_finished_clip_is_of_the_keypoints_that_its_source_has(tmp_path):
+    changed = Stage(tmp_path)
+    settings = changed.settings(copies=1, media="none", layouts=("mska",))
+    changed.run("out", settings)
+    points, part = changed.dataset / "keypoints" / "c,3.npz", part_path(tmp_path / "out", 1, 1)
+    record = record_contents(tmp_path / "out")["c,3__aug01"]
+    assert record["keypoints_sha256"] == hashlib.sha256(points.read_bytes()).hexdigest()
+    write_keypoints(clip_points("c,3", 8).shifted(2, 0), points)
+    for task in ({}, {"dry_run": True}, {"merge": True}):
+        with pytest.raises(InputError, match=r"c,3__aug01: was made from other keypoints than .*c,3.npz holds"):
+            changed.run("out", settings, **task)
+    points.unlink()
+    with pytest.raises(InputError, match="c,3__aug01: was made from other keypoints and c,3 now has none"):
+        changed.run("out", settings)
+    lines = [json.loads(line) for line in part.read_text(encoding="utf-8").splitlines()]
+    older = [{k: v for k, v in line.items() if k != "keypoints_sha256"} for line in lines]
+    part.write_text("".join(json.dumps(line) + "\n" for line in older))
+    assert changed.run("out", settings)["made"] == 0  # nobody knows of which it was
+    (tmp_path / "out/keypoints/Über München (Süd) 2__aug01.npz").unlink()
+    assert changed.run("out", settings)["made"] == 7  # made again, its record has the digest now
+    assert len(read_records(tmp_path / "out")) == 3
+
+
+@pytest.mark.parametrize("wrong", ["absent.pkl", "text.pkl", "others.pkl", "empty"])
+def test_wrong_keypoints_leave_no_folder_behind(stage, tmp_path, wrong):
+    (tmp_path / "text.pkl").write_text("nothing")
+    (tmp_path / "empty").mkdir()
+    many(tmp_path / "others.pkl", clips=("x", "y"))
+    with pytest.raises(InputError) as error:
+        stage.run("never", stage.settings(), keypoints=(str(tmp_path / wrong),))
+    assert wrong in error.value.subject
+    assert not (stage.root / "never").exists()
+
+
 def test_clips_that_cannot_be_made_are_named(stage, tmp_path):
     broken = Stage(tmp_path)
     (broken.dataset / "keypoints" / "c,3.npz").unlink()
@@ -322,9 +384,7 @@ def test_the_plan_reckons_the_whole_phoenix14t_before_anything_is_made(stage):
 
 def test_a_plan_says_what_was_measured_and_writes_nothing(stage):
     out, points = stage.root / "never" / "made", stage.root / "many.pkl"
-    clips = {name: clip_points(name, count) for name, count in CLIPS["train"].items()}
-    joined = {f"train/{name}": {"keypoint": np.dstack([x.xy, x.confidence])} for name, x in clips.items()}
-    points.write_bytes(pickle.dumps(joined))
+    many(points)
     asked = ["augment", str(stage.dataset), str(out), "--signers", ",".join(stage.signers), "--model", str(stage.model)]
     before = sorted(stage.root.rglob("*"))
     result = CliRunner().invoke(main, [*asked, "--plan", "--json", "--shard", "1/3", "--keypoints", str(points)])

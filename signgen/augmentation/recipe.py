@@ -1,26 +1,23 @@
-"""What an augmentation starts from: the data set, the signers, the model; and ``augment.json``, which says so."""
+"""What an augmentation starts from: the signers, the model; and ``augment.json``, which says so."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from signgen.augmentation.origin import USUAL_FRAME
 from signgen.augmentation.settings import Settings
 from signgen.augmentation.signers import fingerprint, keep_drawn, load_drawn, load_signers
 from signgen.augmentation.store import SIGNERS, Store, store_of
-from signgen.dataset.files import locked, read_json, whole_file, write_text
-from signgen.dataset.keypoint_source import KeypointSource
+from signgen.dataset.files import locked, read_json, write_text
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.survey import frame_size
 from signgen.dataset.trees import PHOENIX14T
 from signgen.errors import Damaged, Mismatch, Missing, NotWritable, RunError
-from signgen.keypoints.many_clips import points_in_frame
 from signgen.package import versions
 from signgen.rendering import load_model
 from signgen.rendering.manifest import NOTICE, PACKAGES
@@ -30,11 +27,8 @@ from signgen.rendering.source import Source
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
 
-FPS = 25.0  # of PHOENIX14T, whose keypoint files do not say
-USUAL_FRAME = (210, 260)  # of PHOENIX14T, where a data set comes without frames
 PLAN = "augment.json"
 ANOTHER = "delete it, or name another folder"
-_UNPACKED = ".source-keypoints"
 _SAID = {"nested": "layouts (corrnet's frames lie in folders of their own)", "variation": "--vary or --mirror"}
 OF_PHOENIX = (
     "Motion, glosses and translations are those of RWTH-PHOENIX-Weather 2014 T, CC BY-NC-SA 3.0: for research, not for "
@@ -132,41 +126,6 @@ def check_not_itself(out: Path, dataset: Path) -> None:
     """InputError where the output folder is the data set."""
     if dataset.exists() and out.resolve() == dataset.resolve():
         raise NotWritable(out, "is the data set itself", "name another folder for the copies")
-
-
-def open_dataset(dataset: str | Path, keypoints: Sequence[str | Path], out: Path) -> PhoenixIndex:
-    """The data set, each clip with a keypoint file of its own.
-
-    Files of many clips are unpacked once into ``out``: workers then read one clip at a time, in little memory.
-    """
-    index = PhoenixIndex(dataset)
-    if not keypoints:
-        return index
-    if len(keypoints) == 1 and Path(keypoints[0]).is_dir():
-        beside = PhoenixIndex(dataset, keypoints[0])
-        if any(clip.keypoints for clip in beside):
-            return beside
-    with locked(out):
-        _unpack(index, keypoints, out / _UNPACKED)
-    return PhoenixIndex(dataset, out / _UNPACKED)
-
-
-def _unpack(index: PhoenixIndex, places: Sequence[str | Path], folder: Path) -> None:
-    """``<split>/<clip>.npz`` of every clip that the places know, in pixels of the data set's frames."""
-    width, height = frame_size(index) or USUAL_FRAME
-    source: KeypointSource | None = None
-    folder.mkdir(exist_ok=True)
-    for clip in index:
-        target = folder / clip.split / f"{clip.name}.npz"
-        if target.is_file():
-            continue
-        source = source or KeypointSource(places, [clip.name for clip in index])
-        if clip.name not in source:
-            continue
-        raw = source.raw(clip.name, clip.split)
-        points, _ = points_in_frame(raw, (width, height), clip.name)
-        with whole_file(target) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, keypoints=points, width=width, height=height, fps=raw.fps or FPS)
 
 
 def licence_of(index: PhoenixIndex) -> str:

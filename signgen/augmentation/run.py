@@ -14,11 +14,11 @@ from signgen.augmentation.clip import Maker
 from signgen.augmentation.finishing import Records, finish, is_whole, summary
 from signgen.augmentation.jobs import Job, Rate, describe, frames_of, of_phoenix, plan_jobs, share_of
 from signgen.augmentation.layouts import wants_originals
+from signgen.augmentation.origin import check_keypoints, open_dataset
 from signgen.augmentation.recipe import (
     Recipe,
     check_not_itself,
     make_folder,
-    open_dataset,
     open_recipe,
     reopen_recipe,
     threads_restored,
@@ -87,6 +87,7 @@ def _augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
     index = open_dataset(task.dataset, task.keypoints, task.out)
     settings = task.settings
     jobs = plan_jobs(index, settings.splits, settings.signers, settings.copies, settings.seed, settings.nested)
+    check_keypoints(share_of(jobs, *task.share), read_records(task.out))
     made: dict[str, Any] = {}
     if task.merge:
         recipe = reopen_recipe(index, task.out, settings)
@@ -195,10 +196,11 @@ def _planned(task: Task, say: Say) -> dict[str, Any]:
     if task.out.is_file():
         raise NotWritable(task.out, "is a file", "give the name of a folder")
     with temporary_folder() as place:
-        index = open_dataset(task.dataset, task.keypoints, place)
+        index = open_dataset(task.dataset, task.keypoints, task.out, place)
         jobs = plan_jobs(index, settings.splits, settings.signers, settings.copies, settings.seed, settings.nested)
-        recipe, pipeline = open_recipe(index, task.out, settings, dry=True)
         records = read_records(task.out)
+        check_keypoints(share_of(jobs, *task.share), records)
+        recipe, pipeline = open_recipe(index, task.out, settings, dry=True)
         left = _left(task, recipe, jobs, records)
         plan = _plan(task, index, left, records, recipe, pipeline, say) if left else {}
     if not left:
