@@ -351,13 +351,35 @@ def test_clips_that_failed_the_gate_can_be_left_out(stage, whole):
 
 
 def test_mp4_is_a_video_a_clip_that_says_what_it_is(stage):
-    stage.run("video", stage.settings(copies=1, media="mp4", gate=None))
-    videos = sorted((stage.root / "video/videos/train").glob("*.mp4"))
-    records = record_contents(stage.root / "video")
+    out, settings = stage.root / "video", stage.settings(copies=1, media="mp4", gate=None)
+    stage.run("video", settings)
+    videos = sorted((out / RELEASE / "videos/train").glob("*.mp4"))
+    records = record_contents(out)
     assert [video.stem for video in videos] == sorted(records)
     for video in videos:
         info = probe(video)
         assert (info.width, info.height, info.frames) == (*FRAME, records[video.stem]["frames"])
+    found = {clip.name: clip.folder for clip in PhoenixIndex(out).clips("train")}
+    assert {name for name, place in found.items() if place in videos} == records.keys()
+    assert all(found[name].is_dir() for name in CLIPS["train"])  # linked frames beside
+    said = CliRunner().invoke(main, ["inspect", str(out), "--json", "--jobs", "1"])
+    assert said.exit_code == 0, said.stderr
+    train = json.loads(said.stdout)["splits"]["train"]
+    assert (train["clips"], train["usable_clips"]) == (6, 6), train["left_out"]
+    assert stage.run("of-video", stage.settings(copies=1, media="none", layouts=("mska",)), dataset=out)["done"] == 3
+
+
+def test_videos_in_their_old_place_are_named(stage):
+    out, settings = stage.root / "old", stage.settings(copies=1, media="mp4", gate=None)
+    stage.run("old", settings, share=(1, 2))
+    (out / RELEASE / "videos").rename(out / "videos")
+    for dry_run in (True, False):
+        with pytest.raises(InputError, match="old/videos: holds the videos of an older version") as error:
+            stage.run("old", settings, dry_run=dry_run)
+    assert f"move this folder to {out / RELEASE / 'videos'} and" in error.value.advice
+    (out / "videos").rename(out / RELEASE / "videos")
+    result = stage.run("old", settings)
+    assert (result["done"], result["made_twice"]) == (3, 0)
 
 
 # --- the command ----------------------------------------------------------------------------------------------

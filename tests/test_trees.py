@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,6 +164,20 @@ def test_inspect_finds_every_frame_of_every_clip(tmp_path: Path, tree: str) -> N
             assert (part["clips"], part["usable_clips"]) == (len(clips), len(clips)), part["left_out"]
             assert part["usable_frames"] == sum(clips.values())
             assert part["folders_without_row"] == []
+
+
+def test_each_clip_is_found_where_it_lies(tmp_path: Path) -> None:
+    """Frames of some clips and videos of others, in one split, too."""
+    root = jpeg(tmp_path)
+    release = root / "PHOENIX-2014-T-release-v3/PHOENIX-2014-T"
+    for split, clip, count in (("train", "b-2", 4), ("dev", "c-3", 3)):
+        shutil.rmtree(release / "features/fullFrame-210x260px" / split / clip)
+        write_video(release / "videos" / split / f"{clip}.mp4", clip, count)
+    assert {clip.name: clip.folder.is_file() for clip in PhoenixIndex(root)} == {
+        "a-1": False, "b-2": True, "c-3": True, "d-4": False,
+    }  # fmt: skip
+    _, said, report = run("inspect", root, "--jobs", 1)
+    assert [part["usable_clips"] for part in report["splits"].values()] == [2, 1, 1], said
 
 
 @pytest.mark.parametrize("tree", TREES)

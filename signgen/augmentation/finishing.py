@@ -12,7 +12,7 @@ from typing import Any
 from signgen.augmentation.jobs import Job, plain_name
 from signgen.augmentation.layouts import wants_originals, write_layouts
 from signgen.augmentation.layouts.entries import Split, collect, failed_gate
-from signgen.augmentation.store import DONE, FRAMES, KEYPOINTS, LEFT_OUT, Store, count_made
+from signgen.augmentation.store import DONE, FRAMES, KEYPOINTS, LEFT_OUT, VIDEOS, Store, count_made
 from signgen.dataset.phoenix import PhoenixIndex, frame_name, inner_folder, list_frames
 from signgen.errors import Damaged, Mismatch, Missing, RunError, Unsupported
 from signgen.files import whole, writing
@@ -76,8 +76,9 @@ def check(store: Store, jobs: Sequence[Job], records: Records, index: PhoenixInd
         raise Damaged(store.out, got, "give the command again: it makes them once more")
     planned = {job.name for job in jobs}
     originals = {name for clip in index for name in (clip.name, plain_name(clip.name))}  # both may be in the tree
-    folders = {path.name for path in (store.out / FRAMES).glob("*/[!.]*")}
-    strange = sorted(records.keys() - planned) or sorted(folders - planned - originals)
+    there = {path.name for path in (store.out / FRAMES).glob("*/[!.]*")}
+    there |= {path.stem for path in (store.out / VIDEOS).glob("*/[!.]*")}
+    strange = sorted(records.keys() - planned) or sorted(there - planned - originals)
     if strange:
         got = f"holds {len(strange)} clips that are not of this plan, such as {strange[0]}"
         raise Mismatch(store.out, got, "use the signers, copies and splits that they were made with")

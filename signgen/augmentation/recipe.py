@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from signgen.augmentation.origin import USUAL_FRAME
 from signgen.augmentation.settings import Settings
 from signgen.augmentation.signers import fingerprint, keep_drawn, load_drawn, load_signers
-from signgen.augmentation.store import SIGNERS, Store, store_of
+from signgen.augmentation.store import SIGNERS, VIDEOS, Store, store_of
 from signgen.dataset.files import locked, read_json, write_text
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.survey import frame_size
@@ -196,6 +196,10 @@ def _compared(index: PhoenixIndex, recipe: Recipe) -> Recipe:
     path = recipe.store.out / PLAN
     if not path.is_file():
         return recipe
+    old = recipe.store.out / VIDEOS.name
+    if recipe.settings.media == "mp4" and old.is_dir():
+        got = "holds the videos of an older version, which no reader finds there"
+        raise Mismatch(old, got, f"move this folder to {recipe.store.out / VIDEOS} and give the command again")
     before, now = read_json(path, ANOTHER).get("decides", {}), describe(index, recipe)["decides"]
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if changed:

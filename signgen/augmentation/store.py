@@ -2,7 +2,7 @@
 
     OUT/PHOENIX-2014-T-release-v3/PHOENIX-2014-T/features/fullFrame-210x260px/<split>/<clip>/[1/]images0001.png ...
                                        both with and without 1/ where 1 is a link to the clip's own folder
-    OUT/videos/<split>/<clip>.mp4      instead, with media mp4
+    OUT/PHOENIX-2014-T-release-v3/PHOENIX-2014-T/videos/<split>/<clip>.mp4      instead, with media mp4
     OUT/keypoints/<clip>.npz           what was rendered, in pixels of the frames
     OUT/signers/<name>.png, .npz       drawn signers, drawn once: all machines then start from the same bytes
     OUT/augment.json                   how the set is made
@@ -31,7 +31,8 @@ from signgen.errors import Damaged, Mismatch, NotWritable, RunError, Unsupported
 from signgen.files import Staging, place_file, remove_leftovers, writing
 
 FRAMES = phoenix.RELEASE / phoenix.FRAMES
-KEYPOINTS, VIDEOS, SIGNERS, MANIFEST = Path("keypoints"), Path("videos"), "signers", "manifest"
+VIDEOS = phoenix.RELEASE / "videos"
+KEYPOINTS, SIGNERS, MANIFEST = Path("keypoints"), "signers", "manifest"
 DONE, LEFT_OUT = "done", "left_out"
 # What may differ between two records of the same clip: when and how fast, not what.
 _INCIDENTAL = {"seconds", "worker"}
