@@ -8,6 +8,7 @@
     clip.py, gate.py            one clip: fitted, rendered, judged, put in place
     cluster.py                  many clips by the actors of a Ray cluster
     store.py                    where clips lie, and the manifest: one JSON line a clip
+    originals.py                the data set's own clips in the new one
     finishing.py, layouts/      the finished data set, and the files that recognisers read
     run.py                      all of it in order, by one process of this machine or several
 

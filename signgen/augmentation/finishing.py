@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from signgen.augmentation.jobs import Job, plain_name
 from signgen.augmentation.layouts import wants_originals, write_layouts
 from signgen.augmentation.layouts.entries import Split, collect, failed_gate
-from signgen.augmentation.store import DONE, FRAMES, KEYPOINTS, LEFT_OUT, VIDEOS, Store, count_made
-from signgen.dataset.phoenix import PhoenixIndex, frame_name, inner_folder, list_frames
-from signgen.errors import Damaged, Mismatch, Missing, RunError, Unsupported
-from signgen.files import whole, writing
+from signgen.augmentation.originals import place_originals
+from signgen.augmentation.store import DONE, FRAMES, LEFT_OUT, VIDEOS, Store, count_made
+from signgen.dataset.phoenix import PhoenixIndex, list_frames
+from signgen.errors import Damaged, Mismatch, Missing
 
 Records = Mapping[str, Mapping[str, Any]]
 
@@ -45,7 +41,17 @@ def finish(
         place_originals(store, splits, originals)
     written = write_layouts(store.out, layouts, splits, frame)
     store.clear()
-    return written, _gaps(splits, layouts)
+    return written, [*_converted(store, splits, layouts), *_gaps(splits, layouts)]
+
+
+def _converted(store: Store, splits: Sequence[Split], layouts: Sequence[str]) -> list[str]:
+    """A line on the originals that are no PNG files, where readers of the layouts' files take no others."""
+    if store.media != "png" or not ("slrt" in layouts or wants_originals(layouts)):
+        return []
+    old = [entry for split in splits for entry in split.entries if not entry.generated]
+    others = [entry.name for entry in old if entry.needs_png()]
+    wording = "and were written as such, which takes space and time: --originals none leaves them out"
+    return [f"{len(others)} clips of the data set are no PNG files, such as {others[0]}, {wording}"] if others else []
 
 
 def _gaps(splits: Sequence[Split], layouts: Sequence[str]) -> list[str]:
@@ -96,63 +102,6 @@ def is_whole(store: Store, job: Job, record: Mapping[str, Any]) -> bool:
         return True
     listing = list_frames(store.clip(job.split, job.name))
     return len(listing.files) == record["frames"] and not listing.missing
-
-
-def place_originals(store: Store, splits: Sequence[Split], mode: str) -> None:
-    """Puts frames and keypoints of every original where readers of the new set look for them; what is there stays.
-
-    Args:
-        store: of the new set; splits: its clips.
-        mode: ``link`` (symbolic links to the source's folders, or frames for readers of both kinds) or ``copy``.
-    """
-    for entry in (entry for split in splits for entry in split.entries if not entry.generated):
-        folder = store.out / FRAMES / entry.split / entry.name
-        files = enumerate(entry.files(), 1)
-        names = {file: f"{Path(frame_name(number)).stem}{file.suffix.lower()}" for number, file in files}
-        if entry.frames is not None and (store.flat or any(file.name != name for file, name in names.items())):
-            # A folder of links to frames, or of copies, each by the name that readers look for.
-            with _new(folder / "1" if store.nested and not store.flat else folder, mode) as made:
-                if made is not None:
-                    made.mkdir()
-                    for file, name in names.items():
-                        _put(file, made / name, mode)
-                    if store.flat:  # it is its own ``1``
-                        store.link_inner(made)
-        elif entry.frames is not None:
-            with _new(folder / "1" if store.nested else folder, mode) as made:
-                _put(inner_folder(entry.frames), made, mode)
-        if entry.keypoints is not None:
-            with _new(store.out / KEYPOINTS / f"{entry.name}{entry.keypoints.suffix}", mode) as made:
-                _put(entry.keypoints, made, mode)
-
-
-@contextmanager
-def _new(target: Path, mode: str) -> Iterator[Path | None]:
-    """Where to make what is to become ``target``; None where there is something already."""
-    if os.path.lexists(target):
-        yield None
-        return
-    try:
-        with writing(target, "see to space and permissions"):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with whole(target) as temporary:
-                yield temporary
-    except RunError as error:
-        if mode == "copy" or os.name == "posix":
-            raise
-        raise Unsupported("--originals", f"links cannot be made ({error.got})", "use --originals copy") from None
-
-
-def _put(source: Path, target: Path | None, mode: str) -> None:
-    """A link to a file or folder, or its copy."""
-    if target is None:
-        return
-    if mode == "link":
-        target.symlink_to(source.absolute(), target_is_directory=source.is_dir())
-    elif source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("1"))  # a link to the folder itself
-    else:
-        shutil.copy2(source, target)
 
 
 def summary(jobs: Sequence[Job], records: Records, store: Store) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from signgen.augmentation.clip import Maker
 from signgen.augmentation.finishing import Records, finish, is_whole, summary
 from signgen.augmentation.jobs import Job, Rate, describe, frames_of, of_phoenix, plan_jobs, share_of
 from signgen.augmentation.layouts import wants_originals
+from signgen.augmentation.layouts.entries import needs_png
 from signgen.augmentation.origin import check_keypoints, open_dataset
 from signgen.augmentation.recipe import (
     Recipe,
@@ -223,11 +224,11 @@ def _plan(
     rate = rate or _trial(jobs, recipe, pipeline)
     counts = {(clip.split, clip.name): frames_of(clip) for clip in index}
     frames, settings = sum(counts[job.split, job.source] for job in jobs), recipe.settings
-    again = written_again(task)
+    again, converted = written_again(task), _converted(task, index, counts)
     plan: dict[str, Any] = {
         "seconds_per_frame": round(rate.seconds, 4),
         "bytes_per_frame": round(rate.bytes),
-        "left": rate.plan(len(jobs), frames, again=again(frames, sum(counts.values()))),
+        "left": rate.plan(len(jobs), frames, again=again(frames, sum(counts.values())) + converted),
         "phoenix14t": of_phoenix(rate, settings.splits, settings.copies, again),
     }
     say(describe("to be made", plan["left"]))
@@ -243,6 +244,14 @@ def written_again(task: Task) -> Callable[[int, int], int]:
     layouts, whole = task.settings.layouts, task.share == (1, 1)
     zipped, copied = whole and "slrt" in layouts, whole and task.originals == "copy" and wants_originals(layouts)
     return lambda new, old: zipped * (new + (task.originals != "none") * old) + copied * old
+
+
+def _converted(task: Task, index: PhoenixIndex, counts: Mapping[tuple[str, str], int]) -> int:
+    """How many of the data set's frames a call with links writes as PNG files, for they are none."""
+    settings, whole = task.settings, task.share == (1, 1)
+    if not (whole and task.originals == "link" and settings.media == "png" and wants_originals(settings.layouts)):
+        return 0
+    return sum(counts[clip.split, clip.name] for clip in index if needs_png(clip.folder))
 
 
 def _trial(jobs: Sequence[Job], recipe: Recipe, pipeline: SignGenPipeline) -> Rate:
