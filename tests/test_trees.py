@@ -245,7 +245,7 @@ def test_readers_of_png_frames_find_them(tmp_path: Path, stage: Stage, tree: str
     root, out = TREES[tree](tmp_path / "data"), tmp_path / "out"
     layouts = ("phoenix14t", "corrnet", "slrt")
     settings = stage.settings(copies=1, gate=None, layouts=layouts, splits=("dev",), steps=1)
-    assert is_warned(stage.run(str(out), settings, dataset=root), 4)
+    assert is_warned(stage.run(str(out), settings, dataset=root, jobs=1 + (tree == "webp")), 4)
     frames = out / "PHOENIX-2014-T-release-v3/PHOENIX-2014-T/features/fullFrame-210x260px"
     true = {clip.name: list(clip.pictures()) for clip in PhoenixIndex(root)}
     with zipfile.ZipFile(out / "slrt/PHOENIX2014T_videos.zip") as archive:

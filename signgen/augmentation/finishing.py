@@ -25,12 +25,14 @@ def finish(
     frame: tuple[int, int],
     originals: str,
     leave_out: bool,
+    workers: int = 1,
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Checks everything and writes the layouts' files; returns their names by layout, and warnings.
 
     Args:
         index: the source data set; jobs: all clips that were to be made; records: of the manifest.
         originals: ``link``, ``copy`` or ``none``; leave_out: clips that failed the gate are not in the set.
+        workers: processes that write originals as PNG files.
 
     Raises:
         InputError: a clip is missing, or one lies there that nobody planned.
@@ -38,7 +40,7 @@ def finish(
     check(store, jobs, records, index)
     splits = collect(index, store, jobs, records, originals != "none", leave_out)
     if originals != "none" and wants_originals(layouts):
-        place_originals(store, splits, originals)
+        place_originals(store, splits, originals, workers)
     written = write_layouts(store.out, layouts, splits, frame)
     store.clear()
     return written, [*_converted(store, splits, layouts), *_gaps(splits, layouts)]

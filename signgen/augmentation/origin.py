@@ -50,14 +50,14 @@ def open_dataset(
         beside = PhoenixIndex(dataset, keypoints[0])
         if any(clip.keypoints for clip in beside):
             return beside
-    note = out / _UNPACKED / _NOTE
+    note, source = out / _UNPACKED / _NOTE, None
     if note.is_file():
         _check_note(keypoints, note)
     else:
-        _find(index, keypoints)  # what is wrong with them is said before anything is written
+        source = _find(index, keypoints)  # what is wrong with them is said before anything is written
     place = place or out
     with locked(place):
-        _unpack(index, keypoints, place / _UNPACKED)
+        _unpack(index, keypoints, source, place / _UNPACKED)
     return PhoenixIndex(dataset, place / _UNPACKED)
 
 
@@ -69,10 +69,9 @@ def _find(index: PhoenixIndex, places: Sequence[str | Path]) -> KeypointSource:
     return source
 
 
-def _unpack(index: PhoenixIndex, places: Sequence[str | Path], folder: Path) -> None:
+def _unpack(index: PhoenixIndex, places: Sequence[str | Path], source: KeypointSource | None, folder: Path) -> None:
     """``<split>/<clip>.npz`` of every clip that the places know, in pixels of the data set's frames."""
     width, height = frame_size(index) or USUAL_FRAME
-    source: KeypointSource | None = None
     folder.mkdir(exist_ok=True)
     if (folder / _NOTE).is_file():
         _check_note(places, folder / _NOTE)  # another process may have come first, with others

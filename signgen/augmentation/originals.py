@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from signgen.augmentation.layouts.entries import Entry, Split
@@ -13,9 +14,10 @@ from signgen.augmentation.store import FRAMES, KEYPOINTS, VIDEOS, Store
 from signgen.dataset.phoenix import frame_name, inner_folder
 from signgen.errors import RunError, Unsupported
 from signgen.files import whole, writing
+from signgen.processes import in_processes
 
 
-def place_originals(store: Store, splits: Sequence[Split], mode: str) -> None:
+def place_originals(store: Store, splits: Sequence[Split], mode: str, jobs: int = 1) -> None:
     """Puts frames and keypoints of every original where readers of the new set look for them.
 
     What lies there as it should stays: links that lead to the clip, and copies. Anything else is replaced.
@@ -24,27 +26,37 @@ def place_originals(store: Store, splits: Sequence[Split], mode: str) -> None:
         store: of the new set; splits: its clips.
         mode: ``link`` (symbolic links to the source's folders, or frames for readers of both kinds) or ``copy``.
             Frames that are to be PNG files, and are none, are written anew either way.
+        jobs: processes that write them.
     """
+    to_write = []
     for entry in (entry for split in splits for entry in split.entries if not entry.generated):
-        folder = store.out / FRAMES / entry.split / entry.name
-        folder = folder / "1" if store.nested and not store.flat else folder
+        if entry.keypoints is not None:
+            suffix = entry.keypoints.suffix if entry.keypoints.is_file() else ""  # a folder's name may have a point
+            _place(entry.keypoints, store.out / KEYPOINTS / f"{entry.name}{suffix}", mode)
         if entry.frames is None:
-            pass
-        elif store.media == "png" and entry.needs_png():
-            _write_frames(store, entry, folder, mode)
+            continue
+        if store.media == "png" and entry.needs_png():
+            if not _is_written(store, entry):
+                to_write.append(entry)
         elif entry.frames.is_file():
             video = store.out / VIDEOS / entry.split / f"{entry.name}{entry.frames.suffix.lower()}"
             _place(entry.frames, video, mode)
         else:
-            _place_frames(store, entry, folder, mode)
-        if entry.keypoints is not None:
-            suffix = entry.keypoints.suffix if entry.keypoints.is_file() else ""  # a folder's name may have a point
-            _place(entry.keypoints, store.out / KEYPOINTS / f"{entry.name}{suffix}", mode)
+            _place_frames(store, entry, mode)
+    for _ in in_processes(partial(_write_frames, store, mode), to_write, jobs, threads=1):
+        pass
 
 
-def _place_frames(store: Store, entry: Entry, target: Path, mode: str) -> None:
+def _folder_of(store: Store, entry: Entry) -> Path:
+    """Where readers look for the clip's frames."""
+    folder = store.out / FRAMES / entry.split / entry.name
+    return folder / "1" if store.nested and not store.flat else folder
+
+
+def _place_frames(store: Store, entry: Entry, mode: str) -> None:
     """The folder itself, or one of links to frames, or of copies, each by the name that readers look for."""
     assert entry.frames is not None
+    target = _folder_of(store, entry)
     files = enumerate(entry.files(), 1)
     names = {f"{Path(frame_name(number)).stem}{file.suffix.lower()}": file for number, file in files}
     source = inner_folder(entry.frames)
@@ -65,12 +77,16 @@ def _place_frames(store: Store, entry: Entry, target: Path, mode: str) -> None:
         store.link_inner(made)  # of readers of both kinds it is its own ``1``
 
 
-def _write_frames(store: Store, entry: Entry, target: Path, mode: str) -> None:
-    """The clip as PNG files; those that were written before stay."""
-    names = [frame_name(number) for number in range(1, entry.count + 1)]
-    if _is_real(target) and all(_is_real(target / name) for name in names):
-        return
-    with _new(target, mode) as made:
+def _is_written(store: Store, entry: Entry) -> bool:
+    """Whether all of the clip's frames are there as PNG files, and no links."""
+    target = _folder_of(store, entry)
+    paths = [target, *(target / frame_name(number) for number in range(1, entry.count + 1))]
+    return all(path.exists() and not path.is_symlink() for path in paths)
+
+
+def _write_frames(store: Store, mode: str, entry: Entry) -> None:
+    """The clip as PNG files."""
+    with _new(_folder_of(store, entry), mode) as made:
         made.mkdir()
         for number, data in enumerate(entry.pngs(), 1):
             (made / frame_name(number)).write_bytes(data)
@@ -89,10 +105,6 @@ def _stands(source: Path, target: Path, mode: str) -> bool:
     if target.is_symlink():
         return mode == "link" and os.readlink(target) == str(source.absolute())
     return target.exists()
-
-
-def _is_real(path: Path) -> bool:
-    return path.exists() and not path.is_symlink()
 
 
 @contextmanager

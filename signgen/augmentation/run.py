@@ -100,8 +100,9 @@ def _augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
     written, warnings = dict[str, list[str]](), list[str]()
     if task.share == (1, 1) or task.merge:  # this call did all the work, or is asked to
         written, warnings = finish(
-            index, recipe.store, jobs, records, settings.layouts, recipe.frame, task.originals, task.leave_out
-        )
+            index, recipe.store, jobs, records, settings.layouts, recipe.frame, task.originals, task.leave_out,
+            task.jobs or _cores(),
+        )  # fmt: skip
     frames = made.get("frames", 0)
     return {
         "output": str(task.out), **summary(jobs, records, recipe.store), "written": written, "share": list(task.share),
@@ -151,9 +152,12 @@ def _workers(task: Task, recipe: Recipe, jobs: int) -> int:
     """How many processes work; 0 where a cluster does."""
     if task.ray is not None:
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    usual = cores // recipe.settings.threads if recipe.computes["device"] == "cpu" else 1
+    usual = _cores() // recipe.settings.threads if recipe.computes["device"] == "cpu" else 1
     return max(1, min(task.jobs or usual, jobs))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _made(
