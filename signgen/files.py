@@ -52,16 +52,18 @@ class Staging:
         self._folders: dict[Path, _Hidden] = {}
         self._moves: list[tuple[Path, Path, Path]] = []  # temporary, where a link leads, the name that was given
 
-    def place(self, target: Path) -> Path:
+    def place(self, target: Path, follow: bool = True) -> Path:
         """Where to write what shall become ``target``, a file or a folder: the same name in a hidden folder.
 
-        A link is followed: what it points to is replaced, the link stays.
+        Args:
+            target: where it shall lie.
+            follow: what a link points to is replaced and the link stays; else the link itself is replaced.
 
         Raises:
             NotFound, NotWritable: there is no folder to write into, it cannot be written, or the target is a device,
                 a pipe or a socket.
         """
-        final = _followed(target)
+        final = _followed(target) if follow else target.absolute()
         _check_kind(target, final)
         recover(final)
         if final.parent not in self._folders:
@@ -97,10 +99,11 @@ class Staging:
         for folder in () if alone else self._folders.values():
             folder.call(_READY)
         for _, final, target in self._moves:
+            temporary = self._folders[final.parent].path / final.name
             try:
-                if not alone or final.is_dir():  # a single file is replaced in one step
+                if not alone or _is_folder(final) or _is_folder(temporary):  # a file or a link is replaced in one step
                     done.append((final, _set_aside(final)))
-                os.replace(self._folders[final.parent].path / final.name, final)
+                os.replace(temporary, final)
             except BaseException as error:
                 for folder in self._folders.values():
                     folder.call(_HIDDEN)
@@ -121,10 +124,10 @@ class Staging:
 
 
 @contextmanager
-def whole(target: Path, durable: bool = False) -> Iterator[Path]:
+def whole(target: Path, durable: bool = False, follow: bool = True) -> Iterator[Path]:
     """One output, a file or a folder: `Staging` for it alone. Yields where to write it."""
     with Staging(durable) as staging:
-        yield staging.place(target)
+        yield staging.place(target, follow)
 
 
 def place_file(target: Path, data: bytes | Iterable[bytes]) -> None:
@@ -422,6 +425,10 @@ def _lives(process: int) -> bool:
     return True
 
 
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
 def _aside(target: Path) -> Path:
     """Where the old one waits while the new one takes its place: a name that the next start knows."""
     return target.with_name(f"{_ASIDE}{target.name}")
@@ -434,7 +441,7 @@ def _set_aside(target: Path) -> bool:
     """
     aside = _aside(target)
     _remove(aside)
-    if target.is_dir():
+    if target.is_dir() or target.is_symlink():  # of a link the name alone moves, whatever it leads to
         os.replace(target, aside)
         return True
     if not target.exists():
@@ -451,7 +458,7 @@ def _undo(target: Path, had_old: bool) -> None:
     aside = _aside(target)
     if not had_old:
         _remove(target)
-    elif aside.is_dir() or not target.exists():
+    elif aside.is_dir() or aside.is_symlink() or not target.exists():
         _remove(target)
         os.replace(aside, target)
     else:
@@ -460,7 +467,7 @@ def _undo(target: Path, had_old: bool) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+    if _is_folder(path):
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

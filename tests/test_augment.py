@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -10,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +32,21 @@ from augment_maker import (
 )
 from click.testing import CliRunner
 from PIL import Image
+from tiny_pipeline import picture as portrait
+from tiny_pipeline import signing
 
 from signgen.augmentation import run as running
+from signgen.augmentation import signers
 from signgen.augmentation.run import Task, augment
 from signgen.augmentation.store import part_path, read_records
+from signgen.augmentation.variation import Variation
 from signgen.cli import main
 from signgen.dataset.phoenix import RELEASE_COUNTS, PhoenixIndex
 from signgen.errors import InputError
-from signgen.keypoints import read_keypoints
+from signgen.keypoints import read_keypoints, write_keypoints
 from signgen.rendering import render
 from signgen.rendering.manifest import NOTICE
+from signgen.rendering.source import Source
 from signgen.video import probe
 
 
@@ -200,6 +208,110 @@ def test_other_settings_are_refused_in_the_same_folder(stage, whole):
         stage.run("set")
 
 
+def test_a_folder_without_variation_says_how_it_goes_on(stage):
+    still = {"copies": 1, "media": "none", "layouts": ("mska",)}
+    stage.run("still", stage.settings(variation=Variation(), **still), share=(1, 3))
+    for dry_run in (True, False):
+        with pytest.raises(InputError, match="other --vary or --mirror; use the same, here --vary none, to go on"):
+            stage.run("still", stage.settings(**still), dry_run=dry_run)
+    with pytest.raises(InputError, match="other --vary or --mirror; use the same to go on"):
+        stage.run("still", stage.settings(variation=Variation(mirror=0.5), **still))
+
+
+def portrait_of(level: int) -> Callable[[str], Source]:
+    """A drawn signer, as a processor of its own kind draws her."""
+    image = portrait() ^ np.uint8(level)
+    return lambda name: Source(image, replace(signing(1), name=name), name, "signer")
+
+
+def test_machines_that_draw_otherwise_go_on_with_the_same_pictures(stage, monkeypatch):
+    settings = stage.settings(signers=("s65", "s66"), copies=1, gate=None)
+    out = stage.root / "machines"
+    for number, task in enumerate(({"share": (1, 2)}, {"share": (2, 2)}, {"dry_run": True}, {"merge": True})):
+        monkeypatch.setattr(signers, "draw_portrait", portrait_of(number))
+        result = stage.run("machines", settings, **task)
+        assert sorted(path.name for path in (out / "signers").iterdir()) == [
+            f"{name}.{kind}" for name in ("s65", "s66") for kind in ("npz", "png")
+        ]
+    assert result["done"] == 3
+    assert {clip.name.partition("__")[2] for clip in PhoenixIndex(out)} == {"", "aug01"}
+
+
+def test_other_pictures_are_refused_and_not_kept(stage, monkeypatch):
+    """Of a folder from before they were kept: whoever draws them as they were goes on."""
+    settings = stage.settings(signers=("s65",), copies=1, media="none", layouts=("mska",))
+    monkeypatch.setattr(signers, "draw_portrait", portrait_of(0))
+    stage.run("before", settings, share=(1, 2))
+    shutil.rmtree(stage.root / "before/signers")
+    monkeypatch.setattr(signers, "draw_portrait", portrait_of(1))
+    with pytest.raises(InputError, match="was begun with other pictures"):
+        stage.run("before", settings)
+    assert not (stage.root / "before/signers").exists()
+    monkeypatch.setattr(signers, "draw_portrait", portrait_of(0))
+    assert stage.run("before", settings)["done"] == 3
+
+
+def many(path: Path, shift: int = 0, clips: tuple[str, ...] = tuple(CLIPS["train"])) -> str:
+    """A file of the keypoints of many clips."""
+    found = {name: clip_points(name, CLIPS["train"].get(name, 5)).shifted(shift, 0) for name in clips}
+    joined = {f"train/{name}": {"keypoint": np.dstack([x.xy, x.confidence])} for name, x in found.items()}
+    path.write_bytes(pickle.dumps(joined))
+    return str(path)
+
+
+def test_other_keypoints_are_refused_in_the_same_folder(stage, tmp_path):
+    settings = stage.settings(copies=1, media="none", layouts=("mska",))
+    points, other = many(tmp_path / "a.pkl"), many(tmp_path / "other.pkl", 1)
+    stage.run("of-many", settings, keypoints=(points,), share=(1, 3))
+    for dry_run in (True, False):
+        with pytest.raises(InputError, match=r"was begun with other --keypoints \(a.pkl\); give those to go on"):
+            stage.run("of-many", settings, keypoints=(other,), dry_run=dry_run)
+    with pytest.raises(InputError, match="other --keypoints"):
+        stage.run("of-many", settings, keypoints=(points, other))
+    moved = shutil.copy(points, tmp_path / "moved.pkl")
+    os.utime(moved, (1, 1))
+    Path(points).unlink()
+    assert stage.run("of-many", settings, keypoints=(moved,))["done"] == 3
+    with pytest.raises(InputError, match="no such file or folder"):
+        stage.run("of-many", settings, keypoints=(points,))
+    with pytest.raises(InputError, match="__aug01: was made from other keypoints than .* holds"):
+        stage.run("of-many", settings)
+
+
+def test_a_finished_clip_is_of_the_keypoints_that_its_source_has(tmp_path):
+    changed = Stage(tmp_path)
+    settings = changed.settings(copies=1, media="none", layouts=("mska",))
+    changed.run("out", settings)
+    points, part = changed.dataset / "keypoints" / "c,3.npz", part_path(tmp_path / "out", 1, 1)
+    record = record_contents(tmp_path / "out")["c,3__aug01"]
+    assert record["keypoints_sha256"] == hashlib.sha256(points.read_bytes()).hexdigest()
+    write_keypoints(clip_points("c,3", 8).shifted(2, 0), points)
+    for task in ({}, {"dry_run": True}, {"merge": True}):
+        with pytest.raises(InputError, match=r"c,3__aug01: was made from other keypoints than .*c,3.npz holds"):
+            changed.run("out", settings, **task)
+    points.unlink()
+    with pytest.raises(InputError, match="c,3__aug01: was made from other keypoints and c,3 now has none"):
+        changed.run("out", settings)
+    lines = [json.loads(line) for line in part.read_text(encoding="utf-8").splitlines()]
+    older = [{k: v for k, v in line.items() if k != "keypoints_sha256"} for line in lines]
+    part.write_text("".join(json.dumps(line) + "\n" for line in older))
+    assert changed.run("out", settings)["made"] == 0  # nobody knows of which it was
+    (tmp_path / "out/keypoints/Über München (Süd) 2__aug01.npz").unlink()
+    assert changed.run("out", settings)["made"] == 7  # made again, its record has the digest now
+    assert len(read_records(tmp_path / "out")) == 3
+
+
+@pytest.mark.parametrize("wrong", ["absent.pkl", "text.pkl", "others.pkl", "empty"])
+def test_wrong_keypoints_leave_no_folder_behind(stage, tmp_path, wrong):
+    (tmp_path / "text.pkl").write_text("nothing")
+    (tmp_path / "empty").mkdir()
+    many(tmp_path / "others.pkl", clips=("x", "y"))
+    with pytest.raises(InputError) as error:
+        stage.run("never", stage.settings(), keypoints=(str(tmp_path / wrong),))
+    assert wrong in error.value.subject
+    assert not (stage.root / "never").exists()
+
+
 def test_clips_that_cannot_be_made_are_named(stage, tmp_path):
     broken = Stage(tmp_path)
     (broken.dataset / "keypoints" / "c,3.npz").unlink()
@@ -208,6 +320,23 @@ def test_clips_that_cannot_be_made_are_named(stage, tmp_path):
     [(clip, reason)] = result["left_out"]
     assert clip == "c,3__aug01"
     assert "has no keypoints" in reason
+
+
+def test_a_clip_that_was_left_out_is_tried_again(stage, tmp_path):
+    mended = Stage(tmp_path)
+    points, part = mended.dataset / "keypoints" / "c,3.npz", part_path(tmp_path / "out", 1, 1)
+    content = points.read_bytes()
+    points.unlink()
+    settings = mended.settings(copies=1, media="none", layouts=("mska",))
+    mended.run("out", settings)
+    once = part.read_bytes()
+    assert mended.run("out", settings)["left_out"]
+    assert part.read_bytes() == once  # nothing new is said of it
+    points.write_bytes(content)
+    result = mended.run("out", settings)
+    assert (result["done"], result["left_out"], result["made_twice"]) == (3, [], 0)
+    assert [json.loads(line)["state"] for line in part.read_bytes().splitlines()] == ["done"] * 3
+    assert mended.run("out", settings)["made"] == 0
 
 
 def test_clips_that_failed_the_gate_can_be_left_out(stage, whole):
@@ -222,13 +351,35 @@ def test_clips_that_failed_the_gate_can_be_left_out(stage, whole):
 
 
 def test_mp4_is_a_video_a_clip_that_says_what_it_is(stage):
-    stage.run("video", stage.settings(copies=1, media="mp4", gate=None))
-    videos = sorted((stage.root / "video/videos/train").glob("*.mp4"))
-    records = record_contents(stage.root / "video")
+    out, settings = stage.root / "video", stage.settings(copies=1, media="mp4", gate=None)
+    stage.run("video", settings)
+    videos = sorted((out / RELEASE / "videos/train").glob("*.mp4"))
+    records = record_contents(out)
     assert [video.stem for video in videos] == sorted(records)
     for video in videos:
         info = probe(video)
         assert (info.width, info.height, info.frames) == (*FRAME, records[video.stem]["frames"])
+    found = {clip.name: clip.folder for clip in PhoenixIndex(out).clips("train")}
+    assert {name for name, place in found.items() if place in videos} == records.keys()
+    assert all(found[name].is_dir() for name in CLIPS["train"])  # linked frames beside
+    said = CliRunner().invoke(main, ["inspect", str(out), "--json", "--jobs", "1"])
+    assert said.exit_code == 0, said.stderr
+    train = json.loads(said.stdout)["splits"]["train"]
+    assert (train["clips"], train["usable_clips"]) == (6, 6), train["left_out"]
+    assert stage.run("of-video", stage.settings(copies=1, media="none", layouts=("mska",)), dataset=out)["done"] == 3
+
+
+def test_videos_in_their_old_place_are_named(stage):
+    out, settings = stage.root / "old", stage.settings(copies=1, media="mp4", gate=None)
+    stage.run("old", settings, share=(1, 2))
+    (out / RELEASE / "videos").rename(out / "videos")
+    for dry_run in (True, False):
+        with pytest.raises(InputError, match="old/videos: holds the videos of an older version") as error:
+            stage.run("old", settings, dry_run=dry_run)
+    assert f"move this folder to {out / RELEASE / 'videos'} and" in error.value.advice
+    (out / "videos").rename(out / RELEASE / "videos")
+    result = stage.run("old", settings)
+    assert (result["done"], result["made_twice"]) == (3, 0)
 
 
 # --- the command ----------------------------------------------------------------------------------------------
@@ -255,9 +406,7 @@ def test_the_plan_reckons_the_whole_phoenix14t_before_anything_is_made(stage):
 
 def test_a_plan_says_what_was_measured_and_writes_nothing(stage):
     out, points = stage.root / "never" / "made", stage.root / "many.pkl"
-    clips = {name: clip_points(name, count) for name, count in CLIPS["train"].items()}
-    joined = {f"train/{name}": {"keypoint": np.dstack([x.xy, x.confidence])} for name, x in clips.items()}
-    points.write_bytes(pickle.dumps(joined))
+    many(points)
     asked = ["augment", str(stage.dataset), str(out), "--signers", ",".join(stage.signers), "--model", str(stage.model)]
     before = sorted(stage.root.rglob("*"))
     result = CliRunner().invoke(main, [*asked, "--plan", "--json", "--shard", "1/3", "--keypoints", str(points)])
@@ -301,6 +450,10 @@ def test_a_plan_counts_what_is_left(stage, whole):
     assert lines[0] == "to be made: nothing, all clips are there"
     more = augment(Task(settings=stage.settings(copies=3), **asked), lines.append, no_progress)
     assert more["plan"]["left"]["clips"] == len(CLIPS["train"])
+    before = digests(whole)
+    with pytest.raises(InputError, match="was begun with other seed"):
+        augment(Task(settings=stage.settings(seed=4), **asked), lines.append, no_progress)
+    assert digests(whole) == before
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from signgen.augmentation.jobs import (
 from signgen.augmentation.layouts.slrt import dump_dict, dump_list
 from signgen.augmentation.run import Task, written_again
 from signgen.augmentation.settings import Settings
-from signgen.augmentation.store import open_part, part_path, read_records
+from signgen.augmentation.store import count_made, open_part, part_path, read_records
 from signgen.augmentation.variation import Variation
 from signgen.dataset.phoenix import RELEASE_COUNTS, Clip
 from signgen.errors import BadValue, InputError
@@ -150,6 +150,14 @@ def test_names_go_on_after_the_copies_that_are_there():
     assert all(0 <= job.seed(3) < 2**63 for job in jobs)
 
 
+def test_copies_of_a_set_that_has_copies_are_others():
+    first = plan_jobs(Index("a"), ["train"], ["x", "y"], 2, 0)
+    again = plan_jobs(Index("a", "a__aug01"), ["train"], ["x", "y"], 2, 0)
+    assert [job.copy for job in again] == [2, 3]
+    assert again[0] == first[1]  # as if both had been asked for at once
+    assert len({job.seed(0) for job in (first[0], *again)}) == 3
+
+
 def test_a_clip_does_not_depend_on_the_others():
     some, all_ = (plan_jobs(Index(*names), ["train"], ["x", "y"], 2, 7) for names in (["b"], ["a", "b", "c"]))
     assert [job for job in all_ if job.source == "b"] == some
@@ -212,6 +220,24 @@ def test_a_clip_made_twice_must_be_the_same(tmp_path):
         part.append({"clip": "a", "state": "done", "sha256": "y", "seconds": 1.0})
     with pytest.raises(InputError, match="makes a a second time, differently"):
         read_records(tmp_path)
+
+
+def test_a_clip_that_is_done_was_not_left_out(tmp_path):
+    lost = {"clip": "a", "state": "left_out", "reason": "has no keypoints"}
+    done = {"clip": "a", "state": "done", "sha256": "x", "seconds": 2.0}
+    with open_part(tmp_path, 1, 2) as part:
+        for record in (lost, {**lost, "reason": "shows nobody"}):
+            part.append(record)
+            assert read_records(tmp_path) == {"a": record}
+        part.append(done)
+        part.append({"clip": "b", "state": "left_out", "reason": "shows nobody"})
+        assert read_records(tmp_path)["a"] == done
+        assert count_made(tmp_path) == 1
+        part.arrange(["b", "a"])
+    assert [json.loads(line)["clip"] for line in part.path.read_text().splitlines()] == ["b", "a"]
+    with open_part(tmp_path, 2, 2) as part:  # an older share's line, wherever it is read
+        part.append(lost)
+    assert read_records(tmp_path)["a"] == done
 
 
 def test_a_damaged_line_is_named(tmp_path):

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from PIL import Image
 from tiny_pipeline import FRAME, picture, signing
 
-from signgen.augmentation.signers import BODIES, draw_portrait, fingerprint, load_signers, pick_signers
+from signgen.augmentation.signers import BODIES, draw_portrait, fingerprint, keep_drawn, load_signers, pick_signers
 from signgen.cli import main
-from signgen.errors import BadValue, Empty, Mismatch, Missing
+from signgen.errors import BadValue, Damaged, Empty, Mismatch, Missing
 from signgen.keypoints import write_keypoints
 from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
 from signgen.rendering.source import builtin_names
@@ -52,6 +52,15 @@ def test_a_drawn_signer_shows_both_hands_in_the_picture(tmp_path: Path, monkeypa
         assert (source.keypoints.xy[0, hand] > 0).all()
         assert (source.keypoints.xy[0, hand] < source.size).all()
     assert fingerprint(source) == fingerprint(draw_portrait("s65")) != fingerprint(draw_portrait("s44"))
+    kept = tmp_path / "signers"
+    keep_drawn({"s65": source}, kept)
+    again = load_signers(("s65",), kept)["s65"]
+    assert fingerprint(again) == fingerprint(source)
+    assert (again.name, again.kind, again.notes, again.turned) == (source.name, source.kind, source.notes, 0)
+    assert again.keypoints == source.keypoints
+    (kept / "s65.npz").write_bytes(b"PK")
+    with pytest.raises(Damaged, match="delete it and s65.npz"):
+        load_signers(("s65",), kept)
 
 
 def folder_of(place: Path, colours: dict[str, int], suffix: str = ".npz") -> Path:

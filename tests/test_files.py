@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -315,6 +316,32 @@ def test_a_link_is_followed(make: Callable[[Path, str], None], tmp_path: Path) -
     assert _content(real) == "new"
     assert sorted(os.listdir(tmp_path)) == ["elsewhere", "link"]
     assert os.listdir(tmp_path / "elsewhere") == ["real"]
+
+
+@KINDS
+@pytest.mark.parametrize("lost", [False, True], ids=["leads there", "leads nowhere"])
+def test_a_link_itself_is_replaced_where_that_is_asked_for(
+    make: Callable[[Path, str], None], lost: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    real, link = tmp_path / "elsewhere" / "real", tmp_path / "link"
+    if not lost:
+        make(real, "old")
+    link.symlink_to(real)
+    with suppress(RuntimeError), whole(link, follow=False) as temporary:
+        make(temporary, "new")
+        raise RuntimeError
+    assert os.readlink(link) == str(real)
+    with whole(link, follow=False) as temporary:
+        make(temporary, "new")
+    assert not link.is_symlink()
+    assert _content(link) == "new"
+    assert _content(real) == (None if lost else "old")
+    with whole(link, follow=False) as temporary:
+        temporary.symlink_to(real)
+    assert os.readlink(link) == str(real)
+    assert os.listdir(tmp_path / "elsewhere") == ([] if lost else ["real"])
+    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "link"]
 
 
 def test_what_cannot_be_written_is_said_before_anything_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

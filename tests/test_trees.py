@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import pickle
+import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from augment_maker import HEADER, Stage, clip_points
+from augment_maker import HEADER, Stage, clip_points, digests
 from click.testing import CliRunner
 from PIL import Image
 from release_maker import picture
 from tiny_pipeline import FRAME
 
+from signgen.augmentation.variation import Variation
 from signgen.cli import main
+from signgen.dataset.keypoint_source import read_clip_points
 from signgen.dataset.phoenix import PhoenixIndex, count_frames, list_frames
 from signgen.dataset.prepared import open_prepared
 from signgen.errors import Damaged, NotFound, Untrusted
@@ -165,6 +172,20 @@ def test_inspect_finds_every_frame_of_every_clip(tmp_path: Path, tree: str) -> N
             assert part["folders_without_row"] == []
 
 
+def test_each_clip_is_found_where_it_lies(tmp_path: Path) -> None:
+    """Frames of some clips and videos of others, in one split, too."""
+    root = jpeg(tmp_path)
+    release = root / "PHOENIX-2014-T-release-v3/PHOENIX-2014-T"
+    for split, clip, count in (("train", "b-2", 4), ("dev", "c-3", 3)):
+        shutil.rmtree(release / "features/fullFrame-210x260px" / split / clip)
+        write_video(release / "videos" / split / f"{clip}.mp4", clip, count)
+    assert {clip.name: clip.folder.is_file() for clip in PhoenixIndex(root)} == {
+        "a-1": False, "b-2": True, "c-3": True, "d-4": False,
+    }  # fmt: skip
+    _, said, report = run("inspect", root, "--jobs", 1)
+    assert [part["usable_clips"] for part in report["splits"].values()] == [2, 1, 1], said
+
+
 @pytest.mark.parametrize("tree", TREES)
 def test_prepare_reads_them(tmp_path: Path, tree: str) -> None:
     root, out = TREES[tree](tmp_path / "data"), tmp_path / "out"
@@ -201,11 +222,104 @@ def test_augment_signs_them_again(tmp_path: Path, stage: Stage, tree: str) -> No
     assert (old.name, new.name) == (name, f"{name}__aug01")
     assert count_frames(new.folder) == 3
     assert (old.glosses, old.translation) == (new.glosses, new.translation)
-    if tree not in ("videos", "how2sign"):
-        assert [path.stem for path in old.frames] == ["images0001", "images0002", "images0003"]
+    names = [f"images{number:04d}.png" for number in (1, 2, 3)]  # whatever they were
+    assert [path.name for path in old.frames] == [path.name for path in new.frames] == names
+    with Image.open(old.frames[1]) as image:
+        assert (image.format, image.size) == ("PNG", FRAME)
+    [true] = PhoenixIndex(root).clips("dev")
+    assert np.array_equal(list(old.pictures()), list(true.pictures()))
+    assert old.keypoints is not None
+    assert len(read_clip_points(old.keypoints, name).points) == 3
     if tree in ("csl-daily", "how2sign"):
         records = [json.loads(line) for path in (tmp_path / "out").rglob("*.jsonl") for line in path.open()]
         assert any("whose licence holds" in str(record.get("licence")) for record in records)
+
+
+def is_warned(result: dict[str, Any], clips: int) -> bool:
+    return [line.partition(" clips of the data set are no PNG files")[0] for line in result["warnings"]] == [str(clips)]
+
+
+@pytest.mark.parametrize("tree", ["webp", "videos"])
+def test_readers_of_png_frames_find_them(tmp_path: Path, stage: Stage, tree: str) -> None:
+    """In both trees and in SLRT's zip; once written they stay."""
+    root, out = TREES[tree](tmp_path / "data"), tmp_path / "out"
+    layouts = ("phoenix14t", "corrnet", "slrt")
+    settings = stage.settings(copies=1, gate=None, layouts=layouts, splits=("dev",), steps=1)
+    assert is_warned(stage.run(str(out), settings, dataset=root, jobs=1 + (tree == "webp")), 4)
+    frames = out / "PHOENIX-2014-T-release-v3/PHOENIX-2014-T/features/fullFrame-210x260px"
+    true = {clip.name: list(clip.pictures()) for clip in PhoenixIndex(root)}
+    with zipfile.ZipFile(out / "slrt/PHOENIX2014T_videos.zip") as archive:
+        for split, clip, count in all_clips():
+            info = np.load(out / f"preprocess/phoenix2014-T/{split}_info.npy", allow_pickle=True).item()
+            listed = sorted(frames.glob(info[0]["folder"]))
+            assert len(listed) == info[0]["num_frames"] == CLIPS[split][info[0]["fileid"]]
+            for number in range(1, count + 1):
+                name = f"images{number:04d}.png"
+                data = archive.read(f"images/{split}/{clip}/{name}")
+                assert data == (frames / split / clip / name).read_bytes()
+                assert data == (frames / split / clip / "1" / name).read_bytes()
+                with Image.open(io.BytesIO(data)) as image:
+                    assert image.format == "PNG"
+                    assert np.array_equal(image, true[clip][number - 1])
+    before = {path: path.stat().st_mtime_ns for path in frames.rglob("*.png")}
+    stage.run(str(out), settings, dataset=root, originals="copy")
+    assert {path: path.stat().st_mtime_ns for path in frames.rglob("*.png")} == before
+
+
+def test_the_zip_alone_has_png_frames(tmp_path: Path, stage: Stage) -> None:
+    root, out = jpeg(tmp_path / "data"), tmp_path / "out"
+    settings = stage.settings(copies=1, gate=None, layouts=("slrt",), splits=("dev",), steps=1)
+    assert is_warned(stage.run(str(out), settings, dataset=root), 4)
+    with zipfile.ZipFile(out / "slrt/PHOENIX2014T_videos.zip") as archive:
+        assert {Image.open(archive.open(name)).format for name in archive.namelist()} == {"PNG"}
+        assert len(archive.namelist()) == sum(count for _, _, count in all_clips()) + 3
+    assert stage.run(str(out), settings, dataset=root, originals="none")["warnings"] == []
+
+
+@pytest.mark.parametrize("tree", ["videos", "how2sign"])
+def test_videos_beside_videos_stay_videos(tmp_path: Path, stage: Stage, tree: str) -> None:
+    root, out = TREES[tree](tmp_path / "data"), tmp_path / "out"
+    settings = stage.settings(copies=1, gate=None, media="mp4", splits=("dev",), steps=1)
+    for originals in ("link", "copy"):
+        assert stage.run(str(out), settings, dataset=root, originals=originals)["warnings"] == []
+        for clip in PhoenixIndex(out):
+            place = out / "PHOENIX-2014-T-release-v3/PHOENIX-2014-T/videos" / clip.split / f"{clip.name}.mp4"
+            assert clip.folder == place
+            assert place.is_symlink() == (originals == "link" and not clip.name.endswith("__aug01"))
+        _, _, report = run("inspect", out, "--jobs", 1)
+        assert [part["usable_clips"] for part in report["splits"].values()] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("layouts", [("phoenix14t",), ("corrnet",), ("phoenix14t", "corrnet")])
+@pytest.mark.parametrize("tree", ["fullFrame-256x256px", "phoenix-2014", "videos"])
+def test_originals_are_where_the_data_set_is(tmp_path: Path, stage: Stage, tree: str, layouts: tuple[str, ...]) -> None:
+    """Links after a move lead to the new place, copies take the place of links, and nothing else is touched."""
+    root, out = TREES[tree](tmp_path / "data"), tmp_path / "out"
+    settings = stage.settings(copies=1, gate=None, layouts=layouts, splits=("dev",), steps=1)
+    stage.run(str(out), settings, dataset=root)
+    assert any(str(root) in os.readlink(path) for path in out.rglob("*") if path.is_symlink())
+    copies = {path: path.stat().st_mtime_ns for path in out.rglob("*") if "__aug01" in str(path)}
+    moved = root.rename(tmp_path / "moved")
+    before = digests(moved)
+    for originals in ("link", "copy"):
+        stage.run(str(out), settings, dataset=moved, originals=originals)
+        leads = {os.readlink(path) for path in out.rglob("*") if path.is_symlink()} - {"."}
+        assert bool(leads) == (originals == "link")
+        assert all(place.startswith(str(moved)) for place in leads)
+        for old, true in zip(PhoenixIndex(out).clips("train"), PhoenixIndex(moved).clips("train"), strict=True):
+            assert np.array_equal(list(old.pictures()), list(true.pictures()))
+            assert old.keypoints is not None
+    assert digests(moved) == before
+    assert {path: path.stat().st_mtime_ns for path in copies} == copies
+    assert not list(out.rglob(".signgen-*"))
+
+
+def test_a_plan_counts_originals_that_are_written_as_png(tmp_path: Path, stage: Stage) -> None:
+    root = videos(tmp_path / "data")
+    settings = stage.settings(copies=1, gate=None, splits=("dev",), steps=1, variation=Variation())
+    for originals, frames in (("link", 3 + 16), ("copy", 3 + 16), ("none", 3)):
+        result = stage.run(str(tmp_path / "out"), settings, dataset=root, originals=originals, dry_run=True)
+        assert result["plan"]["left"]["bytes"] == pytest.approx(frames * result["plan"]["bytes_per_frame"], rel=0.01)
 
 
 def test_what_is_signed_is_read(tmp_path: Path) -> None:

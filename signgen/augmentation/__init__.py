@@ -2,11 +2,13 @@
 
     settings.py, variation.py   what is made of a clip: everything that its content depends on
     signers.py                  who signs: built-in, drawn, or of pictures; chosen evenly over looks
-    recipe.py                   what it starts from: data set, model, and augment.json, which says so
+    origin.py                   the data set with its keypoints, and whether clips were made from these
+    recipe.py                   what it starts from: signers, model, and augment.json, which says so
     jobs.py                     which clips are made, their names, seeds and signers, and what they will take
     clip.py, gate.py            one clip: fitted, rendered, judged, put in place
     cluster.py                  many clips by the actors of a Ray cluster
     store.py                    where clips lie, and the manifest: one JSON line a clip
+    originals.py                the data set's own clips in the new one
     finishing.py, layouts/      the finished data set, and the files that recognisers read
     run.py                      all of it in order, by one process of this machine or several
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from signgen.augmentation.gate import Gate, certain_points, looked_at
 from signgen.augmentation.jobs import Job
-from signgen.augmentation.recipe import FPS, Recipe, open_model, what_computes
+from signgen.augmentation.origin import FPS, keypoints_digest
+from signgen.augmentation.recipe import Recipe, open_model, what_computes
 from signgen.augmentation.settings import Settings
 from signgen.augmentation.store import DONE, LEFT_OUT, content_of
 from signgen.augmentation.variation import Change
@@ -171,7 +172,8 @@ def _origin(job: Job, seed: int, change: Change, recipe: Recipe) -> dict[str, An
     """Where a clip comes from: the part of its record that is known beforehand."""
     return {
         "split": job.split, "source": job.source, "copy": job.copy, "signer": Path(job.signer).name, "seed": seed,
-        "change": change.label(), "weights_sha256": recipe.weights, "licence": recipe.licence, "generated": True,
+        "keypoints_sha256": keypoints_digest(job.keypoints), "change": change.label(),
+        "weights_sha256": recipe.weights, "licence": recipe.licence, "generated": True,
         **recipe.consent,
     }  # fmt: skip
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from signgen.augmentation.jobs import Job, plain_name
 from signgen.augmentation.layouts import wants_originals, write_layouts
 from signgen.augmentation.layouts.entries import Split, collect, failed_gate
-from signgen.augmentation.store import DONE, FRAMES, KEYPOINTS, LEFT_OUT, Store, count_lines
-from signgen.dataset.phoenix import PhoenixIndex, frame_name, inner_folder, list_frames
-from signgen.errors import Damaged, Mismatch, Missing, RunError, Unsupported
-from signgen.files import whole, writing
+from signgen.augmentation.originals import place_originals
+from signgen.augmentation.store import DONE, FRAMES, LEFT_OUT, VIDEOS, Store, count_made
+from signgen.dataset.phoenix import PhoenixIndex, list_frames
+from signgen.errors import Damaged, Mismatch, Missing
 
 Records = Mapping[str, Mapping[str, Any]]
 
@@ -29,12 +25,14 @@ def finish(
     frame: tuple[int, int],
     originals: str,
     leave_out: bool,
+    workers: int = 1,
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Checks everything and writes the layouts' files; returns their names by layout, and warnings.
 
     Args:
         index: the source data set; jobs: all clips that were to be made; records: of the manifest.
         originals: ``link``, ``copy`` or ``none``; leave_out: clips that failed the gate are not in the set.
+        workers: processes that write originals as PNG files.
 
     Raises:
         InputError: a clip is missing, or one lies there that nobody planned.
@@ -42,10 +40,20 @@ def finish(
     check(store, jobs, records, index)
     splits = collect(index, store, jobs, records, originals != "none", leave_out)
     if originals != "none" and wants_originals(layouts):
-        place_originals(store, splits, originals)
+        place_originals(store, splits, originals, workers)
     written = write_layouts(store.out, layouts, splits, frame)
     store.clear()
-    return written, _gaps(splits, layouts)
+    return written, [*_converted(store, splits, layouts), *_gaps(splits, layouts)]
+
+
+def _converted(store: Store, splits: Sequence[Split], layouts: Sequence[str]) -> list[str]:
+    """A line on the originals that are no PNG files, where readers of the layouts' files take no others."""
+    if store.media != "png" or not ("slrt" in layouts or wants_originals(layouts)):
+        return []
+    old = [entry for split in splits for entry in split.entries if not entry.generated]
+    others = [entry.name for entry in old if entry.needs_png()]
+    wording = "and were written as such, which takes space and time: --originals none leaves them out"
+    return [f"{len(others)} clips of the data set are no PNG files, such as {others[0]}, {wording}"] if others else []
 
 
 def _gaps(splits: Sequence[Split], layouts: Sequence[str]) -> list[str]:
@@ -76,8 +84,9 @@ def check(store: Store, jobs: Sequence[Job], records: Records, index: PhoenixInd
         raise Damaged(store.out, got, "give the command again: it makes them once more")
     planned = {job.name for job in jobs}
     originals = {name for clip in index for name in (clip.name, plain_name(clip.name))}  # both may be in the tree
-    folders = {path.name for path in (store.out / FRAMES).glob("*/[!.]*")}
-    strange = sorted(records.keys() - planned) or sorted(folders - planned - originals)
+    there = {path.name for path in (store.out / FRAMES).glob("*/[!.]*")}
+    there |= {path.stem for path in (store.out / VIDEOS).glob("*/[!.]*")}
+    strange = sorted(records.keys() - planned) or sorted(there - planned - originals)
     if strange:
         got = f"holds {len(strange)} clips that are not of this plan, such as {strange[0]}"
         raise Mismatch(store.out, got, "use the signers, copies and splits that they were made with")
@@ -97,63 +106,6 @@ def is_whole(store: Store, job: Job, record: Mapping[str, Any]) -> bool:
     return len(listing.files) == record["frames"] and not listing.missing
 
 
-def place_originals(store: Store, splits: Sequence[Split], mode: str) -> None:
-    """Puts frames and keypoints of every original where readers of the new set look for them; what is there stays.
-
-    Args:
-        store: of the new set; splits: its clips.
-        mode: ``link`` (symbolic links to the source's folders, or frames for readers of both kinds) or ``copy``.
-    """
-    for entry in (entry for split in splits for entry in split.entries if not entry.generated):
-        folder = store.out / FRAMES / entry.split / entry.name
-        files = enumerate(entry.files(), 1)
-        names = {file: f"{Path(frame_name(number)).stem}{file.suffix.lower()}" for number, file in files}
-        if entry.frames is not None and (store.flat or any(file.name != name for file, name in names.items())):
-            # A folder of links to frames, or of copies, each by the name that readers look for.
-            with _new(folder / "1" if store.nested and not store.flat else folder, mode) as made:
-                if made is not None:
-                    made.mkdir()
-                    for file, name in names.items():
-                        _put(file, made / name, mode)
-                    if store.flat:  # it is its own ``1``
-                        store.link_inner(made)
-        elif entry.frames is not None:
-            with _new(folder / "1" if store.nested else folder, mode) as made:
-                _put(inner_folder(entry.frames), made, mode)
-        if entry.keypoints is not None:
-            with _new(store.out / KEYPOINTS / f"{entry.name}{entry.keypoints.suffix}", mode) as made:
-                _put(entry.keypoints, made, mode)
-
-
-@contextmanager
-def _new(target: Path, mode: str) -> Iterator[Path | None]:
-    """Where to make what is to become ``target``; None where there is something already."""
-    if os.path.lexists(target):
-        yield None
-        return
-    try:
-        with writing(target, "see to space and permissions"):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with whole(target) as temporary:
-                yield temporary
-    except RunError as error:
-        if mode == "copy" or os.name == "posix":
-            raise
-        raise Unsupported("--originals", f"links cannot be made ({error.got})", "use --originals copy") from None
-
-
-def _put(source: Path, target: Path | None, mode: str) -> None:
-    """A link to a file or folder, or its copy."""
-    if target is None:
-        return
-    if mode == "link":
-        target.symlink_to(source.absolute(), target_is_directory=source.is_dir())
-    elif source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("1"))  # a link to the folder itself
-    else:
-        shutil.copy2(source, target)
-
-
 def summary(jobs: Sequence[Job], records: Records, store: Store) -> dict[str, Any]:
     """Counts over the clips that have a record, with the share of those that failed the gate."""
     known = [records[job.name] for job in jobs if job.name in records]
@@ -169,5 +121,5 @@ def summary(jobs: Sequence[Job], records: Records, store: Store) -> dict[str, An
         "judged": len(judged),
         "failed_gate": len(failed),
         "failed_share": round(len(failed) / len(judged), 4) if judged else None,
-        "made_twice": count_lines(store.out) - len(records),
+        "made_twice": count_made(store.out) - sum(record["state"] == DONE for record in records.values()),
     }

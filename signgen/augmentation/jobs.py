@@ -34,7 +34,7 @@ class Job:
     Attributes:
         name: of the new clip.
         source, split: the clip that it is a copy of.
-        copy: its number among the copies of that clip, from 1.
+        copy: its number among the copies of that clip, from 1; those that the data set brought along count.
         signer: who signs it.
         keypoints: the source clip's keypoint file, or None where it has none.
         frames: the folder where its frames are, if it has any.
@@ -69,9 +69,10 @@ def plan_jobs(
         clips = index.clips(split)
         highest = _highest(clips)
         originals = [clip for clip in clips if not _COPY.fullmatch(clip.name)]
-        for copy in range(1, copies + 1):
+        for number in range(1, copies + 1):
             for clip in originals:
-                name = copy_name(clip.name, highest.get(clip.name, 0) + copy)
+                copy = highest.get(clip.name, 0) + number  # seed and signer go on like the name: none is made twice
+                name = copy_name(clip.name, copy)
                 name = plain_name(name) if plain else name
                 signer = choose_signer(clip, copy, signers, seed)
                 jobs.append(Job(name, clip.name, split, copy, signer, clip.keypoints, clip.folder))

@@ -1,26 +1,23 @@
-"""What an augmentation starts from: the data set, the signers, the model; and ``augment.json``, which says so."""
+"""What an augmentation starts from: the signers, the model; and ``augment.json``, which says so."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from signgen.augmentation.origin import USUAL_FRAME
 from signgen.augmentation.settings import Settings
-from signgen.augmentation.signers import fingerprint, load_signers
-from signgen.augmentation.store import Store, store_of
-from signgen.dataset.files import locked, read_json, whole_file, write_text
-from signgen.dataset.keypoint_source import KeypointSource
+from signgen.augmentation.signers import fingerprint, keep_drawn, load_drawn, load_signers
+from signgen.augmentation.store import SIGNERS, VIDEOS, Store, store_of
+from signgen.dataset.files import locked, read_json, write_text
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.survey import frame_size
 from signgen.dataset.trees import PHOENIX14T
 from signgen.errors import Damaged, Mismatch, Missing, NotWritable, RunError
-from signgen.keypoints.many_clips import points_in_frame
 from signgen.package import versions
 from signgen.rendering import load_model
 from signgen.rendering.manifest import NOTICE, PACKAGES
@@ -30,11 +27,8 @@ from signgen.rendering.source import Source
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
 
-FPS = 25.0  # of PHOENIX14T, whose keypoint files do not say
-USUAL_FRAME = (210, 260)  # of PHOENIX14T, where a data set comes without frames
 PLAN = "augment.json"
 ANOTHER = "delete it, or name another folder"
-_UNPACKED = ".source-keypoints"
 _SAID = {"nested": "layouts (corrnet's frames lie in folders of their own)", "variation": "--vary or --mirror"}
 OF_PHOENIX = (
     "Motion, glosses and translations are those of RWTH-PHOENIX-Weather 2014 T, CC BY-NC-SA 3.0: for research, not for "
@@ -66,11 +60,20 @@ class Recipe:
     consent: dict[str, str]
 
 
-def open_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> tuple[Recipe, SignGenPipeline]:
-    """What all workers need, and the model that it was found out with."""
+def open_recipe(
+    index: PhoenixIndex, out: Path, settings: Settings, dry: bool = False
+) -> tuple[Recipe, SignGenPipeline]:
+    """What all workers need, and the model that it was found out with; ``out`` is begun with it.
+
+    Args:
+        dry: write nothing; ``out`` need not be there.
+
+    Raises:
+        InputError: ``out`` was begun with something else that clips depend on.
+    """
     import torch
 
-    sources = load_signers(settings.signers)
+    sources = load_signers(settings.signers, out / SIGNERS)
     folder = Path(settings.model)
     model = str(folder.absolute()) if folder.is_dir() else settings.model  # as other processes find it
     with threads_restored():
@@ -86,14 +89,14 @@ def open_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> tuple[Rec
         licence=licence_of(index),
         consent=consent_in(personal_record(model)),
     )
-    return recipe, pipeline
+    return (_compared(index, recipe) if dry else _begun(index, recipe)), pipeline
 
 
 def reopen_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> Recipe:
     """The recipe of a folder that was begun, without the model: enough to finish it, on any machine.
 
     Raises:
-        InputError: nothing was begun there.
+        InputError: nothing was begun there, or something else.
     """
     if not (out / PLAN).is_file():
         raise Missing(out, f"has no {PLAN}", "let a share make its clips first")
@@ -103,8 +106,8 @@ def reopen_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> Recipe:
     store = store_of(out.absolute(), settings)
     frame = frame_size(index) or USUAL_FRAME
     weights = decides["weights_sha256"]
-    signers, licence = load_signers(settings.signers), licence_of(index)
-    return Recipe(store, settings, signers, frame, weights, computes, licence, consent_in(before))
+    signers, licence = load_signers(settings.signers, out / SIGNERS), licence_of(index)
+    return _begun(index, Recipe(store, settings, signers, frame, weights, computes, licence, consent_in(before)))
 
 
 # -- the data set -----------------------------------------------------------------------------------------------------
@@ -123,41 +126,6 @@ def check_not_itself(out: Path, dataset: Path) -> None:
     """InputError where the output folder is the data set."""
     if dataset.exists() and out.resolve() == dataset.resolve():
         raise NotWritable(out, "is the data set itself", "name another folder for the copies")
-
-
-def open_dataset(dataset: str | Path, keypoints: Sequence[str | Path], out: Path) -> PhoenixIndex:
-    """The data set, each clip with a keypoint file of its own.
-
-    Files of many clips are unpacked once into ``out``: workers then read one clip at a time, in little memory.
-    """
-    index = PhoenixIndex(dataset)
-    if not keypoints:
-        return index
-    if len(keypoints) == 1 and Path(keypoints[0]).is_dir():
-        beside = PhoenixIndex(dataset, keypoints[0])
-        if any(clip.keypoints for clip in beside):
-            return beside
-    with locked(out):
-        _unpack(index, keypoints, out / _UNPACKED)
-    return PhoenixIndex(dataset, out / _UNPACKED)
-
-
-def _unpack(index: PhoenixIndex, places: Sequence[str | Path], folder: Path) -> None:
-    """``<split>/<clip>.npz`` of every clip that the places know, in pixels of the data set's frames."""
-    width, height = frame_size(index) or USUAL_FRAME
-    source: KeypointSource | None = None
-    folder.mkdir(exist_ok=True)
-    for clip in index:
-        target = folder / clip.split / f"{clip.name}.npz"
-        if target.is_file():
-            continue
-        source = source or KeypointSource(places, [clip.name for clip in index])
-        if clip.name not in source:
-            continue
-        raw = source.raw(clip.name, clip.split)
-        points, _ = points_in_frame(raw, (width, height), clip.name)
-        with whole_file(target) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, keypoints=points, width=width, height=height, fps=raw.fps or FPS)
 
 
 def licence_of(index: PhoenixIndex) -> str:
@@ -201,24 +169,52 @@ def threads_restored() -> Iterator[None]:
 # -- augment.json -----------------------------------------------------------------------------------------------------
 
 
-def agree_on_plan(index: PhoenixIndex, recipe: Recipe) -> None:
-    """Writes ``augment.json``, or compares with the one that is there.
+def _begun(index: PhoenixIndex, recipe: Recipe) -> Recipe:
+    """Compares with ``augment.json``, if it is there, and writes it; the recipe, with the pictures that are kept there.
+
+    Raises:
+        InputError: the folder was begun with something else that clips depend on, or cannot be written.
+    """
+    out = recipe.store.out
+    with locked(out):  # who comes first decides for all what drawn signers look like
+        kept = load_drawn(recipe.settings.signers, out / SIGNERS)
+        recipe = _compared(index, replace(recipe, sources={**recipe.sources, **kept}))
+        try:
+            keep_drawn(recipe.sources, out / SIGNERS)
+            write_text(out / PLAN, json.dumps(describe(index, recipe), indent=2, ensure_ascii=False) + "\n")
+        except (RunError, NotWritable) as error:
+            raise NotWritable(out, error.got, "name a folder that can be written") from None
+    return recipe
+
+
+def _compared(index: PhoenixIndex, recipe: Recipe) -> Recipe:
+    """The recipe, which fits the ``augment.json`` that is there, if any.
 
     Raises:
         InputError: the folder was begun with something else that clips depend on.
     """
     path = recipe.store.out / PLAN
-    wanted = describe(index, recipe)
-    if path.is_file():
-        before, now = read_json(path, ANOTHER).get("decides", {}), wanted["decides"]
-        changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-        if changed:
-            got = f"was begun with other {', '.join(_SAID.get(name, name) for name in changed)}"
-            raise Mismatch(recipe.store.out, got, "use the same to go on, or name another folder")
-    try:
-        write_text(path, json.dumps(wanted, indent=2, ensure_ascii=False) + "\n")
-    except (RunError, NotWritable) as error:
-        raise NotWritable(recipe.store.out, error.got, "name a folder that can be written") from None
+    if not path.is_file():
+        return recipe
+    old = recipe.store.out / VIDEOS.name
+    if recipe.settings.media == "mp4" and old.is_dir():
+        got = "holds the videos of an older version, which no reader finds there"
+        raise Mismatch(old, got, f"move this folder to {recipe.store.out / VIDEOS} and give the command again")
+    before, now = read_json(path, ANOTHER).get("decides", {}), describe(index, recipe)["decides"]
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if changed:
+        got = f"was begun with other {', '.join(_SAID.get(name, name) for name in changed)}"
+        same = "use the same, here --vary none, to go on" if _was_still(before, now) else "use the same to go on"
+        raise Mismatch(recipe.store.out, got, f"{same}, or name another folder")
+    return recipe
+
+
+def _was_still(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a folder that was begun without variation, once the usual, is now asked for some."""
+    old, new = (
+        [amount for name, amount in said.get("variation", {}).items() if name != "mirror"] for said in (before, now)
+    )
+    return any(new) and not any(old)
 
 
 def describe(index: PhoenixIndex, recipe: Recipe) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,18 +14,18 @@ from signgen.augmentation.clip import Maker
 from signgen.augmentation.finishing import Records, finish, is_whole, summary
 from signgen.augmentation.jobs import Job, Rate, describe, frames_of, of_phoenix, plan_jobs, share_of
 from signgen.augmentation.layouts import wants_originals
+from signgen.augmentation.layouts.entries import needs_png
+from signgen.augmentation.origin import check_keypoints, open_dataset
 from signgen.augmentation.recipe import (
     Recipe,
-    agree_on_plan,
     check_not_itself,
     make_folder,
-    open_dataset,
     open_recipe,
     reopen_recipe,
     threads_restored,
 )
 from signgen.augmentation.settings import Settings
-from signgen.augmentation.store import DONE, open_part, read_records, store_of
+from signgen.augmentation.store import DONE, LEFT_OUT, open_part, read_records, same_content, store_of
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.prepare import check_free
 from signgen.errors import Empty, Mismatch, NotWritable
@@ -88,21 +88,21 @@ def _augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
     index = open_dataset(task.dataset, task.keypoints, task.out)
     settings = task.settings
     jobs = plan_jobs(index, settings.splits, settings.signers, settings.copies, settings.seed, settings.nested)
+    check_keypoints(share_of(jobs, *task.share), read_records(task.out))
     made: dict[str, Any] = {}
     if task.merge:
         recipe = reopen_recipe(index, task.out, settings)
-        agree_on_plan(index, recipe)
     else:
         recipe, *loaded = open_recipe(index, task.out, settings)
-        agree_on_plan(index, recipe)
         made = _make_share(task, index, recipe, jobs, loaded, say, progress)
     seconds = time.monotonic() - begun
     records = read_records(task.out)
     written, warnings = dict[str, list[str]](), list[str]()
     if task.share == (1, 1) or task.merge:  # this call did all the work, or is asked to
         written, warnings = finish(
-            index, recipe.store, jobs, records, settings.layouts, recipe.frame, task.originals, task.leave_out
-        )
+            index, recipe.store, jobs, records, settings.layouts, recipe.frame, task.originals, task.leave_out,
+            task.jobs or _cores(),
+        )  # fmt: skip
     frames = made.get("frames", 0)
     return {
         "output": str(task.out), **summary(jobs, records, recipe.store), "written": written, "share": list(task.share),
@@ -131,7 +131,8 @@ def _make_share(
         with progress(len(left), "clips") as advance, closing(_made(task, recipe, left, loaded)) as finished:
             advance(0)
             for record in finished:
-                part.append(record)
+                if record["state"] == DONE or not same_content(record, records.get(record["clip"], {})):
+                    part.append(record)
                 frames += record.get("frames", 0)
                 advance(1)
         part.arrange([job.name for job in share_of(jobs, *task.share)])
@@ -139,10 +140,11 @@ def _make_share(
 
 
 def _left(task: Task, recipe: Recipe, jobs: Sequence[Job], records: Records) -> list[Job]:
-    """The jobs of this call's share whose clips are not there."""
+    """The jobs of this call's share whose clips are not there; those left out may do by now, so they are tried."""
     return [
         job for job in share_of(jobs, *task.share)
-        if job.name not in records or not is_whole(recipe.store, job, records[job.name])
+        if job.name not in records or records[job.name]["state"] == LEFT_OUT
+        or not is_whole(recipe.store, job, records[job.name])
     ]  # fmt: skip
 
 
@@ -150,9 +152,12 @@ def _workers(task: Task, recipe: Recipe, jobs: int) -> int:
     """How many processes work; 0 where a cluster does."""
     if task.ray is not None:
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    usual = cores // recipe.settings.threads if recipe.computes["device"] == "cpu" else 1
+    usual = _cores() // recipe.settings.threads if recipe.computes["device"] == "cpu" else 1
     return max(1, min(task.jobs or usual, jobs))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _made(
@@ -196,10 +201,11 @@ def _planned(task: Task, say: Say) -> dict[str, Any]:
     if task.out.is_file():
         raise NotWritable(task.out, "is a file", "give the name of a folder")
     with temporary_folder() as place:
-        index = open_dataset(task.dataset, task.keypoints, place)
+        index = open_dataset(task.dataset, task.keypoints, task.out, place)
         jobs = plan_jobs(index, settings.splits, settings.signers, settings.copies, settings.seed, settings.nested)
-        recipe, pipeline = open_recipe(index, task.out, settings)
         records = read_records(task.out)
+        check_keypoints(share_of(jobs, *task.share), records)
+        recipe, pipeline = open_recipe(index, task.out, settings, dry=True)
         left = _left(task, recipe, jobs, records)
         plan = _plan(task, index, left, records, recipe, pipeline, say) if left else {}
     if not left:
@@ -222,11 +228,11 @@ def _plan(
     rate = rate or _trial(jobs, recipe, pipeline)
     counts = {(clip.split, clip.name): frames_of(clip) for clip in index}
     frames, settings = sum(counts[job.split, job.source] for job in jobs), recipe.settings
-    again = written_again(task)
+    again, converted = written_again(task), _converted(task, index, counts)
     plan: dict[str, Any] = {
         "seconds_per_frame": round(rate.seconds, 4),
         "bytes_per_frame": round(rate.bytes),
-        "left": rate.plan(len(jobs), frames, again=again(frames, sum(counts.values()))),
+        "left": rate.plan(len(jobs), frames, again=again(frames, sum(counts.values())) + converted),
         "phoenix14t": of_phoenix(rate, settings.splits, settings.copies, again),
     }
     say(describe("to be made", plan["left"]))
@@ -242,6 +248,14 @@ def written_again(task: Task) -> Callable[[int, int], int]:
     layouts, whole = task.settings.layouts, task.share == (1, 1)
     zipped, copied = whole and "slrt" in layouts, whole and task.originals == "copy" and wants_originals(layouts)
     return lambda new, old: zipped * (new + (task.originals != "none") * old) + copied * old
+
+
+def _converted(task: Task, index: PhoenixIndex, counts: Mapping[tuple[str, str], int]) -> int:
+    """How many of the data set's frames a call with links writes as PNG files, for they are none."""
+    settings, whole = task.settings, task.share == (1, 1)
+    if not (whole and task.originals == "link" and settings.media == "png" and wants_originals(settings.layouts)):
+        return 0
+    return sum(counts[clip.split, clip.name] for clip in index if needs_png(clip.folder))
 
 
 def _trial(jobs: Sequence[Job], recipe: Recipe, pipeline: SignGenPipeline) -> Rate:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
+from PIL import Image
 from skimage.color import rgb2lab
 
+from signgen.dataset.files import AGAIN
 from signgen.dataset.phoenix import KEYPOINT_SUFFIXES
-from signgen.errors import BadValue, Empty, Mismatch, Missing
+from signgen.errors import BadValue, Empty, Mismatch, Missing, damage
+from signgen.files import Staging, writing
 from signgen.keypoints.skeleton import FACE, SHOULDERS
-from signgen.rendering.source import Source, builtin_names, load_source
+from signgen.rendering.source import Source, builtin_names, load_source, stored_signer
 from signgen.synthetic.dress.looks import draw_look
 from signgen.synthetic.motion.anatomy import Anatomy
 from signgen.synthetic.motion.placement import place_hands
@@ -142,13 +146,59 @@ def _look_of(source: Source) -> np.ndarray:
 # -- their pictures ---------------------------------------------------------------------------------------------------
 
 
-def load_signers(specs: tuple[str, ...]) -> dict[str, Source]:
+def load_signers(specs: tuple[str, ...], kept: Path | None = None) -> dict[str, Source]:
     """The pictures by what was asked for.
+
+    Args:
+        specs: names and pictures.
+        kept: a folder of `keep_drawn`; drawn signers that it does not hold are drawn.
 
     Raises:
         InputError: no such picture, or nobody has said where its person stands: copies are fitted to that person.
     """
-    return {spec: _load(spec) for spec in specs}
+    before = {} if kept is None else load_drawn(specs, kept)
+    return {spec: before.get(spec) or _load(spec) for spec in specs}
+
+
+def load_drawn(specs: Iterable[str], folder: Path) -> dict[str, Source]:
+    """The drawn signers whose pictures a folder of `keep_drawn` holds.
+
+    Raises:
+        Damaged: one of its files cannot be read.
+    """
+    return {name: _load_kept(name, folder) for name in _drawn(specs) if _is_kept(name, folder)}
+
+
+def keep_drawn(sources: Mapping[str, Source], folder: Path) -> None:
+    """Writes ``<name>.png`` and ``<name>.npz`` of each drawn signer that ``folder`` has not yet.
+
+    Drawn again, on another kind of processor, a picture would differ in its last bits.
+    """
+    for name in _drawn(sources):
+        keypoints = sources[name].keypoints
+        if _is_kept(name, folder) or keypoints is None:
+            continue
+        points = np.dstack((keypoints.xy, keypoints.confidence))  # (1,133,3)
+        with writing(folder / f"{name}.png", AGAIN):
+            folder.mkdir(exist_ok=True)
+            with Staging() as staging:
+                Image.fromarray(sources[name].image).save(staging.place(folder / f"{name}.png"))
+                np.savez(staging.place(folder / f"{name}.npz"), keypoints=points)
+
+
+def _drawn(specs: Iterable[str]) -> list[str]:
+    names = {*signer_names()}
+    return [spec for spec in specs if spec in names]
+
+
+def _is_kept(name: str, folder: Path) -> bool:
+    return all((folder / f"{name}{suffix}").is_file() for suffix in (".png", ".npz"))
+
+
+def _load_kept(name: str, folder: Path) -> Source:
+    advice = f"delete it and {name}.npz: they are drawn again"
+    with damage(folder / f"{name}.png", "cannot be read", advice, OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return stored_signer(folder, name)
 
 
 def _load(spec: str) -> Source:

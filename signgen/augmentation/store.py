@@ -2,8 +2,9 @@
 
     OUT/PHOENIX-2014-T-release-v3/PHOENIX-2014-T/features/fullFrame-210x260px/<split>/<clip>/[1/]images0001.png ...
                                        both with and without 1/ where 1 is a link to the clip's own folder
-    OUT/videos/<split>/<clip>.mp4      instead, with media mp4
+    OUT/PHOENIX-2014-T-release-v3/PHOENIX-2014-T/videos/<split>/<clip>.mp4      instead, with media mp4
     OUT/keypoints/<clip>.npz           what was rendered, in pixels of the frames
+    OUT/signers/<name>.png, .npz       drawn signers, drawn once: all machines then start from the same bytes
     OUT/augment.json                   how the set is made
     OUT/manifest/part-I-of-N.jsonl     what was made: one JSON line a clip
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +31,12 @@ from signgen.errors import Damaged, Mismatch, NotWritable, RunError, Unsupported
 from signgen.files import Staging, place_file, remove_leftovers, writing
 
 FRAMES = phoenix.RELEASE / phoenix.FRAMES
-KEYPOINTS, VIDEOS, MANIFEST = Path("keypoints"), Path("videos"), "manifest"
+VIDEOS = phoenix.RELEASE / "videos"
+KEYPOINTS, SIGNERS, MANIFEST = Path("keypoints"), "signers", "manifest"
 DONE, LEFT_OUT = "done", "left_out"
 # What may differ between two records of the same clip: when and how fast, not what.
-_INCIDENTAL = ("seconds", "worker")
+_INCIDENTAL = {"seconds", "worker"}
+_NOT_ALWAYS = {"keypoints_sha256"}  # which records of older versions do not have
 
 
 @dataclass(frozen=True)
@@ -131,10 +134,14 @@ class Part:
             raise RunError(self.path, f"cannot be written ({error.strerror})", advice) from None
 
     def arrange(self, names: Sequence[str]) -> None:
-        """The records in the order of ``names``, and after them those of other clips."""
+        """The records in the order of ``names``, and after them those of other clips, without what was replaced."""
         places = {name: place for place, name in enumerate(names)}
         records = list(_read(self.path))
-        ordered = sorted(records, key=lambda record: places.get(record["clip"], len(places)))
+        last: dict[str, dict[str, Any]] = {}
+        for record in records:
+            last[record["clip"]] = _valid(last.get(record["clip"]), record)
+        valid = [record for record in records if record["state"] == DONE or record is last[record["clip"]]]
+        ordered = sorted(valid, key=lambda record: places.get(record["clip"], len(places)))
         if ordered != records:
             place_file(self.path, b"".join(map(_line, ordered)))
 
@@ -158,24 +165,40 @@ def open_part(out: Path, number: int = 1, count: int = 1) -> Iterator[Part]:
 
 
 def read_records(out: Path) -> dict[str, dict[str, Any]]:
-    """The record of each clip, over all shares.
+    """The record of each clip, over all shares: that it is done where it once was left out, else the last one.
 
     Raises:
-        InputError: a line is damaged, or two records of a clip say different things.
+        InputError: a line is damaged, or two records of a finished clip say different things.
     """
     records: dict[str, dict[str, Any]] = {}
-    for path in sorted((out / MANIFEST).glob("part-*-of-*.jsonl")):
+    for path in _parts(out):
         for record in _read(path):
-            before = records.setdefault(record["clip"], record)
-            if _content(before) != _content(record):
+            before = records.get(record["clip"])
+            if before is not None and before["state"] == record["state"] == DONE and not same_content(before, record):
                 advice = "one of them was made with other settings or weights: delete the clip's lines and run again"
                 raise Mismatch(path, f"makes {record['clip']} a second time, differently", advice)
+            records[record["clip"]] = _valid(before, record)
     return records
 
 
-def count_lines(out: Path) -> int:
-    """Whole lines of all shares; more than there are records where a clip was made twice."""
-    return sum(1 for path in (out / MANIFEST).glob("part-*-of-*.jsonl") for _ in _read(path))
+def same_content(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two records of a clip say the same but for when it was made, and how fast."""
+    names = (one.keys() | other.keys()) - _INCIDENTAL - (_NOT_ALWAYS & (one.keys() ^ other.keys()))
+    return all(one.get(name) == other.get(name) for name in names)
+
+
+def count_made(out: Path) -> int:
+    """How often clips were made, over all shares; more than there are clips where one was made twice."""
+    return sum(record["state"] == DONE for path in _parts(out) for record in _read(path))
+
+
+def _parts(out: Path) -> list[Path]:
+    return sorted((out / MANIFEST).glob("part-*-of-*.jsonl"))
+
+
+def _valid(before: dict[str, Any] | None, record: dict[str, Any]) -> dict[str, Any]:
+    """Which of two records of a clip counts: shares know no order in time, so that a clip is done beats all others."""
+    return record if before is None or before["state"] == LEFT_OUT else before
 
 
 def _line(record: dict[str, Any]) -> bytes:
@@ -195,10 +218,6 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
                 got, advice = f"line {number} is damaged", "delete that line and give the same command again"
                 raise Damaged(path, got, advice) from None
             yield record
-
-
-def _content(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if key not in _INCIDENTAL}
 
 
 def _lock(handle: int, path: Path) -> None:

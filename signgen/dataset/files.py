@@ -129,9 +129,14 @@ def locked(folder: Path, wait: bool = True) -> Iterator[None]:
     """Only one process at a time is inside, of all that use ``folder``; a process that dies lets the next one in.
 
     Raises:
-        NotWritable: another one is inside, and this one is not to ``wait``.
+        NotWritable: the folder is not to be written, or another one is inside and this one is not to ``wait``.
     """
-    with open(folder / ".lock", "w") as file:
+    try:
+        file = open(folder / ".lock", "w")  # noqa: SIM115 - closed below
+    except OSError as error:
+        got = f"cannot be written ({error.strerror})"
+        raise NotWritable(folder, got, "name a folder that can be written") from None
+    with file:
         try:
             import fcntl
         except ImportError:  # no such locks on this system: processes may then do the same work twice

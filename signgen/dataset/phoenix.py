@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -222,7 +222,8 @@ class PhoenixIndex:
         return self.root / name if (self.root / name).is_dir() else outer / name
 
     def _read(self, split: str) -> Iterator[Clip]:
-        path, seen, place = self.tree.list_of(self.release, split) or self.release, set(), self._place(split)
+        path, seen = self.tree.list_of(self.release, split) or self.release, set()
+        places = [place for place in self.tree.frames(self.release, split) if place.is_dir()] or [self._place(split)]
         for number, row in self.rows(split)[1]:
             if row["name"] in seen:
                 raise Damaged(path, f"line {number} repeats clip {row['name']}", "clip names must be unique")
@@ -233,7 +234,7 @@ class PhoenixIndex:
                 row["speaker"],
                 tuple(row["orth"].split()),
                 row["translation"],
-                _folder(place, row),
+                _pictures(places, row),
                 self._keypoint_file(split, row["name"]),
             )
 
@@ -243,17 +244,20 @@ class PhoenixIndex:
             for folder in (self.keypoints, self.keypoints / split)
             for suffix in KEYPOINT_SUFFIXES
         )
-        own = (place / name for place in self.tree.keypoints(self.release, split))
+        folders = (self.keypoints, self.keypoints / split, *self.tree.keypoints(self.release, split))
+        own = (place / name for place in folders)
         return next((path for path in choices if path.is_file()), next((path for path in own if path.is_dir()), None))
 
 
-def _folder(place: Path, row: dict[str, str]) -> Path:
-    """Of a clip's frames, or the file of its video."""
-    named = row["video"].removesuffix("*.png").rstrip("/")
-    folder = place / (named.removesuffix("/1") or row["name"])
-    if folder.is_dir():
-        return folder
-    return next((video for suffix in _VIDEOS if (video := place / f"{folder.name}{suffix}").is_file()), folder)
+def _pictures(places: Sequence[Path], row: dict[str, str]) -> Path:
+    """Of a clip: the folder of its frames or the file of its video, in the first of the places that has either."""
+    named = row["video"].removesuffix("*.png").rstrip("/").removesuffix("/1") or row["name"]
+    for folder in (place / named for place in places):
+        videos = (folder.with_name(f"{folder.name}{suffix}") for suffix in _VIDEOS)
+        found = folder if folder.is_dir() else next((video for video in (folder, *videos) if video.is_file()), None)
+        if found is not None:
+            return found
+    return places[0] / named
 
 
 def is_release(root: str | Path) -> bool:

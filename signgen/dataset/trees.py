@@ -33,7 +33,7 @@ class Tree:
         releases: places below a root where it may lie.
         list_of: the file that lists a split's clips, or None where the split is not there.
         rows: columns and rows of a split. `Damaged` or `Untrusted` for a list that is not sound.
-        frames: where frame folders or videos of a split may be, the first that is there counts.
+        frames: where frame folders or videos of a split may be; for each clip the first that has it counts.
         keypoints: where keypoint files or folders may be, beside those that signgen looks for everywhere.
     """
 

@@ -192,9 +192,9 @@ def _load(spec: str | Path | None) -> Source:
     if spec is None:
         if not names:
             raise Missing("--source", "this installation has no built-in signers", "give an image of the person")
-        return _builtin(names[0])
+        return stored_signer(SIGNERS, names[0])
     if str(spec) in names:
-        return _builtin(str(spec))
+        return stored_signer(SIGNERS, str(spec))
     path = Path(spec)
     if path.is_dir() or (path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES):
         return Source(read_frame(path, 0), None, str(path), "video")
@@ -206,13 +206,13 @@ def _load(spec: str | Path | None) -> Source:
     raise NotFound(spec, "no such file and no such signer", f"give an image, a video, or one of: {listed}")
 
 
-def _builtin(name: str) -> Source:
-    """A signer of the package: ``<name>.png`` and ``<name>.npz`` with the keypoints (1,133,3) in its pixels."""
+def stored_signer(folder: Path, name: str) -> Source:
+    """A signer of the package, or of such a folder: ``<name>.png``, and ``<name>.npz`` with the keypoints (1,133,3)."""
     from signgen.keypoints import Keypoints
     from signgen.video import read_image
 
-    image = read_image(SIGNERS / f"{name}.png")
-    with np.load(SIGNERS / f"{name}.npz", allow_pickle=False) as archive:
+    image = read_image(folder / f"{name}.png")
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as archive:
         points = np.asarray(archive["keypoints"], dtype=np.float32)
     height, width = image.shape[:2]
     keypoints = Keypoints(points[..., :2], points[..., 2], width=width, height=height, fps=25.0, name=name)

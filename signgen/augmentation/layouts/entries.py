@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from signgen.augmentation.jobs import Job, frames_of, plain_name
 from signgen.augmentation.store import DONE, Store
 from signgen.dataset.files import write_text
 from signgen.dataset.keypoint_source import read_clip_points
-from signgen.dataset.phoenix import RELEASE, Clip, PhoenixIndex, corpus_name, list_frames
+from signgen.dataset.phoenix import RELEASE, Clip, PhoenixIndex, corpus_name, count_frames, list_frames
 from signgen.keypoints.many_clips import points_in_frame
+from signgen.video import read_frames, read_image
+
+PNG = ".png"
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Entry:
 
     Attributes:
         name, split: of the clip; row: its line of the corpus file by column.
-        frames: the folder of its PNG files, or None where it has none; count: frames.
+        frames: the folder of its frames, or its video, or None where it has neither; count: frames.
         keypoints: its keypoint file, or None; generated: whether it is new.
     """
 
@@ -36,8 +41,19 @@ class Entry:
     generated: bool
 
     def files(self) -> tuple[Path, ...]:
-        """Its PNG files in order."""
+        """Its image files in order; a video has none."""
         return () if self.frames is None else list_frames(self.frames).files
+
+    def needs_png(self) -> bool:
+        """Whether it has frames, which are no PNG files."""
+        return self.frames is not None and needs_png(self.frames)
+
+    def pngs(self) -> Iterator[bytes]:
+        """Each frame as a PNG file, as it is or written anew. InputError for one that is damaged."""
+        if self.frames is not None and self.frames.is_file():
+            yield from map(_png, read_frames(self.frames))
+        for file in self.files():
+            yield file.read_bytes() if file.suffix.lower() == PNG else _png(read_image(file))
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,7 @@ def collect(
         rows = [row for _, row in numbered]
         by_name = {row["name"]: row for row in rows}
         clips = {clip.name: clip for clip in index.clips(split)}
-        old = [_original(clips[row["name"]], row, store.nested) for row in rows] if originals else []
+        old = [_original(store, clips[row["name"]], row) for row in rows] if originals else []
         new = [
             _copy(store, job, by_name[job.source], records[job.name])
             for job in jobs
@@ -82,19 +98,32 @@ def collect(
     return found
 
 
+def needs_png(place: Path) -> bool:
+    """Whether a clip's place is a video, or a folder with frames of another format than PNG."""
+    return place.is_file() or any(file.suffix.lower() != PNG for file in list_frames(place).files)
+
+
+def _png(frame: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, "png", compress_level=4)
+    return buffer.getvalue()
+
+
 def failed_gate(record: Mapping[str, Any]) -> bool:
     """Whether a clip was judged and did not pass."""
     return not record.get("gate", {}).get("passed", True)
 
 
-def _original(clip: Clip, row: dict[str, str], nested: bool) -> Entry:
+def _original(store: Store, clip: Clip, row: dict[str, str]) -> Entry:
     """A clip of the source data set, under a plain name where CorrNet is to read it."""
-    files = list_frames(clip.folder).files
-    name = plain_name(clip.name) if nested else clip.name
-    row = row if name == clip.name else {**row, "name": name, "video": f"{name}/1/*.png"}
-    return Entry(
-        name, clip.split, row, clip.folder if files else None, len(files) or frames_of(clip), clip.keypoints, False
-    )
+    film, count = clip.folder.is_file(), count_frames(clip.folder)
+    name = plain_name(clip.name) if store.nested else clip.name
+    if film and store.media == "mp4":
+        row = {**row, "video": f"{name}{clip.folder.suffix.lower()}"}
+    elif film or name != clip.name:
+        row = {**row, "name": name, "video": f"{name}/1/*.png"}
+    frames = clip.folder if count else None
+    return Entry(name, clip.split, row, frames, count or frames_of(clip), clip.keypoints, False)
 
 
 def _copy(store: Store, job: Job, row: dict[str, str], record: Mapping[str, Any]) -> Entry:

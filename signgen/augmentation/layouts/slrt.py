@@ -71,13 +71,13 @@ def _item(entry: Entry) -> dict[str, Any]:
 
 
 def _write_frames(out: Path, splits: Sequence[Split]) -> Path:
-    """PNG files are packed as they are: deflating them again would save nothing."""
+    """PNG files are packed as they are: deflating them again would save nothing. Other frames become PNG files."""
     path = out / FOLDER / FRAMES
     with whole_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for entry in (entry for split in splits for entry in split.entries):
-            for number, file in enumerate(entry.files(), 1):
+            for number, data in enumerate(entry.pngs(), 1):
                 name = f"images/{full_name(entry)}/{frame_name(number)}"
-                archive.writestr(zipfile.ZipInfo(name, _EPOCH), file.read_bytes())
+                archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
     return path
 
 
