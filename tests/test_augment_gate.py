@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from tiny_pipeline import FRAME, signing
 
+from signgen.augmentation.clip import Maker
 from signgen.augmentation.gate import STRIDE, Gate, certain_points, in_view, looked_at
+from signgen.augmentation.jobs import Job
 from signgen.augmentation.variation import Variation
+from signgen.keypoints import write_keypoints
 from signgen.keypoints.repair.missing import fill_missing
 from signgen.keypoints.skeleton import LEFT_HAND, RIGHT_HAND
 from signgen.video import VideoWriter
@@ -106,6 +110,25 @@ def test_a_failed_copy_is_held_against_its_source():
     assert gate.reconsider(lost, source | {"hand_pe_drive": 9.0})["passed"] is False
     for unknown in (None, {"hand_pe_drive": None, "hands_not_found": None, "passed": True}):
         assert gate.reconsider(failed, unknown) == failed
+
+
+def test_the_sources_own_frames_are_looked_at_in_a_video_too(tmp_path):
+    clip, seen = signing(12), []
+    write_keypoints(clip, tmp_path / "clip.npz")
+    (tmp_path / "frames").mkdir()
+    frames = [np.full((FRAME[1], FRAME[0], 3), 20 * number, np.uint8) for number in range(12)]
+    for number, frame in enumerate(frames, 1):
+        Image.fromarray(frame).save(tmp_path / "frames" / f"images{number:04d}.png")
+    for name, count in (("whole", 12), ("short", 11)):
+        with VideoWriter(tmp_path / f"{name}.mp4", FRAME, 25) as writer:
+            for frame in frames[:count]:
+                writer.write(frame)
+    gate = SimpleNamespace(judge=lambda shown, points: seen.append([float(x.mean()) for x in shown]) or len(points))
+    maker = SimpleNamespace(recipe=SimpleNamespace(frame=FRAME))
+    for place, judged in (("whole.mp4", 12), ("frames", 12), ("short.mp4", None), ("none", None)):
+        job = Job("copy", "clip", "train", 1, "ann", tmp_path / "clip.npz", tmp_path / place)
+        assert Maker._judge_source(maker, gate, job) == judged, place
+    assert np.allclose(seen, [[0, 100, 200]] * 2, atol=3)
 
 
 def test_guesses_for_lost_hands_are_not_what_the_clip_says():

@@ -17,7 +17,7 @@ from signgen.augmentation.settings import Settings
 from signgen.augmentation.store import DONE, LEFT_OUT, content_of
 from signgen.augmentation.variation import Change
 from signgen.dataset.keypoint_source import read_clip_points
-from signgen.dataset.phoenix import list_frames
+from signgen.dataset.phoenix import count_frames, inner_folder
 from signgen.errors import InputError, Missing, RunError
 from signgen.files import Staging
 from signgen.keypoints import Keypoints, write_keypoints
@@ -143,10 +143,9 @@ class Maker:
 
     def _judge_source(self, gate: Gate, job: Job) -> dict[str, Any] | None:
         """The gate's verdict of the source clip's own frames; None where there are none that fit its keypoints."""
-        true = list_frames(job.frames).files
         try:
-            points = read_clip(job, self.recipe.frame)
-            return gate.judge(looked_at(true[0].parent), points) if len(true) == len(points) else None
+            points, true = read_clip(job, self.recipe.frame), inner_folder(job.frames)
+            return gate.judge(looked_at(true), points) if count_frames(job.frames) == len(points) else None
         except (InputError, ValueError):  # frames damaged, or of several sizes: nothing of the copy depends on them
             return None
 
