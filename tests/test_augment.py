@@ -35,9 +35,11 @@ from PIL import Image
 from tiny_pipeline import picture as portrait
 from tiny_pipeline import signing
 
+import signgen
 from signgen.augmentation import run as running
 from signgen.augmentation import signers
 from signgen.augmentation.run import Task, augment
+from signgen.augmentation.settings import Settings
 from signgen.augmentation.store import part_path, read_records
 from signgen.augmentation.variation import Variation
 from signgen.cli import main
@@ -386,6 +388,17 @@ def test_videos_in_their_old_place_are_named(stage):
 def command(stage: Stage, *arguments: str):
     common = ["augment", str(stage.dataset), str(stage.root / "cli"), "--signers", ",".join(stage.signers)]
     return CliRunner().invoke(main, [*common, "--model", str(stage.model), *arguments])
+
+
+def test_command_and_function_take_the_measured_signers_and_variation_unasked(stage, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("signgen.augmentation.run.augment", lambda task, *more: seen.append(task.settings) or {})
+    CliRunner().invoke(main, ["augment", str(stage.dataset), str(tmp_path / "out")])
+    signgen.augment(stage.dataset, tmp_path / "out")
+    assert seen[0] == seen[1] == Settings(signers.pick_signers("32"), variation=Variation.parse(["all"]))
+    CliRunner().invoke(main, ["augment", str(stage.dataset), str(tmp_path / "out"), "--vary", "none"])
+    signgen.augment(stage.dataset, tmp_path / "out", vary="none")
+    assert seen[2] == seen[3] == Settings(signers.pick_signers("32"))
 
 
 def test_the_plan_reckons_the_whole_phoenix14t_before_anything_is_made(stage):

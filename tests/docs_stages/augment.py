@@ -22,7 +22,7 @@ def check(folder: Path) -> None:
 STAGE = Stage(
     prepare=prepare,
     replacements=(  # one process, which has its model already
-        ("--vary all", "--vary all --jobs 1"),
+        ("--copies 4", "--copies 2 --signers 4 --jobs 1"),
         ("data/four --signers alma", "data/four --signers alma --no-gate --jobs 1"),
     ),
     leaves=(
