@@ -101,7 +101,7 @@ def test_progress_is_counted_from_nothing_to_all(files: Path, tmp_path: Path) ->
         return lambda done, total: seen[name].append((done, total))
 
     signgen.evaluate(files / "generated.mp4", files / "true.mp4", progress=watch("evaluate"))
-    options: dict[str, Any] = {"model": str(files / "my-model"), "gate": None, "vary": "tempo"}
+    options: dict[str, Any] = {"model": str(files / "my-model"), "gate": None, "vary": "tempo", "copies": 1}
     signgen.augment(files / "drawn", tmp_path / "more", 1, progress=watch("augment"), **options)
     shutil.copytree(files / "drawn", tmp_path / "drawn")
     small = {"widths": [8, 8], "encoder_blocks": [1, 1], "decoder_widths": [8, 8], "decoder_blocks": [0, 1]}

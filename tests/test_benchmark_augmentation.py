@@ -15,6 +15,8 @@ from click.testing import CliRunner
 from PIL import Image
 from tiny_pipeline import save_pipeline
 
+from signgen.augmentation.run import MEASURED
+from signgen.augmentation.signers import pick_signers
 from signgen.errors import Damaged, Mismatch, Missing, SignGenError
 from signgen.scoring.recogniser.network import LARGE, NetworkSize
 from signgen.scoring.recogniser.samples import Sample, Samples
@@ -257,6 +259,24 @@ def test_gated_copies_need_what_the_gate_said(
             language.copies(0, gated)
     finally:
         made.with_name("away").rename(made)
+
+
+def test_what_the_plan_says_was_measured_is_what_is_stored(tmp_path: Path) -> None:
+    bench = load("augmentation")
+    words = ["--table", "--json", str(tmp_path / "table.json")]
+    assert CliRunner().invoke(bench.main, words, catch_exceptions=False).exit_code == 0
+    rows = {row["name"]: row for row in json.loads((tmp_path / "table.json").read_text())["rows"]}
+    mini = rows[bench.OWN]
+    wer, gain, share = (mini[name]["value"] for name in ("wer", "gain", "share"))
+    low, high = (100 * value for value in mini["gain"]["interval"])
+    (arm,) = (arm for arm in bench.ARMS if arm.name == bench.OWN)
+    assert {
+        "true_clips": mini["true"], "copies": mini["copies"], "signers": arm.copies.signers, "trainings": mini["seeds"],
+        "wer": round(100 * (wer + gain), 1), "wer_with_copies": round(100 * wer, 1),
+        "difference": round(-100 * gain, 1), "interval": [round(-high, 1), round(-low, 1)],
+        "share_of_ceiling": round(share, 2),
+    } == MEASURED  # fmt: skip
+    assert arm.copies.signers == len(pick_signers(None))
 
 
 # ---- a training ------------------------------------------------------------------------------------------------------

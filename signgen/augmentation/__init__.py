@@ -82,7 +82,7 @@ def augment(
 
     Example:
         >>> from signgen import augment
-        >>> result = augment("drawn", "more", signers="alma", model="my-model", gate=None)
+        >>> result = augment("drawn", "more", signers="alma", copies=1, model="my-model", gate=None)
         >>> result["done"], result["clips"]
         (1, 1)
     """

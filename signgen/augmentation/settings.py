@@ -21,7 +21,7 @@ class Settings:
 
     Attributes:
         signers: who signs: names, or pictures with a keypoint file beside them.
-        copies: new clips of each clip, 1 to 99.
+        copies: new clips of each clip, 1 to 99; four were measured (docs/augment.md, "Does it help?").
         splits: which splits are augmented; the others are carried over.
         seed: of everything random.
         variation: how far copies differ from their source.
@@ -35,7 +35,7 @@ class Settings:
     """
 
     signers: tuple[str, ...]
-    copies: int = 1
+    copies: int = 4
     splits: tuple[str, ...] = ("train",)
     seed: int = 0
     variation: Variation = field(default_factory=Variation)

@@ -23,7 +23,7 @@ from signgen.commands.options import (
 @click.argument("out")
 @click.option("--signers", metavar="N|NAMES", help="How many built-in and drawn signers, or names and pictures. [32]")
 @click.option("--signers-from", metavar="FOLDER", help="Of pictures with keypoints; --signers then says how many.")
-@click.option("--copies", type=int, default=1, show_default=True, help="New clips of each clip.")
+@click.option("--copies", type=int, default=4, show_default=True, help="New clips of each clip.")
 @click.option("--split", "splits", multiple=True, type=click.Choice(["train", "dev", "test"]), help="[train]")
 @click.option("--layout", "layouts", multiple=True, type=click.Choice(["phoenix14t", "corrnet", "slrt", "mska"]),
               help="Whose files are written; may be repeated. [phoenix14t]")  # fmt: skip

@@ -22,7 +22,8 @@ def check(folder: Path) -> None:
 STAGE = Stage(
     prepare=prepare,
     replacements=(  # one process, which has its model already
-        ("--copies 4", "--copies 2 --signers 4 --jobs 1"),
+        ("data/phoenix data/more", "data/phoenix data/more --copies 2 --signers 4 --jobs 1"),
+        ("data/shares --copies 1", "data/shares --copies 1 --signers 4"),
         ("data/four --signers alma", "data/four --signers alma --no-gate --jobs 1"),
     ),
     leaves=(
