@@ -269,7 +269,7 @@ def test_what_the_plan_says_was_measured_is_what_is_stored(tmp_path: Path) -> No
     mini = rows[bench.OWN]
     wer, gain, share = (mini[name]["value"] for name in ("wer", "gain", "share"))
     low, high = (100 * value for value in mini["gain"]["interval"])
-    (arm,) = (arm for arm in bench.ARMS if arm.name == bench.OWN)
+    (arm,) = (arm for arm in ARMS if arm.name == bench.OWN)
     assert {
         "true_clips": mini["true"], "copies": mini["copies"], "signers": arm.copies.signers, "trainings": mini["seeds"],
         "wer": round(100 * (wer + gain), 1), "wer_with_copies": round(100 * wer, 1),
