@@ -42,7 +42,6 @@ from signgen.files import discard, place_file
 from signgen.keypoints import read_keypoints, write_keypoints
 from signgen.keypoints.pieces import joined
 from signgen.model import SignGenPipeline
-from signgen.package import UNFINISHED
 from signgen.personal import Recipe, personalise, scores
 from signgen.personal.footage import Footage
 from signgen.personal.run import SHEET, STEREO
@@ -205,11 +204,10 @@ def measure(case: Case, bench: Bench) -> dict[str, Any] | None:
         frames = case.seconds * FPS
         sentences = drawn(cache, case.signer, VIDEO_SEED, -(-frames // SENTENCE), SENTENCE, version)
         file, places = filmed(sentences, cache / f"personal-{case.signer}-{case.seconds}-v{version}.mp4", frames)
-        resume = target.with_name(f"{target.name}{UNFINISHED}").exists()
         if not target.exists():
             done = personalise(
                 file, target, "Drawn: nobody had to agree", keypoints=places, model=bench.model,
-                recipe=case.recipe, resume=resume, progress=lambda done, total: None,
+                recipe=case.recipe, resume=True, progress=lambda done, total: None,
             )  # fmt: skip
             if not done.finished:
                 raise SystemExit("stopped; the same command goes on")
@@ -263,8 +261,7 @@ def of_recording(video: Path, keypoints: Path | None, model: str, name: str, rec
     target = cache / "personal" / f"recording-{digest_of(about)}"
     target.parent.mkdir(parents=True, exist_ok=True)
     note = "A benchmark: nothing of it is kept"
-    given = {"keypoints": keypoints, "model": model, "recipe": recipe}
-    found = personalise(video, target, note, resume=target.with_name(f"{target.name}{UNFINISHED}").exists(), **given)
+    found = personalise(video, target, note, keypoints=keypoints, model=model, recipe=recipe, resume=True)
     if not found.finished:
         raise SystemExit("stopped; the same command goes on")
     for made in (SHEET, STEREO):

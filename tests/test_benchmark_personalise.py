@@ -62,9 +62,10 @@ def test_a_recording_goes_on_and_leaves_figures_and_pictures(
     resumed: list[bool] = []
 
     def learn(video, target, consent, *, keypoints, model, recipe, resume):
-        resumed.append(resume)
+        assert resume, "goes on with what is there, and else begins"
         work = target.with_name(f"{target.name}.work")
-        if not resume:
+        resumed.append(work.exists())
+        if not work.exists():
             work.mkdir()
             return SimpleNamespace(finished=False)
         work.rmdir()

@@ -14,7 +14,6 @@ from signgen.app.jobs import Job, Report, Work, Working, let_others
 from signgen.app.live import watched
 from signgen.app.model import wait_for
 from signgen.app.rendering import name_only
-from signgen.package import UNFINISHED
 
 if TYPE_CHECKING:
     from signgen.personal import PersonalResult
@@ -59,14 +58,14 @@ def learn_job(lesson: Lesson, context: Context) -> Work:
 
     def work(job: Job, report: Report) -> Learned:
         from signgen.personal import Recipe, personalise
-        from signgen.personal.run import SHEET
+        from signgen.personal.run import SHEET, work_of
         from signgen.rendering import RenderSettings, load_model, plan_render, run_plan
 
         report(Working("Reading the video"))
         base = wait_for(context.model, job.check)
         model, target = base.folder or Path("mini"), lesson.folder / "model"
         recipe = Recipe(minutes=lesson.minutes)
-        unfinished = target.with_name(f"{target.name}{UNFINISHED}")
+        unfinished = work_of(target)
         sheet: Path | None = None
 
         def wait() -> None:

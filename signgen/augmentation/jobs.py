@@ -17,13 +17,6 @@ from signgen.errors import InputError, Mismatch, NotFound
 
 WORKERS = (1, 8, 64)  # numbers that a plan reckons hours for
 _COPY = re.compile(r"(.+)__aug(\d{2,})")
-
-
-def copy_name(clip: str, number: int) -> str:
-    """What a copy of a clip is called."""
-    return f"{clip}__aug{number:02d}"
-
-
 _TORN_AT = re.compile(r"[\s,\"'*?\[\]]")  # by CorrNet's readers: separators, quotes, and what `glob` takes for patterns
 
 
@@ -80,6 +73,11 @@ def plan_jobs(
         if times > 1:
             raise Mismatch(name, "would be made twice", "the splits to be augmented must not share clips")
     return jobs
+
+
+def copy_name(clip: str, number: int) -> str:
+    """What a copy of a clip is called."""
+    return f"{clip}__aug{number:02d}"
 
 
 def choose_signer(clip: Clip, copy: int, signers: Sequence[str], seed: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from signgen.augmentation.jobs import Job
-from signgen.augmentation.store import DONE
+from signgen.augmentation.store import DONE, content_of, files_of
 from signgen.dataset.files import locked, read_json, whole_file, write_text
 from signgen.dataset.keypoint_source import KeypointSource
 from signgen.dataset.phoenix import PhoenixIndex
@@ -76,7 +75,7 @@ def _unpack(index: PhoenixIndex, places: Sequence[str | Path], source: KeypointS
     if (folder / _NOTE).is_file():
         _check_note(places, folder / _NOTE)  # another process may have come first, with others
     else:
-        note = [{"name": Path(place).name, **_listing(place), "sha256": _content(place)} for place in places]
+        note = [{"name": Path(place).name, **_listing(place), "sha256": content_of(Path(place))[1]} for place in places]
         write_text(folder / _NOTE, json.dumps({"places": note}, indent=2) + "\n")
     for clip in index:
         target = folder / clip.split / f"{clip.name}.npz"
@@ -96,7 +95,7 @@ def _check_note(places: Sequence[str | Path], note: Path) -> None:
     """Mismatch unless the files were unpacked from these places, or from copies of them."""
     before = read_json(note, f"delete the folder {note.parent}").get("places", [])
     same = len(before) == len(places) and all(
-        {**said, **_listing(place)} == said or said["sha256"] == _content(place)
+        {**said, **_listing(place)} == said or said["sha256"] == content_of(Path(place))[1]
         for said, place in zip(before, places, strict=True)
     )
     if not same:
@@ -106,25 +105,12 @@ def _check_note(places: Sequence[str | Path], note: Path) -> None:
 
 def _listing(place: str | Path) -> dict[str, Any]:
     """Number, bytes and newest time of a place's files: cheap, and enough where they are the same."""
-    states = [path.stat() for path in _files(place)]
-    newest = max((state.st_mtime_ns for state in states), default=0)
-    return {"files": len(states), "bytes": sum(state.st_size for state in states), "mtime_ns": newest}
-
-
-def _content(place: str | Path) -> str:
-    """SHA-256 of a place's files in the order of their names."""
-    digest = hashlib.sha256()
-    for path in _files(place):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
-def _files(place: str | Path) -> list[Path]:
     place = Path(place)
     if not place.exists():
         raise NotFound(place, "no such file or folder", "give the keypoints' file or folder")
-    return sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+    states = [path.stat() for path in files_of(place)]
+    newest = max((state.st_mtime_ns for state in states), default=0)
+    return {"files": len(states), "bytes": sum(state.st_size for state in states), "mtime_ns": newest}
 
 
 # -- of a clip --------------------------------------------------------------------------------------------------------
@@ -133,8 +119,8 @@ def _files(place: str | Path) -> list[Path]:
 def keypoints_digest(path: Path | None) -> str | None:
     """SHA-256 of a clip's keypoint file, or of its folder's files; None where it has none that can be read."""
     if path is not None:
-        with suppress(OSError, NotFound):
-            return _content(path) if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
+        with suppress(OSError):
+            return content_of(path)[1]
     return None
 
 

@@ -36,6 +36,7 @@ KEYPOINTS, SIGNERS, MANIFEST = Path("keypoints"), "signers", "manifest"
 DONE, LEFT_OUT = "done", "left_out"
 # What may differ between two records of the same clip: when and how fast, not what.
 _INCIDENTAL = {"seconds", "worker"}
+_AT_ONCE = 2**20  # bytes
 _NOT_ALWAYS = {"keypoints_sha256"}  # which records of older versions do not have
 
 
@@ -98,13 +99,19 @@ def store_of(out: Path, settings: Settings) -> Store:
 
 
 def content_of(path: Path) -> tuple[int, str]:
-    """Bytes and SHA-256 of a file, or of a folder's files in order of their names."""
+    """Bytes and SHA-256 of a file, or of all files of a folder in order of their names."""
     digest, size = hashlib.sha256(), 0
-    for file in [path] if path.is_file() else sorted(path.iterdir()):
-        data = file.read_bytes()
-        digest.update(data)
-        size += len(data)
+    for place in files_of(path):
+        with place.open("rb") as file:
+            while data := file.read(_AT_ONCE):
+                digest.update(data)
+                size += len(data)
     return size, digest.hexdigest()
+
+
+def files_of(place: Path) -> list[Path]:
+    """All files of a folder in order of their names, or the file itself."""
+    return sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
 
 
 # -- the manifest ----------------------------------------------------------------------------------------------------

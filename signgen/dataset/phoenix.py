@@ -191,7 +191,7 @@ class PhoenixIndex:
 
     def folders_without_row(self, split: str) -> tuple[str, ...]:
         """Names of the frame folders of a split that no line of its corpus file names."""
-        place = self._place(split)
+        place = self._places(split)[0]
         known = {clip.folder.name for clip in self.clips(split)}
         if not place.is_dir() or place.name != split:  # a folder that all splits share
             return ()
@@ -211,10 +211,10 @@ class PhoenixIndex:
         own = (place for split in self.splits for place in self.tree.keypoints(self.release, split))
         return [place for place in dict.fromkeys((self.keypoints, *own)) if place.is_dir()]
 
-    def _place(self, split: str) -> Path:
-        """Where a split's frames or videos are, or should be."""
+    def _places(self, split: str) -> Sequence[Path]:
+        """Where a split's frames or videos are, or the one place where they should be."""
         places = self.tree.frames(self.release, split)
-        return next((place for place in places if place.is_dir()), places[0])
+        return [place for place in places if place.is_dir()] or places[:1]
 
     def _beside(self, name: str) -> Path:
         """The folder `name` in the given root or beside the release."""
@@ -223,7 +223,7 @@ class PhoenixIndex:
 
     def _read(self, split: str) -> Iterator[Clip]:
         path, seen = self.tree.list_of(self.release, split) or self.release, set()
-        places = [place for place in self.tree.frames(self.release, split) if place.is_dir()] or [self._place(split)]
+        places = self._places(split)
         for number, row in self.rows(split)[1]:
             if row["name"] in seen:
                 raise Damaged(path, f"line {number} repeats clip {row['name']}", "clip names must be unique")

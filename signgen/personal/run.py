@@ -149,13 +149,13 @@ class _State:
 def begun_consent(output: str | Path) -> str:
     """The words with which a run was begun for ``output``, or has finished; empty where none was."""
     target = Path(output).absolute()
-    state = _work_of(target) / STATE
+    state = work_of(target) / STATE
     if state.is_file():
         return str(read_json(state, BEGIN_AGAIN)["request"]["consent"])
     return str(personal_record(target).get("consent", "")) if target.is_dir() else ""
 
 
-def _work_of(target: Path) -> Path:
+def work_of(target: Path) -> Path:
     """Where a run lies until its result is whole."""
     return target.with_name(target.name + UNFINISHED)
 
@@ -233,7 +233,7 @@ def personalise(
         >>> personalise("anna.mp4", "anna", "Anna agreed on 1 May", recipe=Recipe(minutes=60))  # doctest: +SKIP
     """
     recipe, target = recipe or Recipe(), Path(output).absolute()
-    work = _work_of(target)
+    work = work_of(target)
     words = (begun_consent(output) if consent is None and resume else consent or "").strip()
     if not words:
         raise Missing("--consent", "is empty", "write who agreed to this, and to what")

@@ -32,6 +32,8 @@ from signgen.training.optimizers import averaged, check_whole, is_sharded, make_
 from signgen.training.resuming import CONFIG, load
 from signgen.training.task import Task
 
+SIGNALLED = "stopped by a signal"
+
 
 def learning_rate(optim: OptimConfig, step: int, steps: int) -> float:
     """Warm-up, plateau, linear decay to 2 % over the last ``decay`` share of ``steps``."""
@@ -91,9 +93,6 @@ def train_only(network: nn.Module, parts: Sequence[str]) -> None:
         first = next(name for name, _ in network.named_parameters())
         advice = f"name parts of weights' names, which are such as {first}"
         raise BadValue("optim.only", f"got {', '.join(parts)}, which no weight is named after", advice)
-
-
-SIGNALLED = "stopped by a signal"
 
 
 class Session:
