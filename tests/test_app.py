@@ -140,6 +140,23 @@ def test_what_is_old_is_swept():
         assert list(workspace.uploads.iterdir()) == []
 
 
+def test_a_few_lessons_that_were_broken_off_are_kept():
+    with open_workspace() as workspace:
+        works = []
+        for number, key in enumerate("abcd"):
+            folder = workspace.visitor(key).folder("lesson")
+            assert folder == workspace.visitor(key).folder("lesson")
+            (folder / "model.work").mkdir()
+            used = workspace.used()
+            (folder / "model.work" / "frames").write_bytes(bytes(1000))
+            assert workspace.used() == used, "what lessons work with has a bound of its own"
+            for path in (folder / "model.work", folder / "model.work" / "frames"):
+                os.utime(path, (1000 + number,) * 2)
+            works.append(folder / "model.work")
+        workspace.spare(works[0], 2)
+        assert [work.exists() for work in works] == [True, False, True, True], "its own, and the newest two"
+
+
 @pytest.mark.parametrize(
     ("name", "safe"),
     [("clip", "clip"), ("../../etc/passwd", "etc-passwd"), ("ü ö", "clip"), ("a b.c", "a-b-c"), ("-" * 99, "clip")],

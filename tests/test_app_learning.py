@@ -21,7 +21,7 @@ import signgen.personal
 from signgen.app.clips import EXAMPLES
 from signgen.app.context import OWN, Context, Limits, Visitor, open_context, open_workspace
 from signgen.app.jobs import POLL_SECONDS, Ended, Job, Report, Waiting, Working, follow
-from signgen.app.learning import Lesson, learn_job, learned_table
+from signgen.app.learning import Lesson, learn_job, learned_table, open_lesson
 from signgen.app.status import progress
 from signgen.errors import BadValue, Empty, Missing, Untrusted
 from signgen.keypoints import write_keypoints
@@ -126,6 +126,48 @@ def test_a_stop_ends_learning(context: Context, visitor: Visitor, monkeypatch: p
     assert isinstance(events[-1], Ended)
     assert (events[-1].result, events[-1].error) == (None, None)
     assert reached[-1] == 4
+
+
+def test_a_lesson_that_was_broken_off_goes_on_where_the_same_is_asked_for(
+    context: Context, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, calls, stops = sent(visitor), [], True
+
+    def again(minutes: float = 2.0, consent: str = CONSENT, name: str = "anna.mp4") -> Lesson:
+        """Sent once more: uploads get a new place each time."""
+        folder = visitor.folder()
+        assert first.keypoints is not None
+        video = Path(shutil.copy(first.video, folder / name))
+        return open_lesson(visitor, video, Path(shutil.copy(first.keypoints, folder)), consent, minutes, EXAMPLES[0])
+
+    def learn(video, target, consent, *, progress, **more):
+        work = target.with_name("model.work")
+        found = sorted(path.name for path in work.iterdir())
+        calls.append((video, (work / "video" / KEPT).stat().st_mtime_ns, found))
+        (work / "step").touch()
+        if stops:
+            context.jobs.cancel("anna")
+        progress(1, 2)
+        raise Empty("lesson", "is over", "this is a test")
+
+    def ask(lesson: Lesson) -> None:
+        list(follow(context.jobs, "anna", learn_job(lesson, context)))
+
+    monkeypatch.setattr(signgen.personal, "personalise", learn)
+    lesson = again()
+    ask(lesson)
+    ask(again())
+    assert calls[0][:2] == calls[1][:2], "the same file, read once"
+    assert (calls[0][2], calls[1][2]) == (["video"], ["step", "video"])
+    other = again(3.0)
+    ask(other)
+    assert (calls[2][0] != calls[0][0], calls[2][2]) == (True, ["video"])
+    stops = False
+    ask(again())
+    assert calls[3][2] == ["step", "video"], "the other one has not touched it"
+    assert not (lesson.folder / "model.work").exists(), "after an error there is nothing to go on from"
+    assert (other.folder / "model.work").exists()
+    assert len({lesson.folder, other.folder, again(consent="Others").folder, again(name="bela.mp4").folder}) == 4
 
 
 def test_a_render_goes_first_and_a_lesson_goes_on_behind_it(

@@ -64,10 +64,14 @@ class Visitor:
             raise Untrusted(Path(path).name or "upload", "is no file that was sent to this page", "send it again")
         return Path(path).resolve()
 
-    def folder(self) -> Path:
-        """A new empty folder for an upload or a job."""
+    def folder(self, name: str | None = None) -> Path:
+        """A new empty folder for an upload or a job; the same each time for a job that knows its own ``name``."""
         self.uploads.mkdir(exist_ok=True)
-        return Path(tempfile.mkdtemp(dir=self.uploads))
+        if name is None:
+            return Path(tempfile.mkdtemp(dir=self.uploads))
+        place = self.uploads / safe_name(name)
+        place.mkdir(mode=0o700, exist_ok=True)
+        return place
 
 
 class Workspace:
@@ -92,9 +96,18 @@ class Workspace:
         return Visitor(self.uploads / hashlib.sha256(key.encode()).hexdigest()[:32])
 
     def used(self) -> int:
-        """Bytes of all files but of those that a lesson works with: there is one at a time, and it removes them."""
-        work = sum(_last_change(folder)[1] for folder in self.uploads.glob(f"*/*/*{UNFINISHED}"))
+        """Bytes of all files but of those that lessons work with, which are bounded by their number (`spare`)."""
+        work = sum(_last_change(folder)[1] for folder in self._unfinished())
         return sum(size for _, size in map(_last_change, self.uploads.glob("*/*"))) - work
+
+    def spare(self, work: Path, most: int) -> None:
+        """Leaves what the lesson that goes on works with, and of those that were broken off ``most``, the newest."""
+        others = [folder for folder in self._unfinished() if folder != work]
+        for folder in sorted(others, key=lambda folder: _last_change(folder)[0], reverse=True)[most:]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _unfinished(self) -> Iterator[Path]:
+        return self.uploads.glob(f"*/*/*{UNFINISHED}")
 
     def sweep(self) -> None:
         """Removes what is older than it is kept: results, uploads, and what was left of those that were broken off."""

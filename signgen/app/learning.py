@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import dataclass, replace
 from html import escape
@@ -9,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from signgen.app.clips import Example
-from signgen.app.context import Context, Limits
-from signgen.app.jobs import Job, Report, Work, Working, let_others
+from signgen.app.context import Context, Limits, Visitor
+from signgen.app.jobs import Cancelled, Job, Report, Work, Working, let_others
 from signgen.app.live import watched
 from signgen.app.model import wait_for
 from signgen.app.rendering import name_only
+from signgen.files import whole
 
 if TYPE_CHECKING:
     from signgen.personal import PersonalResult
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 LEARNED_FRAMES = 7500  # of a video that a model learns from: five minutes at 25 a second
 TRIED = slice(0, 50)  # of the example that is signed afterwards
 LONGEST = 60.0  # minutes that one visitor may have the device
+LEFT = 2  # lessons that were broken off and may be gone on with; each is a gigabyte or two
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Lesson:
         consent: who agreed, and to what.
         minutes: of learning.
         example: what is signed afterwards.
-        folder: where the files go.
+        folder: where the files go. The same for the same lesson: it goes on where it was broken off.
     """
 
     video: Path
@@ -41,6 +44,30 @@ class Lesson:
     minutes: float
     example: Example
     folder: Path
+
+
+def open_lesson(
+    visitor: Visitor, video: Path, keypoints: Path | None, consent: str, minutes: float, example: Example
+) -> Lesson:
+    """A lesson in the folder that its content names. What was sent is kept there, since uploads get a new place each
+    time, and learning goes on with the same files alone."""
+    digest = hashlib.sha256()
+    for word in (video.name, keypoints.name if keypoints else "", consent, f"{minutes:g}"):
+        digest.update(hashlib.sha256(word.encode()).digest())
+    sent = [video, keypoints] if keypoints else [video]
+    for path in sent:
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    folder = visitor.folder(f"lesson-{digest.hexdigest()[:32]}")
+    places = []
+    for number, path in enumerate(sent):
+        place = folder / "sent" / str(number) / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.exists():
+            with whole(place) as copy:
+                shutil.copyfile(path, copy)
+        places.append(place)
+    return Lesson(places[0], places[1] if keypoints else None, consent, minutes, example, folder)
 
 
 @dataclass(frozen=True)
@@ -58,6 +85,7 @@ def learn_job(lesson: Lesson, context: Context) -> Work:
 
     def work(job: Job, report: Report) -> Learned:
         from signgen.personal import Recipe, personalise
+        from signgen.personal.footage import FRAMES
         from signgen.personal.run import SHEET, work_of
         from signgen.rendering import RenderSettings, load_model, plan_render, run_plan
 
@@ -67,6 +95,7 @@ def learn_job(lesson: Lesson, context: Context) -> Work:
         recipe = Recipe(minutes=lesson.minutes)
         unfinished = work_of(target)
         sheet: Path | None = None
+        context.workspace.spare(unfinished, LEFT)
 
         def wait() -> None:
             let_others(context.jobs, job, report)
@@ -81,14 +110,18 @@ def learn_job(lesson: Lesson, context: Context) -> Work:
 
         try:
             # What was sent is read in a process of its own; learning finds it read.
-            given = lesson, unfinished / "video", base.frame_size, base.config.pixel_aspect, context.limits
-            context.apart(job, lesson.video.name, context.limits.scoring, read_lesson, *given, check=wait)
+            if not (target.exists() or (unfinished / "video" / FRAMES).is_file()):
+                given = lesson, unfinished / "video", base.frame_size, base.config.pixel_aspect, context.limits
+                context.apart(job, lesson.video.name, context.limits.scoring, read_lesson, *given, check=wait)
             result = personalise(
                 lesson.video, target, lesson.consent, model=model, recipe=recipe, resume=True, progress=progress,
                 show=show,
             )  # fmt: skip
-        finally:  # gigabytes that nobody can go on with from the page
+        except Cancelled:  # by a stop or a page that was closed: the same lesson goes on from here
+            raise
+        except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
+            raise
         report(Working("Signing an example", picture=target / SHEET))
         tried = lesson.folder / "example.mp4"
         clip = lesson.example.open().keypoints

@@ -14,7 +14,7 @@ import numpy as np
 from signgen.app.clips import EXAMPLES, Clip, open_background, open_clip, open_pictures, parse_colour, parse_part
 from signgen.app.context import COOKIE, Context, Visitor
 from signgen.app.jobs import Ended, Event, Job, Report, Waiting, Work, Working, follow
-from signgen.app.learning import LONGEST, Learned, Lesson, learn_job, learned_table
+from signgen.app.learning import LONGEST, Learned, Lesson, learn_job, learned_table, open_lesson
 from signgen.app.live import LiveStream, data_url, player_content
 from signgen.app.rendering import Order, Rendered, render_job
 from signgen.app.scoring import Pair, Scored, score_job, score_table
@@ -343,6 +343,7 @@ class LearnTab(Tab):
     """The third tab: a video of a person in, a model that has learned the person out, with a sheet that grows."""
 
     kind, long = "learn", True
+    stopped = "Stopped. Press Learn again with the same files, words and minutes, and it goes on from here."
 
     def learn(self, given: Given, request: gr.Request) -> Iterator[Update]:
         """Learns, and says how it goes."""
@@ -389,7 +390,7 @@ def _lesson(
         raise BadValue("--minutes", f"got {minutes}", f"allowed are 1 to {LONGEST:.0f}")
     chosen = next((one for one in EXAMPLES if one.title == example), EXAMPLES[0])
     keypoints = None if person_keypoints is None else visitor.accept(person_keypoints)
-    return Lesson(visitor.accept(person_video), keypoints, consent.strip(), minutes, chosen, visitor.folder())
+    return open_lesson(visitor, visitor.accept(person_video), keypoints, consent.strip(), minutes, chosen)
 
 
 def _pair(
