@@ -1,7 +1,7 @@
 """Clips to find out whether augmentation helps: few signers to learn from, copies of them, others to be tested on.
 
-The true clips come in FOLDS parts; each is the share of a data set that a training has. Every clip is drawn at 12.5
-frames a second, the pace at which recognisers look, and kept as small frames:
+The true clips come in FOLDS parts; a training has some of them, which are its share of the data set. Every clip is
+drawn at 12.5 frames a second, the pace at which recognisers look, and kept as small frames:
 
     WORK/clips/true-0, ...                  drawn clips of the true signers, each in a studio of his own (`cache_drawn`)
     WORK/clips/dev, test                    sentences of their own, by signers of their own, a new studio in each clip
@@ -51,7 +51,7 @@ from signgen.synthetic.motion.lexicon import glosses as lexicon
 from signgen.synthetic.motion.score import Score, compose
 from signgen.synthetic.signer import HELD_OUT
 
-FOLDS = 5
+FOLDS = 10
 DRAWN = "drawn"  # a renderer: the one that drew the true clips
 DRAWN_SIZE, FRAME = (105, 130), (210, 260)  # pixels in which clips are drawn; in which keypoints and copies are
 SPARED = ("s11", "s16", "s20", "s21", "s33", "s38", "s49", "s60")  # drawn signers of the dev clips, in no copy
@@ -125,7 +125,7 @@ class Language:
         models: renderers of copies by name: ``mini`` or a model's folder.
         frames: of a clip, at 25 a second.
         seed: of everything random.
-        folds: how many of the `FOLDS` are learned from, in turn; each more is to be drawn.
+        folds: how many of the `FOLDS` are learned from, together.
     """
 
     work: Path
@@ -171,6 +171,10 @@ class Language:
     def others(self, count: int) -> tuple[str, ...]:
         """Who signs copies: drawn signers, evenly over looks, none of whom signs true, dev or test clips."""
         return tuple(name for name in _drawn_signers() if name not in (*SPARED, *self.speakers))[:count]
+
+    def learned(self, clips: Callable[[int], dict[str, Sample]]) -> Samples:
+        """The clips of all folds that are learned from; ``clips`` gives those of one."""
+        return Samples(tuple(sample for fold in range(self.folds) for sample in clips(fold).values()))
 
     # ---- true clips --------------------------------------------------------------------------------------------------
 
