@@ -188,7 +188,7 @@ def _write_sheet(path: Path, language: Language, reads: Results) -> None:
             "--sheet", f"no recogniser of {CEILING!r} has read copies", f"train {CEILING!r} and {OWN!r} first"
         )
     seed = min(reads)
-    clips = copies_to_read(language, language.folds)
+    clips = copies_to_read(language)
     names = sorted(set.intersection(*map(set, clips.values())))
     lost = np.array(reads[seed]["mini"]["errors"]) - reads[seed][DRAWN]["errors"]
     rows = []

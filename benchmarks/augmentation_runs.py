@@ -32,7 +32,6 @@ _ENDINGS = {"result": ".json", "reads": ".reads.json"}  # of the files of a run
 READ, AGAIN = 32, "again"  # signers of the copies that are read; the name of perfect ones that `mini` draws again
 COPIES = {name: Copies(name, signers=READ, vary=False) for name in (DRAWN, "mini")}  # that are read
 READS_VERSION = 1  # of how copies are read: bump it whenever the same recogniser and copies give other scores
-MIXES = ("all", "1:1", "1:2", "curriculum", "copies")
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ class Run:
         if not self.path(".model").exists():  # its result was stored elsewhere
             return None
         language = self.language
-        clips = copies_to_read(language, language.folds)
+        clips = copies_to_read(language)
         both, recogniser = sorted(set.intersection(*map(set, clips.values()))), Recogniser.load(self.path(".model"))
         found: dict[str, Any] = {
             name: _scores(recogniser, {clip: of_kind[clip] for clip in both}) for name, of_kind in clips.items()
@@ -199,10 +198,11 @@ class Run:
         return found
 
 
-def copies_to_read(language: Language, fold: int) -> dict[str, dict[str, Sample]]:
-    """First copies of a fold's clips, of several kinds: by `COPIES`, and perfect ones that `mini` draws again, whole or
-    all but a part.
+def copies_to_read(language: Language) -> dict[str, dict[str, Sample]]:
+    """First copies of a fold that is not learned from, of several kinds: by `COPIES`, and perfect ones that `mini`
+    draws again, whole or all but a part.
     """
+    fold = language.folds
     clips = {name: language.copies(fold, one) for name, one in COPIES.items()}
     clips[AGAIN] = language.again(fold, "mini", READ, clips[DRAWN])
     return clips | {f"{AGAIN} {part}": put_back(clips[AGAIN], clips[DRAWN], part) for part in PARTS}

@@ -137,7 +137,7 @@ def test_copies_to_read_are_opened_once(
 
     cached = data.cache_drawn
     monkeypatch.setattr(data, "cache_drawn", open_and_tell)
-    clips = runs.copies_to_read(_language(finished), 2)
+    clips = runs.copies_to_read(_language(finished))
     assert [name.rpartition("-")[0] for name in opened] == ["true-2-drawn-2-1"]
     assert list(clips) == list(load("augmentation_table").KINDS)
     for part in data.PARTS:
@@ -282,13 +282,13 @@ def test_what_the_plan_says_was_measured_is_what_is_stored(tmp_path: Path) -> No
 # ---- a training ------------------------------------------------------------------------------------------------------
 
 
-def _clips(count: int, seed: int, wrong: int = 0) -> Samples:
-    """Clips of one word: a bright square stands left (A) or right (B). The first ones are said to show the other."""
+def _clips(count: int, seed: int) -> Samples:
+    """Clips of one word: a bright square stands left (A) or right (B)."""
     rng, items = np.random.default_rng(seed), []
     for index in range(count):
         frames = rng.integers(0, 30, (6, 32, 32, 3)).astype(np.uint8)
         frames[2:5, 8:24, (2, 18)[index % 2] :][:, :, :12] = 255
-        items.append(Sample(frames, np.zeros((6, 133, 3), np.float32), ("AB"[(index + (index < wrong)) % 2],), None))
+        items.append(Sample(frames, np.zeros((6, 133, 3), np.float32), ("AB"[index % 2],), None))
     return Samples(tuple(items))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from signgen.app.clips import Example
 from signgen.app.context import Context, Limits, Visitor
@@ -51,14 +52,12 @@ def open_lesson(
 ) -> Lesson:
     """A lesson in the folder that its content names. What was sent is kept there, since uploads get a new place each
     time, and learning goes on with the same files alone."""
-    digest = hashlib.sha256()
-    for word in (video.name, keypoints.name if keypoints else "", consent, f"{minutes:g}"):
-        digest.update(hashlib.sha256(word.encode()).digest())
     sent = [video, keypoints] if keypoints else [video]
+    asked: list[Any] = [consent, minutes]
     for path in sent:
         with open(path, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    folder = visitor.folder(f"lesson-{digest.hexdigest()[:32]}")
+            asked.append([path.name, hashlib.file_digest(file, "sha256").hexdigest()])
+    folder = visitor.folder(f"lesson-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]}")
     places = []
     for number, path in enumerate(sent):
         place = folder / "sent" / str(number) / path.name

@@ -214,12 +214,12 @@ def _planned(task: Task, say: Say) -> dict[str, Any]:
         plan = _plan(task, index, left, records, recipe, pipeline, say) if left else {}
     if not left:
         say("to be made: nothing, all clips are there")
-    say(
+    measured = (
         "measured with drawn clips: {copies} copies of {true_clips} clips by {signers} signers change the word error"
         " rate of new signers by {difference:+.1f} points ({interval[0]:+.1f} to {interval[1]:+.1f}), from {wer} to"
         " {wer_with_copies} %: {share_of_ceiling:.0%} of what perfect copies do (trainings: {trainings})"
-        "".format(**MEASURED)
     )
+    say(measured.format(**MEASURED))
     return {"output": str(task.out), "plan": plan, "measured": [MEASURED]}
 
 
