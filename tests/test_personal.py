@@ -424,9 +424,14 @@ def test_a_recipe_that_cannot_be_is_refused(changes: dict, words: str) -> None:
 def test_what_cannot_be_is_said_before_the_video_is_read(video: tuple[Path, Path], model: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     make_pipeline(SIZE).save_pretrained(bare)
+    narrow = tmp_path / "narrow"
+    shutil.copytree(model, narrow)
+    index = json.loads((narrow / "model_index.json").read_text())
+    (narrow / "model_index.json").write_text(json.dumps(index | {"window": 2}))
     cases = (
         (model, {"settings": ("face_refiner.nosuch=3",)}, "nosuch"),
         (bare, {"stages": ("distill", "hand_refiner")}, "--stages: got hand_refiner, and .* has no such part"),
+        (narrow, {"sources": 2}, "--sources: got 2, but narrow sees 2 pictures at a time; give 1 at most"),
     )
     for base, changes, words in cases:
         with pytest.raises(InputError, match=words):

@@ -28,7 +28,7 @@ from signgen.dataset.cache import INDEX, FrameCache, build_cache
 from signgen.dataset.files import locked, read_json
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.training_data import cache_folder, clip_points
-from signgen.errors import InputError, Mismatch, Missing, NotWritable, TooLarge
+from signgen.errors import BadValue, InputError, Mismatch, Missing, NotWritable, TooLarge
 from signgen.files import check_target, discard, place_file, remove_leftovers, whole
 from signgen.keypoints import write_keypoints
 from signgen.model import SignGenPipeline
@@ -61,7 +61,7 @@ from signgen.personal.recipe import (
 from signgen.rendering.several import personal_record
 from signgen.rendering.source import Source
 from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
-from signgen.training.assembly import assemble, build
+from signgen.training.assembly import MODEL_INDEX, assemble, build
 from signgen.training.checkpoints import whole_checkpoints
 from signgen.training.loop import SIGNALLED
 from signgen.training.painted import composed_clips
@@ -254,6 +254,7 @@ def personalise(
     if work.exists() and not resume:
         raise NotWritable(work, "a run was begun there", "add --resume to go on with it, or remove it")
     check_size(model)
+    check_views(model, recipe.sources)
     fresh = not work.exists()
     work.mkdir(parents=True, exist_ok=True)
     try:
@@ -281,7 +282,7 @@ class _Run:
         self.state, self.progress, self.show = state, progress, show
         self.video: Footage
         self.sources: list[Source] = []
-        index = read_json(model_folder(model) / "model_index.json", "give a whole model")
+        index = read_json(model_folder(model) / MODEL_INDEX, "give a whole model")
         self.canvas, self.aspect = tuple(index.get("frame_size", (210, 260))), float(index.get("pixel_aspect", 0.81))
 
     @property
@@ -545,6 +546,14 @@ def check_size(model: str | Path) -> None:
     if size > MOST_MIB - ROOM_MIB:
         got = f"its weights take {size:.1f} MiB"
         raise TooLarge(model, got, f"a model of a person has {MOST_MIB} at most: begin from a smaller one")
+
+
+def check_views(model: str | Path, sources: int) -> None:
+    """Raises where a window of ``model`` has no room for a frame beside so many sources, before a video is read."""
+    views = int(read_json(model_folder(model) / MODEL_INDEX, "give a whole model").get("window", 8))
+    if views <= sources:
+        got = f"got {sources}, but {Path(model).name} sees {views} pictures at a time"
+        raise BadValue("--sources", got, f"give {views - 1} at most")
 
 
 def _numbers(part: Path) -> int:
