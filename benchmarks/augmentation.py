@@ -47,16 +47,17 @@ from signgen.training.task import tile
 
 STORED = Path(__file__).with_name("augmentation_results.json")
 REFERENCE, CEILING, OWN = "photometric", "perfect copies", "mini"
+NOTHING, UNCHANGED = "nothing", "perfect copies, unchanged"
 _PERFECT, _MINI = Copies(DRAWN, signers=32, count=4), Copies("mini", signers=32, count=4)
 SHEET_CLIPS, SHEET_FRAMES, SHEET_SCALE = 5, 8, 3  # clips and frames of the sheet; a pixel's side
-# In order of interest. Gains are over REFERENCE with the same network, shares of CEILING's gain.
+# In order of interest.
 ARMS = (
     Arm(REFERENCE, reads=True),
     Arm(CEILING, _PERFECT, reads=True),
     Arm(OWN, _MINI, reads=True),
     Arm("photometric, twice as long", steps=2 * STEPS),
-    Arm("nothing", changes=False),  # not even photometric changes; the next two have copies and none of these
-    Arm("perfect copies, unchanged", _PERFECT, changes=False),
+    Arm(NOTHING, changes=False),  # not even photometric changes; the next two have copies and none of these
+    Arm(UNCHANGED, _PERFECT, changes=False),
     Arm("mini, unchanged", _MINI, changes=False),
     Arm("perfect copies, 1", replace(_PERFECT, count=1)),
     Arm("mini, 1 copy", replace(_MINI, count=1)),
@@ -141,8 +142,8 @@ def main(
     rows = []
     for arm in arms:
         if mine := results[arm.name]:
-            ending = "" if arm.network == "small" else f", {arm.network}"
-            rows.append(row_of(arm.name, mine, results[REFERENCE + ending], results[CEILING + ending]))
+            over, most = held_against(arm)
+            rows.append(row_of(arm.name, mine, over, results[over], results[most]))
     reading = reading_rows({name: found for name, found in reads.items() if found})
     if json_path is not None:
         report = {"rows": [asdict(row) for row in rows], "reading": [asdict(one) for one in reading],
@@ -157,6 +158,17 @@ def main(
     print(markdown(rows, reading), end="")
     if len(told := [name for name in (REFERENCE, CEILING, OWN) if results.get(name)]) == 3:
         print("\n" + signs_markdown(told, sign_rows([results[name] for name in told])), end="")
+
+
+def held_against(arm: Arm) -> tuple[str, str]:
+    """The arm that another one's gain is over, and the one whose gain is the ceiling, by name.
+
+    Photometric changes are held against nothing, and so is what has none. What has them is held against these alone.
+    """
+    if arm.network == "small" and (arm.name == REFERENCE or not arm.changes):
+        return NOTHING, UNCHANGED
+    ending = "" if arm.network == "small" else f", {arm.network}"
+    return REFERENCE + ending, CEILING + ending
 
 
 def _there(found: dict[int, dict[str, Any] | None]) -> Results:

@@ -1,4 +1,4 @@
-"""What the trainings say together: word error rates, gains over photometric changes, and shares of the ceiling's."""
+"""What the trainings say together: word error rates, gains over another arm, and shares of the ceiling's."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ class Row:
         name: of it; seeds: how many trainings; true, copies: clips that each had; steps: mean number.
         wer: over all its seeds.
         gain: by which it lies below the reference's, both over the seeds that both have; None for the reference.
+        over: the reference's name; empty without a gain.
         share: of the ceiling's gain that it reaches; None where the ceiling's interval is not off zero.
     """
 
@@ -50,6 +51,7 @@ class Row:
     steps: float
     wer: Rate
     gain: Rate | None
+    over: str
     share: Rate | None
 
 
@@ -65,8 +67,9 @@ def check_clips(results: dict[str, Results]) -> None:
             raise Mismatch(which, f"it read other test clips than {found[0][0]}", _OTHERWISE)
 
 
-def row_of(name: str, arm: Results, reference: Results, ceiling: Results) -> Row:
-    """From the results of an arm, of the arm that it is held against, and of perfect copies."""
+def row_of(name: str, arm: Results, over: str, reference: Results, ceiling: Results) -> Row:
+    """From the results of an arm, the name and the results of the one that it is held against, and the results of
+    perfect copies."""
     first = next(iter(arm.values()))
     rates, value = _draws([arm], sorted(arm))
     wer = Rate(float(value[0]), percentile_interval(rates[:, 0]))
@@ -76,7 +79,8 @@ def row_of(name: str, arm: Results, reference: Results, ceiling: Results) -> Row
         if arm is not ceiling and (seeds := sorted(arm.keys() & reference.keys() & ceiling.keys())):
             share = _share(arm, reference, ceiling, seeds)
     steps = float(np.mean([one["steps"] for one in arm.values()]))
-    return Row(name, len(arm), first["true"], first["copies"], steps, wer, gain, share)
+    over = "" if gain is None else over
+    return Row(name, len(arm), first["true"], first["copies"], steps, wer, gain, over, share)
 
 
 def _gain(arm: Results, reference: Results, seeds: Sequence[int]) -> Rate:
@@ -193,23 +197,23 @@ def sign_rows(arms: Sequence[Results]) -> list[tuple[str, int, list[float]]]:
 def markdown(rows: Sequence[Row], reading: Sequence[Reading] = ()) -> str:
     """Tables; gains above 0 are fewer errors."""
     lines = [
-        "| learned from | clips | seeds | steps | WER | gain | share of the ceiling |",
-        "|---|---|---|---|---|---|---|",
+        "| learned from | clips | seeds | steps | WER | gain, points | over | share of the ceiling |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         clips = " + ".join(str(count) for count in (row.true, row.copies) if count)
         cells = [row.name, clips, str(row.seeds), f"{row.steps:.0f}"]
-        cells += [_cell(row.wer), _cell(row.gain, "+"), _cell(row.share, places=0)]
+        cells += [_cell(row.wer), _cell(row.gain, "+", unit=""), row.over, _cell(row.share, places=0)]
         lines.append("| " + " | ".join(cells) + " |")
     if reading:
         lines += [
             "",
-            "| learned from | seeds | reads | WER | more errors | with slow, middle, fast hands |",
+            "| learned from | seeds | reads | WER | more errors, points | with slow, middle, fast hands |",
             "|---|---|---|---|---|---|",
         ]
     for one in reading:
-        thirds = ", ".join(_cell(replace(rate, interval=None), "+") for rate in one.by_speed)
-        cells = [one.name, str(one.seeds), one.kind, _cell(one.wer), _cell(one.more, "+"), thirds]
+        thirds = ", ".join(_cell(replace(rate, interval=None), "+", unit="") for rate in one.by_speed)
+        cells = [one.name, str(one.seeds), one.kind, _cell(one.wer), _cell(one.more, "+", unit=""), thirds]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -225,10 +229,10 @@ def signs_markdown(names: Sequence[str], rows: Sequence[tuple[str, int, list[flo
     return "\n".join(lines) + "\n"
 
 
-def _cell(rate: Rate | None, sign: str = "", places: int = 1) -> str:
+def _cell(rate: Rate | None, sign: str = "", places: int = 1, unit: str = " %") -> str:
     if rate is None:
         return ""
-    text = f"{100 * rate.value:{sign}.{places}f} %"
+    text = f"{100 * rate.value:{sign}.{places}f}{unit}"
     if rate.interval is None:
         return text
     low, high = (f"{100 * value:{sign}.{places}f}" for value in rate.interval)

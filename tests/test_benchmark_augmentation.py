@@ -376,7 +376,7 @@ def _results(rate: float, seeds: int, rng: np.random.Generator) -> dict[int, dic
 def test_gains_and_shares_of_the_ceiling() -> None:
     table, rng = load("augmentation_table"), np.random.default_rng(0)
     reference, ceiling, arm = (_results(rate, seeds, rng) for rate, seeds in ((0.7, 3), (0.3, 3), (0.5, 2)))
-    row = table.row_of("arm", arm, reference, ceiling)
+    row = table.row_of("arm", arm, "other", reference, ceiling)
     mean = {name: np.mean([one["errors"] for one in found.values()][:2]) / 3
             for name, found in (("arm", arm), ("reference", reference), ("ceiling", ceiling))}  # fmt: skip
     assert row.wer.value == pytest.approx(mean["arm"])
@@ -385,13 +385,30 @@ def test_gains_and_shares_of_the_ceiling() -> None:
     for rate in (row.wer, row.gain, row.share):
         assert rate.interval[0] < rate.value < rate.interval[1]
     assert row.gain.interval[0] > 0
-    assert table.row_of("reference", reference, reference, ceiling).gain is None
-    top = table.row_of("ceiling", ceiling, reference, ceiling)
+    assert table.row_of("reference", reference, "other", reference, ceiling).gain is None
+    top = table.row_of("ceiling", ceiling, "other", reference, ceiling)
     assert (top.seeds, top.share) == (3, None)
-    none = table.row_of("arm", arm, reference, _results(0.7, 3, rng))
+    none = table.row_of("arm", arm, "other", reference, _results(0.7, 3, rng))
     assert none.share is None  # a ceiling that gains nothing has no shares
     text = table.markdown([row, top])
     assert "| arm | 24 + 96 | 2 | 500 |" in text
+    assert text.count("| other |") == 2
+
+
+def test_an_arm_is_held_against_the_one_that_differs_in_its_copies_alone() -> None:
+    bench = load("augmentation")
+    over = {arm.name: bench.held_against(arm) for arm in ARMS}
+    assert over["photometric"] == over["mini, unchanged"] == ("nothing", "perfect copies, unchanged")
+    assert over["mini, 1 copy"] == ("photometric", "perfect copies")
+    assert over["mini, correlation"] == ("photometric, correlation", "perfect copies, correlation")
+    by_name = {arm.name: arm for arm in ARMS}
+    for name, (reference, ceiling) in over.items():
+        arm, its, most = by_name[name], by_name[reference], by_name[ceiling]
+        assert its.copies is None
+        assert most.copies is not None
+        assert its.network == most.network == arm.network
+        assert its.changes == most.changes
+        assert name == "photometric" or arm.changes == its.changes
 
 
 def test_signs_that_copies_lose_come_first() -> None:
