@@ -6,7 +6,7 @@
 
 Draws a small language of --glosses signs: ten folds of --clips true clips by --speakers, a dev set, and --test-clips
 of other sentences by the twelve held-out signers. An arm says what a recogniser learns from: true clips of two folds
-(20 % of them all), changed at random or not, alone or with copies. Perfect copies are the same motions, drawn by the
+(20 % of them all), changed at random as the field does or not ("unchanged", "nothing"), alone or with copies. Perfect copies are the same motions, drawn by the
 true renderer with other signers: the ceiling of what copies of the same motions by these signers can bring. `mini`'s
 copies also vary in pace, signing space, tilt, small errors of the joints and framing (`--vary all`); perfect ones do
 not. Test signers are in neither the clips to learn from, nor the dev clips, nor the copies, nor what the renderer was
@@ -161,14 +161,15 @@ def main(
 
 
 def held_against(arm: Arm) -> tuple[str, str]:
-    """The arm that another one's gain is over, and the one whose gain is the ceiling, by name.
+    """The arm that another one's gain is over, and the one whose gain is its ceiling, by name.
 
-    Photometric changes are held against nothing, and so is what has none. What has them is held against these alone.
+    Photometric changes, as the field uses them, are held against nothing, and all copies against these changes. The
+    ceiling is of perfect copies that are changed as the arm's are.
     """
-    if arm.network == "small" and (arm.name == REFERENCE or not arm.changes):
-        return NOTHING, UNCHANGED
+    if arm.copies is None and arm.network == "small" and arm.steps == STEPS:
+        return NOTHING, NOTHING
     ending = "" if arm.network == "small" else f", {arm.network}"
-    return REFERENCE + ending, CEILING + ending
+    return REFERENCE + ending, (CEILING if arm.changes else UNCHANGED) + ending
 
 
 def _there(found: dict[int, dict[str, Any] | None]) -> Results:
