@@ -6,11 +6,11 @@
 
 Draws a small language of --glosses signs: ten folds of --clips true clips by --speakers, a dev set, and --test-clips
 of other sentences by the twelve held-out signers. An arm says what a recogniser learns from: true clips of two folds
-(20 % of them all), changed at random as the field does or not ("unchanged", "nothing"), alone or with copies. Perfect copies are the same motions, drawn by the
-true renderer with other signers: the ceiling of what copies of the same motions by these signers can bring. `mini`'s
-copies also vary in pace, signing space, tilt, small errors of the joints and framing (`--vary all`); perfect ones do
-not. Test signers are in neither the clips to learn from, nor the dev clips, nor the copies, nor what the renderer was
-trained on.
+(20 % of them all), changed at random as the field does or not ("unchanged", "nothing"), alone or with copies. Perfect
+copies are the same motions, drawn by the true renderer with other signers: the ceiling of what copies of the same
+motions by these signers can bring. `mini`'s copies also vary in pace, signing space, tilt, small errors of the joints
+and framing (`--vary all`); perfect ones do not. Test signers are in neither the clips to learn from, nor the dev clips,
+nor the copies, nor what the renderer was trained on.
 
 All arms are trained for equally many steps, in which the rate falls to 0, and the last weights are kept. "photometric,
 twice as long" tells what more steps would bring. The dev clips are for choices between arms.
