@@ -478,6 +478,32 @@ def test_time_is_shared_out_and_steps_follow_from_what_they_take() -> None:
     assert steps_for(1, {"seconds": 20.0, "steps": 10}) == 11
 
 
+@pytest.mark.parametrize(
+    ("minutes", "changes", "trained"),
+    [
+        (60, {}, True),
+        (10, {}, False),
+        (10, {"settings": ("distill.optim.lr=1e-4",)}, True),
+        (10, {"stages": ("distill", "face_refiner")}, True),
+    ],
+)
+def test_the_denoiser_is_left_out_where_it_would_learn_nothing_unless_it_is_asked_for(
+    minutes: float, changes: dict, trained: bool, model: Path, tmp_path: Path
+) -> None:
+    recipe, others = Recipe(minutes=minutes, **changes), [stage for stage in STAGES if stage != "distill"]
+    stages = tuple(stage for stage in STAGES if stage in recipe.stages)
+    given = tmp_path, tmp_path / "to", model, recipe, stages
+    learning = run._Run(*given, run._State(tmp_path / run.STATE, {}), None, None)
+    done = [*others, "distill"] if trained else others
+    learning.state.values |= {"a_frame": 0.2, "finished": done}  # seconds, on two cores
+    learning.train()
+    assert ("distill" in learning.stages) == trained
+    again = run._Run(*given, run._State(tmp_path / run.STATE, {}), None, None)
+    again.state.values["a_frame"] = 99 if trained else 0.0
+    again.train()
+    assert again.stages == learning.stages, "it is decided once"
+
+
 def test_what_a_caller_waits_for_is_no_time_of_the_run(model: Path, tmp_path: Path) -> None:
     state = run._State(tmp_path / run.STATE, {})
     waits = run._Run(tmp_path, tmp_path / "to", model, Recipe(minutes=1), STAGES, state, lambda *_: time.sleep(1), None)

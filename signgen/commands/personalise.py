@@ -26,7 +26,9 @@ from signgen.errors import Missing
 @click.option("--drawn", type=float, default=0.2, show_default=True, help="Share of drawn people, against forgetting.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 @click.option(
-    "--stages", help="What is trained, with commas.  [default: autoencoder,distill,hand_refiner,face_refiner]"
+    "--stages",
+    help="What is trained, with commas.  "
+    "[default: autoencoder, distill where it has time, hand_refiner and face_refiner]",
 )
 @click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Change a stage's setting.")
 @click.option("--keep", is_flag=True, help="Keep OUTPUT.work, what was made on the way.")

@@ -1,7 +1,8 @@
 """What is trained for one person, with which settings, and for how long: the stages of `signgen.training`, shorter.
 
-The autoencoder's decoder first, for all that follows looks through it; then the whole denoiser, as a student that
-renders in one step, in windows as long as a render's; then the refiners of hands and face, on what both of them paint.
+The autoencoder's decoder first, for all that follows looks through it; then, where there is time for it, the whole
+denoiser, as a student that renders in one step, in windows as long as a render's; then the refiners of hands and face,
+on what both of them paint.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from signgen.model.loading import model_folder, parts_of
 from signgen.model.networks.weight_files import read_settings
 from signgen.training.config import TrainConfig
 
-STAGES = ("autoencoder", "distill", "hand_refiner", "face_refiner")
+DENOISER = "distill"
+STAGES = ("autoencoder", DENOISER, "hand_refiner", "face_refiner")
 PRESETS = {"autoencoder": "mini/autoencoder", "distill": "mini/distill", "hand_refiner": "mini/hand_refiner",
            "face_refiner": "mini/face_refiner"}  # fmt: skip
 # Share of the time of each stage; the rest is for reading, drawing, painting and scoring.
-SHARES = {"autoencoder": 0.07, "distill": 0.33, "hand_refiner": 0.23, "face_refiner": 0.15}
-RATES = {"autoencoder": 3e-4, "distill": 1e-4, "hand_refiner": 3e-4, "face_refiner": 3e-4}
+SHARES = {"autoencoder": 0.07, "distill": 0.26, "hand_refiner": 0.14, "face_refiner": 0.3}
+RATES = {"autoencoder": 3e-4, "distill": 1e-4, "hand_refiner": 1e-4, "face_refiner": 3e-4}
 FRAMES_A_MINUTE, FEWEST_FRAMES, MOST_FRAMES = 25, 256, 1536  # learned from; painting more takes the time of training
 DRAWN_FRAMES, DRAWN_PEOPLE = 42, 24  # of a drawn clip; who take turns in them
 PROBED = 0.2  # share of a stage's time after which it is known how many steps there can be
@@ -31,6 +33,7 @@ OPEN_END = 1_000_000  # steps until then, so that the rate does not fall yet
 WARMUP, AVERAGED = 5, 0.98  # steps; the weights' average
 FEWEST_STEPS = 6
 FEW_STEPS = 20  # of a stage, that hardly change anything
+FRAMES_A_STEP = 90  # rendered in the time of one step of the denoiser
 FIXED = ("steps", "minutes", "output", "data", "cache", "split", "stage")  # of a stage: these follow from the recipe
 
 
@@ -101,6 +104,21 @@ def stages_of(model: str | Path, wanted: Sequence[str] = STAGES) -> tuple[str, .
     if lacking := [stage for stage in wanted if stage not in able and tuple(wanted) != STAGES]:
         raise Unsupported("--stages", f"got {','.join(lacking)}, and {model} has no such part", advice)
     return tuple(able)
+
+
+def worth_their_time(recipe: Recipe, stages: tuple[str, ...], left: float, a_frame: float) -> tuple[str, ...]:
+    """The stages, without the denoiser's where its share of the time is too short for `FEW_STEPS` steps: the refiners
+    learn more of the person in it. It stays where it was asked for: by fewer stages than all, or a setting of it.
+
+    Args:
+        left: seconds for the stages and what is behind them.
+        a_frame: seconds in which a frame is rendered, before anything is learned.
+    """
+    asked = recipe.stages != STAGES or any(setting.startswith(f"{DENOISER}.") for setting in recipe.settings)
+    if asked or DENOISER not in stages or len(stages) == 1:
+        return stages
+    enough = time_for(DENOISER, stages, left) >= FEW_STEPS * FRAMES_A_STEP * a_frame
+    return stages if enough else tuple(stage for stage in stages if stage != DENOISER)
 
 
 def stage_config(

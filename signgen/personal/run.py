@@ -47,6 +47,7 @@ from signgen.personal.footage import (
     read_footage,
 )
 from signgen.personal.recipe import (
+    DENOISER,
     DRAWN_FRAMES,
     DRAWN_PEOPLE,
     FEW_STEPS,
@@ -57,6 +58,7 @@ from signgen.personal.recipe import (
     stages_of,
     steps_for,
     time_for,
+    worth_their_time,
 )
 from signgen.rendering.several import personal_record
 from signgen.rendering.source import Source
@@ -278,7 +280,8 @@ class _Run:
         self, work: Path, target: Path, model: str | Path, recipe: Recipe, stages: tuple[str, ...], state: _State,
         progress: Progress | None, show: Callable[[Path], None] | None,
     ) -> None:  # fmt: skip
-        self.work, self.target, self.model, self.recipe, self.stages = work, target, model, recipe, stages
+        self.work, self.target, self.model, self.recipe = work, target, model, recipe
+        self.possible = self.stages = stages
         self.state, self.progress, self.show = state, progress, show
         self.video: Footage
         self.sources: list[Source] = []
@@ -357,7 +360,11 @@ class _Run:
     # -- training --------------------------------------------------------------------------------------------------
 
     def train(self) -> None:
-        """All stages, one after the other, each for its share of the time that is left."""
+        """All stages that are worth it, one after the other, each for its share of the time that is left."""
+        if "stages" not in self.state.values:
+            left, a_frame = self.seconds - self.state.spent, self.state.values.get("a_frame", 0.0)
+            self.state.save(stages=worth_their_time(self.recipe, self.stages, left, a_frame))
+        self.stages = tuple(self.state.values["stages"])  # JSON has lists
         for stage in self.stages:
             if stage in self.state.values["finished"]:
                 continue
@@ -427,9 +434,13 @@ class _Run:
         if name not in self.state.values:
             loaded = pipeline()
             given = loaded, self.sources, self.video, self.work / name, self.recipe.seed
-            frames = scores.render_held_out(*given, self.tell)
-            made = scores.read_frames(frames)
-            self.state.save(**{name: scores.score(made, self.video, scores.scored_frames(self.video))})
+            shown = scores.scored_frames(self.video)
+            if not (self.work / name).is_dir():
+                begun = self.state.spent
+                scores.render_held_out(*given, self.tell)
+                self.state.save(a_frame=(self.state.spent - begun) / len(shown))
+            made = scores.read_frames(self.work / name)
+            self.state.save(**{name: scores.score(made, self.video, shown)})
             if name == "before":
                 self.row("before", lambda: self._row(loaded))
         return self.state.values[name]
@@ -462,6 +473,8 @@ class _Run:
         """The result's folder, whole or not at all."""
         few = [name for name, steps in self.state.values["steps"].items() if steps < FEW_STEPS]
         hurried = [f"{', '.join(few)}: fewer than {FEW_STEPS} steps had time; give more --minutes"] if few else []
+        if len(self.stages) < len(self.possible):
+            hurried.append(f"{DENOISER}: left out, for {FEW_STEPS} steps of it had no time; give more --minutes")
         warnings = [*self.video.warnings, *hurried, *scores.worse(before, after)]
         with whole(self.target, durable=True) as folder:
             self.assemble(folder)

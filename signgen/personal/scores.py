@@ -112,13 +112,11 @@ def scored_frames(footage: Footage, most: int = MOST_SCORED) -> range:
 def render_held_out(
     pipeline: SignGenPipeline, sources: Sequence[Source], footage: Footage, folder: Path, seed: int,
     progress: Callable[[int, int], None] | None = None,
-) -> Path:  # fmt: skip
-    """The held-out part as the model makes it, PNG frames in ``folder``; what is there is not made again."""
-    if not folder.is_dir():
-        frames = scored_frames(footage)
-        clip = footage.clip[frames.start : frames.stop]
-        render(clip, list(sources), pipeline, folder, seed=seed, progress=progress)
-    return folder
+) -> None:  # fmt: skip
+    """The held-out part as the model makes it, PNG frames in ``folder``, which is whole or not there."""
+    frames = scored_frames(footage)
+    clip = footage.clip[frames.start : frames.stop]
+    render(clip, list(sources), pipeline, folder, seed=seed, progress=progress)
 
 
 def write_side_by_side(
