@@ -77,7 +77,26 @@ def test_where_nobody_can_be_only_what_is_sure_is_the_person(monkeypatch: pytest
         monkeypatch.setattr(pipeline.matte, "forward", lambda canvas, pose, x=logit: torch.full_like(canvas[:, :1], x))
         found = pipeline.encode_backdrop(np.full((88, 80, 3), 90, np.uint8), around=around).matte
         assert (found[:, 40:] > 0).all()
-        assert (found[:, :40] > 0).all() == there
+        assert (found[:, :30] > 0).all() == (found[:, :30] > 0).any() == there
+
+
+def test_a_sleeve_that_is_wider_than_expected_is_the_person_and_a_thing_beside_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pipeline, around = make_pipeline((80, 88), refined=True, composed=True), np.zeros((88, 80), bool)
+    around[:, 40:] = True
+
+    def seen(canvas: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
+        found = torch.full_like(canvas[:, :1], 1.0)
+        found[:, :, 44:, 36:38] = -9  # 80x88 lies on its canvas as it is
+        return found
+
+    monkeypatch.setattr(pipeline.matte, "forward", seen)
+    found = pipeline.encode_backdrop(np.full((88, 80, 3), 90, np.uint8), around=around).matte > 0
+    assert found[:40, 35:].all(), "it goes on without a gap"
+    assert not found[:, :30].any(), "but not far"
+    assert found[50:, 38:].all()
+    assert not found[50:, :38].any(), "there is a gap"
 
 
 def test_a_face_stays_as_it_was_painted() -> None:

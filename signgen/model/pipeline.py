@@ -46,8 +46,9 @@ COMPONENTS = (
 )  # diffusers loads classes only of modules that are imported already
 # Models saved by signgen 0.1 name these modules in their model_index.json.
 sys.modules |= {f"signgen.models.{module.__name__.rpartition('.')[2]}": module for module in COMPONENTS}
-_HALO, _CLEAR = 2, 0.1  # px around the source person that are filled, too; matte that still counts as backdrop
+_HALO, _CLEAR = 3, 0.1  # px around the source person that are filled, too; matte that still counts as backdrop
 _SURE = 0.95  # matte of what is the person though it lies where nobody is expected
+_SLEEVE = 1 / 16  # of the height: how far the person may go on beyond where they are expected
 _SOURCE = 2**62  # keys the noise of the first source's view; no clip is that long
 COMPOSING = ("matte", "composer")
 _MODULES = ("vae", "denoiser", "fusion", "image_encoder", *REFINERS, *COMPOSING)
@@ -460,7 +461,7 @@ class SignGenPipeline(BasePipeline):
         matte = torch.sigmoid(self.matte(canvas, drawn).float())  # (1, 1, H', W')
         if around is not None:
             near = fit_frames(torch.from_numpy(around)[None, None].to(matte))
-            matte = torch.where((near > 0) | (matte > _SURE), matte, 0)
+            matte = torch.where(_gone_on(near, matte) | (matte > _SURE), matte, 0)
         found = from_canvas(matte, *self.frame_size)[0, 0].mul(255).round().byte().cpu().numpy()
         hidden = torch.from_numpy(hidden_by(found, points))[None, None].to(matte)
         covered = functional.max_pool2d(torch.maximum(matte, fit_frames(hidden)), 2 * _HALO + 1, 1, _HALO)
@@ -576,3 +577,14 @@ class SignGenPipeline(BasePipeline):
         poses = np.zeros((count, height, width, POSE + (CHANNELS if self.guided else 0)), np.uint8)
         poses[..., POSE:] = NOTHING
         return poses
+
+
+def _gone_on(near: Tensor, matte: Tensor) -> Tensor:
+    """bool (1, 1, H, W): where the person is expected, and what the matte goes on with from there without a gap: a
+    raised sleeve is wider than the arm in it.
+    """
+    person = (matte > _CLEAR).to(near)
+    reached = near
+    for _ in range(round(matte.shape[-2] * _SLEEVE)):
+        reached = torch.maximum(near, functional.max_pool2d(reached, 3, 1, 1) * person)
+    return reached > 0
