@@ -49,6 +49,7 @@ sys.modules |= {f"signgen.models.{module.__name__.rpartition('.')[2]}": module f
 _HALO, _CLEAR = 3, 0.1  # px around the source person that are filled, too; matte that still counts as backdrop
 _SURE = 0.95  # matte of what is the person though it lies where nobody is expected
 _SLEEVE = 1 / 16  # of the height: how far the person may go on beyond where they are expected
+_RATHER = 0.6  # matte of what goes on there; less of it lies on patterned walls, too
 _SOURCE = 2**62  # keys the noise of the first source's view; no clip is that long
 COMPOSING = ("matte", "composer")
 _MODULES = ("vae", "denoiser", "fusion", "image_encoder", *REFINERS, *COMPOSING)
@@ -580,10 +581,10 @@ class SignGenPipeline(BasePipeline):
 
 
 def _gone_on(near: Tensor, matte: Tensor) -> Tensor:
-    """bool (1, 1, H, W): where the person is expected, and what the matte goes on with from there without a gap: a
-    raised sleeve is wider than the arm in it.
+    """bool (1, 1, H, W): where the person is expected, and what is rather them than the wall from there on without a gap:
+    a raised sleeve is wider than the arm in it.
     """
-    person = (matte > _CLEAR).to(near)
+    person = (matte > _RATHER).to(near)
     reached = near
     for _ in range(round(matte.shape[-2] * _SLEEVE)):
         reached = torch.maximum(near, functional.max_pool2d(reached, 3, 1, 1) * person)
