@@ -6,7 +6,7 @@ drawn at 12.5 frames a second, the pace at which recognisers look, and kept as s
     WORK/clips/true-0, ...                  drawn clips of the true signers, each in a studio of his own (`cache_drawn`)
     WORK/clips/dev, test                    sentences of their own, by signers of their own, a new studio in each clip
     WORK/clips/true-0-drawn-8-1, ...        perfect copies: the same motions, drawn with other signers
-    WORK/clips/true-0-mini-8-2-all, ...     what `signgen augment` made of the same keypoints and signers
+    WORK/clips/true-0-mini-8-all-2, ...     what `signgen augment` made of the same keypoints and signers
     WORK/clips/true-0-mini-again-8, ...     first perfect copies, drawn again by a model from their own joints
     WORK/source-0, WORK/made/...            its data sets
 
@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 from drawn_clips import generate
+from stored import digest_of
 
 from signgen.augmentation.finishing import failed_gate
 from signgen.augmentation.jobs import choose_signer, copy_name
@@ -38,7 +39,7 @@ from signgen.augmentation.store import read_records
 from signgen.augmentation.variation import Variation
 from signgen.dataset.cache import INDEX, FrameCache, build_cache
 from signgen.dataset.phoenix import Clip
-from signgen.errors import Missing
+from signgen.errors import BadValue, Missing
 from signgen.files import whole
 from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import FACE, HANDS, SHOULDERS, WRISTS
@@ -49,12 +50,15 @@ from signgen.scoring.recogniser.samples import ANNOTATIONS, Sample, Samples, cac
 from signgen.synthetic.dataset import Plan, settings_of, write_corpus
 from signgen.synthetic.motion.lexicon import glosses as lexicon
 from signgen.synthetic.motion.score import Score, compose
-from signgen.synthetic.signer import HELD_OUT
+from signgen.synthetic.signer import HELD_OUT, signer_names
 
 FOLDS = 10
 DRAWN = "drawn"  # a renderer: the one that drew the true clips
 DRAWN_SIZE, FRAME = (105, 130), (210, 260)  # pixels in which clips are drawn; in which keypoints and copies are
 SPARED = ("s11", "s16", "s20", "s21", "s33", "s38", "s49", "s60")  # drawn signers of the dev clips, in no copy
+# Of the test clips: the held-out ones, and others with bodies mixed of training signers' but looks of their own, of
+# whom no copy shows anybody and whom `mini`, which learned clips of content version 4, has not seen.
+TESTED = (*HELD_OUT, *signer_names()[80:116])
 MOST_COPIES = 8
 PARTS = ("hands", "face", "rest")  # of a frame: around the joints of both hands, around those of the face, all else
 MARGIN = 0.25  # of a part beyond its joints, as a share of its sides
@@ -124,7 +128,8 @@ class Language:
         speakers: who signs the true clips.
         models: renderers of copies by name: ``mini`` or a model's folder.
         frames: of a clip, at 25 a second.
-        seed: of everything random.
+        seed: of everything random but the test clips.
+        test_seed: of these. It is not the one by which the task was found.
         folds: how many of the `FOLDS` are learned from, together.
     """
 
@@ -135,6 +140,7 @@ class Language:
     models: dict[str, str]
     frames: int
     seed: int
+    test_seed: int
     folds: int
     progress: Progress
     say: Callable[[str], None]
@@ -147,22 +153,37 @@ class Language:
 
     def plan(self, split: str, fold: int = 0) -> SmallLanguage:
         """What is drawn of a split."""
-        signers = {"train": self.speakers, "dev": SPARED, "test": tuple(HELD_OUT)}[split]
+        signers = {"train": self.speakers, "dev": SPARED, "test": TESTED}[split]
         kind, size = Studio if split == "train" else SmallLanguage, (self.frames, self.frames)
-        return kind(self.seed + fold, split, signers, size, DRAWN_SIZE, vocabulary=self.vocabulary)
+        seed = self.test_seed if split == "test" else self.seed + fold
+        return kind(seed, split, signers, size, DRAWN_SIZE, vocabulary=self.vocabulary)
 
     def identity(self, copies: Copies | None) -> dict[str, Any]:
-        """Everything that decides the clips, as JSON gives it back."""
+        """Everything that decides the clips to learn from, as JSON gives it back."""
         of_copies: dict[str, Any] = {}
         if copies is not None:
             of_copies = {**asdict(copies), "who": self.others(copies.signers)}
             if copies.renderer != DRAWN:
                 weights = _weights(self.models[copies.renderer])
                 of_copies["made"] = {**self._settings(copies).content(), "weights_sha256": weights}
-        plans = {split: settings_of(self.plan(split)) for split in ("train", "dev", "test")}
-        digests = [_digest(self.plan(split), count) for split, count in zip(plans, self.clips, strict=True)]
-        everything = {"plans": plans, "clips": self.clips, "digests": digests, "folds": self.folds, "copies": of_copies}
+        everything = {**self._part("train"), "folds": self.folds, "copies": of_copies}
         return json.loads(json.dumps(everything))  # type: ignore[no-any-return]
+
+    def identity_scored(self) -> dict[str, Any]:
+        """Everything that decides the clips on which recognisers are scored."""
+        return json.loads(json.dumps({split: self._part(split) for split in ("dev", "test")}))  # type: ignore[no-any-return]
+
+    def _part(self, split: str) -> dict[str, Any]:
+        plan, count = self.plan(split), self._count(split)
+        return {"plan": settings_of(plan), "clips": count, "digest": _digest(plan, count)}
+
+    def _count(self, split: str) -> int:
+        return dict(zip(("train", "dev", "test"), self.clips, strict=True))[split]
+
+    def signers(self, split: str) -> dict[str, str]:
+        """Who signs in the clips of a split, by the clip's name."""
+        plan = self.plan(split)
+        return {plan.name(index): plan.signer(index) for index in range(self._count(split))}
 
     def identity_again(self, renderer: str, signers: int) -> dict[str, Any]:
         """What decides, beside perfect copies by these signers, those that a model draws again."""
@@ -170,7 +191,11 @@ class Language:
 
     def others(self, count: int) -> tuple[str, ...]:
         """Who signs copies: drawn signers, evenly over looks, none of whom signs true, dev or test clips."""
-        return tuple(name for name in _drawn_signers() if name not in (*SPARED, *self.speakers))[:count]
+        able = tuple(name for name in _drawn_signers() if name not in (*SPARED, *self.speakers))
+        if len(able) < count:
+            got = f"{', '.join(self.speakers)} leave {len(able)} signers for the copies, and {count} are wanted"
+            raise BadValue("--speakers", got, "name fewer")
+        return able[:count]
 
     def learned(self, clips: Callable[[int], dict[str, Sample]]) -> Samples:
         """The clips of all folds that are learned from; ``clips`` gives those of one."""
@@ -217,8 +242,7 @@ class Language:
 
     def _drawn_again(self, fold: int, renderer: str, signers: int, perfect: dict[str, Sample]) -> Iterator[Any]:
         pipeline = open_model(self._settings(Copies(renderer, signers)))
-        who, pictures, plan = self._who(fold, 1, signers), load_signers(self.others(signers)), self.plan("train", fold)
-        of_clips = {copy_name(plan.name(index), 1): signer for index, signer in enumerate(who)}
+        of_clips, pictures = self.copied_by(fold, signers), load_signers(self.others(signers))
         for name, sample in perfect.items():
             signer = of_clips[name]
             points = sample.keypoints * np.array([*FRAME, 1], np.float32)
@@ -231,6 +255,11 @@ class Language:
         plan, others = self.plan("train", fold), self.others(signers)
         clips = [Clip(plan.name(i), "train", plan.signer(i), (), "", self.work, None) for i in range(self.clips[0])]
         return tuple(choose_signer(clip, number, others, self.seed) for clip in clips)
+
+    def copied_by(self, fold: int, signers: int) -> dict[str, str]:
+        """Who signs in the first copies of a fold's clips, by the copy's name."""
+        plan = self.plan("train", fold)
+        return {copy_name(plan.name(index), 1): who for index, who in enumerate(self._who(fold, 1, signers))}
 
     def _perfect(self, fold: int, copies: Copies) -> dict[str, Sample]:
         plan, found = self.plan("train", fold), dict[str, Sample]()
@@ -270,7 +299,8 @@ class Language:
     def _name(self, fold: int, copies: Copies) -> str:
         weights = _weights(self.models[copies.renderer])[:8] if copies.renderer in self.models else ""
         kind = f"{copies.renderer}-{weights}-{copies.signers}-{'all' if copies.vary else 'none'}"
-        return f"true-{fold}-{kind}-{_digest(self.plan('train', fold), self.clips[0])}"
+        made = f"-{digest_of(self._settings(copies).content())}" if weights else ""
+        return f"true-{fold}-{kind}{made}-{_digest(self.plan('train', fold), self.clips[0])}"
 
     def _folder(self, fold: int, copies: Copies) -> Path:
         return self.work / "made" / self._name(fold, copies)

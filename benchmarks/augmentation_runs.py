@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,9 @@ from signgen.scoring.recogniser.samples import Drawn, Sample, Samples
 from signgen.scoring.recogniser.training import POINTS, Schedule, Training, in_turn
 from signgen.video.tensors import to_unit
 
-VERSION = 3  # of how a training goes: bump it whenever the same clips give other scores
+VERSION = 4  # of how a training goes: bump it whenever the same clips give another recogniser
+SCORED_VERSION = 1  # of how it is scored: bump it whenever the same recogniser and clips give other scores
+NUMBERS = torch.float32  # of the convolutions, whatever the machine: trainings of several ones are held together
 SMALL = NetworkSize(LARGE.height, LARGE.width)
 NETWORKS = {"small": SMALL, "correlation": LARGE}
 # All arms have equally many steps: with more of them, the same clips alone are read much better (docs/figures.md).
@@ -29,6 +32,7 @@ STEPS, BATCH, WARMUP = 6000, 6, 60
 CURRICULUM = 2 / 3  # share of its steps that show copies; the rest show true clips
 CUT_OUT, CUT_SIZE = 0.5, (0.12, 0.3)  # share of clips of which a rectangle is hidden, its sides as shares of the frame
 _ENDINGS = {"result": ".json", "reads": ".reads.json"}  # of the files of a run
+_LEARNED = ".training.json"  # ending of the file beside a recogniser that says how it was trained
 READ, AGAIN = 32, "again"  # signers of the copies that are read; the name of perfect ones that `mini` draws again
 COPIES = {name: Copies(name, signers=READ, vary=False) for name in (DRAWN, "mini")}  # that are read
 READS_VERSION = 1  # of how copies are read: bump it whenever the same recogniser and copies give other scores
@@ -47,7 +51,7 @@ class Arm:
             copies: no true clip at all.
         network: of `NETWORKS`.
         steps: of the training; all arms that are compared have as many.
-        reads: whether it also reads copies of clips that it has not seen, perfect ones and `mini`'s. It is kept for it.
+        reads: whether it also reads copies of clips that it has not seen, perfect ones and `mini`'s.
     """
 
     name: str
@@ -67,7 +71,7 @@ class Mixed(Training):
         # of the field do not have.
         schedule = Schedule(arm.steps, BATCH, warmup=WARMUP, seed=seed, signs=0.0, points=0.0)
         super().__init__(Samples(true.items + copies.items), glosses, NETWORKS[arm.network], schedule)
-        self.arm, self.true = arm, len(true)
+        self.arm, self.true, self.dtype = arm, len(true), NUMBERS
 
     def picked(self) -> list[int]:
         """Numbers of the step's clips, as the arm mixes them; copies follow the true clips."""
@@ -107,25 +111,41 @@ class Run:
     language: Language
     stored: Stored
 
-    def key(self) -> dict[str, Any]:
-        """Everything that the score depends on; the arm's name and what it reads beside the test are no part of it."""
+    def learned_key(self) -> dict[str, Any]:
+        """Everything that the recogniser depends on; the arm's name and what it reads beside the test are no part."""
         arm = {name: value for name, value in asdict(self.arm).items() if name not in ("name", "reads", "copies")}
-        of_training = [VERSION, BATCH, WARMUP, CURRICULUM, CUT_OUT, CUT_SIZE]
         size = asdict(NETWORKS[self.arm.network])
         data = self.language.identity(self.arm.copies)
-        key = {"arm": arm, "seed": self.seed, "training": of_training, "size": size, "data": data}
+        key = {"arm": arm, "seed": self.seed, "training": _training(), "size": size, "data": data}
         return json.loads(json.dumps(key))  # type: ignore[no-any-return]
+
+    def key(self) -> dict[str, Any]:
+        """Everything that the scores depend on."""
+        return {
+            "learned": self.learned_key(), "scored": self.language.identity_scored(), "version": SCORED_VERSION
+        }  # fmt: skip
+
+    @cached_property
+    def learned_digest(self) -> str:
+        """Of the recogniser's key."""
+        return digest_of(self.learned_key())
 
     @cached_property
     def digest(self) -> str:
-        """Of the key."""
+        """Of the scores' key."""
         return digest_of(self.key())
 
     def reads_key(self) -> dict[str, Any]:
         """Everything that the scores of `read_copies` depend on: not every recogniser has learned from such copies."""
         copies = {name: self.language.identity(one) for name, one in COPIES.items()}
         again, parts = self.language.identity_again("mini", READ), [*PARTS, MARGIN]
-        return {"run": self.digest, "version": READS_VERSION, "copies": copies, AGAIN: again, "parts": parts}
+        return {
+            "learned": self.learned_digest,
+            "version": READS_VERSION,
+            "copies": copies,
+            AGAIN: again,
+            "parts": parts,
+        }
 
     @cached_property
     def reads_digest(self) -> str:
@@ -155,27 +175,48 @@ class Run:
                 self.stored.add(self._digest(kind), kind, {**about, **found})
 
     def make(self) -> dict[str, Any]:
-        """Trains, or goes on with a training that was stopped, and reads the test clips."""
+        """Trains, or goes on with a training that was stopped, and reads the dev and the test clips."""
         if (found := self.done()) is not None:
             return found
+        about, language = self._learn(), self.language
+        # What is scored is what is kept, so that it may be scored on other clips, too.
+        recogniser = self._recogniser()
+        dev = _scores(recogniser, language.dev(), language.signers("dev"))
+        result = {
+            **_scores(recogniser, language.test(), language.signers("test")), **about, "training": _training(),
+            "dev": {name: dev[name] for name in ("errors", "words", "signers")}, "key": self.key(),
+        }  # fmt: skip
+        write_text(self.path(), json.dumps(result) + "\n")
+        return result
+
+    def _learn(self) -> dict[str, Any]:
+        """The training, if there is no recogniser yet, and what is to be said of it."""
+        told, checkpoint = self._learned(_LEARNED), self._learned(".pt")
+        if told.is_file():
+            return json.loads(told.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
         language, arm = self.language, self.arm
         nothing, made = Samples(()), arm.copies
         copies = nothing if made is None else language.learned(lambda fold: language.copies(fold, made))
         true = nothing if arm.mix == "copies" else language.learned(language.true)
-        training, checkpoint = Mixed(arm, self.seed, true, copies, language.vocabulary), self.path(".pt")
+        training = Mixed(arm, self.seed, true, copies, language.vocabulary)
         training.run(checkpoint, lambda words: None, save_seconds=30.0)
-        recogniser = Recogniser(training.network.to(memory_format=torch.contiguous_format), language.vocabulary)  # type: ignore
-        if arm.reads:
-            recogniser.save(self.path(".model"))
-        dev = _scores(recogniser, language.dev())
-        result = {
-            **_scores(recogniser, language.test()), "true": len(true), "copies": len(copies), "steps": training.step,
-            "dev": {name: sum(dev[name]) for name in ("errors", "words")}, "seconds": round(training.seconds, 1),
-            "key": self.key(),
-        }  # fmt: skip
-        write_text(self.path(), json.dumps(result) + "\n")
+        network = training.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        Recogniser(network, language.vocabulary).save(self._learned(".model"))
+        about = {
+            "true": len(true),
+            "copies": len(copies),
+            "steps": training.step,
+            "seconds": round(training.seconds, 1),
+        }
+        write_text(told, json.dumps(about) + "\n")
         checkpoint.unlink(missing_ok=True)
-        return result
+        return about
+
+    def _learned(self, ending: str) -> Path:
+        return self.path(ending, self.learned_digest)
+
+    def _recogniser(self) -> Recogniser:
+        return Recogniser.load(self._learned(".model"))
 
     def read_copies(self) -> dict[str, Any] | None:
         """What the kept recogniser reads in first copies of a fold that is not learned from: those of `COPIES`, which
@@ -184,13 +225,14 @@ class Run:
         path = self.path(_ENDINGS["reads"], self.reads_digest)
         if (kept := self.done("reads")) is not None:
             return kept
-        if not self.path(".model").exists():  # its result was stored elsewhere
+        if not self._learned(_LEARNED).is_file():  # it was trained elsewhere
             return None
         language = self.language
-        clips = copies_to_read(language)
-        both, recogniser = sorted(set.intersection(*map(set, clips.values()))), Recogniser.load(self.path(".model"))
+        clips, signers = copies_to_read(language), language.copied_by(language.folds, READ)
+        both, recogniser = sorted(set.intersection(*map(set, clips.values()))), self._recogniser()
         found: dict[str, Any] = {
-            name: _scores(recogniser, {clip: of_kind[clip] for clip in both}) for name, of_kind in clips.items()
+            name: _scores(recogniser, {clip: of_kind[clip] for clip in both}, signers)
+            for name, of_kind in clips.items()
         }
         found["speed"] = [round(hand_speed(clips[DRAWN][clip]), 4) for clip in both]
         found["key"] = self.reads_key()
@@ -208,11 +250,17 @@ def copies_to_read(language: Language) -> dict[str, dict[str, Sample]]:
     return clips | {f"{AGAIN} {part}": put_back(clips[AGAIN], clips[DRAWN], part) for part in PARTS}
 
 
-def _scores(recogniser: Recogniser, clips: dict[str, Sample]) -> dict[str, Any]:
-    """What was signed and what was read of each clip, and how many words are wrong."""
+def _training() -> list[Any]:
+    """What all trainings have in common; those that differ in it are not held together."""
+    return [VERSION, BATCH, WARMUP, CURRICULUM, CUT_OUT, list(CUT_SIZE), str(NUMBERS).removeprefix("torch.")]
+
+
+def _scores(recogniser: Recogniser, clips: dict[str, Sample], signers: Mapping[str, str]) -> dict[str, Any]:
+    """By clip: who signs, what was signed and what was read, and how many words are wrong."""
     heard = [recogniser.recognise(np.asarray(one.frames), RATE) for one in clips.values()]
     errors = [word_errors(one.glosses, words) for one, words in zip(clips.values(), heard, strict=True)]
     return {
+        "signers": [signers[name] for name in clips],
         "signed": [" ".join(one.glosses) for one in clips.values()], "heard": [" ".join(words) for words in heard],
         "errors": [one.errors for one in errors], "words": [one.words for one in errors],
         **{name: sum(getattr(one, name) for one in errors) for name in ("substitutions", "deletions", "insertions")},

@@ -26,7 +26,7 @@ KINDS = {  # of what is read, by name
 
 @dataclass(frozen=True)
 class Rate:
-    """A word error rate, a difference of two, or a share, and its 95 % interval over test clips and seeds together."""
+    """A word error rate, a difference of two, or a share, and its 95 % interval over signers and seeds together."""
 
     value: float
     interval: tuple[float, float] | None
@@ -38,8 +38,10 @@ class Row:
 
     Attributes:
         name: of it; seeds: how many trainings; true, copies: clips that each had; steps: mean number.
-        wer: over all its seeds.
+        wer: over all its seeds; dev: the same on the dev clips.
         gain: by which it lies below the reference's, both over the seeds that both have; None for the reference.
+        pairs: how many these seeds are.
+        better, worse: of how many signers fewer words are wrong, and of how many more.
         over: the reference's name; empty without a gain.
         share: of the ceiling's gain that it reaches; None where the ceiling's interval is not off zero.
     """
@@ -50,37 +52,52 @@ class Row:
     copies: int
     steps: float
     wer: Rate
+    dev: Rate
     gain: Rate | None
+    pairs: int
+    better: int
+    worse: int
     over: str
     share: Rate | None
 
 
 def check_clips(results: dict[str, Results]) -> None:
-    """Only what read the same test clips can be paired.
+    """Only trainings of one kind that read the same test clips can be paired.
 
     Raises:
-        Mismatch: a result of an arm, by name, is of other sentences than the first one.
+        Mismatch: a result of an arm, by name, is of other sentences than the first one, or of another kind of training.
     """
-    found = [(f"{name}, seed {seed}", one["signed"]) for name, arm in results.items() for seed, one in arm.items()]
-    for which, signed in found:
-        if signed != found[0][1]:
-            raise Mismatch(which, f"it read other test clips than {found[0][0]}", _OTHERWISE)
+    found = [(f"{name}, seed {seed}", one) for name, arm in results.items() for seed, one in arm.items()]
+    for which, one in found:
+        first, told = found[0][1], found[0][0]
+        if any(one[name] != first[name] for name in ("signed", "signers")):
+            raise Mismatch(which, f"it read other test clips than {told}", _OTHERWISE)
+        if one["training"] != first["training"]:
+            raise Mismatch(which, f"it was trained otherwise than {told}", _OTHERWISE)
 
 
 def row_of(name: str, arm: Results, over: str, reference: Results, ceiling: Results) -> Row:
     """From the results of an arm, the name and the results of the one that it is held against, and the results of
     perfect copies."""
-    first = next(iter(arm.values()))
-    rates, value = _draws([arm], sorted(arm))
-    wer = Rate(float(value[0]), percentile_interval(rates[:, 0]))
+    first, seeds = next(iter(arm.values())), sorted(arm)
+    wer, dev = (_rate(found, seeds) for found in (arm, {seed: one["dev"] for seed, one in arm.items()}))
+    paired = [] if arm is reference else sorted(arm.keys() & reference.keys())
     gain = share = None
-    if arm is not reference and (seeds := sorted(arm.keys() & reference.keys())):
-        gain, share = _gain(arm, reference, seeds), None
-        if arm is not ceiling and (seeds := sorted(arm.keys() & reference.keys() & ceiling.keys())):
-            share = _share(arm, reference, ceiling, seeds)
-    steps = float(np.mean([one["steps"] for one in arm.values()]))
-    over = "" if gain is None else over
-    return Row(name, len(arm), first["true"], first["copies"], steps, wer, gain, over, share)
+    better = worse = 0
+    if paired:
+        gain, (errors, _) = _gain(arm, reference, paired), _by_signer([reference, arm], paired)
+        fewer = errors[0].sum(0) - errors[1].sum(0)  # of each signer
+        better, worse = int((fewer > 0).sum()), int((fewer < 0).sum())
+        if arm is not ceiling and (shared := sorted(arm.keys() & reference.keys() & ceiling.keys())):
+            share = _share(arm, reference, ceiling, shared)
+    steps, over = float(np.mean([one["steps"] for one in arm.values()])), over if paired else ""
+    return Row(name, len(arm), first["true"], first["copies"], steps, wer, dev, gain, len(paired), better, worse, over,
+               share)  # fmt: skip
+
+
+def _rate(arm: Results, seeds: Sequence[int]) -> Rate:
+    rates, value = _draws([arm], seeds)
+    return Rate(float(value[0]), percentile_interval(rates[:, 0]))
 
 
 def _gain(arm: Results, reference: Results, seeds: Sequence[int]) -> Rate:
@@ -93,23 +110,37 @@ def _share(arm: Results, reference: Results, ceiling: Results, seeds: Sequence[i
     if most.interval is None or most.interval[0] <= 0:
         return None
     rates, value = _draws([reference, arm, ceiling], seeds)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares = (rates[:, 0] - rates[:, 1]) / (rates[:, 0] - rates[:, 2])
+    # Where a draw's ceiling gains nothing, its share is as large as its own gain's sign allows.
+    shares = (rates[:, 0] - rates[:, 1]) / np.maximum(rates[:, 0] - rates[:, 2], 1e-9)
     return Rate(float((value[0] - value[1]) / (value[0] - value[2])), percentile_interval(shares))
 
 
 def _draws(arms: Sequence[Results], seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Rates (DRAWS, A) over clips and seeds drawn anew, the same ones for all arms so that they stay paired; (A,)."""
-    errors = np.array([[arm[seed]["errors"] for seed in seeds] for arm in arms], np.float64)  # (A,S,C)
-    words = np.array([arms[0][seed]["words"] for seed in seeds], np.float64)  # (S,C); what is read differs by seed
-    rng, (trainings, clips) = np.random.default_rng(0), words.shape
+    """Rates (DRAWS, A) over signers and seeds drawn anew, the same ones for all arms so that they stay paired; (A,).
+
+    Signers, not clips: what is said is about new people, and one who is hard to read is so in all clips.
+    """
+    errors, words = _by_signer(arms, seeds)
+    rng, (trainings, people) = np.random.default_rng(0), words.shape
     rates = np.empty((DRAWS, len(errors)))
     with np.errstate(invalid="ignore"):  # no words: no rate
         for draw in range(DRAWS):
-            weights = np.bincount(rng.integers(clips, size=clips), minlength=clips)  # (C,)
+            weights = np.bincount(rng.integers(people, size=people), minlength=people)  # (P,)
             chosen = rng.integers(trainings, size=trainings)
             rates[draw] = errors[:, chosen].sum(1) @ weights / (words[chosen].sum(0) @ weights)
         return rates, errors.sum((1, 2)) / words.sum()
+
+
+def _by_signer(arms: Sequence[Results], seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Errors (A,S,P) and words (S,P) of each signer, of arms that read the same clips."""
+    people = sorted({who for seed in seeds for who in arms[0][seed]["signers"]})
+
+    def sums(one: dict[str, Any], what: str) -> np.ndarray:
+        numbers = [people.index(who) for who in one["signers"]]
+        return np.bincount(numbers, np.asarray(one[what], np.float64), len(people))
+
+    errors = np.array([[sums(arm[seed], "errors") for seed in seeds] for arm in arms])
+    return errors, np.array([sums(arms[0][seed], "words") for seed in seeds])  # what is read differs by seed
 
 
 @dataclass(frozen=True)
@@ -171,7 +202,7 @@ def _third(of_kinds: list[Results], speeds: dict[int, list[float]], third: int) 
     thirds = {seed: np.array_split(np.argsort(speed, kind="stable"), 3)[third] for seed, speed in speeds.items()}
 
     def part(one: dict[str, Any], seed: int) -> dict[str, Any]:
-        return {key: [one[key][clip] for clip in thirds[seed]] for key in ("errors", "words")}
+        return {key: [one[key][clip] for clip in thirds[seed]] for key in ("errors", "words", "signers")}
 
     return [{seed: part(one, seed) for seed, one in results.items()} for results in of_kinds]
 
@@ -197,13 +228,16 @@ def sign_rows(arms: Sequence[Results]) -> list[tuple[str, int, list[float]]]:
 def markdown(rows: Sequence[Row], reading: Sequence[Reading] = ()) -> str:
     """Tables; gains above 0 are fewer errors."""
     lines = [
-        "| learned from | clips | seeds | steps | WER | gain, points | over | share of the ceiling |",
-        "|---|---|---|---|---|---|---|---|",
+        "| learned from | clips | seeds | steps | dev WER | WER | gain, points | signers better, worse | over"
+        " | share of the ceiling |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         clips = " + ".join(str(count) for count in (row.true, row.copies) if count)
-        cells = [row.name, clips, str(row.seeds), f"{row.steps:.0f}"]
-        cells += [_cell(row.wer), _cell(row.gain, "+", unit=""), row.over, _cell(row.share, places=0)]
+        seeds = str(row.seeds) if row.pairs in (0, row.seeds) else f"{row.seeds}, {row.pairs} paired"
+        signers = f"{row.better}, {row.worse}" if row.pairs else ""
+        cells = [row.name, clips, seeds, f"{row.steps:.0f}", _cell(replace(row.dev, interval=None)), _cell(row.wer)]
+        cells += [_cell(row.gain, "+", unit=""), signers, row.over, _cell(row.share, places=0)]
         lines.append("| " + " | ".join(cells) + " |")
     if reading:
         lines += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -67,11 +68,16 @@ def test_a_whole_run_scores_each_arm_on_new_signers(finished: tuple[Path, list[s
     found = [json.loads(path.read_text()) for path in (root / "work" / "results").glob("*[0-9a-f].json")]
     assert len(found) == 4
     for one in found:
-        plans = one["key"]["data"]["plans"]
-        learned = {*plans["train"]["signers"], *one["key"]["data"]["copies"].get("who", ())}
-        assert not learned & {*plans["dev"]["signers"], *plans["test"]["signers"]}
-        assert not set(plans["dev"]["signers"]) & set(plans["test"]["signers"])
-        assert len(one["errors"]) == 3
+        data, scored = one["key"]["learned"]["data"], one["key"]["scored"]
+        learned = {*data["plan"]["signers"], *data["copies"].get("who", ())}
+        dev, test = (set(scored[split]["plan"]["signers"]) for split in ("dev", "test"))
+        assert not learned & (dev | test)
+        assert not dev & test
+        assert len(test) == 48
+        assert scored["test"]["plan"]["seed"] != data["plan"]["seed"]
+        assert (len(one["errors"]), len(one["dev"]["errors"])) == (3, 2)
+        assert set(one["signers"]) < test
+        assert set(one["dev"]["signers"]) < dev
     assert not list((root / "work").rglob("*.pt"))
 
 
@@ -91,7 +97,7 @@ def _language(finished: tuple[Path, list[str], str]) -> Any:
     root, arguments, _ = finished
     bench, data = load("augmentation"), load("augmentation_data")
     models = {"mini": arguments[-1]}
-    return data.Language(root / "work", 40, (2, 2, 3), ("s05",), models, 10, 62, 2, bench.progress, print)
+    return data.Language(root / "work", 40, (2, 2, 3), ("s05",), models, 10, 62, 162, 2, bench.progress, print)
 
 
 def test_what_is_read_holds_for_the_copies_of_the_day_alone(
@@ -151,7 +157,7 @@ def test_the_table_comes_from_what_is_stored(finished: tuple[Path, list[str], st
     root, arguments, table = finished
     bench = load("augmentation")
     assert CliRunner().invoke(bench.main, [*arguments, "--table"]).stdout == table
-    gone = next((root / "work" / "results").glob("mini-1-1-0-*.json"))
+    gone = next((root / "work" / "results").glob("mini-1-1-0-*[0-9a-f].json"))
     before = json.loads(gone.read_text())
     gone.unlink()
     assert (
@@ -159,7 +165,20 @@ def test_the_table_comes_from_what_is_stored(finished: tuple[Path, list[str], st
     )
     again = CliRunner().invoke(bench.main, arguments, catch_exceptions=False)
     assert again.stdout == table
-    assert {**json.loads(gone.read_text()), "seconds": 0} == {**before, "seconds": 0}
+    assert json.loads(gone.read_text()) == before  # seconds, too: it was only scored again
+    # Other test clips need no other training; a recogniser that is gone is trained again, to the same weights.
+    kept = sorted((root / "work" / "results").glob("*.model"))
+    elsewhere = ["--stored", str(root / "none.json"), "--test-seed", "163"]
+    other = CliRunner().invoke(bench.main, [*arguments, *elsewhere], catch_exceptions=False)
+    assert other.exit_code == 0
+    assert sorted((root / "work" / "results").glob("*.model")) == kept
+    weights = (kept[0] / "model.safetensors").read_bytes()
+    shutil.rmtree(kept[0])
+    kept[0].with_suffix(".training.json").unlink()
+    for path in (root / "work" / "results").glob(f"{kept[0].name.rpartition('-')[0]}-*[0-9a-f].json"):
+        path.unlink()
+    assert CliRunner().invoke(bench.main, arguments, catch_exceptions=False).stdout == table
+    assert (kept[0] / "model.safetensors").read_bytes() == weights
 
 
 def test_stored_results_are_not_repeated_and_give_the_same_table(finished: tuple[Path, list[str], str]) -> None:
@@ -193,7 +212,8 @@ def test_an_arm_is_of_one_data_set_and_the_table_of_the_same_test_clips(
 
     def row(arm: str, seed: int, *signed: str) -> dict[str, Any]:
         read = {"signed": signed, "heard": signed, "errors": [0] * len(signed), "words": [2] * len(signed)}
-        return {"result": {"arm": arm, "seed": seed, **read, "true": 2, "copies": 0, "steps": 4}}
+        read |= {"signers": ["h01"] * len(signed), "training": [1]}
+        return {"result": {"arm": arm, "seed": seed, **read, "dev": read, "true": 2, "copies": 0, "steps": 4}}
 
     def table(**more: dict[str, Any]) -> Any:
         rows = {name: row(arm, seed, "A B", "C D") for name, (arm, seed) in kept.items()}
@@ -204,11 +224,14 @@ def test_an_arm_is_of_one_data_set_and_the_table_of_the_same_test_clips(
     kept = {exact: ("photometric", 0), "a": ("photometric", 0), "b": ("photometric", 1)}
     kept |= {"c": ("perfect copies", 0), "d": ("perfect copies", 1)}
     seeds = [line.split(" | ")[:3:2] for line in table().stdout.splitlines()[2:]]
-    assert seeds == [["| photometric", "1"], ["| perfect copies", "2"]]  # the one seed of today is not filled up
+    assert seeds == [["| photometric", "1"], ["| perfect copies", "2, 1 paired"]]  # the one seed of today is not filled up
     for signed in (("A B", "D C"), ("A B",), ("A B", "C D", "A B")):
         problem = table(d=row("perfect copies", 1, *signed)).exception
         assert getattr(problem, "code", None) == "mismatch", problem
         assert "perfect copies, seed 1: it read other test clips than photometric, seed 0" in str(problem)
+    other = row("perfect copies", 1, "A B", "C D")
+    other["result"]["training"] = [2]
+    assert "seed 1: it was trained otherwise than photometric, seed 0" in str(table(d=other).exception)
 
 
 def test_perfect_copies_are_the_same_motions_by_the_signers_that_augment_chooses(
@@ -334,7 +357,8 @@ def test_a_training_learns_what_its_clips_show(
     training = _training(runs, monkeypatch, 150)
     training.run(tmp_path / "a.pt", lambda words: None)
     recogniser = runs.Recogniser(training.network.to(memory_format=torch.contiguous_format), ("A", "B"))
-    read = runs._scores(recogniser, dict(enumerate(_clips(12, 5))))
+    clips = {str(number): clip for number, clip in enumerate(_clips(12, 5))}
+    read = runs._scores(recogniser, clips, dict.fromkeys(clips, "h01"))
     assert sum(read["errors"]) <= 1
     assert sum(read["words"]) == 12
 
@@ -369,8 +393,9 @@ def test_changed_clips_hide_a_rectangle_and_plain_ones_nothing(
 def _results(rate: float, seeds: int, rng: np.random.Generator) -> dict[int, dict[str, Any]]:
     words = [3] * 60
     errors = [rng.binomial(3, rate, 60).tolist() for _ in range(seeds)]
-    same = {"words": words, "signed": ["A B C"] * 60, "true": 24, "copies": 96, "steps": 500}
-    return {n: {"errors": one, **same} for n, one in enumerate(errors)}
+    signers = [f"h{clip // 3:02d}" for clip in range(60)]
+    same = {"words": words, "signed": ["A B C"] * 60, "true": 24, "copies": 96, "steps": 500, "signers": signers}
+    return {n: {"errors": one, **same, "dev": {"errors": one, **same}} for n, one in enumerate(errors)}
 
 
 def test_gains_and_shares_of_the_ceiling() -> None:
@@ -385,14 +410,37 @@ def test_gains_and_shares_of_the_ceiling() -> None:
     for rate in (row.wer, row.gain, row.share):
         assert rate.interval[0] < rate.value < rate.interval[1]
     assert row.gain.interval[0] > 0
+    assert (row.pairs, row.dev) == (2, row.wer)
+    assert row.better + row.worse <= 20 < 2 * row.better
     assert table.row_of("reference", reference, "other", reference, ceiling).gain is None
     top = table.row_of("ceiling", ceiling, "other", reference, ceiling)
     assert (top.seeds, top.share) == (3, None)
     none = table.row_of("arm", arm, "other", reference, _results(0.7, 3, rng))
     assert none.share is None  # a ceiling that gains nothing has no shares
     text = table.markdown([row, top])
-    assert "| arm | 24 + 96 | 2 | 500 |" in text
+    assert f"| arm | 24 + 96 | 2 | 500 | {100 * row.wer.value:.1f} % |" in text
     assert text.count("| other |") == 2
+
+
+def test_a_gain_by_one_signer_alone_cannot_be_told_from_chance() -> None:
+    table = load("augmentation_table")
+    same = {"words": [3] * 40, "signers": [f"h{clip // 8}" for clip in range(40)], "true": 1, "copies": 0, "steps": 1}
+
+    def results(first: int) -> dict[int, dict[str, Any]]:
+        one = {"errors": [first] * 8 + [1] * 32, **same}
+        return {0: {**one, "dev": one}}
+
+    row = table.row_of("arm", results(0), "other", results(3), {})
+    assert row.gain.value == pytest.approx(24 / 120)
+    assert row.gain.interval[0] == 0  # without that signer there is none
+    assert (row.better, row.worse) == (1, 0)
+
+
+def test_a_share_is_large_where_the_ceiling_gains_nothing() -> None:
+    table, rng = load("augmentation_table"), np.random.default_rng(1)
+    reference, ceiling, arm = (_results(rate, 2, rng) for rate in (0.5, 0.4, 0.2))
+    share = table.row_of("arm", arm, "other", reference, ceiling).share
+    assert share is None or 0 < share.interval[0] < share.value < share.interval[1]
 
 
 def test_copies_are_held_against_photometric_changes_and_perfect_copies_alike() -> None:
@@ -426,7 +474,8 @@ def test_what_is_read_is_told_by_kind_and_by_speed() -> None:
     words, speed = [2] * 60, list(range(60))
     few, many = ([int(n) for n in rng.binomial(2, rate, 60)] for rate in (0.1, 0.1))
     many[40:] = [2] * 20  # nothing is read where hands are fast
-    found = {0: {"drawn": {"errors": few, "words": words}, "again": {"errors": many, "words": words}, "speed": speed}}
+    same = {"words": words, "signers": [f"s{clip % 20:02d}" for clip in range(60)]}
+    found = {0: {"drawn": {"errors": few, **same}, "again": {"errors": many, **same}, "speed": speed}}
     perfect, again = table.reading_rows({"arm": found})
     assert (perfect.kind, perfect.more, perfect.by_speed) == ("perfect copies", None, ())
     assert again.more.value == pytest.approx((sum(many) - sum(few)) / 120)
@@ -441,14 +490,15 @@ def test_words_of_each_seed_are_its_own_for_each_reads_other_clips() -> None:
     table = load("augmentation_table")
 
     def read(words: int) -> dict[str, Any]:
-        one, more = ({"errors": [errors] * 6, "words": [words] * 6} for errors in (1, 2))
+        same = {"words": [words] * 6, "signers": [f"s{clip}" for clip in range(6)]}
+        one, more = ({"errors": [errors] * 6, **same} for errors in (1, 2))
         return {"drawn": one, "again": more, "speed": [words * n for n in range(6)]}
 
     perfect, again = table.reading_rows({"arm": {0: read(2), 1: read(8)}})
     assert perfect.wer.value == pytest.approx(2 / 10)
     assert again.more.value == pytest.approx(2 / 10)
     assert [rate.value for rate in again.by_speed] == pytest.approx([2 / 10] * 3)
-    # All clips of a seed are alike, so only the draw of seeds moves the rate: to that of either seed alone.
+    # All signers of a seed are alike, so only the draw of seeds moves the rate: to that of either seed alone.
     assert perfect.wer.interval == pytest.approx((1 / 8, 1 / 2))
     fewer = {**read(2), "speed": [1] * 5}
     with pytest.raises(Mismatch, match="arm: its recognisers read 5 and 6 copies"):
