@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 import time
@@ -256,3 +257,28 @@ def test_whom_the_model_has_learned_can_be_chosen_and_comes_first(model: Path) -
         assert context.signers == tuple(builtin_names())
         with pytest.raises(BadValue, match="got 'own'; choose one of alma"):
             context.signer(OWN)
+
+
+def test_what_waits_for_its_turn_is_kept(context: Context, visitor: Visitor) -> None:
+    turn, kept, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def first(job: Job, report: Report) -> None:
+        turn.set()
+        ended.wait(60)
+
+    def keep() -> None:
+        visitor.keep()
+        kept.set()
+
+    thread = threading.Thread(target=lambda: list(follow(context.jobs, "anna", first)))
+    thread.start()
+    turn.wait(60)
+    folder = visitor.folder("lesson")
+    os.utime(folder, (0, 0))
+    second = follow(context.jobs, "ben", lambda job, report: "done", keep=keep)
+    assert next(second) == Waiting(1)
+    assert kept.wait(60)
+    assert folder.stat().st_mtime > 0
+    ended.set()
+    assert list(second)[-1].result == "done"
+    thread.join()

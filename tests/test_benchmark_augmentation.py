@@ -224,7 +224,10 @@ def test_an_arm_is_of_one_data_set_and_the_table_of_the_same_test_clips(
     kept = {exact: ("photometric", 0), "a": ("photometric", 0), "b": ("photometric", 1)}
     kept |= {"c": ("perfect copies", 0), "d": ("perfect copies", 1)}
     seeds = [line.split(" | ")[:3:2] for line in table().stdout.splitlines()[2:]]
-    assert seeds == [["| photometric", "1"], ["| perfect copies", "2, 1 paired"]]  # the one seed of today is not filled up
+    assert seeds == [
+        ["| photometric", "1"],
+        ["| perfect copies", "2, 1 paired"],
+    ]  # the one seed of today is not filled up
     for signed in (("A B", "D C"), ("A B",), ("A B", "C D", "A B")):
         problem = table(d=row("perfect copies", 1, *signed)).exception
         assert getattr(problem, "code", None) == "mismatch", problem

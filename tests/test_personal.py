@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import shutil
@@ -21,8 +22,11 @@ from tiny_pipeline import make_pipeline, picture, signing
 
 from signgen import live, render
 from signgen.cli import main
+from signgen.dataset import region_store
+from signgen.dataset.cache import CachedClip
 from signgen.dataset.files import locked
-from signgen.errors import BadValue, Damaged, Empty, InputError, Mismatch, NotWritable, TooLarge, Unsupported
+from signgen.dataset.training_data import cache_folder
+from signgen.errors import BadValue, Damaged, Empty, InputError, Mismatch, NotWritable, RunError, TooLarge, Unsupported
 from signgen.exporter.web import _check_model
 from signgen.extraction.footage import open_footage, schedule
 from signgen.keypoints import Keypoints, write_keypoints
@@ -30,7 +34,15 @@ from signgen.keypoints.skeleton import BOTH_HANDS, LEFT_HAND, RIGHT_HAND
 from signgen.model import SignGenPipeline, loading
 from signgen.personal import Recipe, footage, personalise, run, scores
 from signgen.personal.footage import RUN, Footage
-from signgen.personal.recipe import DRAWN_FRAMES, STAGES, steps_for, time_for
+from signgen.personal.recipe import (
+    DRAWN_FRAMES,
+    FEW_STEPS,
+    FRAMES_A_STEP,
+    STAGES,
+    steps_for,
+    time_for,
+    worth_their_time,
+)
 from signgen.rendering.several import own_pictures, personal_record
 from signgen.training import checkpoints
 from signgen.training.assembly import assemble
@@ -220,6 +232,24 @@ def test_a_signal_ends_it_with_what_is_needed_to_go_on(
     assert personalise(*given, resume=True, **options).finished
 
 
+def test_a_caller_that_ends_it_in_a_step_loses_nothing(
+    video: tuple[Path, Path], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(0.1, sources=2, drawn=0, stages=("autoencoder",), settings=SMALL[:2])
+
+    class Stop(Exception):
+        pass
+
+    def stop(steps: int) -> None:
+        if steps:
+            raise Stop
+
+    monkeypatch.setattr(run, "run_stage", lambda config, resume, advance: run_stage(config, resume, stop))
+    with pytest.raises(Stop):
+        personalise(video[0], tmp_path / "anna", CONSENT, keypoints=video[1], model=model, recipe=recipe, jobs=1)
+    assert [path.name for path in (tmp_path / "anna.work/autoencoder/checkpoints").iterdir()] == ["step-00000001"]
+
+
 # --- the video ------------------------------------------------------------------------------------------------
 
 
@@ -374,6 +404,22 @@ def test_frames_of_a_varying_rate_go_with_the_keypoints_that_extract_makes(tmp_p
         footage.read_footage(*given)
 
 
+def test_a_picture_that_stands_is_not_on_both_sides(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    pictures = np.concatenate([np.arange(70), np.full(20, 70), np.arange(90, 100)]).astype(np.uint8)
+    np.save(kept / footage.FRAMES, np.broadcast_to(pictures[:, None, None, None], (100, 4, 4, 3)))
+    np.save(kept / footage.SHARP, np.ones(100))
+    write_keypoints(person(100), kept / footage.POINTS)
+    (kept / footage.NOTES).write_text('{"warnings": []}')
+    assert footage.open_footage(kept, 0.2).learned == 70  # in the middle of those that are alike
+    assert footage.open_footage(kept, 0.4).learned == 60
+    np.save(kept / footage.FRAMES, np.zeros((100, 4, 4, 3), np.uint8))
+    assert footage.open_footage(kept, 0.2).learned == 80, "nothing ever changes"
+    with pytest.raises(BadValue, match="--held-out: got 0.8; leaves 12 of 60 frames to learn from"):
+        footage.learned_of(60, 0.8)
+
+
 # --- consent, settings, sizes ----------------------------------------------------------------------------------
 
 
@@ -430,6 +476,14 @@ def test_what_cannot_be_is_said_before_the_video_is_read(video: tuple[Path, Path
     (narrow / "model_index.json").write_text(json.dumps(index | {"window": 2}))
     cases = (
         (model, {"settings": ("face_refiner.nosuch=3",)}, "nosuch"),
+        (model, {"settings": ("distill.optim.only=[nosuch]",)}, "distill.optim.only: got nosuch, which no weight is"),
+        (model, {"settings": ("distill.start.denoiser=/no",)}, "distill.start.denoiser: no trained denoiser at /no;"),
+        (model, {"settings": ("distill.precision=fp16",)}, "distill.precision: autoencoder and distill have others"),
+        (
+            model,
+            {"settings": ("hand_refiner.disturbance.jitter=0.6",)},
+            "face_refiner.disturbance: hand_refiner and face_refiner have others; set it for",
+        ),
         (bare, {"stages": ("distill", "hand_refiner")}, "--stages: got hand_refiner, and .* has no such part"),
         (narrow, {"sources": 2}, "--sources: got 2, but narrow sees 2 pictures at a time; give 1 at most"),
     )
@@ -442,6 +496,76 @@ def test_what_cannot_be_is_said_before_the_video_is_read(video: tuple[Path, Path
         done = CliRunner().invoke(main, given)
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
     assert "is there already; name another folder" in done.stderr
+
+
+def test_what_was_learned_is_kept_when_something_is_wrong_later(
+    video: tuple[Path, Path], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "anna"
+    recipe = replace(QUICK, stages=("autoencoder",), settings=SMALL[:2])
+    options = {"keypoints": video[1], "model": model, "recipe": recipe, "jobs": 1}
+
+    def full(*given, **named):
+        raise TooLarge("disk", "has 3 MB free", "free as much")
+
+    def no_space(*given, **named):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def filled(*given, **named):
+        target.mkdir(exist_ok=True)
+        (target / "notes.txt").write_text("mine")
+        return run_stage(*given, **named)
+
+    for broken, problem, words in (
+        (full, TooLarge, "has 3 MB free"),
+        (no_space, RunError, "no space left on the disk; put that right, and go on with --resume"),
+        (filled, NotWritable, "is there already; move what is in it, and go on with --resume"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(run, "run_stage", broken)
+            with pytest.raises(problem, match=words):
+                personalise(video[0], target, CONSENT, resume=True, **options)
+        assert (tmp_path / "anna.work" / "data").is_dir()
+    assert (target / "notes.txt").read_text() == "mine"
+    shutil.rmtree(target)
+    assert personalise(video[0], target, CONSENT, resume=True, **options).finished
+
+
+def test_a_frames_time_is_taken_again_where_it_was_not_kept(anna: Path, model: Path, tmp_path: Path) -> None:
+    work = tmp_path / "again.work"
+    shutil.copytree(anna.with_name("anna.work"), work)
+    state = json.loads((work / run.STATE).read_text())
+    for name in (run.A_FRAME, "before"):
+        del state[name]
+    (work / run.STATE).write_text(json.dumps(state))
+    kept = run._State(work / run.STATE, state["request"])
+    begun = run._Run(work, tmp_path / "again", model, QUICK, STAGES, kept, None, None)
+    begun.video = footage.open_footage(work / "video", QUICK.held_out)
+    begun.sources = [begun.video.source(0, "1.png")]
+    (work / "before" / "strange.txt").write_text("of the render that was killed")
+    begun.scored("before", lambda: SignGenPipeline.from_pretrained(model))
+    assert begun.state.values[run.A_FRAME] > 0
+    assert not (work / "before" / "strange.txt").exists()
+
+
+def test_refiners_find_the_true_hands_of_drawn_people(model: Path, tmp_path: Path) -> None:
+    begun = run._Run(tmp_path, tmp_path / "to", model, QUICK, STAGES, run._State(tmp_path / run.STATE, {}), None, None)
+    for kind in ("solid", "keypoints"):
+        (tmp_path / "drawn" / kind).mkdir(parents=True)
+        np.savez(tmp_path / "drawn" / kind / "clip.npz", shutter=0.5)
+    (tmp_path / "crops").mkdir()
+    begun._take_along()
+    clip = CachedClip("clip", "s01", 0, 1)
+    assert region_store._own_shutter(tmp_path / "crops" / "cache", clip, 0.3) == 0.5
+    assert (cache_folder(tmp_path / "crops").parent / region_store.SOLIDS / "clip.npz").is_file()
+
+
+def test_nobody_is_learned_into_no_folder(video: tuple[Path, Path], model: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadValue, match="--output: got '/'; name a folder"):
+        personalise(video[0], "/", CONSENT, keypoints=video[1], model=model, recipe=QUICK)
+    (tmp_path / "out.work").write_text("mine")
+    with pytest.raises(NotWritable, match="out.work: is a file"):
+        personalise(video[0], tmp_path / "out", CONSENT, keypoints=video[1], model=model, recipe=QUICK, resume=True)
 
 
 def test_whose_model_it_is_goes_along(anna: Path, model: Path, tmp_path: Path) -> None:
@@ -498,6 +622,12 @@ def test_the_denoiser_is_left_out_where_it_would_learn_nothing_unless_it_is_aske
     learning.state.values |= {"a_frame": 0.2, "finished": done}  # seconds, on two cores
     learning.train()
     assert ("distill" in learning.stages) == trained
+    left = learning.seconds - learning.state.spent
+    share = left - time_for("autoencoder", STAGES, left) if stages == STAGES else left
+    edge = time_for("distill", stages, share) / (FEW_STEPS * FRAMES_A_STEP)  # seconds a frame
+    if not changes:
+        kept = [worth_their_time(recipe, stages, left, edge * factor) for factor in (0.99, 1.01)]
+        assert ["distill" in some for some in kept] == [True, False]
     again = run._Run(*given, run._State(tmp_path / run.STATE, {}), None, None)
     again.state.values["a_frame"] = 99 if trained else 0.0
     again.train()
@@ -582,6 +712,24 @@ def test_a_part_that_was_not_trained_is_left_out_where_the_folder_is_too_large(
         file.write_bytes(kept)
 
 
+def test_all_parts_that_no_stage_changes_may_be_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, folder = tmp_path / "base" / "tiny", tmp_path / "own"
+    make_pipeline(SIZE, refined=True, composed=True).to(torch.float16).save_pretrained(base)
+    shutil.copytree(base, folder)
+    for module in (run, loading):
+        monkeypatch.setattr(module, "WEIGHTS", base.parent)
+    monkeypatch.setattr(run, "MOST_MIB", run._mebibytes(folder) - run._shareable(base) + 0.02)
+    run._fitted(folder, base)
+    assert not any((folder / name).exists() for name in run.UNTRAINED)
+    whole, part = (SignGenPipeline.from_pretrained(place) for place in (base, folder))
+    assert part.composes
+    for name in run.UNTRAINED:
+        weights, others = (getattr(one, name).state_dict() for one in (whole, part))
+        assert weights.keys() == others.keys()
+        assert all(torch.equal(weight, others[key]) for key, weight in weights.items())
+    assert SignGenPipeline.from_pretrained(folder, matte=None, composer=None).matte is None
+
+
 def test_the_video_before_and_after_is_as_long_as_there_is_room(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -603,6 +751,9 @@ def test_the_video_before_and_after_is_as_long_as_there_is_room(
         begun._write_side_by_side(tmp_path / "made")
         lengths.append(len(list(read_frames(stereo))))
     assert lengths == [300, 150]
+    monkeypatch.setattr(run, "MOST_MIB", 0)
+    assert not begun._write_side_by_side(tmp_path / "made")
+    assert not stereo.exists()
 
 
 def test_a_model_that_is_too_large_is_refused_before_anything_is_read(

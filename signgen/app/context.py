@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
 import shutil
@@ -63,6 +64,12 @@ class Visitor:
         if not self.owns(path):
             raise Untrusted(Path(path).name or "upload", "is no file that was sent to this page", "send it again")
         return Path(path).resolve()
+
+    def keep(self) -> None:
+        """What this visitor has sent is not swept for a while: a job that needs it waits for its turn."""
+        for folder in self.uploads.glob("*"):
+            with suppress(OSError):  # gone meanwhile
+                os.utime(folder)
 
     def folder(self, name: str | None = None) -> Path:
         """A new empty folder for an upload or a job; the same each time for a job that knows its own ``name``."""

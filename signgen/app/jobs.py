@@ -182,7 +182,10 @@ Report = Callable[[Event], None]
 Work = Callable[[Job, Report], Any]
 
 
-def follow(jobs: JobQueue, owner: str, work: Work, kind: str = "job", long: bool = False) -> Iterator[Event]:
+def follow(
+    jobs: JobQueue, owner: str, work: Work, kind: str = "job", long: bool = False,
+    keep: Callable[[], None] = lambda: None,
+) -> Iterator[Event]:  # fmt: skip
     """Starts a job and yields what happens, `Ended` last.
 
     The thread keeps the device until it is truly over, whatever becomes of this generator: closing it (the browser was
@@ -194,13 +197,14 @@ def follow(jobs: JobQueue, owner: str, work: Work, kind: str = "job", long: bool
         work: called with the job, which it must `check` often, and with ``report``.
         kind: what it does, for the log.
         long: whether the work calls `let_others` often, too.
+        keep: called every few seconds while the job waits for its turn.
 
     Raises:
         RunError: the queue is full; before anything is yielded.
     """
     job = jobs.enter(owner, kind, long)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    thread = threading.Thread(target=_run, args=(jobs, job, work, events.put), name="signgen-job", daemon=True)
+    thread = threading.Thread(target=_run, args=(jobs, job, work, events.put, keep), name="signgen-job", daemon=True)
     thread.start()
     try:
         while True:
@@ -223,12 +227,12 @@ def let_others(jobs: JobQueue, job: Job, report: Report) -> None:
         _wait(jobs, job, report)
 
 
-def _run(jobs: JobQueue, job: Job, work: Work, report: Report) -> None:
+def _run(jobs: JobQueue, job: Job, work: Work, report: Report, keep: Callable[[], None]) -> None:
     """Waits for the device, works, and reports the end. The log names no file and no user."""
     ended, begun = Ended(), time.monotonic()
     name = f"{job.kind} {job.number}"
     try:
-        _wait(jobs, job, report)
+        _wait(jobs, job, report, keep)
         log.info("%s started after %.1f s in the queue", name, time.monotonic() - begun)
         begun = time.monotonic()
         ended = Ended(result=work(job, report))
@@ -246,10 +250,11 @@ def _run(jobs: JobQueue, job: Job, work: Work, report: Report) -> None:
         report(ended)
 
 
-def _wait(jobs: JobQueue, job: Job, report: Report) -> None:
+def _wait(jobs: JobQueue, job: Job, report: Report, keep: Callable[[], None] = lambda: None) -> None:
     """Returns when it is the job's turn; reports each new place in the queue."""
     reported = 0
     while before := jobs.wait(job, POLL_SECONDS):
         if before != reported:
             report(Waiting(before))
             reported = before
+        keep()

@@ -16,6 +16,7 @@ from signgen.app.jobs import Cancelled, Job, Report, Work, Working, let_others
 from signgen.app.live import watched
 from signgen.app.model import wait_for
 from signgen.app.rendering import name_only
+from signgen.errors import RunError
 from signgen.files import whole
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def learn_job(lesson: Lesson, context: Context) -> Work:
                 lesson.video, target, lesson.consent, model=model, recipe=recipe, resume=True, progress=progress,
                 show=show,
             )  # fmt: skip
-        except Cancelled:  # by a stop or a page that was closed: the same lesson goes on from here
+        except (Cancelled, RunError):  # by a stop, a page that was closed, a full disk: the lesson goes on from here
             raise
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -143,7 +144,9 @@ def read_lesson(lesson: Lesson, folder: Path, canvas: tuple[int, int], pixel_asp
     limits.check_video(lesson.video, LEARNED_FRAMES)
     if lesson.keypoints is not None:
         limits.check_files([lesson.keypoints], limits.keypoint_bytes)
-    read_footage(lesson.video, folder, canvas, pixel_aspect, Recipe().held_out, lesson.keypoints)
+    recipe = Recipe(minutes=lesson.minutes)
+    room = recipe.bytes_needed(canvas)
+    read_footage(lesson.video, folder, canvas, pixel_aspect, recipe.held_out, lesson.keypoints, room=room)
 
 
 def learned_table(result: PersonalResult) -> str:

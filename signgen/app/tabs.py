@@ -83,7 +83,8 @@ class Tab(ABC):
         idle = {parts["start"]: gr.update(interactive=True), parts["stop"]: gr.update(visible=False)}
         try:
             work, shown = prepare()
-            events = follow(self._context.jobs, self._owner(request), work, self.kind, self.long)
+            kept = self._visitor(request).keep
+            events = follow(self._context.jobs, self._owner(request), work, self.kind, self.long, kept)
             yield {
                 **shown,
                 parts["start"]: gr.update(interactive=False),

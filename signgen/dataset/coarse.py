@@ -180,6 +180,12 @@ def _composing(model: str) -> SignGenPipeline:
     return SignGenPipeline.from_pretrained(model, hand_refiner=None, face_refiner=None)
 
 
+def forget_models() -> None:
+    """Opens models anew where they are asked for next: other ones may lie in their place now."""
+    for opened in (_pipeline, _composing):
+        opened.cache_clear()
+
+
 def composes(model: str | Path) -> bool:
     """Whether a model has a composer."""
     return _composing(str(model)).composes

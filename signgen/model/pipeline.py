@@ -52,6 +52,7 @@ _SLEEVE = 1 / 16  # of the height: how far the person may go on beyond where the
 _RATHER = 0.6  # matte of what goes on there; less of it lies on patterned walls, too
 _SOURCE = 2**62  # keys the noise of the first source's view; no clip is that long
 COMPOSING = ("matte", "composer")
+_SHARED = {"fusion": FusionModel, "matte": composer.SourceMatte, "composer": composer.FrameComposer}
 _MODULES = ("vae", "denoiser", "fusion", "image_encoder", *REFINERS, *COMPOSING)
 _OF_PIXELS = ("vae", "denoiser", *REFINERS, *COMPOSING)  # convolutions, faster with channels last
 
@@ -161,8 +162,8 @@ class SignGenPipeline(BasePipeline):
         kwargs = {"use_safetensors": True, "local_files_only": not allow_download, **kwargs}
         try:
             with no_bars():
-                if "fusion" in shared:
-                    kwargs.setdefault("fusion", FusionModel.from_pretrained(shared["fusion"], dtype=dtype))
+                for name in shared.keys() - kwargs.keys():
+                    kwargs[name] = _SHARED[name].from_pretrained(shared[name], dtype=dtype)
                 pipeline = super().from_pretrained(str(folder or model), dtype=dtype, **kwargs).to(device)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
@@ -581,8 +582,8 @@ class SignGenPipeline(BasePipeline):
 
 
 def _gone_on(near: Tensor, matte: Tensor) -> Tensor:
-    """bool (1, 1, H, W): where the person is expected, and what is rather them than the wall from there on without a gap:
-    a raised sleeve is wider than the arm in it.
+    """bool (1, 1, H, W): where the person is expected, and what is rather them than the wall beyond, without a gap: a
+    raised sleeve is wider than the arm in it.
     """
     person = (matte > _RATHER).to(near)
     reached = near

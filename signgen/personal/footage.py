@@ -7,6 +7,7 @@ picture are good and which differ from each other; mirrored and re-lit copies ar
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -38,6 +39,7 @@ CROWDED = 0.1  # share of frames with several people from which it must be said 
 HANDS_SEEN = 0.15  # least share of frames that show a hand
 STILL_HANDS = 0.15  # shoulder widths; the reach of hands that never move
 RUN = 16  # frames that are chosen together; a window of 15 and its source fit into them
+STANDS = 75  # frames for which a picture may stand, at a varying rate
 LONGEST = 128  # frames of one clip of the training data
 GOOD = 0.8  # share of a piece's frames that must be good
 SHARPNESS = 0.5  # of the median; frames below are out of focus
@@ -83,6 +85,7 @@ def read_footage(
     estimator: str | None = None,
     estimator_weights: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    room: int = 0,
 ) -> Footage:
     """Reads a video, and its keypoints or finds them, and keeps both on the canvas in ``folder``.
 
@@ -91,6 +94,7 @@ def read_footage(
         held_out: share of the frames at the end that nothing is learned from.
         person: who is meant where several are seen.
         progress: called with the frames looked at.
+        room: bytes that what follows takes on the same disk.
 
     Raises:
         InputError: too short, too long, nobody or several people in it, no hands, or keypoints of something else.
@@ -99,6 +103,7 @@ def read_footage(
     if not FEWEST <= film.frames <= MOST:
         got, kind = f"has {film.frames} frames", TooLarge if film.frames > MOST else Empty
         raise kind(video, got, f"give {FEWEST} to {MOST}, best one to three minutes")
+    learned_of(film.frames, held_out)
     timing = schedule(film)
     if keypoints is not None:
         clip, people, notes = _given_keypoints(keypoints, film, timing.fps, person)
@@ -118,7 +123,9 @@ def read_footage(
     check_person(clip, video)
     framing = framing_of(clip, canvas, pixel_aspect, video)
     on_canvas = replace(framing.to_canvas(clip), name=Path(video).stem)
-    _keep(film, numbers, folder, framing, on_canvas, notes)
+    # What other commands advise, this one cannot be told.
+    notes = [re.sub(r" \(--[a-z-]+(, --[a-z-]+)*\)", "", note) for note in notes]
+    _keep(film, numbers, folder, framing, on_canvas, notes, room)
     return open_footage(folder, held_out)
 
 
@@ -139,19 +146,32 @@ def open_footage(folder: Path, held_out: float) -> Footage:
     frames, sharpness = np.load(folder / FRAMES, mmap_mode="r"), np.load(folder / SHARP)
     clip = read_keypoints(folder / POINTS).keypoints
     notes = read_json(folder / NOTES, "remove the folder and begin again")["warnings"]
-    learned = len(frames) - max(round(held_out * len(frames)), 1)
-    if learned < RUN:
-        raise BadValue("--held-out", f"got {held_out}", f"leaves {learned} of {len(frames)} frames to learn from")
+    learned = learned_of(len(frames), held_out)
+    # A picture that stands for a while is not on both sides.
+    before = range(learned, max(learned - STANDS, RUN) - 1, -1)
+    learned = next((one for one in before if not np.array_equal(frames[one - 1], frames[one])), learned)
     return Footage(frames, clip, sharpness, learned, tuple(notes))
 
 
+def learned_of(frames: int, held_out: float) -> int:
+    """How many frames from the start are learned from.
+
+    Raises:
+        BadValue: too few.
+    """
+    learned = frames - max(round(held_out * frames), 1)
+    if learned < RUN:
+        raise BadValue("--held-out", f"got {held_out}", f"leaves {learned} of {frames} frames to learn from")
+    return learned
+
+
 def _keep(
-    film: Film, numbers: np.ndarray, folder: Path, framing: Framing, clip: Keypoints, notes: Sequence[str]
+    film: Film, numbers: np.ndarray, folder: Path, framing: Framing, clip: Keypoints, notes: Sequence[str], room: int
 ) -> None:
     """Frames of these numbers, keypoints and notes; all of them appear together."""
     folder.mkdir(parents=True, exist_ok=True)
     width, height = framing.canvas
-    check_free(folder, len(clip) * width * height * 3, "give a shorter video")
+    check_free(folder, len(clip) * width * height * 3 + room, "give a shorter video, or fewer minutes")
     with writing(folder, "free some space, or name a folder on another disk"), Staging() as staging:
         places = [staging.place(folder / name) for name in (FRAMES, SHARP, POINTS, NOTES)]
         sharpness: list[float] = []

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from signgen import config as configuration
-from signgen.errors import BadValue, Unsupported
+from signgen.errors import BadValue, NotFound, Unsupported
 from signgen.model.loading import model_folder, parts_of
-from signgen.model.networks.weight_files import read_settings
+from signgen.model.networks.weight_files import read_settings, read_tensors
 from signgen.training.config import TrainConfig
 
 DENOISER = "distill"
 STAGES = ("autoencoder", DENOISER, "hand_refiner", "face_refiner")
+PARTS = {"autoencoder": "vae", "distill": "denoiser"} | {name: name for name in STAGES[2:]}  # that they train
 PRESETS = {"autoencoder": "mini/autoencoder", "distill": "mini/distill", "hand_refiner": "mini/hand_refiner",
            "face_refiner": "mini/face_refiner"}  # fmt: skip
 # Share of the time of each stage; the rest is for reading, drawing, painting and scoring.
@@ -34,6 +35,9 @@ WARMUP, AVERAGED = 5, 0.98  # steps; the weights' average
 FEWEST_STEPS = 6
 FEW_STEPS = 20  # of a stage, that hardly change anything
 FRAMES_A_STEP = 90  # rendered in the time of one step of the denoiser
+# What is made of each frame that is learned from, in frames: itself and two copies, twice painted, crops, and what is
+# drawn beside it; and bytes of checkpoints, of a model as large as `mini`.
+FRAMES_KEPT, CHECKPOINTS_KEPT = 12, 6e8
 FIXED = ("steps", "minutes", "output", "data", "cache", "split", "stage")  # of a stage: these follow from the recipe
 
 
@@ -83,6 +87,10 @@ class Recipe:
         """How many frames of the person are learned from, at most."""
         return int(min(max(FRAMES_A_MINUTE * self.minutes, FEWEST_FRAMES), MOST_FRAMES))
 
+    def bytes_needed(self, canvas: tuple[int, int]) -> int:
+        """Room on the disk for what is made on the way, beside the video, about; for frames of ``canvas``."""
+        return round(self.frames * canvas[0] * canvas[1] * 3 * FRAMES_KEPT + CHECKPOINTS_KEPT)
+
     def drawn_clips(self, own: int) -> int:
         """How many clips are drawn beside ``own`` frames of the person and the copies of them."""
         return math.ceil(self.drawn / (1 - self.drawn) * own / DRAWN_FRAMES)
@@ -106,6 +114,33 @@ def stages_of(model: str | Path, wanted: Sequence[str] = STAGES) -> tuple[str, .
     return tuple(able)
 
 
+def check_settings(recipe: Recipe, model: str | Path, stages: Sequence[str], work: Path) -> None:
+    """What would end a stage is said before the first one begins.
+
+    Raises:
+        InputError: a setting that cannot be, or that does not go with another stage's.
+    """
+    configs = {stage: stage_config(stage, recipe, model, work, work, OPEN_END) for stage in stages}
+    for stage, config in configs.items():
+        for name, place in config.start.items():
+            if not (Path(place).is_dir() or Path(place).is_relative_to(work)):
+                raise NotFound(f"{stage}.start.{name}", f"no trained {name} at {place}", "name its folder")
+        names = _weight_names(model_folder(model) / PARTS[stage])
+        if (only := config.optim.only) and not any(part in name for part in only for name in names):
+            advice = f"name parts of weights' names, which are such as {names[0]}"
+            raise BadValue(f"{stage}.optim.only", f"got {', '.join(only)}, which no weight is named after", advice)
+    for key in ("precision", "disturbance"):  # of one process, and of what both refiners see painted
+        those = [stage for stage in stages if key == "precision" or stage.endswith("_refiner")]
+        for stage in those[1:]:
+            if getattr(configs[stage], key) != getattr(configs[those[0]], key):
+                got = f"{those[0]} and {stage} have others"
+                raise BadValue(f"{stage}.{key}", got, f"set it for {', '.join(those)} alike")
+
+
+def _weight_names(part: Path) -> list[str]:
+    return [name for path in sorted(part.glob("*.safetensors")) for name in read_tensors(path)]
+
+
 def worth_their_time(recipe: Recipe, stages: tuple[str, ...], left: float, a_frame: float) -> tuple[str, ...]:
     """The stages, without the denoiser's where its share of the time is too short for `FEW_STEPS` steps: the refiners
     learn more of the person in it. It stays where it was asked for: by fewer stages than all, or a setting of it.
@@ -117,6 +152,8 @@ def worth_their_time(recipe: Recipe, stages: tuple[str, ...], left: float, a_fra
     asked = recipe.stages != STAGES or any(setting.startswith(f"{DENOISER}.") for setting in recipe.settings)
     if asked or DENOISER not in stages or len(stages) == 1:
         return stages
+    for stage in stages[: stages.index(DENOISER)]:
+        left -= time_for(stage, stages, left)
     enough = time_for(DENOISER, stages, left) >= FEW_STEPS * FRAMES_A_STEP * a_frame
     return stages if enough else tuple(stage for stage in stages if stage != DENOISER)
 

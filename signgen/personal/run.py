@@ -7,7 +7,6 @@ where it was.
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import time
@@ -21,18 +20,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
 
 from signgen import __version__
 from signgen.dataset.cache import INDEX, FrameCache, build_cache
+from signgen.dataset.coarse import forget_models
 from signgen.dataset.files import locked, read_json
 from signgen.dataset.phoenix import PhoenixIndex
+from signgen.dataset.region_store import SOLIDS
 from signgen.dataset.training_data import cache_folder, clip_points
-from signgen.errors import BadValue, InputError, Mismatch, Missing, NotWritable, TooLarge
-from signgen.files import check_target, discard, place_file, remove_leftovers, whole
+from signgen.errors import BadValue, Damaged, InputError, Mismatch, Missing, NotWritable, TooLarge
+from signgen.files import check_target, discard, place_file, remove_leftovers, whole, writing
 from signgen.keypoints import write_keypoints
 from signgen.model import SignGenPipeline
 from signgen.model.loading import PICTURES, SHARED, choose_device, model_folder, parts_of, sha256_of
+from signgen.model.networks.weight_files import read_tensors
 from signgen.package import PERSONAL, UNFINISHED, WEIGHTS
 from signgen.personal import scores
 from signgen.personal.card import CARD, card
@@ -54,6 +55,7 @@ from signgen.personal.recipe import (
     OPEN_END,
     PROBED,
     Recipe,
+    check_settings,
     stage_config,
     stages_of,
     steps_for,
@@ -70,8 +72,11 @@ from signgen.training.painted import composed_clips
 from signgen.training.run import run_stage
 
 MOST_MIB = 30
-ROOM_MIB = 1.5  # of these, for pictures, sheet and a short video
+ROOM_MIB = 3.0  # of these, for pictures, sheet and a short video
+TEXTS_MIB = 0.1  # of these, for the card and the records, which come last
 STATE, SHEET = "state.json", "sheet.jpg"
+A_FRAME = "a_frame"  # seconds in which one is rendered
+LEARNED = "learned"  # what the state says when the training data is there
 SHEET_QUALITY = 90  # of JPEG
 SIDE_BY_SIDE = (scores.MOST_SCORED, 150, 75)  # frames of the video, as many as there is room for
 UNTRAINED = ("fusion", "matte", "composer")  # parts that no stage changes, the largest first
@@ -129,12 +134,12 @@ class _State:
         self.saved = self.begun
         self.values: dict[str, Any] = {"request": request, "spent": 0.0, "times": {}, "steps": {}, "finished": []}
         if path.is_file():
-            self.values = read_json(path, BEGIN_AGAIN)
-            if self.values["request"] != request:
-                changed = [key for key, value in request.items() if self.values["request"].get(key) != value]
-                raise Mismatch(
-                    path.parent, f"was begun with another {', '.join(changed)}", "give the same, or another -o"
-                )
+            self.values |= read_json(path, BEGIN_AGAIN)
+            begun = self.values["request"]
+            if begun != request:
+                changed = [key for key in {**request, **begun} if begun.get(key) != request.get(key)]
+                got = f"was begun with another {', '.join(changed)}"
+                raise Mismatch(path.parent, got, "give the same, or another -o")
         self.before = float(self.values["spent"])
 
     @property
@@ -153,12 +158,17 @@ def begun_consent(output: str | Path) -> str:
     target = Path(output).absolute()
     state = work_of(target) / STATE
     if state.is_file():
-        return str(read_json(state, BEGIN_AGAIN)["request"]["consent"])
+        try:
+            return str(read_json(state, BEGIN_AGAIN)["request"]["consent"])
+        except (KeyError, TypeError):
+            raise Damaged(state, "does not say who agreed", BEGIN_AGAIN) from None
     return str(personal_record(target).get("consent", "")) if target.is_dir() else ""
 
 
 def work_of(target: Path) -> Path:
     """Where a run lies until its result is whole."""
+    if not target.name:
+        raise BadValue("--output", f"got {str(target)!r}", "name a folder for the model")
     return target.with_name(target.name + UNFINISHED)
 
 
@@ -184,7 +194,10 @@ def _finished(target: Path) -> PersonalResult:
     record = personal_record(target)
     known = {field.name: record[field.name] for field in fields(PersonalResult) if field.name in record}
     here = {"output": str(target), "finished": True, "sheet": str(target / SHEET), "size_mib": _mebibytes(target)}
-    return PersonalResult(**{**known, **here})
+    try:
+        return PersonalResult(**{**known, **here})
+    except TypeError as error:  # of another signgen
+        raise Damaged(target / PERSONAL, f"lacks what is to be told ({error})", "make the model again") from None
 
 
 def personalise(
@@ -242,8 +255,7 @@ def personalise(
     if (earlier := personal_record(model_folder(model)).get("consent", "")) not in words:
         words += f" (begun from a model of a person: {earlier})"
     stages = stages_of(model, recipe.stages)
-    for stage in stages:  # a setting that cannot be is said now, not after most of the time
-        stage_config(stage, recipe, model, work, work, OPEN_END)
+    check_settings(recipe, model, stages, work)
     check_target(target, "folder")
     reading = {"keypoints": keypoints, "person": person, "estimator": estimator, "estimator_weights": estimator_weights}
     request = _request(video, words, model, recipe, reading)
@@ -251,21 +263,27 @@ def personalise(
         if work.exists() and not keep:  # it was killed when all was done but this
             discard(work)
         return _finished(target)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise NotWritable(target, "is there already", "name another folder")
+    check_empty(target, "name another folder")
     if work.exists() and not resume:
         raise NotWritable(work, "a run was begun there", "add --resume to go on with it, or remove it")
     check_size(model)
     check_views(model, recipe.sources)
-    fresh = not work.exists()
+    if work.exists() and not work.is_dir():
+        raise NotWritable(work, "is a file", "move it, or name another output")
     work.mkdir(parents=True, exist_ok=True)
+    worthless = False
     try:
-        with locked(work, wait=False):
+        with locked(work, wait=False), writing(work, "put that right, and go on with --resume"):
+            fresh = not (work / STATE).exists()
             remove_leftovers(work, of_all=True)
             run = _Run(work, target, model, recipe, stages, _State(work / STATE, request), progress, show)
-            result = run.session(video, reading, jobs or os.cpu_count() or 1)
+            try:
+                result = run.session(video, reading, jobs or os.cpu_count() or 1)
+            except InputError:
+                worthless = fresh and LEARNED not in run.state.values
+                raise
     except InputError:
-        if fresh:  # nothing to go on with
+        if worthless:  # nothing to go on with
             discard(work)
         raise
     if result.finished and not keep:
@@ -321,7 +339,8 @@ class _Run:
     def footage(self, video: str | Path, **reading: Any) -> Footage:
         folder = self.work / "video"
         if not (folder / FRAMES).is_file():
-            read_footage(video, folder, self.canvas, self.aspect, self.recipe.held_out, progress=self.tell, **reading)
+            given = video, folder, self.canvas, self.aspect, self.recipe.held_out
+            read_footage(*given, progress=self.tell, room=self.recipe.bytes_needed(self.canvas), **reading)
             self.state.save()
         self.video = open_footage(folder, self.recipe.held_out)
         return self.video
@@ -343,7 +362,9 @@ class _Run:
                 own = learned * (3 if copied else 1)
                 drawn = self._drawn(self.recipe.drawn_clips(own), jobs)
                 build_cache(chain(own_clips(footage, runs), varied, drawn), folder, self.tell)
-        self.state.save(learned=learned)
+            if not copied:
+                self._take_along()
+        self.state.save(**{LEARNED: learned})
         return learned
 
     def _drawn(self, count: int, jobs: int) -> Iterator[Any]:
@@ -357,12 +378,22 @@ class _Run:
         clips = PhoenixIndex(drawn).clips("train")[:count]
         return ((clip.name, clip.speaker, clip.pictures(), clip_points(Path(str(clip.keypoints)))) for clip in clips)
 
+    def _take_along(self) -> None:
+        """Puts the drawn people's true hands and shutters where the refiners look for them: beside the frames."""
+        for kind in (SOLIDS, "keypoints"):
+            for path in sorted((self.work / "drawn" / kind).glob("*.npz")):
+                place = self.work / "crops" / kind / path.name
+                if not place.exists():
+                    place.parent.mkdir(exist_ok=True)
+                    with whole(place) as copy:
+                        shutil.copyfile(path, copy)
+
     # -- training --------------------------------------------------------------------------------------------------
 
     def train(self) -> None:
         """All stages that are worth it, one after the other, each for its share of the time that is left."""
         if "stages" not in self.state.values:
-            left, a_frame = self.seconds - self.state.spent, self.state.values.get("a_frame", 0.0)
+            left, a_frame = self.seconds - self.state.spent, self.state.values[A_FRAME]
             self.state.save(stages=worth_their_time(self.recipe, self.stages, left, a_frame))
         self.stages = tuple(self.state.values["stages"])  # JSON has lists
         for stage in self.stages:
@@ -377,6 +408,7 @@ class _Run:
         """What the refiners learn to mend, before their time is shared out: it takes as long as it takes."""
         if not (self.work / "coarse").is_dir():
             self.assemble(self.work / "coarse")
+            forget_models()  # another run's may have lain in the same place
         config = self._config(stage, OPEN_END)
         folder = cache_folder(config.data)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -435,14 +467,16 @@ class _Run:
             loaded = pipeline()
             given = loaded, self.sources, self.video, self.work / name, self.recipe.seed
             shown = scores.scored_frames(self.video)
-            if not (self.work / name).is_dir():
+            if name == "before":  # first of all: what is compiled at a first render is none of a frame's time
+                self.row("before", lambda: self._row(loaded))
+            if not (self.work / name).is_dir() or A_FRAME not in self.state.values:
+                if (self.work / name).is_dir():  # killed before its time was kept
+                    discard(self.work / name)
                 begun = self.state.spent
                 scores.render_held_out(*given, self.tell)
-                self.state.save(a_frame=(self.state.spent - begun) / len(shown))
+                self.state.save(**{A_FRAME: (self.state.spent - begun) / len(shown)})
             made = scores.read_frames(self.work / name)
             self.state.save(**{name: scores.score(made, self.video, shown)})
-            if name == "before":
-                self.row("before", lambda: self._row(loaded))
         return self.state.values[name]
 
     def _row(self, pipeline: SignGenPipeline | None = None) -> np.ndarray:
@@ -476,27 +510,33 @@ class _Run:
         if len(self.stages) < len(self.possible):
             hurried.append(f"{DENOISER}: left out, for {FEW_STEPS} steps of it had no time; give more --minutes")
         warnings = [*self.video.warnings, *hurried, *scores.worse(before, after)]
+        check_empty(self.target, "move what is in it, and go on with --resume")  # it may have come since
         with whole(self.target, durable=True) as folder:
             self.assemble(folder)
             names = self._write_sources(folder / PICTURES)
             shutil.copy(self.work / SHEET, folder / SHEET)
+            if not self._write_side_by_side(folder):
+                warnings.append(f"{STEREO}: left out, for there is no room for it in {MOST_MIB} MiB")
             result = self.result(before, after, learned, names, finished=True, warnings=warnings)
             record = self._record(result)
             place_file(folder / CARD, card(record, scores.table(before, after, result.scored)).encode())
             place_file(folder / PERSONAL, json.dumps(record, indent=2, ensure_ascii=False).encode())
-            self._write_side_by_side(folder)
             size = _fitted(folder, self.model)
+            SignGenPipeline.from_pretrained(folder)  # raises where what was learned could not be used
         return replace(result, size_mib=size)
 
-    def _write_side_by_side(self, folder: Path) -> None:
-        """The video before and after, shorter where there is no room for all that was scored."""
+    def _write_side_by_side(self, folder: Path) -> bool:
+        """The video before and after, shorter where there is no room for all that was scored; whether there is any."""
         about = {"model": self.target.name, "consent": self.state.values["request"]["consent"]}
-        room = MOST_MIB - _mebibytes(folder) + _shareable(model_folder(self.model))
+        room = MOST_MIB - TEXTS_MIB - _mebibytes(folder) + _shareable(model_folder(self.model))
         for most in SIDE_BY_SIDE:
             given = self.video, self.work / "before", self.work / "after", about, most
             scores.write_side_by_side(folder / STEREO, *given)
             if _mebibytes(folder / STEREO) < room:
-                return
+                return True
+        for path in (folder / STEREO, (folder / STEREO).with_suffix(".json")):
+            path.unlink()
+        return False
 
     def _write_sources(self, folder: Path) -> list[str]:
         from PIL import Image
@@ -551,6 +591,12 @@ class _Run:
         )
 
 
+def check_empty(target: Path, advice: str) -> None:
+    """Raises `NotWritable` where there is anything in the place of the result."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise NotWritable(target, "is there already", advice)
+
+
 def check_size(model: str | Path) -> None:
     """Raises `TooLarge` where no folder of what is learned from ``model`` could be small enough."""
     folder = model_folder(model)
@@ -571,11 +617,7 @@ def check_views(model: str | Path, sources: int) -> None:
 
 def _numbers(part: Path) -> int:
     """How many numbers the weights of a part are."""
-    count = 0
-    for path in part.glob("*.safetensors"):
-        with safe_open(path, "pt") as weights:
-            count += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-    return count
+    return sum(weight.numel() for path in part.glob("*.safetensors") for weight in read_tensors(path).values())
 
 
 def _packaged(folder: Path) -> dict[str, tuple[str, str]]:

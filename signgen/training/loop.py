@@ -136,8 +136,7 @@ class Session:
             try:
                 self._run(batches, stopped, advance)
             except InputError:  # a file of the data set that cannot be read; what was learned before is not lost
-                if self.accelerator.num_processes == 1 and self.state.step:
-                    checkpoints.save(self.training, self.output)
+                self._save_alone()
                 raise
         checkpoints.save(self.training, self.output)
         self.log.line(last=True)
@@ -162,7 +161,12 @@ class Session:
             broken = self._step(batches)
             state.step += 1
             told = time.monotonic()
-            advance(1)
+            try:
+                advance(1)
+            except BaseException:  # its caller ends it here; a step that is no number is not kept
+                if not broken:
+                    self._save_alone()
+                raise
             now = time.monotonic()
             waited += now - told  # a caller may take its time, which is none of the training's
             spent = now - begun - waited
@@ -182,6 +186,11 @@ class Session:
             if due:
                 checkpoints.save(self.training, self.output)
                 saved = time.monotonic()
+
+    def _save_alone(self) -> None:
+        """Saves what was learned before something is raised; of several processes, the others may not be there."""
+        if self.accelerator.num_processes == 1 and self.state.step:
+            checkpoints.save(self.training, self.output)
 
     def _step(self, batches: Iterator[Any]) -> bool:
         """One step of the optimizer; says whether its loss or its gradient is no finite number."""
