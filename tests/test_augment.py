@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -38,13 +39,14 @@ from tiny_pipeline import signing
 import signgen
 from signgen.augmentation import run as running
 from signgen.augmentation import signers
+from signgen.augmentation.jobs import Job
 from signgen.augmentation.run import Task, augment
 from signgen.augmentation.settings import Settings
 from signgen.augmentation.store import part_path, read_records
 from signgen.augmentation.variation import Variation
 from signgen.cli import main
 from signgen.dataset.phoenix import RELEASE_COUNTS, PhoenixIndex
-from signgen.errors import InputError
+from signgen.errors import Damaged, Empty, InputError
 from signgen.keypoints import read_keypoints, write_keypoints
 from signgen.rendering import render
 from signgen.rendering.manifest import NOTICE
@@ -152,6 +154,12 @@ def test_a_merge_says_what_is_missing_or_too_much(stage):
     stage.run("partly")  # makes that one again
     with pytest.raises(InputError, match="holds 3 clips that are not of this plan"):
         stage.run("partly", stage.settings(copies=1), merge=True)
+    begun = stage.root / "partly" / "augment.json"
+    kept = begun.read_text()
+    begun.write_text(json.dumps({**json.loads(kept), "decides": {}}))
+    with pytest.raises(Damaged, match="does not say what made its clips; delete it, or name another folder"):
+        stage.run("partly", merge=True)
+    begun.write_text(kept)
 
 
 def test_a_stopped_run_goes_on_and_a_torn_line_counts_for_nothing(stage, whole, monkeypatch):
@@ -436,6 +444,33 @@ def test_a_plan_says_what_was_measured_and_writes_nothing(stage):
     refused = CliRunner().invoke(main, [*asked, "--plan"])
     assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)
     assert f"{points}: is a file; give the name of a folder" in refused.stderr
+
+
+def test_a_trial_takes_clips_that_have_keypoints_from_all_over(stage, monkeypatch):
+    tried = []
+
+    class Broken:
+        def __init__(self, *given):
+            pass
+
+        def make(self, job, part):
+            tried.append(job.name)
+            return {"state": "left out", "reason": "unusable"}
+
+    monkeypatch.setattr(running, "Maker", Broken)
+    monkeypatch.setattr(running, "replace", lambda recipe, **changes: recipe)
+    recipe = SimpleNamespace(settings=stage.settings(copies=1), store=SimpleNamespace(out=stage.root))
+    without, with_keypoints = ([Job(f"{kind}{n}", "", "train", 1, "bela", place, stage.root) for n in range(40)]
+                               for kind, place in (("none", None), ("some", stage.root)))  # fmt: skip
+    for jobs, names in (
+        (without + with_keypoints, ["some0", "some8", "some16", "some24", "some32"]),
+        (without[:2], ["none0", "none1"]),
+        ([], []),
+    ):
+        tried.clear()
+        with pytest.raises(Empty, match=f"none of {len(names)} clips that were tried can be made"):
+            running._trial(jobs, recipe, None)
+        assert tried == names
 
 
 def test_clips_by_a_persons_model_say_whose_consent(stage, tmp_path):

@@ -101,11 +101,14 @@ def reopen_recipe(index: PhoenixIndex, out: Path, settings: Settings) -> Recipe:
     if not (out / PLAN).is_file():
         raise Missing(out, f"has no {PLAN}", "let a share make its clips first")
     before = read_json(out / PLAN, ANOTHER)
-    decides = before["decides"]
-    computes = {name: decides[f"model_{name}"] for name in ("device", "dtype", "engine")}
+    try:
+        decides = before["decides"]
+        computes = {name: decides[f"model_{name}"] for name in ("device", "dtype", "engine")}
+        weights = decides["weights_sha256"]
+    except (KeyError, TypeError):
+        raise Damaged(out / PLAN, "does not say what made its clips", ANOTHER) from None
     store = store_of(out.absolute(), settings)
     frame = frame_size(index) or USUAL_FRAME
-    weights = decides["weights_sha256"]
     signers, licence = load_signers(settings.signers, out / SIGNERS), licence_of(index)
     return _begun(index, Recipe(store, settings, signers, frame, weights, computes, licence, consent_in(before)))
 

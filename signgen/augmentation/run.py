@@ -263,16 +263,21 @@ def _converted(task: Task, index: PhoenixIndex, counts: Mapping[tuple[str, str],
 
 
 def _trial(jobs: Sequence[Job], recipe: Recipe, pipeline: SignGenPipeline) -> Rate:
-    """A few frames of the first usable clip, made as a worker makes them and thrown away."""
-    reason = "there is no clip"
+    """A few frames of a usable clip, made as a worker makes them and thrown away.
+
+    Clips that have keypoints are tried, from all over the data set: in one where few have them, the first ones say
+    nothing of the rest.
+    """
+    reason, able = "there is no clip", [job for job in jobs if job.keypoints is not None] or jobs
+    tried = able[:: -(-len(able) // _TRIES) or 1]
     with temporary_folder() as place, threads_restored():
         trial = replace(recipe, store=store_of(place, recipe.settings))
         maker = Maker(trial, pipeline)
-        for job in jobs[:_TRIES]:
+        for job in tried:
             record = maker.make(job, _WARM)
             rate = Rate.of([maker.make(job, _MEASURED)]) if record["state"] == DONE else None
             if rate is not None:
                 return rate
             reason = record.get("reason", reason)
-    tried = min(_TRIES, len(jobs))
-    raise Empty(recipe.store.out, f"none of the first {tried} clips can be made ({reason})", "repair the data set")
+    got = f"none of {len(tried)} clips that were tried can be made ({reason})"
+    raise Empty(recipe.store.out, got, "repair the data set")
