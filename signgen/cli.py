@@ -28,10 +28,10 @@ COMMANDS = {
     "assemble": "Put trained parts together to a model.",
     "personalise": "Have a model learn one person from a short video.",
     "augment": "Sign a data set again with other signers, for recognisers.",
-    "app": "Serve a web page that renders and scores.",
+    "app": "Serve a web page that renders, scores, and learns a person.",
     "serve": "Let other programs render over HTTP.",
     "doctor": "Say what is installed, what will be used, and what is missing.",
-    "export": "Write a model's networks for faster renders on CPUs.",
+    "export": "Write a model for faster renders on CPUs, as ONNX, or as a web page.",
     "convert-checkpoint": "Turn a checkpoint of FPDM's trainers into a model.",
 }
 

@@ -22,9 +22,10 @@ HEAD = """# Python
 
 Everything here is imported from `signgen` itself: `from signgen import render`. The import is quick; torch is loaded
 when a function needs it. All names are typed. What a command does, its function does: same defaults, same errors.
-Only `jobs` differs: a function works in one process unless you say otherwise.
+Only `jobs` differs: a function works in one process unless you say otherwise (`personalise`: all cores).
 
-This page is written by `python tools/make_api_page.py` from the docstrings. A test runs each example. The examples
+This page is written by `python tools/make_api_page.py` from the docstrings. A test runs each example, but for
+`personalise`, which takes an hour. The examples
 take for granted the files `clip.pose`, `true.mp4`, `generated.mp4`, `recording.mp4`, a data set `drawn` and a model
 `my-model`.
 """

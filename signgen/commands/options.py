@@ -157,9 +157,7 @@ def grouped(*options: Decorator) -> Decorator:
     return add
 
 
-frame_size_option = click.option(
-    "--frame-size", type=SIZE, help="Frame size in pixels, where the file does not say it."
-)
+frame_size_option = click.option("--frame-size", type=SIZE, help="Frame size in pixels; wins over what the file says.")
 person_option = click.option(
     "--person", type=PERSON,
     help="Of several people: a number from 1 at the left, largest, left, centre or right [the likely signer].",
@@ -178,7 +176,7 @@ reading_options = grouped(
     click.option("--from", "format", metavar="FMT", help="Read as this format; found from the content otherwise."),
     click.option("--clip", metavar="NAME", help="The clip to take from a file of several [the first]."),
     frame_size_option,
-    click.option("--fps", type=RATE, help="Frames per second, where the file does not say it."),
+    click.option("--fps", type=RATE, help="Frames per second; wins over what the file says."),
     person_option,
     rotate_option,
     mirror_option,

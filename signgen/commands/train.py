@@ -17,7 +17,8 @@ from signgen.commands.common import common_options, emit, progress
 def command(config: str, settings: tuple[str, ...], resume: bool, as_json: bool) -> None:
     """Train the stage that CONFIG describes: a YAML file, or the name of a preset, such as mini/denoiser.
 
-    Stages build on each other: autoencoder, fusion, denoiser, video, distill. Checkpoints, contact sheets and a log
+    Stages build on each other: autoencoder, fusion, denoiser, video, distill, then matte and composer, hand_refiner
+    and face_refiner. Checkpoints, contact sheets and a log
     are in the output folder; the trained parts are in its folder model. SIGTERM and Ctrl-C save a checkpoint and end
     the run; --resume goes on as if it had never stopped.
 

@@ -52,7 +52,12 @@ KNOWN = (
     OptionalPackage(
         "rtmlib", ("rtmlib", "onnxruntime"), "RTMW's keypoints from video, Hand PE", install_command("rtmlib")
     ),
-    OptionalPackage("gradio", ("gradio",), "the page of signgen app", install_command("app")),
+    OptionalPackage("gradio", ("gradio",), "the pages of signgen app and signgen serve", install_command("app")),
+    OptionalPackage(
+        "onnx", ("onnx", "onnxruntime"), "files for other programs and for web pages", install_command("onnx")
+    ),
+    OptionalPackage("pyarrow", ("pyarrow",), "parquet files of keypoints", install_command("parquet")),
+    OptionalPackage("stlpips", ("stlpips-pytorch",), "ST-LPIPS (signgen evaluate)", install_command("perceptual")),
     OptionalPackage("ray", ("ray",), "signgen augment on a cluster", install_command("ray")),
     OptionalPackage("tensorboard", ("tensorboard",), "curves of signgen train", install_command("logs")),
     OptionalPackage("anny", ("anny",), "new drawn signers (tools/bake_signers.py)", install_command("bake")),

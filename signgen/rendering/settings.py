@@ -34,11 +34,11 @@ class RenderSettings:
     """The options of a render; None: the model's or the input's own.
 
     Attributes:
-        frame_size: (W,H) of the frames the keypoints are given in, where their format does not give it.
+        frame_size: (W,H) of the frames the keypoints are given in; wins over what the file says.
         size: (W,H) of the output.
         fit: where ``size`` has another shape than the frame, ``keep`` adds backdrop or cuts empty margin, and
             ``stretch`` squeezes the picture.
-        fps: frames per second, where the format does not give it.
+        fps: frames per second; wins over what the file says.
         format: read the keypoints as this format; None: found from the content.
         clip: which clip of a file that holds several.
         person: which of several people, see `signgen.read_keypoints`.
