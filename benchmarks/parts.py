@@ -132,7 +132,10 @@ def table(results: dict[str, Any], kind: str, seed: int) -> str:
 
 def document(results: dict[str, Any], seed: int) -> str:
     """A table for each kind of signers."""
-    parts = ["In brackets: the difference from the whole model, bold where its 95 % interval over clips has no zero."]
+    parts = [
+        "In brackets: the difference from the whole model, bold where its 95 % interval over clips has no zero. With"
+        " five clips or fewer that is a hint: a permutation test cannot tell them from chance."
+    ]
     for kind in KINDS:
         parts.append(f"## {kind} signers, {len(results[WHOLE][kind]['clips'])} clips")
         parts.append(table(results, kind, seed))

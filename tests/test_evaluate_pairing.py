@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -268,3 +269,41 @@ def test_a_folder_without_any_of_the_clips_keypoints_is_refused(tmp_path: Path) 
     true, made = folder(tmp_path / "true", "a b"), folder(tmp_path / "made", "a b")
     save_keypoints(tmp_path / "k" / "c.npz", np.full((3, 2, 2), 40), np.ones((3, 2)))
     assert "keypoints of none" in refused([made], true, keypoints=tmp_path / "k")
+
+
+def test_the_rate_is_the_true_clips_whatever_a_system_says(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "data", "a")
+    (tmp_path / "made").mkdir()
+    video(tmp_path / "made" / "a.mp4", fps=10)
+    plan = make_plan([tmp_path / "made"], data)
+    assert plan.pairs[0].fps == 25
+    assert "1 clips of another rate" in " ".join(plan.warnings)
+    points = np.load(tmp_path / "data" / "keypoints" / "a.npz")
+    np.savez(tmp_path / "data" / "keypoints" / "a.npz", **{**points, "fps": 30.0})
+    assert make_plan([tmp_path / "made"], data).pairs[0].fps == 30
+
+
+def test_a_folder_that_lacks_a_frame_is_refused(tmp_path: Path) -> None:
+    true, made = (save(clip(9), tmp_path / name) for name in ("true", "made"))
+    third = sorted(made.iterdir())[2]
+    third.unlink()
+    for rules in (Rules(), Rules(lengths="common")):
+        with pytest.raises(InputError, match=r"made: lacks frame \d; give all frames"):
+            make_plan([made], true, rules=rules)
+    every_fifth = tmp_path / "fifth"
+    every_fifth.mkdir()
+    for number, path in enumerate(sorted(true.iterdir())):
+        shutil.copy(path, every_fifth / f"frame{5 * number:04d}_a.png")
+    assert make_plan([every_fifth], true).pairs[0].frames == 9
+
+
+def test_clips_of_a_data_set_may_be_videos(tmp_path: Path) -> None:
+    roots = [data_set(tmp_path / name, "a b") for name in ("one", "two")]
+    for root in roots:
+        place = root / "PHOENIX-2014-T-release-v3/PHOENIX-2014-T/features/fullFrame-210x260px/test"
+        for name in ("a", "b"):
+            shutil.rmtree(place / name)
+            video(place / f"{name}.mp4", fps=30)
+    pairs = make_plan([roots[0]], roots[1]).pairs
+    assert [(pair.name, pair.frames, pair.fps) for pair in pairs] == [("a", 3, 30), ("b", 3, 30)]
+    assert len(list(pairs[0].generated())) == 3

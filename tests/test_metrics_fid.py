@@ -154,6 +154,9 @@ def test_absent_and_wrong_weights(weights: Path, tmp_path: Path) -> None:
             FID(given)
     tensors = torch.load(weights, weights_only=True)
     path = tmp_path / "other.pth"
+    torch.save({**tensors, "fc.weight": torch.zeros(1008, 2048)}, path)
+    with pytest.raises(InputError, match="tells 1008 classes apart: it is another network, such as pytorch-fid's"):
+        FID(path)
     torch.save({name: t for name, t in tensors.items() if not name.startswith("Mixed_7c.")}, path)
     with pytest.raises(InputError, match=r"lacks Mixed_7c\.branch1x1\.conv\.weight, .* and 39 more; it needs"):
         FID(path)

@@ -13,7 +13,7 @@ from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import Damaged, Empty, InputError, Mismatch, Missing, NotFound
 from signgen.keypoints import ReadResult, read_keypoints
 from signgen.video import VideoInfo, probe, read_frames, read_image
-from signgen.video.images import SUFFIXES, natural_key
+from signgen.video.images import SUFFIXES, frame_files, missing_number, natural_key
 from signgen.video.reading import VIDEO_SUFFIXES
 
 _WANTED = "give a video, a folder of frames, a folder of clips, or a data set in PHOENIX14T's layout"
@@ -38,12 +38,25 @@ class VideoClip:
         """Size, rate and number of frames; reads little of a folder and all packets of a file.
 
         Raises:
-            InputError: it is no video, or has no frame.
+            InputError: it is no video, or has no frame, or a folder lacks some in between: those behind would be
+                compared with wrong ones.
         """
-        if self.entry is None:
+        if (
+            self.entry is None
+            and self.path.is_dir()
+            and (lacking := missing_number(frame_files(self.path))) is not None
+        ):
+            raise Damaged(self.path, f"lacks frame {lacking}", "give all frames, or number them anew")
+        if not self._listed:
             return probe(self.path)
+        assert self.entry is not None
         height, width = read_image(self.entry.frames[0]).shape[:2]
         return VideoInfo(width, height, None, len(self.entry.frames))
+
+    @property
+    def _listed(self) -> bool:
+        """Whether a data set lists its frames: clips of some are videos."""
+        return self.entry is not None and not self.entry.folder.is_file()
 
     def read(self, stop: int) -> Iterator[np.ndarray]:
         """Yields the first ``stop`` frames, each (H,W,3) uint8 RGB.
@@ -52,8 +65,10 @@ class VideoClip:
             InputError: while iterating: damaged, of another size than its first frame, or at its end too early.
         """
         shape, number = (self.info.height, self.info.width, 3), 0
-        if self.entry is not None:
-            frames: Iterator[np.ndarray] = map(read_image, self.entry.frames[:stop])
+        frames: Iterator[np.ndarray]
+        if self._listed:
+            assert self.entry is not None
+            frames = map(read_image, self.entry.frames[:stop])
         else:
             frames = read_frames(self.path, 0, stop)
         for frame in frames:
@@ -130,7 +145,7 @@ def _default_split(index: PhoenixIndex) -> str:
 
 def _of_data_set(index: PhoenixIndex, split: str, partial: bool) -> Iterator[VideoClip]:
     for clip in index.clips(split):
-        if clip.folder.is_dir() or not partial:
+        if clip.folder.exists() or not partial:
             yield VideoClip(clip.name, clip.folder, clip)
 
 

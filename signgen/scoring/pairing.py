@@ -16,6 +16,7 @@ from signgen.errors import BadValue, Mismatch, NotFound
 from signgen.keypoints import Keypoints
 from signgen.scoring.clips import ClipSet, KeypointFile, VideoClip, check_given, find_clips, keypoints_of
 
+USUAL_FPS = 25.0  # of data sets in PHOENIX14T's layout, whose frames say none
 _SHOWN = 5  # mismatches that an error spells out; the rest are counted
 
 
@@ -47,6 +48,7 @@ class Pair:
         systems: the generated clip, and that of the second system where there is one.
         frames: how many frames are compared, from the first on.
         keypoints: of the true clip.
+        rate: frames per second of the true clip, as its file, its keypoints or the kind of its data set say; None: unknown.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Pair:
     systems: tuple[VideoClip, ...]
     frames: int
     keypoints: KeypointFile | None
+    rate: float | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -62,8 +65,8 @@ class Pair:
 
     @property
     def fps(self) -> float:
-        """The true clip's rate, else the first known one, else 25."""
-        return next((clip.info.fps for clip in (self.true, *self.systems) if clip.info.fps), 25.0)
+        """The true clip's rate, else the first system's that is known, else 25."""
+        return next((rate for rate in (self.rate, *(clip.info.fps for clip in self.systems)) if rate), USUAL_FPS)
 
     def generated(self, system: int = 0) -> Iterator[np.ndarray]:
         """A system's frames, (H,W,3) uint8, in the true frames' size."""
@@ -202,15 +205,22 @@ def _fit(true: ClipSet, row: Row, given: Path | None, rules: Rules, problems: _P
     found = keypoints_of(true, clip, given)
     lengths = [clip.info.frames, *(other.info.frames for other in made)]
     _check_sizes(clip, made, rules, problems)
+    rate = clip.info.fps
     if found is not None:
-        lengths.append(_check_keypoints(clip, found, rules, problems))
+        count, said = _check_keypoints(clip, found, rules, problems)
+        lengths.append(count)
+        rate = rate or said
+    rate = rate or (USUAL_FPS if clip.entry is not None else None)
+    for other in made:
+        if rate and other.info.fps and abs(rate - other.info.fps) > 0.01:
+            problems.add("clips of another rate", f"{clip.name} ({other.info.fps:g} and {rate:g} fps)", "", True)
     frames = min(lengths)
     if len(set(lengths)) > 1:
         text = f"{clip.name} ({' and '.join(map(str, _each(lengths)))} frames)"
         advice = "give --lengths common to compare the first frames, as many as all have"
         problems.add("clips of unequal length", text, advice, rules.lengths == "common")
         problems.frames_left_out += lengths[0] - frames
-    return Pair(clip.name, clip, made, frames, found)
+    return Pair(clip.name, clip, made, frames, found, rate)
 
 
 def _check_sizes(clip: VideoClip, made: Iterable[VideoClip], rules: Rules, problems: _Problems) -> None:
@@ -219,13 +229,12 @@ def _check_sizes(clip: VideoClip, made: Iterable[VideoClip], rules: Rules, probl
             text = f"{clip.name} ({_by(other.info.size)}, the true one {_by(clip.info.size)})"
             advice = "give --sizes resize to scale generated frames to the true size"
             problems.add("clips of another size", text, advice, rules.sizes == "resize")
-        rates = (other.info.fps, clip.info.fps)
-        if all(rates) and abs(rates[0] - rates[1]) > 0.01:  # type: ignore[operator]
-            problems.add("clips of another rate", f"{clip.name} ({rates[0]:g} and {rates[1]:g} fps)", "", True)
 
 
-def _check_keypoints(clip: VideoClip, found: KeypointFile, rules: Rules, problems: _Problems) -> int:
-    """How many frames the keypoints have."""
+def _check_keypoints(
+    clip: VideoClip, found: KeypointFile, rules: Rules, problems: _Problems
+) -> tuple[int, float | None]:
+    """How many frames the keypoints have, and their rate where the file says it."""
     examined = found.examine(clip.info.size)
     keypoints = examined.keypoints
     if examined.warnings:
@@ -234,7 +243,7 @@ def _check_keypoints(clip: VideoClip, found: KeypointFile, rules: Rules, problem
         text = f"{clip.name} ({_by(keypoints.size)}, the true frames {_by(clip.info.size)})"
         advice = "give --sizes resize to scale the keypoints"
         problems.add("keypoints of another frame size", text, advice, rules.sizes == "resize")
-    return len(keypoints)
+    return len(keypoints), keypoints.fps if examined.fps_known else None
 
 
 def _by(size: tuple[int, int]) -> str:

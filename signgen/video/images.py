@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,14 @@ def frame_files(folder: str | Path) -> list[Path]:
         raise Empty(folder, "holds no images", "give a folder of numbered PNG or JPEG frames")
     phoenix = [f for f in files if re.fullmatch(r"images\d+.*\.png", f.name)]
     return sorted(phoenix or _largest_series(files), key=natural_key)
+
+
+def missing_number(files: list[Path]) -> int | None:
+    """The first number that is left out among `frame_files`; None where they count on, in whatever steps."""
+    columns = zip(*(map(int, re.findall(r"\d+", file.stem)) for file in files), strict=False)
+    numbers = next((column for column in columns if len(set(column)) == len(files)), ())
+    steps = [after - before for before, after in pairwise(numbers)]
+    return next((number + min(steps) for number, step in zip(numbers, steps, strict=False) if step > min(steps)), None)
 
 
 def _largest_series(files: list[Path]) -> list[Path]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from signgen.errors import BadValue
+from signgen.errors import BadValue, Mismatch
 from signgen.extraction.packages import fingerprint
 from signgen.scoring.metrics.frames import as_array
 from signgen.scoring.metrics.metric import Chunk, Score, Scored
@@ -31,7 +31,7 @@ INCEPTION = Published(
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's images
 SCALINGS = ("fpdm", "imagenet")
 BATCH = 8  # frames that pass the network together
-FEATURES = 2048
+FEATURES, CLASSES = 2048, 1000
 SIDE = 299  # pixels; frames are stretched to this square
 
 
@@ -264,8 +264,12 @@ def load_inception(weights: str | Path | None, scaling: str = "fpdm") -> tuple[I
         InputError: the file is missing or is not what it should be.
     """
     path = INCEPTION.find(weights)
-    network = InceptionFeatures()
-    fill(network, read_tensors(path), path, INCEPTION.advice)
+    network, tensors = InceptionFeatures(), read_tensors(path)
+    head = tensors.get("fc.weight")
+    if head is not None and len(head) != CLASSES:  # of the same names and shapes, with other poolings
+        got = f"tells {len(head)} classes apart: it is another network, such as pytorch-fid's"
+        raise Mismatch(path, got, INCEPTION.advice)
+    fill(network, tensors, path, INCEPTION.advice)
     return InceptionOfFrames(network, scaling).eval().requires_grad_(False), fingerprint(path, DIGITS)
 
 

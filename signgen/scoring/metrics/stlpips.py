@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from signgen.errors import BadValue, Mismatch, NotFound, missing_extra
-from signgen.extraction.packages import fingerprint
+from signgen.extraction.packages import UNREADABLE, fingerprint
 from signgen.files import check_replaceable, check_target, whole, writing
 from signgen.scoring.metrics.lpips import SMALLEST, WeightedDistance, perceptual
 from signgen.scoring.metrics.metric import Chunk, FrameMean, Score
@@ -131,8 +131,11 @@ def load_stlpips(weights: str | Path | None) -> tuple[STLPIPSNetwork, str]:
     """
     path = MADE.find(weights)
     tensors = read_tensors(path)
-    with safe_open(path, "pt") as file:
-        kind = (file.metadata() or {}).get("network")
+    try:
+        with safe_open(path, "pt") as file:
+            kind = (file.metadata() or {}).get("network")
+    except UNREADABLE:  # a file of another kind, from which the tensors could be read
+        raise Mismatch(path, "is no file that signgen has converted", MADE.advice) from None
     if kind not in NETWORKS:
         raise BadValue(path, f"says that its network is {kind!r}", MADE.advice)
     network = STLPIPSNetwork(kind)

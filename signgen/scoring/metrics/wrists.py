@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy as np
 import torch
 
 from signgen.keypoints.skeleton import WRISTS
+from signgen.model.networks.weight_files import add_weights
 from signgen.model.networks.wrist_finder import WristFinder, load_wrist_finder
 from signgen.scoring.metrics.frames import check_keypoints
 from signgen.scoring.metrics.metric import Chunk, Score, VideoMetric
+from signgen.scoring.metrics.weight_files import DIGITS
 
 VISIBLE = 0.5  # confidence of the driving keypoint from which a wrist is looked for
 FOUND = 0.5  # share of the finder's belief around its peak from which a wrist counts as found
@@ -36,7 +39,6 @@ class WristDistance(VideoMetric):
     """
 
     higher_is_better = False
-    signature = f"wrist_distance|finder:signgen,belief>={FOUND:g}|driving:9/10,confidence>={VISIBLE:g},in-frame|px|v1"
     wanted: torch.Tensor
     found: torch.Tensor
     states = ("total", "wanted", "found")
@@ -46,6 +48,14 @@ class WristDistance(VideoMetric):
     def __init__(self, finder: WristFinder | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.finder = finder or load_wrist_finder()
+        digest = hashlib.sha256()
+        add_weights(digest, self.finder)
+        self.fingerprint = digest.hexdigest()[:DIGITS]
+
+    @property
+    def signature(self) -> str:
+        finder = f"signgen,belief>={FOUND:g},weights:{self.fingerprint}"
+        return f"wrist_distance|finder:{finder}|driving:9/10,confidence>={VISIBLE:g},in-frame|px|v1"
 
     def update(self, frames: Any, xy: Any, confidence: Any) -> None:  # type: ignore[override]
         """Add generated frames (N,H,W,3), uint8 or float in [0, 1], and their driving keypoints (N,133,2), (N,133)."""

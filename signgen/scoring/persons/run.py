@@ -125,7 +125,7 @@ def evaluate_pairs(
         if name not in not_computed:
             metrics[name], intervals[name] = _distance(weights, moments["generated"], moments[kind]), None
             counts[f"{name}_references"] = int(moments[kind]["num_samples"])
-    not_computed |= _lacking(chosen, weights, metrics)
+    not_computed = _lacking(chosen, weights, metrics) | not_computed
     if csv_file is not None:
         place_file(Path(csv_file), _lines(table, found, values))
     settings = {
@@ -321,6 +321,7 @@ def _signatures(
         if metrics.get(name) is not None:
             words = _networks(weights)["fid"].described.replace("|", ",")
             words += ",whole-batches-of-128" if protocol.whole_batches else ""
+            words += f",pictures:{counts['pairs']}"  # fewer give a higher distance
             found[name] = protocol.signature(name, words, f"{kind}-{counts[f'{name}_references']}")
     return found
 
