@@ -41,12 +41,10 @@ class VideoClip:
             InputError: it is no video, or has no frame, or a folder lacks some in between: those behind would be
                 compared with wrong ones.
         """
-        if (
-            self.entry is None
-            and self.path.is_dir()
-            and (lacking := missing_number(frame_files(self.path))) is not None
-        ):
-            raise Damaged(self.path, f"lacks frame {lacking}", "give all frames, or number them anew")
+        if self.entry is None and self.path.is_dir():
+            lacking = missing_number(frame_files(self.path))
+            if lacking is not None:
+                raise Damaged(self.path, f"lacks frame {lacking}", "give all frames, or number them anew")
         if not self._listed:
             return probe(self.path)
         assert self.entry is not None

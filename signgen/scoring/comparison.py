@@ -42,19 +42,17 @@ class Difference:
     def verdict(self) -> str:
         """Which system is better, and whether the interval of the difference excludes 0.
 
-        Of a few clips it does so by chance: where no more than 5 all differ in one direction, which equal systems' do
-        once in 16 times, the permutation test still cannot tell them apart.
+        Of a few clips it does so by chance: five of equal systems all differ in one direction once in 16 times. So the
+        permutation test has to tell them apart, too.
         """
         if self.mean is None:
             return ""
         if self.interval is None:
             return f"{self.better or 'neither'}, no interval"
         low, high = self.interval
-        excluded = low > 0 or high < 0
+        excluded = (low > 0 or high < 0) and (self.p_value is None or self.p_value < 1 - LEVEL)
         if self.better is None:
             return "equal" if self.mean == 0 else "they differ" if excluded else "no clear difference"
-        if excluded and self.p_value is not None and self.p_value >= 1 - LEVEL:
-            return f"{self.better}, excludes 0, but p is too large"
         return f"{self.better}, excludes 0" if excluded else f"{self.better}, no clear difference"
 
 

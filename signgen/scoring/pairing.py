@@ -48,7 +48,7 @@ class Pair:
         systems: the generated clip, and that of the second system where there is one.
         frames: how many frames are compared, from the first on.
         keypoints: of the true clip.
-        rate: frames per second of the true clip, as its file, its keypoints or the kind of its data set say; None: unknown.
+        rate: frames per second of the true clip, as its file, its keypoints or its kind of data set say; None: unknown.
     """
 
     name: str
