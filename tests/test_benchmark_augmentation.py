@@ -300,7 +300,7 @@ def test_what_the_plan_says_was_measured_is_what_is_stored(tmp_path: Path) -> No
         "true_clips": mini["true"], "copies": mini["copies"], "signers": arm.copies.signers, "trainings": mini["seeds"],
         "wer": round(100 * (wer + gain), 1), "wer_with_copies": round(100 * wer, 1),
         "difference": round(-100 * gain, 1), "interval": [round(-high, 1), round(-low, 1)],
-        "share_of_ceiling": round(share, 2),
+        "share_of_ceiling": round(share, 2), "share_interval": [round(value, 2) for value in mini["share"]["interval"]],
     } == MEASURED  # fmt: skip
     assert arm.copies.signers == len(pick_signers(None))
 
