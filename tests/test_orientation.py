@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from signgen.cli import main
-from signgen.errors import BadValue, NotFound
+from signgen.errors import BadValue, Empty, NotFound
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.keypoints.orientation import View, find_turns, turn_warnings
 from signgen.keypoints.skeleton import ARMS, FACE, HEAD, LEFT_HAND, MIRROR, RIGHT_HAND, SHOULDERS, WRISTS
@@ -224,6 +224,40 @@ def test_a_crop_must_lie_in_the_frame(clip, crop):
     with pytest.raises(BadValue) as error:
         View(crop=crop).of(clip)
     assert error.value.subject == "--crop"
+
+
+def broken(clip: Keypoints, tmp_path: Path) -> Path:
+    """The clip as an npz in which legs have no number: one in a place, one in a score, one is far away."""
+    points = clip.points.astype(np.float64)
+    points[:, 13] = np.nan
+    points[:, 14] = [40.0, 90.0, np.nan]
+    points[:, 17] = [4e6, 90.0, 1.0]
+    points[::2, FACE.start + 60] = np.nan
+    np.savez(tmp_path / "broken.npz", keypoints=points, width=clip.width, height=clip.height, fps=clip.fps)
+    return tmp_path / "broken.npz"
+
+
+def test_points_without_a_number_decide_nothing(clip, tmp_path):
+    path = broken(flipped(clip), tmp_path)
+    read = read_keypoints(path, mirror=True).keypoints
+    assert not find_turns(read.xy, read.confidence).crossed
+    for option in ({"swap_hands": True}, {"crop": "signer"}):
+        exchanged = clip.xy.copy()
+        exchanged[:, LEFT_HAND], exchanged[:, RIGHT_HAND] = clip.xy[:, RIGHT_HAND], clip.xy[:, LEFT_HAND]
+        path = broken(replace(clip, xy=exchanged), tmp_path)
+        read = read_keypoints(path, **option)
+        plain, _ = View(**option).of(read_keypoints(path).keypoints)
+        same(read.keypoints, plain)
+        assert any("NaN" in line for line in read.warnings)
+        assert any("pixels away" in line for line in read.warnings)
+
+
+def test_a_crop_to_a_signer_that_is_nowhere(clip, tmp_path):
+    points = np.full((3, 133, 3), np.nan)
+    points[..., 2] = 1
+    np.savez(tmp_path / "nowhere.npz", keypoints=points, width=210, height=260, fps=25.0)
+    with pytest.raises(Empty):
+        read_keypoints(tmp_path / "nowhere.npz", crop="signer")
 
 
 def test_a_turn_must_be_one_of_four():

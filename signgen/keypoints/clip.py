@@ -70,6 +70,12 @@ def clean_points(parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.nda
     return points.array(), scores.array(), warnings
 
 
+def to_decide_by(xy: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A copy of (T,133,2) and (T,133) in which each point that `clean_points` makes missing has score and place 0."""
+    sure = (confidence > 0) & (confidence < np.inf) & (np.abs(xy) <= FARTHEST).all(-1)  # NaN is neither
+    return np.where(sure[..., None], xy, 0), np.where(sure, confidence, 0)
+
+
 LARGEST_SIDE = 16384  # pixels
 SLOWEST, FASTEST = 0.001, 1000.0  # frames per second
 

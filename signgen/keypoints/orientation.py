@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from signgen.errors import BadValue
-from signgen.keypoints.clip import Keypoints, clean_points
+from signgen.keypoints.clip import Keypoints, clean_points, to_decide_by
 from signgen.keypoints.skeleton import (
     ARMS,
     CONFIDENT,
@@ -290,7 +290,7 @@ class View:
         Returns:
             The frames' points, the frame's size and what is worth a word.
         """
-        xy, confidence = sample or (np.concatenate(side) for side in zip(*blocks(), strict=True))
+        xy, confidence = to_decide_by(*(sample or (np.concatenate(side) for side in zip(*blocks(), strict=True))))
         turn, size = _turning(self.rotate, size)
         steps, names = [turn], None
         some = turn(xy), confidence
@@ -328,7 +328,7 @@ class View:
     @staticmethod
     def _wrong_hands(blocks: Blocks) -> np.ndarray:
         """bool (T,): frames with exchanged hands; those that do not tell go with the nearest one that does."""
-        hands = np.concatenate([find_turns(*block).hands for block in blocks()])
+        hands = np.concatenate([find_turns(*to_decide_by(*block)).hands for block in blocks()])
         told = np.flatnonzero(hands)
         if not len(told):
             return np.zeros(len(hands), bool)
@@ -380,7 +380,12 @@ def _inside(place: tuple[int, ...], size: tuple[int, int], subject: str) -> tupl
 
 
 def _signing_space(xy: np.ndarray, confidence: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """x, y, width and height, inside of the frame, of the space that the person signs in, all that is seen of it."""
+    """x, y, width and height, inside of the frame, of the space that the person signs in, all that is seen of it.
+
+    All of the frame where nobody is seen.
+    """
+    if not (confidence > 0).any():
+        return 0, 0, *size
     seen = confidence >= CONFIDENT
     seen[:, _LEGS] = False
     both = seen[:, SHOULDERS].all(1)
