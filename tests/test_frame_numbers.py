@@ -167,6 +167,48 @@ def test_every_fifth_frame_of_a_video_is_a_slower_clip(tmp_path: Path) -> None:
     assert "numbers 20 are missing" in time.warnings[1]
 
 
+def test_holes_between_regular_steps_are_kept(tmp_path: Path) -> None:
+    """Every third frame is lost: the median of the steps is 2, but most of them are none of it."""
+    numbers = [0, 2, 3, 5, 6, 8, 9, 11, 12, 14]
+    time = timeline(numbers, 10, "clip")
+    assert (time.places.tolist(), time.length) == (numbers, 15)
+    (line,) = time.warnings
+    assert "1, 4, 7 and 2 more holes are missing: 5 of 15" in line
+
+
+@pytest.mark.parametrize("rate", [24, 30, 60])
+def test_milliseconds_count_frames_without_drifting(rate: int) -> None:
+    numbers = [round(1000 * t / rate) for t in range(400) if t != 200]
+    time = timeline(numbers, 399, "clip")
+    assert time.places.tolist() == [t for t in range(400) if t != 200]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "places"),
+    [
+        ([0, None, 2, 6], [0, 1, 2, 6]),
+        ([None, 5, 6, None, None, 12], [0, 1, 2, 4, 6, 8]),
+        ([0, 1, 2, 6, None], [0, 1, 2, 6, 7]),
+        ([0, None, 1, 5], [0, 1, 2, 3]),  # no place between them
+        ([6, None, 2, 0], [0, 1, 2, 3]),  # no telling where
+        ([None, 4, None, None], [0, 1, 2, 3]),
+    ],
+)
+def test_frames_without_a_number_are_placed_or_said(numbers: list[int | None], places: list[int]) -> None:
+    time = timeline(numbers, len(numbers), "clip")
+    assert time.places.tolist() == places
+    assert f"{numbers.count(None)} of {len(numbers)} frames have no number" in time.warnings[0]
+
+
+def test_a_frame_without_a_number_does_not_take_that_of_the_others(tmp_path: Path) -> None:
+    frames = json.loads(mmpose(tmp_path / "a.json", [0, 1, 2, 6, 7]).read_text())
+    frames[1]["frame_id"] = None
+    (tmp_path / "a.json").write_text(json.dumps(frames))
+    read = read_keypoints(tmp_path / "a.json")
+    assert (read.keypoints.confidence > 0).any(1).tolist() == [True] * 3 + [False] * 3 + [True] * 2
+    assert any("1 of 5 frames have no number" in line for line in read.warnings)
+
+
 @pytest.mark.parametrize(
     ("names", "numbers"),
     [
