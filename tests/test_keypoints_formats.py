@@ -291,13 +291,38 @@ def skels_line(frames: int = 4) -> tuple[str, np.ndarray]:
     return " ".join(f"{value:.5f}" for value in rows.ravel()), rows
 
 
+@pytest.mark.parametrize(
+    ("counter", "kept"),
+    [
+        (np.full(30, 0.7), 30),
+        (np.full(30, 1.0), 30),
+        (np.zeros(30), 30),
+        (np.full(30, np.nan), 30),
+        (np.arange(30, 0, -1) / 30, 30),
+        (np.arange(30) / 60, 30),
+        (np.random.default_rng(3).uniform(0, 1, 30), 30),
+        (np.r_[np.arange(20) / 20, np.linspace(0.9, 0.3, 10)], 20),
+        (np.r_[np.linspace(0, 1.02, 20), np.ones(10)], 20),
+    ],
+)
+def test_skels_end_where_a_counter_that_counts_has_ended(tmp_path, counter, kept):
+    rows = skels_line(30)[1].reshape(30, -1).copy()
+    rows[:, -1] = counter
+    (tmp_path / "a.skels").write_text(" ".join(map(str, rows.ravel())))
+    read = read_keypoints(tmp_path / "a.skels")
+    assert len(read.keypoints) == kept
+    assert any(f"{30 - kept} of 30 frames are left out" in line for line in read.warnings) == (kept < 30)
+
+
 def test_skels_lines_by_name_and_number(tmp_path):
     first, second = skels_line(4), skels_line(3)
     (tmp_path / "dev.skels").write_text(f"{first[0]} \n{second[0]} {'0.0 ' * 151}\n")
     (tmp_path / "dev.files").write_text("dev/a-1\ndev/b-2\n")
     read = read_keypoints(tmp_path / "dev.skels", clip="a-1")
     assert (read.format, len(read.keypoints), read.keypoints.name) == ("skels", 4, "dev/a-1")
-    assert len(read_keypoints(tmp_path / "dev.skels", clip="1").keypoints) == 3  # padding cut
+    padded = read_keypoints(tmp_path / "dev.skels", clip="1")
+    assert len(padded.keypoints) == 3
+    assert any("1 of 4 frames are left out: zeros at the end" in line for line in padded.warnings)
     xy, rows = read.keypoints.xy, first[1].reshape(4, -1)
     width = xy[0, 5, 0] - xy[0, 6, 0]
     assert width == pytest.approx(86 * 1.002, rel=1e-3)

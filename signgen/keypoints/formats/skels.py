@@ -18,6 +18,7 @@ from signgen.keypoints.texts import Text
 
 _JOINTS = 50
 _ROW = 3 * _JOINTS + 1  # x, y, z of each joint and a counter from 0 to 1
+_OFF = 0.1  # from an even rise to 1, how far the counter of a model may be
 _SCALE = 3.0  # the authors divide by this; afterwards shoulders are about 1 apart
 
 # COCO-WholeBody joint -> joint of the file. Joint 1, the neck, is the origin and has no partner in COCO.
@@ -64,8 +65,8 @@ def _read(text: Text, request: Request) -> RawClip:
         points[:, list(_JOINT_OF), :2] = joints[:, list(_JOINT_OF.values())]
         points[:, list(_JOINT_OF), 2] = filled[-1][:, None]
         rows.append(points)
-    stop = _without_padding(np.concatenate(filled), np.concatenate(counters), request)
-    return RawClip(rows.array()[:stop], None, name, placed=False)
+    stop, said = _without_padding(np.concatenate(filled), np.concatenate(counters), request)
+    return RawClip(rows.array()[:stop], None, name, placed=False, warnings=said)
 
 
 def _rows(text: Text, line: tuple[int, int], name: str, request: Request) -> Iterator[np.ndarray]:
@@ -91,12 +92,25 @@ def _names(path: Path, count: int) -> list[str]:
     return [path.stem] if count == 1 else [str(i) for i in range(count)]
 
 
-def _without_padding(filled: np.ndarray, counters: np.ndarray, request: Request) -> int:
-    """Where a model's output ends: it runs on after the counter has peaked, and is then padded with zeros."""
+def _without_padding(filled: np.ndarray, counters: np.ndarray, request: Request) -> tuple[int, list[str]]:
+    """Where a model's output ends, and what is said: it runs on after the counter's end, and is padded with zeros."""
     if not filled.any():
         raise request.error("only zeros", "the sequence is empty; choose another", Empty)
-    counters = counters[: int(np.flatnonzero(filled)[-1]) + 1]
-    return int(np.nanargmax(np.nan_to_num(counters))) + 1
+    whole = int(np.flatnonzero(filled)[-1]) + 1
+    stop = _counted(counters[:whole])
+    ends = {"what follows the end of its counter": stop < whole, "zeros at the end": whole < len(filled)}
+    why = [what for what, there in ends.items() if there]
+    left = f"{len(filled) - stop} of {len(filled)} frames are left out: {' and '.join(why)}"
+    return stop, [left] if why else []
+
+
+def _counted(counters: np.ndarray) -> int:
+    """The frames up to the end of a counter (T,) that rises evenly from 0 to about 1; all where it does not."""
+    counters = np.nan_to_num(counters)
+    end = int(counters.argmax()) + 1
+    top = counters[end - 1]
+    counts = abs(top - 1) <= _OFF and np.abs(counters[:end] - np.linspace(0, top, end)).mean() <= _OFF
+    return end if counts else len(counters)
 
 
 def _write(keypoints: Keypoints) -> Iterator[bytes]:
