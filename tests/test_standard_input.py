@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import io
 import json
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,28 @@ def test_every_format_of_one_file_is_told_by_its_content(format: str) -> None:
 def test_gzip_comes_through_a_pipe_as_well() -> None:
     done = run(gzip.compress(keypoint_bytes(signer(4), "slrt")[0]), "inspect", "-", "--json")
     assert json.loads(done.stdout)["format"] == "slrt"
+
+
+@pytest.mark.parametrize("format", WRITE_FORMATS)
+@pytest.mark.parametrize("wrapped", ["", "gzip", "zip", "tar"])
+def test_what_came_through_a_pipe_can_be_read_again_and_again(format: str, wrapped: str) -> None:
+    if format in ("openpose", "fpdm"):
+        pytest.skip("a folder")
+    given = keypoint_bytes(signer(4), format)[0]
+    packed = io.BytesIO()
+    if wrapped == "zip":
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("clip.bin", given)
+    if wrapped == "tar":
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            member = tarfile.TarInfo("clip.bin")
+            member.size = len(given)
+            archive.addfile(member, io.BytesIO(given))
+    given = gzip.compress(given) if wrapped == "gzip" else packed.getvalue() or given
+    kept = content.read_standard_input(io.BytesIO(given))
+    first = read_keypoints(kept).keypoints
+    gc.collect()
+    assert read_keypoints(kept).keypoints == first
 
 
 def test_draw_reads_a_pipe(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
@@ -29,6 +30,11 @@ class Sips(io.BufferedReader):
         if len(data) > _LONGEST_READ:
             raise zipfile.BadZipFile("its list of files is too long")
         return data
+
+    def close(self) -> None:
+        """Lets the file go. It is closed by who opened it, or with the last one who reads from it."""
+        with suppress(ValueError):  # it was let go before
+            self.detach()
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,7 @@ def tar_members(stream: BinaryIO, subject: str, budget: Budget) -> list[Member]:
     found = []
     with damage(subject, "a damaged tar archive", _ADVICE, *_TAR_FAULTS, zipfile.BadZipFile):
         stream.seek(0)
-        sips = Sips(stream)  # type: ignore[arg-type]
-        for item in tarfile.TarFile(fileobj=sips):
+        for item in tarfile.TarFile(fileobj=Sips(stream)):  # type: ignore[arg-type]
             budget.spend("bytes", _MEMBER + len(item.name))
             if item.isdir():
                 continue
@@ -85,7 +90,6 @@ def tar_members(stream: BinaryIO, subject: str, budget: Budget) -> list[Member]:
             if item.issparse():
                 raise Unsupported(subject, f"a sparse file in it ({str(name)[:80]})", "pack it without --sparse")
             found.append(Member(name, item.size, _part(stream, item.offset_data, item.size)))
-        sips.detach()  # else it would close the stream with itself
     return _visible(found)
 
 
