@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from keypoint_maker import points, signer
 
+from signgen.errors import InputError
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 
 FRAMES = 5
@@ -289,6 +291,27 @@ def skels_line(frames: int = 4) -> tuple[str, np.ndarray]:
     rows[:, 3:6] = 0  # the neck is the origin
     rows[:, [6, 7, 15, 16]] = [0.167, 0, -0.167, 0]  # left and right shoulder
     return " ".join(f"{value:.5f}" for value in rows.ravel()), rows
+
+
+def test_scores_beside_points_in_space_are_the_confidence(tmp_path):
+    given = signer(4)
+    depth = np.linspace(-3, 3, 133)
+    points = np.concatenate([given.xy, np.broadcast_to(depth[:, None], (4, 133, 1))], -1)
+    np.savez(tmp_path / "a.npz", keypoints=points, scores=given.confidence, width=210, height=260, fps=25.0)
+    read = read_keypoints(tmp_path / "a.npz").keypoints
+    assert np.array_equal(read.confidence, given.confidence)
+    assert np.array_equal(read.xy, given.xy)
+
+
+def test_scores_of_another_shape_are_left_out_with_a_word(tmp_path):
+    given = signer(4)
+    np.savez(tmp_path / "a.npz", keypoints=given.points, scores=np.ones(4), width=210, height=260, fps=25.0)
+    read = read_keypoints(tmp_path / "a.npz")
+    assert read.keypoints == replace(given, name="a")
+    assert any("scores of shape (4,)" in line for line in read.warnings)
+    np.savez(tmp_path / "b.npz", keypoints=given.xy, scores=np.ones(4))  # without a third column they would be needed
+    with pytest.raises(InputError):
+        read_keypoints(tmp_path / "b.npz")
 
 
 @pytest.mark.parametrize(

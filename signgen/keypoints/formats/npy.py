@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import Empty, Unsupported
+from signgen.errors import Damaged, Empty, Unsupported
 from signgen.keypoints.budget import MOST_PEOPLE
 from signgen.keypoints.clip import Keypoints
 from signgen.keypoints.formats.record import Format
@@ -45,6 +45,7 @@ def read_array(value: np.ndarray, request: Request, scores: np.ndarray | None = 
     """Points (T,133,2|3), (T,134,3) with the frame size in row 0, (T,P,133,2|3), or one frame (133,2|3).
 
     A first side of 1 before one that is no number of people is a batch of one clip, see `_is_one_signer`.
+    Where there are scores for the points, a third column is depth.
     """
     if not isinstance(value, np.ndarray):
         raise request.error(f"a {type(value).__name__} instead of an array", _SHAPES, Unsupported)
@@ -62,7 +63,7 @@ def read_array(value: np.ndarray, request: Request, scores: np.ndarray | None = 
     value = value[0] if batch else value[None] if value.ndim == 2 else value
     scores = scores[0] if batch and scores is not None and len(scores) == 1 else scores
     points, size = _without_size_row(value, request)
-    given = None if scores is None else _scores(points, scores, request)
+    points, given, said = _beside(points, scores, request)
     points, given = _in_order(points, given)
     if points.ndim == 4 and len(points) == 1 and _is_one_signer(points[0], request):
         points, given = points[0], None if given is None else given[0]
@@ -74,6 +75,7 @@ def read_array(value: np.ndarray, request: Request, scores: np.ndarray | None = 
     else:
         clip = RawClip(points, given, request.path.stem)
     clip.size = size
+    clip.warnings = [*said, *clip.warnings]
     return clip
 
 
@@ -132,13 +134,21 @@ def _without_size_row(points: np.ndarray, request: Request) -> tuple[np.ndarray,
     return points[..., 1:, :], (width, height)
 
 
-def _scores(points: np.ndarray, scores: np.ndarray, request: Request) -> np.ndarray:
-    if scores.dtype.kind not in "biuf":
-        raise request.error(f"scores of type {scores.dtype}", "give numbers", Unsupported)
+def _beside(
+    points: np.ndarray, scores: np.ndarray | None, request: Request
+) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """Points and the scores beside them, one for each; what is to be said where these are left out."""
+    if scores is None:
+        return points, None, []
     scores = scores[..., 0] if scores.shape == (*points.shape[:-1], 1) else scores
-    if scores.shape != points.shape[:-1]:
-        raise request.error(f"scores of shape {scores.shape} for points of shape {points.shape}", "give one per point")
-    return scores
+    numbers = scores.dtype.kind in "biuf"
+    if numbers and scores.shape == points.shape[:-1]:
+        return points[..., :2], scores, []
+    got = f"of shape {scores.shape} for points of shape {points.shape}" if numbers else f"of type {scores.dtype}"
+    if points.shape[-1] == 3:
+        return points, None, [f"scores {got} are left out: the third column of the points is taken for them"]
+    advice, kind = ("give one per point", Damaged) if numbers else ("give numbers", Unsupported)
+    raise request.error(f"scores {got}", advice, kind)
 
 
 def write_array(keypoints: Keypoints) -> Iterator[bytes]:

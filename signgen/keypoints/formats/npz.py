@@ -32,10 +32,7 @@ def read_table(value: Mapping[str, Any], request: Request) -> RawClip:
     if key is None:
         got = f"arrays named {', '.join(map(str, value)) or 'nothing'}"
         raise request.error(got, "name the points 'keypoints'", Unsupported)
-    scores = None
-    if value[key].shape[-1:] == (2,):
-        scores = next((value[name] for name in _SCORE_KEYS if name in value), None)
-        scores = scores if scores is None or isinstance(scores, np.ndarray) else request.budget.numbers(scores)
+    scores = _scores(value, value[key].shape[-1:] == (2,), request)
     clip = read_array(value[key], request, scores)
     clip.size = _size(value, request) or clip.size
     clip.fps = _single(value, "fps", request)
@@ -43,6 +40,19 @@ def read_table(value: Mapping[str, Any], request: Request) -> RawClip:
     name = name.ravel()[0] if isinstance(name, np.ndarray) and name.size == 1 else name
     clip.name = str(name) if isinstance(name, (str, bytes, int, np.generic)) else clip.name
     return clip
+
+
+def _scores(value: Mapping[str, Any], needed: bool, request: Request) -> np.ndarray | None:
+    """What lies beside the points; an empty array for what is no array where they may do without."""
+    given = next((value[name] for name in _SCORE_KEYS if name in value), None)
+    if given is None or isinstance(given, np.ndarray):
+        return given
+    try:
+        return request.budget.numbers(given)
+    except (TypeError, ValueError):
+        if needed:
+            raise
+        return np.empty(0)
 
 
 def _size(value: Mapping[str, Any], request: Request) -> tuple[int, int] | None:
