@@ -16,7 +16,7 @@ from signgen.cli import main
 from signgen.editing import timing
 from signgen.editing.parts import brought_to, with_part
 from signgen.editing.transition import LEAST, PER_WIDTH, between, gap_seconds, transition
-from signgen.errors import BadValue, Damaged, Empty, InputError, Mismatch, Missing, NotFound
+from signgen.errors import BadValue, Damaged, Empty, InputError, Mismatch, Missing, NotFound, TooLarge
 from signgen.keypoints import WRITE_FORMATS, rows
 from signgen.keypoints.keypoint_files import FORMATS
 from signgen.keypoints.repair.proportions import measure
@@ -310,6 +310,34 @@ def test_the_last_pose_is_held() -> None:
     assert edit(clip, hold=0.4, duration=1.0).keypoints.seconds == 1.0
 
 
+@pytest.mark.parametrize("speed", [0.5, 2.0, 4.0, 20.0])
+def test_the_last_pose_is_held_at_any_speed(speed: float) -> None:
+    clip = moved(signer(10), ARM, np.stack([3.0 * np.arange(10), np.zeros(10)], 1))
+    result = edit(clip, speed=speed, hold=0.5).keypoints
+    assert np.allclose(result.xy[-3:], clip.xy[-1], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("clips", "options"),
+    [
+        (1, {"fps": 1000, "speed": 0.05}),
+        (1, {"hold": 3600}),
+        (1, {"duration": 8, "fps": 300}),
+        (2, {"gap": 3600}),
+        (3, {"gap": 40}),
+    ],
+)
+def test_more_frames_than_a_clip_may_have_are_refused_before_they_are_built(
+    clips: int, options: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "MOST_FRAMES", 2000)
+    sampled = timing._sampled
+    monkeypatch.setattr(timing, "_sampled", lambda clip, at, fps: sampled(clip, at, fps) if len(at) <= 2000 else 1 / 0)
+    monkeypatch.setattr("signgen.editing.run.transition", lambda *ends: ends[0][:1])
+    with pytest.raises(TooLarge):
+        edit([signer(10)] * clips, **options)
+
+
 # --- people and cameras ---------------------------------------------------------------------------------------
 def test_another_camera_is_brought_to_the_first_and_said_in_one_line() -> None:
     first, other = signer(20), replace(signer(30, shift=(400.0, 300.0), scale=2.5), width=900, height=800, fps=30.0)
@@ -444,6 +472,53 @@ def test_the_command_says_where_each_clip_is(tmp_path: Path) -> None:
     assert "1.00 to 1.80 s: drawn, 0.20 s after the one before" in done.stdout
 
 
+def test_spans_are_those_of_the_result() -> None:
+    """Each clip is where it says: 0.4 s and 0.4 s, 0.2 s between them."""
+    pair = [signer(10), signer(10)]
+
+    def spans(**options: object) -> list[tuple[float, float, float]]:
+        result = edit(pair, gap=0.2, **options)  # type: ignore[arg-type]
+        assert result.clips[-1].end == pytest.approx(result.keypoints.seconds)
+        assert result.clips[-1].gap == 0.2
+        return [pytest.approx((span.start, span.end)) for span in result.clips]
+
+    assert spans() == [(0, 0.4), (0.6, 1)]
+    assert spans(speed=0.5) == [(0, 0.8), (1.2, 2)]
+    assert spans(duration=2.0) == [(0, 0.8), (1.2, 2)]
+    assert spans(hold=0.4) == [(0, 0.4), (0.6, 1.4)]
+    assert spans(hold=(0.2, 0.4)) == [(0, 0.8), (1, 1.4)]
+    assert spans(hold=(0.48, 0.4)) == [(0, 0.4), (1, 1.4)]
+    assert spans(speed=0.5, hold=(1.0, 0.4)) == [(0, 0.8), (1.6, 2.4)]
+
+
+def test_what_parts_are_taken_from_is_read_as_clips_are(tmp_path: Path) -> None:
+    """A donor that says neither rate nor size: at 50 a second its face moves as fast as the clip's own."""
+    clip = replace(moved(signer(20), [*range(FACE.start, FACE.stop)], np.zeros((20, 2))), fps=50.0)
+    xy = clip.xy.copy()
+    xy[:, FACE.start + 57, 1] += np.arange(20) / 4  # the mouth opens
+    other = replace(clip, xy=xy)
+    write_keypoints(other, tmp_path / "face.json")
+    result = edit(clip, face=tmp_path / "face.json", fps=50, frame_size=(210, 260))
+    assert result.keypoints == edit(clip, face=other, name="drawn").keypoints
+    assert result.warnings == []
+    one = edit([{"file": clip, "face": tmp_path / "face.json"}], fps=50, frame_size=(210, 260))
+    assert one.keypoints == result.keypoints
+
+
+def test_keypoints_are_taken_as_files_of_them_are(tmp_path: Path) -> None:
+    given = signer(10)
+    write_keypoints(given, tmp_path / "drawn.npz")
+    for options in (
+        {"rotate": 90}, {"crop": (20, 30, 160, 200)}, {"swap_hands": True}, {"frame_size": (300, 280)}, {"fps": 50.0},
+        {"person": "largest"}, {"person": 1}, {"crop": "signer", "rotate": 180},
+    ):  # fmt: skip
+        file, clip = (edit([{"file": one, **options}]) for one in (tmp_path / "drawn.npz", given))
+        assert clip.keypoints == file.keypoints, options
+        if "fps" not in options:
+            assert edit(given, **options).keypoints == clip.keypoints  # type: ignore[arg-type]
+    assert edit([{"file": given, "fps": 50.0}]).keypoints.seconds == 0.2
+
+
 def test_files_without_a_rate_have_that_of_the_result(tmp_path: Path) -> None:
     """MMPose's files say no rate: 20 frames of one at 50 a second are 0.4 seconds, and are not taken for 0.8."""
     write_keypoints(signer(20), tmp_path / "a.json")
@@ -495,6 +570,13 @@ def test_turned_clips_are_turned_back_one_by_one_or_all(tmp_path: Path) -> None:
         (None, {"crop": [1, 2, 3]}, BadValue, "edit"),
         (None, {"person": True}, BadValue, "edit"),
         ([{"file": str(HOUSE), "rotate": 45}], {}, BadValue, "--rotate"),
+        (None, {"rotate": 45}, BadValue, "--rotate"),
+        (None, {"person": 2}, NotFound, "drawn"),
+        (None, {"person": "tall"}, BadValue, "--person"),
+        (None, {"subject": "a"}, BadValue, "edit"),
+        (None, {"folder": "a"}, BadValue, "edit"),
+        (None, {"speed": 10**400}, BadValue, "edit"),
+        (None, {"hold": [0.1, 10**400]}, BadValue, "edit"),
     ],
 )
 def test_bad_input_names_what_is_wrong(clips: object, options: dict, kind: type[InputError], subject: str) -> None:
@@ -510,7 +592,14 @@ def test_a_part_that_is_not_there() -> None:
         edit(without(without(signer(8), slice(0, 5)), FACE), face=signer(8))
 
 
-@pytest.mark.parametrize("text", ['{"clips": [', '{"clips": []}', '{"clips": [{"fil": "a"}]}', '{"clips": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"clips": [', '{"clips": []}', '{"clips": [{"fil": "a"}]}', '{"clips": 3}',
+        '{"clips": ["a.npz"], "subject": 1}', '{"clips": ["a.npz"], "folder": "b"}',
+        '{"clips": ["a.npz"], "speed": 1' + 400 * "0" + "}",
+    ],
+)  # fmt: skip
 def test_a_list_that_is_none_ends_with_one_line(text: str, tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text(text)
     done = run(tmp_path / "list.json", "-o", tmp_path / "out.npz")
@@ -520,12 +609,19 @@ def test_a_list_that_is_none_ends_with_one_line(text: str, tmp_path: Path) -> No
     assert not (tmp_path / "out.npz").exists()
 
 
-def test_options_beside_a_list_and_an_output_that_is_an_input(tmp_path: Path) -> None:
+def test_options_beside_a_list_and_an_output_that_is_an_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_keypoints(signer(8), tmp_path / "a.npz")
     (tmp_path / "list.json").write_text('{"clips": ["a.npz"]}')
     assert run(tmp_path / "list.json", "-o", tmp_path / "b.npz", "--speed", 2).exit_code == 2
     with pytest.raises(Mismatch):
         edit(tmp_path / "a.npz", tmp_path / "a.npz")
+    write_keypoints(signer(8), tmp_path / "face.npz")
+    for clips, options in (("a.npz", {"face": "face.npz"}), ([{"file": "a.npz", "left_hand": "face.npz"}], {})):
+        monkeypatch.chdir(tmp_path)
+        before = (tmp_path / "face.npz").read_bytes()
+        with pytest.raises(Mismatch):
+            edit(clips, tmp_path / "face.npz", **options)  # type: ignore[arg-type]
+        assert (tmp_path / "face.npz").read_bytes() == before
     (tmp_path / "bad.json").write_text('{"clips": [1')
     with pytest.raises(Damaged):
         edit(tmp_path / "bad.json")

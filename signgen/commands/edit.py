@@ -65,8 +65,8 @@ def command(clips: tuple[str, ...], output: str, to_format: str | None, as_json:
     }  # fmt: skip
     lines = [f"{output}: {written}, {len(keypoints)} frames, {keypoints.seconds:.3g} s, "
              f"{keypoints.width}x{keypoints.height}, {keypoints.fps:g} fps"]  # fmt: skip
-    for span in result.clips:
-        gap = f", {span.gap:.2f} s after the one before" if span.gap else ""
+    for before, span in zip([None, *result.clips], result.clips, strict=False):
+        gap = f", {span.start - before.end:.2f} s after the one before" if before and span.gap else ""
         cut = f", {span.trimmed[0]:.2f} and {span.trimmed[1]:.2f} s cut off" if any(span.trimmed) else ""
         lines.append(f"  {span.start:.2f} to {span.end:.2f} s: {span.name}{gap}{cut}")
     emit(values, as_json, "\n".join(lines))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -39,6 +38,11 @@ class Changes:
     speed: float | None = None
     duration: float | None = None
     hold: tuple[float | None, float] | None = None
+
+    @property
+    def donors(self) -> list[File]:
+        """What parts are taken from."""
+        return [other for other in (self.face, self.left_hand, self.right_hand) if other is not None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +106,14 @@ Record = TypeVar("Record", Clip, Edit)
 
 
 # --- from plain values ----------------------------------------------------------------------------------------
-def make_edit(clips: Any, subject: str = "edit", folder: Path | None = None, **values: Any) -> Edit:
+def make_edit(clips: Any, values: Mapping[str, Any], subject: str = "edit", folder: Path | None = None) -> Edit:
     """The record of an edit from what a call or a list says, each value looked at.
 
     Args:
         clips: one or several of: keypoints, a file, a `Clip`, or a mapping with its attributes.
+        values: attributes of `Edit`; None leaves one out.
         subject: what messages are about.
         folder: where files of a list lie.
-        values: attributes of `Edit`; None leaves one out.
 
     Raises:
         InputError: an unknown name, or a value that is not allowed.
@@ -157,7 +161,7 @@ def _wrong(value: Any, name: str, subject: str, allowed: str) -> InputError:
 def _number(low: float, high: float, what: str) -> Any:
     def read(value: Any, name: str, subject: str) -> float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not (number and math.isfinite(value) and low <= value <= high):
+        if not (number and low <= value <= high):  # NaN is not
             raise _wrong(value, name, subject, f"give {what} from {low:g} to {high:g}")
         return float(value)
 

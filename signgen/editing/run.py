@@ -9,23 +9,24 @@ from typing import Any
 
 from signgen.editing.parts import brought_to, with_part
 from signgen.editing.plan import Changes, Clip, Edit, File, Kept, make_edit, read_list
-from signgen.editing.timing import at_rate, cut, retimed, without_rests
+from signgen.editing.timing import at_rate, check_length, cut, pace_of, retimed, without_rests
 from signgen.editing.transition import gap_seconds, transition
 from signgen.errors import Mismatch
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.keypoints.content import is_standard_input, read_standard_input
 from signgen.keypoints.orientation import View
+from signgen.keypoints.people import check_person, no_such_person
 from signgen.keypoints.rows import Rows
 
 
 @dataclass(frozen=True)
 class Span:
-    """Where a clip of an edit is in the joined clips, before the whole is retimed.
+    """Where a clip of an edit is in the result.
 
     Attributes:
         name: the clip's.
         start, end: seconds.
-        gap: seconds of the transition from the clip before.
+        gap: seconds of the transition from the clip before, as it was made: before the whole is retimed.
         trimmed: seconds that were cut away at its start and at its end.
     """
 
@@ -130,16 +131,17 @@ def planned(clips: Any, options: dict[str, Any], output: str | Path | None) -> E
     several = clips if isinstance(clips, (list, tuple)) else [clips]
     values = read_list(several[0]) if len(several) == 1 and isinstance(several[0], (str, Path)) else None
     if values is None:
-        asked = make_edit(clips, **options)
+        asked = make_edit(clips, options)
     else:
         given = [name for name, value in options.items() if value is not None and value != _LEFT_OUT.get(name)]
         if given:
             raise Mismatch(
                 several[0], f"a list of edits, with {', '.join(given)} beside it", "write these into the list"
             )
-        asked = make_edit(values.pop("clips"), str(several[0]), Path(several[0]).parent, **values)
+        asked = make_edit(values.pop("clips"), values, str(several[0]), Path(several[0]).parent)
     if output is not None and Path(output).exists():
         files = [several[0], *(one.file for one in asked.clips)]
+        files += [other for one in (asked, *asked.clips) for other in one.donors]
         if any(isinstance(one, (str, Path)) and Path(one).exists() and Path(output).samefile(one) for one in files):
             raise Mismatch(output, "is one of the inputs", "write elsewhere: what is cut away would be lost")
     return asked
@@ -161,6 +163,7 @@ def run_edit(asked: Edit, name: str = "") -> EditResult:
             warnings += [told] if told else []
             wanted = asked.gap if one.gap is None else one.gap
             gap = round((gap_seconds(parts[-1], clip) if wanted == "auto" else float(wanted)) * first.fps)
+            check_length(at + gap + len(clip), name or "the edit")
             if gap:
                 parts.append(transition(parts[-1], clip, gap))
         start = at + gap
@@ -171,22 +174,37 @@ def run_edit(asked: Edit, name: str = "") -> EditResult:
     assert first is not None  # an edit has a clip
     joined = parts[0] if len(parts) == 1 else _joined(parts)
     joined = replace(joined, name=name or "-".join(dict.fromkeys(part.name for part in parts if part.name))[:120])
-    whole, said = _changed(joined, asked)
+    whole, said = _changed(joined, asked, asked)
+    pace = pace_of(joined, asked.speed, asked.duration, asked.hold)
+    spans = [replace(span, start=pace.shown(span.start), end=pace.shown(span.end)) for span in spans]
     return EditResult(whole, spans, list(dict.fromkeys([*warnings, *said])), known)
+
+
+def _taken(one: Clip, asked: Edit) -> tuple[Keypoints, list[str], bool]:
+    """A clip as it is read, what is to be said, and whether its size and rate are known."""
+    if isinstance(one.file, Keypoints):
+        return *_declared(one.file, one.reading(asked, None)), True
+    source = read_standard_input() if is_standard_input(one.file) else one.file
+    read = read_keypoints(source, **one.reading(asked, None), first=True)
+    if not read.fps_known and asked.fps is not None:
+        read = read_keypoints(source, **one.reading(asked, asked.fps), first=True)
+    warnings = [f"{read.keypoints.name}: {line}" for line in read.warnings]
+    return read.keypoints, warnings, read.size_known and read.fps_known
+
+
+def _declared(clip: Keypoints, reading: dict[str, Any]) -> tuple[Keypoints, list[str]]:
+    """Keypoints with what would be done to a file of them."""
+    person = check_person(reading.get("person", 1))
+    if isinstance(person, int) and person > 1:
+        raise no_such_person(clip.name or "keypoints", person, 1)
+    width, height = reading.get("frame_size", clip.size)
+    clip = replace(clip, width=width, height=height, fps=reading.get("fps", clip.fps))
+    return View(**{name: reading[name] for name in ("rotate", "swap_hands", "crop") if name in reading}).of(clip)
 
 
 def _ready(one: Clip, asked: Edit) -> tuple[Keypoints, tuple[float, float], list[str], bool]:
     """A clip with its own changes, the seconds that were cut off, what is to be said, and whether its size is known."""
-    warnings, known = list[str](), True
-    if isinstance(one.file, Keypoints):
-        clip = one.file
-    else:
-        source = read_standard_input() if is_standard_input(one.file) else one.file
-        read = read_keypoints(source, **one.reading(asked, None), first=True)
-        if not read.fps_known and asked.fps is not None:
-            read = read_keypoints(source, **one.reading(asked, asked.fps), first=True)
-        clip, warnings = read.keypoints, [f"{read.keypoints.name}: {line}" for line in read.warnings]
-        known = read.size_known and read.fps_known
+    clip, warnings, known = _taken(one, asked)
     kept, trimmed = one.trim or asked.trim, (0.0, 0.0)
     if kept == "rests":
         clip, *ends = without_rests(clip)
@@ -198,22 +216,18 @@ def _ready(one: Clip, asked: Edit) -> tuple[Keypoints, tuple[float, float], list
         clip = cut(whole, *kept)  # type: ignore[misc]
         start = round((kept[0] or 0) * whole.fps) / whole.fps  # type: ignore[operator]
         trimmed = start, whole.seconds - start - clip.seconds
-    clip, said = _changed(clip, one)
+    clip, said = _changed(clip, one, asked)
     return clip, trimmed, [*warnings, *said], known
 
 
-def _changed(clip: Keypoints, changes: Changes) -> tuple[Keypoints, list[str]]:
+def _changed(clip: Keypoints, changes: Changes, asked: Edit) -> tuple[Keypoints, list[str]]:
     """The clip with what is done to a clip or to the whole, in the order of `Changes`."""
     clip, said = View(mirror=changes.mirror).of(clip)
     for part in ("face", "left_hand", "right_hand"):
-        other = getattr(changes, part)
-        if other is not None:
-            if not isinstance(other, Keypoints):
-                read = read_keypoints(other, first=True)
-                other = read.keypoints
-                said += [f"{other.name}: {line}" for line in read.warnings]
+        if getattr(changes, part) is not None:
+            other, read, _ = _taken(Clip(file=getattr(changes, part)), asked)
             clip, told = with_part(clip, other, part)
-            said += told
+            said = [*said, *read, *told]
     if changes.speed or changes.duration or changes.hold:
         clip = retimed(clip, changes.speed, changes.duration, changes.hold)
     return clip, said

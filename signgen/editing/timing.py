@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from signgen.errors import BadValue, Empty
+from signgen.errors import BadValue, Empty, TooLarge
 from signgen.keypoints import Keypoints, filters
+from signgen.keypoints.budget import MOST_FRAMES
 from signgen.keypoints.repair.carry import as_complex, runs, steady
 from signgen.keypoints.repair.proportions import measure
 from signgen.keypoints.rows import Rows, blocks
@@ -156,8 +157,34 @@ def retimed(
 
     Raises:
         BadValue: values that are not above 0, a hold outside of the clip, or both ``speed`` and ``duration``.
+        TooLarge: more frames than a clip may have.
     """
-    fps = fps or clip.fps
+    fps, pace = fps or clip.fps, pace_of(clip, speed, duration, hold)
+    frames = max(1, round((clip.seconds / pace.speed + pace.still) * fps))
+    check_length(frames, clip.name or "the clip")
+    times = np.arange(frames) / fps
+    if hold:
+        times = _with_hold(times, pace.at, pace.still)
+    return _sampled(clip, times * pace.speed * clip.fps, fps)
+
+
+class Pace(NamedTuple):
+    """How fast a clip goes, and at which second of the result it stands still for how many."""
+
+    speed: float
+    at: float
+    still: float
+
+    def shown(self, second: float) -> float:
+        """The second of the result at which a second of the clip is over."""
+        moved = second / self.speed
+        return moved + self.still if moved > self.at else moved
+
+
+def pace_of(
+    clip: Keypoints, speed: float | None, duration: float | None, hold: tuple[float | None, float] | None
+) -> Pace:
+    """What `retimed` does; its arguments and errors."""
     still = hold[1] if hold else 0.0
     _above_zero(speed, "speed", 0, FASTEST)
     _above_zero(still or None, "hold", 0, LONGEST)
@@ -170,14 +197,19 @@ def retimed(
             low, high = clip.seconds / FASTEST + still, clip.seconds / SLOWEST + still
             advice = f"{clip.name or 'the clip'} lasts {clip.seconds:.3g} s, give {low:.3g} to {high:.3g}"
             raise BadValue("duration", f"got {duration:g} seconds", advice)
-    moving = clip.seconds / (speed or 1)
-    times = np.arange(max(1, round((moving + still) * fps))) / fps
-    if hold:
-        at = moving - 1 / fps if hold[0] is None else hold[0]
-        if not 0 <= at <= moving:
-            raise BadValue("hold", f"got second {at:g}", f"{clip.name or 'the clip'} lasts {moving:.3g} s there")
-        times = _with_hold(times, at, still)
-    return _sampled(clip, times * (speed or 1) * clip.fps, fps)
+    speed = speed or 1.0
+    moving = clip.seconds / speed
+    at = (len(clip) - 1) / clip.fps / speed if hold is None or hold[0] is None else hold[0]  # the last frame's second
+    if not 0 <= at <= moving:
+        raise BadValue("hold", f"got second {at:g}", f"{clip.name or 'the clip'} lasts {moving:.3g} s there")
+    return Pace(speed, at, still)
+
+
+def check_length(frames: int, subject: str) -> None:
+    """`TooLarge` for more frames than a clip may have; asked before they are built."""
+    if frames > MOST_FRAMES:
+        advice = f"a clip has up to {MOST_FRAMES:,}; take less of it, shorter holds and gaps, or a lower rate"
+        raise TooLarge(subject, f"would become {frames:,} frames", advice)
 
 
 def _above_zero(value: float | None, what: str, low: float, high: float) -> None:
