@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from keypoint_maker import points, signer
 
-from signgen.errors import InputError
+from signgen.errors import InputError, NotFound
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
+from signgen.keypoints.keypoint_files import keypoint_bytes
 
 FRAMES = 5
 XY = points(FRAMES)
@@ -291,6 +292,13 @@ def skels_line(frames: int = 4) -> tuple[str, np.ndarray]:
     rows[:, 3:6] = 0  # the neck is the origin
     rows[:, [6, 7, 15, 16]] = [0.167, 0, -0.167, 0]  # left and right shoulder
     return " ".join(f"{value:.5f}" for value in rows.ravel()), rows
+
+
+def test_a_clip_asked_of_a_file_without_views_must_be_that_one(tmp_path):
+    (tmp_path / "a.json").write_bytes(keypoint_bytes(signer(4), "rtmlib")[0])
+    assert read_keypoints(tmp_path / "a.json", clip="a").format == "rtmlib"
+    with pytest.raises(NotFound):
+        read_keypoints(tmp_path / "a.json", clip="WRONG")
 
 
 def test_scores_beside_points_in_space_are_the_confidence(tmp_path):

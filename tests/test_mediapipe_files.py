@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from keypoint_maker import signer
 
-from signgen.errors import Damaged, Empty, Missing, NotInstalled, TooLarge, Unsupported
+from signgen.errors import Damaged, Empty, Missing, NotFound, NotInstalled, TooLarge, Unsupported
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.keypoints.formats.registry import FORMATS
+from signgen.keypoints.keypoint_files import keypoint_bytes
 from signgen.keypoints.layouts.holistic import JOINTS, PLACES, STARTS
 
 CLIP = signer(6)
@@ -261,6 +262,29 @@ def test_a_table_of_several_clips_asks_which(tmp_path: Path, wide: bool) -> None
     read = read_keypoints(tmp_path / "a.csv", frame_size=SIZE, clip="12")
     assert (len(read.keypoints), read.keypoints.name) == (2, "12")
     assert np.abs(read.keypoints.xy - CLIP.xy[4:])[:, 91:].max() < 1e-3
+
+
+@pytest.mark.parametrize("kind", ["npy", "json", "folder", "long", "long of one", "wide", "wide of one"])
+def test_a_clip_that_is_not_there_is_asked_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.dat"
+    if kind == "folder":
+        path.mkdir()
+        for t, one in enumerate(landmarks()):
+            np.save(path / f"{t}.npy", one)
+    elif kind in ("npy", "json"):
+        path.write_bytes(saved(landmarks()) if kind == "npy" else keypoint_bytes(CLIP, "mediapipe")[0])
+    else:
+        wide = rows_of(landmarks()[..., :3].reshape(6, -1), wide_names("{axis}_{part}_{i}"))
+        head, *lines = (long_table() if kind.startswith("long") else wide).decode().splitlines()
+        one = kind.endswith("of one")
+        path.write_text(
+            "\n".join([f"sequence_id,{head}", *(f"11,{line}" for line in lines)] if one else [head, *lines])
+        )
+    for name in (None, "a", "11" if kind.endswith("of one") else "a.dat"):
+        assert read_keypoints(path, frame_size=SIZE, clip=name).format == "mediapipe"
+    with pytest.raises(NotFound) as error:
+        read_keypoints(path, frame_size=SIZE, clip="WRONG")
+    assert error.value.subject == str(path)
 
 
 @pytest.mark.parametrize("wide", [False, True])

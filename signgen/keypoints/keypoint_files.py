@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import BadValue, Empty, Mismatch, NotFound, Unsupported, damage
+from signgen.errors import BadValue, Empty, Mismatch, Unsupported, damage
 from signgen.files import place_folder
 from signgen.keypoints.clip import Keypoints, check_fps, check_size
 from signgen.keypoints.content import (
@@ -30,7 +30,7 @@ from signgen.keypoints.formats.registry import FORMATS
 from signgen.keypoints.header import complete_from_header, header_bytes, place_with_header
 from signgen.keypoints.orientation import View
 from signgen.keypoints.people import check_person, no_such_person
-from signgen.keypoints.raw import RawClip, Request
+from signgen.keypoints.raw import RawClip, Request, check_only_clip
 from signgen.keypoints.skeleton import BODY, FACE, FEET
 from signgen.keypoints.stated import complete_from_content
 from signgen.keypoints.units import ReadResult, finish
@@ -90,7 +90,8 @@ def read_keypoints(
     found = find_format(content, format, request)
     raw = read_raw(found, content.value, request)
     raw.warnings[:0] = request.notes
-    _check_clip(raw, found, request)
+    if not found.several:  # the readers of the others look themselves
+        check_only_clip(request, raw.name)
     if isinstance(wanted, int) and wanted > 1 and raw.people < 2:
         raise no_such_person(request.subject, wanted, 1)
     with guarded(found.name, request):
@@ -101,13 +102,6 @@ def read_raw(format: Format, value: Any, request: Request) -> RawClip:
     """One signer's points as they are in a file of this format, with what it states elsewhere and a header adds."""
     with guarded(format.name, request):
         return complete_from_header(complete_from_content(format.read(value, request), value), request.path)
-
-
-def _check_clip(raw: RawClip, format: Format, request: Request) -> None:
-    """A clip asked of a file that holds one clip must be that one."""
-    known = {raw.name.rsplit("/", 1)[-1], request.path.stem, request.path.name}
-    if request.clip is not None and not format.several and request.clip.rsplit("/", 1)[-1] not in known:
-        raise request.error(f"one clip, {raw.name}, and not {request.clip}", "leave --clip out", NotFound)
 
 
 def find_format(content: Content, wanted: str | None, request: Request) -> Format:

@@ -190,6 +190,14 @@ def pick_clip(names: Sequence[str], request: Request) -> str:
     raise request.error(f"no clip named {request.clip}", f"it holds {len(names)}: {_some(names)}", NotFound)
 
 
+def check_only_clip(request: Request, *names: str) -> None:
+    """`NotFound` where a clip is asked of a file that holds one, and it is not called so, nor is the file."""
+    known = {*(name.rsplit("/", 1)[-1] for name in names), request.path.stem, request.path.name, request.frames_name}
+    if request.clip is not None and request.clip.rsplit("/", 1)[-1] not in known:
+        called = names[0] if names else request.frames_name
+        raise request.error(f"one clip, {called}, and not {request.clip}", "leave --clip out", NotFound)
+
+
 def _some(names: Sequence[str], count: int = 3) -> str:
     listed = ", ".join(name[:80] for name in names[:count])
     return listed + (", ..." if len(names) > count else "")

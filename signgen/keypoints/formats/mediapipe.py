@@ -20,7 +20,7 @@ from signgen.keypoints.frame_numbers import number_in
 from signgen.keypoints.layouts.holistic import COUNT, JOINTS, PARTS, PLACES, STARTS, is_holistic, points_of, wholebody
 from signgen.keypoints.layouts.holistic_table import is_landmark_table, read_landmark_table
 from signgen.keypoints.people import Detections, check_crowd, follow, present
-from signgen.keypoints.raw import Folder, RawClip, Request
+from signgen.keypoints.raw import Folder, RawClip, Request, check_only_clip
 
 # What the parts are called, without regard to case and underscores.
 _PART_OF = {
@@ -59,6 +59,7 @@ def _read(value: Any, request: Request) -> RawClip:
     """The numbers of frames order them where there are any."""
     if isinstance(value, Table):
         return read_landmark_table(value, request)
+    check_only_clip(request)
     if isinstance(value, Folder) and isinstance(value.first, np.ndarray):
         return follow(_of_files(value, request), request.frames_name, request, numbers=value.numbers)
     if is_holistic(value):

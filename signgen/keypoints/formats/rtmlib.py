@@ -10,7 +10,7 @@ from signgen.keypoints.formats.mmpose import instances
 from signgen.keypoints.formats.record import Format, as_json_list, first_of
 from signgen.keypoints.frame_numbers import number_in
 from signgen.keypoints.people import Person, check_crowd, follow_signer, person
-from signgen.keypoints.raw import RawClip, Request, pick_clip
+from signgen.keypoints.raw import RawClip, Request, check_only_clip, pick_clip
 
 
 def _recognises(value: Any) -> bool:
@@ -30,7 +30,9 @@ def _views(frame: dict) -> list[str]:
 def _read(value: Any, request: Request) -> RawClip:
     """Of several camera views the first is read, unless `--clip` names another."""
     first, warnings, frames = value[0], [], iter(value)
-    if not _is_frame(first):
+    if _is_frame(first):
+        check_only_clip(request)
+    else:
         views = _views(first)
         view = pick_clip(views, request) if request.clip else views[0]
         frames = (frame.get(view) or {} for frame in value)

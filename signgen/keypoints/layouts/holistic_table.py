@@ -12,7 +12,7 @@ from signgen.errors import Empty
 from signgen.keypoints.containers.table import Table
 from signgen.keypoints.frame_numbers import timeline
 from signgen.keypoints.layouts.holistic import COUNT, PARTS, PLACES, STARTS, is_row, points_of, wholebody
-from signgen.keypoints.raw import RawClip, Request, pick_clip
+from signgen.keypoints.raw import RawClip, Request, check_only_clip, pick_clip
 from signgen.keypoints.rows import Rows, blocks
 from signgen.keypoints.skeleton import NUM_JOINTS
 
@@ -91,7 +91,9 @@ def _read_long(table: Table, request: Request) -> RawClip:
         clips.append(mine[wanted] if clip is not None else np.zeros(int(wanted.sum()), np.int64))
     rows = np.concatenate(kept)
     name = request.path.stem
-    if len(names) > 1:
+    if len(names) < 2:
+        check_only_clip(request, *names)
+    else:
         name = pick_clip(list(names), request)
         rows = rows[np.concatenate(clips) == names[name]]
     if not len(rows):
@@ -145,10 +147,10 @@ def _read_wide(table: Table, request: Request) -> RawClip:
         named, chosen = {}, [*range(part.start, part.stop)]
     texts = [] if clip is None or clip in chosen else [clip]
     numbers = [*chosen, *([] if frame is None or frame in chosen else [frame])]
-    name = request.path.stem
-    if texts:
-        names = dict.fromkeys(one for _, found in table.rows((), texts) for one in found[0])
-        name = pick_clip(list(names), request) if len(names) > 1 else name
+    names = dict.fromkeys(one for _, found in table.rows((), texts) for one in found[0]) if texts else {}
+    if len(names) < 2:
+        check_only_clip(request, *names)
+    name = pick_clip(list(names), request) if len(names) > 1 else request.path.stem
     made, given = Rows((NUM_JOINTS, 3)), []
     for values, found in table.rows(numbers, texts):
         if texts and name in names:
