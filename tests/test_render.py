@@ -251,6 +251,27 @@ def test_the_output_may_not_be_an_input(pipeline, tmp_path):
         render(signing(2), tmp_path / "me.mp4", pipeline, tmp_path / "me.mp4")
 
 
+@pytest.mark.parametrize("given", ["source", "known", "background", "link"])
+def test_a_folder_that_holds_an_input_is_not_replaced(source, tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    Image.fromarray(picture()).save(tmp_path / "true.png")
+    frame = folder / "images0001.png"
+    if given == "link":
+        frame.symlink_to(tmp_path / "true.png")
+    else:
+        Image.fromarray(picture()).save(frame)
+    before, options = frame.read_bytes(), {"background": "frames/images0001.png"} if given == "background" else {}
+    person = "frames/images0001.png" if given in ("source", "link") else source
+    known = {0: "frames/images0001.png"} if given == "known" else None
+    with pytest.raises(NotWritable, match=r"frames: holds frames/images0001\.png, an input") as caught:
+        plan_render(RenderSettings(**options), signing(2), person, "frames/", known=known)
+    assert caught.value.exit_code == 2
+    assert frame.read_bytes() == before
+    plan_render(RenderSettings(**options), signing(2), person, "others/", known=known)
+
+
 def test_empty_frames_hold_the_last_pose_and_are_counted(pipeline, source, tmp_path):
     clip = signing(6)
     confidence = clip.confidence.copy()

@@ -163,8 +163,10 @@ def _check_targets(targets: list[Path], inputs: list[Path]) -> None:
     from signgen.video import check_writable
 
     places = [target.resolve() for target in targets]
-    taken = {path.resolve() for path in inputs}
+    taken = {place: path for path in inputs for place in (path.resolve(), path.parent.resolve() / path.name)}
     for target, place in zip(targets, places, strict=True):
         if places.count(place) > 1 or place in taken:
             raise NotWritable(target, "is an input or another output of this render", "write elsewhere")
+        if inside := [path for other, path in taken.items() if place in other.parents]:  # the folder would be replaced
+            raise NotWritable(target, f"holds {inside[0]}, an input of this render", "write elsewhere")
         check_writable(target)
