@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
+import av
 import numpy as np
 import pytest
 from diffusers import DDIMScheduler
@@ -166,12 +168,26 @@ def test_the_manifest_says_how_it_was_made(pipeline, source, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
 def test_the_container_says_that_it_is_generated(pipeline, source, tmp_path, suffix):
-    import av
-
     render(signing(2), source, pipeline, tmp_path / f"out{suffix}")
     with av.open(str(tmp_path / f"out{suffix}")) as container:
         words = {key.lower(): value for key, value in container.metadata.items()}
     assert "generated video" in words["comment"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other file systems have no such names")
+@pytest.mark.parametrize("name", ["out", "out.mp4", "out.webm"])
+def test_names_that_are_no_unicode_are_escaped(pipeline, tmp_path, name):
+    face = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Image.fromarray(picture()).save(face)
+    result = render(signing(2), face, pipeline, tmp_path / name)
+    manifest = tmp_path / "out.json"
+    assert json.loads(manifest.read_text(encoding="utf-8"))["source"] == result.source == str(face)
+    if name == "out":
+        words = Image.open(tmp_path / "out" / "images0001.png").text["Description"]
+    else:
+        with av.open(str(tmp_path / name)) as container:
+            words = {key.lower(): value for key, value in container.metadata.items()}["description"]
+    assert "source caf\\udce9.png" in words
 
 
 def test_compare_shows_source_pose_generated_and_original(pipeline, source, tmp_path):

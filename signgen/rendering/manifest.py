@@ -19,11 +19,8 @@ PACKAGES = ("torch", "diffusers", "numpy", "pillow", "imageio-ffmpeg", "av", "op
 
 def container_metadata(model: str, source: str, seed: int) -> dict[str, str]:
     """The metadata of the video container."""
-    return {
-        "title": "Generated sign-language video",
-        "comment": NOTICE,
-        "description": f"signgen {__version__}, model {model}, source {Path(source).name}, seed {seed}",
-    }
+    words = f"signgen {__version__}, model {model}, source {Path(source).name}, seed {seed}"
+    return {"title": "Generated sign-language video", "comment": NOTICE, "description": _encoded(words).decode("utf-8")}
 
 
 def build_manifest(result: dict[str, Any], weights_sha256: str, configuration: dict[str, Any]) -> dict[str, Any]:
@@ -71,4 +68,9 @@ def _is_ours(path: Path) -> bool:
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
     """Writes JSON; plain numbers and strings only."""
-    path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_bytes(_encoded(json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"))
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8; what file names that are no Unicode hold becomes \\udc.. escapes, which are JSON's own."""
+    return text.encode("utf-8", "backslashreplace")
