@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from signgen.errors import BadValue, Mismatch
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, MIRROR, RIGHT_HAND
 from signgen.model.engine import TorchEngine
 from signgen.model.networks.refiner import COARSE, INPUTS, KNOWN, REFERENCE, RegionRefiner
-from signgen.model.regions import SourceRegions, centres, corners, head_turn, paste, region_crops
+from signgen.model.regions import SourceRegions, centres, corners, head_turn, keep_faces, paste, region_crops
 from signgen.rendering.run import render
 from signgen.rendering.sample_windows import Shown
 from signgen.rendering.scene import Scene
@@ -152,6 +153,31 @@ def test_crops_carry_what_was_painted_and_paste_brings_the_change_back() -> None
     outside = np.ones((HEIGHT, WIDTH), bool)
     outside[y : y + 64, x : x + 64] = False
     assert not difference[outside].any()
+
+
+def test_a_face_point_far_away_takes_no_memory_and_changes_no_other_frame() -> None:
+    far = person()
+    far[FACE.start + 16, 0] += 3_000  # an end of the jaw: the face reaches out of the frame
+    people = np.stack([person(head=(4, 30)), far, person(head=(600, 40)), person()])
+    composed, painted = np.stack([picture()] * 4), np.stack([picture(1)] * 4)
+    mattes = np.full((4, HEIGHT, WIDTH), 200, np.uint8)
+    tracemalloc.start()
+    try:
+        kept = keep_faces(composed, painted, mattes, people)
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    finally:
+        tracemalloc.stop()
+    for one in (0, 3):
+        alone = keep_faces(composed[:1], painted[:1], mattes[:1], people[one : one + 1])
+        assert np.array_equal(kept[one], alone[0])
+    assert np.array_equal(kept[2], composed[2])
+    assert np.array_equal(keep_faces(composed[:1], painted[:1], mattes[:1], people[2:3]), composed[:1])
+    margin = ((0, 0), (40, 40), (40, 40))  # in a larger frame the same faces are whole
+    wide, moved = [np.pad(part, (*margin, (0, 0))) for part in (composed, painted)], people.copy()
+    moved[..., :2] += 40
+    larger = keep_faces(*wide, np.pad(mattes, margin), moved)
+    assert np.array_equal(larger[:, 40:-40, 40:-40], kept)
+    assert (kept[1] != composed[1]).any()
 
 
 def test_a_new_refiner_changes_nearly_nothing_and_can_take_the_source() -> None:

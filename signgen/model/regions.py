@@ -579,13 +579,19 @@ def keep_faces(composed: np.ndarray, painted: np.ndarray, mattes: np.ndarray, po
     which = np.flatnonzero((points[:, FACE, 2] >= CONFIDENT).sum(1) >= LEAST_FACE)
     if not len(which):
         return composed
-    faces, kept = points[which][:, FACE].astype(np.float64), composed.copy()
-    hull, seen = _face_hull(faces)
+    kept, (height, width) = composed.copy(), mattes.shape[1:]
+    hull, seen = _face_hull(points[which][:, FACE].astype(np.float64))
     low, high = np.where(seen[..., None], hull, np.inf).min(1), np.where(seen[..., None], hull, -np.inf).max(1)
-    starts = np.floor((low - _HULL - _SOFT) / _STEP) * _STEP  # nodes where those of a whole frame are
-    count = int((np.ceil(high + _HULL + _SOFT) - starts).max()) // _STEP + 2
+    reach = _HULL + _SOFT
+    there = np.flatnonzero(((low < (width + reach, height + reach)) & (high > -reach)).all(1))
+    if not len(there):
+        return composed
+    which, hull, seen = which[there], hull[there], seen[there]
+    # A face may reach far out of the frame, and what is drawn must not.
+    low, high = (np.clip(end[there], -reach, np.array([width, height]) + reach) for end in (low, high))
+    starts = np.floor((low - reach) / _STEP) * _STEP  # nodes where those of a whole frame are
+    count = int((np.ceil(high + reach) - starts).max()) // _STEP + 2
     cover = _finer(_inside(hull, seen, _grid(starts, count, _STEP))[..., None], "cpu")[:, 0].numpy()
-    height, width = mattes.shape[1:]
     for number, (left, top), share in zip(which, starts.astype(int), cover, strict=True):
         x = slice(*np.clip([left, left + share.shape[1]], 0, width))
         y = slice(*np.clip([top, top + share.shape[0]], 0, height))
