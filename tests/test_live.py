@@ -457,6 +457,57 @@ def test_a_fitted_person_is_measured_before_frames_are_shown(pipeline):
     assert numbers == [MEASURED - 1, MEASURED, MEASURED + 1]
 
 
+def test_a_fitted_person_is_measured_by_as_many_frames_of_a_slow_stream(pipeline):
+    assert len(list(streamed(pipeline, align=True, fps=5).feed(signing(60, fps=5.0)))) == 60 - MEASURED + 1
+    causal = Causal(5.0, FRAME)
+    for one in signing(40, fps=5.0).points:  # shoulders are lost in every other frame
+        causal.add(one)
+        causal.add(np.zeros((133, 3)))
+    assert len(causal.seen()) == MEASURED
+
+
+def test_a_clip_brings_its_size_and_rate(pipeline):
+    clip = signing(2, (640, 480), fps=50.0)
+    stream = signgen.live(person(), pipeline)
+    assert [frame.image.shape for frame in stream.feed(clip)] == [(480, 640, 3)] * 2
+    assert stream._causal.fps == 50
+    with pytest.raises(Mismatch, match="clip: it has 25 frames per second, the stream 50"):
+        list(stream.feed(signing(1, (640, 480))))
+
+
+@pytest.mark.parametrize(("options", "said"), [({"fps": 12.5}, "frames per second"), ({"fps": 25.0}, "its frame is")])
+def test_a_clip_that_contradicts_the_settings_is_refused(pipeline, options, said):
+    stream = streamed(pipeline, **options)
+    with pytest.raises(Mismatch, match=said) as error:
+        list(stream.feed(signing(1, FRAME if said == "frames per second" else (84, 104))))
+    assert error.value.subject == "clip"
+    assert not stream._causal.count
+    ntsc = signing(2, fps=30_000 / 1001)
+    assert len(list(streamed(pipeline, fps=29.97).feed(ntsc))) == 2
+
+
+def test_a_closed_feed_adds_nothing_later(pipeline):
+    stream, come, gone = streamed(pipeline), threading.Event(), threading.Event()
+
+    def source() -> Iterator[np.ndarray]:
+        yield signing(1).points[0]
+        assert come.wait(PATIENCE)
+        yield signing(1).points[0]
+
+    def watched() -> Iterator[np.ndarray]:
+        try:
+            yield from source()
+        finally:
+            gone.set()
+
+    frames = stream.feed(watched())
+    next(frames)
+    frames.close()
+    come.set()
+    assert gone.wait(PATIENCE)
+    assert stream._causal.count == 1
+
+
 def test_keypoints_of_another_frame_are_laid_onto_the_canvas(pipeline):
     clip = signing(2, (640, 480))
     stream = signgen.live(person(), pipeline, frame_size=(640, 480))

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from math import isclose
 
 import numpy as np
 
-from signgen.errors import BadValue
+from signgen.errors import BadValue, Mismatch
 from signgen.keypoints import Keypoints
 from signgen.keypoints.filters import OneEuro
 from signgen.keypoints.pieces import joined
@@ -22,6 +23,7 @@ from signgen.keypoints.skeleton import NUM_JOINTS, SHOULDERS
 from signgen.keypoints.units import DEFAULT_FPS, placing
 
 PAST = 1.6  # seconds that are looked back at to complete a frame
+MEASURED = 12  # frames by which a person is measured who is fitted to the source's; they are not shown
 MOST_DELAY = 50  # frames
 
 
@@ -29,8 +31,9 @@ class Causal:
     """The frames of one signer so far.
 
     Args:
-        fps: frames a second at which they come.
-        size: (W, H) of the frame they lie in; None: the smallest common one that holds the first frame's points.
+        fps: frames a second at which they come; None: a clip's, see `expect`, or `DEFAULT_FPS`.
+        size: (W, H) of the frame they lie in; None: a clip's, or the smallest common one that holds the first frame's
+            points.
         delay: frames that may come before one is completed: what is lost for a shorter time goes on to where it is
             seen again.
         smooth: whether points are smoothed by speed, see `OneEuro`.
@@ -53,7 +56,7 @@ class Causal:
 
     def __init__(
         self,
-        fps: float = DEFAULT_FPS,
+        fps: float | None = None,
         size: tuple[int, int] | None = None,
         delay: int = 0,
         smooth: bool = True,
@@ -61,12 +64,33 @@ class Causal:
     ) -> None:
         if not 0 <= delay <= MOST_DELAY:
             raise BadValue("--delay", f"got {delay}", f"allowed are 0 to {MOST_DELAY} frames")
-        self.fps, self.delay, self.count = fps, delay, 0
+        self._fps, self.delay, self.count = fps, delay, 0
         self._size, self._smooth, self._fill = size, smooth, fill_hands
         self._to_pixels: Callable[[np.ndarray], np.ndarray] | None = None
         self._euro: OneEuro | None = None
-        self._frames: deque[Keypoints] = deque(maxlen=max(round(PAST * fps), 2) + delay)
+        self._frames: deque[Keypoints] = deque()
+        self._upright: deque[Keypoints] = deque()  # those of the frames before that show both shoulders
         self._last: Keypoints | None = None  # the newest with anybody, of those that have been asked for
+
+    @property
+    def fps(self) -> float:
+        """Frames a second at which they come."""
+        return self._fps or DEFAULT_FPS
+
+    def expect(self, clip: Keypoints) -> None:
+        """Takes the size and the rate of a clip whose frames come next, where none are known.
+
+        Raises:
+            Mismatch: others are known.
+        """
+        fps, size = self.fps if self.count else self._fps, self._size
+        if size not in (None, clip.size):
+            got = f"its frame is {clip.width}x{clip.height}, the stream's {size[0]}x{size[1]}"
+            raise Mismatch(clip.name or "keypoints", got, "give frame_size of the clip, or bring it to that size")
+        if fps is not None and not isclose(fps, clip.fps, rel_tol=1e-3):
+            got = f"it has {clip.fps:g} frames per second, the stream {fps:g}"
+            raise Mismatch(clip.name or "keypoints", got, "give fps of the clip")
+        self._size, self._fps = clip.size, self._fps or clip.fps
 
     def add(self, points: np.ndarray) -> None:
         """The next frame: (133,3), x, y and confidence, or (133,2); pixels, or fractions of the frame.
@@ -86,7 +110,11 @@ class Causal:
         else:
             to_pixels, size = self._to_pixels, self._size
         frame, _ = Keypoints.clean(to_pixels(xy), scores, *size, self.fps, "live")
-        self._frames.append(self._steadied(frame))
+        frame = self._steadied(frame)
+        back = round(PAST * self.fps)
+        _append(self._frames, frame, max(back, 2) + self.delay)
+        if (frame.confidence[0, SHOULDERS] > 0).all():
+            _append(self._upright, frame, max(back, MEASURED) + self.delay)
         self.count += 1
 
     def _steadied(self, frame: Keypoints) -> Keypoints:
@@ -101,8 +129,7 @@ class Causal:
 
     def seen(self) -> Keypoints | None:
         """What came lately of frames that show both shoulders: by them a person is measured; None: there are none."""
-        some = [one for one in self._frames if (one.confidence[0, SHOULDERS] > 0).all()]
-        return joined(some) if some else None
+        return joined(list(self._upright)) if self._upright else None
 
     def frame(self, behind: int = 0) -> Keypoints | None:
         """The frame that came ``behind`` frames before the newest, completed; where nobody was found, the last one
@@ -116,3 +143,10 @@ class Causal:
                 frame = fill_missing(joined(list(self._frames)))[0][at : at + 1]
             self._last = frame
         return self._last
+
+
+def _append(frames: deque[Keypoints], frame: Keypoints, most: int) -> None:
+    """Adds a frame to the ``most`` newest."""
+    frames.append(frame)
+    while len(frames) > most:
+        frames.popleft()

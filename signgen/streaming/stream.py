@@ -23,21 +23,19 @@ import numpy as np
 from signgen.errors import Mismatch, Missing
 from signgen.keypoints import Keypoints
 from signgen.keypoints.pieces import Pieces, joined
-from signgen.keypoints.units import DEFAULT_FPS
 from signgen.rendering.run import compositor_of, for_model, load_model
 from signgen.rendering.sample_windows import Drawn, SampledWindow, WindowSampler
 from signgen.rendering.scene import build_scene
 from signgen.rendering.settings import MOST_VIEWS, RenderSettings
 from signgen.rendering.several import load_sources, source_or_own
 from signgen.rendering.source import Source
-from signgen.streaming.causal import Causal
+from signgen.streaming.causal import MEASURED, Causal
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
 
 AT_A_TIME = 2  # frames on their way: with a third no more come, and all of them later
 SEEN = 8  # frames before a frame that it sees
-MEASURED = 12  # frames by which a person is measured who is fitted to the source's; they are not shown
 REMEMBERED = 100_000  # delays, by which medians are told
 _WITHOUT = ("window", "overlap", "frames", "rotate", "crop", "mirror", "swap_hands", "fill_gaps", "estimator",
             "estimator_weights", "format", "clip", "person", "scheduler")  # fmt: skip
@@ -118,12 +116,16 @@ class Live:
             points: one frame (133,3), several (T,133,3) or a clip: none of them is left out. Anything else that gives
                 frames one by one is taken as it comes, in a thread: where the machine is slower, or who takes the
                 frames is, frames are left out rather than queued, and after the last one the frames of the look-ahead
-                follow. Such a feed goes on until its end, or until it is closed.
+                follow. Such a feed goes on until its end, or until it is closed. A clip's frame size and rate are the
+                stream's, unless the settings or frames before it say them.
 
         Raises:
-            InputError: points of another shape, or another feed goes on. Whatever ``points`` raises is raised here.
+            InputError: points of another shape, a clip of another frame size or rate, or another feed goes on.
+                Whatever ``points`` raises is raised here.
         """
         self._check_alone()
+        if isinstance(points, Keypoints):
+            self._causal.expect(points)
         given = points.points if isinstance(points, Keypoints) else points
         if not isinstance(given, np.ndarray):
             yield from self._as_they_come(given)
@@ -144,12 +146,16 @@ class Live:
         if self._feeding:
             raise Mismatch("feed", "another one goes on", "take all of its frames, or close it")
 
-    def _add(self, points: np.ndarray) -> None:
+    def _add(self, points: np.ndarray, stopped: threading.Event | None = None) -> bool:
+        """Takes a frame of keypoints; False: its feed is closed, and it is left out."""
         now = time.monotonic()
         with self._changed:
+            if stopped is not None and stopped.is_set():
+                return False
             self._came[self._causal.count] = now
             self._causal.add(points)
             self._changed.notify_all()
+        return True
 
     def _as_they_come(self, points: Iterable[np.ndarray]) -> Iterator[LiveFrame]:
         """One thread reads keypoints; one draws what the newest show, one samples what was drawn, and one paints what
@@ -168,8 +174,7 @@ class Live:
         def read() -> None:
             try:
                 for one in points:
-                    self._add(one)
-                    if stopped.is_set():
+                    if not self._add(one, stopped):
                         return
             except BaseException as problem:
                 error.append(problem)
@@ -415,7 +420,7 @@ def live(
     settings = RenderSettings(**options)
     folder = model if isinstance(model, (str, Path)) else model.folder
     source, source_keypoints = source_or_own(source, source_keypoints, folder)
-    causal = Causal(settings.fps or DEFAULT_FPS, settings.frame_size, delay, smooth, settings.fill_hands)
+    causal = Causal(settings.fps, settings.frame_size, delay, smooth, settings.fill_hands)
     sources = load_sources(source, source_keypoints, rotate=settings.source_rotate, estimate=True)
     if settings.align and sources[0].keypoints is None:
         raise Missing("--align", f"it is not known where {sources[0].name} shows the person", "add --source-keypoints")
