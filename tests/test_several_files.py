@@ -15,6 +15,7 @@ from tiny_pipeline import save_pipeline, weather
 from signgen.cli import main
 from signgen.errors import BadValue, InputError, Mismatch, Missing
 from signgen.keypoints import Keypoints, write_keypoints
+from signgen.keypoints.orientation import View
 from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 from signgen.rendering.several import MOST_SOURCES, choose_frames, load_given, load_sources
 from signgen.rendering.source import load_source
@@ -85,6 +86,28 @@ def test_of_a_video_the_chosen_frames_are_taken_with_their_keypoints(tmp_path: P
         load_sources(path, tmp_path / "wide.npz", 2)
     with pytest.raises(Mismatch, match="--source-frames: is given for alma, which is one picture"):
         load_sources("alma", None, 2)
+
+
+@pytest.mark.parametrize("degrees", [90, 180])
+def test_chosen_frames_of_a_video_are_turned_with_their_keypoints(tmp_path: Path, degrees: int) -> None:
+    clip, lying = poses(4), View(360 - degrees)
+    changed(clip, 3, RIGHT_HAND, [[0, 1], [-1, 0]])
+    stored = lying.of(clip)[0]
+    picture = load_source("bela").image
+    with VideoWriter(tmp_path / "frames", stored.size, 25.0, {}) as writer:
+        for _ in range(4):
+            writer.write(np.ascontiguousarray(np.rot90(picture, degrees // 90)))
+    write_keypoints(stored, tmp_path / "talk.npz")
+    sources = load_sources(tmp_path / "frames", tmp_path / "talk.npz", 2, rotate=degrees)
+    for source in sources:
+        number = int(source.name.rpartition("#")[2])
+        assert np.array_equal(source.image, picture)
+        assert source.keypoints is not None
+        assert source.keypoints.size == SIZE
+        assert np.allclose(source.keypoints.xy[0], clip.xy[number], atol=0.01)
+        assert not source.notes
+    (lies, *_) = load_sources(tmp_path / "frames", tmp_path / "talk.npz", 2)
+    assert "--source-rotate" in lies.notes[0]
 
 
 def test_pictures_and_keypoints_go_together_in_order(tmp_path: Path) -> None:

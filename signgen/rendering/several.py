@@ -12,10 +12,10 @@ import numpy as np
 
 from signgen.errors import BadValue, Damaged, Empty, Mismatch, Missing
 from signgen.keypoints import Keypoints
-from signgen.keypoints.orientation import head_turn
+from signgen.keypoints.orientation import View, head_turn
 from signgen.keypoints.skeleton import CONFIDENT, FACE, HANDS, MIDDLE_KNUCKLE
 from signgen.package import PERSONAL
-from signgen.rendering.source import Source, in_pixels_of, load_source
+from signgen.rendering.source import Source, in_pixels_of, load_source, upright
 
 MOST_SOURCES = 8
 _MOST_BYTES = 1 << 20
@@ -79,17 +79,18 @@ def _of_video(
     if place is None:
         advice = "add --source-keypoints FILE; signgen extract finds them where an estimator is installed"
         raise Missing("--source-frames", f"it is not known what the frames of {first.name} show", advice)
-    path = Path(first.name)
+    path, rotate = Path(first.name), reading.get("rotate", 0)
+    video = probe(path)
     read = read_keypoints(place)
-    clip = read.keypoints if read.size_known else read_keypoints(place, frame_size=first.size).keypoints
-    count = probe(path).frames
-    if len(clip) != count:
-        raise Mismatch(place, f"has {len(clip)} frames, {path} {count}", "give the keypoints of this very video")
-    clip = in_pixels_of(first.size, clip, place)
+    clip = read.keypoints if read.size_known else read_keypoints(place, frame_size=video.size).keypoints
+    if len(clip) != video.frames:
+        raise Mismatch(place, f"has {len(clip)} frames, {path} {video.frames}", "give the keypoints of this very video")
+    clip = in_pixels_of(video.size, clip, place)
     found = []
-    for index in choose_frames(clip, frames):
+    for index in choose_frames(View(rotate).of(clip)[0], frames):
         name = f"{path}#{index}"
-        found.append(Source(read_frame(path, index), replace(clip[index : index + 1], name=name), name, "image"))
+        picture = Source(read_frame(path, index), replace(clip[index : index + 1], name=name), name, "image")
+        found.append(upright(picture, rotate))
     return found
 
 

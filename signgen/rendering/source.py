@@ -94,7 +94,12 @@ def load_source(
     elif estimate and source.keypoints is None:
         source = estimated(_rotated(source, rotate))
         rotate = 0
-    source = _rotated(source, rotate)
+    return upright(source, rotate)
+
+
+def upright(source: Source, degrees: int) -> Source:
+    """Picture and keypoints turned clockwise, and a note of what the keypoints say is wrong."""
+    source = _rotated(source, degrees)
     return replace(source, notes=(*source.notes, *_doubts(source)))
 
 
