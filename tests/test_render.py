@@ -14,7 +14,7 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from tiny_pipeline import FRAME, make_pipeline, picture, signing
 
-from signgen.errors import BadValue, InputError, Missing, NotWritable, RunError
+from signgen.errors import BadValue, InputError, Mismatch, Missing, NotWritable, RunError
 from signgen.keypoints import Keypoints, write_keypoints
 from signgen.model.schedulers import learned_settings
 from signgen.rendering import RenderSettings, plan_render, render
@@ -286,6 +286,32 @@ def test_a_folder_that_holds_an_input_is_not_replaced(source, tmp_path, monkeypa
     assert caught.value.exit_code == 2
     assert frame.read_bytes() == before
     plan_render(RenderSettings(**options), signing(2), person, "others/", known=known)
+
+
+@pytest.mark.parametrize(("size", "options"), [((64, 48), {}), (FRAME, {"size": (84, 104)}), (FRAME, {})])
+def test_a_frame_that_is_given_appears_as_it_is(pipeline, source, tmp_path, size, options):
+    shape = options.get("size", size)
+    given = np.random.default_rng(0).integers(0, 255, (shape[1], shape[0], 3), dtype=np.uint8)
+    known = {2: Source(given, None, "given", "image")}
+    render(signing(4, size), source, pipeline, tmp_path / "out", known=known, **options)
+    frames = frames_of(tmp_path / "out")
+    assert np.array_equal(frames[2], given)
+    assert not np.array_equal(frames[1], given)
+    large = {2: Source(given.repeat(2, 0).repeat(2, 1), None, "given", "image")}
+    render(signing(4, size), source, pipeline, tmp_path / "scaled", known=large, **options)
+    assert np.abs(frames_of(tmp_path / "scaled")[2].astype(int) - given).mean() < 20
+
+
+@pytest.mark.parametrize(
+    ("number", "size", "kind", "words"),
+    [(1, FRAME, BadValue, r"--known: got frame 1; frames 2 to 3 are rendered \(--frames\)"),
+     (6, FRAME, BadValue, "--known: got frame 6; the clip has frames 0 to 5"),
+     (2, (60, 52), Mismatch, "--known: given is 60x52, the video 42x52; give a picture of the video's shape")],
+)  # fmt: skip
+def test_a_frame_that_cannot_be_given_is_refused(source, tmp_path, number, size, kind, words):
+    known = {number: Source(picture(size), None, "given", "image")}
+    with pytest.raises(kind, match=words):
+        plan_render(RenderSettings(frames=slice(2, 4)), signing(6), source, tmp_path / "out", known=known)
 
 
 def test_empty_frames_hold_the_last_pose_and_are_counted(pipeline, source, tmp_path):

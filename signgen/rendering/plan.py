@@ -12,6 +12,7 @@ from signgen.errors import BadValue, Mismatch, Missing, NotWritable
 from signgen.keypoints import Keypoints
 from signgen.keypoints.content import is_standard_input
 from signgen.keypoints.pieces import Pieces
+from signgen.pose_image.shapes import Size, same_shape
 from signgen.rendering.background import Background, load_background
 from signgen.rendering.driving import frame_range, is_footage, read_driving
 from signgen.rendering.manifest import manifest_path
@@ -109,14 +110,25 @@ def plan_render(
         settings = replace(settings, align=True)
         warnings = [*warnings, FITTED]
     frames = frame_range(driving.clip, settings.frames)
-    if beyond := [number for number in there if number >= len(driving.clip)]:
-        got = f"got frame {beyond[0]}"
-        raise BadValue("--known", got, f"the clip has frames 0 to {len(driving.clip) - 1}")
+    _check_known(there, frames, settings.size or driving.clip.size, len(driving.clip))
     true_video = None if original is None else _checked_original(Path(original), frames.stop)
     return RenderPlan(
         settings, driving.clip, person, tuple(more), there, background, frames, target, manifest, sheet, sheet_manifest,
         true_video, tuple(warnings), driving.extracted, begun,
     )  # fmt: skip
+
+
+def _check_known(known: Mapping[int, Source], frames: range, size: Size, count: int) -> None:
+    """Frames that are given are frames of the output, whose size is ``size``, of a clip of ``count`` frames."""
+    for number, picture in known.items():
+        if number not in frames:
+            there = f"the clip has frames 0 to {count - 1}"
+            if number < count:
+                there = f"frames {frames.start} to {frames.stop - 1} are rendered (--frames)"
+            raise BadValue("--known", f"got frame {number}", there)
+        if not same_shape(picture.size, size):
+            got = f"{picture.name} is {picture.size[0]}x{picture.size[1]}, the video {size[0]}x{size[1]}"
+            raise Mismatch("--known", got, "give a picture of the video's shape")
 
 
 def _each(given: Any) -> Sequence[Any]:

@@ -19,7 +19,7 @@ from signgen.pose_image import draw_pose
 from signgen.rendering.backdrop import Backdrop
 from signgen.rendering.background import Cutout, opaque
 from signgen.rendering.background_threads import Behind, loaded_meanwhile
-from signgen.rendering.compositing import CompareSheet, Compositor
+from signgen.rendering.compositing import CompareSheet, Compositor, resized
 from signgen.rendering.manifest import build_manifest, container_metadata, write_manifest
 from signgen.rendering.plan import RenderPlan, plan_render
 from signgen.rendering.sample_windows import RenderedWindow, backdrop_of, render_windows
@@ -235,7 +235,10 @@ def _write_videos(
 
         def write(window: RenderedWindow) -> None:
             for number, (index, canvas) in enumerate(zip(window.indices, window.frames, strict=True)):
-                frame = compositor.compose(canvas, None if backdrop is None else scene.driving[index : index + 1])
+                if index in plan.known:  # as it is: the canvas shows less of it, and not as sharp
+                    frame = resized(plan.known[index].image, scene.framing.output)
+                else:
+                    frame = compositor.compose(canvas, None if backdrop is None else scene.driving[index : index + 1])
                 if cutout is not None and window.mattes is not None:
                     frame = cutout.cut(frame, window.mattes[number])
                 writer.write(frame)
