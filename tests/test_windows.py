@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from signgen.errors import InputError
+from signgen.errors import InputError, NotWritable
 from signgen.keypoints import Keypoints
 from signgen.rendering.driving import frame_range, hold_missing
 from signgen.rendering.manifest import build_manifest, manifest_path, write_manifest
@@ -81,9 +81,26 @@ def test_the_manifest_never_overwrites_somebody_elses_file(tmp_path):
     assert manifest_path(output, [beside]).name == "clip.manifest.json"
     beside.write_text('[{"frame_id": 0}]')
     assert manifest_path(output, []).name == "clip.manifest.json"
-    write_manifest(beside, build_manifest({"frames": 1}, "0" * 64, {}))
+    write_manifest(beside, build_manifest({"frames": 1, "output": "clip.mp4"}, "0" * 64, {}))
     assert manifest_path(output, []) == beside
     assert "generated video" in json.loads(beside.read_text())["notice"]
+
+
+def test_the_manifest_of_another_output_is_not_replaced(tmp_path):
+    first, second = tmp_path / "v.json", tmp_path / "v.manifest.json"
+    made = {"output": str(tmp_path / "v.mp4"), "compare": "elsewhere/side.mp4"}
+    write_manifest(first, build_manifest(made, "0" * 64, {}))
+    assert manifest_path(tmp_path / "v.mp4", []) == first
+    assert manifest_path(tmp_path / "v.webm", []) == second
+    assert manifest_path(tmp_path / "v", []) == second
+    write_manifest(second, build_manifest({"output": "v.webm", "compare": None}, "0" * 64, {}))
+    assert manifest_path(tmp_path / "v.webm", []) == second
+    with pytest.raises(
+        NotWritable, match=r"v: its manifest has no place: v\.json and v\.manifest\.json are other files"
+    ):
+        manifest_path(tmp_path / "v", [])
+    with pytest.raises(NotWritable):
+        manifest_path(tmp_path / "v.webm", [second])
 
 
 @pytest.mark.parametrize(

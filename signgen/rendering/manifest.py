@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from signgen import __version__
+from signgen.errors import NotWritable
 from signgen.package import versions
 
 NOTICE = (
@@ -39,11 +40,18 @@ def build_manifest(result: dict[str, Any], weights_sha256: str, configuration: d
 def manifest_path(output: Path, inputs: list[Path]) -> Path:
     """``OUT.json`` beside the output; ``OUT.manifest.json`` where ``OUT.json`` is somebody else's file.
 
-    A clip's keypoints often lie beside its video under the same stem: they must never be overwritten.
+    A clip's keypoints often lie beside its video under the same stem, as does the manifest of the same video in another
+    format: they must never be overwritten.
+
+    Raises:
+        NotWritable: both are somebody else's.
     """
-    path, second = manifest_names(output)
-    taken = any(path.absolute() == other.absolute() for other in inputs) or (path.exists() and not _is_ours(path))
-    return second if taken else path
+    taken, names = {path.absolute() for path in inputs}, manifest_names(output)
+    for path in names:
+        if path.absolute() not in taken and (not path.exists() or _is_ours(path, output)):
+            return path
+    beside = " and ".join(path.name for path in names)
+    raise NotWritable(output, f"its manifest has no place: {beside} are other files", "give it another name")
 
 
 def manifest_names(output: Path) -> tuple[Path, Path]:
@@ -57,13 +65,19 @@ def is_manifest(content: Any) -> bool:
     return isinstance(content, dict) and content.get("kind") == KIND
 
 
-def _is_ours(path: Path) -> bool:
-    """True if the file is a manifest that an earlier render left."""
+def is_manifest_of(content: Any, output: Path) -> bool:
+    """True if decoded JSON is what the render of a file or folder of this name left."""
+    videos = (content.get("output"), content.get("compare")) if is_manifest(content) else ()
+    return any(isinstance(video, str) and Path(video).name == output.name for video in videos)
+
+
+def _is_ours(path: Path, output: Path) -> bool:
+    """True if the file is a manifest that an earlier render of this output left."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return is_manifest(content)
+    return is_manifest_of(content, output)
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from signgen.errors import InputError
 from signgen.pose_image import draw_pose
-from signgen.rendering.manifest import is_manifest, manifest_names
+from signgen.rendering.manifest import is_manifest, is_manifest_of, manifest_names
 from signgen.rendering.source import load_source
 from signgen.scoring.measures import ClipSums
 from signgen.scoring.pairing import Pair
@@ -95,8 +95,10 @@ def report_clip(pair: Pair, sums: ClipSums, limits: Limits) -> ReportClip:
 def source_picture(video: Path) -> np.ndarray | None:
     """The picture a generated clip's signer was taken from, uint8 (H,W,3).
 
-    None where the manifest beside ``video`` is missing, or names no picture that can be read here.
+    None where the manifest beside ``video`` is missing, or names no picture that can be read here. Of two the one is
+    taken that names the video.
     """
+    found = []
     for path in manifest_names(video):
         try:
             if path.stat().st_size > LARGEST_MANIFEST:
@@ -105,8 +107,9 @@ def source_picture(video: Path) -> np.ndarray | None:
         except (OSError, ValueError, RecursionError):
             continue
         if is_manifest(content):
-            return _picture(content.get("source"), path.parent)
-    return None
+            found.append(content)
+    found.sort(key=lambda content: not is_manifest_of(content, video))
+    return _picture(found[0].get("source"), video.parent) if found else None
 
 
 def _picture(named: object, folder: Path) -> np.ndarray | None:
