@@ -83,6 +83,34 @@ def test_lost_shoulders_are_bridged_over_time():
     assert np.abs(aligned.xy - keypoints.xy)[seen].max() < 0.05
 
 
+@pytest.mark.parametrize("lost", [[*range(23, 91)], [0, 1, 2, 3, 4, *range(23, 90)]])
+def test_a_piece_without_a_seen_face_is_aligned_as_in_the_whole(lost):
+    whole = signer(16)
+    face = [*range(5), *range(23, 91)]
+    large = whole.xy.copy()
+    large[:, face] = large[:, :1] + 1.4 * (large[:, face] - large[:, :1])
+    reference = Keypoints(large, whole.confidence, 210, 260, 25)
+    confidence, xy = whole.confidence.copy(), whole.xy.copy()
+    confidence[6:9, lost] = 0  # one point of the face is seen at most
+    xy[6:9, lost] = 0
+    driving = Keypoints(xy, confidence, 210, 260, 25)
+    together = align_to(driving, reference)[0]
+    piece = align_to(driving[6:9], reference, driving)[0]
+    seen = confidence[6:9] > 0
+    assert np.abs(piece.xy - together.xy[6:9])[seen].max() < 0.5
+    assert np.abs(piece.xy - align_to(whole, reference)[0].xy[6:9])[seen].max() < 0.5
+
+
+def test_a_piece_without_shoulders_is_completed_where_the_person_stands():
+    whole = without(signer(16), slice(0, 5), slice(23, 91))
+    confidence = whole.confidence.copy()
+    confidence[:, 5:7][9:] = 0
+    driving = Keypoints(whole.xy, confidence, 210, 260, 25)
+    completion = Completion(signer(16), driving)
+    piece, _ = completion.of(driving[10:12])
+    assert np.abs(piece.xy[:, :5] - signer(16).xy[10:12, :5]).max() < 2
+
+
 def test_impossible_proportions_are_held_and_reported():
     driving = signer(16)
     xy = driving.xy.copy()

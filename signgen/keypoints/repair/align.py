@@ -54,8 +54,9 @@ def align_to(
     return replace(driving, xy=xy, width=reference.width, height=reference.height), report
 
 
-def _common_head(ours: Proportions, theirs: Proportions) -> str | None:
-    return next((kind for kind in HEADS if kind in ours.heads and kind in theirs.heads), None)
+def _common_heads(ours: Proportions, theirs: Proportions) -> list[str]:
+    """The kinds of points by which both heads are measured, best first."""
+    return [kind for kind in HEADS if kind in ours.heads and kind in theirs.heads]
 
 
 def _factors(ours: Proportions, theirs: Proportions) -> AlignReport:
@@ -71,8 +72,8 @@ def _factors(ours: Proportions, theirs: Proportions) -> AlignReport:
             warnings.append(f"{name} would be scaled {ratio:.2f} times as much as the shoulders; held at {bounded:.2f}")
         return scale * bounded
 
-    kind = _common_head(ours, theirs)
-    mine, other = (ours.heads[kind].size, theirs.heads[kind].size) if kind else (None, None)
+    kinds = _common_heads(ours, theirs)
+    mine, other = (ours.heads[kinds[0]].size, theirs.heads[kinds[0]].size) if kinds else (None, None)
     shift = theirs.middle - ours.middle
     return AlignReport(
         shoulders=scale,
@@ -93,7 +94,8 @@ class _Mover:
         self.xy = driving.xy.astype(np.float64)
         self.seen = driving.confidence > 0
         self.ours, self.theirs, self.factors = ours, theirs, factors
-        self.middle = over_time(self.xy[:, SHOULDERS].mean(1), np.all(self.seen[:, SHOULDERS], axis=-1))
+        both = np.all(self.seen[:, SHOULDERS], axis=-1)
+        self.middle = over_time(self.xy[:, SHOULDERS].mean(1), both, ours.middle)
         self.new_middle = theirs.middle + factors.shoulders * (self.middle - ours.middle)
         self.out = self.new_middle[:, None] + factors.shoulders * (self.xy - self.middle[:, None])
 
@@ -134,22 +136,32 @@ class _Mover:
 
     def _head(self) -> None:
         """One similarity for all head and face points of a frame: scale about the head's centre, then move."""
-        kind = _common_head(self.ours, self.theirs)
-        if kind is None:
+        kinds, scale = _common_heads(self.ours, self.theirs), self.factors.shoulders
+        if not kinds:
             return
-        joints = HEADS[kind]
-        center = over_time(self.xy[:, joints].mean(1) - self.middle, np.all(self.seen[:, joints], axis=-1))
-        moving = self.factors.shoulders * (center - self.ours.heads[kind].place)
-        new = self.new_middle + self.theirs.heads[kind].place + moving
-        relative = self.xy[:, _HEAD_JOINTS] - (self.middle + center)[:, None]
+        centers, known = np.zeros((len(self.xy), 2)), np.zeros(len(self.xy), bool)  # relative to the shoulders' middle
+        shifts = np.zeros_like(centers)
+        for kind in reversed(kinds):  # by frame the best that is seen: a piece of a clip may show less than the clip
+            joints, seen = HEADS[kind], np.all(self.seen[:, HEADS[kind]], axis=-1)
+            centers[seen] = self.xy[seen][:, joints].mean(1) - self.middle[seen]
+            shifts[seen] = self._head_shift(kind)
+            known |= seen
+        centers = over_time(centers, known, self.ours.heads[kinds[0]].place)
+        new = self.new_middle + over_time(shifts, known, self._head_shift(kinds[0])) + scale * centers
+        relative = self.xy[:, _HEAD_JOINTS] - (self.middle + centers)[:, None]
         self.out[:, _HEAD_JOINTS] = new[:, None] + self.factors.head * relative
 
+    def _head_shift(self, kind: str) -> np.ndarray:
+        """(2,): from where a head would lie if it were scaled with the shoulders to the reference's place."""
+        return self.theirs.heads[kind].place - self.factors.shoulders * self.ours.heads[kind].place
 
-def over_time(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """(T,2) values with the unknown frames filled linearly from the known ones (at least one is known)."""
-    frames = np.arange(len(values))
+
+def over_time(values: np.ndarray, known: np.ndarray, otherwise: np.ndarray | None = None) -> np.ndarray:
+    """(T,2) values with the unknown frames filled linearly from the known ones; where none is: ``otherwise`` (2,), or
+    the values as they are."""
     if not known.any():
-        known = np.ones_like(known)
+        return values if otherwise is None else np.tile(otherwise, (len(values), 1))
+    frames = np.arange(len(values))
     return np.stack([np.interp(frames, frames[known], values[known, axis]) for axis in (0, 1)], axis=-1)
 
 
@@ -168,7 +180,8 @@ class Completion:
 
     def __init__(self, reference: Keypoints, whole: Keypoints) -> None:
         theirs = measure(reference)
-        self._scale = measure(whole).shoulders / theirs.shoulders
+        ours = measure(whole)
+        self._middle, self._scale = ours.middle, ours.shoulders / theirs.shoulders
         self._template, self._known = _template(reference, theirs)
         self._never = ~(whole.confidence > 0).any(0) & self._known
 
@@ -176,7 +189,7 @@ class Completion:
         """The clip or a piece of it, completed, and warnings."""
         xy, confidence = driving.xy.astype(np.float64), driving.confidence.copy()
         seen = driving.confidence > 0
-        middle = over_time(xy[:, SHOULDERS].mean(1), np.all(seen[:, SHOULDERS], axis=-1))
+        middle = over_time(xy[:, SHOULDERS].mean(1), np.all(seen[:, SHOULDERS], axis=-1), self._middle)
         wanted = {"head and face": _HEAD_JOINTS, "hips": [*HIPS]}
         warnings = []
         for part, joints in wanted.items():
