@@ -31,6 +31,7 @@ def test_a_longer_clip_begins_with_the_same_windows():
     cut = list(plan_windows(12, 8, 2))
     assert whole[: len(cut)] == cut
     assert cut[-1].new.stop == 12  # 7 + 5: no window spans the cut
+    assert [window.new.stop for window in plan_windows(49, 16, 1)][:3] == [7, 21, 35], "docs/render.md says so"
 
 
 def test_the_first_window_is_short_so_that_frames_come_soon():

@@ -64,7 +64,7 @@ def plan_windows(
     """The windows of a clip of ``frames`` frames, in the order in which they are rendered.
 
     Where a window ends depends on ``views``, ``overlap``, ``sources`` and whether any frame is given, never on how long
-    the clip is: a longer clip begins with the same whole windows as a shorter one.
+    the clip is: a longer clip begins with the same whole windows as a shorter one, whose last one may be cut short.
 
     Args:
         frames: T, frames of the clip.
