@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import io
 import json
@@ -9,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -368,6 +369,53 @@ def test_a_sender_who_goes_ends_the_render(clip):
         connection.close()
         wait_for(lambda: context.jobs.counts() == (0, 0))
         wait_for(lambda: not left(context))
+
+
+class Sender:
+    """Who has sent a request, and is still there or not."""
+
+    def __init__(self, gone: bool = False) -> None:
+        self._gone = gone
+
+    async def is_disconnected(self) -> bool:
+        return self._gone
+
+
+def test_a_request_that_nobody_follows_yet_ends_with_its_sender():
+    from signgen.app.door import Door, Gone
+
+    done, free = [], threading.Event()
+    with open_workspace() as workspace, open_context(workspace, Future()) as context:
+        door = Door(context)
+        door._threads = ThreadPoolExecutor(1)
+        door._threads.submit(free.wait, PATIENCE)
+        with pytest.raises(Gone):
+            asyncio.run(door._done(Sender(gone=True), context.jobs, "a", lambda job, report: done.append(job)))
+        free.set()
+        door._threads.shutdown()
+        assert (done, context.jobs.counts()) == ([], (0, 0))
+
+
+def test_requests_beyond_the_queue_are_refused_at_once_however_few_threads_asyncio_has():
+    from signgen.app.door import Door
+
+    free = threading.Event()
+
+    def work(job, report):
+        return free.wait(PATIENCE)
+
+    async def ask(door: Any, jobs: Any) -> list[Any]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        asked = [asyncio.ensure_future(door._done(Sender(), jobs, str(number), work)) for number in range(12)]
+        refused, _ = await asyncio.wait(asked, timeout=3)
+        assert jobs.counts() == (1, 7)
+        free.set()
+        await asyncio.wait(asked)
+        return [one.exception() for one in refused]
+
+    with open_workspace() as workspace, open_context(workspace, Future(), Limits(waiting=7)) as context:
+        refused = asyncio.run(ask(Door(context), context.jobs))
+    assert [error.subject for error in refused] == ["queue"] * 4
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,8 @@ class Door:
         self._context = context
         self._turn = asyncio.Semaphore(TOGETHER)
         self._known = 0
+        # Not asyncio's own few: a request follows its job in one of these for as long as that waits and runs.
+        self._threads = ThreadPoolExecutor(MOST_WAITING, "signgen-following")
 
     async def health(self, request: Any) -> Any:
         """Whether a render would begin: 200, or 503 while the model is loaded or where it cannot be."""
@@ -168,16 +171,17 @@ class Door:
 
     async def _done(self, request: Any, jobs: JobQueue, owner: str, work: Work) -> Any:
         """The result of a job, which is cancelled when its sender goes."""
-        events = follow(jobs, owner, work, "request")
-        following = asyncio.ensure_future(asyncio.to_thread(_end, events))
+        handed = self._threads.submit(_end, follow(jobs, owner, work, "request"))
+        following = asyncio.wrap_future(handed)
         try:
             while not (await asyncio.wait({following}, timeout=LOOK_SECONDS))[0]:
                 if await request.is_disconnected():
                     raise Gone
         finally:
-            if not following.done():
+            handed.cancel()  # where no thread has taken it up: it never begins
+            while not handed.done():  # it may enter the queue only after the first of these
                 jobs.cancel(owner)
-                await asyncio.wait({following})
+                await asyncio.wait({following}, timeout=LOOK_SECONDS)
         ended = following.result()
         if ended.error is not None:
             raise ended.error
