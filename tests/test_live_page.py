@@ -293,6 +293,11 @@ def test_health_tells_queue_and_limits(door):
         ({"keypoints": None, "align": "perhaps"}, 422, "bad-value", "align"),
         ({"keypoints": None, "frames": "9:12"}, 422, "bad-value", ""),
         ({"keypoints": None, "seed": "-4"}, 422, "bad-value", ""),
+        ({"keypoints": None, "seed": "nan"}, 422, "bad-value", "seed"),
+        ({"keypoints": None, "seed": "1.7"}, 422, "bad-value", "seed"),
+        ({"keypoints": None, "fps": "inf"}, 422, "bad-value", "fps"),
+        ({"keypoints": None, "frame_size": "large"}, 422, "bad-value", "frame_size"),
+        ({"keypoints": ("disk", b"{")}, 422, None, "disk"),
         ({"keypoints": None, "shutter": "2"}, 422, "bad-value", ""),
         ({"keypoints": None, "shutter": "0.5"}, 422, "mismatch", ""),  # the model refines no hands
     ],
@@ -416,6 +421,62 @@ def test_requests_beyond_the_queue_are_refused_at_once_however_few_threads_async
     with open_workspace() as workspace, open_context(workspace, Future(), Limits(waiting=7)) as context:
         refused = asyncio.run(ask(Door(context), context.jobs))
     assert [error.subject for error in refused] == ["queue"] * 4
+
+
+def test_a_long_name_keeps_the_number_of_its_frame(tmp_path):
+    from types import SimpleNamespace
+
+    from signgen.app.door import _kept
+
+    long = "signer-who-says-what-the-weather-will-be-like-tomorrow-in-the-north"
+    sent = [SimpleNamespace(filename=f"{long}_{n:012d}_keypoints.json", file=io.BytesIO(b"[]")) for n in range(2)]
+    with open_workspace() as workspace:
+        names = [_kept(one, workspace.visitor("a")).name for one in sent]
+    assert names[0] != names[1]
+    assert all(name.endswith(f"00000{n}_keypoints.json") for n, name in enumerate(names))
+
+
+def test_who_holds_a_place_without_sending_is_told_so_and_the_next_is_taken(clip, monkeypatch):
+    monkeypatch.setattr("signgen.app.server.IDLE_SECONDS", 0.3)
+    body, kind = form(keypoints=clip)
+    with served(model=make_pipeline()) as (port, context):
+        silent = [http.client.HTTPConnection(HOST, port, timeout=PATIENCE) for _ in range(2)]
+        for connection in silent:
+            connection.putrequest("POST", "/render")
+            connection.putheader("Content-Type", kind)
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body[:100])
+        assert posted(port, keypoints=clip, frames="0:1")[0] == 200
+        for connection in silent:
+            answer = connection.getresponse()
+            assert (answer.status, json.loads(answer.read())["code"]) == (408, "slow")
+            connection.close()
+        wait_for(lambda: not left(context))
+
+
+def test_a_body_must_keep_coming(monkeypatch):
+    from signgen.app.server import paced
+
+    monkeypatch.setattr("signgen.app.server.SLOW_SECONDS", 0.2)
+    monkeypatch.setattr("signgen.app.server.SLOWEST", 100)
+
+    async def taken(size: int, more: int) -> int:
+        left = more
+
+        async def receive() -> dict[str, Any]:
+            nonlocal left
+            await asyncio.sleep(0.1)
+            left -= 1
+            return {"type": "http.request", "body": bytes(size), "more_body": left > 0}
+
+        receiving = paced(receive)
+        for _ in range(more + 5):  # after the body nothing is hurried
+            await receiving()
+        return left
+
+    assert asyncio.run(taken(20, 8)) == -5
+    with pytest.raises(TimeoutError):
+        asyncio.run(taken(1, 8))
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import secrets
 import shutil
@@ -17,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from signgen.app.clips import Clip, open_clip, open_pictures, parse_part, parse_size
-from signgen.app.context import MIB, Context, Visitor, safe_name
+from signgen.app.context import LONGEST_NAME, MIB, Context, Visitor, safe_name
 from signgen.app.jobs import Ended, Event, Job, JobQueue, Report, Work, follow
 from signgen.app.rendering import Order, render_job
-from signgen.app.server import SLOW_SECONDS, SLOWEST, TOGETHER, Middleware
+from signgen.app.server import TOGETHER, Middleware, paced
 from signgen.app.status import error_text
 from signgen.errors import BadValue, Damaged, InputError, Missing, RunError, SignGenError, TooLarge
 
@@ -33,11 +34,17 @@ FIELDS = ("clip", "frame_size", "fps", "frames", "align", "smooth", "fill_hands"
 MOST_WAITING = 64  # requests that are known of at a time
 AGAIN_SECONDS = 30  # after which a program that was turned away may ask again
 LOOK_SECONDS = 0.5  # between two looks whether the sender is still there
+# Options of the command line -> the form's fields.
+_NAMES = {f"--{name.replace('_', '-')}": name for name in (*FILES, *FIELDS)} | {"--no-fill-hands": "fill_hands=false"}
 _SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 class Gone(Exception):
     """The sender has closed the connection."""
+
+
+class Slow(Exception):
+    """The request does not come, or too slowly."""
 
 
 class Door:
@@ -96,6 +103,8 @@ class Door:
             return FileResponse(video, media_type="video/mp4", filename=video.name, headers=headers, background=over)
         except Gone:
             answer = Response(status_code=499)
+        except Slow:
+            answer = _said(408, "slow", "request: it comes too slowly; send a smaller file, or over a faster line")
         except SignGenError as error:
             answer = _refused(error)
         except BaseException:
@@ -109,19 +118,16 @@ class Door:
     async def _taken(self, request: Any, length: int, visitor: Visitor) -> dict[str, Any]:
         """The form's fields: texts, and paths of the files, which lie in the visitor's folder then."""
         from starlette.exceptions import HTTPException
+        from starlette.requests import Request
 
         limits = self._context.limits
         if await asyncio.to_thread(self._context.workspace.used) + length > limits.total_bytes:
             raise RunError("disk", "the space for files is used up", "try again in some minutes")
+        coming = Request(request.scope, paced(request.receive))
         try:
-            seconds = SLOW_SECONDS + length / SLOWEST
-            form = await asyncio.wait_for(
-                request.form(max_files=limits.files, max_fields=len(FIELDS) + len(FILES)), seconds
-            )
+            form = await coming.form(max_files=limits.files, max_fields=len(FIELDS) + len(FILES))
         except TimeoutError:
-            raise TooLarge(
-                "request", "it takes too long to come", "send a smaller file, or over a faster line"
-            ) from None
+            raise Slow from None
         except HTTPException as error:
             raise Damaged("request", str(error.detail), "send it as curl -F does") from None
         if unknown := [name for name in form if name not in (*FIELDS, *FILES)]:
@@ -200,9 +206,12 @@ def _end(events: Iterator[Event]) -> Ended:
 
 
 def _kept(sent: Any, visitor: Visitor) -> Path:
-    """A file that was sent, in the visitor's folder, under a name of its own that is safe."""
+    """A file that was sent, in the visitor's folder, under a name of its own that is safe.
+
+    Of a long name the end is kept: it tells the files of one clip apart.
+    """
     name = Path(sent.filename or "clip")
-    place = visitor.folder() / (safe_name(name.stem) + re.sub(r"[^.A-Za-z0-9]", "", name.suffix)[:12])
+    place = visitor.folder() / (safe_name(name.stem[-LONGEST_NAME:]) + re.sub(r"[^.A-Za-z0-9]", "", name.suffix)[:12])
     with place.open("wb") as file:
         shutil.copyfileobj(sent.file, file)
     return place
@@ -219,7 +228,7 @@ def _order(given: dict[str, Any], clip: Clip, sources: list[Source], visitor: Vi
         smooth=smooth if smooth in (None, "auto") else _number("smooth", str(smooth)),
         frames=parse_part(given.get("frames", "")),
         size=parse_size(given.get("size", "")),
-        seed=int(_number("seed", given.get("seed")) or 0),
+        seed=_whole("seed", given.get("seed")),
     )
     return Order(clip, sources, settings, visitor.folder(), alone=True)
 
@@ -228,9 +237,19 @@ def _number(name: str, text: str | None) -> float | None:
     if not text:
         return None
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise BadValue(name, f"got {text[:40]!r}", "give a number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise BadValue(name, f"got {text[:40]!r}", "give a number")
+    return number
+
+
+def _whole(name: str, text: str | None) -> int:
+    try:
+        return int(text or 0)
+    except ValueError:
+        raise BadValue(name, f"got {text!r:.40}", "give a whole number") from None
 
 
 def _switch(name: str, given: dict[str, Any], otherwise: bool) -> bool:
@@ -242,9 +261,10 @@ def _switch(name: str, given: dict[str, Any], otherwise: bool) -> bool:
 
 def _refused(error: SignGenError) -> Any:
     status = 413 if isinstance(error, TooLarge) else 422 if isinstance(error, InputError) else 500
-    if error.subject in ("queue", "disk"):
-        return _said(503, error.code, error_text(error), {"Retry-After": str(AGAIN_SECONDS)})
-    return _said(status, error.code, error_text(error))
+    text = error_text(error, _NAMES)
+    if isinstance(error, RunError) and error.subject in ("queue", "disk"):  # files may be called so, too
+        return _said(503, error.code, text, {"Retry-After": str(AGAIN_SECONDS)})
+    return _said(status, error.code, text)
 
 
 def _said(status: int, code: str, text: str, headers: dict[str, str] | None = None) -> Any:

@@ -59,6 +59,7 @@ OWN = re.compile("/(gradio_api|live|report)/")  # what is a visitor's own
 LARGEST_CALL = 4 * MIB  # bytes of a call, which holds the names of all files of a clip
 TOGETHER, MOST_WAITING = 2, 64  # uploads that come at the same time, and that are known of
 SLOW_SECONDS, SLOWEST = 30.0, 64 * 1024  # that an upload may take, and a second for so many bytes
+IDLE_SECONDS = 20.0  # for which nothing of an upload may come
 WRONG_SECONDS = 1.0  # after which a wrong password is answered
 SWEEP_SECONDS = 60.0  # between two looks for old files
 _KEY = re.compile(rf"(?:^|; *){COOKIE}=([\w-]{{22,64}})(?:;|$)")
@@ -196,6 +197,25 @@ async def _body(receive: Receive, most: int) -> bytes | None:
     return None
 
 
+def paced(receive: Receive) -> Receive:
+    """A `Receive` for a body that must keep coming, so that nobody holds a place for uploads without sending.
+
+    It raises TimeoutError where nothing comes for `IDLE_SECONDS`, or less than `SLOWEST` bytes a second on the whole.
+    """
+    until, over = time.monotonic() + SLOW_SECONDS, False
+
+    async def receiving() -> Message:
+        nonlocal until, over
+        if over:  # what comes now is the sender's leaving
+            return await receive()
+        message = await asyncio.wait_for(receive(), min(IDLE_SECONDS, max(until - time.monotonic(), 0)))
+        until += len(message.get("body", b"")) / SLOWEST
+        over = not message.get("more_body")
+        return message
+
+    return receiving
+
+
 def _again(body: bytes, receive: Receive) -> Receive:
     """A `Receive` that begins with a body that was read already."""
     first = [{"type": "http.request", "body": body, "more_body": False}]
@@ -284,6 +304,7 @@ class Uploads:
     async def _take(self, request: Any, length: int, upload_id: str | None) -> tuple[int, Any]:
         from gradio.route_utils import MultiPartException, upload_fn
         from gradio.routes import file_upload_statuses
+        from starlette.requests import Request
 
         workspace, limits = self._context.workspace, self._context.limits
         used = await asyncio.to_thread(workspace.used)
@@ -293,14 +314,14 @@ class Uploads:
         self._coming += length
         try:
             statuses = file_upload_statuses if upload_id else None
-            taking = upload_fn(request, folder, limits.video_bytes, upload_id, upload_progress=statuses)
-            files, *_ = await asyncio.wait_for(taking, SLOW_SECONDS + length / SLOWEST)
+            coming = Request(request.scope, paced(request.receive))
+            files, *_ = await upload_fn(coming, folder, limits.video_bytes, upload_id, upload_progress=statuses)
         except BaseException as error:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             if isinstance(error, MultiPartException):
                 return 413 if "maximum" in error.message else 400, error.message
             if isinstance(error, TimeoutError):
-                return 408, "It takes too long."
+                return 408, "It comes too slowly."
             raise
         finally:
             self._coming -= length

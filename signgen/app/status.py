@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,10 +39,11 @@ _ELSEWHERE = {"see `signgen convert --help` for the formats": "“If the file do
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
-def error_text(error: SignGenError) -> str:
-    """One sentence for the user; plain text."""
+def error_text(error: SignGenError, names: Mapping[str, str] | None = None) -> str:
+    """One sentence for the user, plain text; ``names``: what options are called instead. None: what the page says."""
     subject = Path(error.subject).name if "/" in error.subject or "\\" in error.subject else error.subject
-    return page_text(f"{subject}: {error.got}; {error.advice}")
+    text = f"{subject}: {error.got}; {error.advice}"
+    return page_text(text) if names is None else _renamed(text, names)
 
 
 def page_text(text: str) -> str:
@@ -49,7 +51,11 @@ def page_text(text: str) -> str:
     text = " ".join(text.split())
     for there, here in _ELSEWHERE.items():
         text = text.replace(there, here)
-    return _OPTION.sub(lambda found: FIELDS.get(found.group(), found.group()), text)
+    return _renamed(text, FIELDS)
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    return _OPTION.sub(lambda found: names.get(found.group(), found.group()), " ".join(text.split()))
 
 
 def notes(warnings: list[str]) -> str:
