@@ -8,9 +8,13 @@ import json
 import logging
 import os
 import re
+import shutil
 import threading
 import time
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,7 +31,7 @@ from signgen.app.clips import (
     parse_part,
     parse_size,
 )
-from signgen.app.context import COOKIE, MIB, Limits, Recent, Visitor, open_workspace, safe_name
+from signgen.app.context import COOKIE, MIB, Context, Limits, Recent, Visitor, open_context, open_workspace, safe_name
 from signgen.app.jobs import Cancelled, Ended, JobQueue, Waiting, Working, follow
 from signgen.app.live import MISSING, PER_PIXEL, LiveStream, data_url, packed, player_content, strokes, watched
 from signgen.app.model import load_in_background, wait_for
@@ -45,6 +49,7 @@ from signgen.app.status import error_text, failure, notes, opened, page_text, pr
 from signgen.cli import COMMANDS, main
 from signgen.errors import BadValue, InputError, Mismatch, Missing, NotFound, RunError, TooLarge, Untrusted
 from signgen.keypoints import Keypoints, write_keypoints
+from signgen.package import UNFINISHED
 from signgen.rendering.source import builtin_names
 
 PATIENCE = 20.0  # seconds after which a test gives up waiting for another thread
@@ -157,6 +162,77 @@ def test_a_few_lessons_that_were_broken_off_are_kept():
         assert [work.exists() for work in works] == [True, False, True, True], "its own, and the newest two"
 
 
+def test_what_others_take_away_meanwhile_disturbs_no_count_and_no_sweep():
+    over = threading.Event()
+    with open_workspace() as workspace:
+        visitor = workspace.visitor("a")
+
+        def come_and_go():
+            while not over.is_set():
+                with suppress(OSError):  # a sweep takes an empty folder away
+                    os.makedirs(visitor.uploads / "job" / f"model{UNFINISHED}" / "deep")
+                shutil.rmtree(visitor.uploads, ignore_errors=True)
+
+        thread = threading.Thread(target=come_and_go)
+        thread.start()
+        try:
+            until = time.monotonic() + 2
+            while time.monotonic() < until:
+                workspace.used()
+                visitor.keep()
+                workspace.sweep()
+        finally:
+            over.set()
+            thread.join(PATIENCE)
+
+
+def tab_of(context: Context):
+    """A tab whose components are their names, and a request."""
+    pytest.importorskip("gradio")
+    from signgen.app.tabs import Tab
+
+    class Plain(Tab):
+        def _done(self, result):
+            return {"status": result}
+
+    parts = {name: name for name in ("start", "stop", "status", "results")}
+    return Plain(context, parts), SimpleNamespace(session_hash="s", cookies={COOKIE: KEY})
+
+
+def test_a_job_that_a_newer_one_replaced_leaves_the_buttons_to_it():
+    def long(job, report):
+        while True:
+            job.check()
+            time.sleep(0.01)
+
+    with open_workspace() as workspace, open_context(workspace, Future()) as context:
+        tab, request = tab_of(context)
+        first, shown = tab._run(request, lambda: (long, {})), []
+        thread = threading.Thread(target=lambda: shown.extend(first))
+        thread.start()
+        until = time.monotonic() + PATIENCE
+        while context.jobs.counts() != (1, 0) and time.monotonic() < until:
+            time.sleep(0.01)
+        second = list(tab._run(request, lambda: (lambda job, report: "done", {})))
+        thread.join(PATIENCE)
+        assert [update["stop"]["visible"] for update in shown if "stop" in update] == [True]
+        assert second[-1]["status"] == "done"
+        assert second[-1]["stop"]["visible"] is False
+        stopped = tab._run(request, lambda: (long, {}))
+        next(stopped)
+        threading.Timer(0.2, tab.stop, (request,)).start()
+        assert "Stopped." in list(stopped)[-1]["status"]
+
+
+def test_no_job_begins_where_the_disk_space_is_used_up():
+    with open_workspace() as workspace, open_context(workspace, Future(), Limits(total_bytes=5000)) as context:
+        tab, request = tab_of(context)
+        (workspace.visitor("a").folder() / "large").write_bytes(bytes(6000))
+        (update,) = tab._run(request, lambda: pytest.fail("it is prepared"))
+        assert "the space for files is used up" in update["status"]
+        assert update["start"]["interactive"] is True
+
+
 @pytest.mark.parametrize(
     ("name", "safe"),
     [("clip", "clip"), ("../../etc/passwd", "etc-passwd"), ("ü ö", "clip"), ("a b.c", "a-b-c"), ("-" * 99, "clip")],
@@ -216,6 +292,10 @@ def test_clip_beyond_a_limit_is_refused_before_it_is_read(place, keypoints):
         open_clip([path], place, Limits(keypoint_bytes=MIB))
     with pytest.raises(TooLarge):
         open_clip([upload(place, keypoints, "big.npz")], place, Limits(side=200))
+    longer = Keypoints(*(np.tile(part, (4, *[1] * (part.ndim - 1))) for part in (keypoints.xy, keypoints.confidence)),
+                       width=210, height=260, fps=25)  # fmt: skip
+    with pytest.raises(TooLarge, match="has 24 frames; clips of up to 20"):
+        open_clip([upload(place, longer, "long.npz")], place, Limits(frames=2))
     with pytest.raises(Missing):
         open_clip([], place, Limits())
 
@@ -602,6 +682,8 @@ def test_a_background_is_read_and_written_again(place):
     again = open_background(given, place, Limits())
     assert (again.name, again.parent != given.parent) == ("my-studio.png", True)
     assert np.array_equal(np.asarray(Image.open(again)), picture)
+    assert open_background(given, place, Limits()) == again
+    assert len(list(place.uploads.glob("*/my-studio.png"))) == 1
     (place.folder() / "notes.png").write_text("no picture")
     with pytest.raises(InputError):
         open_background(next(place.uploads.glob("*/notes.png")), place, Limits())

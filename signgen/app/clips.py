@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 from signgen import package
 from signgen.app.context import Limits, Visitor, safe_name
 from signgen.errors import BadValue, Mismatch, Missing
+from signgen.files import whole
 
 if TYPE_CHECKING:
     from signgen.keypoints import Keypoints
@@ -115,6 +118,7 @@ def _read(path: Path, limits: Limits, clip: str = "", frame_size: str = "", fps:
         path, clip=clip.strip() or None, frame_size=parse_size(frame_size), fps=fps or None, first=True
     )
     limits.check_size(path.name, result.keypoints.size)
+    limits.check_clip(path.name, len(result.keypoints))
     name = safe_name(Path(result.keypoints.name or path.stem).name)
     return Clip(name, result.keypoints, result.format, tuple(result.warnings), placed=result.placed)
 
@@ -148,7 +152,8 @@ def parse_colour(text: str) -> str:
 
 
 def open_background(path: str | Path, visitor: Visitor, limits: Limits) -> Path:
-    """Reads an uploaded picture that is to be behind the person, and writes it as PNG for the render.
+    """Reads an uploaded picture that is to be behind the person, and writes it as PNG for the render; once for each
+    upload, however often it is rendered.
 
     Raises:
         InputError: too large, not the visitor's, or no picture.
@@ -159,8 +164,14 @@ def open_background(path: str | Path, visitor: Visitor, limits: Limits) -> Path:
 
     file = visitor.accept(path)
     limits.check_files([file], limits.picture_bytes)
-    target = visitor.folder() / f"{safe_name(file.stem, 'background')}.png"
-    Image.fromarray(read_image(file)).save(target, compress_level=1)
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()[:32]
+    target = visitor.folder(f"background-{digest}") / f"{safe_name(file.stem, 'background')}.png"
+    if target.exists():
+        os.utime(target)  # it is not swept before the render has read it
+        return target
+    with whole(target) as place:
+        Image.fromarray(read_image(file)).save(place, "PNG", compress_level=1)
     return target
 
 

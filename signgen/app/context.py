@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from signgen.app.jobs import Job, JobQueue
 from signgen.app.live import LiveStream
-from signgen.errors import BadValue, Damaged, TooLarge, Untrusted
+from signgen.errors import BadValue, Damaged, RunError, TooLarge, Untrusted
 from signgen.files import temporary_folder
 from signgen.package import UNFINISHED
 from signgen.processes import Apart, Bounds
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MIB = 1 << 20
 LONGEST_NAME = 60
+TIMES = 10  # the frames of a render: what a clip may have, of which a part is rendered
 OWN = "own"  # stands for the person that the model has learned, where it has
 COOKIE = "signgen-visitor"  # holds the key by which a visitor's files are found
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
@@ -67,7 +68,7 @@ class Visitor:
 
     def keep(self) -> None:
         """What this visitor has sent is not swept for a while: a job that needs it waits for its turn."""
-        for folder in self.uploads.glob("*"):
+        for folder in _inside(self.uploads):
             with suppress(OSError):  # gone meanwhile
                 os.utime(folder)
 
@@ -105,7 +106,7 @@ class Workspace:
     def used(self) -> int:
         """Bytes of all files but of those that lessons work with, which are bounded by their number (`spare`)."""
         work = sum(_last_change(folder)[1] for folder in self._unfinished())
-        return sum(size for _, size in map(_last_change, self.uploads.glob("*/*"))) - work
+        return sum(_last_change(folder)[1] for folder in self._folders()) - work
 
     def spare(self, work: Path, most: int) -> None:
         """Leaves what the lesson that goes on works with, and of those that were broken off ``most``, the newest."""
@@ -113,26 +114,40 @@ class Workspace:
         for folder in sorted(others, key=lambda folder: _last_change(folder)[0], reverse=True)[most:]:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def _folders(self) -> Iterator[Path]:
+        """Of each upload and each job."""
+        return (folder for visitor in _inside(self.uploads) for folder in _inside(visitor))
+
     def _unfinished(self) -> Iterator[Path]:
-        return self.uploads.glob(f"*/*/*{UNFINISHED}")
+        inner = (place for folder in self._folders() for place in _inside(folder))
+        return (place for place in inner if place.name.endswith(UNFINISHED))
 
     def sweep(self) -> None:
         """Removes what is older than it is kept: results, uploads, and what was left of those that were broken off."""
         oldest = self._clock() - self._kept
-        for folder in self.uploads.glob("*/*"):
+        for folder in self._folders():
             if _last_change(folder)[0] < oldest:
                 shutil.rmtree(folder, ignore_errors=True)
-        for visitor in self.uploads.iterdir():
+        for visitor in _inside(self.uploads):
             with suppress(OSError):  # not empty, or gone
                 visitor.rmdir()
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing where it is a file, or gone meanwhile: other requests come and go."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _last_change(folder: Path) -> tuple[float, int]:
     """When anything in a folder was changed last, and how many bytes it holds."""
     latest, size = 0.0, 0
-    for path in (folder, *folder.rglob("*")):
+    inner = (os.path.join(at, name) for at, folders, files in os.walk(folder) for name in (*folders, *files))
+    for path in (str(folder), *inner):
         with suppress(OSError):  # gone meanwhile
-            found = path.lstat()
+            found = os.lstat(path)
             latest, size = max(latest, found.st_mtime), size + found.st_size
     return latest, size
 
@@ -159,7 +174,7 @@ class Limits:
         video_bytes: of a video, and of any upload at all.
         total_bytes: of all files of all visitors together.
         files: of a clip that comes as one file per frame.
-        frames: of a render or of a video that is scored.
+        frames: of a render or of a video that is scored. A clip of which a part is rendered may have `TIMES` as many.
         side: longest side of a video, pixels.
         waiting: jobs that may wait for the device.
         kept_seconds: how long uploads and results stay on the server's disk.
@@ -196,6 +211,11 @@ class Limits:
         if frames > self.frames:
             advice = f"up to {self.frames} are made at a time; give a part of them as A:B"
             raise TooLarge(name, f"{frames} frames are asked for", advice)
+
+    def check_clip(self, name: str, frames: int) -> None:
+        """`TooLarge` for a clip that is too long even for a part of it to be rendered: all of it is held and shown."""
+        if frames > TIMES * self.frames:
+            raise TooLarge(name, f"has {frames} frames", f"clips of up to {TIMES * self.frames} are taken; cut it")
 
     def check_size(self, name: str, size: tuple[int, int]) -> None:
         """`TooLarge` for too large a frame."""
@@ -282,6 +302,11 @@ class Context:
         if name not in self.signers:
             raise BadValue(field, f"got {name!r}", f"choose one of {', '.join(self.signers)}, or send a picture")
         return list(self.own) if name == OWN else [load_source(name)]
+
+    def check_room(self) -> None:
+        """`RunError` where the space for files is used up: a job that is to write waits until some were swept."""
+        if self.workspace.used() > self.limits.total_bytes:
+            raise RunError("disk", "the space for files is used up", "try again in some minutes")
 
     def apart(
         self, job: Job, subject: str, bounds: Bounds, action: Callable[..., T], *given: Any,

@@ -158,6 +158,7 @@ class Door:
 
         clip = await self._done(request, context.readers, f"{owner}/keypoints", read)
         sources = await self._sources(request, given, visitor)
+        await asyncio.to_thread(context.check_room)
         order = _order(given, clip, sources, visitor)
         work = render_job(order, context.model, None, context.limits)
         result, _ = await self._done(request, context.jobs, owner, work)

@@ -35,10 +35,12 @@ class Job:
         kind: what it does, for the log.
         long: whether it takes so long that others go first (`JobQueue.give_way`).
         number: counts the jobs of this process, for the log.
+        replaced: whether a newer job of its owner ended it.
     """
 
     def __init__(self, owner: str, kind: str = "job", long: bool = False) -> None:
         self.owner, self.kind, self.long, self.number = owner, kind, long, next(_numbers)
+        self.replaced = False
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:
@@ -77,7 +79,8 @@ class JobQueue:
             RunError: the queue is full.
         """
         with self._changed:
-            self._cancel(owner)
+            for earlier in self._cancel(owner):
+                earlier.replaced = True
             if sum(not job.cancelled for job in self._queue) >= self._waiting + self._together:
                 log.info("%s refused: %d jobs are waiting", kind, self._waiting)
                 raise RunError("queue", f"{self._waiting} jobs are waiting already", "try again in a few minutes")
@@ -125,7 +128,7 @@ class JobQueue:
     def cancel(self, owner: str) -> bool:
         """Cancels all that an owner, or a part of them, runs or waits for; True if there was anything."""
         with self._changed:
-            return self._cancel(owner, parts=True)
+            return bool(self._cancel(owner, parts=True))
 
     def counts(self) -> tuple[int, int]:
         """How many jobs run, and how many wait behind them."""
@@ -140,7 +143,7 @@ class JobQueue:
                 job.cancel()
             self._changed.notify_all()
 
-    def _cancel(self, owner: str, parts: bool = False) -> bool:
+    def _cancel(self, owner: str, parts: bool = False) -> list[Job]:
         def belongs(job: Job) -> bool:
             return job.owner == owner or (parts and job.owner.startswith(f"{owner}/"))
 
@@ -148,7 +151,7 @@ class JobQueue:
         for job in theirs:
             job.cancel()
         self._changed.notify_all()
-        return bool(theirs)
+        return theirs
 
 
 @dataclass(frozen=True)
@@ -171,10 +174,12 @@ class Working:
 
 @dataclass(frozen=True)
 class Ended:
-    """The job is over: with a result, with an error, or with neither because it was cancelled."""
+    """The job is over: with a result, with an error, or with neither because it was cancelled, or ``replaced`` by a
+    newer one of its owner."""
 
     result: Any = None
     error: SignGenError | None = None
+    replaced: bool = False
 
 
 Event = Waiting | Working | Ended
@@ -238,6 +243,7 @@ def _run(jobs: JobQueue, job: Job, work: Work, report: Report, keep: Callable[[]
         ended = Ended(result=work(job, report))
         log.info("%s ended after %.1f s", name, time.monotonic() - begun)
     except Cancelled:
+        ended = Ended(replaced=job.replaced)
         log.info("%s cancelled after %.1f s", name, time.monotonic() - begun)
     except SignGenError as error:
         log.info("%s ended with an error: %s", name, error.code)

@@ -13,7 +13,7 @@ import numpy as np
 
 from signgen.app.clips import EXAMPLES, Clip, open_background, open_clip, open_pictures, parse_colour, parse_part
 from signgen.app.context import COOKIE, Context, Visitor
-from signgen.app.jobs import Ended, Event, Job, Report, Waiting, Work, Working, follow
+from signgen.app.jobs import Cancelled, Ended, Event, Job, Report, Waiting, Work, Working, follow
 from signgen.app.learning import LONGEST, Learned, Lesson, learn_job, learned_table, open_lesson
 from signgen.app.live import LiveStream, data_url, player_content
 from signgen.app.rendering import Order, Rendered, render_job
@@ -82,6 +82,7 @@ class Tab(ABC):
         parts = self._parts
         idle = {parts["start"]: gr.update(interactive=True), parts["stop"]: gr.update(visible=False)}
         try:
+            self._context.check_room()
             work, shown = prepare()
             kept = self._visitor(request).keep
             events = follow(self._context.jobs, self._owner(request), work, self.kind, self.long, kept)
@@ -94,6 +95,8 @@ class Tab(ABC):
             for event in events:
                 if not isinstance(event, Ended):
                     yield {parts["status"]: progress(event), **self._meanwhile(event)}
+                elif event.replaced:  # what is shown belongs to the newer job
+                    return
                 elif event.error is not None:
                     yield {**idle, parts["status"]: failure(event.error)}
                 elif event.result is None:
@@ -226,6 +229,8 @@ class RenderTab(Tab):
                 yield from self._looked_at(request, "original", path.name, limits.watching, limits.check_video, path)
             behind = yield from self._behind(request, visitor, values)
             yield from self._run(request, prepare)
+        except Cancelled:
+            return
         except SignGenError as error:
             yield {self._parts["status"]: failure(error)}
         finally:
@@ -259,7 +264,7 @@ class RenderTab(Tab):
         self, request: gr.Request, what: str, name: str, bounds: Bounds, look: Callable[..., Any], *given: Any
     ) -> Generator[Update, None, Any]:
         """What ``look`` finds in a file, in a process of its own; says meanwhile that it is looked at, and raises what
-        is wrong with it."""
+        is wrong with it, or `Cancelled` where a newer render has it looked at."""
 
         def read(job: Job) -> tuple[Any]:
             return (self._context.apart(job, name, bounds, look, *given),)
@@ -268,6 +273,8 @@ class RenderTab(Tab):
         for event in self._read(request, what, read):
             if not isinstance(event, Ended):
                 yield {self._parts["status"]: progress(event)}
+            elif event.replaced:
+                raise Cancelled
             elif event.error is not None:
                 raise event.error
             else:
