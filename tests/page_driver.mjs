@@ -109,6 +109,30 @@ const tasks = {
     return made.prove().then(() => null, (error) => error.message);
   },
 
+  /** What the worker answers: a render that is stopped after its first frame, one that ends, one that fails. */
+  async worker() {
+    const { Model } = await module("model"), said = [], read = (path) => new Uint8Array(readFileSync(path));
+    const about = { ...JSON.parse(readFileSync(`${request.model}/model.json`, "utf-8")), signers: { alma: {} } };
+    Model.load = async () => ({
+      about,
+      async *render(clip, signer, { stop }) {
+        for (let index = 0; index < stop; index++) yield { index, frame: [index] };
+        if (signer === "nobody") throw new Error("no such signer");
+      },
+    });
+    globalThis.self = { location: `file://${request.runtime}/`, postMessage: (message) => said.push(message) };
+    await module("worker");
+    const send = (data) => self.onmessage({ data });
+    await send({ type: "load", device: "wasm" });
+    await send({ type: "read", files: [{ name: "clip.pose", bytes: read(request.clip) }], wish: {} });
+    const first = send({ type: "render", number: 7, signer: "alma", stop: 3 });
+    await Promise.resolve().then(() => send({ type: "stop" }));
+    await first;
+    await send({ type: "render", number: 8, signer: "alma", stop: 2 });
+    await send({ type: "render", number: 9, signer: "nobody", stop: 0 });
+    return said.filter(({ number }) => number).map(({ type, number }) => `${type} ${number}`);
+  },
+
   async reach() {
     const { personReach } = await module("regions");
     return Array.from(personReach(Uint8Array.from(request.matte), Uint8Array.from(request.solid), request.size));

@@ -13,6 +13,7 @@ import http.server
 import json
 import os
 import shutil
+import struct
 import subprocess
 import threading
 import time
@@ -291,6 +292,73 @@ def test_a_file_that_cannot_be_read_is_named(ask, tmp_path, content, said):
     assert said in found["message"]
 
 
+def _pose_header(rate_and_frames: bytes, people: int, width: int = 3) -> tuple[bytes, int]:
+    """The example's header with another body: its bytes to the rate, and the bytes of a person in a frame."""
+    from pose_format.pose_header import PoseHeader
+    from pose_format.utils.reader import BufferReader
+
+    content = (EXAMPLES / "weather.pose").read_bytes()
+    reader = BufferReader(content)
+    header = PoseHeader.read(reader)
+    start = struct.pack("<f", 0.1 if len(rate_and_frames) == 4 else 0.2) + content[4 : reader.read_offset]
+    if width == 2:
+        start = start.replace(b"\x03\x00XYC", b"\x02\x00XC")
+    points = sum(len(component.points) for component in header.components)
+    return start + rate_and_frames + struct.pack("<H", people), 4 * points * width
+
+
+@pytest.mark.parametrize(
+    ("version", "frames", "people", "there", "width", "said"),
+    [
+        (0.1, 5, 1, 4, 3, "cut or damaged"),
+        (0.1, 5, 1, 5, 3, None),
+        (0.2, 2**32 - 1, 0, 0, 3, "without people"),
+        (0.2, 1, 101, 101, 3, "101 people"),
+        (0.2, 20_001, 1, 1, 3, "20001 frames"),
+        (0.2, 2, 1, 2, 2, "without people, or without x, y"),
+    ],
+)
+def test_a_pose_header_is_not_believed(ask, tmp_path, version, frames, people, there, width, said):
+    body = struct.pack("<HH", 25, frames) if version == 0.1 else struct.pack("<fI", 25, frames)
+    start, each = _pose_header(body, people, width)
+    (tmp_path / "clip.pose").write_bytes(start + struct.pack("<f", 0.5) * (each * there // 4))
+    found = ask("read", files=[str(tmp_path / "clip.pose")], wish={})
+    if said is None:
+        assert "error" not in found, found
+    else:
+        assert found["error"] == "BadFile"
+        assert said in found["message"]
+
+
+@pytest.mark.parametrize(("missed", "taken"), [(1, 0), (60, 10)])
+def test_one_person_is_followed_through_frames_that_miss_them(ask, tmp_path, missed, taken):
+    """The other one alone is somebody else, but is taken after a long absence: Python's tracks end, too."""
+    clip = weather(1)
+
+    def person(shift: float) -> dict[str, Any]:
+        return {
+            "keypoints": (clip.xy[0] + [shift, 0]).tolist(), "keypoint_scores": (clip.confidence[0] * 0.9).tolist()
+        }  # fmt: skip
+
+    frames = [[person(0), person(600)], *[[person(600)]] * missed, [person(0), person(600)]]
+    (tmp_path / "clip.json").write_text(json.dumps([{"instances": people} for people in frames]))
+    found = ask("read", files=[str(tmp_path / "clip.json")], wish={"width": 900, "height": 260})
+    seen = np.array(found["confidence"]).reshape(-1, 133).max(1) > 0
+    assert [seen[0], seen[-1]] == [True, True]
+    assert seen[1:-1].sum() == taken
+    if missed == 1:
+        assert np.array(found["xy"]).reshape(-1, 133, 2)[-1, :, 0].max() < 400
+
+
+def test_what_the_worker_says_of_a_render_has_its_number(ask, tmp_path):
+    (tmp_path / "ort").mkdir()
+    (tmp_path / "ort" / "ort.wasm.min.mjs").write_text("export const env = { wasm: {} };")
+    write_keypoints(weather(2), tmp_path / "clip.pose")
+    said = ask("worker", runtime=str(tmp_path), clip=str(tmp_path / "clip.pose"))
+    assert [line for line in said if line.endswith("7")] in (["frame 7"], [])
+    assert said[-4:] == ["frame 8", "frame 8", "done 8", "error 9"]
+
+
 # ------------------------------------------------------------------------------------------------ what is written
 def test_weights_come_back_to_half_a_step(ask, pipeline):
     found = np.array(ask("weights", graph="denoiser"), np.float32)
@@ -458,6 +526,149 @@ def test_the_page_gets_threads_from_a_plain_server_and_names_a_bad_file(browser,
         while page.evaluate("() => signgen.error") is None and time.monotonic() < end:
             time.sleep(0.1)
         assert "no MMPose or OpenPose keypoints" in page.text_content("#status")
+
+
+# A worker that keeps what it is sent, and says what the test has it say.
+_WORKER = """
+globalThis.Worker = class {
+  constructor() { globalThis.worker = this; this.sent = []; }
+  postMessage(message) { this.sent.push(message); }
+};
+globalThis.tell = (data) => worker.onmessage({ data });
+globalThis.paint = (index, number) => tell({ type: "frame", number, index, pixels: new Uint8Array(48).fill(index) });
+globalThis.given = () => tell({
+  type: "clip", length: 3, fps: 10, width: 4, height: 4, format: "test", warnings: [],
+});
+"""
+_READY = {
+    "type": "ready",
+    "engine": "none",
+    "threads": 1,
+    "size": [4, 4],
+    "aspect": 1,
+    "signers": ["alma"],
+    "model": "m",
+}
+
+
+@contextlib.contextmanager
+def _page_alone(browser: Any, **context: Any) -> Iterator[Any]:
+    """The page without a model, ready, with a clip."""
+    handler = functools.partial(_Handler, directory=str(web.PAGE))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with browser.new_context(**context) as opened:
+            page = opened.new_page()
+            page.wrong = []
+            page.on("pageerror", lambda error: page.wrong.append(str(error)))
+            page.add_init_script(_WORKER)
+            page.goto(f"http://127.0.0.1:{server.server_port}/index.html?alone")
+            page.evaluate("ready => (tell(ready), given())", _READY)
+            yield page
+            assert page.wrong == []
+        server.shutdown()
+
+
+def _until(page: Any, condition: str) -> None:
+    end = time.monotonic() + 20
+    while not page.evaluate(f"() => Boolean({condition})"):
+        assert time.monotonic() < end, f"{condition} does not become true: {page.text_content('#status')}"
+        time.sleep(0.05)
+
+
+def test_what_a_stopped_render_still_says_is_dropped(browser):
+    with _page_alone(browser) as page:
+        page.click("#start")
+        page.evaluate("() => (paint(0, 1), signgen.frames.length)")
+        page.click("#halt")
+        page.evaluate(
+            "() => (paint(1, 1), tell({ type: 'done', number: 1 }), tell({ type: 'error', task: 'render', number: 1, message: 'x' }))"
+        )
+        assert page.text_content("#said") == "Stopped after 1 frames."
+        assert page.evaluate("() => [signgen.frames.length, signgen.done, signgen.error]") == [1, False, None]
+        page.click("#start")
+        page.evaluate("() => paint(0, 2)")
+        page.set_input_files("#file", {"name": "a.json", "mimeType": "text/plain", "buffer": b"{}"})
+        page.evaluate("() => paint(1, 2)")
+        _until(page, "worker.sent.at(-1).type === 'read'")
+        assert page.evaluate("() => signgen.frames.length") == 0
+
+
+def test_what_cannot_be_fetched_or_read_is_said(browser):
+    with _page_alone(browser) as page:
+        page.click("#example")  # the package's page has none
+        _until(page, "signgen.error")
+        assert page.text_content("#wrong") == "the example cannot be loaded: the server answers 404"
+        page.evaluate("() => given()")
+        page.evaluate(
+            """() => {
+              const files = new DataTransfer();
+              files.items.add(new File(["{}"], "folder"));
+              const broken = Object.assign(files.files[0], { arrayBuffer: () => Promise.reject(new Error("gone")) });
+              const event = new Event("drop");
+              event.dataTransfer = { files: [broken] };
+              document.getElementById("drop").dispatchEvent(event);
+            }"""
+        )
+        _until(page, "signgen.error")
+        assert page.text_content("#wrong") == "folder cannot be read: give files, no folder"
+
+
+def _rendered(page: Any) -> None:
+    page.click("#start")
+    page.evaluate("() => ([0, 1, 2].forEach((index) => paint(index, 1)), tell({ type: 'done', number: 1 }))")
+
+
+def test_a_video_that_was_hidden_or_left_is_not_saved(browser):
+    with _page_alone(browser) as page:
+        _rendered(page)
+        page.evaluate(
+            """() => {
+              signgen.clip.fps = 0.5;
+              document.getElementById("save").click();
+              Object.defineProperty(document, "hidden", { value: true, configurable: true });
+              document.dispatchEvent(new Event("visibilitychange"));
+            }"""
+        )
+        _until(page, "signgen.error")
+        assert "the page was hidden" in page.text_content("#wrong")
+        page.evaluate("() => (Object.defineProperty(document, 'hidden', { value: false }), save.click())")
+        assert page.text_content("#said") == "Recording: the video plays once."
+        page.set_input_files("#file", {"name": "a.json", "mimeType": "text/plain", "buffer": b"{}"})
+        _until(page, "signgen.error?.includes('another file')")
+        assert page.evaluate("() => signgen.video") is None
+        assert page.is_disabled("#save")
+
+
+def test_progress_is_not_read_out_and_movement_can_be_ended(browser):
+    with _page_alone(browser) as page:
+        roles = [page.get_attribute(f"#{name}", "role") for name in ("said", "wrong", "progress", "canvas", "picture")]
+        assert roles == ["status", "alert", None, "img", "img"]
+        page.click("#start")
+        page.evaluate("() => paint(0, 1)")
+        assert page.text_content("#said") == "Rendering"
+        assert "Frame 1 of 3" in page.text_content("#progress")
+        page.evaluate("() => (paint(1, 1), paint(2, 1), tell({ type: 'done', number: 1 }))")
+        assert page.text_content("#pause") == "Pause"
+        page.click("#pause")
+        assert page.text_content("#pause") == "Play"
+    with _page_alone(browser, reduced_motion="reduce") as page:
+        _rendered(page)
+        assert page.text_content("#pause") == "Play"
+        page.click("#pause")
+        assert page.text_content("#pause") == "Pause"
+
+
+def test_a_page_whose_storage_is_closed_starts(browser):
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.add_init_script(_WORKER)
+        page.add_init_script(
+            "Object.defineProperty(globalThis, 'sessionStorage', { get() { throw new DOMException('closed'); } });"
+        )
+        page.route("**/*", lambda route: route.fulfill(path=web.PAGE / route.request.url.rsplit("/", 1)[1]))
+        page.goto("https://page.example/index.html")
+        _until(page, "globalThis.worker?.sent[0].type === 'load'")
 
 
 def test_a_page_that_is_too_large_is_refused(tmp_path, monkeypatch):

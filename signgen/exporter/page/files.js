@@ -3,7 +3,8 @@
 import { CONFIDENT, FACE, FACE_POINTS, HAND_POINTS, JOINTS, LEFT_HAND, RIGHT_HAND, emptyClip, median, quantile, range } from "./skeleton.js";
 
 const COMMON_FRAMES = [[210, 260], [256, 256], [512, 512], [640, 480], [1280, 720], [1920, 1080]];
-const DEFAULT_FPS = 25, FARTHEST = 1e5, MOST_FRAMES = 20000, FAR = 1.5;
+const DEFAULT_FPS = 25, FARTHEST = 1e5, MOST_FRAMES = 20000, MOST_PEOPLE = 100;
+const FAR = 1.5, LOST_AFTER = 50; // shoulder widths from frame to frame; frames after which somebody is no longer expected
 const UPPER = [...range(0, 11), ...range(FACE, JOINTS)]; // what a signing frame shows
 
 /** A file that cannot be read, in words for whoever gave it. */
@@ -19,7 +20,6 @@ export function readKeypoints(files, tables, wish = {}) {
   const [first] = files, warnings = [];
   const raw = isPose(first.bytes) ? readPose(first.bytes, tables) : readJson(files, tables);
   if (!raw.frames.length) throw new BadFile(`${first.name}: no frames`);
-  if (raw.frames.length > MOST_FRAMES) throw new BadFile(`${first.name}: ${raw.frames.length} frames; at most ${MOST_FRAMES} are read`);
   const people = Math.max(...raw.frames.map((frame) => frame.length));
   if (people > 1) warnings.push(`up to ${people} people in a frame: the one who is seen best at first is followed`);
   const points = follow(raw.frames);
@@ -32,6 +32,12 @@ export function readKeypoints(files, tables, wish = {}) {
 // ---- formats ---------------------------------------------------------------------------------------------------------
 // Each gives {format, frames: [[person: Float64Array (133, 3)]], size or null, fps or null}.
 
+/** Refuses what is too much, before anything is built of it. */
+function checkCounts(frames, people) {
+  if (frames > MOST_FRAMES) throw new BadFile(`${frames} frames; at most ${MOST_FRAMES} are read`);
+  if (people > MOST_PEOPLE) throw new BadFile(`${people} people in a frame; at most ${MOST_PEOPLE} are read`);
+}
+
 function readJson(files, tables) {
   const sorted = [...files].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
   const values = sorted.map(({ name, bytes }) => {
@@ -42,6 +48,7 @@ function readJson(files, tables) {
     }
   });
   if (values.every((value) => Array.isArray(value?.people))) {
+    checkCounts(values.length, values.reduce((most, value) => Math.max(most, value.people.length), 0));
     return { format: "OpenPose JSON", frames: values.map((value) => value.people.map((one) => openposePerson(one, tables))), size: null, fps: null };
   }
   if (values.length > 1) throw new BadFile(`${values.length} files that are not all OpenPose frames; give one file`);
@@ -70,9 +77,11 @@ function mmposeFrames(value, name) {
   if (!Array.isArray(frames) || !frames.length) throw unknown();
   if (frames[0]?.keypoints) frames = [frames]; // one picture
   if (frames[0]?.frame_id !== undefined) frames = [...frames].sort((a, b) => a.frame_id - b.frame_id);
+  checkCounts(frames.length, 0);
   return frames.map((frame) => {
     const people = Array.isArray(frame) ? frame : frame?.instances;
     if (!Array.isArray(people)) throw unknown();
+    checkCounts(0, people.length);
     return people.map((one) => {
       const places = one?.keypoints?.__ndarray__ ?? one?.keypoints, scores = one?.keypoint_scores?.__ndarray__ ?? one?.keypoint_scores;
       if (!Array.isArray(places)) throw unknown();
@@ -125,9 +134,12 @@ function poseFrames(view, tables) {
   const old = version < 0.15, fps = old ? short() : view.getFloat32((at += 4) - 4, true);
   const declared = old ? short() : view.getUint32((at += 4) - 4, true), people = short();
   const each = 4 * people * points, width = columns - 1;
+  if (!people || columns < 3) throw new BadFile("a .pose file without people, or without x, y and a confidence");
+  // 16 bits hold no more than 65535 frames: of the old version the bytes are counted.
   const count = old ? Math.floor((view.byteLength - at) / (each * columns)) : declared;
+  checkCounts(count, people);
   const scores = at + count * each * width;
-  if (scores + count * each > view.byteLength) throw new RangeError();
+  if (count < declared || scores + count * each > view.byteLength) throw new RangeError();
   const frames = range(0, count).map((t) => range(0, people).flatMap((person) => {
     const out = new Float64Array(JOINTS * 3);
     let seen = false;
@@ -168,17 +180,22 @@ function whereabouts(person) {
   return { middle, reach, mean: total / JOINTS };
 }
 
-/** One person of each frame, zeros where that one is not seen: the best seen at first, then the nearest. */
+/**
+ * One person of each frame, zeros where that one is not seen: the best seen at first, then the nearest. In a clip of
+ * several people, whoever is far from where that one was last is somebody else, unless that is long ago.
+ */
 function follow(frames) {
-  let last = null;
-  return frames.map((people) => {
+  const several = frames.some((people) => people.length > 1);
+  let last = null, seen = 0;
+  return frames.map((people, t) => {
     const found = people.map((person) => ({ person, ...whereabouts(person) }));
     if (!found.length) return new Float64Array(JOINTS * 3);
     const far = (one) => Math.hypot(one.middle[0] - last.middle[0], one.middle[1] - last.middle[1]);
     const worth = (one) => one.mean * Math.sqrt(Math.max(one.reach, 1e-9));
     const best = found.reduce((a, b) => ((last ? far(b) < far(a) : worth(b) > worth(a)) ? b : a));
-    if (last && people.length > 1 && far(best) > FAR * Math.max(best.reach, last.reach)) return new Float64Array(JOINTS * 3);
-    last = best;
+    const expected = last && several && t - seen <= LOST_AFTER;
+    if (expected && far(best) > FAR * Math.max(best.reach, last.reach)) return new Float64Array(JOINTS * 3);
+    [last, seen] = [best, t];
     return best.person;
   });
 }

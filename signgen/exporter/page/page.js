@@ -1,27 +1,31 @@
 // What the page shows: a file in, a signer, frames as they come, a video out.
 
 const find = (id) => document.getElementById(id);
-const [drop, file, example, signer, rate, start, halt, save, canvas, status, about, notes, picture] = [
-  "drop", "file", "example", "signer", "rate", "start", "halt", "save", "canvas", "status", "about", "notes", "picture",
+const [drop, file, example, signer, rate, start, halt, pause, save, canvas, said, wrong, progress, about, notes, picture] = [
+  "drop", "file", "example", "signer", "rate", "start", "halt", "pause", "save", "canvas", "said", "wrong", "progress", "about", "notes", "picture",
 ].map(find);
+const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 const EVERY = 500; // ms between two lines about progress
 const BITS = 4_000_000; // a second, of the video
 
 /** All that happens, for whoever drives the page by a program, too. */
-const state = (globalThis.signgen = { ready: false, clip: null, frames: [], rendering: false, done: false, error: null, asked: 0, first: 0, last: 0, engine: "", threads: 0 });
-let worker, model, playing = 0, told = 0;
+const state = (globalThis.signgen = { ready: false, clip: null, frames: [], rendering: false, recording: false, done: false, error: null, asked: 0, first: 0, last: 0, engine: "", threads: 0 });
+let worker, model, told = 0;
+let renders = 0, current = 0; // renders that were asked for; the number of the one that goes on, or 0
+let reads = 0; // files that were given
+let playing = 0, ended = () => {}; // times that playing began or ended; told how it ended
 
-function say(text, wrong = false) {
-  status.textContent = text;
-  status.classList.toggle("wrong", wrong);
-  state.error = wrong ? text : null;
+/** Says how things stand, or what is `bad`; screen readers read it out. */
+function say(text, bad = false) {
+  [said.textContent, wrong.textContent, progress.textContent] = bad ? ["", text, ""] : [text, "", ""];
+  state.error = bad ? text : null;
 }
 
 /** Loads the page again under a service worker that gives it threads, once; true if that happens. */
 async function isolate() {
   const wanted = !crossOriginIsolated && "serviceWorker" in navigator && isSecureContext && !new URLSearchParams(location.search).has("alone");
-  if (!wanted || sessionStorage.getItem("isolated")) return false;
   try {
+    if (!wanted || sessionStorage.getItem("isolated")) return false;
     await navigator.serviceWorker.register("isolate.js");
     await navigator.serviceWorker.ready;
     sessionStorage.setItem("isolated", "tried");
@@ -34,7 +38,7 @@ async function isolate() {
 
 const answers = {
   progress({ bytes, total }) {
-    say(`Loading the model: ${Math.round((100 * bytes) / total)} % of ${(total / 1e6).toFixed(1)} MB`);
+    progress.textContent = `Loading the model: ${Math.round((100 * bytes) / total)} % of ${(total / 1e6).toFixed(1)} MB`;
   },
 
   ready(message) {
@@ -60,7 +64,8 @@ const answers = {
     if (name === signer.value) paint(picture, pixels, model.size);
   },
 
-  frame({ index, pixels }) {
+  frame({ number, index, pixels }) {
+    if (number !== current) return; // of a render that was stopped
     const now = performance.now();
     state.frames[index] = pixels;
     state.first ||= now;
@@ -68,20 +73,27 @@ const answers = {
     show(index);
     if (now - told < EVERY) return;
     told = now;
-    say(`Frame ${index + 1} of ${state.clip.length}, ${pace().toFixed(1)} frames a second`);
+    progress.textContent = `Frame ${index + 1} of ${state.clip.length}, ${pace().toFixed(1)} frames a second`;
   },
 
-  done() {
+  done({ number }) {
+    if (number !== current) return;
+    current = 0;
     Object.assign(state, { rendering: false, done: true });
     halt.disabled = true;
-    save.disabled = start.disabled = false;
+    save.disabled = start.disabled = pause.disabled = false;
     say(`${state.frames.length} frames in ${((state.last - state.asked) / 1000).toFixed(1)} s, ${pace().toFixed(1)} a second; the first after ${((state.first - state.asked) / 1000).toFixed(1)} s.`);
-    play();
+    loop();
   },
 
-  error({ task, message }) {
+  error({ task, number, message }) {
+    if (task === "render" && number !== current) return;
     say(message, true);
-    if (task === "render") Object.assign(state, { rendering: false }), (start.disabled = false), (halt.disabled = true);
+    if (task !== "render") return;
+    current = 0;
+    state.rendering = false;
+    start.disabled = false;
+    halt.disabled = true;
   },
 };
 
@@ -109,14 +121,16 @@ function setSize() {
   canvas.height = height;
 }
 
-/** Plays the frames in a loop; `once`: to the end, and resolves then. */
+/** Plays the frames in a loop; `once`: to the end. Resolves to whether it came to its end. */
 function play(once = false) {
-  const mine = ++playing, begun = performance.now();
+  endPlaying();
+  const mine = playing, begun = performance.now();
   return new Promise((resolve) => {
+    ended = resolve;
     const step = () => {
-      if (mine !== playing) return resolve();
+      if (mine !== playing) return;
       const index = Math.floor(((performance.now() - begun) / 1000) * state.clip.fps);
-      if (once && index >= state.frames.length) return resolve();
+      if (once && index >= state.frames.length) return resolve(true);
       show(index % state.frames.length);
       requestAnimationFrame(step);
     };
@@ -124,69 +138,115 @@ function play(once = false) {
   });
 }
 
+function endPlaying() {
+  playing++;
+  ended(false);
+  pause.textContent = "Play";
+}
+
+/** Plays on and on, unless whoever watches wants no movement: they press Play. */
+function loop() {
+  if (STILL.matches) show(0);
+  else repeat();
+}
+
+function playOrPause() {
+  if (pause.textContent === "Pause") endPlaying();
+  else repeat();
+}
+
+function repeat() {
+  play();
+  pause.textContent = "Pause";
+}
+
 async function read(files) {
   if (!files.length || !state.ready) return;
   stop();
   Object.assign(state, { clip: null, done: false, frames: [] });
-  start.disabled = save.disabled = true;
+  start.disabled = save.disabled = pause.disabled = true;
   notes.replaceChildren();
-  const read_ = await Promise.all(Array.from(files, async (one) => ({ name: one.name, bytes: new Uint8Array(await one.arrayBuffer()) })));
-  worker.postMessage({ type: "read", files: read_, wish: { fps: Number(rate.value) || null } });
+  const mine = ++reads, given = Array.from(files);
+  try {
+    const content = await Promise.all(given.map(async (one) => ({ name: one.name, bytes: new Uint8Array(await one.arrayBuffer()) })));
+    if (mine !== reads) return; // another file was given meanwhile
+    worker.postMessage({ type: "read", files: content, wish: { fps: Number(rate.value) || null } });
+  } catch {
+    if (mine === reads) say(`${given[0].name} cannot be read: give files, no folder`, true);
+  }
+}
+
+async function readExample() {
+  try {
+    const answer = await fetch("weather.pose");
+    if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
+    await read([new File([await answer.blob()], "weather.pose")]);
+  } catch (error) {
+    say(`the example cannot be loaded: ${error.message}`, true);
+  }
 }
 
 function render() {
-  playing++;
+  endPlaying();
   setSize();
+  current = ++renders;
   Object.assign(state, { frames: [], rendering: true, done: false, asked: performance.now(), first: 0, last: 0 });
-  start.disabled = save.disabled = true;
+  start.disabled = save.disabled = pause.disabled = true;
   halt.disabled = false;
   say("Rendering");
-  worker.postMessage({ type: "render", signer: signer.value, first: 0, stop: state.clip.length });
+  worker.postMessage({ type: "render", number: current, signer: signer.value, first: 0, stop: state.clip.length });
 }
 
 function stop() {
-  playing++;
-  if (!state.rendering) return;
+  endPlaying();
+  if (!current) return;
+  current = 0;
   worker.postMessage({ type: "stop" });
   state.rendering = false;
   halt.disabled = true;
   start.disabled = !state.clip;
   say(`Stopped after ${state.frames.length} frames.`);
-  save.disabled = !state.frames.length;
+  save.disabled = pause.disabled = !state.frames.length;
 }
 
 /** Plays the clip once and records it as WebM. */
 async function record() {
   const kind = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"].find((one) => globalThis.MediaRecorder?.isTypeSupported(one));
   if (!kind) return say("this browser cannot record WebM", true);
-  save.disabled = start.disabled = true;
+  save.disabled = start.disabled = pause.disabled = true;
   say("Recording: the video plays once.");
-  const parts = [], recorder = new MediaRecorder(canvas.captureStream(state.clip.fps), { mimeType: kind, videoBitsPerSecond: BITS });
+  const { clip } = state, parts = [], recorder = new MediaRecorder(canvas.captureStream(clip.fps), { mimeType: kind, videoBitsPerSecond: BITS });
   recorder.ondataavailable = ({ data }) => parts.push(data);
-  const ended = new Promise((resolve) => (recorder.onstop = resolve));
+  const over = new Promise((resolve) => (recorder.onstop = resolve));
   show(0);
   recorder.start();
-  await play(true);
+  state.recording = true;
+  const whole = !document.hidden && (await play(true));
+  state.recording = false;
   recorder.stop();
-  await ended;
+  await over;
+  if (clip !== state.clip) return say("Not saved: another file was given.", true);
+  save.disabled = start.disabled = pause.disabled = false;
+  if (!whole) return say("Not saved: the page was hidden, and nothing is drawn then. Save it again, and stay here until it ends.", true);
   state.video = new Blob(parts, { type: "video/webm" });
   const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(state.video), download: `${signer.value}_generated.webm` });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  save.disabled = start.disabled = false;
   say(`Saved: ${link.download}, ${(state.video.size / 1e6).toFixed(1)} MB.`);
-  play();
+  loop();
 }
 
 drop.addEventListener("dragover", (event) => (event.preventDefault(), drop.classList.add("over")));
 drop.addEventListener("dragleave", () => drop.classList.remove("over"));
 drop.addEventListener("drop", (event) => (event.preventDefault(), drop.classList.remove("over"), read(event.dataTransfer.files)));
 file.addEventListener("change", () => read(file.files));
-example.addEventListener("click", async () => read([new File([await (await fetch("weather.pose")).blob()], "weather.pose")]));
+example.addEventListener("click", readExample);
 signer.addEventListener("change", () => worker.postMessage({ type: "picture", signer: signer.value }));
 start.addEventListener("click", render);
 halt.addEventListener("click", stop);
+pause.addEventListener("click", playOrPause);
 save.addEventListener("click", record);
+document.addEventListener("visibilitychange", () => document.hidden && state.recording && endPlaying());
 
 if (!(await isolate())) {
   worker = new Worker("worker.js", { type: "module" });

@@ -1,5 +1,6 @@
 // The page's worker: loads the model, reads files, renders. Messages in: load, read, picture, render, stop; out: progress,
-// ready, clip, picture, frame, done, and error with words for whoever watches.
+// ready, clip, picture, frame, done, and error with words for whoever watches. A render has a number, which its frames, its
+// done and its error carry: some may be on their way when it is stopped.
 import { BadFile, readKeypoints } from "./files.js";
 import { Model } from "./model.js";
 
@@ -48,18 +49,18 @@ const tasks = {
     self.postMessage({ type: "picture", signer, pixels: (await model.signer(signer)).image });
   },
 
-  async render({ signer, first, stop }) {
-    const mine = ++running;
+  async render({ number, signer, first, stop }) {
+    running = number;
     for await (const { index, frame } of model.render(clip, signer, { first, stop })) {
-      if (mine !== running) return; // stopped, or another one was asked for
-      self.postMessage({ type: "frame", index, pixels: frame });
+      if (number !== running) return; // stopped, or another one was asked for
+      self.postMessage({ type: "frame", number, index, pixels: frame });
       await new Promise((resolve) => setTimeout(resolve)); // lets a stop come in
     }
-    self.postMessage({ type: "done" });
+    if (number === running) self.postMessage({ type: "done", number });
   },
 
   async stop() {
-    running++;
+    running = 0;
   },
 };
 
@@ -69,6 +70,6 @@ self.onmessage = async ({ data }) => {
   } catch (error) {
     console.warn(error);
     const message = error instanceof BadFile ? error.message : `${data.type}: ${error.message ?? error}`;
-    self.postMessage({ type: "error", task: data.type, message });
+    self.postMessage({ type: "error", task: data.type, number: data.number, message });
   }
 };
