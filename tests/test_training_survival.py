@@ -243,26 +243,32 @@ def test_a_full_disk_is_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         run_stage(fusion_config(data, tmp_path / "run"))
 
 
+@pytest.mark.parametrize(("parts", "calls", "steps"), [(1, 3, 3), (3, 7, 2)])
 def test_a_frame_that_cannot_be_read_ends_in_one_line_and_what_was_learned_stays(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int, calls: int, steps: int
 ) -> None:
+    """Also where a part of a step is done: the step begins again, with the random numbers that it began with."""
     real = FusionTask.loss
 
     def loss(self: FusionTask, *given: Any) -> Any:
-        if len(seen) == 3:
+        if len(seen) == calls:
             raise InputError("images0007.png", "is a damaged image", "unpack that clip again")
         seen.append(1)
         return real(self, *given)
+
+    def config(name: str) -> Any:
+        return fusion_config(data, tmp_path / name, optim={"accumulate": parts})
 
     seen: list[int] = []
     with monkeypatch.context() as patch:
         patch.setattr(FusionTask, "loss", loss)
         with pytest.raises(InputError, match=r"images0007.png: is a damaged image"):
-            run_stage(fusion_config(data, tmp_path / "run"))
-    assert [path.name for path in (tmp_path / "run/checkpoints").iterdir()] == ["step-00000003"]
-    run_stage(fusion_config(data, tmp_path / "run"), resume=True)
-    run_stage(fusion_config(data, tmp_path / "whole"))
+            run_stage(config("run"))
+    assert [path.name for path in (tmp_path / "run/checkpoints").iterdir()] == [f"step-{steps:08d}"]
+    run_stage(config("run"), resume=True)
+    run_stage(config("whole"))
     assert np.allclose(curve(tmp_path / "run"), curve(tmp_path / "whole"), rtol=0, atol=2e-6)
+    assert _same_weights(tmp_path / "run", tmp_path / "whole")
 
 
 def test_a_full_disk_while_frames_are_decoded_is_one_line(

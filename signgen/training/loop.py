@@ -198,24 +198,30 @@ class Session:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(optim, self.state.step, self.config.steps)
         losses, sums, norm = 0.0, dict[str, float](), None
-        for _ in range(optim.accumulate):
-            drawn = next(batches)
-            with accelerator.accumulate(self.network):
-                with accelerator.autocast():
-                    loss, figures = self.task.loss(self.network, drawn)
-                accelerator.backward(loss)
-                if accelerator.sync_gradients:
-                    norm = accelerator.clip_grad_norm_(list(self.network.parameters()), optim.clip)
-                self.optimizer.step()
-                if self.optimizer.step_was_skipped:
-                    LOG.warning("step %d was skipped: its gradient is too large for float16", self.state.step + 1)
-                self.optimizer.zero_grad(set_to_none=True)
-            losses += float(loss.detach()) / optim.accumulate
-            for name, value in figures.items():
-                sums[name] = sums.get(name, 0.0) + value / optim.accumulate
+        with _as_begun(accelerator.device):
+            for _ in range(optim.accumulate):
+                loss, figures, norm = self._part(next(batches))
+                losses += loss / optim.accumulate
+                for name, value in figures.items():
+                    sums[name] = sums.get(name, 0.0) + value / optim.accumulate
         self.average.step(self.network.parameters())
         self.log.add(losses, sums)
         return not math.isfinite(losses) or not self._is_sound(norm)
+
+    def _part(self, drawn: Any) -> tuple[float, dict[str, float], Any]:
+        """One part of a step, the last of which moves the weights: its loss, its figures, and the gradient's norm."""
+        accelerator, norm = self.accelerator, None
+        with accelerator.accumulate(self.network):
+            with accelerator.autocast():
+                loss, figures = self.task.loss(self.network, drawn)
+            accelerator.backward(loss)
+            if accelerator.sync_gradients:
+                norm = accelerator.clip_grad_norm_(list(self.network.parameters()), self.config.optim.clip)
+            self.optimizer.step()
+            if self.optimizer.step_was_skipped:
+                LOG.warning("step %d was skipped: its gradient is too large for float16", self.state.step + 1)
+            self.optimizer.zero_grad(set_to_none=True)
+        return float(loss.detach()), figures, norm
 
     def _is_sound(self, norm: Any) -> bool:
         """Whether the gradient's norm is a number; float16's scaler leaves out steps where it is not, by itself."""
@@ -228,6 +234,19 @@ class Session:
         if self.accelerator.is_main_process or is_sharded(self.network):
             with averaged(self.network, self.average):
                 self.log.sheet(self.task.sheet())
+
+
+@contextmanager
+def _as_begun(device: torch.device) -> Iterator[None]:
+    """After an `InputError` random numbers are those from before, for a run goes on with the whole step again."""
+    own, of_device = torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    try:
+        yield
+    except InputError:
+        torch.set_rng_state(own)
+        if of_device is not None:
+            torch.cuda.set_rng_state(of_device, device)
+        raise
 
 
 @contextmanager

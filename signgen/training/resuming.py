@@ -36,6 +36,7 @@ def load(training: Training, folder: Path) -> list[str]:
         path = optimizers.file_of(folder, record["sharded"], accelerator.process_index)
         optimizers.load_average(training.average, path, record["ema"])  # first: it tells another network's sizes
         accelerator.load_state(str(folder))
+        accelerator.step = 0  # of a step's parts, which it counts: a session begins with a whole step
         state.step, state.seconds = int(record["step"]), float(record["seconds"])
         state.logged = int(record["logged"])
         state.sums = {k: float(v) for k, v in record["sums"].items()} if accelerator.is_main_process else {}
