@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from release_maker import make_release, write_npz
 from tiny_pipeline import make_pipeline, picture, signing
 
 from signgen import config as configuration
 from signgen.dataset import region_store
 from signgen.dataset.cache import FrameCache, build_cache
 from signgen.dataset.coarse import read_coarse
+from signgen.dataset.encoded import Encoders
+from signgen.dataset.planning import Plan
+from signgen.dataset.prepare import Work, prepare
 from signgen.dataset.region_store import FITTED, MARGIN, TRUE_SOLID, TRUTH, ClipCrops, cut_crops, read_crops
 from signgen.dataset.training_data import cache_folder
 from signgen.errors import InputError, Unsupported
@@ -32,6 +37,7 @@ from signgen.training.run import run_stage
 SIZE = (80, 88)
 TINY = {"side": 32, "widths": [8, 8, 8], "blocks": [1, 1, 1], "head": 4}
 CALM = {"share": 0.0}
+CLIPS = {"train": {"a-1": 4, "b-2": 3}}
 
 
 def keypoints(frames: int) -> np.ndarray:
@@ -104,6 +110,27 @@ def test_a_refiner_trains_on_what_the_model_paints(run: Path, data: Path) -> Non
     point = np.rint(crops[0].points[0, 0, :2]).astype(int)
     there = np.rint(cache.keypoints[0, 91, :2]).astype(int)
     assert (crops[0].pixels[0, point[1], point[0], TRUTH] == cache.frames[0, there[1], there[0]]).all()
+
+
+@pytest.mark.parametrize("decoded", [True, False])
+def test_a_refiner_trains_on_a_prepared_data_set(
+    tmp_path: Path, decoded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its model composes, so that all that opens frames by their folder, as other processes must, does so here."""
+    for module in ("painted", "refiner"):
+        monkeypatch.setattr(f"signgen.training.{module}.processes", lambda device: 1)  # quicker for so few clips
+    make_release(tmp_path / "data", CLIPS, SIZE)
+    write_npz(tmp_path / "data/keypoints", {name: keypoints(count) for name, count in CLIPS["train"].items()}, SIZE)
+    plan = Plan(triplets=4, shard_frames=7)
+    work = Work(str(tmp_path / "data"), tmp_path / "out", lambda: Encoders(torch.device("cpu")), plan)
+    work = replace(work, splits=("train",), keep_frames=decoded)
+    prepare(work, lambda needs, free: None, lambda total, name: nullcontext(lambda n: None))
+    make_pipeline(SIZE, composed=True).save_pretrained(tmp_path / "model")
+    assert run_stage(_config(tmp_path / "out", tmp_path / "run", tmp_path / "model", steps=1))["finished"]
+    folder = tmp_path / "out/train"
+    painted, composed = sorted(folder.glob("coarse-*"))
+    (crops,) = folder.glob("hands-32-*")
+    assert all(len(list(place.glob("*.npz"))) == len(CLIPS["train"]) for place in (painted, composed, crops))
 
 
 def test_clips_are_kept_for_the_sheet_alone(data: Path, model: Path, tmp_path: Path) -> None:

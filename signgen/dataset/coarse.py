@@ -19,6 +19,7 @@ import numpy as np
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance, disturb
 from signgen.dataset.files import damaged, read_json
+from signgen.dataset.prepared import open_frames
 from signgen.errors import Mismatch
 from signgen.files import place_file, whole
 from signgen.keypoints import Keypoints
@@ -128,7 +129,7 @@ def compose_coarse(
 def _compose(cache_folder: Path, coarse: Path, folder: Path, model: str, number: int) -> None:
     from signgen.model.regions import SourceRegions
 
-    pipeline, cache, painted = _composing(model), FrameCache.open(cache_folder), read_coarse(coarse, number)
+    pipeline, cache, painted = _composing(model), open_frames(cache_folder), read_coarse(coarse, number)
     image = cache.frames[np.array([painted.source])][0]
     person = as_keypoints(np.array(cache.keypoints[[painted.source]]), cache.size)
     backdrop = backdrop_of(pipeline, image, person)
@@ -207,7 +208,7 @@ def _digest(*modules: Any) -> str:
 def _render(cache_folder: Path, folder: Path, model: str, seed: int, disturbance: Disturbance, number: int) -> None:
     """Renders one clip and puts it in its place."""
     pipeline = _pipeline(model)
-    cache = FrameCache.open(cache_folder)
+    cache = open_frames(cache_folder)
     clip = cache.clips[number]
     rng = np.random.default_rng((seed, number))
     first = rng.random() < OWN_FIRST

@@ -151,6 +151,11 @@ def open_prepared(folder: str | Path, split: str = "train", frames: bool = True)
     return FrameCache(stored, keypoints, index.clips, triplets)
 
 
+def open_frames(folder: Path) -> FrameCache:
+    """The frames in a folder: a split of what `signgen prepare` wrote, or the frame cache of a training."""
+    return open_prepared(folder.parent, folder.name) if (folder / INDEX).is_file() else FrameCache.open(folder)
+
+
 def png_frames(index: Index, release: Path, threads: int = 0) -> PngFrames:
     """The frames of a split as the data set has them, pictures at the index's size; ``threads`` decode."""
     if not release.is_dir():

@@ -18,6 +18,7 @@ from signgen.dataset.batches import PIXEL_ASPECT
 from signgen.dataset.cache import CachedClip, FrameCache
 from signgen.dataset.coarse import as_keypoints, clip_path, make_missing, read_coarse
 from signgen.dataset.files import damaged, open_array
+from signgen.dataset.prepared import open_frames
 from signgen.files import Staging
 from signgen.keypoints import Keypoints
 from signgen.keypoints.skeleton import FACE, HANDS, LOWER_BODY
@@ -111,7 +112,7 @@ def crops_path(folder: Path, number: int) -> Path:
 def _cut_clip(
     cache_folder: Path, coarse: Path, folder: Path, kind: str, side: int, seed: int, shutter: float, number: int
 ) -> None:
-    cache = FrameCache.open(cache_folder)
+    cache = open_frames(cache_folder)
     clip = cache.clips[number]
     rng = np.random.default_rng((seed, number, KINDS.index(kind)))
     painted = read_coarse(coarse, number)
