@@ -17,6 +17,7 @@ import sys
 import time
 import types
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,21 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from accelerate import PartialState
 from safetensors.torch import load_file
 from tiny_models import shake, tiny_denoiser, tiny_inputs
 from training_runs import curve, fusion_config, fusion_settings, lines, noise_cache, two_trainings
 
+from signgen import config as configuration
 from signgen import signals
 from signgen.dataset import training_data
 from signgen.errors import InputError, RunError
 from signgen.files import reason
 from signgen.training import checkpoints, optimizers
+from signgen.training.config import TrainConfig
 from signgen.training.fusion import FusionTask
 from signgen.training.loop import recompute_activations
+from signgen.training.resuming import CONFIG, check_same_run
 from signgen.training.run import run_stage
 
 HERE = Path(__file__).parent
@@ -131,6 +136,37 @@ def test_resuming_another_configuration_is_told_or_refused(
         run_stage(other, resume=True)
     with pytest.raises(InputError, match=r"model: unknown key 'visoin'; did you mean vision[?] keys are"):
         run_stage(fusion_config(data, tmp_path / "new", model={"visoin": 3}))
+
+
+def test_weight_decay_may_change_on_the_way_and_what_trains_may_not(data: Path, tmp_path: Path) -> None:
+    run_stage(fusion_config(data, tmp_path / "run", steps=1))
+    run_stage(fusion_config(data, tmp_path / "run", steps=2, optim={"weight_decay": 0.3}), resume=True)
+    state = torch.load(tmp_path / "run/checkpoints/step-00000002/optimizer.bin", weights_only=True)
+    assert [group["weight_decay"] for group in state["param_groups"]] == [0.3]
+    with pytest.raises(
+        InputError, match=r"optim.only: got \['combiner'\], the run in .* is one of \[\]; set it to that"
+    ):
+        run_stage(fusion_config(data, tmp_path / "run", steps=3, optim={"only": ["combiner"]}), resume=True)
+
+
+def test_a_refiner_is_told_that_clips_of_the_sheet_are_trained_on_now(tmp_path: Path) -> None:
+    settings = {"stage": "hand_refiner", "data": "data", "output": str(tmp_path), "steps": 1}
+    configuration.save(configuration.build(TrainConfig, {**settings, "sheet_steps": 500}), tmp_path / CONFIG)
+    assert not check_same_run(configuration.build(TrainConfig, {**settings, "sheet_steps": 100}), tmp_path)
+    (told,) = check_same_run(configuration.build(TrainConfig, {**settings, "sheet_steps": 0}), tmp_path)
+    assert "sheet_steps was 500" in told
+
+
+def test_other_processes_wait_for_days(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = []
+
+    def state(**settings: Any) -> PartialState:
+        given.append(settings)
+        return PartialState(**settings)
+
+    monkeypatch.setattr("signgen.training.run.PartialState", state)
+    run_stage(fusion_config(data, tmp_path / "run", steps=1))
+    assert given[0]["timeout"] >= timedelta(days=1), "the first process paints a data set meanwhile"
 
 
 @pytest.mark.timeout(900)

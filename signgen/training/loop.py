@@ -197,6 +197,7 @@ class Session:
         optim, accelerator = self.config.optim, self.accelerator
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(optim, self.state.step, self.config.steps)
+            group["weight_decay"] = optim.weight_decay  # a checkpoint brings along what it was
         losses, sums, norm = 0.0, dict[str, float](), None
         with _as_begun(accelerator.device):
             for _ in range(optim.accumulate):

@@ -70,7 +70,13 @@ def check_same_run(config: TrainConfig, output: Path) -> list[str]:
     if kind != config.optim.kind:
         got = f"got {config.optim.kind}, the run in {output} is one of {kind}"
         raise Mismatch("optim.kind", got, f"set it to {kind}, or begin another run with start from this one's model")
+    parts = list(config.optim.only)
+    if parts != (known := _get(before, "optim.only", [])):
+        got = f"got {parts}, the run in {output} is one of {known}"
+        raise Mismatch("optim.only", got, "set it to that, or begin another run with start from this one's model")
     changed = [name for name, value in _flat(now) if name not in FREE and _get(before, name, value) != _plain(value)]
+    if config.stage.endswith("_refiner") and bool(_get(before, "sheet_steps", 0)) != bool(config.sheet_steps):
+        changed.append("sheet_steps")  # the clips that a sheet shows are not trained on
     if not changed:
         return []
     words = ", ".join(f"{name} was {_get(before, name, None)!r}" for name in changed[:4])

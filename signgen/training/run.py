@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from signgen.training.resuming import check_same_run
 from signgen.training.stages import STAGES, imported
 from signgen.training.starts import check_starts, with_parts
 from signgen.training.task import Task
+
+WAITED = timedelta(days=7)  # for the first process, which may encode or paint a large data set for days
 
 
 def run_stage(
@@ -37,7 +40,7 @@ def run_stage(
     config = with_parts(config)
     check_starts(config)
     folder, output = cache_folder(config.data, config.cache, config.split), Path(config.output)
-    state = PartialState(cpu=not torch.cuda.is_available())
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=WAITED)
     with state.main_process_first():  # one process builds the cache, the others open it
         cache = open_data(config.data, folder, config.split)
     checkpoints.check_output(output, resume)
