@@ -32,6 +32,7 @@ from signgen.rendering.settings import RenderSettings
 from signgen.training.config import TrainConfig
 from signgen.training.denoiser import DenoiserTask
 from signgen.training.run import make_task, run_stage
+from signgen.training.starts import with_parts
 
 VAE = {"widths": [8, 8], "encoder_blocks": [1, 1], "decoder_blocks": [1, 1]}
 DENOISER = {
@@ -101,6 +102,64 @@ def test_the_sources_are_the_known_first_views_and_their_poses_are_told_where_as
         assert torch.equal(inputs.latents.unflatten(0, (2, 5))[:, :3], inputs.source)
         assert bool(inputs.pose.unflatten(0, (2, 5))[:, :3, :3].any()) == bool(told)
         assert inputs.pose.unflatten(0, (2, 5))[:, 3:, :3].any()
+
+
+def test_the_only_frame_of_a_window_is_never_known(data: Path, starts: dict[str, str], tmp_path: Path) -> None:
+    task = task_of(make(data, tmp_path, "video", start=starts, model=DENOISER, sources=[2], batch=8))
+    _, views, bits = task.inputs(task.draw(np.random.default_rng(4)), task.denoiser.known_input, torch.Generator())
+    assert views == 3
+    assert bits[:, :2].all()
+    assert not bits[:, 2].any()
+
+
+def test_sources_are_held_against_no_frame(
+    data: Path, starts: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also not those that a denoiser without image-level condition paints itself."""
+    model = {**DENOISER, "image_level": False}
+    task = task_of(make(data, tmp_path, "video", start=starts, model=model, views=2, loss={"pixel": 1.0, "crop": 64}))
+    windows, rng, seen = task.draw(np.random.default_rng(4)).windows, np.random.default_rng(0), []
+    images = task.images
+    monkeypatch.setattr(task, "images", lambda frames: seen.extend(frames.tolist()) or images(frames))
+    task._pixel_loss(torch.zeros(6, 16, 17, 16), windows, 3, np.ones(6, bool), rng)
+    assert seen == windows.target.ravel().tolist()
+
+
+def test_an_earlier_denoiser_that_reads_guides_goes_on_with_dropout_and_other_norms(
+    data: Path, starts: dict[str, str], tmp_path: Path
+) -> None:
+    run_stage(make(data, tmp_path / "den", "denoiser", start=starts, model=DENOISER))
+    start = {**starts, "denoiser": str(tmp_path / "den/model/denoiser")}
+    task = task_of(make(data, tmp_path / "on", "video", start=start, model={"norms": "affine"}, views=2))
+    assert task.denoiser.config.norms == "affine"
+    assert task.denoiser.training
+    assert task_of(make(data, tmp_path / "same", "video", start=start, views=2)).denoiser.training
+
+
+def test_crops_fit_into_frames(data: Path, starts: dict[str, str], tmp_path: Path) -> None:
+    for loss, words in (
+        ({"crop": 60}, "loss.crop: got 60; give pixels, a multiple of 8 and 32"),
+        ({"zoom": 40}, "loss.zoom: got 40; give pixels, a multiple of 8 and 48"),
+        ({"pixel": 1.0, "crop": 136}, "loss.crop: got 136 for a canvas of 128x136; give 128 at most"),
+        ({"zooms": 1, "zoom": 136}, "loss.zoom: got 136 for a canvas of 128x136; give 128 at most"),
+    ):
+        with pytest.raises(InputError, match=words):
+            task_of(make(data, tmp_path, "video", start=starts, model=DENOISER, loss=loss))
+
+
+def test_a_model_with_published_encoders_is_a_start(tmp_path: Path) -> None:
+    make_pipeline().save_pretrained(tmp_path / "model")
+    config = make(tmp_path, tmp_path, "video", start={"model": str(tmp_path / "model")})
+    assert set(with_parts(config).start) == {"autoencoder", "fusion", "denoiser"}
+    settings = tmp_path / "model/vae/config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "_class_name": "AutoencoderKL"}))
+    (tmp_path / "model/image_encoder").mkdir()
+    start = with_parts(config).start
+    assert set(start) == {"vae", "fusion", "denoiser", "image_encoder"}
+    assert start["vae"] == str(tmp_path / "model/vae")
+    other = make(tmp_path, tmp_path, "video", start={"model": str(tmp_path / "model"), "autoencoder": "mine"})
+    assert with_parts(other).start["autoencoder"] == "mine"
+    assert "vae" not in with_parts(other).start
 
 
 def test_mixed_masks_show_any_number_of_known_frames(data: Path, starts: dict[str, str], tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ PREDICTIONS = ("v_prediction", "sample")  # what means something at a zero termi
 POSE_STYLES = ("signgen", *BODY_STYLES)
 MASKS = ("window", "imagpose", "mixed")
 MOST_AHEAD = 64  # batches in memory; a batch of 42 frames of 210x260 and their pose images takes 35 MB
+LEAST_CROP, LEAST_ZOOM = 32, 48  # pixels: without their margins, a window of SSIM fits in
 MOST_STEPS = 50  # of a student; a walk along its own estimates is made in each step of training
 
 
@@ -71,7 +72,7 @@ class LossConfig:
         latent: weight of the denoising loss in latent space.
         pixel: weight of the loss through the frozen decoder on crops around the hands; 0 leaves it out.
         structure: weight, within the pixel loss, of 1 - SSIM beside L1 and gradients.
-        crop: side of these crops in pixels; crops: how many an item; two show both hands.
+        crop: side of these crops in pixels, a multiple of 8; crops: how many an item; two show both hands.
         zooms: further items of a batch that are crops, mostly of hands, without the rest of their frame: a hand costs
             a third of what it costs in a whole frame. zoom: side of these crops in pixels, a multiple of 8.
         last_step_share: share of windows at the last timestep, where the input is pure noise. With a zero terminal
@@ -124,7 +125,11 @@ class LossConfig:
     def __post_init__(self) -> None:
         _check_least("loss", self, 0, "latent", "pixel", "structure", "min_snr", "noise_offset", "l1")
         _check_least("loss", self, 0, "mask_near", "zooms")
-        _check_least("loss", self, 1, "hand", "face", "crop", "crops", "zoom", "per_clip")
+        _check_least("loss", self, 1, "hand", "face", "crops", "per_clip")
+        for name, least in (("crop", LEAST_CROP), ("zoom", LEAST_ZOOM)):
+            if getattr(self, name) < least or getattr(self, name) % 8:
+                got = f"got {getattr(self, name)}"
+                raise BadValue(f"loss.{name}", got, f"give pixels, a multiple of 8 and {least} or more")
         if not self.late > 0 or not self.temperature > 0:
             got = f"got {self.late}, {self.temperature}"
             raise BadValue("loss.late, loss.temperature", got, "both must be above 0")

@@ -122,6 +122,7 @@ class DenoiserTask(Task):
     def __init__(self, config: TrainConfig, cache: FrameCache, device: torch.device, folder: Path) -> None:
         super().__init__(config, cache, device, folder)
         self._check_canvas()
+        self._check_crops()
         start = config.start
         self.vae = load_autoencoder(start.get("vae") or start["autoencoder"], config.allow_download).to(device).eval()
         self.vae.requires_grad_(False).to(memory_format=torch.channels_last)
@@ -133,7 +134,7 @@ class DenoiserTask(Task):
             tokens=encoders.known_tokens, told=config.source_poses, style=config.pose_style,
         )  # fmt: skip
         self.inputs = InputMaker(self, encoders, config.known)
-        self.denoiser = self._denoiser().to(device, memory_format=torch.channels_last)
+        self.denoiser = self._denoiser().train().to(device, memory_format=torch.channels_last)
         encoders.serve(self.denoiser)
         self.batches = replace(self.batches, guides=self._guided())
         self.denoiser.set_attention("math" if device.type == "cpu" else "sdpa")
@@ -147,6 +148,19 @@ class DenoiserTask(Task):
         if tuple(self.canvas) != wanted:
             got = f"{self.canvas[0]}x{self.canvas[1]} leaves bars beside frames, which fill {inner[0]}x{inner[1]} of it"
             raise BadValue("canvas", got, f"give {list(wanted)}")
+
+    def _check_crops(self) -> None:
+        """Crops of the loss lie inside of the canvas."""
+        loss = self.config.loss
+        for name, used in (("crop", loss.pixel), ("zoom", loss.zooms)):
+            side = getattr(loss, name)
+            if used and side > min(self.canvas):
+                most = min(self.canvas) // CELL * CELL
+                raise BadValue(
+                    f"loss.{name}",
+                    f"got {side} for a canvas of {self.canvas[0]}x{self.canvas[1]}",
+                    f"give {most} at most",
+                )
 
     def _guided(self) -> bool:
         """Whether the denoiser reads guides, which are drawn at the size of the frames."""
@@ -165,6 +179,7 @@ class DenoiserTask(Task):
             if "unet" in start:
                 raise Mismatch("start", "got unet and denoiser", "a denoiser has its UNet already: give one of them")
             known = stage_network(Denoiser, start["denoiser"]).to(self.device)
+            self.batches = replace(self.batches, guides=bool((known.config.pose or {}).get("guide", 0)))
             grown = grow(known, self.config.model, self._evaluate_some)
             return restated(grown, stage_prediction(start["denoiser"]), self.config.prediction)
         denoiser = built(Denoiser, self.config.model)
@@ -247,9 +262,11 @@ class DenoiserTask(Task):
     def _pixel_loss(
         self, clean: Tensor, windows: Windows, views: int, allowed: np.ndarray, rng: np.random.Generator
     ) -> Tensor:
-        """Decoded crops against the true frames: mostly at hands, else at the face or anywhere."""
+        """Decoded crops against the true frames: mostly at hands, else at the face or anywhere. A source is no frame
+        of the window, so that it is not looked at, also where the denoiser paints it, as one without the image-level
+        condition does."""
         offset = views - windows.target.shape[1]
-        items = np.flatnonzero(allowed)
+        items = np.flatnonzero(allowed & (np.arange(len(allowed)) % views >= offset))
         if not len(items):
             return clean.sum() * 0
         loss = self.config.loss

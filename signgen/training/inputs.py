@@ -194,12 +194,13 @@ class InputMaker:
         return torch.from_numpy(stored.astype(np.float32)).to(self.task.device)
 
     def _known_bits(self, batch: int, views: int, count: int, drawn: Batch) -> Tensor:
-        """(B, views): the ``count`` sources, and in most windows also the frames that were rendered before."""
+        """(B, views): the ``count`` sources, and in most windows also the frames that were rendered before; the last
+        one never is, for something is to be painted."""
         bits = np.zeros((batch, views), bool)
         if views > 1:
             bits[:, :count] = True
             if not drawn.unordered:
-                bits[drawn.rng.random(batch) < GIVEN_BEFORE, count : count + self.known] = True
+                bits[drawn.rng.random(batch) < GIVEN_BEFORE, count : min(count + self.known, views - 1)] = True
         return torch.from_numpy(bits).to(self.task.device)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from diffusers import ModelMixin
+from diffusers import AutoencoderKL, ModelMixin
 from diffusers.utils import SAFETENSORS_WEIGHTS_NAME
 
 from signgen.errors import Damaged, Mismatch, NotFound, SignGenError
@@ -24,7 +24,8 @@ from signgen.training.stages import STAGES
 from signgen.training.task import built
 
 N = TypeVar("N", bound=ModelMixin)
-PARTS_OF_MODEL = {"autoencoder": "vae", "fusion": "fusion", "denoiser": "denoiser"}  # entries of ``start`` -> folders
+# Entries of ``start`` -> folders.
+PARTS_OF_MODEL = {"autoencoder": "vae", "fusion": "fusion", "denoiser": "denoiser", "image_encoder": "image_encoder"}
 MAKERS = {"encoder": "autoencoder"}  # entries of ``start`` that another stage than their namesake makes
 AGAIN = "take the folder that the stage wrote"
 FIRST_LAYERS = "unet.conv_in.weight", "pose_encoder.net.0.weight"
@@ -50,15 +51,19 @@ class Start:
 
 
 def with_parts(config: TrainConfig) -> TrainConfig:
-    """The configuration with ``start.model`` spelt out for the stages of the denoiser: the model's autoencoder, fusion
-    model and denoiser, where ``start`` names no others."""
+    """The configuration with ``start.model`` spelt out for the stages of the denoiser: the model's autoencoder (``vae``
+    where it is Stable Diffusion's), fusion model, denoiser and image encoder, where ``start`` names no others."""
     if STAGES[config.stage].trains != Denoiser.__name__ or "model" not in config.start:
         return config
     folder = model_folder(config.start["model"])
     places = parts_of(folder, PARTS_OF_MODEL.values())
     parts = {name: str(places[part]) for name, part in PARTS_OF_MODEL.items() if part in places}
-    if "vae" in config.start:
-        parts.pop("autoencoder", None)
+    if "autoencoder" in parts:
+        if "vae" in config.start:
+            del parts["autoencoder"]
+        elif read_settings(parts["autoencoder"]).get("_class_name") == AutoencoderKL.__name__:
+            given = parts.pop("autoencoder")
+            parts |= {} if "autoencoder" in config.start else {"vae": given}
     named = {name: where for name, where in config.start.items() if name != "model"}
     return replace(config, start=parts | named)
 
