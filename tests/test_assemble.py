@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,22 @@ def test_an_earlier_model_is_replaced_but_for_its_card(runs: list[Path], tmp_pat
     assert (code, "MiB are allowed" in words) == (2, True)
     assert contents(target) == before
     assert [path.name for path in tmp_path.iterdir()] == ["model"], "nothing is left behind"
+
+
+@pytest.mark.parametrize(
+    ("log", "last"), [(None, {}), ("", {}), ('{"step": 6, "loss": 2.0}\n{"step": 7, "lo', {"loss": 2.0})]
+)
+def test_a_log_that_is_lost_or_cut_off_keeps_no_model_back(
+    runs: list[Path], tmp_path: Path, log: str | None, last: dict[str, float]
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(runs[2], copy)
+    (copy / "log.jsonl").unlink()
+    if log is not None:
+        (copy / "log.jsonl").write_text(log)
+    code, _, said = run(tmp_path / "model", copy)
+    assert code == 0, said
+    assert [stage["last"] for stage in json.loads((tmp_path / "model/training.json").read_text())] == [last]
 
 
 def test_bad_input_ends_in_one_line_and_writes_nothing(runs: list[Path], tmp_path: Path) -> None:

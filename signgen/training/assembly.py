@@ -6,6 +6,7 @@ import inspect
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +163,16 @@ def history(runs: Sequence[Path]) -> list[dict[str, Any]]:
             continue
         record = read_settings(run / "model", RECORD)
         settings = {k: v for k, v in record["config"].items() if k not in ("data", "output", "start")}
-        log = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
-        last = {k: v for k, v in json.loads(log[-1]).items() if k not in ("step", "seconds")} if log else {}
+        last = {k: v for k, v in _last_line(run / "log.jsonl").items() if k not in ("step", "seconds")}
         done = {"steps": record["step"], "processes": record.get("processes", 1), "seconds": round(record["seconds"])}
         stages.append({**done, "last": last, "config": settings})
     return stages
+
+
+def _last_line(log: Path) -> dict[str, Any]:
+    """The last line of a log that is whole, {} where there is none: a kill cuts lines, and not all copy logs along."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    for line in reversed(lines):
+        with suppress(ValueError):
+            return dict(json.loads(line))
+    return {}
