@@ -17,7 +17,8 @@ from tiny_pipeline import make_pipeline, picture, signing
 from signgen import config as configuration
 from signgen.dataset import region_store
 from signgen.dataset.cache import FrameCache, build_cache
-from signgen.dataset.coarse import read_coarse
+from signgen.dataset.coarse import read_coarse, render_coarse
+from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.encoded import Encoders
 from signgen.dataset.planning import Plan
 from signgen.dataset.prepare import Work, prepare
@@ -207,6 +208,24 @@ def test_another_disturbance_needs_another_folder(run: Path, data: Path, model: 
     with pytest.raises(InputError) as error:
         run_stage(_config(data, tmp_path, model, disturbance={"share": 1.0}))
     assert "coarse-" in error.value.subject
+
+
+def test_other_clips_or_settings_of_the_model_need_another_folder(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    cache = build_cache(((name, "s01", np.stack([picture(SIZE)] * 2), keypoints(2)) for name in "ab"), folder)
+    coarse = render_coarse(cache, folder, model, 0, Disturbance(share=0.0))
+    with pytest.raises(InputError, match="was made with other clips"):
+        render_coarse(replace(cache, clips=cache.clips[::-1]), folder, model, 0, Disturbance(share=0.0))
+    other = tmp_path / "other"
+    shutil.copytree(model, other)
+    settings = json.loads((other / "model_index.json").read_text())
+    (other / "model_index.json").write_text(json.dumps({**settings, "steps": settings["steps"] + 1}))
+    with pytest.raises(InputError, match="was made with other sampling"):
+        render_coarse(cache, folder, other, 0, Disturbance(share=0.0))
+    record = coarse / "coarse.json"
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps({name: content[name] for name in ("seed", "disturbance")}))  # as older ones are
+    assert render_coarse(cache, folder, other, 0, Disturbance(share=0.0)) == coarse
 
 
 def test_a_crop_moves_and_mirrors_with_its_points_and_its_solid_hands(data: Path, model: Path, tmp_path: Path) -> None:

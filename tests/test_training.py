@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from release_maker import CLIPS, all_points, make_release, write_npz
 from safetensors.torch import load_file, save_file
 from skimage.metrics import structural_similarity
 
@@ -20,7 +21,7 @@ from signgen.dataset.cache import FrameCache, build_cache
 from signgen.dataset.disturbance import Disturbance
 from signgen.dataset.encoded import weights_key
 from signgen.dataset.pairs import crop_centres, draw_windows, loss_weights
-from signgen.dataset.training_data import cache_folder
+from signgen.dataset.training_data import cache_folder, open_data
 from signgen.errors import BadValue, InputError
 from signgen.keypoints.skeleton import LEFT_KNUCKLE, NOSE, RIGHT_KNUCKLE
 from signgen.model.networks.autoencoder import FrameAutoencoder
@@ -315,8 +316,6 @@ def test_learning_rate_rises_stays_and_falls() -> None:
 def test_a_cache_is_built_anew_when_the_clips_change(tmp_path: Path) -> None:
     from PIL import Image
 
-    from signgen.dataset.training_data import open_data
-
     release = tmp_path / "PHOENIX-2014-T-release-v3/PHOENIX-2014-T"
     corpus = release / "annotations/manual/PHOENIX-2014-T.train.corpus.csv"
     corpus.parent.mkdir(parents=True)
@@ -332,6 +331,38 @@ def test_a_cache_is_built_anew_when_the_clips_change(tmp_path: Path) -> None:
         assert [clip.name for clip in open_data(tmp_path, cache_folder(tmp_path)).clips] == [
             row.split("|")[0] for row in rows[1:]
         ]
+
+
+def test_what_was_made_of_other_clips_goes_with_their_cache(tmp_path: Path) -> None:
+    root = make_release(tmp_path / "data")
+    write_npz(root / "keypoints", {name: xyc for split in CLIPS for name, xyc in all_points(split).items()})
+    folder = cache_folder(root)
+    open_data(root, folder)
+    made = [folder / name for name in ("coarse-1a-0", "coarse-1a-0-2b", "hands-72-coarse-1a-0", "faces-64-coarse-1a-0")]
+    for place in made:
+        place.mkdir()
+        (place / "000000.npz").write_bytes(b"x")
+    open_data(root, folder)
+    assert all(place.is_dir() for place in made)
+    assert [clip.name for clip in open_data(root, folder, "dev").clips] == list(CLIPS["dev"])
+    assert sorted(path.name for path in folder.iterdir()) == ["cache.json", "frames.u8", "keypoints.npy"]
+
+
+def test_a_cache_of_another_split_is_not_taken_for_it(tmp_path: Path) -> None:
+    root = make_release(tmp_path / "data", {"train": CLIPS["train"]})
+    write_npz(root / "keypoints", all_points("train"))
+    folder = cache_folder(root)
+    open_data(root, folder)
+    with pytest.raises(InputError, match="has no split 'dev'; it has train"):
+        open_data(root, folder, "dev")
+    (tmp_path / "bare").mkdir()
+    open_data(tmp_path / "bare", folder)
+    with pytest.raises(InputError, match="is of the split 'train', not 'dev'"):
+        open_data(tmp_path / "bare", folder, "dev")
+    content = json.loads((folder / "cache.json").read_text())
+    del content["split"]  # as older ones are
+    (folder / "cache.json").write_text(json.dumps(content))
+    assert len(open_data(tmp_path / "bare", folder, "dev").clips) == 3
 
 
 def test_the_cache_may_lie_elsewhere(data: Path, tmp_path: Path) -> None:

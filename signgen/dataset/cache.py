@@ -76,16 +76,19 @@ class FrameCache:
 Clips: TypeAlias = Iterable[tuple[str, str, Iterable[np.ndarray], np.ndarray]]
 
 
-def build_cache(clips: Clips, folder: str | Path, advance: Callable[[int], None] = lambda n: None) -> FrameCache:
+def build_cache(
+    clips: Clips, folder: str | Path, advance: Callable[[int], None] = lambda n: None, split: str = ""
+) -> FrameCache:
     """Writes ``folder`` from (name, speaker, frames uint8 (H, W, 3), keypoints (T, 133, 3)) and opens it.
 
-    The files of a cache appear together or not at all; what else lies in ``folder`` stays.
+    The files of a cache appear together or not at all; what else lies in ``folder`` stays. ``split``: what part of a
+    data set it is, see `split_of`.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with Staging() as staging:
-            _write(clips, folder, {name: staging.place(folder / name) for name in FILES}, advance)
+            _write(clips, folder, {name: staging.place(folder / name) for name in FILES}, advance, split)
     except BaseException:
         with suppress(OSError):  # not empty: latents of an earlier one
             folder.rmdir()
@@ -93,7 +96,12 @@ def build_cache(clips: Clips, folder: str | Path, advance: Callable[[int], None]
     return FrameCache.open(folder)
 
 
-def _write(clips: Clips, folder: Path, places: dict[str, Path], advance: Callable[[int], None]) -> None:
+def split_of(folder: Path) -> str:
+    """What part of a data set a cache is of; "" where it does not say so, as older ones."""
+    return str(read_json(folder / INDEX, f"delete {folder}: the next training builds it again").get("split", ""))
+
+
+def _write(clips: Clips, folder: Path, places: dict[str, Path], advance: Callable[[int], None], split: str) -> None:
     index: list[CachedClip] = []
     points: list[np.ndarray] = []
     shape: tuple[int, int, int] | None = None
@@ -115,5 +123,5 @@ def _write(clips: Clips, folder: Path, places: dict[str, Path], advance: Callabl
     if not index or shape is None:
         raise Empty(folder, "the data set has no clip", "see signgen synthesize")
     np.save(places[KEYPOINTS], np.concatenate(points))
-    content = {"shape": [index[-1].stop, *shape], "clips": [asdict(clip) for clip in index]}
+    content = {"shape": [index[-1].stop, *shape], "clips": [asdict(clip) for clip in index], "split": split}
     places[INDEX].write_text(json.dumps(content), encoding="utf-8")

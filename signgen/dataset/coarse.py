@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
 
 RECORD = "coarse.json"
+SAMPLING = ("steps", "guidance", "guidance_rule", "window", "overlap")  # settings of a pipeline that decide frames
 OWN_FIRST = 0.5  # share of the clips that are painted from their first frame; the others from any
 FPS = 25.0
 
@@ -92,11 +93,15 @@ def render_coarse(
         jobs: processes. advance: called with the number of clips that were there or are done.
 
     Raises:
-        Mismatch: the folder was made with another disturbance.
+        Mismatch: the folder was made with another disturbance, of other clips, or with other settings of the model.
     """
-    folder = cache_folder / f"coarse-{_weights(_pipeline(str(model)))}-{seed}"
+    pipeline = _pipeline(str(model))
+    folder = cache_folder / f"coarse-{_weights(pipeline)}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    _check_record(folder / RECORD, {"seed": seed, "disturbance": asdict(disturbance)})
+    _check_record(
+        folder / RECORD,
+        {"seed": seed, "disturbance": asdict(disturbance), "clips": _clips(cache), "sampling": _sampling(pipeline)},
+    )
     work = partial(_render, cache_folder, folder, str(model), seed, disturbance)
     make_missing(work, range(len(cache.clips)), partial(clip_path, folder), jobs, advance)
     return folder
@@ -159,10 +164,29 @@ def make_missing(
 
 
 def _check_record(path: Path, record: dict[str, Any]) -> None:
+    """Writes what a folder is made of, or holds it against what it says; older ones do not say all."""
     if not path.is_file():
         place_file(path, json.dumps(record, indent=2).encode())
-    elif read_json(path, "delete the folder") != record:
-        raise Mismatch(path.parent, "was made with another disturbance", "delete it, or set another seed")
+        return
+    known = read_json(path, "delete the folder")
+    others = [name for name, value in record.items() if known.get(name, value) != value]
+    if others:
+        advice = f"delete it and what else has {path.parent.name} in its name, or set another seed"
+        raise Mismatch(path.parent, f"was made with other {' and '.join(others)}", advice)
+
+
+def _clips(cache: FrameCache) -> str:
+    """Twelve hexadecimal digits that change with the clips' names, lengths and order."""
+    clips = [(clip.name, clip.stop - clip.start) for clip in cache.clips]
+    return hashlib.sha256(json.dumps(clips).encode()).hexdigest()[:12]
+
+
+def _sampling(pipeline: SignGenPipeline) -> dict[str, Any]:
+    """How a model paints besides its weights, as JSON gives it back."""
+    settings = {name: pipeline.config[name] for name in SAMPLING}
+    schedule = {name: value for name, value in pipeline.scheduler.config.items() if not name.startswith("_")}
+    kind = type(pipeline.scheduler).__name__
+    return json.loads(json.dumps(settings | {"scheduler": {"kind": kind, **schedule}}, default=str))
 
 
 @lru_cache(maxsize=1)

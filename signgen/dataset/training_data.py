@@ -8,14 +8,17 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from signgen.dataset.cache import FILES, INDEX, FrameCache, build_cache
+from signgen.dataset.cache import FILES, INDEX, FrameCache, build_cache, split_of
 from signgen.dataset.files import damaged
 from signgen.dataset.persons.tables import holds_pairs
-from signgen.dataset.phoenix import PhoenixIndex
+from signgen.dataset.phoenix import PhoenixIndex, is_release
 from signgen.dataset.prepared import is_prepared, open_prepared
-from signgen.errors import InputError, Missing, NotFound, NotWritable, RunError, Unsupported
-from signgen.files import reason
+from signgen.errors import Mismatch, Missing, NotFound, NotWritable, RunError, Unsupported
+from signgen.files import discard, reason
 from signgen.keypoints import read_keypoints
+
+# What is made of a cache's clips and lies beside it, by their numbers: latents, and what a model paints of them.
+DERIVED = ("latents-*.npy", "coarse-*", "hands-*", "faces-*")
 
 
 def cache_folder(data: str | Path, chosen: str | Path = "", split: str = "train") -> Path:
@@ -41,12 +44,14 @@ def open_data(data: str | Path, folder: Path, split: str = "train") -> FrameCach
         raise NotFound(data, "no such data set", "write one with: signgen synthesize, or name another folder")
     if (folder / INDEX).is_file():
         cache = FrameCache.open(folder)
-        if _clip_names(Path(data), split) in (None, [clip.name for clip in cache.clips]):
+        if not is_release(data):  # only its cache is there, as on a machine lent for training
+            _check_split(folder, split)
             return cache
-        for stale in (*(folder / name for name in FILES), *folder.glob("latents-*.npy")):
-            stale.unlink(missing_ok=True)
+        if [clip.name for clip in PhoenixIndex(data).clips(split)] == [clip.name for clip in cache.clips]:
+            return cache
+        _remove(folder)
     try:
-        return build_cache(_clips(Path(data), split), folder)
+        return build_cache(_clips(Path(data), split), folder, split=split)
     except (PermissionError, NotWritable):
         raise NotWritable(folder, "cannot be written", "give a folder that can be: --set cache=FOLDER") from None
     except OSError as error:
@@ -54,12 +59,17 @@ def open_data(data: str | Path, folder: Path, split: str = "train") -> FrameCach
         raise RunError(folder, reason(error, folder), advice) from error
 
 
-def _clip_names(root: Path, split: str) -> list[str] | None:
-    """Names of the data set's clips, or None where only its cache is there, as on a machine lent for training."""
-    try:
-        return [clip.name for clip in PhoenixIndex(root).clips(split)]
-    except InputError:
-        return None
+def _check_split(folder: Path, split: str) -> None:
+    known = split_of(folder)
+    if known not in ("", split):
+        raise Mismatch(folder, f"is of the split {known!r}, not {split!r}", "name another folder: --set cache=FOLDER")
+
+
+def _remove(folder: Path) -> None:
+    """Takes a cache away, what was made of it first: a kill leaves nothing that belongs to other clips."""
+    for stale in (*(path for kind in DERIVED for path in folder.glob(kind)), *(folder / name for name in FILES)):
+        if stale.exists():
+            discard(stale)
 
 
 def _clips(root: Path, split: str) -> Iterator[tuple[str, str, Iterator[np.ndarray], np.ndarray]]:
