@@ -310,7 +310,7 @@ def test_a_frame_that_cannot_be_read_ends_in_one_line_and_what_was_learned_stays
 def test_a_full_disk_while_frames_are_decoded_is_one_line(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*given: Any) -> None:
+    def full(*given: Any, **named: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(training_data, "build_cache", full)

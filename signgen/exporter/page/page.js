@@ -190,6 +190,7 @@ function render() {
   endPlaying();
   setSize();
   current = ++renders;
+  told = -Infinity; // the first frame is told
   Object.assign(state, { frames: [], rendering: true, done: false, asked: performance.now(), first: 0, last: 0 });
   start.disabled = save.disabled = pause.disabled = true;
   halt.disabled = false;
