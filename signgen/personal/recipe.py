@@ -18,6 +18,7 @@ from signgen.errors import BadValue, NotFound, Unsupported
 from signgen.model.loading import model_folder, parts_of
 from signgen.model.networks.weight_files import read_settings, read_tensors
 from signgen.training.config import TrainConfig
+from signgen.training.loop import named_after_none
 
 DENOISER = "distill"
 STAGES = ("autoencoder", DENOISER, "hand_refiner", "face_refiner")
@@ -125,10 +126,10 @@ def check_settings(recipe: Recipe, model: str | Path, stages: Sequence[str], wor
         for name, place in config.start.items():
             if not (Path(place).is_dir() or Path(place).is_relative_to(work)):
                 raise NotFound(f"{stage}.start.{name}", f"no trained {name} at {place}", "name its folder")
-        names = _weight_names(model_folder(model) / PARTS[stage])
-        if (only := config.optim.only) and not any(part in name for part in only for name in names):
-            advice = f"name parts of weights' names, which are such as {names[0]}"
-            raise BadValue(f"{stage}.optim.only", f"got {', '.join(only)}, which no weight is named after", advice)
+        if only := config.optim.only:
+            names = _weight_names(model_folder(model) / PARTS[stage])
+            if not any(part in name for part in only for name in names):
+                raise named_after_none(only, names[0], f"{stage}.optim.only")
     for key in ("precision", "disturbance"):  # of one process, and of what both refiners see painted
         those = [stage for stage in stages if key == "precision" or stage.endswith("_refiner")]
         for stage in those[1:]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -45,16 +45,15 @@ class VideoClip:
             lacking = missing_number(frame_files(self.path))
             if lacking is not None:
                 raise Damaged(self.path, f"lacks frame {lacking}", "give all frames, or number them anew")
-        if not self._listed:
+        if (listed := self._listed) is None:
             return probe(self.path)
-        assert self.entry is not None
-        height, width = read_image(self.entry.frames[0]).shape[:2]
-        return VideoInfo(width, height, None, len(self.entry.frames))
+        height, width = read_image(listed[0]).shape[:2]
+        return VideoInfo(width, height, None, len(listed))
 
     @property
-    def _listed(self) -> bool:
-        """Whether a data set lists its frames: clips of some are videos."""
-        return self.entry is not None and not self.entry.folder.is_file()
+    def _listed(self) -> Sequence[Path] | None:
+        """The frames that a data set lists of it; None where there is none, or its clips are videos."""
+        return None if self.entry is None or self.entry.folder.is_file() else self.entry.frames
 
     def read(self, stop: int) -> Iterator[np.ndarray]:
         """Yields the first ``stop`` frames, each (H,W,3) uint8 RGB.
@@ -63,12 +62,8 @@ class VideoClip:
             InputError: while iterating: damaged, of another size than its first frame, or at its end too early.
         """
         shape, number = (self.info.height, self.info.width, 3), 0
-        frames: Iterator[np.ndarray]
-        if self._listed:
-            assert self.entry is not None
-            frames = map(read_image, self.entry.frames[:stop])
-        else:
-            frames = read_frames(self.path, 0, stop)
+        listed = self._listed
+        frames = read_frames(self.path, 0, stop) if listed is None else map(read_image, listed[:stop])
         for frame in frames:
             if frame.shape != shape:
                 got = f"frame {number} is {frame.shape[1]}x{frame.shape[0]}, the first {shape[1]}x{shape[0]}"

@@ -90,9 +90,13 @@ def train_only(network: nn.Module, parts: Sequence[str]) -> None:
         if not any(part in name for part in parts):
             weight.requires_grad_(False)
     if not any(weight.requires_grad for weight in network.parameters()):
-        first = next(name for name, _ in network.named_parameters())
-        advice = f"name parts of weights' names, which are such as {first}"
-        raise BadValue("optim.only", f"got {', '.join(parts)}, which no weight is named after", advice)
+        raise named_after_none(parts, next(name for name, _ in network.named_parameters()))
+
+
+def named_after_none(parts: Sequence[str], first: str, subject: str = "optim.only") -> BadValue:
+    """The error for parts of names that no weight has; the ``first`` weight's name is an example."""
+    advice = f"name parts of weights' names, which are such as {first}"
+    return BadValue(subject, f"got {', '.join(parts)}, which no weight is named after", advice)
 
 
 class Session:
