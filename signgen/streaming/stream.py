@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 AT_A_TIME = 2  # frames on their way: with a third no more come, and all of them later
 SEEN = 8  # frames before a frame that it sees
 REMEMBERED = 100_000  # delays, by which medians are told
+PAUSE = 0.001  # seconds after each frame that came: a source that never waits must not keep who draws from the lock
 _WITHOUT = ("window", "overlap", "frames", "rotate", "crop", "mirror", "swap_hands", "fill_gaps", "estimator",
             "estimator_weights", "format", "clip", "person", "scheduler")  # fmt: skip
 
@@ -176,6 +177,7 @@ class Live:
                 for one in points:
                     if not self._add(one, stopped):
                         return
+                    time.sleep(PAUSE)
             except BaseException as problem:
                 error.append(problem)
             finally:
@@ -185,7 +187,7 @@ class Live:
 
         def draw() -> None:
             try:
-                for number in self._newest_ones(over, stopped, free):
+                for number in self._next_ones(over, stopped, free):
                     if (one := self._begun(number)) is None:
                         free.release()
                     elif apart:
@@ -237,15 +239,17 @@ class Live:
             atexit.unregister(stop)
             self._feeding = False
 
-    def _newest_ones(self, over: threading.Event, stopped: threading.Event, free: threading.Semaphore) -> Iterator[int]:
-        """Numbers of the newest frames, each as soon as there is a place for it and it has come; when all have, those
-        that waited for later ones."""
+    def _next_ones(
+        self, over: threading.Event, stopped: threading.Event, free: threading.Semaphore
+    ) -> Iterator[int | None]:
+        """What is to be drawn, as `_begun` takes it, as soon as there is a place for it and it has come: the newest
+        frame; when all have come, those that waited for later ones."""
         while free.acquire() and not stopped.is_set():
             with self._changed:
                 self._changed.wait_for(lambda: over.is_set() or stopped.is_set() or self._newest() >= self._next)
                 newest = self._newest()
             if newest >= self._next and not stopped.is_set():
-                yield newest
+                yield None
             elif self._next < self._causal.count and not stopped.is_set():
                 yield self._next
             else:
@@ -260,11 +264,12 @@ class Live:
     def _newest(self) -> int:
         return self._causal.count - 1 - self._causal.delay
 
-    def _begun(self, number: int) -> _OnItsWay | None:
-        """Frame ``number``; None where nobody was seen so far, or not for long enough."""
-        if number < self._next:
-            return None
+    def _begun(self, number: int | None) -> _OnItsWay | None:
+        """Frame ``number``, or the newest; None where nobody was seen so far, or not for long enough."""
         with self._changed:
+            number = self._newest() if number is None else number  # one that was the newest before may be gone by now
+            if number < self._next:
+                return None
             clip = self._causal.frame(self._causal.count - 1 - number)
             came = self._came[number]
             for old in [one for one in self._came if one <= number]:
