@@ -29,6 +29,7 @@ PRESETS = {"autoencoder": "mini/autoencoder", "distill": "mini/distill", "hand_r
 SHARES = {"autoencoder": 0.07, "distill": 0.26, "hand_refiner": 0.14, "face_refiner": 0.3}
 RATES = {"autoencoder": 3e-4, "distill": 1e-4, "hand_refiner": 1e-4, "face_refiner": 3e-4}
 FRAMES_A_MINUTE, FEWEST_FRAMES, MOST_FRAMES = 25, 256, 1536  # learned from; painting more takes the time of training
+SCORED_A_MINUTE, FEWEST_SCORED, MOST_SCORED = 10, 100, 300  # frames that are scored, twice: they cost time of learning
 DRAWN_FRAMES, DRAWN_PEOPLE = 42, 24  # of a drawn clip; who take turns in them
 PROBED = 0.2  # share of a stage's time after which it is known how many steps there can be
 OPEN_END = 1_000_000  # steps until then, so that the rate does not fall yet
@@ -87,6 +88,11 @@ class Recipe:
     def frames(self) -> int:
         """How many frames of the person are learned from, at most."""
         return int(min(max(FRAMES_A_MINUTE * self.minutes, FEWEST_FRAMES), MOST_FRAMES))
+
+    @property
+    def scored(self) -> int:
+        """How many frames of the held-out part are scored, at most."""
+        return int(min(max(SCORED_A_MINUTE * self.minutes, FEWEST_SCORED), MOST_SCORED))
 
     def bytes_needed(self, canvas: tuple[int, int]) -> int:
         """Room on the disk for what is made on the way, beside the video, about; for frames of ``canvas``."""

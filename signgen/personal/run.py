@@ -52,6 +52,7 @@ from signgen.personal.recipe import (
     DRAWN_FRAMES,
     DRAWN_PEOPLE,
     FEW_STEPS,
+    MOST_SCORED,
     OPEN_END,
     PROBED,
     Recipe,
@@ -78,7 +79,7 @@ STATE, SHEET = "state.json", "sheet.jpg"
 A_FRAME = "a_frame"  # seconds in which one is rendered
 LEARNED = "learned"  # what the state says when the training data is there
 SHEET_QUALITY = 90  # of JPEG
-SIDE_BY_SIDE = (scores.MOST_SCORED, 150, 75)  # frames of the video, as many as there is room for
+SIDE_BY_SIDE = (MOST_SCORED, 150, 75)  # frames of the video, as many as there is room for
 UNTRAINED = ("fusion", "matte", "composer")  # parts that no stage changes, the largest first
 BEGIN_AGAIN = "remove the folder and begin again"
 SAVED = 30.0  # seconds between two notes of the time that was spent
@@ -310,6 +311,11 @@ class _Run:
     def seconds(self) -> float:
         return self.recipe.minutes * 60
 
+    @property
+    def scored_frames(self) -> range:
+        """Of the held-out part, what is scored before and after."""
+        return scores.scored_frames(self.video, self.recipe.scored)
+
     def tell(self, *_: Any) -> None:
         """Says how far it is. A caller may take its time, such as a page that lets a render go first."""
         if self.progress is not None:
@@ -465,8 +471,8 @@ class _Run:
         """The scores of the held-out part, rendered with a pipeline."""
         if name not in self.state.values:
             loaded = pipeline()
-            given = loaded, self.sources, self.video, self.work / name, self.recipe.seed
-            shown = scores.scored_frames(self.video)
+            shown = self.scored_frames
+            given = loaded, self.sources, self.video, shown, self.work / name, self.recipe.seed
             if name == "before":  # first of all: what is compiled at a first render is none of a frame's time
                 self.row("before", lambda: self._row(loaded))
             if not (self.work / name).is_dir() or A_FRAME not in self.state.values:
@@ -530,7 +536,7 @@ class _Run:
         about = {"model": self.target.name, "consent": self.state.values["request"]["consent"]}
         room = MOST_MIB - TEXTS_MIB - _mebibytes(folder) + _shareable(model_folder(self.model))
         for most in SIDE_BY_SIDE:
-            given = self.video, self.work / "before", self.work / "after", about, most
+            given = self.video, self.work / "before", self.work / "after", about, min(most, self.recipe.scored)
             scores.write_side_by_side(folder / STEREO, *given)
             if _mebibytes(folder / STEREO) < room:
                 return True
@@ -580,7 +586,7 @@ class _Run:
             frames=len(self.video.clip),
             learned=learned,
             held_out=len(self.video.held_out),
-            scored=len(scores.scored_frames(self.video)),
+            scored=len(self.scored_frames),
             stages=dict(self.state.values["steps"]),
             before=before,
             after=after,

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 NEAR = 3.0  # pixels, mean over a hand's joints
 CHUNK = 16
-MOST_SCORED = 300  # frames of the held-out part
 SHOWN = 6  # frames of a row of the sheet
 
 
@@ -103,24 +102,23 @@ def worse(before: Scores, after: Scores) -> list[str]:
     return lines
 
 
-def scored_frames(footage: Footage, most: int = MOST_SCORED) -> range:
-    """What is scored of the held-out part."""
+def scored_frames(footage: Footage, most: int) -> range:
+    """What is scored of the held-out part: its first frames, at most so many."""
     held = footage.held_out
     return range(held.start, min(held.stop, held.start + most))
 
 
 def render_held_out(
-    pipeline: SignGenPipeline, sources: Sequence[Source], footage: Footage, folder: Path, seed: int,
+    pipeline: SignGenPipeline, sources: Sequence[Source], footage: Footage, frames: range, folder: Path, seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:  # fmt: skip
-    """The held-out part as the model makes it, PNG frames in ``folder``, which is whole or not there."""
-    frames = scored_frames(footage)
+    """These frames as the model makes them, as PNG in ``folder``, which is whole or not there."""
     clip = footage.clip[frames.start : frames.stop]
     render(clip, list(sources), pipeline, folder, seed=seed, progress=progress)
 
 
 def write_side_by_side(
-    path: Path, footage: Footage, before: Path, after: Path, about: Mapping[str, str], most: int = MOST_SCORED
+    path: Path, footage: Footage, before: Path, after: Path, about: Mapping[str, str], most: int
 ) -> None:
     """A video, the person | before | after, and the manifest beside it.
 
