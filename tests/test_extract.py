@@ -20,6 +20,7 @@ from signgen.extraction.people import choose, find_people, signing_box, windows
 from signgen.extraction.run import extract, extract_keypoints
 from signgen.keypoints import read_keypoints
 from signgen.rendering import render
+from signgen.rendering.plan import _output_path
 from signgen.video.sniff import is_footage
 
 WIDE, HIGH = 960, 420
@@ -138,6 +139,21 @@ def test_pictures_that_are_not_there_are_time_without_a_person(tmp_path: Path, l
     assert (read.confidence > 0).any(1).tolist() == [True, True, False, False, True, True]
     assert read.xy[[0, 1, 4, 5], 0, 0] == pytest.approx([89.5, 92.5, 101.5, 104.5], abs=0.6)
     assert [line for line in result.warnings if "frame numbers 3 to 4 are missing: 2 of 6" in line]
+
+
+def test_without_an_output_a_clip_keeps_the_name_that_it_was_given_by(
+    tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two folders of one day, or a link into a store of files, would else be written over each other."""
+    monkeypatch.chdir(tmp_path)
+    for take in ("2024.05.01", "2024.05.02"):
+        folder(tmp_path / take, moving(2))
+        assert extract(take, fps=25).output == f"{take}.json"
+    (tmp_path / "anna.mp4").symlink_to(encode(tmp_path / "3f9a.mp4", moving(2)))
+    assert extract("anna.mp4").output == "anna.json"
+    assert _output_path("2024.05.01", None).name == "2024.05.01_rendered.mp4"
+    monkeypatch.chdir(tmp_path / "2024.05.02")
+    assert extract_keypoints(".", ExtractSettings(fps=25)).keypoints.name == "2024.05.02"
 
 
 def test_a_failure_on_the_way_leaves_nothing(tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch) -> None:

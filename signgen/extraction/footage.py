@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,12 @@ class Footage:
 
     def _upright(self, frame: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(np.rot90(frame, -self.turned // 90)) if self.turned else frame
+
+
+def clip_name(path: str | Path) -> str:
+    """A folder's name, whose dots begin no suffix, or a file's without its suffix; of a link its own."""
+    place = Path(os.path.abspath(path))
+    return place.name if place.is_dir() else place.stem
 
 
 def open_footage(path: str | Path, turned: int = 0) -> Footage:

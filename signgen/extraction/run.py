@@ -14,7 +14,7 @@ import numpy as np
 from signgen import __version__
 from signgen.errors import BadValue, Damaged, Empty, Mismatch, Unsupported
 from signgen.extraction.estimator import Estimator
-from signgen.extraction.footage import Footage, Schedule, open_footage, schedule
+from signgen.extraction.footage import Footage, Schedule, clip_name, open_footage, schedule
 from signgen.extraction.loading import EstimatorSettings, load_estimator
 from signgen.extraction.people import Box, Someone, choose_region
 from signgen.files import Staging, check_target
@@ -99,7 +99,7 @@ def extract(
 
     Args:
         source: a video file or a folder of frames.
-        output: ``.json`` (MMPose's), ``.pose`` or ``.npz``; None: the source's stem + ``.json`` in the current folder.
+        output: ``.json`` (MMPose's), ``.pose`` or ``.npz``; None: the source's name + ``.json`` in the current folder.
         progress: called as ``progress(frames done, frames in all)``.
         **options: the fields of `ExtractSettings`, the estimator's among them.
 
@@ -140,7 +140,7 @@ def extract_keypoints(
     estimator = load_estimator(settings)
     box, people, warnings = choose_region(footage, numbers, estimator, settings.box, settings.person)
     points, missing = _in_time(look_at(footage, numbers, estimator, box, settings.batch, progress), footage, numbers)
-    name = footage.path.name if footage.path.is_dir() else footage.path.stem
+    name = clip_name(footage.path)
     keypoints, repaired = Keypoints.clean(
         points[..., :2], points[..., 2], footage.width, footage.height, plan.fps, name
     )  # fmt: skip
@@ -199,7 +199,7 @@ def _batches(frames: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
 
 
 def _target(source: str | Path, output: str | Path | None) -> Path:
-    target = Path(output) if output is not None else Path(f"{Path(source).resolve().stem}.json")
+    target = Path(output) if output is not None else Path(f"{clip_name(source)}.json")
     if target.suffix.lower() not in SUFFIXES:
         got = f"got suffix {target.suffix}" if target.suffix else "has no suffix"
         raise Unsupported(target, got, f"end it in {', '.join(SUFFIXES)}")
