@@ -141,6 +141,22 @@ def test_pictures_that_are_not_there_are_time_without_a_person(tmp_path: Path, l
     assert [line for line in result.warnings if "frame numbers 3 to 4 are missing: 2 of 6" in line]
 
 
+def test_a_range_of_frames_counts_the_pictures_that_are_not_there(tmp_path: Path, lights: Lights) -> None:
+    place = folder(tmp_path / "clip", moving(6))
+    for number in (3, 4):
+        (place / f"images{number:04d}.png").unlink()
+    whole = extract_keypoints(place, ExtractSettings(fps=25)).keypoints
+    found = extract_keypoints(place, ExtractSettings(fps=25, frames=slice(3, 5)))
+    assert (found.keypoints.xy == whole.xy[3:5]).all()
+    assert (found.origin["first_frame"], found.origin["source_frames"]) == (2, [None, 2])
+    with pytest.raises(InputError, match="no picture of it is there"):
+        extract_keypoints(place, ExtractSettings(fps=25, frames=slice(2, 4)))
+    for number, image in enumerate(moving(10)):  # names that count something finer than frames
+        (tmp_path / "fine").mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "fine" / f"{40 * number}.png")
+    assert len(extract_keypoints(tmp_path / "fine", ExtractSettings(fps=25, frames=slice(0, 5))).keypoints) == 5
+
+
 def test_without_an_output_a_clip_keeps_the_name_that_it_was_given_by(
     tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from signgen.video import exact_rate, probe, read_frames, read_frames_at
+from signgen.keypoints.frame_numbers import numbers_in_names, timeline
+from signgen.video import exact_rate, frame_files, probe, read_frames, read_frames_at
 
 FOLDER_RATE = 25.0  # frames per second of a folder of frames, which says none: PHOENIX14T's
 
@@ -93,7 +94,7 @@ class Schedule:
     """Which frame stands at each tick of a constant rate.
 
     Attributes:
-        numbers: int64 (N,), frames of the footage, rising.
+        numbers: int64 (N,), frames of the footage, rising; -1 where a folder's names count a picture that is not there.
         fps: ticks per second.
         warnings: what was done to get there.
     """
@@ -110,11 +111,18 @@ def schedule(footage: Footage, fps: float | None = None) -> Schedule:
 
     Args:
         fps: the rate that is wanted; None: the footage's own. For a folder it says how fast its frames follow.
+
+    Raises:
+        TooLarge: the numbers in a folder's names span more frames than a clip may have.
     """
     everything = np.arange(footage.frames)
     if footage.times is None:
         said = [] if fps else [f"a folder of frames says no rate; assumed {FOLDER_RATE:g} fps (--fps)"]
-        return Schedule(everything, fps or FOLDER_RATE, said)
+        files = [file.name for file in frame_files(footage.path)]
+        time = timeline(numbers_in_names(files), len(files), str(footage.path))
+        numbers = np.full(time.length, -1)
+        numbers[time.places] = everything
+        return Schedule(numbers, fps or FOLDER_RATE, [*said, *time.warnings])
     own = _own_rate(footage)
     steady = bool(np.abs(footage.times - everything / own).max() < 0.5 / own)
     if steady and (fps is None or abs(fps - own) < 1e-3 * own):
