@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,19 @@ def test_a_range_of_frames_counts_the_pictures_that_are_not_there(tmp_path: Path
         (tmp_path / "fine").mkdir(exist_ok=True)
         Image.fromarray(image).save(tmp_path / "fine" / f"{40 * number}.png")
     assert len(extract_keypoints(tmp_path / "fine", ExtractSettings(fps=25, frames=slice(0, 5))).keypoints) == 5
+
+
+@pytest.mark.parametrize("suffix", [".json", ".pose", ".npz"])
+def test_a_name_that_is_no_unicode_is_escaped(tmp_path: Path, lights: Lights, suffix: str) -> None:
+    place = tmp_path / os.fsdecode(b"geb\xe4rde")
+    try:
+        folder(place, moving(2))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    target = tmp_path / f"a{suffix}"
+    extract(place, target, fps=25)
+    assert json.loads((tmp_path / f"a{suffix}.header").read_text())["source"] == str(place)
+    assert len(read_keypoints(target).keypoints) == 2
 
 
 def test_without_an_output_a_clip_keeps_the_name_that_it_was_given_by(

@@ -31,7 +31,8 @@ def header_path(keypoints: str | Path) -> Path:
 def header_bytes(keypoints: Keypoints, more: dict[str, Any]) -> bytes:
     """The content of a header: length, size and rate of the clip, then ``more``."""
     known = {MARK: VERSION, "frames": len(keypoints), "width": keypoints.width, "height": keypoints.height}
-    return (json.dumps({**known, "fps": keypoints.fps, **more}, indent=2, ensure_ascii=False) + "\n").encode()
+    text = json.dumps({**known, "fps": keypoints.fps, **more}, indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")  # names that are no Unicode become escapes, which are JSON's own
 
 
 def complete_from_header(clip: RawClip, path: Path) -> RawClip:
