@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from extract_maker import encode, number_of, numbered
 
 from signgen.errors import InputError
 from signgen.extraction.footage import Footage, open_footage, schedule
+from signgen.video import probe
 
 
 def numbers(footage: Footage, start: int = 0, stop: int | None = None) -> list[int]:
@@ -42,6 +44,24 @@ def test_hidden_frames_do_not_count(tmp_path: Path) -> None:
     footage = open_footage(cut)
     assert numbers(footage) == [3, 4, 5, 6, 7]
     assert footage.times == pytest.approx(np.arange(5) / 25, abs=0.002)
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mkv"])
+def test_a_recording_that_begins_between_two_keyframes_begins_at_the_second(tmp_path: Path, suffix: str) -> None:
+    """As those of broadcasts do."""
+    begun = encode(tmp_path / "a.mp4", numbered(24), **{"x264-params": "keyint=8:min-keyint=8:scenecut=0:bframes=2"})
+    cut = tmp_path / f"cut.{suffix}"
+    with av.open(str(begun)) as source, av.open(str(cut), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.size and number >= 3:
+                packet.stream = stream
+                target.mux(packet)
+    footage = open_footage(cut)
+    assert numbers(footage) == list(range(8, 24))
+    assert (footage.frames, probe(cut).frames) == (16, 16)
+    assert [number_of(image) for image in footage.read_at([0, 7, 15])] == [8, 15, 23]
+    assert numbers(footage, 5, 7) == [13, 14]
 
 
 def test_a_constant_rate_takes_every_frame(tmp_path: Path) -> None:

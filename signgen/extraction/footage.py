@@ -11,6 +11,7 @@ import numpy as np
 
 from signgen.keypoints.frame_numbers import numbers_in_names, timeline
 from signgen.video import exact_rate, frame_files, probe, read_frames, read_frames_at
+from signgen.video.reading import beginning
 
 FOLDER_RATE = 25.0  # frames per second of a folder of frames, which says none: PHOENIX14T's
 
@@ -76,10 +77,12 @@ def _index(path: str | Path, rate: float | None) -> np.ndarray:
     """float64 (T,), times of the frames that are shown."""
     import av
 
+    begun = beginning(path)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         unit = float(stream.time_base or 1)
-        stamps = [packet.pts for packet in container.demux(stream) if packet.size and not packet.is_discard]
+        packets = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
+        stamps = [packet.pts for packet in packets if packet.pts is None or packet.pts >= begun]
     if None in stamps:  # such as a raw stream: frames follow each other at the rate
         return np.arange(len(stamps)) / (rate or FOLDER_RATE)
     times = np.sort(np.asarray(stamps, np.float64)) * unit
