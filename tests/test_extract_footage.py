@@ -79,6 +79,24 @@ def test_a_varying_rate_takes_the_frame_that_is_shown_at_each_tick(tmp_path: Pat
     assert "varying rate" in plan.warnings[0]
 
 
+def test_a_clip_that_no_command_would_read_is_refused_before_anything_is_looked_at() -> None:
+    """Such as one whose clock jumps by years on the way."""
+    times = np.array([0, 0.04, 0.08, 0.12, 1e9])
+    with pytest.raises(InputError, match="1,000,000,000 seconds at 25 fps"):
+        schedule(Footage(Path("a.mkv"), 64, 48, 5, times, 25.0))
+    with pytest.raises(InputError, match="give a lower --fps"):
+        schedule(Footage(Path("a.mp4"), 64, 48, 90_000, np.arange(90_000) / 25, 25.0), fps=1000)
+
+
+@pytest.mark.parametrize(
+    ("times", "fps", "expected"),
+    [([0, 0, 0, 0, 0.04, 0.08], 25, [3, 4]), ([0, 0, 0, 0, 0, 0], 25, [5])],
+)
+def test_frames_of_one_moment_are_no_rate(times: list[float], fps: float, expected: list[int]) -> None:
+    plan = schedule(Footage(Path("a.mkv"), 64, 48, 6, np.array(times), fps))
+    assert (plan.fps, plan.numbers[: len(expected)].tolist()) == (fps, expected)
+
+
 @pytest.mark.parametrize(("fps", "expected"), [(12.5, [0, 2, 4, 6]), (50, [0, 0, 1, 1, 2, 2, 3, 3])])
 def test_another_rate_keeps_the_speed_of_signing(tmp_path: Path, fps: float, expected: list[int]) -> None:
     plan = schedule(open_footage(encode(tmp_path / "a.mp4", numbered(8))), fps)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from signgen.errors import TooLarge
+from signgen.keypoints.budget import MOST_FRAMES
 from signgen.keypoints.frame_numbers import numbers_in_names, timeline
 from signgen.video import exact_rate, frame_files, probe, read_frames, read_frames_at
 from signgen.video.reading import beginning
@@ -116,7 +118,7 @@ def schedule(footage: Footage, fps: float | None = None) -> Schedule:
         fps: the rate that is wanted; None: the footage's own. For a folder it says how fast its frames follow.
 
     Raises:
-        TooLarge: the numbers in a folder's names span more frames than a clip may have.
+        TooLarge: more frames than a clip may have, of which no command reads the keypoints.
     """
     everything = np.arange(footage.frames)
     if footage.times is None:
@@ -128,15 +130,26 @@ def schedule(footage: Footage, fps: float | None = None) -> Schedule:
         return Schedule(numbers, fps or FOLDER_RATE, [*said, *time.warnings])
     own = _own_rate(footage)
     steady = bool(np.abs(footage.times - everything / own).max() < 0.5 / own)
-    if steady and (fps is None or abs(fps - own) < 1e-3 * own):
-        return Schedule(everything, own, [])
-    rate = fps or float(exact_rate(min(1 / float(np.median(np.diff(footage.times))), 120.0)))
+    as_it_is = steady and (fps is None or abs(fps - own) < 1e-3 * own)
+    rate = own if as_it_is else fps or _usual_rate(footage.times)
     length = footage.times[-1] + 1 / own  # the last frame is shown for as long as the others
-    ticks = np.arange(max(1, round(length * rate))) / rate
+    count = footage.frames if as_it_is else max(1, round(length * rate))
+    if count > MOST_FRAMES:
+        got = f"{footage.times[-1]:,.0f} seconds at {rate:g} fps are {count:,} frames"
+        raise TooLarge(footage.path, got, f"a clip has up to {MOST_FRAMES:,}: cut it, or give a lower --fps")
+    if as_it_is:
+        return Schedule(everything, own, [])
+    ticks = np.arange(count) / rate
     numbers = np.searchsorted(footage.times, ticks + 0.25 / rate, side="right") - 1
     why = "" if steady else "its frames come at a varying rate: "
     used = len(np.unique(numbers))
     return Schedule(numbers, rate, [f"{why}takes {len(numbers)} frames at {rate:g} fps, from {used} of its own"])
+
+
+def _usual_rate(times: np.ndarray) -> float:
+    """That of most frames; of those that come at one moment no rate follows."""
+    steps = np.diff(times)
+    return float(exact_rate(min(1 / float(np.median(steps[steps > 0])), 120.0))) if steps.any() else FOLDER_RATE
 
 
 def _own_rate(footage: Footage) -> float:
