@@ -171,6 +171,12 @@ def test_a_name_that_is_no_unicode_is_escaped(tmp_path: Path, lights: Lights, su
     assert len(read_keypoints(target).keypoints) == 2
 
 
+def test_a_step_between_frames_is_refused_since_the_rate_would_be_wrong(tmp_path: Path, lights: Lights) -> None:
+    place = folder(tmp_path / "clip", moving(6))
+    with pytest.raises(InputError, match="slice without a step"):
+        extract_keypoints(place, ExtractSettings(fps=25, frames=slice(0, 6, 2)))
+
+
 def test_without_an_output_a_clip_keeps_the_name_that_it_was_given_by(
     tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -201,6 +201,8 @@ def _target(source: str | Path, output: str | Path | None) -> Path:
 
 def _wanted(plan: Schedule, frames: slice | None) -> np.ndarray:
     """Numbers (N,) of the footage's frames, one for each frame of the keypoints."""
+    if frames is not None and frames.step not in (None, 1):
+        raise BadValue("frames", f"got {frames!r}", "give a slice without a step; fps takes fewer frames")
     numbers = plan.numbers[frames] if frames is not None else plan.numbers
     stop = len(plan.numbers) if frames is None or frames.stop is None else frames.stop
     if not len(numbers) or stop > len(plan.numbers):
