@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import Damaged, Mismatch
+from signgen.errors import Damaged, Mismatch, Unsupported
 from signgen.extraction.estimator import as_bodies
 from signgen.extraction.packages import INSTALL, fingerprint, import_or_say, weights_file
 
@@ -55,7 +55,8 @@ def load_rtmlib(weights: str | Path | None, device: str) -> RTMLibWholeBody:
     """A whole-body model from a local ONNX file; its input size is what the file says.
 
     Raises:
-        InputError: rtmlib or onnxruntime is not installed, or the file is missing or no such model.
+        InputError: rtmlib or onnxruntime is not installed, the file is missing or no such model, or the device is not
+            there.
     """
     path = weights_file(weights, "rtmlib", WANTED, role="estimator")
     rtmlib = import_or_say("rtmlib", INSTALL["rtmlib"])
@@ -65,6 +66,9 @@ def load_rtmlib(weights: str | Path | None, device: str) -> RTMLibWholeBody:
             model = rtmlib.RTMPose(str(path), model_input_size=USUAL_INPUT, backend="onnxruntime", device=device)
     except Exception as error:  # onnxruntime's own exception classes have no common base that is public
         raise Damaged(path, f"is no ONNX model ({str(error)[:200]})", f"give {WANTED}") from error
+    if device == "cuda" and "CUDAExecutionProvider" not in model.session.get_providers():  # it takes the CPU instead
+        got = "got cuda, and onnxruntime finds no CUDA here"
+        raise Unsupported("--device", got, "install onnxruntime-gpu in onnxruntime's place, or leave it out")
     width, height = model.model_input_size = _input_size(model.session, path)
     return RTMLibWholeBody(model, f"simcc,input:{width}x{height},weights:{fingerprint(path)}")
 
