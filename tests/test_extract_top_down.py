@@ -198,7 +198,7 @@ class FakeRTMPose:
         return np.stack(outputs, -1) + centre - scale / 2, np.full((1, self.points), 1.5)
 
 
-@pytest.mark.parametrize(("batch", "batches"), [("batch", [3]), (1, [1, 1, 1])])
+@pytest.mark.parametrize(("batch", "batches"), [("batch", [3]), (1, [1, 1, 1]), (2, [2, 2]), (8, [8])])
 def test_rtmlib_runs_what_batches_the_file_allows(batch: Any, batches: list[int]) -> None:
     model = FakeRTMPose(batch)
     points = RTMLibWholeBody(model, "x").look(lit(3), whole_frame(40, 60), follows=False)

@@ -41,14 +41,13 @@ class RTMLibWholeBody:
         return as_bodies([points[0] for points, _ in found], [scores[0] for _, scores in found], "rtmlib")
 
     def _run(self, images: np.ndarray) -> list[np.ndarray]:
-        """(N, 3, H, W) to the model's outputs, in one batch where the file allows other batches than of one."""
+        """(N, 3, H, W) to the model's outputs, in batches of the size that the file allows, the last one filled up."""
         session = self.model.session
         place = session.get_inputs()[0]
         size = len(images) if not isinstance(place.shape[0], int) else place.shape[0]
-        if len(images) % size:
-            raise Mismatch("--batch", f"{len(images)} frames", f"this model takes {size} at a time")
-        parts = [session.run(None, {place.name: images[i : i + size]}) for i in range(0, len(images), size)]
-        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+        whole = np.concatenate([images, np.repeat(images[-1:], -len(images) % size, axis=0)])
+        parts = [session.run(None, {place.name: whole[i : i + size]}) for i in range(0, len(whole), size)]
+        return [np.concatenate(outputs)[: len(images)] for outputs in zip(*parts, strict=True)]
 
 
 def load_rtmlib(weights: str | Path | None, device: str) -> RTMLibWholeBody:
