@@ -197,8 +197,9 @@ def given(*but: str) -> set[str]:
 
 
 def option_of(name: str) -> str:
-    """A parameter as it is written on the line: ``--skip-unusable`` for ``skip_unusable``."""
-    return f"--{name.replace('_', '-')}"
+    """A parameter of the running command as it is written on the line: ``--from`` for ``format``."""
+    found = next(parameter for parameter in click.get_current_context().command.params if parameter.name == name)
+    return max(found.opts, key=len)
 
 
 def existing_path(path: str) -> Path:
