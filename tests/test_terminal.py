@@ -47,6 +47,16 @@ def test_standard_output_that_is_full_or_closed_is_one_line(tmp_path):
         assert "ignored" not in done.stderr
 
 
+def test_names_that_standard_output_cannot_hold_are_escapes(tmp_path, monkeypatch):
+    """As in a file or a pipe on Windows."""
+    write_keypoints(signer(3), tmp_path / "手話.npz")
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    done = signgen("convert 手話.npz 手話.pose --json", tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["output"]) == (0, "手話.pose")
+    done = signgen("convert 手話.npz 手話.pose", tmp_path)
+    assert (done.returncode, done.stdout[:18]) == (0, "\\u624b\\u8a71.pose:")
+
+
 def test_names_are_no_formulas_in_a_table():
     assert [_as_text(name) for name in ("=1+1", "+a", "-a", "@a", "clip-1")] == ["'=1+1", "'+a", "'-a", "'@a", "clip-1"]
 

@@ -63,9 +63,11 @@ def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
     """Prints the result: one JSON object, or ``text``; warnings go to standard error either way."""
     for warning in result.get("warnings", ()):
         click.echo(f"warning: {harmless(warning)}", err=True)
-    shown = json.dumps(result, ensure_ascii=False, default=_jsonable, allow_nan=False) if as_json else text
-    # File names that are no Unicode become \udc.. escapes, which are JSON's own.
-    line = harmless(shown).encode("utf-8", "backslashreplace").decode("utf-8")
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    narrow = not encoding.lower().startswith("utf")  # such as that of a pipe or a file on Windows
+    shown = json.dumps(result, ensure_ascii=narrow, default=_jsonable, allow_nan=False) if as_json else text
+    # File names that are no Unicode become \udc.. escapes, which are JSON's own; so does what the stream cannot hold.
+    line = harmless(shown).encode(encoding, "backslashreplace").decode(encoding)
     with standard_output() as output:
         click.echo(line, file=output)
 
