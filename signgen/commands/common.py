@@ -112,7 +112,7 @@ def _jsonable(value: Any) -> Any:
 @contextmanager
 def progress(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
     """Yields ``advance(n)``. A bar with rate and time left on a terminal, a plain line every few seconds elsewhere."""
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():  # there is none where it was closed, or without a console
         with _bar(total, label) as advance:
             yield advance
     else:
