@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import torch
@@ -430,6 +431,18 @@ def test_nothing_is_done_without_consent(video: tuple[Path, Path], tmp_path: Pat
         assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
         assert words in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_question_that_nobody_answers_is_no_consent(monkeypatch: pytest.MonkeyPatch) -> None:
+    from signgen.commands import personalise as place
+
+    def ended(question: str, err: bool) -> bool:
+        raise click.Abort  # Ctrl-D
+
+    monkeypatch.setattr(place.sys.stdin.__class__, "isatty", lambda self: True, raising=False)
+    monkeypatch.setattr("click.confirm", ended)
+    with pytest.raises(InputError, match='--consent: the question was not answered; add --consent "who'):
+        place._asked("anna.mp4")
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 2), ("y\n", 2)])
