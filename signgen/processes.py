@@ -40,6 +40,11 @@ GRACE = 5.0  # seconds in which a process that is asked to end removes what it h
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+def cores() -> int:
+    """Those that this process may use: a job of a batch system may have fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def in_processes(
     action: Callable[[T], R],
     tasks: Iterable[T],

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 
+import click
 import pytest
 
+from signgen.commands.inspect import command as inspect
 from signgen.errors import Damaged, InputError, RunError
-from signgen.processes import in_processes
+from signgen.processes import cores, in_processes
+from signgen.scoring.run import processes as worth_it
 
 
 def _half(number: int) -> float:
@@ -31,3 +34,11 @@ def test_what_a_process_refuses_arrives_in_its_turn_and_whole(jobs: int) -> None
 def test_a_process_that_dies_is_one_line() -> None:
     with pytest.raises(RunError, match="--jobs: a process died"):
         list(in_processes(_half, [1, -1], 2))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not say it")
+def test_a_job_with_a_part_of_the_machine_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 7})
+    (jobs,) = [option for option in inspect.params if option.name == "jobs"]
+    assert (cores(), jobs.get_default(click.Context(inspect)), worth_it(10**9)) == (2, 2, 2)
