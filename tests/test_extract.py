@@ -192,6 +192,20 @@ def test_without_an_output_a_clip_keeps_the_name_that_it_was_given_by(
     assert extract_keypoints(".", ExtractSettings(fps=25)).keypoints.name == "2024.05.02"
 
 
+def test_without_an_output_no_file_of_others_is_replaced(
+    tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`signgen render` writes out.json beside out.mp4: how it was made, and with whose consent."""
+    monkeypatch.chdir(tmp_path)
+    encode(tmp_path / "out.mp4", moving(2))
+    (tmp_path / "out.json").write_text("{}")
+    with pytest.raises(InputError, match="out.json: is there already"):
+        extract("out.mp4")
+    assert (tmp_path / "out.json").read_text() == "{}"
+    extract("out.mp4", "out.json")
+    extract("out.mp4")  # its own
+
+
 def test_a_failure_on_the_way_leaves_nothing(tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch) -> None:
     place = folder(tmp_path / "clip", moving(5))
     (tmp_path / "out").mkdir()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from signgen import __version__
-from signgen.errors import BadValue, Damaged, Empty, Mismatch, Unsupported
+from signgen.errors import BadValue, Damaged, Empty, Mismatch, NotWritable, Unsupported
 from signgen.extraction.estimator import Estimator
 from signgen.extraction.footage import Footage, Schedule, clip_name, open_footage, schedule
 from signgen.extraction.loading import EstimatorSettings, load_estimator
@@ -97,7 +97,8 @@ def extract(
 
     Args:
         source: a video file or a folder of frames.
-        output: ``.json`` (MMPose's), ``.pose`` or ``.npz``; None: the source's name + ``.json`` in the current folder.
+        output: ``.json`` (MMPose's), ``.pose`` or ``.npz``; None: the source's name + ``.json`` in the current folder,
+            where no other program's file of that name lies.
         progress: called as ``progress(frames done, frames in all)``.
         **options: the fields of `ExtractSettings`, the estimator's among them.
 
@@ -196,6 +197,9 @@ def _target(source: str | Path, output: str | Path | None) -> Path:
     check_target(target, "file")
     if target.exists() and Path(source).exists() and target.samefile(source):
         raise Mismatch(target, "is the input", "write elsewhere")
+    if output is None and target.exists() and not header_path(target).exists():
+        got = "is there already, and `signgen extract` did not write it"  # what a render says of its video, for instance
+        raise NotWritable(target, got, "name the output: -o OUT.json")
     return target
 
 
