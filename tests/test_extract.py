@@ -19,7 +19,7 @@ from signgen.extraction import EstimatorSettings, ExtractSettings, run
 from signgen.extraction.estimator import Estimator, whole_frame
 from signgen.extraction.people import choose, find_people, signing_box, windows
 from signgen.extraction.run import extract, extract_keypoints
-from signgen.keypoints import read_keypoints
+from signgen.keypoints import read_keypoints, write_keypoints
 from signgen.rendering import render
 from signgen.rendering.plan import _output_path
 from signgen.video.sniff import is_footage
@@ -204,6 +204,16 @@ def test_without_an_output_no_file_of_others_is_replaced(
     assert (tmp_path / "out.json").read_text() == "{}"
     extract("out.mp4", "out.json")
     extract("out.mp4")  # its own
+
+
+def test_a_folder_where_the_header_goes_is_not_replaced(tmp_path: Path, lights: Lights) -> None:
+    place = folder(tmp_path / "clip", moving(2))
+    folder(tmp_path / "a.json.header", moving(1))
+    with pytest.raises(InputError, match="a.json.header: is a folder"):
+        extract(place, tmp_path / "a.json", fps=25)
+    with pytest.raises(InputError, match="a.json.header: is a folder"):
+        write_keypoints(extract_keypoints(place).keypoints, tmp_path / "a.json", header=True)
+    assert len(list((tmp_path / "a.json.header").iterdir())) == 1
 
 
 def test_a_failure_on_the_way_leaves_nothing(tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,6 +195,7 @@ def _target(source: str | Path, output: str | Path | None) -> Path:
         got = f"got suffix {target.suffix}" if target.suffix else "has no suffix"
         raise Unsupported(target, got, f"end it in {', '.join(SUFFIXES)}")
     check_target(target, "file")
+    check_target(header_path(target), "file")
     if target.exists() and Path(source).exists() and target.samefile(source):
         raise Mismatch(target, "is the input", "write elsewhere")
     if output is None and target.exists() and not header_path(target).exists():

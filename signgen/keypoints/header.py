@@ -69,6 +69,7 @@ def place_with_header(target: Path, content: Iterable[bytes], header: bytes | No
             header_path(target).unlink()
         return
     check_target(target, "file")
+    check_target(header_path(target), "file")
     with writing(target, "check free space and permissions"), Staging() as staging:
         write_pieces(staging.place(target), content)
         staging.place(header_path(target)).write_bytes(header)
