@@ -30,7 +30,8 @@ def common_options(function: Callable[..., None]) -> Callable[..., None]:
     def wrapped(*args: Any, debug: bool, **kwargs: Any) -> None:
         try:
             with signals.raised():
-                remove_leftovers(Path(tempfile.gettempdir()), deep=False)
+                with suppress(FileNotFoundError):  # on a machine that is read-only; what needs such a folder says so
+                    remove_leftovers(Path(tempfile.gettempdir()), deep=False)
                 function(*args, **kwargs)
         except click.exceptions.ClickException:
             raise
