@@ -86,8 +86,8 @@ def _keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another C library
         return
-    # Older releases allow 32 MiB, and say so by 0. Without any the other setting alone would do harm: it ends that glibc
-    # itself lets the threshold of 128 KiB grow.
+    # Older releases allow 32 MiB, and answer 0 to more. The other setting alone would do harm: after it glibc no longer
+    # raises the threshold of 128 KiB itself.
     if mallopt(M_MMAP_THRESHOLD, 2**30) or mallopt(M_MMAP_THRESHOLD, 2**25):
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 

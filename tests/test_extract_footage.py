@@ -89,8 +89,7 @@ def test_a_clip_that_no_command_would_read_is_refused_before_anything_is_looked_
 
 
 @pytest.mark.parametrize(
-    ("times", "fps", "expected"),
-    [([0, 0, 0, 0, 0.04, 0.08], 25, [3, 4]), ([0, 0, 0, 0, 0, 0], 25, [5])],
+    ("times", "fps", "expected"), [([0, 0, 0, 0, 0.04, 0.08], 25, [3, 4]), ([0, 0, 0, 0, 0, 0], 25, [5])]
 )
 def test_frames_of_one_moment_are_no_rate(times: list[float], fps: float, expected: list[int]) -> None:
     plan = schedule(Footage(Path("a.mkv"), 64, 48, 6, np.array(times), fps))

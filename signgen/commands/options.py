@@ -243,12 +243,12 @@ frame_check_option = choice(
     "--check", "names", "ends", "pixels", default="ends",
     help="How closely DATASET's frames are looked at; pixels decodes every one.",
 )  # fmt: skip
+
+
 def _cores() -> int:
     from signgen.processes import cores
 
     return cores()
 
 
-jobs_option = click.option(
-    "--jobs", type=click.IntRange(1), default=_cores, help="Processes; all cores by default."
-)
+jobs_option = click.option("--jobs", type=click.IntRange(1), default=_cores, help="Processes; all cores by default.")

@@ -199,7 +199,7 @@ def _target(source: str | Path, output: str | Path | None) -> Path:
     if target.exists() and Path(source).exists() and target.samefile(source):
         raise Mismatch(target, "is the input", "write elsewhere")
     if output is None and target.exists() and not header_path(target).exists():
-        got = "is there already, and `signgen extract` did not write it"  # what a render says of its video, for instance
+        got = "is there already, and `signgen extract` did not write it"  # but a render, say
         raise NotWritable(target, got, "name the output: -o OUT.json")
     return target
 
