@@ -274,6 +274,27 @@ def test_files_are_read_as_python_reads_them(ask, tmp_path, name):
     np.testing.assert_allclose(np.array(found["confidence"]).reshape(4, 133), expected.confidence, atol=1e-6)
 
 
+@pytest.mark.parametrize("scores", ["all", "none", "null"])
+def test_marks_of_missing_points_are_those_of_python(ask, tmp_path, scores):
+    """A place of (0, 0) is one whatever its score, (-1, -1) where there are no scores, and null is no score."""
+    clip, place = weather(3), tmp_path / "clip.json"
+    frames = []
+    for t in range(3):
+        xy, confidence = clip.xy[t].copy(), np.maximum(clip.confidence[t], 0.4).tolist()
+        xy[91:95], xy[112:115] = 0, -1
+        one: dict[str, Any] = {"keypoints": xy.tolist(), "keypoint_scores": confidence}
+        if scores == "none":
+            del one["keypoint_scores"]
+        elif scores == "null":
+            one["keypoint_scores"][7] = None
+        frames.append({"frame_id": t, "instances": [one]})
+    place.write_text(json.dumps(frames))
+    found, expected = ask("read", files=[str(place)], wish={}), read_keypoints(place).keypoints
+    assert expected.confidence[:, 91:95].max() == 0
+    np.testing.assert_allclose(np.array(found["confidence"]).reshape(3, 133), expected.confidence, atol=1e-6)
+    np.testing.assert_allclose(np.array(found["xy"]).reshape(3, 133, 2), expected.xy, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -86,8 +86,12 @@ function mmposeFrames(value, name) {
       const places = one?.keypoints?.__ndarray__ ?? one?.keypoints, scores = one?.keypoint_scores?.__ndarray__ ?? one?.keypoint_scores;
       if (!Array.isArray(places)) throw unknown();
       if (places.length !== JOINTS) throw new BadFile(`${name}: ${places.length} keypoints per person; give the 133 of COCO-WholeBody`);
-      const out = new Float64Array(JOINTS * 3);
-      places.forEach(([x, y, own], joint) => out.set([x, y, scores?.[joint] ?? own ?? (x || y ? 1 : 0)], 3 * joint));
+      if (scores && scores.length !== JOINTS) throw new BadFile(`${name}: ${scores.length} scores for ${JOINTS} keypoints`);
+      const out = new Float64Array(JOINTS * 3), marks = [0, -1]; // both numbers of a missing point where there are no scores
+      places.forEach(([x, y, own], joint) => {
+        const score = scores ? scores[joint] : own ?? (x === y && marks.includes(x) ? 0 : 1);
+        out.set([x, y, score ?? NaN], 3 * joint); // null is how JSON has what is no number
+      });
       return out;
     });
   });
@@ -203,6 +207,9 @@ function follow(frames) {
 /** Clean points in pixels of a definite frame at a definite rate. */
 function place(frames, size, fps, warnings) {
   const clip = emptyClip(frames.length, 0, 0, fps || DEFAULT_FPS), usable = [];
+  for (const frame of frames) { // a place of (0, 0) is how estimators mark a missing point, whatever its score
+    for (let k = 0; k < frame.length; k += 3) if (frame[k] === 0 && frame[k + 1] === 0) frame[k + 2] = 0;
+  }
   const best = Math.max(...frames.map((frame) => range(0, JOINTS).reduce((most, joint) => Math.max(most, frame[3 * joint + 2] || 0), 0)));
   frames.forEach((frame, t) => {
     for (let joint = 0; joint < JOINTS; joint++) {
