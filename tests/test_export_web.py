@@ -371,6 +371,28 @@ def test_one_person_is_followed_through_frames_that_miss_them(ask, tmp_path, mis
         assert np.array(found["xy"]).reshape(-1, 133, 2)[-1, :, 0].max() < 400
 
 
+@pytest.mark.parametrize("odd", ["a shoulder is cut off", "nobody at first", "all are unsure"])
+def test_the_one_who_is_seen_best_is_followed(ask, tmp_path, odd):
+    """A missing shoulder's (0, 0) is no end of a width, and a person without a point is nobody."""
+    clip = weather(1)
+
+    def person(shift: float, share: float) -> dict[str, Any]:
+        points = np.concatenate([clip.xy[0] + [shift, 0], share * clip.confidence[0][:, None]], -1)
+        if odd == "a shoulder is cut off" and shift:
+            points[6] = 0
+        return {"keypoints": points[:, :2].tolist(), "keypoint_scores": points[:, 2].tolist()}
+
+    sure = 0.3 if odd == "all are unsure" else 1
+    frames = [[person(1200, 0.6 * sure), person(0, sure)]] * 3
+    if odd == "nobody at first":
+        frames = [[person(0, 0)], *frames]
+    (tmp_path / "clip.json").write_text(json.dumps([{"instances": people} for people in frames]))
+    found = ask("read", files=[str(tmp_path / "clip.json")], wish={"width": 1500, "height": 260})
+    xy, seen = (np.array(found[name]).reshape(len(frames), 133, -1) for name in ("xy", "confidence"))
+    assert (seen[-3:].max((1, 2)) > 0).all()
+    assert xy[-3:, :, 0].max() < 400
+
+
 def test_what_the_worker_says_of_a_render_has_its_number(ask, tmp_path):
     (tmp_path / "ort").mkdir()
     (tmp_path / "ort" / "ort.wasm.min.mjs").write_text("export const env = { wasm: {} };")

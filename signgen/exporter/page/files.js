@@ -1,6 +1,6 @@
 // Keypoint files: MMPose JSON, OpenPose JSON (one file, or one a frame) and .pose, read to a clip of one person. See
 // signgen/keypoints/formats and units.py, which know more formats, and more of what can be wrong.
-import { CONFIDENT, FACE, FACE_POINTS, HAND_POINTS, JOINTS, LEFT_HAND, RIGHT_HAND, emptyClip, median, quantile, range } from "./skeleton.js";
+import { CONFIDENT, FACE, FACE_POINTS, HAND_POINTS, JOINTS, LEFT_HAND, LEFT_SHOULDER, RIGHT_HAND, RIGHT_SHOULDER, emptyClip, mean, median, quantile, range } from "./skeleton.js";
 
 const COMMON_FRAMES = [[210, 260], [256, 256], [512, 512], [640, 480], [1280, 720], [1920, 1080]];
 const DEFAULT_FPS = 25, FARTHEST = 1e5, MOST_FRAMES = 20000, MOST_PEOPLE = 100;
@@ -20,9 +20,10 @@ export function readKeypoints(files, tables, wish = {}) {
   const [first] = files, warnings = [];
   const raw = isPose(first.bytes) ? readPose(first.bytes, tables) : readJson(files, tables);
   if (!raw.frames.length) throw new BadFile(`${first.name}: no frames`);
-  const people = Math.max(...raw.frames.map((frame) => frame.length));
+  const frames = raw.frames.map((people) => people.filter((one) => one.some((value, k) => k % 3 === 2 && value > 0)));
+  const people = Math.max(...frames.map((frame) => frame.length));
   if (people > 1) warnings.push(`up to ${people} people in a frame: the one who is seen best at first is followed`);
-  const points = follow(raw.frames);
+  const points = follow(frames);
   const size = wish.width ? [wish.width, wish.height] : raw.size;
   const clip = place(points, size, wish.fps || raw.fps, warnings);
   if (!clip.confidence.some((value) => value > 0)) throw new BadFile(`${first.name}: no confident keypoint in any frame`);
@@ -174,14 +175,16 @@ function poseJoints(name, names, tables) {
 }
 
 // ---- one person, in pixels -------------------------------------------------------------------------------------------
-/** x, y of somebody's middle, the width of the shoulders, and the mean score. */
+/** x, y of somebody's middle, the width of the shoulders (else of all that is seen), and the mean score. */
 function whereabouts(person) {
-  const seen = range(0, 11).filter((joint) => person[3 * joint + 2] > CONFIDENT);
-  const middle = [0, 1].map((k) => (seen.length ? median(seen.map((joint) => person[3 * joint + k])) : 0));
-  const reach = Math.hypot(person[15] - person[18], person[16] - person[19]);
-  let total = 0;
-  for (let joint = 0; joint < JOINTS; joint++) total += person[3 * joint + 2] || 0;
-  return { middle, reach, mean: total / JOINTS };
+  const scores = range(0, JOINTS).map((joint) => person[3 * joint + 2] || 0), least = CONFIDENT * Math.min(1, Math.max(...scores));
+  const seen = range(0, JOINTS).filter((joint) => scores[joint] > least && Number.isFinite(person[3 * joint] + person[3 * joint + 1]));
+  const along = (joints, k) => joints.map((joint) => person[3 * joint + k]);
+  const body = seen.filter((joint) => joint < 11), middle = [0, 1].map((k) => (body.length ? median(along(body, k)) : 0));
+  const spread = [0, 1].map((k) => (seen.length ? Math.max(...along(seen, k)) - Math.min(...along(seen, k)) : 0));
+  const both = [LEFT_SHOULDER, RIGHT_SHOULDER].every((joint) => seen.includes(joint));
+  const reach = both ? Math.hypot(person[15] - person[18], person[16] - person[19]) : Math.max(...spread);
+  return { middle, reach, mean: mean(scores) };
 }
 
 /**
