@@ -274,6 +274,40 @@ def test_files_are_read_as_python_reads_them(ask, tmp_path, name):
     np.testing.assert_allclose(np.array(found["confidence"]).reshape(4, 133), expected.confidence, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["openpose", "mmpose"])
+@pytest.mark.parametrize("numbers", [[0, 1, 4, 5], [9, 3, 5, 4], [2, 2, 3, 4], [*range(0, 320, 40), 360]])
+def test_numbers_say_when_frames_come_as_in_python(ask, tmp_path, kind, numbers):
+    """Frames that are not there are time, and not left out; milliseconds are no frames."""
+    clip, place = weather(len(numbers)), tmp_path / "clip"
+    write_keypoints(clip, place, format="openpose")
+    for old, number in zip(sorted(place.iterdir()), numbers, strict=True):
+        if kind == "openpose":
+            old.rename(place / f"new_{number:06d}_keypoints.json")
+        else:
+            old.unlink()
+    files = sorted(place.iterdir())
+    if kind == "mmpose":
+        frames = [
+            {"frame_id": number, "instances": [{"keypoints": xy.tolist(), "keypoint_scores": scores.tolist()}]}
+            for number, xy, scores in zip(numbers, clip.xy, clip.confidence, strict=True)
+        ]
+        place = place / "clip.json"
+        place.write_text(json.dumps(frames))
+        files = [place]
+    found, expected = ask("read", files=list(map(str, files)), wish={}), read_keypoints(place).keypoints
+    assert len(found["confidence"]) == 133 * len(expected)
+    np.testing.assert_allclose(np.array(found["confidence"]).reshape(-1, 133), expected.confidence, atol=1e-6)
+    np.testing.assert_allclose(np.array(found["xy"]).reshape(-1, 133, 2), expected.xy, atol=1e-3)
+
+
+def test_files_of_two_clips_are_refused(ask, tmp_path):
+    for name in ("a", "b"):
+        write_keypoints(replace(weather(2), name=name), tmp_path / name, format="openpose")
+    files = [str(path) for name in ("a", "b") for path in (tmp_path / name).iterdir()]
+    found = ask("read", files=files, wish={})
+    assert found["message"] == "files of 2 clips (a, b); give those of one"
+
+
 @pytest.mark.parametrize("scores", ["all", "none", "null"])
 def test_marks_of_missing_points_are_those_of_python(ask, tmp_path, scores):
     """A place of (0, 0) is one whatever its score, (-1, -1) where there are no scores, and null is no score."""

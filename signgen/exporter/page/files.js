@@ -1,6 +1,6 @@
 // Keypoint files: MMPose JSON, OpenPose JSON (one file, or one a frame) and .pose, read to a clip of one person. See
 // signgen/keypoints/formats and units.py, which know more formats, and more of what can be wrong.
-import { CONFIDENT, FACE, FACE_POINTS, HAND_POINTS, JOINTS, LEFT_HAND, LEFT_SHOULDER, RIGHT_HAND, RIGHT_SHOULDER, emptyClip, mean, median, quantile, range } from "./skeleton.js";
+import { CONFIDENT, FACE, FACE_POINTS, HAND_POINTS, JOINTS, LEFT_HAND, LEFT_SHOULDER, RIGHT_HAND, RIGHT_SHOULDER, emptyClip, mean, median, quantile, range, sum } from "./skeleton.js";
 
 const COMMON_FRAMES = [[210, 260], [256, 256], [512, 512], [640, 480], [1280, 720], [1920, 1080]];
 const DEFAULT_FPS = 25, FARTHEST = 1e5, MOST_FRAMES = 20000, MOST_PEOPLE = 100;
@@ -19,6 +19,7 @@ export function readKeypoints(files, tables, wish = {}) {
   if (!files.length) throw new BadFile("no file was given");
   const [first] = files, warnings = [];
   const raw = isPose(first.bytes) ? readPose(first.bytes, tables) : readJson(files, tables);
+  if (raw.numbers) raw.frames = inTime(raw.frames, raw.numbers, warnings);
   if (!raw.frames.length) throw new BadFile(`${first.name}: no frames`);
   const frames = raw.frames.map((people) => people.filter((one) => one.some((value, k) => k % 3 === 2 && value > 0)));
   const people = Math.max(...frames.map((frame) => frame.length));
@@ -31,7 +32,7 @@ export function readKeypoints(files, tables, wish = {}) {
 }
 
 // ---- formats ---------------------------------------------------------------------------------------------------------
-// Each gives {format, frames: [[person: Float64Array (133, 3)]], size or null, fps or null}.
+// Each gives {format, frames: [[person: Float64Array (133, 3)]], size or null, fps or null}, and numbers of the frames.
 
 /** Refuses what is too much, before anything is built of it. */
 function checkCounts(frames, people) {
@@ -50,10 +51,56 @@ function readJson(files, tables) {
   });
   if (values.every((value) => Array.isArray(value?.people))) {
     checkCounts(values.length, values.reduce((most, value) => Math.max(most, value.people.length), 0));
-    return { format: "OpenPose JSON", frames: values.map((value) => value.people.map((one) => openposePerson(one, tables))), size: null, fps: null };
+    checkOneClip(sorted.map(({ name }) => name));
+    const frames = values.map((value) => value.people.map((one) => openposePerson(one, tables)));
+    return { format: "OpenPose JSON", frames, size: null, fps: null, numbers: numbersInNames(sorted.map(({ name }) => name)) };
   }
   if (values.length > 1) throw new BadFile(`${values.length} files that are not all OpenPose frames; give one file`);
-  return { format: "MMPose JSON", frames: mmposeFrames(values[0], files[0].name), size: null, fps: null };
+  return { format: "MMPose JSON", ...mmposeFrames(values[0], files[0].name), size: null, fps: null };
+}
+
+/** Refuses OpenPose's files of several clips, which are called <clip>_<number>_keypoints.json. */
+function checkOneClip(names) {
+  const clips = [...new Set(names.map((name) => /^(.*?)_?\d+_keypoints\.json$/.exec(name)?.[1] ?? ""))];
+  if (clips.length > 1) throw new BadFile(`files of ${clips.length} clips (${clips.slice(0, 3).join(", ")}); give those of one`);
+}
+
+// ---- when each frame comes, see signgen/keypoints/frame_numbers.py ---------------------------------------------------
+/** Of names that differ in one number alone, that number; null where nothing, or more than that, changes. */
+function numbersInNames(names) {
+  const pieces = names.map((name) => name.split(/([0-9]+)/)), changing = range(0, pieces[0].length).filter((k) => pieces.some((one) => one[k] !== pieces[0][k]));
+  const alike = pieces.every((one) => one.length === pieces[0].length) && changing.length === 1 && changing[0] % 2 === 1;
+  return alike ? pieces.map((one) => Number(one[changing[0]])) : null;
+}
+
+/** Frames in the order of their numbers, without anybody where these jump; as they come where they have no usable ones. */
+function inTime(frames, numbers, warnings) {
+  if (frames.length < 2 || !numbers.every(Number.isSafeInteger)) return frames;
+  const order = range(0, frames.length).sort((a, b) => numbers[a] - numbers[b]), ordered = order.map((k) => numbers[k]);
+  let steps = ordered.slice(1).map((number, k) => number - ordered[k]);
+  if (steps.includes(0)) {
+    warnings.push(`frame number ${ordered[steps.indexOf(0)]} occurs twice: frames are taken in the file's order`);
+    return frames;
+  }
+  const step = commonStep(steps);
+  if (step > 1) {
+    warnings.push(`frames are numbered in steps of ${step}: taken as one after the other`);
+    steps = steps.map((one) => Math.max(Math.round(one / step), 1));
+  }
+  checkCounts(sum(steps) + 1, 0);
+  const out = [frames[order[0]]];
+  steps.forEach((one, k) => out.push(...range(1, one).map(() => []), frames[order[k + 1]]));
+  const missing = out.length - frames.length, after = ordered[steps.findIndex((one) => one > 1)];
+  if (missing) warnings.push(`${missing} of ${out.length} frames are not there, the first after number ${after}: time without a person`);
+  return out;
+}
+
+/** The step of numbers that count something finer than frames, such as milliseconds; else 1. */
+function commonStep(steps) {
+  const step = Math.trunc(median(steps));
+  if (step < 2 || steps.length < 7) return 1;
+  const regular = steps.filter((one) => Math.abs(one - step * Math.max(Math.round(one / step), 1)) <= Math.floor(step / 4));
+  return regular.length / steps.length >= 0.9 ? step : 1;
 }
 
 function openposePerson(one, tables) {
@@ -77,9 +124,9 @@ function mmposeFrames(value, name) {
   let frames = value?.predictions ?? value?.instance_info ?? value?.frames ?? value;
   if (!Array.isArray(frames) || !frames.length) throw unknown();
   if (frames[0]?.keypoints) frames = [frames]; // one picture
-  if (frames[0]?.frame_id !== undefined) frames = [...frames].sort((a, b) => a.frame_id - b.frame_id);
   checkCounts(frames.length, 0);
-  return frames.map((frame) => {
+  const numbers = frames.map((frame) => Number(frame?.frame_id ?? NaN));
+  const read = frames.map((frame) => {
     const people = Array.isArray(frame) ? frame : frame?.instances;
     if (!Array.isArray(people)) throw unknown();
     checkCounts(0, people.length);
@@ -96,6 +143,7 @@ function mmposeFrames(value, name) {
       return out;
     });
   });
+  return { frames: read, numbers };
 }
 
 function isPose(bytes) {
