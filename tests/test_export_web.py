@@ -274,6 +274,20 @@ def test_files_are_read_as_python_reads_them(ask, tmp_path, name):
     np.testing.assert_allclose(np.array(found["confidence"]).reshape(4, 133), expected.confidence, atol=1e-6)
 
 
+def test_numbers_that_are_none_are_read_as_in_python(ask, tmp_path):
+    clip, place = weather(2), tmp_path / "clip.json"
+    xy = clip.xy.astype(float)
+    xy[0, 3], xy[1, 5, 1], xy[1, 7, 0] = np.nan, np.inf, -np.inf
+    frames = [
+        {"frame_id": t, "by": "a \"NaN\" of ours", "instances": [{"keypoints": one.tolist(), "keypoint_scores": list(scores)}]}
+        for t, (one, scores) in enumerate(zip(xy, clip.confidence.astype(float), strict=True))
+    ]  # fmt: skip
+    place.write_text(json.dumps(frames))
+    found, expected = ask("read", files=[str(place)], wish={}), read_keypoints(place).keypoints
+    assert expected.confidence[0, 3] == expected.confidence[1, 5] == expected.confidence[1, 7] == 0
+    np.testing.assert_allclose(np.array(found["confidence"]).reshape(2, 133), expected.confidence, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["openpose", "mmpose"])
 @pytest.mark.parametrize("numbers", [[0, 1, 4, 5], [9, 3, 5, 4], [2, 2, 3, 4], [*range(0, 320, 40), 360]])
 def test_numbers_say_when_frames_come_as_in_python(ask, tmp_path, kind, numbers):
@@ -338,6 +352,10 @@ def test_marks_of_missing_points_are_those_of_python(ask, tmp_path, scores):
         (b'{"people": [{"pose_keypoints_2d": [1, 2]}]}', "2 numbers in pose_keypoints_2d"),
         ((EXAMPLES / "weather.pose").read_bytes()[:20_000], "cut or damaged"),
         (b'[{"instances": []}]', "no confident keypoint"),
+        (b'[{"instances": [null]}]', "no MMPose or OpenPose keypoints"),
+        (b'[{"instances": [{"keypoints": [' + b"1," * 132 + b"1]}]}]", "not as MMPose or OpenPose write"),
+        (b'{"people": [null]}', "not as MMPose or OpenPose write"),
+        (b'{"people": ["NaN, Infinity"], NaN}', "neither JSON nor .pose"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(ask, tmp_path, content, said):

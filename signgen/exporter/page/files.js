@@ -18,7 +18,7 @@ export class BadFile extends Error {}
 export function readKeypoints(files, tables, wish = {}) {
   if (!files.length) throw new BadFile("no file was given");
   const [first] = files, warnings = [];
-  const raw = isPose(first.bytes) ? readPose(first.bytes, tables) : readJson(files, tables);
+  const raw = isPose(first.bytes) ? readPose(first.bytes, tables) : readJson(files, tables, first.name);
   if (raw.numbers) raw.frames = inTime(raw.frames, raw.numbers, warnings);
   if (!raw.frames.length) throw new BadFile(`${first.name}: no frames`);
   const frames = raw.frames.map((people) => people.filter((one) => one.some((value, k) => k % 3 === 2 && value > 0)));
@@ -40,11 +40,29 @@ function checkCounts(frames, people) {
   if (people > MOST_PEOPLE) throw new BadFile(`${people} people in a frame; at most ${MOST_PEOPLE} are read`);
 }
 
-function readJson(files, tables) {
+function readJson(files, tables, name) {
+  try {
+    return jsonFrames(files, tables);
+  } catch (error) {
+    if (error instanceof TypeError) throw new BadFile(`${name}: not as MMPose or OpenPose write keypoints`); // null, or no list
+    throw error;
+  }
+}
+
+/** A JSON text; Python writes numbers that are none as NaN and Infinity, and such points are missing. */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return JSON.parse(text.replace(/"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g, (found) => (found.startsWith('"') ? found : `"${found}"`)));
+  }
+}
+
+function jsonFrames(files, tables) {
   const sorted = [...files].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
   const values = sorted.map(({ name, bytes }) => {
     try {
-      return JSON.parse(new TextDecoder().decode(bytes));
+      return parsed(new TextDecoder().decode(bytes));
     } catch {
       throw new BadFile(`${name}: neither JSON nor .pose; give MMPose JSON, OpenPose JSON or a .pose file`);
     }
