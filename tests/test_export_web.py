@@ -403,6 +403,22 @@ def test_a_pose_header_is_not_believed(ask, tmp_path, version, frames, people, t
         assert said in found["message"]
 
 
+@pytest.mark.parametrize(
+    ("own", "wished", "taken"),
+    [(30, None, 30), (30, 50, 30), (0, 50, 50), (-3, 50, 50), (-3, None, None), (0, 2000, None), (np.inf, None, None)],
+)
+def test_a_rate_is_the_files_and_a_possible_one(ask, tmp_path, own, wished, taken):
+    """What stands in the page's field is for files that do not say their rate, and may be left from another one."""
+    start, each = _pose_header(struct.pack("<fI", own, 2), 1)
+    (tmp_path / "clip.pose").write_bytes(start + struct.pack("<f", 0.5) * (each * 2 // 4))
+    found = ask("read", files=[str(tmp_path / "clip.pose")], wish={"fps": wished})
+    if taken is None:
+        assert found["error"] == "BadFile"
+        assert "frames a second; a rate is 0.001 to 1000" in found["message"]
+    else:
+        assert found["fps"] == taken
+
+
 @pytest.mark.parametrize(("missed", "taken"), [(1, 0), (60, 10)])
 def test_one_person_is_followed_through_frames_that_miss_them(ask, tmp_path, missed, taken):
     """The other one alone is somebody else, but is taken after a long absence: Python's tracks end, too."""

@@ -3,7 +3,7 @@
 import { CONFIDENT, FACE, FACE_POINTS, HAND_POINTS, JOINTS, LEFT_HAND, LEFT_SHOULDER, RIGHT_HAND, RIGHT_SHOULDER, emptyClip, mean, median, quantile, range, sum } from "./skeleton.js";
 
 const COMMON_FRAMES = [[210, 260], [256, 256], [512, 512], [640, 480], [1280, 720], [1920, 1080]];
-const DEFAULT_FPS = 25, FARTHEST = 1e5, MOST_FRAMES = 20000, MOST_PEOPLE = 100;
+const DEFAULT_FPS = 25, SLOWEST = 0.001, FASTEST = 1000, FARTHEST = 1e5, MOST_FRAMES = 20000, MOST_PEOPLE = 100;
 const FAR = 1.5, LOST_AFTER = 50; // shoulder widths from frame to frame; frames after which somebody is no longer expected
 const UPPER = [...range(0, 11), ...range(FACE, JOINTS)]; // what a signing frame shows
 
@@ -12,7 +12,7 @@ export class BadFile extends Error {}
 
 /**
  * Reads files {name, bytes: Uint8Array}: one clip, or OpenPose's files of its frames.
- * `tables`: orders of points, see `tables` in signgen/exporter/web.py. `wish`: {fps, width, height} where they are known.
+ * `tables`: orders of points, see `tables` in signgen/exporter/web.py. `wish`: {fps, width, height}; fps is for files that do not say it.
  * Returns {clip, format, warnings}.
  */
 export function readKeypoints(files, tables, wish = {}) {
@@ -26,7 +26,9 @@ export function readKeypoints(files, tables, wish = {}) {
   if (people > 1) warnings.push(`up to ${people} people in a frame: the one who is seen best at first is followed`);
   const points = follow(frames);
   const size = wish.width ? [wish.width, wish.height] : raw.size;
-  const clip = place(points, size, wish.fps || raw.fps, warnings);
+  const rates = [raw.fps, wish.fps].filter(Boolean), fps = rates.find((one) => one >= SLOWEST && one <= FASTEST); // the file's, first
+  if (rates.length && !fps) throw new BadFile(`${first.name}: ${rates.join(" or ")} frames a second; a rate is ${SLOWEST} to ${FASTEST}`);
+  const clip = place(points, size, fps, warnings);
   if (!clip.confidence.some((value) => value > 0)) throw new BadFile(`${first.name}: no confident keypoint in any frame`);
   return { clip, format: raw.format, warnings };
 }
