@@ -133,6 +133,32 @@ const tasks = {
     return said.filter(({ number }) => number).map(({ type, number }) => `${type} ${number}`);
   },
 
+  /** What the page sends its worker: a file is given, read at an assumed rate, and the rate is typed; then the file says one. */
+  async page() {
+    const elements = {}, sent = [], wait = () => new Promise((resolve) => setTimeout(resolve, 5));
+    const element = () => ({ on: {}, value: "", replaceChildren() {}, addEventListener(name, action) { this.on[name] = action; } });
+    globalThis.document = { getElementById: (id) => (elements[id] ??= element()), addEventListener() {}, createElement: element };
+    Object.assign(globalThis, { matchMedia: () => ({ matches: true }), location: { search: "?alone" }, crossOriginIsolated: true });
+    globalThis.Worker = class {
+      constructor() { globalThis.worker = this; }
+      postMessage(message) { sent.push(message); }
+    };
+    await module("page");
+    const tell = (data) => globalThis.worker.onmessage({ data });
+    Object.assign(globalThis.signgen, { ready: true });
+    elements.file.on.click?.();
+    elements.file.on.change?.(Object.assign(elements.file, { files: [new File(["{}"], "a.json")] }));
+    await wait();
+    const clip = { type: "clip", length: 1, fps: 25, width: 4, height: 4, format: "test", warnings: [] };
+    for (const [rated, typed] of [[false, "50"], [true, "30"]]) {
+      tell({ ...clip, rated });
+      elements.rate.value = typed;
+      elements.rate.on.change?.();
+      await wait();
+    }
+    return sent.filter(({ type }) => type === "read").map(({ files, wish }) => [files[0].name, wish.fps]);
+  },
+
   async reach() {
     const { personReach } = await module("regions");
     return Array.from(personReach(Uint8Array.from(request.matte), Uint8Array.from(request.solid), request.size));

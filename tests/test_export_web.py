@@ -470,6 +470,11 @@ def test_what_the_worker_says_of_a_render_has_its_number(ask, tmp_path):
     assert said[-4:] == ["frame 8", "frame 8", "done 8", "error 9"]
 
 
+def test_a_rate_that_is_typed_after_its_file_is_used(ask):
+    """But not where the file says its own: what was rendered stays."""
+    assert ask("page") == [["a.json", None], ["a.json", 50]]
+
+
 # ------------------------------------------------------------------------------------------------ what is written
 def test_weights_come_back_to_half_a_step(ask, pipeline):
     found = np.array(ask("weights", graph="denoiser"), np.float32)

@@ -13,7 +13,7 @@ export class BadFile extends Error {}
 /**
  * Reads files {name, bytes: Uint8Array}: one clip, or OpenPose's files of its frames.
  * `tables`: orders of points, see `tables` in signgen/exporter/web.py. `wish`: {fps, width, height}; fps is for files that do not say it.
- * Returns {clip, format, warnings}.
+ * Returns {clip, format, warnings, rated: whether the rate is the file's}.
  */
 export function readKeypoints(files, tables, wish = {}) {
   if (!files.length) throw new BadFile("no file was given");
@@ -30,7 +30,7 @@ export function readKeypoints(files, tables, wish = {}) {
   if (rates.length && !fps) throw new BadFile(`${first.name}: ${rates.join(" or ")} frames a second; a rate is ${SLOWEST} to ${FASTEST}`);
   const clip = place(points, size, fps, warnings);
   if (!clip.confidence.some((value) => value > 0)) throw new BadFile(`${first.name}: no confident keypoint in any frame`);
-  return { clip, format: raw.format, warnings };
+  return { clip, format: raw.format, warnings, rated: fps !== undefined && fps === raw.fps };
 }
 
 // ---- formats ---------------------------------------------------------------------------------------------------------

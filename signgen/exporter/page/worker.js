@@ -42,7 +42,7 @@ const tasks = {
     const found = readKeypoints(files, model.about.orders, wish);
     clip = found.clip;
     const { length, fps, width, height } = clip;
-    self.postMessage({ type: "clip", length, fps, width, height, format: found.format, warnings: found.warnings });
+    self.postMessage({ type: "clip", length, fps, width, height, format: found.format, warnings: found.warnings, rated: found.rated });
   },
 
   async picture({ signer }) {
