@@ -109,14 +109,21 @@ const tasks = {
     return made.prove().then(() => null, (error) => error.message);
   },
 
-  /** What the worker answers: a render that is stopped after its first frame, one that ends, one that fails. */
+  /** What the worker answers: a render that is stopped after its first frame, one that ends, one that fails, two at once. */
   async worker() {
     const { Model } = await module("model"), said = [], read = (path) => new Uint8Array(readFileSync(path));
     const about = { ...JSON.parse(readFileSync(`${request.model}/model.json`, "utf-8")), signers: { alma: {} } };
+    let atOnce = 0;
     Model.load = async () => ({
       about,
       async *render(clip, signer, { stop }) {
-        for (let index = 0; index < stop; index++) yield { index, frame: [index] };
+        for (let index = 0; index < stop; index++) {
+          if (atOnce) throw new Error("a graph runs already");
+          atOnce++;
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          atOnce--;
+          yield { index, frame: [index] };
+        }
         if (signer === "nobody") throw new Error("no such signer");
       },
     });
@@ -130,6 +137,9 @@ const tasks = {
     await first;
     await send({ type: "render", number: 8, signer: "alma", stop: 2 });
     await send({ type: "render", number: 9, signer: "nobody", stop: 0 });
+    const stopped = send({ type: "render", number: 10, signer: "alma", stop: 3 });
+    await send({ type: "stop" });
+    await Promise.all([stopped, send({ type: "render", number: 11, signer: "alma", stop: 1 })]);
     return said.filter(({ number }) => number).map(({ type, number }) => `${type} ${number}`);
   },
 
