@@ -756,6 +756,15 @@ def test_a_video_that_was_hidden_or_left_is_not_saved(browser):
         assert page.is_disabled("#save")
 
 
+def test_a_video_is_called_after_whom_it_shows(browser):
+    with _page_alone(browser) as page:
+        _rendered(page)
+        page.evaluate("() => (signer.add(new Option('Bela', 'bela')), (signer.value = 'bela'))")
+        with page.expect_download() as download:
+            page.click("#save")
+        assert download.value.suggested_filename == "alma_generated.webm"
+
+
 def test_progress_is_not_read_out_and_movement_can_be_ended(browser):
     with _page_alone(browser) as page:
         roles = [page.get_attribute(f"#{name}", "role") for name in ("said", "wrong", "progress", "canvas", "picture")]

@@ -9,7 +9,7 @@ const EVERY = 500; // ms between two lines about progress
 const BITS = 4_000_000; // a second, of the video
 
 /** All that happens, for whoever drives the page by a program, too. */
-const state = (globalThis.signgen = { ready: false, clip: null, frames: [], rendering: false, recording: false, done: false, error: null, asked: 0, first: 0, last: 0, engine: "", threads: 0 });
+const state = (globalThis.signgen = { ready: false, clip: null, frames: [], signer: "", rendering: false, recording: false, done: false, error: null, asked: 0, first: 0, last: 0, engine: "", threads: 0 });
 let worker, model, told = 0;
 let renders = 0, current = 0; // renders that were asked for; the number of the one that goes on, or 0
 let reads = 0, given = []; // how often files were given; the last ones
@@ -192,11 +192,11 @@ function render() {
   setSize();
   current = ++renders;
   told = -Infinity; // the first frame is told
-  Object.assign(state, { frames: [], rendering: true, done: false, asked: performance.now(), first: 0, last: 0 });
+  Object.assign(state, { frames: [], signer: signer.value, rendering: true, done: false, asked: performance.now(), first: 0, last: 0 });
   start.disabled = save.disabled = pause.disabled = true;
   halt.disabled = false;
   say("Rendering");
-  worker.postMessage({ type: "render", number: current, signer: signer.value, first: 0, stop: state.clip.length });
+  worker.postMessage({ type: "render", number: current, signer: state.signer, first: 0, stop: state.clip.length });
 }
 
 function stop() {
@@ -231,7 +231,7 @@ async function record() {
   save.disabled = start.disabled = pause.disabled = false;
   if (!whole) return say("Not saved: the page was hidden, and nothing is drawn then. Save it again, and stay here until it ends.", true);
   state.video = new Blob(parts, { type: "video/webm" });
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(state.video), download: `${signer.value}_generated.webm` });
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(state.video), download: `${state.signer}_generated.webm` });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   say(`Saved: ${link.download}, ${(state.video.size / 1e6).toFixed(1)} MB.`);
