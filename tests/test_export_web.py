@@ -419,6 +419,25 @@ def test_a_rate_is_the_files_and_a_possible_one(ask, tmp_path, own, wished, take
         assert found["fps"] == taken
 
 
+def test_alphapose_in_a_pose_file_has_its_body(ask, tmp_path):
+    import io
+
+    from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderDimensions
+
+    sizes = {"BODY_136": 26, "FACE_136": 68, "LEFT_HAND_136": 21, "RIGHT_HAND_136": 21}
+    parts = [
+        PoseHeaderComponent(name, [str(k) for k in range(size)], [], [], "XYC") for name, size in sizes.items()
+    ]  # fmt: skip
+    start, place = io.BytesIO(), tmp_path / "clip.pose"
+    PoseHeader(0.2, PoseHeaderDimensions(210, 260, 0), parts).write(start)
+    points = np.arange(1, 2 * 136 + 1, dtype="<f4") * 0.75
+    place.write_bytes(start.getvalue() + struct.pack("<fIH", 25, 1, 1) + points.tobytes() + b"\0\0\x80\x3f" * 136)
+    found, expected = ask("read", files=[str(place)], wish={}), read_keypoints(place).keypoints
+    assert expected.confidence[0].all()
+    np.testing.assert_array_equal(np.array(found["confidence"]).reshape(1, 133), expected.confidence)
+    np.testing.assert_allclose(np.array(found["xy"]).reshape(1, 133, 2), expected.xy, atol=1e-3)
+
+
 @pytest.mark.parametrize(("missed", "taken"), [(1, 0), (60, 10)])
 def test_one_person_is_followed_through_frames_that_miss_them(ask, tmp_path, missed, taken):
     """The other one alone is somebody else, but is taken after a long absence: Python's tracks end, too."""

@@ -25,7 +25,8 @@ from signgen.exporter.build import load_checked, new_folder
 from signgen.exporter.onnx_graphs import check_installed, write_graphs
 from signgen.keypoints.formats.openpose import FROM_BODY_18, FROM_BODY_25
 from signgen.keypoints.layouts.holistic import FACE_MESH, HOLISTIC_BODY
-from signgen.keypoints.skeleton import MIRROR
+from signgen.keypoints.layouts.wholebody import HALPE_136
+from signgen.keypoints.skeleton import FEET, MIRROR
 from signgen.model.diffusion.guidance import branch_weights
 from signgen.model.diffusion.sampling import schedule, step_function
 from signgen.model.schedulers import noised
@@ -206,7 +207,8 @@ def write_model(pipeline: SignGenPipeline, folder: Path, say: Callable[[str], No
         "bytes": size + largest,
         "latents": latents,
         "orders": {
-            "body_25": FROM_BODY_25, "body_18": FROM_BODY_18, "holistic_body": HOLISTIC_BODY, "face_mesh": FACE_MESH,
+            "body_25": FROM_BODY_25, "body_18": FROM_BODY_18, "body_136": HALPE_136[: FEET.stop],
+            "holistic_body": HOLISTIC_BODY, "face_mesh": FACE_MESH,
         },
         "composes": COMPOSER in shapes,
         "graphs": shapes,

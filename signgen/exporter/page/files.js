@@ -203,7 +203,7 @@ function poseFrames(view, tables) {
     columns = Math.max(columns, format.length);
     imported ||= name === "pose_keypoints_2d" || name.includes("_13");
   }
-  if (!targets.length) throw new BadFile("a .pose file of unknown components: Holistic, OpenPose and COCO-WholeBody are read");
+  if (!targets.length) throw new BadFile("a .pose file of unknown components: Holistic, OpenPose, AlphaPose and COCO-WholeBody are read");
   const old = version < 0.15, fps = old ? short() : view.getFloat32((at += 4) - 4, true);
   const declared = old ? short() : view.getUint32((at += 4) - 4, true), people = short();
   const each = 4 * people * points, width = columns - 1;
@@ -238,6 +238,7 @@ function poseJoints(name, names, tables) {
   if (names.length === HAND_POINTS && /^(LEFT_HAND|hand_left)/.test(name)) return inOrder(LEFT_HAND, HAND_POINTS);
   if (names.length === HAND_POINTS && /^(RIGHT_HAND|hand_right)/.test(name)) return inOrder(RIGHT_HAND, HAND_POINTS);
   if (/^BODY(_133)?$/.test(name) && names.length === 23) return inOrder(0, 23);
+  if (name === "BODY_136" && names.length === 26) return tables.body_136.map((source, joint) => [joint, source]);
   if (/^FACE(_133|_136)?$/.test(name) && names.length === FACE_POINTS) return inOrder(FACE, FACE_POINTS);
   return names.length === JOINTS ? inOrder(0, JOINTS) : [];
 }
