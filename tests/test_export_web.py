@@ -419,6 +419,25 @@ def test_a_rate_is_the_files_and_a_possible_one(ask, tmp_path, own, wished, take
         assert found["fps"] == taken
 
 
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize(
+    ("camera", "taken"),
+    [((258, 260), (210, 260)), ((258, 400), (512, 512)), ((344, 260), (640, 480)), ((460, 260), (1280, 720))],
+)
+def test_fractions_get_the_frame_that_python_gives_them(ask, tmp_path, camera, taken, signed):
+    """Such as those of OpenPose's --keypoint_scale 3 and 4: a face has its usual shape in it."""
+    clip, place = weather(3, FRAME), tmp_path / "clip.json"
+    xy = (clip.xy * (258 / 210, 1) + ((camera[0] - 258) / 2, 0)) / camera  # the example is squeezed
+    people = [
+        {"keypoints": one.tolist(), "keypoint_scores": scores.tolist()}
+        for one, scores in zip(2 * xy - 1 if signed else xy, clip.confidence, strict=True)
+    ]
+    place.write_text(json.dumps([{"frame_id": t, "instances": [one]} for t, one in enumerate(people)]))
+    found, expected = ask("read", files=[str(place)], wish={}), read_keypoints(place).keypoints
+    assert (found["width"], found["height"]) == expected.size == taken
+    np.testing.assert_allclose(np.array(found["xy"]).reshape(3, 133, 2), expected.xy, atol=1e-3)
+
+
 def test_alphapose_in_a_pose_file_has_its_body(ask, tmp_path):
     import io
 

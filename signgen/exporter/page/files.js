@@ -1,8 +1,9 @@
 // Keypoint files: MMPose JSON, OpenPose JSON (one file, or one a frame) and .pose, read to a clip of one person. See
 // signgen/keypoints/formats and units.py, which know more formats, and more of what can be wrong.
-import { CONFIDENT, FACE, FACE_POINTS, HAND_POINTS, JOINTS, LEFT_HAND, LEFT_SHOULDER, RIGHT_HAND, RIGHT_SHOULDER, emptyClip, mean, median, quantile, range, sum } from "./skeleton.js";
+import { CONFIDENT, FACE, FACE_POINTS, HAND_POINTS, JOINTS, LEFT_HAND, LEFT_SHOULDER, RIGHT_HAND, RIGHT_SHOULDER, emptyClip, mean, median, point, quantile, range, score, sum } from "./skeleton.js";
 
 const COMMON_FRAMES = [[210, 260], [256, 256], [512, 512], [640, 480], [1280, 720], [1920, 1080]];
+const FACE_RATIO = 1.2; // of width to height, as in signgen/keypoints/units.py
 const DEFAULT_FPS = 25, SLOWEST = 0.001, FASTEST = 1000, FARTHEST = 1e5, MOST_FRAMES = 20000, MOST_PEOPLE = 100;
 const FAR = 1.5, LOST_AFTER = 50; // shoulder widths from frame to frame; frames after which somebody is no longer expected
 const UPPER = [...range(0, 11), ...range(FACE, JOINTS)]; // what a signing frame shows
@@ -294,17 +295,38 @@ function place(frames, size, fps, warnings) {
   });
   const numbers = usable.flatMap(([x, y]) => [x, y]);
   const fractions = numbers.length > 0 && quantile(numbers.map(Math.abs), 0.9) <= 2 && numbers.some((value) => value % 1);
-  const frame = size ?? (fractions ? [512, 512] : smallestFrame(usable));
+  const signed = fractions && quantile(numbers, 0.05) < -0.1;
+  const frame = size ?? (fractions ? frameOfShape(clip, signed, Math.min(0.5, 0.5 * best)) : smallestFrame(usable));
   [clip.width, clip.height] = frame;
   if (!size) warnings.push(`the file says no frame size: ${frame.join("x")} is assumed`);
   if (!fps) warnings.push(`the file says no frame rate: ${DEFAULT_FPS} frames a second are assumed`);
   if (fractions) {
-    const signed = quantile(numbers, 0.05) < -0.1;
     for (let k = 0; k < clip.xy.length; k++) {
       if (clip.confidence[k >> 1] > 0) clip.xy[k] = (signed ? (clip.xy[k] + 1) / 2 : clip.xy[k]) * frame[k % 2];
     }
   }
   return clip;
+}
+
+/**
+ * The frame, among common shapes, in which a face has its usual shape; where that is square (or nothing is known) 210x260 if
+ * the signer stands in it as in PHOENIX14T. `clip`: fractions of a frame, `signed` ones from -1 to 1.
+ */
+function frameOfShape(clip, signed, least) {
+  const at = (t, joint) => point(clip, t, joint).map((value) => (signed ? (value + 1) / 2 : value));
+  const showing = (joints) => range(0, clip.length).filter((t) => joints.every((joint) => score(clip, t, joint) >= least));
+  const apart = (frames, a, b, k) => median(frames.map((t) => Math.abs(at(t, a)[k] - at(t, b)[k])));
+  const [right, left, nasion, chin] = [0, 16, 27, 8].map((k) => FACE + k), faces = showing([right, left, nasion, chin]);
+  const sides = faces.length ? [apart(faces, right, left, 0), apart(faces, nasion, chin, 1)] : [0, 0];
+  const aspect = Math.min(...sides) > 1e-6 ? FACE_RATIO / (sides[0] / sides[1]) : 1;
+  const off = (width, height) => Math.abs(Math.log((aspect * height) / width));
+  const shape = [[1, 1], [640, 480], [1280, 720]].reduce((a, b) => (off(...b) < off(...a) ? b : a));
+  if (shape[0] > 1) return shape;
+  const both = showing([LEFT_SHOULDER, RIGHT_SHOULDER]);
+  if (!both.length) return [512, 512];
+  const across = apart(both, LEFT_SHOULDER, RIGHT_SHOULDER, 0);
+  const height = median(both.flatMap((t) => [at(t, LEFT_SHOULDER)[1], at(t, RIGHT_SHOULDER)[1]]));
+  return across >= 0.32 && across <= 0.52 && height >= 0.36 && height <= 0.6 ? COMMON_FRAMES[0] : [512, 512];
 }
 
 /** The smallest common frame for the confident points of head, arms and hands. */
