@@ -30,7 +30,7 @@ from click.testing import CliRunner
 from tiny_pipeline import DENOISER, make_pipeline, weather
 
 from signgen.cli import main
-from signgen.errors import NotFound, NotInstalled, RunError, Unsupported
+from signgen.errors import NotFound, NotInstalled, NotWritable, RunError, Unsupported
 from signgen.exporter import web
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.keypoints.repair.missing import fill_missing
@@ -832,6 +832,16 @@ def test_a_page_whose_storage_is_closed_starts(browser):
         page.route("**/*", lambda route: route.fulfill(path=web.PAGE / route.request.url.rsplit("/", 1)[1]))
         page.goto("https://page.example/index.html")
         _until(page, "globalThis.worker?.sent[0].type === 'load'")
+
+
+def test_a_website_is_not_replaced_by_a_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(web, "load_checked", lambda model, folder, allowed: pytest.fail("a model is loaded first"))
+    for name, content in {"index.html": "mine", "model.json": '{"kind": "car"}'}.items():
+        (tmp_path / name).write_text(content)
+        with pytest.raises(NotWritable) as raised:
+            web.export_web("tiny", tmp_path)
+        assert "no page of signgen's" in str(raised.value)
+    assert (tmp_path / "index.html").read_text() == "mine"
 
 
 def test_a_page_that_is_too_large_is_refused(tmp_path, monkeypatch):
