@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from signgen.cli import main
 from signgen.dataset.phoenix import PhoenixIndex
-from signgen.errors import Missing, NotFound
+from signgen.errors import Mismatch, Missing, NotFound
 from signgen.keypoints import Keypoints, read_keypoints
-from signgen.synthetic.dataset import Plan, anatomy_of, write_clip
+from signgen.synthetic.dataset import REPLAYED, Plan, _write_json, anatomy_of, write_clip, write_dataset
 from signgen.synthetic.motion.handshapes import shape_angles
 from signgen.synthetic.motion.movement import Movement
 from signgen.synthetic.motion.posture import SIDES, Pose
@@ -24,7 +24,7 @@ from signgen.synthetic.picture.camera import Camera
 from signgen.synthetic.picture.landmarks import keypoints_3d
 from signgen.synthetic.replay.arms import likeliest
 from signgen.synthetic.replay.face import ReplayedFace
-from signgen.synthetic.replay.plan import ReplayPlan, content_sha256, motions
+from signgen.synthetic.replay.plan import Motion, ReplayPlan, content_sha256, motions
 from signgen.synthetic.replay.retarget import Replay
 from signgen.synthetic.replay.view import View, continued
 from signgen.synthetic.signer import load_signer
@@ -202,6 +202,15 @@ def test_bad_motion(tmp_path: Path, drawn_file: Path) -> None:
         assert words in failed.stderr
     with pytest.raises(Missing, match="^--motion:"):
         ReplayPlan(0, "train", ("s01",))
+
+
+def test_invented_clips_do_not_replace_replayed_ones(tmp_path: Path) -> None:
+    """Their pictures would stay, and the statement on whose movements they show would go."""
+    replayed_plan = ReplayPlan(0, "train", ("s01",), motion=(Motion("a.pose", "0" * 64),))
+    _write_json(tmp_path, replayed_plan, {"clips": 1})
+    with pytest.raises(Mismatch, match="motion"):
+        write_dataset(tmp_path, Plan(0, "train", ("s01",)), 1)
+    assert json.loads((tmp_path / "synthetic.json").read_text())["statement"] == REPLAYED
 
 
 def test_a_folder_has_one_hash(tmp_path: Path) -> None:

@@ -414,7 +414,7 @@ def _check_same(out: Path, plan: Plan) -> None:
         return
     wanted = settings_of(plan)
     before = there.get("settings", {})
-    changed = [key for key in wanted if before.get(key) != wanted[key]]
+    changed = [key for key in {**wanted, **before} if before.get(key) != wanted.get(key)]  # motion is of one alone
     if changed:
         got = f"holds split {plan.split} made with other settings ({', '.join(changed)})"
         raise Mismatch(out, got, "use the same settings to go on, or another folder")
