@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from signgen.cli import main
 from signgen.dataset.phoenix import PhoenixIndex
 from signgen.errors import Mismatch, Missing, NotFound
-from signgen.keypoints import Keypoints, read_keypoints
+from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.synthetic.dataset import REPLAYED, Plan, _write_json, anatomy_of, write_clip, write_dataset
 from signgen.synthetic.motion.handshapes import shape_angles
 from signgen.synthetic.motion.movement import Movement
@@ -211,6 +211,23 @@ def test_invented_clips_do_not_replace_replayed_ones(tmp_path: Path) -> None:
     with pytest.raises(Mismatch, match="motion"):
         write_dataset(tmp_path, Plan(0, "train", ("s01",)), 1)
     assert json.loads((tmp_path / "synthetic.json").read_text())["statement"] == REPLAYED
+
+
+def test_two_clips_never_have_one_name(tmp_path: Path) -> None:
+    """The second round over a.pose would be the first over a-2.pose, and be taken for written."""
+    plan = ReplayPlan(0, "train", ("s01",), motion=tuple(Motion(name, "0" * 64) for name in ("a.pose", "a-2.pose")))
+    with pytest.raises(Mismatch, match="two clips would be called a-2"):
+        write_dataset(tmp_path / "out", plan, 3)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_without_a_rate_is_said_to_have_none(tmp_path: Path) -> None:
+    clip = as_keypoints(np.full((3, 133, 2), 50.0))
+    write_keypoints(clip, tmp_path / "a.json")
+    write_keypoints(clip, tmp_path / "b.pose")
+    plan = ReplayPlan(0, "train", ("s01",), motion=motions([str(tmp_path / "a.json"), str(tmp_path / "b.pose")]))
+    (line,) = plan.warnings()
+    assert line.startswith(f"{tmp_path / 'a.json'} says no frame rate: taken as 25 a second")
 
 
 def test_a_folder_has_one_hash(tmp_path: Path) -> None:
