@@ -243,6 +243,19 @@ def test_lost_parts_are_completed_as_in_python(ask, name):
     np.testing.assert_allclose(np.array(found["xy"]).reshape(40, 133, 2), expected.xy, atol=0.02)
 
 
+@pytest.mark.parametrize("fps", [30, 50])
+def test_gaps_are_as_long_at_other_rates_as_in_python(ask, fps):
+    """A quarter of a second is 12.5 frames at 50 frames a second: 12, as Python rounds it."""
+    clip = replace(weather(40, FRAME), fps=fps)
+    confidence = clip.confidence.copy()
+    confidence[10:23, [9, *range(91, 112)]] = 0
+    clip = replace(clip, confidence=confidence)
+    expected, _ = fill_missing(clip)
+    found = ask("repair", clip=plain(clip))
+    np.testing.assert_allclose(np.array(found["confidence"]).reshape(40, 133), expected.confidence, atol=1e-5)
+    np.testing.assert_allclose(np.array(found["xy"]).reshape(40, 133, 2), expected.xy, atol=0.02)
+
+
 @pytest.mark.parametrize("size", [(640, 480), (400, 400), (420, 520)])
 def test_a_clip_of_any_size_stands_where_the_source_person_does(ask, pipeline, size):
     clip = weather(6).resized(*size)
