@@ -291,11 +291,11 @@ def test_numbers_that_are_none_are_read_as_in_python(ask, tmp_path):
     clip, place = weather(2), tmp_path / "clip.json"
     xy = clip.xy.astype(float)
     xy[0, 3], xy[1, 5, 1], xy[1, 7, 0] = np.nan, np.inf, -np.inf
-    frames = [
-        {"frame_id": t, "by": "a \"NaN\" of ours", "instances": [{"keypoints": one.tolist(), "keypoint_scores": list(scores)}]}
-        for t, (one, scores) in enumerate(zip(xy, clip.confidence.astype(float), strict=True))
-    ]  # fmt: skip
-    place.write_text(json.dumps(frames))
+    people = [
+        {"by": 'a "NaN" of ours', "keypoints": one.tolist(), "keypoint_scores": list(scores)}
+        for one, scores in zip(xy, clip.confidence.astype(float), strict=True)
+    ]
+    place.write_text(json.dumps([{"frame_id": t, "instances": [one]} for t, one in enumerate(people)]))
     found, expected = ask("read", files=[str(place)], wish={}), read_keypoints(place).keypoints
     assert expected.confidence[0, 3] == expected.confidence[1, 5] == expected.confidence[1, 7] == 0
     np.testing.assert_allclose(np.array(found["confidence"]).reshape(2, 133), expected.confidence, atol=1e-6)

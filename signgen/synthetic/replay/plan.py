@@ -63,7 +63,9 @@ class ReplayPlan(Plan):
     def warnings(self) -> list[str]:
         """A line for each file that does not say its rate."""
         unknown = [one.path for one in self.motion if not _keypoints(one.path)[1]]
-        return [f"{path} says no frame rate: taken as {FPS:g} a second (signgen convert --fps gives it)" for path in unknown]
+        return [
+            f"{path} says no frame rate: taken as {FPS:g} a second (signgen convert --fps gives it)" for path in unknown
+        ]
 
     def perform(self, index: int) -> Movement:
         """The movement of clip `index`."""
