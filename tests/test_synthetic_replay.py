@@ -196,6 +196,7 @@ def test_bad_motion(tmp_path: Path, drawn_file: Path) -> None:
     for extra, words in ((["--motion", str(tmp_path / "no.npz")], "no.npz"),
                          (["--motion", str(drawn_file), "--motion", str(same)], "several files named"),
                          (["--motion", str(drawn_file), "--motion-glosses", "A", "--motion-glosses", "B"], "2 for 1"),
+                         (["--motion", str(drawn_file), "--frames-per-clip", "8"], "as long as their files"),
                          (["--motion-glosses", "A", "--clips", "1"], "without --motion"), ([], "--clips")):  # fmt: skip
         failed = CliRunner().invoke(main, ["synthesize", str(tmp_path / "out"), *extra])
         assert failed.exit_code == 2, failed.output
