@@ -48,7 +48,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise TooLarge(path, "is larger than 1 MiB", "give a YAML configuration file")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # no UTF-8, no such day, brackets without end
         raise Damaged(path, f"is not YAML ({' '.join(str(error).split())[:120]})", "correct the file") from None
     if not isinstance(content, dict):
         got = "is empty" if content is None else f"holds a {type(content).__name__}"
@@ -73,7 +73,7 @@ def merge(content: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
                 raise BadValue("--set", f"{parent!r} in {key!r} is no group of settings", "see its configuration")
         try:
             target[last] = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):
             raise BadValue("--set", f"got {setting!r}", "its value is no YAML: quote it, or close brackets") from None
     return merged
 

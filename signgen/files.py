@@ -230,12 +230,14 @@ def remove_leftovers(folder: Path, deep: bool = True, of_all: bool = False) -> N
                 continue
             if of_all or _is_abandoned(path):
                 if path.name.startswith(_READY):
-                    _finish(path)
+                    with suppress(OSError):  # another process may be at the same
+                        _finish(path)
                 _remove(path)
             else:
                 busy = True
         for path in () if busy else aside:
-            recover(path.with_name(path.name.removeprefix(_ASIDE)))
+            with suppress(OSError):  # somebody else's, in a place that all may write to, or gone meanwhile
+                recover(path.with_name(path.name.removeprefix(_ASIDE)))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import os
 import pickle
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -38,6 +39,11 @@ SLOWEST = 10  # times as long as on an idle machine
 START = 120.0  # seconds in which a process must be ready
 GRACE = 5.0  # seconds in which a process that is asked to end removes what it has not finished
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def cores() -> int:
+    """Those that this process may use: a job of a batch system may have fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_processes(
@@ -126,12 +132,38 @@ def _shielded() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextmanager
+def _without_script() -> Iterator[None]:
+    """A process that is begun in the block does not run the user's script again where that would begin all anew.
+
+    multiprocessing has each process import the script that runs, for what may be defined there. One that asks nowhere
+    for its ``__name__`` would come to the same call again, and the process would die of it.
+    """
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if file is None or main.__spec__ is not None or _asks_for_its_name(file):
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = file
+
+
+def _asks_for_its_name(script: str) -> bool:
+    try:
+        return b"__name__" in Path(script).read_bytes()
+    except OSError:
+        return True
+
+
 def _results(
     pool: ProcessPoolExecutor, action: Callable[[T], R], tasks: Iterable[T], jobs: int, ordered: bool
 ) -> Iterator[R]:
     left, waiting = iter(tasks), list[Future[R]]()
     while True:
-        with _shielded():
+        with _shielded(), _without_script():
             waiting += [pool.submit(action, task) for task in islice(left, AHEAD * jobs - len(waiting))]
         if not waiting:
             return
@@ -242,7 +274,7 @@ class Apart:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work_once, args=(theirs, self._modules), daemon=True)
-        with _shielded():
+        with _shielded(), _without_script():
             process.start()
         theirs.close()
         return process, ours

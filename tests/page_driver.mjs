@@ -109,14 +109,21 @@ const tasks = {
     return made.prove().then(() => null, (error) => error.message);
   },
 
-  /** What the worker answers: a render that is stopped after its first frame, one that ends, one that fails. */
+  /** What the worker answers: a render that is stopped after its first frame, one that ends, one that fails, two at once. */
   async worker() {
     const { Model } = await module("model"), said = [], read = (path) => new Uint8Array(readFileSync(path));
     const about = { ...JSON.parse(readFileSync(`${request.model}/model.json`, "utf-8")), signers: { alma: {} } };
+    let atOnce = 0;
     Model.load = async () => ({
       about,
       async *render(clip, signer, { stop }) {
-        for (let index = 0; index < stop; index++) yield { index, frame: [index] };
+        for (let index = 0; index < stop; index++) {
+          if (atOnce) throw new Error("a graph runs already");
+          atOnce++;
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          atOnce--;
+          yield { index, frame: [index] };
+        }
         if (signer === "nobody") throw new Error("no such signer");
       },
     });
@@ -130,7 +137,36 @@ const tasks = {
     await first;
     await send({ type: "render", number: 8, signer: "alma", stop: 2 });
     await send({ type: "render", number: 9, signer: "nobody", stop: 0 });
+    const stopped = send({ type: "render", number: 10, signer: "alma", stop: 3 });
+    await send({ type: "stop" });
+    await Promise.all([stopped, send({ type: "render", number: 11, signer: "alma", stop: 1 })]);
     return said.filter(({ number }) => number).map(({ type, number }) => `${type} ${number}`);
+  },
+
+  /** What the page sends its worker: a file is given, read at an assumed rate, and the rate is typed; then the file says one. */
+  async page() {
+    const elements = {}, sent = [], wait = () => new Promise((resolve) => setTimeout(resolve, 5));
+    const element = () => ({ on: {}, value: "", replaceChildren() {}, addEventListener(name, action) { this.on[name] = action; } });
+    globalThis.document = { getElementById: (id) => (elements[id] ??= element()), addEventListener() {}, createElement: element };
+    Object.assign(globalThis, { matchMedia: () => ({ matches: true }), location: { search: "?alone" }, crossOriginIsolated: true });
+    globalThis.Worker = class {
+      constructor() { globalThis.worker = this; }
+      postMessage(message) { sent.push(message); }
+    };
+    await module("page");
+    const tell = (data) => globalThis.worker.onmessage({ data });
+    Object.assign(globalThis.signgen, { ready: true });
+    elements.file.on.click?.();
+    elements.file.on.change?.(Object.assign(elements.file, { files: [new File(["{}"], "a.json")] }));
+    await wait();
+    const clip = { type: "clip", length: 1, fps: 25, width: 4, height: 4, format: "test", warnings: [] };
+    for (const [rated, typed] of [[false, "50"], [true, "30"]]) {
+      tell({ ...clip, rated });
+      elements.rate.value = typed;
+      elements.rate.on.change?.();
+      await wait();
+    }
+    return sent.filter(({ type }) => type === "read").map(({ files, wish }) => [files[0].name, wish.fps]);
   },
 
   async reach() {

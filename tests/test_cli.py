@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 
 import click
 import pytest
@@ -54,6 +55,14 @@ def test_json_is_alone_on_standard_output() -> None:
     result = CliRunner().invoke(_command(None), ["--json"])
     assert json.loads(result.stdout) == {"frames": 3, "warnings": ["small"]}
     assert result.stderr == "warning: small\n"
+
+
+def test_a_machine_without_a_place_for_temporary_files_runs_what_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    assert CliRunner().invoke(_command(None), []).stdout == "3 frames\n"
 
 
 @pytest.mark.parametrize("arguments", [["nosuch"], ["inspect"], ["inspect", "--nosuch", "x"]])

@@ -131,6 +131,14 @@ def test_bad_use_exits_with_2(clip, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [f.name for f in tmp_path.iterdir()] == ["clip.npz"]
 
 
+@pytest.mark.parametrize("wrong", [["-o", "out.avi"], ["--frames", "50:60"], ["--shutter", "2"]])
+def test_bad_use_is_said_before_hands_are_fitted(clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong) -> None:
+    """That takes minutes for a clip of minutes."""
+    monkeypatch.setattr("signgen.pose_image.solid.fit_hands", lambda clip: pytest.fail("hands are fitted"))
+    monkeypatch.chdir(tmp_path)
+    assert draw(clip[0], "-o", "out", "--style", "solid", *wrong).exit_code == 2
+
+
 def test_absent_keypoints(tmp_path: Path) -> None:
     done = draw(tmp_path / "absent.npz", "-o", tmp_path / "out.mp4")
     assert done.exit_code == 2

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from keypoint_maker import signer
 
 from signgen.cli import main
+from signgen.dataset.persons import tables
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 
 KEYS = [
@@ -90,3 +91,12 @@ def test_bad_input_is_one_line_and_exit_2(tmp_path):
         assert result.stderr.startswith("error: ")
         assert result.stderr.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "bad.json"]
+
+
+def test_options_that_have_no_say_are_named_as_they_are_written(tmp_path, monkeypatch):
+    path = one_handed(tmp_path / "a.npz")
+    assert "leave out --keypoints, --split and --check" in run("inspect", path, "--check", "pixels").stderr
+    monkeypatch.setattr(tables, "holds_pairs", lambda path: True)
+    for options in (("--from", "npz"), ("--split", "test", "--fps", "25")):
+        refused = run("inspect", tmp_path, *options)
+        assert (refused.exit_code, f"got {options[-2]};" in refused.stderr) == (2, True)

@@ -59,7 +59,7 @@ def test_wrong_content_says_what_is_known(content: dict, words: str) -> None:
         config.build(Outer, content)
 
 
-@pytest.mark.parametrize("setting", ["count", "=3", "name.x=1"])
+@pytest.mark.parametrize("setting", ["count", "=3", "name.x=1", "name=2024-02-30"])
 def test_wrong_settings(setting: str) -> None:
     with pytest.raises(InputError, match="--set"):
         config.merge({"name": "a"}, [setting])
@@ -67,6 +67,7 @@ def test_wrong_settings(setting: str) -> None:
 
 def test_broken_files(tmp_path: Path) -> None:
     broken = (("a.yaml", "a: [", "not YAML"), ("b.yaml", "- 1", "holds a list"), ("e.yaml", "", "is empty"))
+    broken += (("d.yaml", "a: 2024-13-01", "not YAML .month must be"), ("f.yaml", "[" * 5000, "not YAML"))
     for name, text, words in broken:
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match=words):

@@ -269,6 +269,14 @@ def test_hands_are_refitted_on_demand(tmp_path: Path) -> None:
     assert np.array_equal(read_keypoints(tmp_path / "steady.npz").keypoints.xy, wanted.xy)
 
 
+def test_the_folder_that_an_input_lies_in_is_not_replaced(tmp_path: Path) -> None:
+    write_keypoints(clip(), tmp_path / "frames", "openpose")
+    before = sorted((tmp_path / "frames").iterdir())
+    done = CliRunner().invoke(main, ["convert", str(before[1]), str(tmp_path / "frames"), "--to", "openpose"])
+    assert (done.exit_code, "is the folder of the input" in done.stderr) == (2, True)
+    assert sorted((tmp_path / "frames").iterdir()) == before
+
+
 def test_the_first_of_several_clips_is_taken_and_said(tmp_path: Path) -> None:
     both = [keypoint_bytes(part, "skels")[0] for part in (clip(), clip()[:2])]
     (tmp_path / "dev.skels").write_bytes(b"".join(both))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -70,6 +73,25 @@ def test_a_torchvision_for_another_torch_is_named(monkeypatch: pytest.MonkeyPatc
     assert harm.command == "pip uninstall torchvision"
     monkeypatch.setattr(metadata, "requires", lambda name: ["torch==2.13.0"])
     assert packages._harmful() == []
+
+
+def test_what_does_harm_does_none_to_the_doctor(asks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a torchvision breaks transformers, and with it diffusers; other packages may be missing altogether."""
+    (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    (tmp_path / "torchvision-0.1.dist-info").mkdir()
+    described = "Metadata-Version: 2.1\nName: torchvision\nVersion: 0.1\nRequires-Dist: torch==0.1\n"
+    (tmp_path / "torchvision-0.1.dist-info" / "METADATA").write_text(described)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    line = [sys.executable, "-m", "signgen", "doctor", "--json"]
+    done = subprocess.run(line, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["packages"][-1]["command"] == "pip uninstall torchvision"
+    assert "device" in json.loads(done.stdout)["machine"]
+
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    code, result, words = _doctor()
+    assert (code, result["missing"], result["machine"]) == (1, 1, None)
+    assert words.startswith("error: doctor: 1 missing")
 
 
 def _doctor(*arguments: str) -> tuple[int, dict, str]:

@@ -16,6 +16,7 @@ from clip_maker import SIZE, clip, noisy, save, save_keypoints
 
 from signgen.cli import main
 from signgen.files import Staging
+from signgen.processes import cores
 from signgen.scoring import measures
 from signgen.scoring.measures import frames_at_a_time
 from signgen.scoring.metrics import PSNR, SSIM, TOF, BackgroundDeviation, HandSSIM, MotionRatio, StillFlicker
@@ -212,7 +213,7 @@ def test_a_seed_moves_intervals_alone(clips: Path, good: Any) -> None:
 
 def test_few_frames_start_no_second_process() -> None:
     assert processes(150) == 1
-    assert processes(10**9) == (os.cpu_count() or 1)
+    assert processes(10**9) == cores()
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from click.testing import CliRunner
 from tiny_pipeline import DENOISER, make_pipeline, weather
 
 from signgen.cli import main
-from signgen.errors import NotFound, NotInstalled, RunError, Unsupported
+from signgen.errors import NotFound, NotInstalled, NotWritable, RunError, Unsupported
 from signgen.exporter import web
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.keypoints.repair.missing import fill_missing
@@ -243,6 +243,19 @@ def test_lost_parts_are_completed_as_in_python(ask, name):
     np.testing.assert_allclose(np.array(found["xy"]).reshape(40, 133, 2), expected.xy, atol=0.02)
 
 
+@pytest.mark.parametrize("fps", [30, 50])
+def test_gaps_are_as_long_at_other_rates_as_in_python(ask, fps):
+    """A quarter of a second is 12.5 frames at 50 frames a second: 12, as Python rounds it."""
+    clip = replace(weather(40, FRAME), fps=fps)
+    confidence = clip.confidence.copy()
+    confidence[10:23, [9, *range(91, 112)]] = 0
+    clip = replace(clip, confidence=confidence)
+    expected, _ = fill_missing(clip)
+    found = ask("repair", clip=plain(clip))
+    np.testing.assert_allclose(np.array(found["confidence"]).reshape(40, 133), expected.confidence, atol=1e-5)
+    np.testing.assert_allclose(np.array(found["xy"]).reshape(40, 133, 2), expected.xy, atol=0.02)
+
+
 @pytest.mark.parametrize("size", [(640, 480), (400, 400), (420, 520)])
 def test_a_clip_of_any_size_stands_where_the_source_person_does(ask, pipeline, size):
     clip = weather(6).resized(*size)
@@ -274,6 +287,75 @@ def test_files_are_read_as_python_reads_them(ask, tmp_path, name):
     np.testing.assert_allclose(np.array(found["confidence"]).reshape(4, 133), expected.confidence, atol=1e-6)
 
 
+def test_numbers_that_are_none_are_read_as_in_python(ask, tmp_path):
+    clip, place = weather(2), tmp_path / "clip.json"
+    xy = clip.xy.astype(float)
+    xy[0, 3], xy[1, 5, 1], xy[1, 7, 0] = np.nan, np.inf, -np.inf
+    people = [
+        {"by": 'a "NaN" of ours', "keypoints": one.tolist(), "keypoint_scores": list(scores)}
+        for one, scores in zip(xy, clip.confidence.astype(float), strict=True)
+    ]
+    place.write_text(json.dumps([{"frame_id": t, "instances": [one]} for t, one in enumerate(people)]))
+    found, expected = ask("read", files=[str(place)], wish={}), read_keypoints(place).keypoints
+    assert expected.confidence[0, 3] == expected.confidence[1, 5] == expected.confidence[1, 7] == 0
+    np.testing.assert_allclose(np.array(found["confidence"]).reshape(2, 133), expected.confidence, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["openpose", "mmpose"])
+@pytest.mark.parametrize("numbers", [[0, 1, 4, 5], [9, 3, 5, 4], [2, 2, 3, 4], [*range(0, 320, 40), 360]])
+def test_numbers_say_when_frames_come_as_in_python(ask, tmp_path, kind, numbers):
+    """Frames that are not there are time, and not left out; milliseconds are no frames."""
+    clip, place = weather(len(numbers)), tmp_path / "clip"
+    write_keypoints(clip, place, format="openpose")
+    for old, number in zip(sorted(place.iterdir()), numbers, strict=True):
+        if kind == "openpose":
+            old.rename(place / f"new_{number:06d}_keypoints.json")
+        else:
+            old.unlink()
+    files = sorted(place.iterdir())
+    if kind == "mmpose":
+        frames = [
+            {"frame_id": number, "instances": [{"keypoints": xy.tolist(), "keypoint_scores": scores.tolist()}]}
+            for number, xy, scores in zip(numbers, clip.xy, clip.confidence, strict=True)
+        ]
+        place = place / "clip.json"
+        place.write_text(json.dumps(frames))
+        files = [place]
+    found, expected = ask("read", files=list(map(str, files)), wish={}), read_keypoints(place).keypoints
+    assert len(found["confidence"]) == 133 * len(expected)
+    np.testing.assert_allclose(np.array(found["confidence"]).reshape(-1, 133), expected.confidence, atol=1e-6)
+    np.testing.assert_allclose(np.array(found["xy"]).reshape(-1, 133, 2), expected.xy, atol=1e-3)
+
+
+def test_files_of_two_clips_are_refused(ask, tmp_path):
+    for name in ("a", "b"):
+        write_keypoints(replace(weather(2), name=name), tmp_path / name, format="openpose")
+    files = [str(path) for name in ("a", "b") for path in (tmp_path / name).iterdir()]
+    found = ask("read", files=files, wish={})
+    assert found["message"] == "files of 2 clips (a, b); give those of one"
+
+
+@pytest.mark.parametrize("scores", ["all", "none", "null"])
+def test_marks_of_missing_points_are_those_of_python(ask, tmp_path, scores):
+    """A place of (0, 0) is one whatever its score, (-1, -1) where there are no scores, and null is no score."""
+    clip, place = weather(3), tmp_path / "clip.json"
+    frames = []
+    for t in range(3):
+        xy, confidence = clip.xy[t].copy(), np.maximum(clip.confidence[t], 0.4).tolist()
+        xy[91:95], xy[112:115] = 0, -1
+        one: dict[str, Any] = {"keypoints": xy.tolist(), "keypoint_scores": confidence}
+        if scores == "none":
+            del one["keypoint_scores"]
+        elif scores == "null":
+            one["keypoint_scores"][7] = None
+        frames.append({"frame_id": t, "instances": [one]})
+    place.write_text(json.dumps(frames))
+    found, expected = ask("read", files=[str(place)], wish={}), read_keypoints(place).keypoints
+    assert expected.confidence[:, 91:95].max() == 0
+    np.testing.assert_allclose(np.array(found["confidence"]).reshape(3, 133), expected.confidence, atol=1e-6)
+    np.testing.assert_allclose(np.array(found["xy"]).reshape(3, 133, 2), expected.xy, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -283,6 +365,10 @@ def test_files_are_read_as_python_reads_them(ask, tmp_path, name):
         (b'{"people": [{"pose_keypoints_2d": [1, 2]}]}', "2 numbers in pose_keypoints_2d"),
         ((EXAMPLES / "weather.pose").read_bytes()[:20_000], "cut or damaged"),
         (b'[{"instances": []}]', "no confident keypoint"),
+        (b'[{"instances": [null]}]', "no MMPose or OpenPose keypoints"),
+        (b'[{"instances": [{"keypoints": [' + b"1," * 132 + b"1]}]}]", "not as MMPose or OpenPose write"),
+        (b'{"people": [null]}', "not as MMPose or OpenPose write"),
+        (b'{"people": ["NaN, Infinity"], NaN}', "neither JSON nor .pose"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(ask, tmp_path, content, said):
@@ -330,6 +416,60 @@ def test_a_pose_header_is_not_believed(ask, tmp_path, version, frames, people, t
         assert said in found["message"]
 
 
+@pytest.mark.parametrize(
+    ("own", "wished", "taken"),
+    [(30, None, 30), (30, 50, 30), (0, 50, 50), (-3, 50, 50), (-3, None, None), (0, 2000, None), (np.inf, None, None)],
+)
+def test_a_rate_is_the_files_and_a_possible_one(ask, tmp_path, own, wished, taken):
+    """What stands in the page's field is for files that do not say their rate, and may be left from another one."""
+    start, each = _pose_header(struct.pack("<fI", own, 2), 1)
+    (tmp_path / "clip.pose").write_bytes(start + struct.pack("<f", 0.5) * (each * 2 // 4))
+    found = ask("read", files=[str(tmp_path / "clip.pose")], wish={"fps": wished})
+    if taken is None:
+        assert found["error"] == "BadFile"
+        assert "frames a second; a rate is 0.001 to 1000" in found["message"]
+    else:
+        assert found["fps"] == taken
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize(
+    ("camera", "taken"),
+    [((258, 260), (210, 260)), ((258, 400), (512, 512)), ((344, 260), (640, 480)), ((460, 260), (1280, 720))],
+)
+def test_fractions_get_the_frame_that_python_gives_them(ask, tmp_path, camera, taken, signed):
+    """Such as those of OpenPose's --keypoint_scale 3 and 4: a face has its usual shape in it."""
+    clip, place = weather(3, FRAME), tmp_path / "clip.json"
+    xy = (clip.xy * (258 / 210, 1) + ((camera[0] - 258) / 2, 0)) / camera  # the example is squeezed
+    people = [
+        {"keypoints": one.tolist(), "keypoint_scores": scores.tolist()}
+        for one, scores in zip(2 * xy - 1 if signed else xy, clip.confidence, strict=True)
+    ]
+    place.write_text(json.dumps([{"frame_id": t, "instances": [one]} for t, one in enumerate(people)]))
+    found, expected = ask("read", files=[str(place)], wish={}), read_keypoints(place).keypoints
+    assert (found["width"], found["height"]) == expected.size == taken
+    np.testing.assert_allclose(np.array(found["xy"]).reshape(3, 133, 2), expected.xy, atol=1e-3)
+
+
+def test_alphapose_in_a_pose_file_has_its_body(ask, tmp_path):
+    import io
+
+    from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderDimensions
+
+    sizes = {"BODY_136": 26, "FACE_136": 68, "LEFT_HAND_136": 21, "RIGHT_HAND_136": 21}
+    parts = [
+        PoseHeaderComponent(name, [str(k) for k in range(size)], [], [], "XYC") for name, size in sizes.items()
+    ]  # fmt: skip
+    start, place = io.BytesIO(), tmp_path / "clip.pose"
+    PoseHeader(0.2, PoseHeaderDimensions(210, 260, 0), parts).write(start)
+    points = np.arange(1, 2 * 136 + 1, dtype="<f4") * 0.75
+    place.write_bytes(start.getvalue() + struct.pack("<fIH", 25, 1, 1) + points.tobytes() + b"\0\0\x80\x3f" * 136)
+    found, expected = ask("read", files=[str(place)], wish={}), read_keypoints(place).keypoints
+    assert expected.confidence[0].all()
+    np.testing.assert_array_equal(np.array(found["confidence"]).reshape(1, 133), expected.confidence)
+    np.testing.assert_allclose(np.array(found["xy"]).reshape(1, 133, 2), expected.xy, atol=1e-3)
+
+
 @pytest.mark.parametrize(("missed", "taken"), [(1, 0), (60, 10)])
 def test_one_person_is_followed_through_frames_that_miss_them(ask, tmp_path, missed, taken):
     """The other one alone is somebody else, but is taken after a long absence: Python's tracks end, too."""
@@ -350,13 +490,41 @@ def test_one_person_is_followed_through_frames_that_miss_them(ask, tmp_path, mis
         assert np.array(found["xy"]).reshape(-1, 133, 2)[-1, :, 0].max() < 400
 
 
+@pytest.mark.parametrize("odd", ["a shoulder is cut off", "nobody at first", "all are unsure"])
+def test_the_one_who_is_seen_best_is_followed(ask, tmp_path, odd):
+    """A missing shoulder's (0, 0) is no end of a width, and a person without a point is nobody."""
+    clip = weather(1)
+
+    def person(shift: float, share: float) -> dict[str, Any]:
+        points = np.concatenate([clip.xy[0] + [shift, 0], share * clip.confidence[0][:, None]], -1)
+        if odd == "a shoulder is cut off" and shift:
+            points[6] = 0
+        return {"keypoints": points[:, :2].tolist(), "keypoint_scores": points[:, 2].tolist()}
+
+    sure = 0.3 if odd == "all are unsure" else 1
+    frames = [[person(1200, 0.6 * sure), person(0, sure)]] * 3
+    if odd == "nobody at first":
+        frames = [[person(0, 0)], *frames]
+    (tmp_path / "clip.json").write_text(json.dumps([{"instances": people} for people in frames]))
+    found = ask("read", files=[str(tmp_path / "clip.json")], wish={"width": 1500, "height": 260})
+    xy, seen = (np.array(found[name]).reshape(len(frames), 133, -1) for name in ("xy", "confidence"))
+    assert (seen[-3:].max((1, 2)) > 0).all()
+    assert xy[-3:, :, 0].max() < 400
+
+
 def test_what_the_worker_says_of_a_render_has_its_number(ask, tmp_path):
     (tmp_path / "ort").mkdir()
     (tmp_path / "ort" / "ort.wasm.min.mjs").write_text("export const env = { wasm: {} };")
     write_keypoints(weather(2), tmp_path / "clip.pose")
     said = ask("worker", runtime=str(tmp_path), clip=str(tmp_path / "clip.pose"))
     assert [line for line in said if line.endswith("7")] in (["frame 7"], [])
-    assert said[-4:] == ["frame 8", "frame 8", "done 8", "error 9"]
+    said = said[said.index("frame 8") :]
+    assert said == ["frame 8", "frame 8", "done 8", "error 9", "frame 11", "done 11"]
+
+
+def test_a_rate_that_is_typed_after_its_file_is_used(ask):
+    """But not where the file says its own: what was rendered stays."""
+    assert ask("page") == [["a.json", None], ["a.json", 50]]
 
 
 # ------------------------------------------------------------------------------------------------ what is written
@@ -639,6 +807,15 @@ def test_a_video_that_was_hidden_or_left_is_not_saved(browser):
         assert page.is_disabled("#save")
 
 
+def test_a_video_is_called_after_whom_it_shows(browser):
+    with _page_alone(browser) as page:
+        _rendered(page)
+        page.evaluate("() => (signer.add(new Option('Bela', 'bela')), (signer.value = 'bela'))")
+        with page.expect_download() as download:
+            page.click("#save")
+        assert download.value.suggested_filename == "alma_generated.webm"
+
+
 def test_progress_is_not_read_out_and_movement_can_be_ended(browser):
     with _page_alone(browser) as page:
         roles = [page.get_attribute(f"#{name}", "role") for name in ("said", "wrong", "progress", "canvas", "picture")]
@@ -668,6 +845,16 @@ def test_a_page_whose_storage_is_closed_starts(browser):
         page.route("**/*", lambda route: route.fulfill(path=web.PAGE / route.request.url.rsplit("/", 1)[1]))
         page.goto("https://page.example/index.html")
         _until(page, "globalThis.worker?.sent[0].type === 'load'")
+
+
+def test_a_website_is_not_replaced_by_a_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(web, "load_checked", lambda model, folder, allowed: pytest.fail("a model is loaded first"))
+    for name, content in {"index.html": "mine", "model.json": '{"kind": "car"}'}.items():
+        (tmp_path / name).write_text(content)
+        with pytest.raises(NotWritable) as raised:
+            web.export_web("tiny", tmp_path)
+        assert "no page of signgen's" in str(raised.value)
+    assert (tmp_path / "index.html").read_text() == "mine"
 
 
 def test_a_page_that_is_too_large_is_refused(tmp_path, monkeypatch):

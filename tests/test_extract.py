@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from signgen.extraction import EstimatorSettings, ExtractSettings, run
 from signgen.extraction.estimator import Estimator, whole_frame
 from signgen.extraction.people import choose, find_people, signing_box, windows
 from signgen.extraction.run import extract, extract_keypoints
-from signgen.keypoints import read_keypoints
+from signgen.keypoints import read_keypoints, write_keypoints
 from signgen.rendering import render
+from signgen.rendering.plan import _output_path
 from signgen.video.sniff import is_footage
 
 WIDE, HIGH = 960, 420
@@ -138,6 +140,80 @@ def test_pictures_that_are_not_there_are_time_without_a_person(tmp_path: Path, l
     assert (read.confidence > 0).any(1).tolist() == [True, True, False, False, True, True]
     assert read.xy[[0, 1, 4, 5], 0, 0] == pytest.approx([89.5, 92.5, 101.5, 104.5], abs=0.6)
     assert [line for line in result.warnings if "frame numbers 3 to 4 are missing: 2 of 6" in line]
+
+
+def test_a_range_of_frames_counts_the_pictures_that_are_not_there(tmp_path: Path, lights: Lights) -> None:
+    place = folder(tmp_path / "clip", moving(6))
+    for number in (3, 4):
+        (place / f"images{number:04d}.png").unlink()
+    whole = extract_keypoints(place, ExtractSettings(fps=25)).keypoints
+    found = extract_keypoints(place, ExtractSettings(fps=25, frames=slice(3, 5)))
+    assert (found.keypoints.xy == whole.xy[3:5]).all()
+    assert (found.origin["first_frame"], found.origin["source_frames"]) == (2, [None, 2])
+    with pytest.raises(InputError, match="no picture of it is there"):
+        extract_keypoints(place, ExtractSettings(fps=25, frames=slice(2, 4)))
+    for number, image in enumerate(moving(10)):  # names that count something finer than frames
+        (tmp_path / "fine").mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "fine" / f"{40 * number}.png")
+    assert len(extract_keypoints(tmp_path / "fine", ExtractSettings(fps=25, frames=slice(0, 5))).keypoints) == 5
+
+
+@pytest.mark.parametrize("suffix", [".json", ".pose", ".npz"])
+def test_a_name_that_is_no_unicode_is_escaped(tmp_path: Path, lights: Lights, suffix: str) -> None:
+    place = tmp_path / os.fsdecode(b"geb\xe4rde")
+    try:
+        folder(place, moving(2))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    target = tmp_path / f"a{suffix}"
+    extract(place, target, fps=25)
+    assert json.loads((tmp_path / f"a{suffix}.header").read_text())["source"] == str(place)
+    assert len(read_keypoints(target).keypoints) == 2
+
+
+def test_a_step_between_frames_is_refused_since_the_rate_would_be_wrong(tmp_path: Path, lights: Lights) -> None:
+    place = folder(tmp_path / "clip", moving(6))
+    with pytest.raises(InputError, match="slice without a step"):
+        extract_keypoints(place, ExtractSettings(fps=25, frames=slice(0, 6, 2)))
+
+
+def test_without_an_output_a_clip_keeps_the_name_that_it_was_given_by(
+    tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two folders of one day, or a link into a store of files, would else be written over each other."""
+    monkeypatch.chdir(tmp_path)
+    for take in ("2024.05.01", "2024.05.02"):
+        folder(tmp_path / take, moving(2))
+        assert extract(take, fps=25).output == f"{take}.json"
+    (tmp_path / "anna.mp4").symlink_to(encode(tmp_path / "3f9a.mp4", moving(2)))
+    assert extract("anna.mp4").output == "anna.json"
+    assert _output_path("2024.05.01", None).name == "2024.05.01_rendered.mp4"
+    monkeypatch.chdir(tmp_path / "2024.05.02")
+    assert extract_keypoints(".", ExtractSettings(fps=25)).keypoints.name == "2024.05.02"
+
+
+def test_without_an_output_no_file_of_others_is_replaced(
+    tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`signgen render` writes out.json beside out.mp4: how it was made, and with whose consent."""
+    monkeypatch.chdir(tmp_path)
+    encode(tmp_path / "out.mp4", moving(2))
+    (tmp_path / "out.json").write_text("{}")
+    with pytest.raises(InputError, match="out.json: is there already"):
+        extract("out.mp4")
+    assert (tmp_path / "out.json").read_text() == "{}"
+    extract("out.mp4", "out.json")
+    extract("out.mp4")  # its own
+
+
+def test_a_folder_where_the_header_goes_is_not_replaced(tmp_path: Path, lights: Lights) -> None:
+    place = folder(tmp_path / "clip", moving(2))
+    folder(tmp_path / "a.json.header", moving(1))
+    with pytest.raises(InputError, match="a.json.header: is a folder"):
+        extract(place, tmp_path / "a.json", fps=25)
+    with pytest.raises(InputError, match="a.json.header: is a folder"):
+        write_keypoints(extract_keypoints(place).keypoints, tmp_path / "a.json", header=True)
+    assert len(list((tmp_path / "a.json.header").iterdir())) == 1
 
 
 def test_a_failure_on_the_way_leaves_nothing(tmp_path: Path, lights: Lights, monkeypatch: pytest.MonkeyPatch) -> None:

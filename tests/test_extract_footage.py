@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from extract_maker import encode, number_of, numbered
 
 from signgen.errors import InputError
 from signgen.extraction.footage import Footage, open_footage, schedule
+from signgen.video import probe
 
 
 def numbers(footage: Footage, start: int = 0, stop: int | None = None) -> list[int]:
@@ -44,6 +46,24 @@ def test_hidden_frames_do_not_count(tmp_path: Path) -> None:
     assert footage.times == pytest.approx(np.arange(5) / 25, abs=0.002)
 
 
+@pytest.mark.parametrize("suffix", ["ts", "mkv"])
+def test_a_recording_that_begins_between_two_keyframes_begins_at_the_second(tmp_path: Path, suffix: str) -> None:
+    """As those of broadcasts do."""
+    begun = encode(tmp_path / "a.mp4", numbered(24), **{"x264-params": "keyint=8:min-keyint=8:scenecut=0:bframes=2"})
+    cut = tmp_path / f"cut.{suffix}"
+    with av.open(str(begun)) as source, av.open(str(cut), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.size and number >= 3:
+                packet.stream = stream
+                target.mux(packet)
+    footage = open_footage(cut)
+    assert numbers(footage) == list(range(8, 24))
+    assert (footage.frames, probe(cut).frames) == (16, 16)
+    assert [number_of(image) for image in footage.read_at([0, 7, 15])] == [8, 15, 23]
+    assert numbers(footage, 5, 7) == [13, 14]
+
+
 def test_a_constant_rate_takes_every_frame(tmp_path: Path) -> None:
     plan = schedule(open_footage(encode(tmp_path / "a.mp4", numbered(9))))
     assert (plan.numbers.tolist(), plan.fps, plan.warnings) == (list(range(9)), 25, [])
@@ -57,6 +77,23 @@ def test_a_varying_rate_takes_the_frame_that_is_shown_at_each_tick(tmp_path: Pat
     assert plan.fps == 25
     assert plan.numbers.tolist()[:11] == [0, 1, 2, 3, 3, 3, 3, 3, 4, 5, 6]
     assert "varying rate" in plan.warnings[0]
+
+
+def test_a_clip_that_no_command_would_read_is_refused_before_anything_is_looked_at() -> None:
+    """Such as one whose clock jumps by years on the way."""
+    times = np.array([0, 0.04, 0.08, 0.12, 1e9])
+    with pytest.raises(InputError, match="1,000,000,000 seconds at 25 fps"):
+        schedule(Footage(Path("a.mkv"), 64, 48, 5, times, 25.0))
+    with pytest.raises(InputError, match="give a lower --fps"):
+        schedule(Footage(Path("a.mp4"), 64, 48, 90_000, np.arange(90_000) / 25, 25.0), fps=1000)
+
+
+@pytest.mark.parametrize(
+    ("times", "fps", "expected"), [([0, 0, 0, 0, 0.04, 0.08], 25, [3, 4]), ([0, 0, 0, 0, 0, 0], 25, [5])]
+)
+def test_frames_of_one_moment_are_no_rate(times: list[float], fps: float, expected: list[int]) -> None:
+    plan = schedule(Footage(Path("a.mkv"), 64, 48, 6, np.array(times), fps))
+    assert (plan.fps, plan.numbers[: len(expected)].tolist()) == (fps, expected)
 
 
 @pytest.mark.parametrize(("fps", "expected"), [(12.5, [0, 2, 4, 6]), (50, [0, 0, 1, 1, 2, 2, 3, 3])])

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from signgen.errors import InputError
+from signgen.extraction import rtmlib_wholebody
 from signgen.extraction.estimator import Estimator, whole_frame
 from signgen.extraction.mmpose_wholebody import MMPoseWholeBody, find_config
 from signgen.extraction.rtmlib_wholebody import RTMLibWholeBody, load_rtmlib
@@ -197,7 +198,7 @@ class FakeRTMPose:
         return np.stack(outputs, -1) + centre - scale / 2, np.full((1, self.points), 1.5)
 
 
-@pytest.mark.parametrize(("batch", "batches"), [("batch", [3]), (1, [1, 1, 1])])
+@pytest.mark.parametrize(("batch", "batches"), [("batch", [3]), (1, [1, 1, 1]), (2, [2, 2]), (8, [8])])
 def test_rtmlib_runs_what_batches_the_file_allows(batch: Any, batches: list[int]) -> None:
     model = FakeRTMPose(batch)
     points = RTMLibWholeBody(model, "x").look(lit(3), whole_frame(40, 60), follows=False)
@@ -238,6 +239,16 @@ def simcc_model(path: Path, points: int = 133, size: tuple[int, int] = (48, 64))
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
     return path
+
+
+def test_a_gpu_that_onnxruntime_does_not_find_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would compute on the CPU, and warn of it on the way."""
+    session = SimpleNamespace(get_providers=lambda: ["CPUExecutionProvider"])
+    made = SimpleNamespace(RTMPose=lambda *_, **__: SimpleNamespace(session=session))
+    monkeypatch.setattr(rtmlib_wholebody, "import_or_say", lambda module, command: made)
+    (tmp_path / "a.onnx").write_bytes(b"a model")
+    with pytest.raises(InputError, match="onnxruntime finds no CUDA here"):
+        load_rtmlib(tmp_path / "a.onnx", "cuda")
 
 
 def test_rtmlib_itself_reads_a_local_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -225,6 +225,18 @@ def test_folders_of_other_people_and_links_are_left_alone(tmp_path: Path, monkey
     assert not (tmp_path / "inside").exists()
 
 
+def test_what_somebody_else_has_left_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command looks through the system's folder for temporary files, where a file is its owner's to move."""
+    _file(tmp_path / ".signgen-old-a", "theirs")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    remove_leftovers(tmp_path)
+    assert os.listdir(tmp_path) == [".signgen-old-a"]
+
+
 def test_a_number_that_another_process_has_by_now_does_not_keep_a_folder(tmp_path: Path) -> None:
     """In a container, say, where every start has the same number."""
     left = tmp_path / f".signgen-{socket.gethostname()}-{os.getpid()}-x"

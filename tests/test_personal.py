@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import torch
@@ -404,6 +405,19 @@ def test_frames_of_a_varying_rate_go_with_the_keypoints_that_extract_makes(tmp_p
         footage.read_footage(*given)
 
 
+def test_a_folder_that_lacks_pictures_goes_with_the_keypoints_that_extract_makes(tmp_path: Path) -> None:
+    """Those have frames without a person where a picture is not there."""
+    (tmp_path / "anna").mkdir()
+    there = [number for number in range(40) if number not in (7, 20, 21)]
+    for number in there:
+        shade = np.full((SIZE[1], SIZE[0], 3), 6 * number, np.uint8)
+        Image.fromarray(shade).save(tmp_path / "anna" / f"images{number + 1:04d}.png")
+    write_keypoints(person(40), tmp_path / "anna.npz")
+    seen = footage.read_footage(tmp_path / "anna", tmp_path / "kept", SIZE, 0.81, 0.2, tmp_path / "anna.npz")
+    np.testing.assert_allclose(seen.frames.mean((1, 2, 3)), 6 * np.array(there), atol=3)
+    assert len(seen.clip) == 37
+
+
 def test_a_picture_that_stands_is_not_on_both_sides(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
@@ -430,6 +444,18 @@ def test_nothing_is_done_without_consent(video: tuple[Path, Path], tmp_path: Pat
         assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
         assert words in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_question_that_nobody_answers_is_no_consent(monkeypatch: pytest.MonkeyPatch) -> None:
+    from signgen.commands import personalise as place
+
+    def ended(question: str, err: bool) -> bool:
+        raise click.Abort  # Ctrl-D
+
+    monkeypatch.setattr(place.sys.stdin.__class__, "isatty", lambda self: True, raising=False)
+    monkeypatch.setattr("click.confirm", ended)
+    with pytest.raises(InputError, match='--consent: the question was not answered; add --consent "who'):
+        place._asked("anna.mp4")
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 2), ("y\n", 2)])

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tiny_pipeline import save_pipeline
@@ -116,3 +117,21 @@ print(json.dumps({name: os.environ.get(name) for name in ("OMP_WAIT_POLICY", "GO
             "OMP_WAIT_POLICY": "PASSIVE",
             "GOMP_SPINCOUNT": theirs.get("GOMP_SPINCOUNT", quick_start.SPINS),
         }
+
+
+@pytest.mark.parametrize(
+    ("most", "kept"), [(2**31, {-3: 2**30, -1: 2**31 - 1}), (2**25, {-3: 2**25, -1: 2**31 - 1}), (2**19, {})]
+)
+def test_memory_is_kept_as_far_as_glibc_allows(most, kept, monkeypatch):
+    """Half a heap at most in older releases, which is 32 MiB, or 512 KiB on machines of 32 bits."""
+    found = {}
+
+    def mallopt(name, value):
+        if name == quick_start.M_MMAP_THRESHOLD and value > most:
+            return 0
+        found[name] = value
+        return 1
+
+    monkeypatch.setattr(quick_start.ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=mallopt))
+    quick_start._keep_memory()
+    assert found == kept

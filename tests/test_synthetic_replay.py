@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from signgen.cli import main
 from signgen.dataset.phoenix import PhoenixIndex
-from signgen.errors import Missing, NotFound
-from signgen.keypoints import Keypoints, read_keypoints
-from signgen.synthetic.dataset import Plan, anatomy_of, write_clip
+from signgen.errors import Mismatch, Missing, NotFound
+from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
+from signgen.synthetic.dataset import REPLAYED, Plan, _write_json, anatomy_of, write_clip, write_dataset
 from signgen.synthetic.motion.handshapes import shape_angles
 from signgen.synthetic.motion.movement import Movement
 from signgen.synthetic.motion.posture import SIDES, Pose
@@ -24,7 +24,7 @@ from signgen.synthetic.picture.camera import Camera
 from signgen.synthetic.picture.landmarks import keypoints_3d
 from signgen.synthetic.replay.arms import likeliest
 from signgen.synthetic.replay.face import ReplayedFace
-from signgen.synthetic.replay.plan import ReplayPlan, content_sha256, motions
+from signgen.synthetic.replay.plan import Motion, ReplayPlan, content_sha256, motions
 from signgen.synthetic.replay.retarget import Replay
 from signgen.synthetic.replay.view import View, continued
 from signgen.synthetic.signer import load_signer
@@ -196,12 +196,39 @@ def test_bad_motion(tmp_path: Path, drawn_file: Path) -> None:
     for extra, words in ((["--motion", str(tmp_path / "no.npz")], "no.npz"),
                          (["--motion", str(drawn_file), "--motion", str(same)], "several files named"),
                          (["--motion", str(drawn_file), "--motion-glosses", "A", "--motion-glosses", "B"], "2 for 1"),
+                         (["--motion", str(drawn_file), "--frames-per-clip", "8"], "as long as their files"),
                          (["--motion-glosses", "A", "--clips", "1"], "without --motion"), ([], "--clips")):  # fmt: skip
         failed = CliRunner().invoke(main, ["synthesize", str(tmp_path / "out"), *extra])
         assert failed.exit_code == 2, failed.output
         assert words in failed.stderr
     with pytest.raises(Missing, match="^--motion:"):
         ReplayPlan(0, "train", ("s01",))
+
+
+def test_invented_clips_do_not_replace_replayed_ones(tmp_path: Path) -> None:
+    """Their pictures would stay, and the statement on whose movements they show would go."""
+    replayed_plan = ReplayPlan(0, "train", ("s01",), motion=(Motion("a.pose", "0" * 64),))
+    _write_json(tmp_path, replayed_plan, {"clips": 1})
+    with pytest.raises(Mismatch, match="motion"):
+        write_dataset(tmp_path, Plan(0, "train", ("s01",)), 1)
+    assert json.loads((tmp_path / "synthetic.json").read_text())["statement"] == REPLAYED
+
+
+def test_two_clips_never_have_one_name(tmp_path: Path) -> None:
+    """The second round over a.pose would be the first over a-2.pose, and be taken for written."""
+    plan = ReplayPlan(0, "train", ("s01",), motion=tuple(Motion(name, "0" * 64) for name in ("a.pose", "a-2.pose")))
+    with pytest.raises(Mismatch, match="two clips would be called a-2"):
+        write_dataset(tmp_path / "out", plan, 3)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_without_a_rate_is_said_to_have_none(tmp_path: Path) -> None:
+    clip = as_keypoints(np.full((3, 133, 2), 50.0))
+    write_keypoints(clip, tmp_path / "a.json")
+    write_keypoints(clip, tmp_path / "b.pose")
+    plan = ReplayPlan(0, "train", ("s01",), motion=motions([str(tmp_path / "a.json"), str(tmp_path / "b.pose")]))
+    (line,) = plan.warnings()
+    assert line.startswith(f"{tmp_path / 'a.json'} says no frame rate: taken as 25 a second")
 
 
 def test_a_folder_has_one_hash(tmp_path: Path) -> None:

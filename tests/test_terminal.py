@@ -12,6 +12,7 @@ from keypoint_maker import signer
 
 from signgen.commands.common import harmless
 from signgen.errors import BadValue
+from signgen.extraction.mediapipe_holistic import kept_aside
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.scoring.run import _as_text
 
@@ -45,6 +46,26 @@ def test_standard_output_that_is_full_or_closed_is_one_line(tmp_path):
         assert done.stderr.splitlines()[-1].startswith(f"error: standard output: {words}; ")
         assert "Traceback" not in done.stderr
         assert "ignored" not in done.stderr
+
+
+def test_standard_error_that_is_closed_is_no_failure(tmp_path, monkeypatch):
+    """As where a service begins a command, or a program without a console."""
+    write_keypoints(signer(3), tmp_path / "a.npz")
+    done = signgen("draw a.npz -o frames --json 2>&-", tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["frames"]) == (0, 3)
+    monkeypatch.setattr(sys, "stderr", None)
+    with kept_aside():
+        pass
+
+
+def test_names_that_standard_output_cannot_hold_are_escapes(tmp_path, monkeypatch):
+    """As in a file or a pipe on Windows."""
+    write_keypoints(signer(3), tmp_path / "手話.npz")
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    done = signgen("convert 手話.npz 手話.pose --json", tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["output"]) == (0, "手話.pose")
+    done = signgen("convert 手話.npz 手話.pose", tmp_path)
+    assert (done.returncode, done.stdout[:18]) == (0, "\\u624b\\u8a71.pose:")
 
 
 def test_names_are_no_formulas_in_a_table():

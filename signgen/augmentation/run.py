@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, suppress
@@ -30,7 +29,7 @@ from signgen.dataset.phoenix import PhoenixIndex
 from signgen.dataset.prepare import check_free
 from signgen.errors import Empty, Mismatch, NotWritable
 from signgen.files import temporary_folder
-from signgen.processes import in_processes
+from signgen.processes import cores, in_processes
 
 if TYPE_CHECKING:
     from signgen.model import SignGenPipeline
@@ -106,7 +105,7 @@ def _augment(task: Task, say: Say, progress: Progress) -> dict[str, Any]:
     if task.share == (1, 1) or task.merge:  # this call did all the work, or is asked to
         written, warnings = finish(
             index, recipe.store, jobs, records, settings.layouts, recipe.frame, task.originals, task.leave_out,
-            task.jobs or _cores(),
+            task.jobs or cores(),
         )  # fmt: skip
     frames = made.get("frames", 0)
     return {
@@ -157,12 +156,8 @@ def _workers(task: Task, recipe: Recipe, jobs: int) -> int:
     """How many processes work; 0 where a cluster does."""
     if task.ray is not None:
         return 0
-    usual = _cores() // recipe.settings.threads if recipe.computes["device"] == "cpu" else 1
+    usual = cores() // recipe.settings.threads if recipe.computes["device"] == "cpu" else 1
     return max(1, min(task.jobs or usual, jobs))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _made(

@@ -30,7 +30,8 @@ def common_options(function: Callable[..., None]) -> Callable[..., None]:
     def wrapped(*args: Any, debug: bool, **kwargs: Any) -> None:
         try:
             with signals.raised():
-                remove_leftovers(Path(tempfile.gettempdir()), deep=False)
+                with suppress(FileNotFoundError):  # on a machine that is read-only; what needs such a folder says so
+                    remove_leftovers(Path(tempfile.gettempdir()), deep=False)
                 function(*args, **kwargs)
         except click.exceptions.ClickException:
             raise
@@ -63,9 +64,11 @@ def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
     """Prints the result: one JSON object, or ``text``; warnings go to standard error either way."""
     for warning in result.get("warnings", ()):
         click.echo(f"warning: {harmless(warning)}", err=True)
-    shown = json.dumps(result, ensure_ascii=False, default=_jsonable, allow_nan=False) if as_json else text
-    # File names that are no Unicode become \udc.. escapes, which are JSON's own.
-    line = harmless(shown).encode("utf-8", "backslashreplace").decode("utf-8")
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    narrow = not encoding.lower().startswith("utf")  # such as that of a pipe or a file on Windows
+    shown = json.dumps(result, ensure_ascii=narrow, default=_jsonable, allow_nan=False) if as_json else text
+    # File names that are no Unicode become \udc.. escapes, which are JSON's own; so does what the stream cannot hold.
+    line = harmless(shown).encode(encoding, "backslashreplace").decode(encoding)
     with standard_output() as output:
         click.echo(line, file=output)
 
@@ -110,7 +113,7 @@ def _jsonable(value: Any) -> Any:
 @contextmanager
 def progress(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
     """Yields ``advance(n)``. A bar with rate and time left on a terminal, a plain line every few seconds elsewhere."""
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():  # there is none where it was closed, or without a console
         with _bar(total, label) as advance:
             yield advance
     else:
@@ -197,8 +200,9 @@ def given(*but: str) -> set[str]:
 
 
 def option_of(name: str) -> str:
-    """A parameter as it is written on the line: ``--skip-unusable`` for ``skip_unusable``."""
-    return f"--{name.replace('_', '-')}"
+    """A parameter of the running command as it is written on the line: ``--from`` for ``format``."""
+    found = next(parameter for parameter in click.get_current_context().command.params if parameter.name == name)
+    return max(found.opts, key=len)
 
 
 def existing_path(path: str) -> Path:

@@ -71,4 +71,6 @@ def _checked(source: str, target: str, to_format: str | None, as_json: bool) -> 
         raise Missing("--to", "got none with OUT -", "say which format to write, such as --to pose")
     if target != PIPE and Path(target).exists() and Path(source).exists() and Path(target).samefile(source):
         raise Mismatch(target, "is the input", "write elsewhere: formats differ in what they hold")
+    if target != PIPE and Path(target).is_dir() and Path(target).resolve() in Path(source).resolve().parents:
+        raise Mismatch(target, "is the folder of the input, which would be replaced", "write elsewhere")
     return to_format

@@ -31,14 +31,23 @@ def command(path: str | None, settings: tuple[str, ...], as_json: bool) -> None:
     needed is missing.
     """
     from signgen.doctor import describe_machine, installed_packages, optional_packages, packaged_weights
-    from signgen.errors import Missing, RunError
+    from signgen.errors import Missing, RunError, SignGenError
 
     if settings and path is None:
         raise Missing("--set", "got it without --config", "name the configuration that it changes")
-    needs = _needs(path, settings) if path is not None else []
-    packages, machine = installed_packages(), describe_machine()
-    optional, weights = optional_packages(), packaged_weights()
-    missing = sum(not package.fits for package in packages if not package.extra) + sum(not need.here for need in needs)
+    packages, optional, weights = installed_packages(), optional_packages(), packaged_weights()
+    lacking = sum(not package.fits for package in packages if not package.extra)
+    needs: list[Need] = []
+    machine: dict[str, Any] | None = None
+    try:
+        needs = _needs(path, settings) if path is not None else []
+        machine = describe_machine()
+    except SignGenError:
+        raise
+    except Exception:  # what is missing, or does harm, keeps others from being imported: it is named below
+        if not lacking:
+            raise
+    missing = lacking + sum(not need.here for need in needs)
     result: dict[str, Any] = {
         "machine": machine,
         "packages": [asdict(package) for package in packages],
@@ -48,9 +57,9 @@ def command(path: str | None, settings: tuple[str, ...], as_json: bool) -> None:
         "needs": [asdict(need) for need in needs],
         "missing": missing,
     }
-    text = [*_machine_lines(machine), *_weight_lines(weights), "", *_package_lines(packages)]
+    text = [*(_machine_lines(machine) if machine else ()), *_weight_lines(weights), "", *_package_lines(packages)]
     text += map(_optional_line, optional)
-    if path is not None:
+    if needs:
         text += ["", f"{path} needs:", *map(_need_line, needs)]
     emit(result, as_json, "\n".join(text))
     if missing:

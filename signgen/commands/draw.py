@@ -44,7 +44,7 @@ def command(
     shutter: float, frames: slice | None, fill_hands: bool | None, refit: bool, as_json: bool, **reading: Any,
 ) -> None:  # fmt: skip
     """Draw the poses of KEYPOINTS (a file, a folder, or - for standard input) as a video or as PNG frames."""
-    from signgen.errors import Mismatch
+    from signgen.errors import BadValue, Mismatch
     from signgen.keypoints import Keypoints, read_keypoints
     from signgen.pose_image.shapes import window_for
     from signgen.pose_image.solid import fit_hands, refit_hands
@@ -55,8 +55,13 @@ def command(
         raise Mismatch("--stick", f"got {stick} with style {style}", "only style fpdm has a stick width")
     if shutter and style != "solid":
         raise Mismatch("--shutter", f"got {shutter:g} with style {style}", "only style solid smears fast hands")
+    if not 0 <= shutter <= 1:
+        raise BadValue("--shutter", f"got {shutter:g}", "it is a share of a frame's time, 0 (crisp) to 1")
     read = read_keypoints(keypoints, **reading, first=True)
     poses: Keypoints | Pieces = read.keypoints
+    title = {"title": f"Pose images of {poses.name}"}
+    writer = VideoWriter(output, size or poses.size, poses.fps, title)  # what cannot be is said before the work
+    chosen = frame_range(poses, frames)
     completed: list[str] = []
     ours = style in ("signgen", "solid")  # the others reproduce a reference, gaps and all
     if fill_hands or (fill_hands is None and ours):
@@ -68,9 +73,7 @@ def command(
     if window is not None and size is not None:
         completed.append(window.line("--size", size))
         poses = window.of(poses) if isinstance(poses, Keypoints) else poses.then(window.of, window.of(poses.sample()))
-    chosen = frame_range(poses, frames)
     hands = fit_hands(poses[: chosen.stop]) if style == "solid" else None
-    writer = VideoWriter(output, size or poses.size, poses.fps, {"title": f"Pose images of {poses.name}"})
     _draw(poses, chosen, writer, style, stick, hands, shutter)
     width, height = writer.size
     result: dict[str, Any] = {

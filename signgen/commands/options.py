@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -244,6 +243,12 @@ frame_check_option = choice(
     "--check", "names", "ends", "pixels", default="ends",
     help="How closely DATASET's frames are looked at; pixels decodes every one.",
 )  # fmt: skip
-jobs_option = click.option(
-    "--jobs", type=click.IntRange(1), default=os.cpu_count, help="Processes; all cores by default."
-)
+
+
+def _cores() -> int:
+    from signgen.processes import cores
+
+    return cores()
+
+
+jobs_option = click.option("--jobs", type=click.IntRange(1), default=_cores, help="Processes; all cores by default.")

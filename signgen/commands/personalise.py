@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from signgen import signals
 from signgen.commands.common import common_options, emit, existing_path, progress_to
 from signgen.commands.options import estimator_options, person_option
 from signgen.errors import Missing
@@ -77,6 +78,12 @@ def _asked(video: str) -> str:
     if not sys.stdin.isatty():
         raise Missing("--consent", "is not given", advice)
     question = f"Has the person in {video} agreed that a model of them is made, and to what it is used for?"
-    if not click.confirm(question, err=True):
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        if signals.asked():
+            raise
+        raise Missing("--consent", "the question was not answered", advice) from None
+    if not agreed:
         raise Missing("--consent", "the question was answered with no", "ask the person first")
     return f"A yes to the question whether the person agreed, at the terminal on {datetime.now(UTC).date()}"

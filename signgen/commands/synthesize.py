@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from signgen.commands.common import common_options, emit, progress
+from signgen.commands.common import common_options, emit, given, progress
 from signgen.commands.options import SIZE, Parsed, choice, jobs_option, whole
 from signgen.synthetic import VERSION, VERSIONS
 
@@ -58,9 +58,11 @@ def command(
     People and signs are invented; with --motion the people are, and the movements are those of your files: their
     licence is your duty. The same command goes on with a run that was stopped.
     """
-    from signgen.errors import Missing
+    from signgen.errors import Mismatch, Missing
     from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
 
+    if files and "frames" in given():
+        raise Mismatch("--frames-per-clip", "is given with --motion", "clips are as long as their files: leave it out")
     settings = (seed, split, pick_signers(signers, split, int(version)), frames, size, int(version), shutter)
     if files:
         from signgen.synthetic.replay.plan import ReplayPlan, motions

@@ -1,15 +1,21 @@
-"""Weights that come with the package, and what a training needs before it can begin."""
+"""Weights that come with the package, and what a training needs before it can begin.
+
+diffusers and transformers are imported only where a training is asked about: `signgen doctor` must work where they do
+not, and say why.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from signgen.model.published_weights import CATALOGUE, is_hub_id
 from signgen.package import WEIGHTS
-from signgen.training.config import TrainConfig
-from signgen.training.starts import Start, starts
+
+if TYPE_CHECKING:
+    from signgen.training.config import TrainConfig
+    from signgen.training.starts import Start
 
 MODEL_OF = {"autoencoder": "autoencoder", "fusion": "fusion", "denoiser": "denoiser or video"}  # stages that make it
 USES = {
@@ -76,12 +82,16 @@ class Need:
 
 def needs_of(config: TrainConfig) -> list[Need]:
     """The data set, and all that the stage starts from."""
+    from signgen.training.starts import starts
+
     prepare = f"signgen prepare DATASET {config.data}  # or signgen synthesize {config.data}"
     data = Need("data", "a data set", config.data, Path(config.data).is_dir(), None, prepare)
     return [data, *map(_need, starts(config))]
 
 
 def _need(start: Start) -> Need:
+    from signgen.model.published_weights import CATALOGUE, is_hub_id
+
     key = f"start.{start.name}"
     if not start.base:
         stage = MODEL_OF.get(start.name, start.name)

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from signgen.errors import NotFound, NotInstalled, RunError, Unsupported
+from signgen.errors import NotFound, NotInstalled, NotWritable, RunError, Unsupported
 from signgen.exporter.build import load_checked, new_folder
 from signgen.exporter.onnx_graphs import check_installed, write_graphs
 from signgen.keypoints.formats.openpose import FROM_BODY_18, FROM_BODY_25
 from signgen.keypoints.layouts.holistic import FACE_MESH, HOLISTIC_BODY
-from signgen.keypoints.skeleton import MIRROR
+from signgen.keypoints.layouts.wholebody import HALPE_136
+from signgen.keypoints.skeleton import FEET, MIRROR
 from signgen.model.diffusion.guidance import branch_weights
 from signgen.model.diffusion.sampling import schedule, step_function
 from signgen.model.schedulers import noised
@@ -51,6 +52,7 @@ RUNTIME_FILES = (
     "ort.webgpu.min.mjs", "ort-wasm-simd-threaded.asyncify.mjs", "ort-wasm-simd-threaded.asyncify.wasm",
 )  # fmt: skip
 FILES = r"[\w-]+\.(js|html|css|json|pose|onnx\.gz|bin\.gz)|ort"
+KIND = "signgen page"  # as model.json has it
 LARGEST = 15 * 10**6  # bytes of weights, graphs and one signer, which a viewer downloads
 LEAST_PACKED = 1024  # numbers of a tensor from which on it is stored in fewer bits
 CHANNELS_AT_ONCE = 4  # that ONNX Runtime loads with WebGPU
@@ -90,6 +92,7 @@ def export_web(
     begun = time.monotonic()
     check_installed("onnx", "onnxruntime")
     target, say = Path(output), say or (lambda name: None)
+    _check_is_page(target)
     pipeline = load_checked(model, target, FILES)
     _check_model(pipeline)
     with new_folder(target, FILES) as temporary:
@@ -110,6 +113,18 @@ def export_web(
         "bytes": size,
         "seconds": round(time.monotonic() - begun, 1),
     }
+
+
+def _check_is_page(folder: Path) -> None:
+    """Raises `NotWritable` for a folder that holds something and is no page of ours: any website has such names."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    try:
+        known = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = None
+    if not (isinstance(known, dict) and known.get("kind") == KIND):
+        raise NotWritable(folder, "holds files that are no page of signgen's", "give a new or empty folder")
 
 
 def _check_model(pipeline: SignGenPipeline) -> None:
@@ -200,13 +215,14 @@ def write_model(pipeline: SignGenPipeline, folder: Path, say: Callable[[str], No
         largest = max(largest, _pack(folder / f"{name}.bin.gz", packed.data))
         latents = made["latents"].shape[1:]
     content = {
-        "kind": "signgen page",
+        "kind": KIND,
         "weights_sha256": pipeline.weights_sha256(),
         "versions": versions(["torch", "onnx"]),
         "bytes": size + largest,
         "latents": latents,
         "orders": {
-            "body_25": FROM_BODY_25, "body_18": FROM_BODY_18, "holistic_body": HOLISTIC_BODY, "face_mesh": FACE_MESH,
+            "body_25": FROM_BODY_25, "body_18": FROM_BODY_18, "body_136": HALPE_136[: FEET.stop],
+            "holistic_body": HOLISTIC_BODY, "face_mesh": FACE_MESH,
         },
         "composes": COMPOSER in shapes,
         "graphs": shapes,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from signgen.video import exact_rate, probe, read_frames, read_frames_at
+from signgen.errors import TooLarge
+from signgen.keypoints.budget import MOST_FRAMES
+from signgen.keypoints.frame_numbers import numbers_in_names, timeline
+from signgen.video import exact_rate, frame_files, probe, read_frames, read_frames_at
+from signgen.video.reading import beginning
 
 FOLDER_RATE = 25.0  # frames per second of a folder of frames, which says none: PHOENIX14T's
 
@@ -50,6 +55,12 @@ class Footage:
         return np.ascontiguousarray(np.rot90(frame, -self.turned // 90)) if self.turned else frame
 
 
+def clip_name(path: str | Path) -> str:
+    """A folder's name, whose dots begin no suffix, or a file's without its suffix; of a link its own."""
+    place = Path(os.path.abspath(path))
+    return place.name if place.is_dir() else place.stem
+
+
 def open_footage(path: str | Path, turned: int = 0) -> Footage:
     """What a video or a folder holds, its frames turned clockwise by so many degrees; decodes one frame of it.
 
@@ -68,10 +79,12 @@ def _index(path: str | Path, rate: float | None) -> np.ndarray:
     """float64 (T,), times of the frames that are shown."""
     import av
 
+    begun = beginning(path)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         unit = float(stream.time_base or 1)
-        stamps = [packet.pts for packet in container.demux(stream) if packet.size and not packet.is_discard]
+        packets = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
+        stamps = [packet.pts for packet in packets if packet.pts is None or packet.pts >= begun]
     if None in stamps:  # such as a raw stream: frames follow each other at the rate
         return np.arange(len(stamps)) / (rate or FOLDER_RATE)
     times = np.sort(np.asarray(stamps, np.float64)) * unit
@@ -86,7 +99,7 @@ class Schedule:
     """Which frame stands at each tick of a constant rate.
 
     Attributes:
-        numbers: int64 (N,), frames of the footage, rising.
+        numbers: int64 (N,), frames of the footage, rising; -1 where a folder's names count a picture that is not there.
         fps: ticks per second.
         warnings: what was done to get there.
     """
@@ -103,22 +116,40 @@ def schedule(footage: Footage, fps: float | None = None) -> Schedule:
 
     Args:
         fps: the rate that is wanted; None: the footage's own. For a folder it says how fast its frames follow.
+
+    Raises:
+        TooLarge: more frames than a clip may have, of which no command reads the keypoints.
     """
     everything = np.arange(footage.frames)
     if footage.times is None:
         said = [] if fps else [f"a folder of frames says no rate; assumed {FOLDER_RATE:g} fps (--fps)"]
-        return Schedule(everything, fps or FOLDER_RATE, said)
+        files = [file.name for file in frame_files(footage.path)]
+        time = timeline(numbers_in_names(files), len(files), str(footage.path))
+        numbers = np.full(time.length, -1)
+        numbers[time.places] = everything
+        return Schedule(numbers, fps or FOLDER_RATE, [*said, *time.warnings])
     own = _own_rate(footage)
     steady = bool(np.abs(footage.times - everything / own).max() < 0.5 / own)
-    if steady and (fps is None or abs(fps - own) < 1e-3 * own):
-        return Schedule(everything, own, [])
-    rate = fps or float(exact_rate(min(1 / float(np.median(np.diff(footage.times))), 120.0)))
+    as_it_is = steady and (fps is None or abs(fps - own) < 1e-3 * own)
+    rate = own if as_it_is else fps or _usual_rate(footage.times)
     length = footage.times[-1] + 1 / own  # the last frame is shown for as long as the others
-    ticks = np.arange(max(1, round(length * rate))) / rate
+    count = footage.frames if as_it_is else max(1, round(length * rate))
+    if count > MOST_FRAMES:
+        got = f"{footage.times[-1]:,.0f} seconds at {rate:g} fps are {count:,} frames"
+        raise TooLarge(footage.path, got, f"a clip has up to {MOST_FRAMES:,}: cut it, or give a lower --fps")
+    if as_it_is:
+        return Schedule(everything, own, [])
+    ticks = np.arange(count) / rate
     numbers = np.searchsorted(footage.times, ticks + 0.25 / rate, side="right") - 1
     why = "" if steady else "its frames come at a varying rate: "
     used = len(np.unique(numbers))
     return Schedule(numbers, rate, [f"{why}takes {len(numbers)} frames at {rate:g} fps, from {used} of its own"])
+
+
+def _usual_rate(times: np.ndarray) -> float:
+    """That of most frames; of those that come at one moment no rate follows."""
+    steps = np.diff(times)
+    return float(exact_rate(min(1 / float(np.median(steps[steps > 0])), 120.0))) if steps.any() else FOLDER_RATE
 
 
 def _own_rate(footage: Footage) -> float:

@@ -118,6 +118,9 @@ def kept_aside() -> Iterator[None]:
     It is shown after all if the block raises. To be used around little: what Python threads write meanwhile is
     kept aside too.
     """
+    if sys.stderr is None:  # it was closed; what it was, another file may be by now
+        yield
+        return
     sys.stderr.flush()
     try:
         before = os.dup(STANDARD_ERROR)

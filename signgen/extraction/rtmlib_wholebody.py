@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from signgen.errors import Damaged, Mismatch
+from signgen.errors import Damaged, Mismatch, Unsupported
 from signgen.extraction.estimator import as_bodies
 from signgen.extraction.packages import INSTALL, fingerprint, import_or_say, weights_file
 
@@ -41,21 +41,21 @@ class RTMLibWholeBody:
         return as_bodies([points[0] for points, _ in found], [scores[0] for _, scores in found], "rtmlib")
 
     def _run(self, images: np.ndarray) -> list[np.ndarray]:
-        """(N, 3, H, W) to the model's outputs, in one batch where the file allows other batches than of one."""
+        """(N, 3, H, W) to the model's outputs, in batches of the size that the file allows, the last one filled up."""
         session = self.model.session
         place = session.get_inputs()[0]
         size = len(images) if not isinstance(place.shape[0], int) else place.shape[0]
-        if len(images) % size:
-            raise Mismatch("--batch", f"{len(images)} frames", f"this model takes {size} at a time")
-        parts = [session.run(None, {place.name: images[i : i + size]}) for i in range(0, len(images), size)]
-        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+        whole = np.concatenate([images, np.repeat(images[-1:], -len(images) % size, axis=0)])
+        parts = [session.run(None, {place.name: whole[i : i + size]}) for i in range(0, len(whole), size)]
+        return [np.concatenate(outputs)[: len(images)] for outputs in zip(*parts, strict=True)]
 
 
 def load_rtmlib(weights: str | Path | None, device: str) -> RTMLibWholeBody:
     """A whole-body model from a local ONNX file; its input size is what the file says.
 
     Raises:
-        InputError: rtmlib or onnxruntime is not installed, or the file is missing or no such model.
+        InputError: rtmlib or onnxruntime is not installed, the file is missing or no such model, or the device is not
+            there.
     """
     path = weights_file(weights, "rtmlib", WANTED, role="estimator")
     rtmlib = import_or_say("rtmlib", INSTALL["rtmlib"])
@@ -65,6 +65,9 @@ def load_rtmlib(weights: str | Path | None, device: str) -> RTMLibWholeBody:
             model = rtmlib.RTMPose(str(path), model_input_size=USUAL_INPUT, backend="onnxruntime", device=device)
     except Exception as error:  # onnxruntime's own exception classes have no common base that is public
         raise Damaged(path, f"is no ONNX model ({str(error)[:200]})", f"give {WANTED}") from error
+    if device == "cuda" and "CUDAExecutionProvider" not in model.session.get_providers():  # it takes the CPU instead
+        got = "got cuda, and onnxruntime finds no CUDA here"
+        raise Unsupported("--device", got, "install onnxruntime-gpu in onnxruntime's place, or leave it out")
     width, height = model.model_input_size = _input_size(model.session, path)
     return RTMLibWholeBody(model, f"simcc,input:{width}x{height},weights:{fingerprint(path)}")
 

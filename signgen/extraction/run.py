@@ -12,18 +12,16 @@ from typing import Any
 import numpy as np
 
 from signgen import __version__
-from signgen.errors import BadValue, Damaged, Empty, Mismatch, Unsupported
+from signgen.errors import BadValue, Damaged, Empty, Mismatch, NotWritable, Unsupported
 from signgen.extraction.estimator import Estimator
-from signgen.extraction.footage import Footage, Schedule, open_footage, schedule
+from signgen.extraction.footage import Footage, Schedule, clip_name, open_footage, schedule
 from signgen.extraction.loading import EstimatorSettings, load_estimator
 from signgen.extraction.people import Box, Someone, choose_region
 from signgen.files import Staging, check_target
 from signgen.keypoints import Keypoints, write_keypoints
-from signgen.keypoints.frame_numbers import numbers_in_names, timeline
 from signgen.keypoints.header import header_bytes, header_path
 from signgen.keypoints.orientation import View
 from signgen.keypoints.summary import missing_parts
-from signgen.video import frame_files
 
 Progress = Callable[[int, int], None]
 """Called as ``progress(frames done, frames in all)``, and once with 0 before the first."""
@@ -99,7 +97,8 @@ def extract(
 
     Args:
         source: a video file or a folder of frames.
-        output: ``.json`` (MMPose's), ``.pose`` or ``.npz``; None: the source's stem + ``.json`` in the current folder.
+        output: ``.json`` (MMPose's), ``.pose`` or ``.npz``; None: the source's name + ``.json`` in the current folder,
+            where no other program's file of that name lies.
         progress: called as ``progress(frames done, frames in all)``.
         **options: the fields of `ExtractSettings`, the estimator's among them.
 
@@ -138,41 +137,31 @@ def extract_keypoints(
     plan = schedule(footage, settings.fps)
     numbers = _wanted(plan, settings.frames)
     estimator = load_estimator(settings)
-    box, people, warnings = choose_region(footage, numbers, estimator, settings.box, settings.person)
-    points, missing = _in_time(look_at(footage, numbers, estimator, box, settings.batch, progress), footage, numbers)
-    name = footage.path.name if footage.path.is_dir() else footage.path.stem
+    shown = numbers[numbers >= 0]
+    box, people, warnings = choose_region(footage, shown, estimator, settings.box, settings.person)
+    points = look_at(footage, numbers, estimator, box, settings.batch, progress)
+    name = clip_name(footage.path)
     keypoints, repaired = Keypoints.clean(
         points[..., :2], points[..., 2], footage.width, footage.height, plan.fps, name
     )  # fmt: skip
-    warnings = [*plan.warnings, *missing, *warnings, *repaired, *_lost(keypoints, source)]
+    warnings = [*plan.warnings, *warnings, *repaired, *_lost(keypoints, source)]
     origin = {
         "name": name, "source": str(source), "estimator": estimator.signature, "reader": footage.reader,
-        "box": [round(float(side), 2) for side in box], "first_frame": int(numbers[0]), "signgen": __version__,
+        "box": [round(float(side), 2) for side in box], "first_frame": int(shown[0]), "signgen": __version__,
     }  # fmt: skip
     if not (np.diff(numbers) == 1).all():
-        origin["source_frames"] = numbers.tolist()
+        origin["source_frames"] = [None if number < 0 else number for number in numbers.tolist()]
     shares = {part: round(share, 4) for part, share in missing_parts(keypoints).items()}
     return Extracted(keypoints, origin, [_described(someone) for someone in people], shares, warnings)
-
-
-def _in_time(points: np.ndarray, footage: Footage, numbers: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Points of a folder's frames where the numbers in their names say: a picture that is not there shows nobody."""
-    if footage.times is not None:
-        return points, []
-    files = frame_files(footage.path)
-    time = timeline(numbers_in_names([files[i].name for i in numbers]), len(points), str(footage.path))
-    if time.length == len(points):  # in the order of their numbers already
-        return points, time.warnings
-    made = np.zeros((time.length, *points.shape[1:]), points.dtype)
-    made[time.places] = points
-    return made, time.warnings
 
 
 def look_at(
     footage: Footage, numbers: np.ndarray, estimator: Estimator, box: np.ndarray, batch: int, progress: Progress | None
 ) -> np.ndarray:
-    """Points float32 (N,133,3) at ``numbers``; a frame that stands at several of them is looked at once."""
-    needed, places = np.unique(numbers, return_inverse=True)
+    """Points float32 (N,133,3) at ``numbers``; a frame that stands at several of them is looked at once, and one that
+    is not there shows nobody."""
+    there = numbers >= 0
+    needed, places = np.unique(numbers[there], return_inverse=True)
     report = progress or (lambda done, total: None)
     report(0, len(needed))
     found: list[np.ndarray] = []
@@ -183,7 +172,9 @@ def look_at(
     if len(points) != len(needed):
         got = f"{len(points)} of {len(needed)} frames can be read"
         raise Damaged(footage.path, got, "encode the video again")
-    return points[places]
+    made = np.zeros((len(numbers), *points.shape[1:]), points.dtype)
+    made[there] = points[places]
+    return made
 
 
 def _only(footage: Footage, needed: np.ndarray) -> Iterator[np.ndarray]:
@@ -199,23 +190,31 @@ def _batches(frames: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
 
 
 def _target(source: str | Path, output: str | Path | None) -> Path:
-    target = Path(output) if output is not None else Path(f"{Path(source).resolve().stem}.json")
+    target = Path(output) if output is not None else Path(f"{clip_name(source)}.json")
     if target.suffix.lower() not in SUFFIXES:
         got = f"got suffix {target.suffix}" if target.suffix else "has no suffix"
         raise Unsupported(target, got, f"end it in {', '.join(SUFFIXES)}")
     check_target(target, "file")
+    check_target(header_path(target), "file")
     if target.exists() and Path(source).exists() and target.samefile(source):
         raise Mismatch(target, "is the input", "write elsewhere")
+    if output is None and target.exists() and not header_path(target).exists():
+        got = "is there already, and `signgen extract` did not write it"  # but a render, say
+        raise NotWritable(target, got, "name the output: -o OUT.json")
     return target
 
 
 def _wanted(plan: Schedule, frames: slice | None) -> np.ndarray:
     """Numbers (N,) of the footage's frames, one for each frame of the keypoints."""
+    if frames is not None and frames.step not in (None, 1):
+        raise BadValue("frames", f"got {frames!r}", "give a slice without a step; fps takes fewer frames")
     numbers = plan.numbers[frames] if frames is not None else plan.numbers
     stop = len(plan.numbers) if frames is None or frames.stop is None else frames.stop
     if not len(numbers) or stop > len(plan.numbers):
         allowed = f"the clip has frames 0 to {len(plan.numbers) - 1}, write A:B with A < B <= {len(plan.numbers)}"
         raise BadValue("--frames", f"got {frames.start or 0}:{stop}" if frames else "no frame", allowed)
+    if (numbers < 0).all():
+        raise BadValue("--frames", "no picture of it is there", "give a range that holds one")
     return numbers
 
 

@@ -31,7 +31,8 @@ def header_path(keypoints: str | Path) -> Path:
 def header_bytes(keypoints: Keypoints, more: dict[str, Any]) -> bytes:
     """The content of a header: length, size and rate of the clip, then ``more``."""
     known = {MARK: VERSION, "frames": len(keypoints), "width": keypoints.width, "height": keypoints.height}
-    return (json.dumps({**known, "fps": keypoints.fps, **more}, indent=2, ensure_ascii=False) + "\n").encode()
+    text = json.dumps({**known, "fps": keypoints.fps, **more}, indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")  # names that are no Unicode become escapes, which are JSON's own
 
 
 def complete_from_header(clip: RawClip, path: Path) -> RawClip:
@@ -68,6 +69,7 @@ def place_with_header(target: Path, content: Iterable[bytes], header: bytes | No
             header_path(target).unlink()
         return
     check_target(target, "file")
+    check_target(header_path(target), "file")
     with writing(target, "check free space and permissions"), Staging() as staging:
         write_pieces(staging.place(target), content)
         staging.place(header_path(target)).write_bytes(header)

@@ -120,6 +120,10 @@ def read_footage(
     if len(clip) != len(numbers):
         got = f"{len(clip)} frames of keypoints for {film.frames}"
         raise Mismatch(keypoints or video, got, "give this video's own")
+    there = numbers >= 0
+    if not there.all():  # pictures that a folder lacks, at which nobody stands
+        clip, numbers = replace(clip, xy=clip.xy[there], confidence=clip.confidence[there]), numbers[there]
+        notes.append(f"{(~there).sum()} of {len(there)} pictures are not there: those around them follow each other")
     check_person(clip, video)
     framing = framing_of(clip, canvas, pixel_aspect, video)
     on_canvas = replace(framing.to_canvas(clip), name=Path(video).stem)

@@ -7,7 +7,6 @@ where it was.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -63,6 +62,7 @@ from signgen.personal.recipe import (
     time_for,
     worth_their_time,
 )
+from signgen.processes import cores
 from signgen.rendering.several import personal_record
 from signgen.rendering.source import Source
 from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
@@ -279,7 +279,7 @@ def personalise(
             remove_leftovers(work, of_all=True)
             run = _Run(work, target, model, recipe, stages, _State(work / STATE, request), progress, show)
             try:
-                result = run.session(video, reading, jobs or os.cpu_count() or 1)
+                result = run.session(video, reading, jobs or cores())
             except InputError:
                 worthless = fresh and LEARNED not in run.state.values
                 raise

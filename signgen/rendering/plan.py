@@ -154,7 +154,9 @@ def _output_path(keypoints: Keypoints | str | Path, output: str | Path | None) -
         if is_standard_input(keypoints):
             raise Missing("--output", "got none for keypoints from standard input", "add -o OUT.mp4")
         if is_footage(keypoints):
-            return Path(f"{Path(keypoints).resolve().stem}_rendered.mp4")
+            from signgen.extraction.footage import clip_name
+
+            return Path(f"{clip_name(str(keypoints))}_rendered.mp4")
         name = keypoints.name if isinstance(keypoints, Keypoints) else Path(keypoints).stem
         return Path(f"{Path(name).name or 'signgen'}.mp4")
     if Path(output).name in ("", ".."):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from signgen.errors import BadValue, Mismatch, NotWritable
 from signgen.files import Staging, check_target, writing
 from signgen.package import versions
+from signgen.processes import cores
 from signgen.scoring.clips import KEYPOINT_SUFFIXES
 from signgen.scoring.measures import ClipSums, Task, build_metrics, score_all
 from signgen.scoring.metrics.metric import MeasureOptions
@@ -162,7 +162,7 @@ def _report_page(result: EvaluationResult, plan: Plan, worst: WorstClips) -> byt
 
 def processes(frames: int) -> int:
     """How many are worth their start, of several seconds each."""
-    return max(1, min(os.cpu_count() or 1, frames // FRAMES_A_PROCESS))
+    return max(1, min(cores(), frames // FRAMES_A_PROCESS))
 
 
 def _warn_of_few(plan: Plan) -> None:

@@ -118,6 +118,10 @@ class Plan:
         """What is signed in clip `index`."""
         return self.score(index).glosses
 
+    def warnings(self) -> list[str]:
+        """What was assumed of the plan's files."""
+        return []
+
     def perform(self, index: int) -> Movement:
         """The movement of clip `index`."""
         from signgen.synthetic.motion.performance import Performance
@@ -325,12 +329,13 @@ def write_dataset(
     Raises:
         BadValue: fewer than one clip or process.
         NotWritable, Damaged: `out` is no folder to write into, or its `synthetic.json` cannot be read.
-        Mismatch: `out` holds this split made with other settings.
+        Mismatch: `out` holds this split made with other settings, or two clips have one name.
         RunError: a clip could not be drawn.
     """
     out = Path(out)
     if clips < 1 or jobs < 1:
         raise BadValue("--clips" if clips < 1 else "--jobs", f"got {min(clips, jobs)}", "use 1 or more")
+    _check_names(plan, clips)
     _check_same(out, plan)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -353,8 +358,17 @@ def write_dataset(
         "kept": clips - len(missing),
         "seconds": round(seconds, 2),
         "frames_per_second": round(frames / max(seconds, 1e-9), 2),
-        "warnings": [],
+        "warnings": plan.warnings(),
     }
+
+
+def _check_names(plan: Plan, clips: int) -> None:
+    """Raises `Mismatch` where two clips would have one name: the second would be taken for written."""
+    names: set[str] = set()
+    for index in range(clips):
+        if (name := plan.name(index)) in names:
+            raise Mismatch("--motion", f"two clips would be called {name}", "give files different names")
+        names.add(name)
 
 
 def _write_clips(out: Path, plan: Plan, indices: Sequence[int], jobs: int, advance: Callable[[int], None]) -> int:
@@ -414,7 +428,7 @@ def _check_same(out: Path, plan: Plan) -> None:
         return
     wanted = settings_of(plan)
     before = there.get("settings", {})
-    changed = [key for key in wanted if before.get(key) != wanted[key]]
+    changed = [key for key in {**wanted, **before} if before.get(key) != wanted.get(key)]  # motion is of one alone
     if changed:
         got = f"holds split {plan.split} made with other settings ({', '.join(changed)})"
         raise Mismatch(out, got, "use the same settings to go on, or another folder")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.coarse import compose_coarse, composes, render_coarse
+from signgen.processes import cores
 from signgen.training.config import TrainConfig
 from signgen.training.logbook import LOG
 
@@ -41,7 +41,7 @@ def composed_clips(
 
 def processes(device: torch.device) -> int:
     """How many processes prepare clips."""
-    return 1 if device.type == "cuda" else os.cpu_count() or 1
+    return 1 if device.type == "cuda" else cores()
 
 
 def progress(done: str, clips: int, tell: Callable[[], None] | None = None) -> Callable[[int], None]:

@@ -67,9 +67,24 @@ def probe(path: str | Path) -> VideoInfo:
             raise Empty(path, "holds no frame", _NOT_VIDEO)
         height, width = _pixels(first).shape[:2]
         rate = stream.average_rate or stream.guessed_rate
+    begun = beginning(path)
     with _opened(path) as (container, stream):
-        frames = sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))
+        packets = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
+        frames = sum(packet.pts is None or packet.pts >= begun for packet in packets)
     return VideoInfo(width, height, float(rate) if rate else None, frames)
+
+
+def beginning(path: str | Path) -> float:
+    """The time in the stream's unit before which no frame can be decoded.
+
+    A recording of a broadcast begins between two keyframes; its first packets are of frames that nobody can see.
+    """
+    with _opened(path) as (container, stream):
+        first = next(container.decode(stream), None)
+    with _opened(path) as (container, stream):
+        key = next((packet for packet in container.demux(stream) if packet.size and packet.is_keyframe), None)
+    times = [one.pts for one in (first, key) if one is not None and one.pts is not None]
+    return min(times) if len(times) == 2 else float("-inf")
 
 
 def read_frames(path: str | Path, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
@@ -212,6 +227,7 @@ def _times(path: str | Path, any_frame: bool) -> _Times:
     keys: list[int] = []
     hidden: set[int] = set()
     closed = True
+    begun = beginning(path) if any_frame else float("-inf")
     with _opened(path) as (container, stream):
         names = set(container.format.name.split(","))
         if not names & _INDEXED or ("mov" not in names and not any_frame):
@@ -226,7 +242,7 @@ def _times(path: str | Path, any_frame: bool) -> _Times:
             closed = closed and bool(keys) and packet.pts >= keys[-1]
             if packet.is_discard:
                 hidden.add(packet.pts)
-            else:
+            elif packet.pts >= begun:
                 shown.append(packet.pts)
     # Two frames at one time cannot be told apart by seeking.
     return _Times(sorted(shown) if len(set(shown)) == len(shown) else [], keys, hidden, closed)

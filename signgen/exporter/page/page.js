@@ -9,10 +9,10 @@ const EVERY = 500; // ms between two lines about progress
 const BITS = 4_000_000; // a second, of the video
 
 /** All that happens, for whoever drives the page by a program, too. */
-const state = (globalThis.signgen = { ready: false, clip: null, frames: [], rendering: false, recording: false, done: false, error: null, asked: 0, first: 0, last: 0, engine: "", threads: 0 });
+const state = (globalThis.signgen = { ready: false, clip: null, frames: [], signer: "", rendering: false, recording: false, done: false, error: null, asked: 0, first: 0, last: 0, engine: "", threads: 0 });
 let worker, model, told = 0;
 let renders = 0, current = 0; // renders that were asked for; the number of the one that goes on, or 0
-let reads = 0; // files that were given
+let reads = 0, given = []; // how often files were given; the last ones
 let playing = 0, ended = () => {}; // times that playing began or ended; told how it ended
 
 /** Says how things stand, or what is `bad`; screen readers read it out. */
@@ -166,7 +166,8 @@ async function read(files) {
   Object.assign(state, { clip: null, done: false, frames: [] });
   start.disabled = save.disabled = pause.disabled = true;
   notes.replaceChildren();
-  const mine = ++reads, given = Array.from(files);
+  const mine = ++reads;
+  given = Array.from(files);
   try {
     const content = await Promise.all(given.map(async (one) => ({ name: one.name, bytes: new Uint8Array(await one.arrayBuffer()) })));
     if (mine !== reads) return; // another file was given meanwhile
@@ -191,11 +192,11 @@ function render() {
   setSize();
   current = ++renders;
   told = -Infinity; // the first frame is told
-  Object.assign(state, { frames: [], rendering: true, done: false, asked: performance.now(), first: 0, last: 0 });
+  Object.assign(state, { frames: [], signer: signer.value, rendering: true, done: false, asked: performance.now(), first: 0, last: 0 });
   start.disabled = save.disabled = pause.disabled = true;
   halt.disabled = false;
   say("Rendering");
-  worker.postMessage({ type: "render", number: current, signer: signer.value, first: 0, stop: state.clip.length });
+  worker.postMessage({ type: "render", number: current, signer: state.signer, first: 0, stop: state.clip.length });
 }
 
 function stop() {
@@ -230,7 +231,7 @@ async function record() {
   save.disabled = start.disabled = pause.disabled = false;
   if (!whole) return say("Not saved: the page was hidden, and nothing is drawn then. Save it again, and stay here until it ends.", true);
   state.video = new Blob(parts, { type: "video/webm" });
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(state.video), download: `${signer.value}_generated.webm` });
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(state.video), download: `${state.signer}_generated.webm` });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   say(`Saved: ${link.download}, ${(state.video.size / 1e6).toFixed(1)} MB.`);
@@ -240,7 +241,9 @@ async function record() {
 drop.addEventListener("dragover", (event) => (event.preventDefault(), drop.classList.add("over")));
 drop.addEventListener("dragleave", () => drop.classList.remove("over"));
 drop.addEventListener("drop", (event) => (event.preventDefault(), drop.classList.remove("over"), read(event.dataTransfer.files)));
+file.addEventListener("click", () => (file.value = "")); // the same file may be chosen again
 file.addEventListener("change", () => read(file.files));
+rate.addEventListener("change", () => state.clip?.rated || read(given)); // a clip that was read at an assumed rate
 example.addEventListener("click", readExample);
 signer.addEventListener("change", () => worker.postMessage({ type: "picture", signer: signer.value }));
 start.addEventListener("click", render);

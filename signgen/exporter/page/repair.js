@@ -22,7 +22,8 @@ const times = (a, b) => [a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]], 
 const turned = (angle) => [Math.cos(angle), Math.sin(angle)], abs = (a) => Math.hypot(a[0], a[1]), arg = (a) => Math.atan2(a[1], a[0]);
 const mix = (a, b, share) => add(scaled(a, 1 - share), scaled(b, share));
 const everyFrame = (clip) => range(0, clip.length);
-const framesIn = (clip, seconds) => Math.max(1, Math.round(seconds * clip.fps));
+const rounded = (value) => (value % 1 === 0.5 ? 2 * Math.round(value / 2) : Math.round(value)); // halves to even, as Python's
+const framesIn = (clip, seconds) => Math.max(1, rounded(seconds * clip.fps));
 
 /** For each frame the last known one up to it (-1: none), and the next from it on (T: none). */
 function neighbours(known) {

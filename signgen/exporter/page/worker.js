@@ -7,6 +7,7 @@ import { Model } from "./model.js";
 const BASE = new URL("./", self.location);
 const MOST_THREADS = 8;
 let model = null, clip = null, running = 0;
+let before = Promise.resolve(); // resolves when the render before has ended
 
 /** ONNX Runtime for WebGPU where there is an adapter and it is not ruled out, else for WebAssembly. */
 async function loadModel(device) {
@@ -30,6 +31,15 @@ async function start(file, providers, threads, tell) {
   return Model.load(ort, BASE, providers, tell);
 }
 
+async function renderFrames(asked, number, signer, first, stop) {
+  for await (const { index, frame } of model.render(asked, signer, { first, stop })) {
+    if (number !== running) return; // stopped, or another one was asked for
+    self.postMessage({ type: "frame", number, index, pixels: frame });
+    await new Promise((resolve) => setTimeout(resolve)); // lets a stop come in
+  }
+  if (number === running) self.postMessage({ type: "done", number });
+}
+
 const tasks = {
   async load({ device }) {
     const [made, engine, threads] = await loadModel(device);
@@ -42,7 +52,7 @@ const tasks = {
     const found = readKeypoints(files, model.about.orders, wish);
     clip = found.clip;
     const { length, fps, width, height } = clip;
-    self.postMessage({ type: "clip", length, fps, width, height, format: found.format, warnings: found.warnings });
+    self.postMessage({ type: "clip", length, fps, width, height, format: found.format, warnings: found.warnings, rated: found.rated });
   },
 
   async picture({ signer }) {
@@ -51,12 +61,15 @@ const tasks = {
 
   async render({ number, signer, first, stop }) {
     running = number;
-    for await (const { index, frame } of model.render(clip, signer, { first, stop })) {
-      if (number !== running) return; // stopped, or another one was asked for
-      self.postMessage({ type: "frame", number, index, pixels: frame });
-      await new Promise((resolve) => setTimeout(resolve)); // lets a stop come in
+    const asked = clip, last = before; // one that was stopped is in the middle of a window: a graph runs once at a time
+    let end;
+    before = new Promise((resolve) => (end = resolve));
+    await last;
+    try {
+      if (number === running) await renderFrames(asked, number, signer, first, stop);
+    } finally {
+      end();
     }
-    if (number === running) self.postMessage({ type: "done", number });
   },
 
   async stop() {

@@ -54,11 +54,18 @@ class ReplayPlan(Plan):
 
     def length(self, index: int) -> int:
         """Frames of clip `index`, at 25 a second."""
-        return len(_keypoints(self.file(index).path))
+        return len(_keypoints(self.file(index).path)[0])
 
     def glosses(self, index: int) -> list[str]:
         """Glosses that were given with the file."""
         return list(self.file(index).glosses)
+
+    def warnings(self) -> list[str]:
+        """A line for each file that does not say its rate."""
+        unknown = [one.path for one in self.motion if not _keypoints(one.path)[1]]
+        return [
+            f"{path} says no frame rate: taken as {FPS:g} a second (signgen convert --fps gives it)" for path in unknown
+        ]
 
     def perform(self, index: int) -> Movement:
         """The movement of clip `index`."""
@@ -67,7 +74,7 @@ class ReplayPlan(Plan):
 
         signer = self.signer(index)
         camera = self.camera(index)
-        keypoints = _keypoints(self.file(index).path)
+        keypoints, _ = _keypoints(self.file(index).path)
         return Replay(
             anatomy_of(signer, self.version),
             load_signer(signer, self.version),
@@ -107,9 +114,11 @@ def content_sha256(path: str) -> str:
 
 
 @lru_cache(maxsize=16)
-def _keypoints(path: str) -> Keypoints:
+def _keypoints(path: str) -> tuple[Keypoints, bool]:
+    """At 25 frames a second, and whether the file says its own rate."""
     file, clip = _place(path)
-    return read_keypoints(file, clip=clip).keypoints.resample(FPS)
+    found = read_keypoints(file, clip=clip)
+    return found.keypoints.resample(FPS), found.fps_known
 
 
 def _place(path: str) -> tuple[str, str | None]:
