@@ -44,7 +44,7 @@ from signgen.keypoints.pieces import joined
 from signgen.model import SignGenPipeline
 from signgen.personal import Recipe, personalise, scores
 from signgen.personal.footage import Footage
-from signgen.personal.recipe import RATES, SHARES
+from signgen.personal.recipe import BATCHES, RATES, SHARES
 from signgen.personal.run import SHEET, STEREO
 from signgen.synthetic import VERSIONS
 from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
@@ -100,7 +100,7 @@ class Bench:
         if case is not None and kind == "learned":
             recipe = json.loads(json.dumps(asdict(case.recipe)))
             key.update(video_seconds=case.seconds, recipe=recipe, threads=torch.get_num_threads())
-            key.update(shares=SHARES, rates=RATES, lesson=LESSON)
+            key.update(shares=SHARES, rates=RATES, batches=BATCHES, lesson=LESSON)
         return key
 
     def place(self, key: dict[str, Any]) -> Path:
