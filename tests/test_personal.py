@@ -756,11 +756,18 @@ def test_all_parts_that_no_stage_changes_may_be_left_out(tmp_path: Path, monkeyp
     assert SignGenPipeline.from_pretrained(folder, matte=None, composer=None).matte is None
 
 
+@pytest.mark.parametrize(("minutes", "scored"), [(1, 100), (10, 100), (20, 200), (60, 300)])
+def test_a_short_lesson_scores_fewer_frames(minutes: int, scored: int) -> None:
+    seen = Footage(np.empty((500, 1, 1, 3), np.uint8), person(500), np.ones(500), 100)
+    assert scores.scored_frames(seen, Recipe(minutes=minutes).scored) == range(100, 100 + scored)
+    assert len(scores.scored_frames(seen, 1000)) == 400
+
+
 def test_the_video_before_and_after_is_as_long_as_there_is_room(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = run._State(tmp_path / run.STATE, {"consent": CONSENT})
-    begun = run._Run(tmp_path, tmp_path / "to", model, Recipe(minutes=1), STAGES, state, None, None)
+    begun = run._Run(tmp_path, tmp_path / "to", model, Recipe(minutes=60), STAGES, state, None, None)
     noise = np.random.default_rng(0).integers(0, 255, (375, SIZE[1], SIZE[0], 3), dtype=np.uint8)
     begun.video = Footage(noise, person(375), np.ones(375), 75)
     for name in ("before", "after"):
