@@ -19,7 +19,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from itertools import chain, islice
 from multiprocessing import resource_tracker
@@ -151,6 +151,7 @@ def _without_script() -> Iterator[None]:
         main.__file__ = file
 
 
+@cache  # asked before each piece of work
 def _asks_for_its_name(script: str) -> bool:
     try:
         return b"__name__" in Path(script).read_bytes()

@@ -67,7 +67,7 @@ def probe(path: str | Path) -> VideoInfo:
             raise Empty(path, "holds no frame", _NOT_VIDEO)
         height, width = _pixels(first).shape[:2]
         rate = stream.average_rate or stream.guessed_rate
-    begun = beginning(path)
+    begun = _beginning(path, first)
     with _opened(path) as (container, stream):
         packets = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
         frames = sum(packet.pts is None or packet.pts >= begun for packet in packets)
@@ -81,6 +81,11 @@ def beginning(path: str | Path) -> float:
     """
     with _opened(path) as (container, stream):
         first = next(container.decode(stream), None)
+    return _beginning(path, first)
+
+
+def _beginning(path: str | Path, first: Any) -> float:
+    """The same, where the ``first`` frame of PyAV, or None, is decoded already."""
     with _opened(path) as (container, stream):
         key = next((packet for packet in container.demux(stream) if packet.size and packet.is_keyframe), None)
     times = [one.pts for one in (first, key) if one is not None and one.pts is not None]
