@@ -40,6 +40,7 @@ from signgen.app.server import (
     HEADERS,
     Middleware,
     ServerSettings,
+    Uploads,
     _composes,
     host_name,
     log_to_standard_error,
@@ -959,3 +960,44 @@ def test_a_password_needs_a_user(text):
 def test_settings_know_who_can_reach_them():
     assert ServerSettings().local
     assert not replace(ServerSettings(), host="0.0.0.0").local
+
+
+def test_what_arrives_while_the_space_is_looked_up_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    routes = pytest.importorskip("gradio.route_utils")
+    begun, sent, taken = threading.Event(), threading.Event(), threading.Event()
+
+    async def receive(request, folder, *limits, **more):
+        begun.set()
+        assert await asyncio.to_thread(sent.wait, PATIENCE)
+        (folder / "a").write_bytes(bytes(6 * MIB))
+        return [folder / "a"], []
+
+    monkeypatch.setattr(routes, "upload_fn", receive)
+    headers, cookies = {"content-length": str(6 * MIB)}, {COOKIE: "k" * 32}
+    request = SimpleNamespace(headers=headers, cookies=cookies, scope={"type": "http"}, receive=None)
+
+    async def both(context: Context) -> list[int]:
+        uploads, workspace = Uploads(context, set()), context.workspace
+        look = workspace.used
+
+        async def first() -> int:
+            status, _ = await uploads.take(request, None)
+            taken.set()
+            return status
+
+        def look_slowly() -> int:
+            seen = look()
+            if begun.is_set():  # the second one's look; the first one's file arrives during it
+                sent.set()
+                assert taken.wait(PATIENCE)
+            return seen
+
+        monkeypatch.setattr(workspace, "used", look_slowly)
+        one = asyncio.create_task(first())
+        assert await asyncio.to_thread(begun.wait, PATIENCE)
+        status, _ = await uploads.take(request, None)
+        return [await one, status]
+
+    limits = Limits(video_bytes=8 * MIB, total_bytes=10 * MIB)
+    with open_workspace() as workspace, open_context(workspace, Future(), limits) as context:
+        assert asyncio.run(both(context)) == [200, 507]

@@ -98,6 +98,7 @@ class Workspace:
         self.root, self._kept, self._clock = root, kept_seconds, clock
         self.uploads = root / "uploads"
         self.uploads.mkdir()
+        self._coming = 0  # bytes that are on their way
 
     def visitor(self, key: str) -> Visitor:
         """The visitor with this secret key, which no path tells."""
@@ -107,6 +108,18 @@ class Workspace:
         """Bytes of all files but of those that lessons work with, which are bounded by their number (`spare`)."""
         work = sum(_last_change(folder)[1] for folder in self._unfinished())
         return sum(_last_change(folder)[1] for folder in self._folders()) - work
+
+    @contextmanager
+    def coming(self, size: int) -> Iterator[int]:
+        """Counts ``size`` bytes that are on their way; gives those of all requests, these with them.
+
+        Used bytes are looked up only afterwards: what arrives meanwhile is in one of the two, if not in both.
+        """
+        self._coming += size
+        try:
+            yield self._coming
+        finally:
+            self._coming -= size
 
     def spare(self, work: Path, most: int) -> None:
         """Leaves what the lesson that goes on works with, and of those that were broken off ``most``, the newest."""

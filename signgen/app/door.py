@@ -97,7 +97,8 @@ class Door:
         over = BackgroundTask(shutil.rmtree, visitor.uploads, ignore_errors=True)
         try:
             async with self._turn:
-                given = await self._taken(request, int(length), visitor)
+                with self._context.workspace.coming(int(length)) as coming:
+                    given = await self._taken(request, coming, visitor)
             video, warnings = await self._rendered(request, given, visitor)
             headers = {"X-Signgen-Warnings": json.dumps(warnings), "Cache-Control": "no-store"}
             return FileResponse(video, media_type="video/mp4", filename=video.name, headers=headers, background=over)
@@ -115,17 +116,17 @@ class Door:
         answer.background = over
         return answer
 
-    async def _taken(self, request: Any, length: int, visitor: Visitor) -> dict[str, Any]:
+    async def _taken(self, request: Any, coming: int, visitor: Visitor) -> dict[str, Any]:
         """The form's fields: texts, and paths of the files, which lie in the visitor's folder then."""
         from starlette.exceptions import HTTPException
         from starlette.requests import Request
 
         limits = self._context.limits
-        if await asyncio.to_thread(self._context.workspace.used) + length > limits.total_bytes:
+        if await asyncio.to_thread(self._context.workspace.used) + coming > limits.total_bytes:
             raise RunError("disk", "the space for files is used up", "try again in some minutes")
-        coming = Request(request.scope, paced(request.receive))
+        paced_request = Request(request.scope, paced(request.receive))
         try:
-            form = await coming.form(max_files=limits.files, max_fields=len(FIELDS) + len(FILES))
+            form = await paced_request.form(max_files=limits.files, max_fields=len(FIELDS) + len(FILES))
         except TimeoutError:
             raise Slow from None
         except HTTPException as error:

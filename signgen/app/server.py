@@ -283,7 +283,7 @@ class Uploads:
     def __init__(self, context: Context, known: set[str]) -> None:
         self._context, self._known = context, known
         self._turn = asyncio.Semaphore(TOGETHER)
-        self._waiting = self._coming = 0  # requests; bytes that are on their way
+        self._waiting = 0  # requests
 
     async def take(self, request: Any, upload_id: str | None) -> tuple[int, Any]:
         """Status, and the paths of the files or why they are not taken."""
@@ -297,25 +297,24 @@ class Uploads:
         self._waiting += 1
         try:
             async with self._turn:
-                return await self._take(request, int(length), upload_id)
+                with self._context.workspace.coming(int(length)) as coming:
+                    return await self._take(request, coming, upload_id)
         finally:
             self._waiting -= 1
 
-    async def _take(self, request: Any, length: int, upload_id: str | None) -> tuple[int, Any]:
+    async def _take(self, request: Any, coming: int, upload_id: str | None) -> tuple[int, Any]:
         from gradio.route_utils import MultiPartException, upload_fn
         from gradio.routes import file_upload_statuses
         from starlette.requests import Request
 
         workspace, limits = self._context.workspace, self._context.limits
-        used = await asyncio.to_thread(workspace.used)
-        if used + self._coming + length > limits.total_bytes:
+        if await asyncio.to_thread(workspace.used) + coming > limits.total_bytes:
             return 507, "The disk space for files is used up. Try again in an hour."
         folder = workspace.visitor(request.cookies[COOKIE]).folder()
-        self._coming += length
         try:
             statuses = file_upload_statuses if upload_id else None
-            coming = Request(request.scope, paced(request.receive))
-            files, *_ = await upload_fn(coming, folder, limits.video_bytes, upload_id, upload_progress=statuses)
+            paced_request = Request(request.scope, paced(request.receive))
+            files, *_ = await upload_fn(paced_request, folder, limits.video_bytes, upload_id, upload_progress=statuses)
         except BaseException as error:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             if isinstance(error, MultiPartException):
@@ -323,8 +322,6 @@ class Uploads:
             if isinstance(error, TimeoutError):
                 return 408, "It comes too slowly."
             raise
-        finally:
-            self._coming -= length
         self._known.update(map(str, files))
         return 200, [str(file) for file in files]
 
