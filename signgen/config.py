@@ -60,7 +60,7 @@ def merge(content: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
     """``content`` with each ``a.b=value`` of ``settings`` put in its place; values are read as YAML."""
     import yaml
 
-    merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in content.items()}
+    merged = _own(content)
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key:
@@ -76,6 +76,11 @@ def merge(content: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
         except (yaml.YAMLError, ValueError, RecursionError):
             raise BadValue("--set", f"got {setting!r}", "its value is no YAML: quote it, or close brackets") from None
     return merged
+
+
+def _own(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy down to the last group, so that no setting reaches whoever gave ``content``."""
+    return {key: _own(value) if isinstance(value, Mapping) else value for key, value in content.items()}
 
 
 def build(cls: type[T], content: Mapping[str, Any], subject: str = "configuration") -> T:

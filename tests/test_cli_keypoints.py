@@ -95,7 +95,8 @@ def test_bad_input_is_one_line_and_exit_2(tmp_path):
 
 def test_options_that_have_no_say_are_named_as_they_are_written(tmp_path, monkeypatch):
     path = one_handed(tmp_path / "a.npz")
-    assert "leave out --keypoints, --split and --check" in run("inspect", path, "--check", "pixels").stderr
+    for option in (("--check", "pixels"), ("--jobs", "2")):
+        assert "leave out --keypoints, --split, --check and --jobs" in run("inspect", path, *option).stderr
     monkeypatch.setattr(tables, "holds_pairs", lambda path: True)
     for options in (("--from", "npz"), ("--split", "test", "--fps", "25")):
         refused = run("inspect", tmp_path, *options)

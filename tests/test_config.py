@@ -36,6 +36,9 @@ def test_settings_reach_nested_keys_and_leave_the_input_alone() -> None:
     content = {"name": "a", "inner": {"rate": 0.5}}
     assert config.build(Outer, config.merge(content, ["inner.rate=2", "count=7"])) == Outer("a", 7, inner=Inner(2.0))
     assert content == {"name": "a", "inner": {"rate": 0.5}}
+    deep = {"optim": {"decay": {"last": 1}}}
+    assert config.merge(deep, ["optim.decay.last=2"]) == {"optim": {"decay": {"last": 2}}}
+    assert deep == {"optim": {"decay": {"last": 1}}}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from signgen.cli import main
 from signgen.dataset.phoenix import PhoenixIndex
-from signgen.errors import BadValue, Mismatch, NotFound, RunError
+from signgen.errors import BadValue, Damaged, Mismatch, NotFound, RunError
 from signgen.synthetic.body.rotations import quaternion, rotate, rotation_vector, to_vector, twist_angle
 from signgen.synthetic.body.template import BONES, bone_index, forward_kinematics
 from signgen.synthetic.dataset import Plan, draw_clip, pick_signers, write_clip, write_dataset
@@ -356,7 +356,13 @@ def test_data_set_reads_back_and_goes_on(tmp_path: Path) -> None:
     with pytest.raises(Mismatch) as error:
         write_dataset(tmp_path, Plan(6, "train", ("s01",), **SMALL), 2)
     assert error.value.subject == str(tmp_path)
+    with pytest.raises(Mismatch, match=r"--clips: got 1, and .* holds 2 clips of split train; give 2 or more"):
+        write_dataset(tmp_path, plan, 1)
     assert not list(tmp_path.rglob(".*"))
+    for content in ("[]", "{}", '{"splits": {"train": 3}}', '{"splits": {"dev": {}}}', "[" * 9999):
+        (tmp_path / "synthetic.json").write_text(content)
+        with pytest.raises(Damaged, match="delete it or use another folder"):
+            write_dataset(tmp_path, plan, 2)
 
 
 def test_a_clip_depends_on_its_number_alone(tmp_path: Path) -> None:

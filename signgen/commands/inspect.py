@@ -54,11 +54,12 @@ def command(
         result = survey(path, splits)
         emit(result, as_json, _pairs_text(result))
         return
-    of_clip, of_dataset = any(reading.values()), given() & {"keypoints", "splits", "check"}
+    of_clip, of_dataset = any(reading.values()), given() & {"keypoints", "splits", "check", "jobs"}
     is_dataset = os.path.isdir(path) and is_release(path)
     if of_clip if is_dataset else of_dataset:
-        got = "is a data set" if is_dataset else "is no data set in PHOENIX14T's layout"
-        wrong = "--from, --frame-size and other options of a clip" if is_dataset else "--keypoints, --split and --check"
+        got, wrong = "is no data set in PHOENIX14T's layout", "--keypoints, --split, --check and --jobs"
+        if is_dataset:
+            got, wrong = "is a data set", "--from, --frame-size and other options of a clip"
         raise Mismatch(path, got, f"leave out {wrong}")
     if is_dataset:
         result = _survey(path, keypoints, splits, check, jobs)

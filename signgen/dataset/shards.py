@@ -3,7 +3,6 @@ which of the files, where several processes share the work."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
@@ -16,6 +15,7 @@ from PIL import Image
 from signgen.dataset.files import is_whole, open_array, write_npy
 from signgen.dataset.phoenix import frame_name, list_frames
 from signgen.errors import InputError, Mismatch, Missing
+from signgen.processes import cores
 from signgen.video import read_frames_at, read_image
 
 Indices = np.ndarray | Sequence[int] | int | slice
@@ -124,7 +124,7 @@ class PngFrames:
     def __init__(self, folders: Sequence[Path], starts: Sequence[int], size: tuple[int, int], threads: int = 0) -> None:
         self.folders, self.starts, self.size = tuple(folders), np.asarray(starts), size
         self._videos = frozenset(folder for folder in self.folders if folder.is_file())
-        self._threads = threads or min(8, os.cpu_count() or 1)
+        self._threads = threads or min(8, cores())
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -179,7 +179,7 @@ class Pictures(PngFrames):
 
     def __init__(self, files: Sequence[Path], size: tuple[int, int], threads: int = 0) -> None:
         self.folders, self.starts, self.size = tuple(files), np.arange(len(files) + 1), size
-        self._threads = threads or min(8, os.cpu_count() or 1)
+        self._threads = threads or min(8, cores())
 
     def path(self, index: int) -> Path:
         return self.folders[index]

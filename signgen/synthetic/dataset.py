@@ -329,14 +329,14 @@ def write_dataset(
     Raises:
         BadValue: fewer than one clip or process.
         NotWritable, Damaged: `out` is no folder to write into, or its `synthetic.json` cannot be read.
-        Mismatch: `out` holds this split made with other settings, or two clips have one name.
+        Mismatch: `out` holds this split made with other settings or more clips, or two clips have one name.
         RunError: a clip could not be drawn.
     """
     out = Path(out)
     if clips < 1 or jobs < 1:
         raise BadValue("--clips" if clips < 1 else "--jobs", f"got {min(clips, jobs)}", "use 1 or more")
     _check_names(plan, clips)
-    _check_same(out, plan)
+    _check_same(out, plan, clips)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -415,13 +415,20 @@ def write_corpus(out: Path, plan: Plan, clips: int) -> Path:
 
 def _read_json(out: Path) -> dict[str, Any]:
     path = out / "synthetic.json"
+    if not path.is_file():
+        return {"splits": {}}
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"splits": {}}
-    except ValueError as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise Damaged(path, f"is no JSON: {error}", "delete it or use another folder") from error
+    splits = content.get("splits") if isinstance(content, dict) else None
+    parts = splits.values() if isinstance(splits, dict) else [None]
+    if not all(isinstance(part, dict) and isinstance(part.get("settings"), dict) for part in parts):
+        raise Damaged(path, "does not say which splits were made how", "delete it or use another folder")
+    return content  # type: ignore[no-any-return]
 
 
-def _check_same(out: Path, plan: Plan) -> None:
+def _check_same(out: Path, plan: Plan, clips: int) -> None:
     known = _read_json(out)
     there = known["splits"].get(plan.split)
     if there is None:
@@ -432,6 +439,10 @@ def _check_same(out: Path, plan: Plan) -> None:
     if changed:
         got = f"holds split {plan.split} made with other settings ({', '.join(changed)})"
         raise Mismatch(out, got, "use the same settings to go on, or another folder")
+    held = (there.get("counts") or {}).get("clips", 0)
+    if clips < held:  # the others would lie there unlisted
+        got = f"got {clips}, and {out} holds {held} clips of split {plan.split}"
+        raise Mismatch("--clips", got, f"give {held} or more, or another folder")
 
 
 def _write_json(out: Path, plan: Plan, counts: dict[str, int] | None) -> None:
