@@ -70,14 +70,20 @@ def number_of(image: np.ndarray) -> int:
 
 
 def encode(
-    path: Path, frames: list[np.ndarray], codec: str = "libx264", stamps: list[int] | None = None, **options: str
+    path: Path,
+    frames: list[np.ndarray],
+    codec: str = "libx264",
+    stamps: list[int] | None = None,
+    aspect: Fraction = Fraction(1),
+    **options: str,
 ) -> Path:
-    """A video at 25 fps, or with frames at ``stamps`` (in 1/1000 s)."""
+    """A video at 25 fps, or with frames at ``stamps`` (in 1/1000 s); ``aspect``: of its pixels."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = frames[0].shape[1], frames[0].shape[0], "yuv420p"
         unit = Fraction(1, 25) if stamps is None else Fraction(1, 1000)
         stream.codec_context.time_base = unit
+        stream.codec_context.sample_aspect_ratio = aspect
         for number, image in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(image, format="rgb24")
             picture.pts, picture.time_base = number if stamps is None else stamps[number], unit

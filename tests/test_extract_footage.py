@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -67,6 +68,18 @@ def test_a_recording_that_begins_between_two_keyframes_begins_at_the_second(tmp_
 def test_a_constant_rate_takes_every_frame(tmp_path: Path) -> None:
     plan = schedule(open_footage(encode(tmp_path / "a.mp4", numbered(9))))
     assert (plan.numbers.tolist(), plan.fps, plan.warnings) == (list(range(9)), 25, [])
+
+
+@pytest.mark.parametrize(
+    ("turned", "said"), [(0, "(1.067:1): people look narrower"), (90, "(0.9375:1): people look wider")]
+)
+def test_pixels_that_are_not_square_are_said(tmp_path: Path, turned: int, said: str) -> None:
+    film = encode(tmp_path / "a.mp4", numbered(9), aspect=Fraction(16, 15))
+    assert probe(film).pixel_aspect == pytest.approx(16 / 15)
+    for fps in (None, 12.5):
+        warning = schedule(open_footage(film, turned), fps).warnings[-1]
+        assert said in warning
+        assert "setsar=1" in warning
 
 
 def test_a_varying_rate_takes_the_frame_that_is_shown_at_each_tick(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from signgen.video import exact_rate, frame_files, probe, read_frames, read_fram
 from signgen.video.reading import beginning
 
 FOLDER_RATE = 25.0  # frames per second of a folder of frames, which says none: PHOENIX14T's
+SQUARE = 0.01  # how far pixels may be from square
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Footage:
         times: float64 (T,), seconds from the first frame to each, rising; None for a folder.
         rate: frames per second as the container says; None for a folder.
         turned: by how many degrees clockwise the frames are turned; ``width`` and ``height`` are those after that.
+        pixel_aspect: width / height of a pixel on the screen, after that, too.
     """
 
     path: Path
@@ -37,6 +39,16 @@ class Footage:
     times: np.ndarray | None
     rate: float | None
     turned: int = 0
+    pixel_aspect: float = 1.0
+
+    @property
+    def stretched(self) -> list[str]:
+        """A warning where a player shows the frames wider or narrower than their pixels say."""
+        if abs(self.pixel_aspect - 1) < SQUARE:
+            return []
+        looks = "narrower" if self.pixel_aspect > 1 else "wider"
+        advice = "ffmpeg -i IN -vf scale=iw*sar:ih,setsar=1 OUT makes them square"
+        return [f"its pixels are not square ({self.pixel_aspect:.4g}:1): people look {looks} than they are ({advice})"]
 
     @property
     def reader(self) -> str:
@@ -68,11 +80,11 @@ def open_footage(path: str | Path, turned: int = 0) -> Footage:
         InputError: not there, not a video, without a frame.
     """
     info = probe(path)
-    size = info.size if turned in (0, 180) else info.size[::-1]
+    size, aspect = (info.size, info.pixel_aspect) if turned in (0, 180) else (info.size[::-1], 1 / info.pixel_aspect)
     if Path(path).is_dir():
         return Footage(Path(path), *size, info.frames, None, None, turned)
     times = _index(path, info.fps)
-    return Footage(Path(path), *size, len(times), times, info.fps, turned)
+    return Footage(Path(path), *size, len(times), times, info.fps, turned, aspect)
 
 
 def _index(path: str | Path, rate: float | None) -> np.ndarray:
@@ -138,12 +150,13 @@ def schedule(footage: Footage, fps: float | None = None) -> Schedule:
         got = f"{footage.times[-1]:,.0f} seconds at {rate:g} fps are {count:,} frames"
         raise TooLarge(footage.path, got, f"a clip has up to {MOST_FRAMES:,}: cut it, or give a lower --fps")
     if as_it_is:
-        return Schedule(everything, own, [])
+        return Schedule(everything, own, footage.stretched)
     ticks = np.arange(count) / rate
     numbers = np.searchsorted(footage.times, ticks + 0.25 / rate, side="right") - 1
     why = "" if steady else "its frames come at a varying rate: "
     used = len(np.unique(numbers))
-    return Schedule(numbers, rate, [f"{why}takes {len(numbers)} frames at {rate:g} fps, from {used} of its own"])
+    taken = f"{why}takes {len(numbers)} frames at {rate:g} fps, from {used} of its own"
+    return Schedule(numbers, rate, [taken, *footage.stretched])
 
 
 def _usual_rate(times: np.ndarray) -> float:

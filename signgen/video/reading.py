@@ -38,12 +38,14 @@ class VideoInfo:
         width, height: pixels, as shown (after rotation).
         fps: frames per second, the mean of a variable rate; None for a folder, which has none.
         frames: number of frames.
+        pixel_aspect: width / height of a pixel on the screen, as shown; 1 where the file does not say.
     """
 
     width: int
     height: int
     fps: float | None
     frames: int
+    pixel_aspect: float = 1.0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -67,11 +69,14 @@ def probe(path: str | Path) -> VideoInfo:
             raise Empty(path, "holds no frame", _NOT_VIDEO)
         height, width = _pixels(first).shape[:2]
         rate = stream.average_rate or stream.guessed_rate
+        aspect = float(stream.sample_aspect_ratio or 0)
+        if aspect > 0 and round((first.rotation or 0) / 90) % 2:
+            aspect = 1 / aspect
     begun = _beginning(path, first)
     with _opened(path) as (container, stream):
         packets = (packet for packet in container.demux(stream) if packet.size and not packet.is_discard)
         frames = sum(packet.pts is None or packet.pts >= begun for packet in packets)
-    return VideoInfo(width, height, float(rate) if rate else None, frames)
+    return VideoInfo(width, height, float(rate) if rate else None, frames, aspect if aspect > 0 else 1.0)
 
 
 def beginning(path: str | Path) -> float:
