@@ -81,6 +81,8 @@ def encode(
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = frames[0].shape[1], frames[0].shape[0], "yuv420p"
+        if codec == "mjpeg":
+            stream.pix_fmt = "yuvj420p"
         unit = Fraction(1, 25) if stamps is None else Fraction(1, 1000)
         stream.codec_context.time_base = unit
         stream.codec_context.sample_aspect_ratio = aspect
@@ -89,4 +91,15 @@ def encode(
             picture.pts, picture.time_base = number if stamps is None else stamps[number], unit
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+    return path
+
+
+def damage(path: Path, number: int) -> Path:
+    """Zeroes in the packet of one frame of a video; of motion JPEG no other frame needs it."""
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(container.streams.video[0]) if packet.size]
+    at, size = packets[number]
+    content = bytearray(path.read_bytes())
+    content[at + 10 : at + size] = bytes(size - 10)
+    path.write_bytes(content)
     return path

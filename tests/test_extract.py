@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from extract_maker import SHOULDERS, STILL, Lights, encode, frame
+from extract_maker import SHOULDERS, STILL, Lights, damage, encode, frame
 from PIL import Image
 from tiny_pipeline import save_pipeline
 
@@ -46,6 +46,15 @@ def folder(path: Path, frames: list[np.ndarray]) -> Path:
 def moving(count: int = 7) -> list[np.ndarray]:
     """One person who walks to the right, 3 pixels a frame."""
     return [frame(260, 300, (90 + 3 * number, 100)) for number in range(count)]
+
+
+def test_a_damaged_frame_is_said_before_any_is_looked_at(tmp_path: Path, lights: Lights) -> None:
+    film = damage(encode(tmp_path / "a.avi", moving(), "mjpeg"), 4)
+    with pytest.raises(InputError, match=r"a\.avi: cannot be decoded at frame 4; encode the video again"):
+        extract(film, tmp_path / "a.json")
+    assert lights.calls == []
+    assert [path.name for path in tmp_path.iterdir()] == ["a.avi"]
+    assert extract(film, tmp_path / "a.json", frames=slice(0, 4)).frames == 4
 
 
 # ---- people ----------------------------------------------------------------------------------------------------------

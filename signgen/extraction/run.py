@@ -136,6 +136,7 @@ def extract_keypoints(
     footage = open_footage(source, View(settings.rotate).rotate)
     plan = schedule(footage, settings.fps)
     numbers = _wanted(plan, settings.frames)
+    check_read(footage, np.unique(numbers[numbers >= 0]))
     estimator = load_estimator(settings)
     shown = numbers[numbers >= 0]
     box, people, warnings = choose_region(footage, shown, estimator, settings.box, settings.person)
@@ -155,6 +156,13 @@ def extract_keypoints(
     return Extracted(keypoints, origin, [_described(someone) for someone in people], shares, warnings)
 
 
+def check_read(footage: Footage, needed: np.ndarray) -> None:
+    """Raises `Damaged` where a frame cannot be decoded: before hours are spent on those in front of it."""
+    read = sum(1 for _ in _only(footage, needed))
+    if read != len(needed):
+        raise Damaged(footage.path, f"{read} of {len(needed)} frames can be read", "encode the video again")
+
+
 def look_at(
     footage: Footage, numbers: np.ndarray, estimator: Estimator, box: np.ndarray, batch: int, progress: Progress | None
 ) -> np.ndarray:
@@ -168,10 +176,7 @@ def look_at(
     for frames in _batches(_only(footage, needed), batch):
         found.append(estimator.look(frames, box, follows=bool(found)))
         report(sum(map(len, found)), len(needed))
-    points = np.concatenate(found) if found else np.zeros((0, 133, 3), np.float32)
-    if len(points) != len(needed):
-        got = f"{len(points)} of {len(needed)} frames can be read"
-        raise Damaged(footage.path, got, "encode the video again")
+    points = np.concatenate(found)
     made = np.zeros((len(numbers), *points.shape[1:]), points.dtype)
     made[there] = points[places]
     return made

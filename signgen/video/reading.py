@@ -136,10 +136,13 @@ def read_frames_at(path: str | Path, indices: Iterable[int]) -> Iterator[np.ndar
     """
     reader = None if Path(path).is_dir() else _decord_reader(path)
     for index in indices:
+        frame = None
         if reader is not None and 0 <= index < len(reader):
-            yield reader[index].asnumpy()
-        else:
-            yield read_frame(path, index)
+            try:
+                frame = reader[index].asnumpy()
+            except Exception:  # decord's own: it reads ahead, and gives up where a later frame is damaged
+                reader = None
+        yield read_frame(path, index) if frame is None else frame
 
 
 # --- folders ------------------------------------------------------------------------------------------------------
@@ -187,12 +190,23 @@ def _pixels(frame: VideoFrame) -> np.ndarray:
 def _read_video(path: str | Path, start: int, stop: int | None) -> Iterator[np.ndarray]:
     count = None if stop is None else max(stop - start, 0)
     shape = None
-    for frame in islice(_from_frame(path, start), count):
-        image = _pixels(frame)
+    for image in map(_pixels, _decoded(path, start, count)):
         if shape is not None and image.shape != shape:
             raise Damaged(path, "changes its size on the way", "encode it again with one size")
         shape = image.shape
         yield image
+
+
+def _decoded(path: str | Path, start: int, count: int | None) -> Iterator[VideoFrame]:
+    """Frames from number ``start`` on; one that is damaged is named, where others could be read."""
+    number = start
+    try:
+        for number, frame in enumerate(islice(_from_frame(path, start), count), start + 1):  # noqa: B007
+            yield frame
+    except Damaged:
+        if number == start:
+            raise
+        raise Damaged(path, f"cannot be decoded at frame {number}", "encode the video again") from None
 
 
 @dataclass(frozen=True)
