@@ -38,6 +38,7 @@ POLL = 0.1  # seconds between two looks at whether work apart is to go on
 SLOWEST = 10  # times as long as on an idle machine
 START = 120.0  # seconds in which a process must be ready
 GRACE = 5.0  # seconds in which a process that is asked to end removes what it has not finished
+_HIDING = threading.RLock()  # two threads may begin processes at once
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -140,15 +141,17 @@ def _without_script() -> Iterator[None]:
     for its ``__name__`` would come to the same call again, and the process would die of it.
     """
     main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None)
+    with _HIDING:
+        file = getattr(main, "__file__", None)
     if file is None or main.__spec__ is not None or _asks_for_its_name(file):
         yield
         return
-    del main.__file__
-    try:
-        yield
-    finally:
-        main.__file__ = file
+    with _HIDING:
+        del main.__file__
+        try:
+            yield
+        finally:
+            main.__file__ = file
 
 
 @cache  # asked before each piece of work

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from socket import socket
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -91,11 +90,3 @@ def commands() -> Iterator[Path]:
     place = "/tmp" if os.path.isdir("/tmp") else None
     with TemporaryDirectory(prefix="docs-", dir=place) as folder, server(Path(folder)) as path:
         yield path
-
-
-@pytest.fixture
-def unused_port() -> int:
-    """A port of this machine that nobody listens to."""
-    with socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]

@@ -141,7 +141,7 @@ def test_what_is_old_is_swept():
         assert not another.uploads.exists()
         assert young.exists()
         assert worked_on.exists(), "a file in it is new"
-        now += 61
+        now = time.time() + 61
         workspace.sweep()
         assert list(workspace.uploads.iterdir()) == []
 

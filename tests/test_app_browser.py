@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 import zipfile
@@ -294,8 +295,10 @@ def test_another_background_is_offered_where_the_model_composes(page, browser, t
 
             def rendered(choice: str) -> dict[str, Any]:
                 page.get_by_label(choice, exact=True).check()
+                shown = "(document.querySelector('#video video')?.currentSrc ?? '')"
+                before = page.evaluate(shown)
                 page.click("#render")
-                page.wait_for_selector("#render:disabled")
+                until(page, f"{shown} && {shown} !== {json.dumps(before)}")  # each job has a folder of its own
                 page.wait_for_selector("#render:enabled")
                 until_status(page, "This video is generated.")
                 manifest = json.loads(fetched(page, "get-manifest", tmp_path).read_text())
@@ -454,7 +457,10 @@ def test_another_website_cannot_send_files(browser, address, tmp_path):
         page = context.new_page()
         page.on("response", lambda answer: answers.append(answer.status) if "upload" in answer.url else None)
         page.goto((tmp_path / "evil.html").as_uri())
-        page.wait_for_timeout(2000)
+        end = time.monotonic() + PATIENCE / 1000
+        while not answers and time.monotonic() < end:
+            page.wait_for_timeout(100)
+        page.wait_for_timeout(500)  # the form's answer, too
     assert answers
     assert set(answers) == {403}
     assert sent(address, ONE, "a", b"x", Origin="http://evil.example")[0] == 403

@@ -21,7 +21,7 @@ from tiny_pipeline import make_pipeline, picture
 import signgen.personal
 from signgen.app.clips import EXAMPLES
 from signgen.app.context import OWN, Context, Limits, Visitor, open_context, open_workspace
-from signgen.app.jobs import POLL_SECONDS, Ended, Job, Report, Waiting, Working, follow
+from signgen.app.jobs import Ended, Job, Report, Waiting, Working, follow
 from signgen.app.learning import Lesson, learn_job, learned_table, open_lesson
 from signgen.app.status import progress
 from signgen.errors import BadValue, Empty, Missing, Untrusted
@@ -174,7 +174,7 @@ def test_a_lesson_that_was_broken_off_goes_on_where_the_same_is_asked_for(
 def test_a_render_goes_first_and_a_lesson_goes_on_behind_it(
     context: Context, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lesson, order, asked = sent(visitor), list[str](), threading.Event()
+    lesson, order, asked, told = sent(visitor), list[str](), threading.Event(), threading.Event()
 
     def learn(*given, progress, **more):
         progress(1, 3)
@@ -187,7 +187,7 @@ def test_a_render_goes_first_and_a_lesson_goes_on_behind_it(
         raise Empty("lesson", "is over", "this is a test")
 
     def render(job: Job, report: Report) -> None:
-        time.sleep(2 * POLL_SECONDS)  # what learns must stand still meanwhile, and says so
+        told.wait(60)  # what learns must stand still meanwhile, and says so
         order.append("a render")
 
     def ask() -> None:
@@ -197,10 +197,14 @@ def test_a_render_goes_first_and_a_lesson_goes_on_behind_it(
     monkeypatch.setattr(signgen.personal, "personalise", learn)
     thread = threading.Thread(target=ask)
     thread.start()
-    events = list(follow(context.jobs, "anna/learn", learn_job(lesson, context), long=True))
+    events = []
+    for event in follow(context.jobs, "anna/learn", learn_job(lesson, context), long=True):
+        events.append(event)
+        if event == Waiting(1):
+            told.set()
     thread.join()
     assert order == ["a step", "a render", "another step"]
-    assert Waiting(1) in events
+    assert told.is_set()
     assert "lesson: is over" in str(events[-1].error)
 
 

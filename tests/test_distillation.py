@@ -329,14 +329,12 @@ def test_gradients_reach_every_weight_under_autocast(data: Path, starts: dict[st
     assert not lacking
 
 
-def test_two_processes_train_together(
-    data: Path, starts: dict[str, str], commands: Path, unused_port: int, tmp_path: Path
-) -> None:
+def test_two_processes_train_together(data: Path, starts: dict[str, str], commands: Path, tmp_path: Path) -> None:
     config = make_config(data, tmp_path / "run", "distill", start=starts, loss={**STUDENT, "teacher": 0.5}, steps=2)
     path = tmp_path / "distill.yaml"
     path.write_text("")
     configuration.save(config, path)
-    two_trainings(commands, unused_port, path)
+    two_trainings(commands, path)
     record = json.loads((tmp_path / "run/model/training.json").read_text())
     assert (record["step"], record["processes"]) == (2, 2)
 

@@ -13,7 +13,7 @@ from docs_pages import ROOT, RUN, Block, anchors, blocks, complaints, known_opti
 from docs_stage import Stage, checkout
 
 STAGES = Path(__file__).resolve().parent / "docs_stages"
-SECONDS = 280
+SECONDS = 800
 
 
 def module_name(page: str) -> str:
@@ -61,6 +61,7 @@ def script(run: list[Block], stage: Stage, page: str) -> str:
     return "\n".join(parts)
 
 
+@pytest.mark.timeout(SECONDS + 100)
 @pytest.mark.parametrize("page", pages())
 def test_the_commands_of_a_page_work(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     stage = stage_of(page)

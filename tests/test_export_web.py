@@ -651,7 +651,10 @@ def test_chromium_paints_what_torch_paints(browser, address, tmp_path, capsys):
         page.set_input_files("#file", tmp_path / "clip.pose")
         _wait(page, "signgen.clip")
         page.select_option("#signer", SIGNER)
+        before, begun = _idle(), time.monotonic()
         page.click("#start")
+        _wait(page, "signgen.first")
+        spare = (_idle() - before) / (time.monotonic() - begun)
         _wait(page, "signgen.done")
         first, total = page.evaluate("() => [signgen.first - signgen.asked, signgen.last - signgen.asked]")
         packed = page.evaluate(
@@ -672,8 +675,14 @@ def test_chromium_paints_what_torch_paints(browser, address, tmp_path, capsys):
     assert (video.width, video.height) == FRAME
     assert complaints == []
     assert all(url.startswith((address, "blob:", "data:")) for url in asked), asked
-    if os.getloadavg()[0] < (os.cpu_count() or 1) + 1:  # others at work say nothing about the page
+    if spare > 0.3:  # a core stood idle meanwhile: the page's one thread had its own
         assert first / 1000 < FIRST_FRAME
+
+
+def _idle() -> float:
+    """Seconds of cores that nobody took, since the machine began."""
+    stat = Path("/proc/stat")
+    return int(stat.read_text().split()[4]) / os.sysconf("SC_CLK_TCK") if stat.is_file() else 0.0
 
 
 @pytest.mark.timeout(600)
@@ -682,7 +691,7 @@ def test_the_page_gets_threads_from_a_plain_server_and_names_a_bad_file(browser,
     (tmp_path / "bad.json").write_text("{}")
     with browser.new_context() as context:
         page = context.new_page()
-        page.goto(f"{address}index.html?device=wasm")
+        page.goto(f"{address}index.html?device=wasm", wait_until="commit")  # it may load itself again at any time
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:  # the page loads itself again, under its service worker
             with contextlib.suppress(playwright_api.Error):

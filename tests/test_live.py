@@ -340,6 +340,9 @@ def test_a_warm_up_leaves_nothing_behind(pipeline):
         assert pipeline._place is not None
         frames.close()
         del stream, frames
+        for thread in threading.enumerate():
+            if thread.name == "signgen-reading":  # it is not waited for: a source may block
+                thread.join(PATIENCE)
         assert pipeline._place is None
     finally:
         gc.enable()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import browsers
@@ -31,7 +32,7 @@ from signgen.streaming import LiveFrame
 REASON = "the page's packages are not installed"
 pytest.importorskip("gradio", reason=REASON)
 uvicorn = pytest.importorskip("uvicorn", reason=REASON)
-PATIENCE = 30.0
+PATIENCE = 150.0  # a process that reads may take most of this to begin
 HOST = "127.0.0.1"
 
 
@@ -412,7 +413,9 @@ def test_requests_beyond_the_queue_are_refused_at_once_however_few_threads_async
     async def ask(door: Any, jobs: Any) -> list[Any]:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
         asked = [asyncio.ensure_future(door._done(Sender(), jobs, str(number), work)) for number in range(12)]
-        refused, _ = await asyncio.wait(asked, timeout=3)
+        until, refused = time.monotonic() + PATIENCE / 2, set()
+        while (len(refused) < 4 or jobs.counts() != (1, 7)) and time.monotonic() < until:
+            refused, _ = await asyncio.wait(asked, timeout=0.1)
         assert jobs.counts() == (1, 7)
         free.set()
         await asyncio.wait(asked)
@@ -424,8 +427,6 @@ def test_requests_beyond_the_queue_are_refused_at_once_however_few_threads_async
 
 
 def test_a_long_name_keeps_the_number_of_its_frame(tmp_path):
-    from types import SimpleNamespace
-
     from signgen.app.door import _kept
 
     long = "signer-who-says-what-the-weather-will-be-like-tomorrow-in-the-north"
@@ -460,12 +461,15 @@ def test_a_body_must_keep_coming(monkeypatch):
     monkeypatch.setattr("signgen.app.server.SLOW_SECONDS", 0.2)
     monkeypatch.setattr("signgen.app.server.SLOWEST", 100)
 
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr("signgen.app.server.time", clock)
+
     async def taken(size: int, more: int) -> int:
         left = more
 
         async def receive() -> dict[str, Any]:
             nonlocal left
-            await asyncio.sleep(0.1)
+            clock.now += 0.1
             left -= 1
             return {"type": "http.request", "body": bytes(size), "more_body": left > 0}
 

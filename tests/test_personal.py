@@ -102,10 +102,12 @@ def anna(video: tuple[Path, Path], model: Path, tmp_path_factory: pytest.TempPat
     """A model that has learned her, with all that was made on the way."""
     target = tmp_path_factory.mktemp("personal") / "anna"
     shown: list[int] = []
-    result = personalise(
-        video[0], target, CONSENT, keypoints=video[1], model=model, recipe=QUICK, keep=True, jobs=1,
-        show=lambda sheet: shown.append(Image.open(sheet).height),
-    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "FEW_STEPS", 10**6)  # however fast the machine, it learns less than this
+        result = personalise(
+            video[0], target, CONSENT, keypoints=video[1], model=model, recipe=QUICK, keep=True, jobs=1,
+            show=lambda sheet: shown.append(Image.open(sheet).height),
+        )  # fmt: skip
     assert result.finished
     assert result.held_out == 12
     assert shown == sorted(set(shown)), "the sheet grows"
@@ -128,7 +130,7 @@ def test_what_comes_out_is_a_model_with_its_person_consent_and_scores(anna: Path
     assert next(read_frames(anna / "before_after.mp4")).shape == (SIZE[1], 3 * SIZE[0], 3)
     beside = json.loads((anna / "before_after.json").read_text())
     assert (beside["generated"], beside["consent"], beside["frames"]) == (True, CONSENT, 12)
-    assert "fewer than 20 steps had time; give more --minutes" in " ".join(record["warnings"])
+    assert "fewer than 1000000 steps had time; give more --minutes" in " ".join(record["warnings"])
     assert record["model"] == model.name
     assert str(model.parent) not in (anna / "README.md").read_text(), "nothing of this machine goes along"
 
@@ -661,11 +663,12 @@ def test_the_denoiser_is_left_out_where_it_would_learn_nothing_unless_it_is_aske
 
 
 def test_what_a_caller_waits_for_is_no_time_of_the_run(model: Path, tmp_path: Path) -> None:
+    began = time.monotonic()
     state = run._State(tmp_path / run.STATE, {})
     waits = run._Run(tmp_path, tmp_path / "to", model, Recipe(minutes=1), STAGES, state, lambda *_: time.sleep(1), None)
     waits.tell()
     assert state.waited >= 1
-    assert state.spent < 0.5
+    assert state.spent <= time.monotonic() - began - 1 + 0.01
 
 
 def test_a_kill_costs_half_a_minute_of_the_clock(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -674,8 +677,9 @@ def test_a_kill_costs_half_a_minute_of_the_clock(model: Path, tmp_path: Path, mo
     begun.tell()
     assert not state.path.exists()
     monkeypatch.setattr(run, "SAVED", 0.0)
+    earlier = state.spent
     begun.tell()
-    assert json.loads(state.path.read_text())["spent"] == pytest.approx(state.spent, abs=0.5)
+    assert earlier - 0.06 <= json.loads(state.path.read_text())["spent"] <= state.spent + 0.06  # a digit is kept
 
 
 def test_drawn_people_are_the_share_that_is_asked_for() -> None:

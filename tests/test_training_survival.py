@@ -65,9 +65,7 @@ def _same_weights(one: Path, other: Path) -> bool:
 
 
 @pytest.mark.timeout(900)
-def test_two_processes_stopped_and_killed_go_on_as_if_never_stopped(
-    data: Path, commands: Path, unused_port: int, tmp_path: Path
-) -> None:
+def test_two_processes_stopped_and_killed_go_on_as_if_never_stopped(data: Path, commands: Path, tmp_path: Path) -> None:
     scenario = [*TORCHRUN, str(HERE / "two_processes.py"), str(data), str(tmp_path)]
     first = subprocess.run(scenario, capture_output=True, text=True, env=_environment(), timeout=400)
     assert "SIGKILL" in first.stderr or "exitcode  : -9" in first.stderr, first.stderr[-3000:]
@@ -78,7 +76,7 @@ def test_two_processes_stopped_and_killed_go_on_as_if_never_stopped(
 
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(fusion_settings(data, tmp_path / "stopped", optim={"accumulate": 2})))
-    first_said, second_said = two_trainings(commands, unused_port, config, "--resume", "--json")
+    first_said, second_said = two_trainings(commands, config, "--resume", "--json")
     assert (json.loads(first_said)["steps"], second_said) == (6, ""), "one process speaks for both"
     assert [step for step, *_ in curve(tmp_path / "whole")] == [1, 2, 3, 4, 5, 6]
     assert np.allclose(curve(tmp_path / "stopped"), curve(tmp_path / "whole"), rtol=0, atol=2e-6)

@@ -56,7 +56,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(place), str(source)]
     isolated = not _has_setuptools()
     done = subprocess.run(
-        command if isolated else [*command, "--no-build-isolation"], capture_output=True, text=True, timeout=280
+        command if isolated else [*command, "--no-build-isolation"], capture_output=True, text=True, timeout=800
     )
     if done.returncode and isolated:
         pytest.skip(f"setuptools {OLDEST_SETUPTOOLS} is not installed and cannot be fetched: pip install setuptools")
@@ -89,6 +89,7 @@ def test_everything_that_a_user_needs_is_in_the_wheel(wheel: Path) -> None:
     assert not [name for name in names if name.startswith(("tests/", "tools/", "benchmarks/"))]
 
 
+@pytest.mark.timeout(900)
 def test_train_assemble_and_render_without_the_checkout(installed: Path, tmp_path: Path) -> None:
     """``-S`` leaves out what would put an editable checkout on the path; other packages are this environment's."""
     places = [str(installed), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import numpy as np
@@ -59,13 +60,15 @@ def curve(output: Path) -> list[tuple[int, float, float]]:
     return [(line["step"], line["loss"], line["recall_at_1"]) for line in lines(output)]
 
 
-def two_trainings(commands: Path, port: int, *arguments: object) -> list[str]:
+def two_trainings(commands: Path, *arguments: object) -> list[str]:
     """`signgen train` in two processes that work together, as torchrun begins them; what each of them prints.
 
     Args:
         commands: folder of the quick `signgen`, which saves both the time of their imports.
-        port: where they meet.
     """
+    with socket() as listener:  # a port that nobody listens to, where they meet
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
     place = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     command = [str(commands / "signgen"), "train", *map(str, arguments)]
     processes = [

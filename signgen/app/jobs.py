@@ -79,8 +79,7 @@ class JobQueue:
             RunError: the queue is full.
         """
         with self._changed:
-            for earlier in self._cancel(owner):
-                earlier.replaced = True
+            self._cancel(owner, replaced=True)
             if sum(not job.cancelled for job in self._queue) >= self._waiting + self._together:
                 log.info("%s refused: %d jobs are waiting", kind, self._waiting)
                 raise RunError("queue", f"{self._waiting} jobs are waiting already", "try again in a few minutes")
@@ -143,12 +142,13 @@ class JobQueue:
                 job.cancel()
             self._changed.notify_all()
 
-    def _cancel(self, owner: str, parts: bool = False) -> list[Job]:
+    def _cancel(self, owner: str, parts: bool = False, replaced: bool = False) -> list[Job]:
         def belongs(job: Job) -> bool:
             return job.owner == owner or (parts and job.owner.startswith(f"{owner}/"))
 
         theirs = [job for job in self._queue if belongs(job) and not job.cancelled]
         for job in theirs:
+            job.replaced = replaced  # first: its thread looks as soon as it is cancelled
             job.cancel()
         self._changed.notify_all()
         return theirs
