@@ -260,6 +260,19 @@ def test_a_file_gives_its_name_and_is_never_overwritten(pipeline, source, tmp_pa
     assert (tmp_path / "clip.json").read_bytes() == before
 
 
+def test_folders_keep_the_dots_of_their_names(pipeline, source, tmp_path, monkeypatch):
+    """Of two folders of keypoints of one day one video would else take the other's place."""
+    monkeypatch.chdir(tmp_path)
+    for day in ("2024.05.01", "2024.05.02"):
+        write_keypoints(signing(2), day, "openpose")
+        assert plan_render(RenderSettings(), day, source).output.name == f"{day}.mp4"
+    for take in ("frames.v1", "frames.v2"):
+        result = render(signing(2), source, pipeline, f"{take}/")
+        assert (probe(take).frames, str(result.manifest)) == (2, f"{take}.json")
+    render(signing(3), source, pipeline, "frames.v1")
+    assert probe("frames.v1").frames == 3
+
+
 def test_the_output_may_not_be_an_input(pipeline, tmp_path):
     with VideoWriter(tmp_path / "me.mp4", FRAME, 25) as writer:
         writer.write(picture())

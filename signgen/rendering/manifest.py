@@ -9,6 +9,7 @@ from typing import Any
 from signgen import __version__
 from signgen.errors import NotWritable
 from signgen.package import versions
+from signgen.video.writing import VIDEO_SUFFIXES
 
 NOTICE = (
     "This is generated video: signgen synthesised every frame from keypoints and one picture. "
@@ -56,7 +57,7 @@ def manifest_path(output: Path, inputs: list[Path]) -> Path:
 
 def manifest_names(output: Path) -> tuple[Path, Path]:
     """Where an output's manifest may lie."""
-    name = output.stem if output.suffix else output.name
+    name = output.stem if output.suffix.lower() in VIDEO_SUFFIXES else output.name  # a folder's dots begin no suffix
     return output.with_name(f"{name}.json"), output.with_name(f"{name}.manifest.json")
 
 

@@ -209,6 +209,7 @@ def _write_videos(
 ) -> int:
     """Streams the windows into the encoders; returns the evaluations they took. Adds the encoder's warnings."""
     from signgen.video import VideoWriter, read_frames
+    from signgen.video.writing import VIDEO_SUFFIXES
 
     metadata = container_metadata(pipeline.name, plan.source.name, settings.seed)
     found = cutout = None
@@ -220,7 +221,8 @@ def _write_videos(
     with ExitStack() as stack:
 
         def opened(path: Path, size: tuple[int, int], alpha: bool = False) -> VideoWriter:
-            return stack.enter_context(VideoWriter(path, size, plan.clip.fps, metadata, staging, alpha))
+            place = path if path.suffix.lower() in VIDEO_SUFFIXES else f"{path}/"  # of a folder the name may have dots
+            return stack.enter_context(VideoWriter(place, size, plan.clip.fps, metadata, staging, alpha))
 
         writer = opened(plan.output, scene.framing.output, plan.background.transparent)
         warnings += writer.warnings
