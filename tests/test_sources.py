@@ -9,7 +9,7 @@ from tiny_pipeline import picture, signing
 
 from signgen.errors import InputError
 from signgen.keypoints import write_keypoints
-from signgen.rendering import source
+from signgen.rendering import RenderSettings, plan_render, source
 from signgen.rendering.source import builtin_names, load_source
 from signgen.video import VideoWriter
 
@@ -55,6 +55,19 @@ def test_a_videos_first_frame(tmp_path):
     source = load_source(tmp_path / "v.mp4")
     assert source.kind == "video"
     assert np.abs(source.image.astype(int) - picture()).mean() < 12
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_keypoints_without_size_and_rate_have_those_of_the_source_video(tmp_path, frames):
+    """However many of its frames are shown to the model: 25 frames a second would be another speed."""
+    with VideoWriter(tmp_path / "v.mp4", (420, 520), 50) as writer:
+        for _ in range(3):
+            writer.write(picture((420, 520)))
+    write_keypoints(signing(3, (420, 520)), tmp_path / "person.npz")
+    write_keypoints(signing(4), tmp_path / "clip.json")
+    shown = {"source": tmp_path / "v.mp4", "source_keypoints": tmp_path / "person.npz", "source_frames": frames}
+    plan = plan_render(RenderSettings(), tmp_path / "clip.json", output=tmp_path / "out.mp4", **shown)
+    assert (plan.clip.fps, plan.clip.size) == (50, (420, 520))
 
 
 def test_a_folder_of_frames_is_a_video(tmp_path):

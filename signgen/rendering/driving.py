@@ -160,17 +160,18 @@ def _read(path: str | Path, source: Source, settings: RenderSettings) -> ReadRes
     result = read(settings.frame_size, settings.fps)
     size_open = settings.frame_size is None and not result.size_known
     fps_open = settings.fps is None and not result.fps_known
-    if source.kind == "video" and (size_open or fps_open):
+    video = source.video or (source.name if source.kind == "video" else None)
+    if video is not None and (size_open or fps_open):
         size = source.size if size_open else settings.frame_size
-        return read(size, _video_fps(source) if fps_open else settings.fps)
+        return read(size, _rate_of(video) if fps_open else settings.fps)
     return result
 
 
-def _video_fps(source: Source) -> float | None:
-    """The source video's rate; None for a folder of frames, which has none."""
+def _rate_of(video: str) -> float | None:
+    """A source video's rate; None for a folder of frames, which has none."""
     from signgen.video import probe
 
-    return None if Path(source.name).is_dir() else probe(source.name).fps
+    return None if Path(video).is_dir() else probe(video).fps
 
 
 def hold_missing(clip: Keypoints) -> tuple[Keypoints, int]:

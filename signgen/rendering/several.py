@@ -89,7 +89,8 @@ def _of_video(
     found = []
     for index in choose_frames(View(rotate).of(clip)[0], frames):
         name = f"{path}#{index}"
-        picture = Source(read_frame(path, index), replace(clip[index : index + 1], name=name), name, "image")
+        person = replace(clip[index : index + 1], name=name)
+        picture = Source(read_frame(path, index), person, name, "image", video=first.video)
         found.append(upright(picture, rotate))
     return found
 

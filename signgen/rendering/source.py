@@ -38,6 +38,7 @@ class Source:
         kind: ``"signer"``, ``"image"``, or ``"video"`` also for a folder of frames.
         notes: what was done to the picture, and what is wrong with it, one line each.
         turned: by how many degrees clockwise its EXIF tag had it turned.
+        video: the video, or folder of frames, that it is a frame of; None for a picture.
     """
 
     image: np.ndarray
@@ -46,6 +47,7 @@ class Source:
     kind: str
     notes: tuple[str, ...] = ()
     turned: int = 0
+    video: str | None = None
 
     @property
     def grey(self) -> bool:
@@ -202,7 +204,7 @@ def _load(spec: str | Path | None) -> Source:
         return stored_signer(SIGNERS, str(spec))
     path = Path(spec)
     if path.is_dir() or (path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES):
-        return Source(read_frame(path, 0), None, str(path), "video")
+        return Source(read_frame(path, 0), None, str(path), "video", video=str(path))
     if path.is_file():
         picture = read_picture(path)
         notes = tuple(f"{path} is {note}" for note in picture.notes)
