@@ -617,6 +617,16 @@ def test_raw_frames_go_to_standard_output_and_nothing_else_does(tmp_path):
     assert "3 frames" in done.stderr
 
 
+def test_what_is_assumed_of_a_file_is_said_beside_raw_frames_too(tmp_path):
+    model = save_pipeline(tmp_path / "model")
+    write_keypoints(signing(2), tmp_path / "clip.json")  # MMPose's says no rate
+    command = ["live", str(tmp_path / "clip.json"), "-o", "-", "--every", "--model", str(model)]
+    done = CliRunner().invoke(main, [*command, "--frame-size", f"{FRAME[0]}x{FRAME[1]}"])
+    assert done.exit_code == 0, done.stderr
+    assert "warning: the file says no frame rate; assumed 25 fps (--fps)" in done.stderr
+    assert len(done.stdout_bytes) == 2 * FRAME[0] * FRAME[1] * 3
+
+
 def test_a_file_is_rendered_live_and_the_result_is_json(tmp_path):
     pytest.importorskip("uvicorn", reason="the page's packages are not installed")
     pytest.importorskip("websockets", reason="the page's packages are not installed")

@@ -9,7 +9,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,7 @@ def report(error: BaseException) -> int:
 
 def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
     """Prints the result: one JSON object, or ``text``; warnings go to standard error either way."""
-    for warning in result.get("warnings", ()):
-        click.echo(f"warning: {harmless(warning)}", err=True)
+    warn(result.get("warnings", ()))
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     narrow = not encoding.lower().startswith("utf")  # such as that of a pipe or a file on Windows
     shown = json.dumps(result, ensure_ascii=narrow, default=_jsonable, allow_nan=False) if as_json else text
@@ -71,6 +70,12 @@ def emit(result: dict[str, Any], as_json: bool, text: str) -> None:
     line = harmless(shown).encode(encoding, "backslashreplace").decode(encoding)
     with standard_output() as output:
         click.echo(line, file=output)
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Prints warnings to standard error, a line each."""
+    for warning in warnings:
+        click.echo(f"warning: {harmless(warning)}", err=True)
 
 
 # Everything that moves a terminal's cursor, renames its window or turns text around; but colours are welcome.

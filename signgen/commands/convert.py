@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from signgen.commands.common import common_options, emit, harmless, standard_output
+from signgen.commands.common import common_options, emit, standard_output, warn
 from signgen.commands.options import reading_options, refit_option
 from signgen.errors import Mismatch, Missing
 
@@ -57,8 +57,7 @@ def command(source: str, target: str, to_format: str | None, refit: bool, as_jso
     }  # fmt: skip
     text = f"{target}: {written}, {len(keypoints)} frames, {keypoints.width}x{keypoints.height}, {keypoints.fps:g} fps"
     if target == PIPE:
-        for warning in result["warnings"]:
-            click.echo(f"warning: {harmless(warning)}", err=True)
+        warn(result["warnings"])
     else:
         emit(result, as_json, text)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from signgen.commands.common import common_options, emit, standard_output
+from signgen.commands.common import common_options, emit, standard_output, warn
 from signgen.commands.options import (
     RATE,
     SIZE,
@@ -106,7 +106,7 @@ def command(
             click.echo(f"{page.url}  (Ctrl-C stops)", err=True)
             if open_browser:
                 click.launch(page.url)
-        points = _opened(keypoints, page, told, estimator, estimator_weights, options)
+        points, said = _opened(keypoints, page, told, estimator, estimator_weights, options)
         size, fps = told["frame_size"] or points.header.size, told["fps"] or points.header.fps
         stream, found = live(model=pipeline, **options, frame_size=size, fps=fps), Delays()
         log = None if delays is None else stack.enter_context(open(delays, "w", encoding="utf-8"))
@@ -129,11 +129,12 @@ def command(
             stopped = True
         result = {
             **found.summary(), "model": pipeline.name, "url": None if page is None else page.url,
-            "warnings": stream.warnings,
+            "warnings": [*said, *stream.warnings],
         }  # fmt: skip
         if log is not None:
             log.flush()
         if output:
+            warn(result["warnings"])
             click.echo(_words(found), err=True)
         else:
             emit(result, as_json, _words(found))
@@ -144,25 +145,26 @@ def command(
 def _opened(
     given: str, page: LivePage | None, told: dict[str, Any], estimator: str | None, weights: str | None,
     options: dict[str, Any],
-) -> Lines | Camera | Any:  # fmt: skip
-    """What gives the keypoints, with a ``header``."""
+) -> tuple[Lines | Camera | Any, list[str]]:  # fmt: skip
+    """What gives the keypoints, with a ``header``, and what was assumed or left out of a file."""
     from signgen.streaming.points import Camera, Lines, Played
 
     if given == "-":
-        return Lines()
+        return Lines(), []
     if given == "socket" and page is not None:
         click.echo(f"waits for keypoints at {page.url.replace('http', 'ws')}keypoints", err=True)
-        return page.incoming
+        return page.incoming, []
     if found := _CAMERA.fullmatch(given):
         from signgen.extraction import EstimatorSettings
 
-        return Camera(int(found[1] or 0), EstimatorSettings(estimator or "auto", weights))
+        return Camera(int(found[1] or 0), EstimatorSettings(estimator or "auto", weights)), []
     from signgen.keypoints import read_keypoints
+    from signgen.rendering.plan import FITTED
 
     read = read_keypoints(given, first=True, **told)
     if not read.placed:
         options["align"] = True
-    return Played(read.keypoints)
+    return Played(read.keypoints), [*read.warnings, *([] if read.placed else [FITTED])]
 
 
 def _frames(stream: Any, points: Any, every: bool) -> Iterator[LiveFrame]:
