@@ -520,8 +520,8 @@ def test_keypoints_of_another_frame_are_laid_onto_the_canvas(pipeline):
 @pytest.mark.parametrize(
     ("options", "kind", "subject"),
     [({"frames": slice(0, 2)}, Mismatch, "--frames"), ({"window": 4}, Mismatch, "--window"),
-     ({"delay": 99}, BadValue, "--delay"), ({"source": Source(picture(), None, "who", "image"), "align": True}, Missing,
-                                            "--align")],
+     ({"background": "none"}, Mismatch, "--background"), ({"delay": 99}, BadValue, "--delay"),
+     ({"source": Source(picture(), None, "who", "image"), "align": True}, Missing, "--align")],
 )  # fmt: skip
 def test_what_a_live_render_cannot_do_is_refused(pipeline, options, kind, subject):
     with pytest.raises(kind) as error:

@@ -273,6 +273,12 @@ def test_folders_keep_the_dots_of_their_names(pipeline, source, tmp_path, monkey
     assert probe("frames.v1").frames == 3
 
 
+@pytest.mark.parametrize(("options", "option"), [({"clip": "other"}, "--clip"), ({"format": "pose"}, "--from")])
+def test_options_of_files_are_refused_for_keypoints_in_memory(source, tmp_path, options, option):
+    with pytest.raises(Mismatch, match=f"{option}: got .* with keypoints in memory"):
+        plan_render(RenderSettings(**options), signing(2), source, tmp_path / "out.mp4")
+
+
 def test_the_output_may_not_be_an_input(pipeline, tmp_path):
     with VideoWriter(tmp_path / "me.mp4", FRAME, 25) as writer:
         writer.write(picture())

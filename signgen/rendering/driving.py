@@ -117,6 +117,9 @@ def _given(
     if settings.estimator or settings.estimator_weights:
         raise Mismatch("--estimator", "is given for keypoints", "it is for a video; leave it out")
     if isinstance(keypoints, Keypoints):
+        for option, given in (("--from", settings.format), ("--clip", settings.clip)):
+            if given is not None:
+                raise Mismatch(option, f"got {given} with keypoints in memory", "it is for files; leave it out")
         if settings.person not in (None, 1, *PERSONS):
             raise no_such_person(keypoints.name or "keypoints", int(settings.person), 1)
         clip, said = View(**settings.view).of(_declared(keypoints, settings))

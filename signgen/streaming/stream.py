@@ -39,7 +39,7 @@ SEEN = 8  # frames before a frame that it sees
 REMEMBERED = 100_000  # delays, by which medians are told
 PAUSE = 0.001  # seconds after each frame that came: a source that never waits must not keep who draws from the lock
 _WITHOUT = ("window", "overlap", "frames", "rotate", "crop", "mirror", "swap_hands", "fill_gaps", "estimator",
-            "estimator_weights", "format", "clip", "person", "scheduler")  # fmt: skip
+            "estimator_weights", "format", "clip", "person", "scheduler", "background")  # fmt: skip
 
 
 @dataclass(frozen=True)
