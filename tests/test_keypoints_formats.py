@@ -255,6 +255,17 @@ def test_unisign(tmp_path):
     assert read_keypoints(save(tmp_path / "b.pkl", wide)).keypoints.size == (1280, 720)
 
 
+@pytest.mark.parametrize("format", ["uni-sign", "dwpose", "mediapipe"])
+def test_fractions_of_somebody_who_leaves_the_frame_stay_fractions(tmp_path, format):
+    """Where many points lie beyond its left edge they look as if they were -1 to 1, and all would be moved."""
+    aside = Keypoints(XY - np.array([100, 0]), SCORES, width=210, height=260, fps=25.0, name="a")
+    write_keypoints(aside, tmp_path / "a", format)
+    read = read_keypoints(tmp_path / "a", frame_size=(210, 260)).keypoints
+    there = read.confidence > 0
+    assert there.any()
+    assert np.abs(read.xy - aside.xy)[there].max() < 0.01
+
+
 # --- arrays ---------------------------------------------------------------------------------------------------
 def test_arrays(tmp_path):
     size_row = np.concatenate([np.tile([[[300.0, 400.0, 0.0]]], (FRAMES, 1, 1)), XYC], axis=1)

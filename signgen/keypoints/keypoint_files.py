@@ -101,7 +101,8 @@ def read_keypoints(
 def read_raw(format: Format, value: Any, request: Request) -> RawClip:
     """One signer's points as they are in a file of this format, with what it states elsewhere and a header adds."""
     with guarded(format.name, request):
-        return complete_from_header(complete_from_content(format.read(value, request), value), request.path)
+        raw = replace(format.read(value, request), signed=format.signed)
+        return complete_from_header(complete_from_content(raw, value), request.path)
 
 
 def find_format(content: Content, wanted: str | None, request: Request) -> Format:

@@ -110,6 +110,7 @@ class RawClip:
         order: which of the N each frame shows, -1 for none; None: each in turn.
         placed: False where the neck is (0,0) and shoulders are about 1 apart, as in `.skels`.
         crowd: who else is there, where a frame shows several people.
+        signed: see `formats.record.Format`.
     """
 
     points: np.ndarray
@@ -121,6 +122,7 @@ class RawClip:
     placed: bool = True
     order: np.ndarray | None = None
     crowd: Crowd | None = None
+    signed: bool = True
     warnings: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:

@@ -103,7 +103,7 @@ def placing(
         assumed = f", its neck-centred points placed as a PHOENIX14T signer ({shoulders:.0f} px shoulders)"
         return lambda xy: xy * shoulders + np.array(_NECK) / COMMON_FRAMES[0] * frame, frame, assumed
     xy, scores = raw.sample()
-    unit = _unit(xy, scores)
+    unit = _unit(xy, scores, raw.signed)
     if unit == "pixels":
         frame = size or _smallest_frame(xy, scores)
         return lambda xy: xy, frame, "" if size else ", the smallest common frame that holds the confident points"
@@ -120,12 +120,13 @@ def _usable(xy: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return confident & (np.abs(np.nan_to_num(xy, nan=np.inf)) < FARTHEST).all(-1)
 
 
-def _unit(xy: np.ndarray, scores: np.ndarray) -> str:
-    """pixels, fractions (of the frame) or signed (-1 to 1), known by size: no signer is two pixels large."""
+def _unit(xy: np.ndarray, scores: np.ndarray, signed: bool) -> str:
+    """pixels, fractions (of the frame) or, where they may be, signed (-1 to 1), known by size: no signer is two pixels
+    large."""
     points = xy[_usable(xy, scores)]
     if not len(points) or np.quantile(np.abs(points), 0.9) > 2 or not (points % 1).any():
         return "pixels"
-    return "signed" if np.quantile(points, 0.05) < -0.1 else "fractions"
+    return "signed" if signed and np.quantile(points, 0.05) < -0.1 else "fractions"
 
 
 def _smallest_frame(xy: np.ndarray, scores: np.ndarray) -> tuple[int, int]:

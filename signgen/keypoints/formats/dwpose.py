@@ -102,4 +102,5 @@ FORMAT = Format(
     read=_read,
     write=_write,
     joints=tuple(joint for joint in ALL_JOINTS if joint not in range(FEET.start, FEET.stop)),
+    signed=False,
 )

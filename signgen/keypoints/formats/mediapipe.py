@@ -222,4 +222,5 @@ FORMAT = Format(
     write=_write,
     several=True,
     joints=JOINTS,
+    signed=False,
 )

@@ -39,6 +39,8 @@ class Format:
             ``files`` (the same for the files of a folder).
         joints: the points that it holds.
         placed: whether it holds where in the frame the signer stands, and how large.
+        signed: whether its points may be -1 to 1; False where they are fractions of the frame, of which those beyond
+            its left or upper edge are below 0, too.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Format:
     clip_name: str = "file"
     joints: tuple[int, ...] = ALL_JOINTS
     placed: bool = True
+    signed: bool = True
 
 
 # --- what several formats read --------------------------------------------------------------------------------

@@ -51,4 +51,5 @@ FORMAT = Format(
     recognises=is_unisign,
     read=read_unisign,
     write=_write,
+    signed=False,
 )
