@@ -21,9 +21,11 @@ from click.testing import CliRunner
 from tiny_pipeline import FRAME, make_pipeline, picture, save_pipeline, signing, weather
 
 import signgen
+from signgen.app.stream import Incoming
 from signgen.cli import main
 from signgen.errors import BadValue, Damaged, Empty, InputError, Mismatch, Missing, TooLarge, Unsupported
 from signgen.keypoints import read_keypoints, write_keypoints
+from signgen.keypoints.keypoint_files import keypoint_pieces
 from signgen.keypoints.skeleton import LEFT_HAND, LEFT_WRIST
 from signgen.model import SignGenPipeline
 from signgen.model.networks.cross_view import ViewMemory
@@ -591,6 +593,15 @@ def test_lines_begin_with_a_header_or_without():
     with pytest.raises(Empty) as error:
         Lines(io.BytesIO(b"\n"))
     assert error.value.subject == "stdin"
+
+
+def test_a_first_frame_that_states_its_canvas_needs_no_header():
+    frame = json.loads(b"".join(keypoint_pieces(signing(1).with_size(640, 480), "comfyui")[0]))[0]
+    assert Lines(io.BytesIO(json.dumps(frame).encode())).header == Header((640, 480))
+    reader, incoming = LineReader(), Incoming()
+    incoming.put(Header(fps=30.0))
+    incoming.put(reader.read(json.dumps(frame)), reader.stated)
+    assert incoming.header == Header((640, 480), 30.0)
 
 
 def test_a_file_is_played_at_its_rate():

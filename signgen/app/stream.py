@@ -47,12 +47,14 @@ class Incoming:
         self._known = threading.Event()
         self._header = Header()
 
-    def put(self, found: Header | np.ndarray) -> None:
-        """A message that was read; a header counts before the first frame only."""
+    def put(self, found: Header | np.ndarray, stated: Header | None = None) -> None:
+        """A message that was read, and what its frame states; a header counts before the first frame only."""
         if isinstance(found, Header):
             if not self._known.is_set():
                 self._header = found
             return
+        if not self._known.is_set() and stated is not None:
+            self._header = Header(self._header.size or stated.size, self._header.fps or stated.fps)
         self._known.set()
         with suppress(queue.Full):  # dropped rather than queued
             self._came.put_nowait(found)
@@ -150,7 +152,8 @@ class LivePage:
                     if message["type"] == "websocket.disconnect":
                         return
                     try:
-                        self.incoming.put(reader.read(message.get("text") or message.get("bytes") or b""))
+                        found = reader.read(message.get("text") or message.get("bytes") or b"")
+                        self.incoming.put(found, reader.stated)
                     except SignGenError as error:
                         await socket.send_text(json.dumps({"error": str(error), "code": error.code}))
             except (WebSocketDisconnect, RuntimeError, OSError):

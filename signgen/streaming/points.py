@@ -46,6 +46,9 @@ class LineReader:
     ``height``, ``fps`` or all of them, and without points, is a header. ``null`` and an empty list are a frame without
     anybody.
 
+    Attributes:
+        stated: size and rate that the newest line says, a header or a frame of a format that holds them.
+
     Example:
         >>> reader = LineReader()
         >>> reader.read(b'{"width": 210, "height": 260, "fps": 25}')
@@ -55,7 +58,7 @@ class LineReader:
     """
 
     def __init__(self, subject: str = "keypoints") -> None:
-        self._subject, self._count = subject, 0
+        self._subject, self._count, self.stated = subject, 0, Header()
         self._format: Format | None = None
 
     def read(self, line: bytes | str) -> Header | np.ndarray:
@@ -77,7 +80,9 @@ class LineReader:
         if value is None or value == []:
             return np.zeros((NUM_JOINTS, 3))
         if isinstance(value, dict) and value and set(value) <= {"width", "height", "fps"}:
-            return _header(value, subject)
+            self.stated = _header(value, subject)
+            return self.stated
+        self.stated = Header()
         points = _plain(value)
         return self._known(value, subject) if points is None else points
 
@@ -95,6 +100,7 @@ class LineReader:
         raw = read_raw(format, value, request)
         if len(raw) != 1:
             raise BadValue(subject, f"{len(raw)} frames", "send one frame a line")
+        self.stated = Header(raw.size, raw.fps)
         xy, scores = raw.frames()
         return np.concatenate([xy[0], scores[0][:, None]], -1)
 
@@ -146,7 +152,7 @@ class Lines:
         if line is None:
             raise Empty(subject, "no line", "write one frame of keypoints a line")
         first = self._reader.read(line)
-        self.header = first if isinstance(first, Header) else Header()
+        self.header = self._reader.stated
         if isinstance(first, np.ndarray):
             self._first = first
 
