@@ -6,6 +6,7 @@ import gc
 import io
 import itertools
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -626,6 +627,20 @@ def test_raw_frames_go_to_standard_output_and_nothing_else_does(tmp_path):
     assert [one["number"] for one in told] == [0, 1, 2]
     assert all(one["delay_ms"] > 0 for one in told)
     assert "3 frames" in done.stderr
+
+
+def test_delays_never_replace_an_input_and_need_a_place(tmp_path):
+    clip = tmp_path / "clip.npz"
+    write_keypoints(signing(2), clip)
+    before = clip.read_bytes()
+    for log, said in (
+        (clip, "--delays: .* is one of the inputs; write elsewhere"),
+        (tmp_path / "no" / "a", "no folder"),
+    ):
+        done = CliRunner().invoke(main, ["live", str(clip), "-o", "-", "--delays", str(log)])
+        assert done.exit_code == 2
+        assert re.search(said, done.stderr), done.stderr
+    assert clip.read_bytes() == before
 
 
 def test_what_is_assumed_of_a_file_is_said_beside_raw_frames_too(tmp_path):

@@ -94,6 +94,8 @@ def command(
         port = 0
     for name in ("source", "source_keypoints"):
         options[name] = options[name] or None
+    if delays is not None:  # said before a model is loaded, and before anything is lost
+        _check_log(Path(delays), [keypoints, *(options["source"] or ()), *(options["source_keypoints"] or ())])
     told = {name: options.pop(name) for name in ("frame_size", "fps")}
     computing = {name: options[name] for name in ("device", "dtype", "backend", "export")}
     with ExitStack() as stack:
@@ -140,6 +142,15 @@ def command(
             emit(result, as_json, _words(found))
         if stopped:
             end_process()
+
+
+def _check_log(place: Path, inputs: list[str]) -> None:
+    from signgen.files import check_target
+
+    check_target(place, "file")
+    for one in map(Path, inputs):
+        if place.exists() and one.exists() and place.samefile(one):
+            raise Mismatch("--delays", f"{place} is one of the inputs", "write elsewhere")
 
 
 def _opened(
