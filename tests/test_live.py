@@ -331,6 +331,21 @@ def test_the_next_frame_is_drawn_while_one_is_sampled(pipeline, monkeypatch):
     assert [frame.number for frame in stream.feed(slowly(signing(2).points, drawn[0]))] == [0, 1]
 
 
+def test_noise_is_that_of_the_keypoints_number_whatever_was_left_out(pipeline, monkeypatch):
+    """As a render of the same clip draws it: nobody was seen in the first frames, and none of them is painted."""
+    asked: list[int] = []
+    call = type(pipeline).__call__
+
+    def noted(self, *given, frame_indices, **more):
+        asked.extend(frame_indices)
+        return call(self, *given, frame_indices=frame_indices, **more)
+
+    monkeypatch.setattr(type(pipeline), "__call__", noted)
+    points = signing(5).points.copy()
+    points[:2] = 0
+    assert [frame.number for frame in streamed(pipeline).feed(points)] == asked == [2, 3, 4]
+
+
 def test_a_warm_up_leaves_nothing_behind(pipeline):
     """Not even until garbage is collected: the pipeline would then forget its device in the middle of a stream."""
     stream = streamed(pipeline)

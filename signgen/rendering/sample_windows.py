@@ -8,7 +8,7 @@ frames behind it; it is kept short, so that the first frames are there soon.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -183,6 +183,7 @@ class WindowSampler:
     Args:
         pipeline, scene, frames, settings, backdrop: see `render_windows`.
         past: for windows that slide, see `SignGenPipeline.__call__`: the source is then a view of the first one only.
+        number: by which number the noise of a frame is drawn, where the clip lacks some of its frames.
     """
 
     def __init__(
@@ -193,8 +194,10 @@ class WindowSampler:
         settings: RenderSettings,
         past: ViewMemory | None = None,
         backdrop: Backdrop | None = None,
+        number: Callable[[int], int] = int,
     ) -> None:
         self._pipeline, self._scene, self._frames, self._settings, self._past = pipeline, scene, frames, settings, past
+        self._number = number
         parts = [(scene.image, scene.person), *scene.more]
         own = np.concatenate(
             [pipeline.no_poses(1)[..., :3] if person is None else draw_canvas(pipeline, person) for _, person in parts]
@@ -260,9 +263,9 @@ class WindowSampler:
             output = self._pipeline(
                 self._source,
                 poses[[row[index] for index in (*known, *new)]],
-                frame_indices=[frames[index] for index in new],
+                frame_indices=[self._number(frames[index]) for index in new],
                 known_latents=[latents[index] for index in known],
-                known_indices=[frames[index] for index in known],
+                known_indices=[self._number(frames[index]) for index in known],
                 num_inference_steps=settings.steps,
                 guidance_scale=settings.guidance,
                 guidance_rule=settings.guidance_rule,

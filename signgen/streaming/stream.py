@@ -283,7 +283,7 @@ class Live:
                 return None
             self._painter = _Painter(self._sources, self._pipeline, self._settings, seen)
             self.warnings += self._painter.scene.warnings
-        return _OnItsWay(number, came, dropped, self._painter.draw(clip))
+        return _OnItsWay(number, came, dropped, self._painter.draw(clip, number))
 
 
 @dataclass(frozen=True)
@@ -332,11 +332,18 @@ class _Rendered(Pieces):
 
     def __init__(self) -> None:
         self.newest: deque[Keypoints] = deque(maxlen=MOST_VIEWS)
+        self._numbers: dict[int, int] = {}  # not a deque: one thread adds while another looks up
         self.count = 0
 
-    def add(self, frame: Keypoints) -> None:
+    def add(self, frame: Keypoints, number: int) -> None:
         self.newest.append(frame)
+        self._numbers[self.count] = number
+        self._numbers.pop(self.count - MOST_VIEWS, None)
         self.count += 1
+
+    def number(self, index: int) -> int:
+        """Of the keypoints that a frame shows: those that were left out count. It decides the frame's noise."""
+        return self._numbers[index]
 
     def __getitem__(self, frames: slice) -> Keypoints:
         first = self.count - len(self.newest)
@@ -361,17 +368,17 @@ class _Painter:
 
             past = ViewMemory(first, SEEN)
         settings = for_model(replace(settings, window=first + 1, overlap=0), pipeline, first)
-        sampler = WindowSampler(pipeline, self.scene, range(sys.maxsize), settings, past)
+        sampler = WindowSampler(pipeline, self.scene, range(sys.maxsize), settings, past, number=self._frames.number)
         self._drawings, self._waiting = sampler.drawings(), deque[Drawn]()
         # A generator expression would hold this painter, and with it `fixed_device`, until garbage is collected.
         self._windows = sampler.sampled(iter(self._waiting.popleft, None))
 
-    def draw(self, clip: Keypoints) -> Callable[[], Callable[[], np.ndarray]]:
+    def draw(self, clip: Keypoints, number: int = 0) -> Callable[[], Callable[[], np.ndarray]]:
         """Draws what the model is shown of one frame of keypoints, and returns what samples it, in turn. That gives
         what paints its picture, uint8 (H,W,3). The three may go on side by side, each with another frame."""
         assert self.scene.onto_canvas is not None
         pose = self.scene.onto_canvas(clip)
-        self._frames.add(pose)
+        self._frames.add(pose, number)
         drawn = next(self._drawings)
 
         def sample() -> Callable[[], np.ndarray]:
