@@ -31,6 +31,18 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["edit", *(str(argument) for argument in arguments)])
 
 
+def test_a_folder_that_holds_an_input_is_not_replaced(tmp_path: Path) -> None:
+    """Nor a frame of one: the others, or that one, would be lost."""
+    frames = tmp_path / "frames"
+    write_keypoints(read_keypoints(FOG).keypoints[:4], frames, "openpose")
+    files = sorted(frames.iterdir())
+    for clip, out in ((files[0], frames), (frames, files[0])):
+        said = run(clip, "-o", out, "--to", "openpose" if out == frames else "mmpose")
+        assert said.exit_code == 2
+        assert "write elsewhere" in said.stderr
+    assert sorted(frames.iterdir()) == files
+
+
 def moved(clip: Keypoints, joints: list[int], way: np.ndarray) -> Keypoints:
     """Some joints moved by (T,2) pixels."""
     xy = clip.xy.copy()
