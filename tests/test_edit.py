@@ -300,6 +300,12 @@ def test_missing_points_stay_missing_when_the_speed_changes() -> None:
     assert not slow.xy[39:59, RIGHT_WRIST].any()
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_hold_of_no_time_is_none() -> None:
+    clip = waving()
+    assert np.array_equal(edit(clip, hold=(1.0, 0)).keypoints.xy, clip.xy)
+
+
 def test_a_hold_stops_and_goes_on_without_a_jerk() -> None:
     clip = waving()
     result = edit(clip, hold=(1.0, 0.6)).keypoints
