@@ -31,6 +31,18 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["edit", *(str(argument) for argument in arguments)])
 
 
+def test_a_folder_that_holds_an_input_is_not_replaced(tmp_path: Path) -> None:
+    """Nor a frame of one: the others, or that one, would be lost."""
+    frames = tmp_path / "frames"
+    write_keypoints(read_keypoints(FOG).keypoints[:4], frames, "openpose")
+    files = sorted(frames.iterdir())
+    for clip, out in ((files[0], frames), (frames, files[0])):
+        said = run(clip, "-o", out, "--to", "openpose" if out == frames else "mmpose")
+        assert said.exit_code == 2
+        assert "write elsewhere" in said.stderr
+    assert sorted(frames.iterdir()) == files
+
+
 def moved(clip: Keypoints, joints: list[int], way: np.ndarray) -> Keypoints:
     """Some joints moved by (T,2) pixels."""
     xy = clip.xy.copy()
@@ -286,6 +298,12 @@ def test_missing_points_stay_missing_when_the_speed_changes() -> None:
     slow = edit(clip, speed=0.5).keypoints
     assert np.array_equal(slow.confidence[:, RIGHT_WRIST] == 0, (np.arange(102) >= 39) & (np.arange(102) < 59))
     assert not slow.xy[39:59, RIGHT_WRIST].any()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_hold_of_no_time_is_none() -> None:
+    clip = waving()
+    assert np.array_equal(edit(clip, hold=(1.0, 0)).keypoints.xy, clip.xy)
 
 
 def test_a_hold_stops_and_goes_on_without_a_jerk() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clip_maker import SIZE, clip, save, save_keypoints
+from release_maker import write_mska, write_slrt
 
 from signgen.errors import InputError
+from signgen.keypoints import read_keypoints
 from signgen.scoring.clips import find_clips
 from signgen.scoring.pairing import Rules, make_plan
 from signgen.video import VideoWriter
@@ -263,6 +266,28 @@ def test_keypoints_of_several_clips_are_found_by_name(tmp_path: Path) -> None:
     assert plan.counts["clips_without_keypoints"] == 1
     assert any("1 clips have no keypoints" in w and w.endswith(": b") for w in plan.warnings)
     assert "no such file" in refused([made], true, keypoints=tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("kind", ["mska", "slrt"])
+def test_a_file_of_many_clips_is_read_once(tmp_path: Path, kind: str) -> None:
+    """However many clips are compared, by whatever process: each reading of a data set's file takes seconds."""
+    true, made = folder(tmp_path / "true", "a b"), folder(tmp_path / "made", "a b")
+    points = {name: np.full((3, 133, 3), place, np.float32) for name, place in (("a", 40), ("b", 50), ("c", 60))}
+    given = tmp_path / "Phoenix-2014T.test"
+    if kind == "mska":
+        write_mska(given, "test", points)
+    else:
+        write_slrt(given, points)
+    alone = [read_keypoints(given, clip=name, frame_size=SIZE, fps=25.0).keypoints for name in "ab"]
+    plan = make_plan([made], true, keypoints=given)
+    single = make_plan([made / "a"], true / "a", keypoints=given)
+    assert "no clip named d" in refused([folder(tmp_path, "d") / "d"], tmp_path / "d", keypoints=given)
+    given.unlink()
+    pairs = [*pickle.loads(pickle.dumps(plan.pairs)), *single.pairs]
+    for pair, wanted in zip(pairs, [*alone, alone[0]], strict=True):
+        found = pair.read_keypoints()
+        assert np.array_equal(found.points, wanted.points)
+        assert found.size == SIZE
 
 
 def test_a_folder_without_any_of_the_clips_keypoints_is_refused(tmp_path: Path) -> None:

@@ -270,6 +270,20 @@ def test_a_folder_of_something_else_is_left_alone(root: Path) -> None:
 
 
 # --- protocols ------------------------------------------------------------------------------------------------
+def test_keypoints_that_are_written_anew_are_not_mixed_with_the_old_ones(root: Path, tmp_path: Path) -> None:
+    """Their file has the same name: only a look into it tells."""
+    out, file = tmp_path / "out", root / "keypoints" / "b-2.npz"
+    assert command(root, out).exit_code == 0
+    planned = max(path.stat().st_mtime for path in out.rglob("*.json"))
+    os.utime(file, (planned + 9, planned + 9))
+    assert command(root, out).exit_code == 0, "the same ones, copied"
+    write_npz(root / "keypoints", {"b-2": all_points("train")["b-2"] + np.float32(1)})
+    os.utime(file, (planned + 9, planned + 9))
+    again = command(root, out)
+    assert again.exit_code == 2
+    assert "was prepared from other keypoints of b-2 than there are now; delete it" in again.stderr
+
+
 def test_first_to_every_marks_each_clips_own_frame(tmp_path: Path) -> None:
     pairs = first_to_every(LENGTHS)
     assert len(pairs) == sum(LENGTHS.values())

@@ -17,17 +17,20 @@ import pytest
 from augment_maker import HEADER, Stage, clip_points, digests
 from click.testing import CliRunner
 from PIL import Image
-from release_maker import picture
+from release_maker import picture, write_slrt
 from tiny_pipeline import FRAME
 
+from signgen.augmentation.origin import open_dataset
 from signgen.augmentation.variation import Variation
 from signgen.cli import main
 from signgen.dataset.keypoint_source import read_clip_points
 from signgen.dataset.phoenix import PhoenixIndex, count_frames, list_frames
 from signgen.dataset.prepared import open_prepared
+from signgen.dataset.survey import image_size
+from signgen.dataset.trees import read_list
 from signgen.errors import Damaged, NotFound, Untrusted
 from signgen.keypoints import write_keypoints
-from signgen.video import VideoWriter
+from signgen.video import VideoWriter, read_image
 
 CLIPS = {"train": {"a-1": 5, "b-2": 4}, "dev": {"c-3": 3}, "test": {"d-4": 4}}
 Namer = Callable[[str, int], str]
@@ -233,6 +236,32 @@ def test_augment_signs_them_again(tmp_path: Path, stage: Stage, tree: str) -> No
     if tree in ("csl-daily", "how2sign"):
         records = [json.loads(line) for path in (tmp_path / "out").rglob("*.jsonl") for line in path.open()]
         assert any("whose licence holds" in str(record.get("licence")) for record in records)
+
+
+def test_keypoints_that_are_asked_for_are_taken(tmp_path: Path) -> None:
+    """Not those that the data set has brought along, which are of another estimator."""
+    root, given, out = how2sign(tmp_path / "data"), tmp_path / "hrnet", tmp_path / "out"
+    for folder in (given, out):
+        folder.mkdir()
+    points = {how2sign_name(clip): clip_points(clip, count).points for _, clip, count in all_clips() if clip != "c-3"}
+    write_slrt(given / "of-many.pkl", points)
+    places = {clip.name: clip.keypoints for clip in open_dataset(root, [given], out)}
+    assert places[how2sign_name("c-3")] is None
+    assert all(str(place).startswith(str(out)) for place in places.values() if place is not None)
+
+
+def test_line_ends_of_unicode_end_no_line_of_a_list(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes("name|text\r\na|rain\u2028and \x85 fog\r\n\r\nb|sun\n".encode())
+    _, listed = read_list(path, ("name", "text"))
+    assert listed == [(2, {"name": "a", "text": "rain\u2028and \x85 fog"}), (4, {"name": "b", "text": "sun"})]
+
+
+def test_a_picture_that_is_turned_has_the_size_it_is_read_with(tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6  # orientation: a quarter turn
+    Image.new("RGB", FRAME[::-1]).save(tmp_path / "images0001.jpg", exif=turned)
+    assert image_size(tmp_path / "images0001.jpg") == read_image(tmp_path / "images0001.jpg").shape[1::-1] == FRAME
 
 
 def is_warned(result: dict[str, Any], clips: int) -> bool:

@@ -35,6 +35,19 @@ def read_clip_points(path: Path, clip: str) -> RawClip:
     return file.raw(names[0])
 
 
+def newest(places: Iterable[str | Path]) -> float:
+    """When the newest of some files, or of what lies in folders and their split folders, was written; 0 for nothing.
+
+    No file is opened, and in a clip's own folder none is looked at: data sets have millions.
+    """
+    times = [0.0]
+    for place in map(Path, places):
+        folders = [folder for folder in (place, *(place / split for split in SPLITS)) if folder.is_dir()]
+        items = [item for folder in folders for item in folder.iterdir() if not item.name.startswith(".")]
+        times += [item.stat().st_mtime for item in (items if folders else [place]) if item.exists()]
+    return max(times)
+
+
 class KeypointSource:
     """Keypoints of many clips, found by base name: ``train/<clip>``, ``<clip>`` and ``<clip>.npz`` all are ``<clip>``.
 
@@ -73,6 +86,10 @@ class KeypointSource:
     def others(self, clip: str, split: str) -> int:
         """How many further entries a clip has beside the one that is taken."""
         return len(self._fitting(clip, split)) - 1
+
+    def is_newer(self, clip: str, split: str, time: float) -> bool:
+        """Whether the clip's file was written after a time; False where there is none."""
+        return any(entry.file.stat().st_mtime > time for entry in self._fitting(clip, split)[:1])
 
     def raw(self, clip: str, split: str) -> RawClip:
         """The clip's points as they are in its file; the entry below the ``split``'s name where there are several.

@@ -155,8 +155,8 @@ class PhoenixIndex:
     Args:
         root: the folder that holds ``PHOENIX-2014-T-release-v3``, or that folder, or the one inside it; likewise for
             other data sets.
-        keypoints: folder of one keypoint file per clip (``<clip>.npz``, .json, .pose or .pkl, also in ``<split>/``);
-            by default ``keypoints`` beside the release.
+        keypoints: folder of one keypoint file per clip (``<clip>.npz``, .json, .pose or .pkl, also in ``<split>/``),
+            and then no other; by default ``keypoints`` beside the release, else the data set's own.
 
     Raises:
         InputError: no corpus file is found, or one cannot be read.
@@ -166,6 +166,7 @@ class PhoenixIndex:
         self.root = Path(root)
         self.tree, self.release = _find_release(self.root)
         self.keypoints = Path(keypoints) if keypoints is not None else self._beside("keypoints")
+        self._has_own = keypoints is None  # those of the data set are not to stand in for what was asked for
         if keypoints is not None and not self.keypoints.is_dir():
             raise NotFound(keypoints, "is no folder", "give the folder that holds one keypoint file per clip")
         self._clips: dict[str, tuple[Clip, ...]] = {}
@@ -208,8 +209,12 @@ class PhoenixIndex:
     @property
     def keypoint_places(self) -> list[Path]:
         """Folders with a keypoint file or folder a clip: ``keypoints`` beside the release, or the data set's own."""
-        own = (place for split in self.splits for place in self.tree.keypoints(self.release, split))
+        own = (place for split in self.splits for place in self._own(split))
         return [place for place in dict.fromkeys((self.keypoints, *own)) if place.is_dir()]
+
+    def _own(self, split: str) -> tuple[Path, ...]:
+        """Where a data set may bring its own keypoints along; nowhere for those that were asked for."""
+        return self.tree.keypoints(self.release, split) if self._has_own else ()
 
     def _places(self, split: str) -> Sequence[Path]:
         """Where a split's frames or videos are, or the one place where they should be."""
@@ -244,7 +249,7 @@ class PhoenixIndex:
             for folder in (self.keypoints, self.keypoints / split)
             for suffix in KEYPOINT_SUFFIXES
         )
-        folders = (self.keypoints, self.keypoints / split, *self.tree.keypoints(self.release, split))
+        folders = (self.keypoints, self.keypoints / split, *self._own(split))
         own = (place / name for place in folders)
         return next((path for path in choices if path.is_file()), next((path for path in own if path.is_dir()), None))
 

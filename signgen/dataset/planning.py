@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from signgen.dataset.cache import CachedClip
-from signgen.dataset.files import NpyWriter, is_whole, whole_file, write_text
-from signgen.dataset.keypoint_source import KeypointSource
+from signgen.dataset.files import NpyWriter, is_whole, open_array, whole_file, write_text
+from signgen.dataset.keypoint_source import KeypointSource, newest
 from signgen.dataset.phoenix import PhoenixIndex, inner_folder
 from signgen.dataset.prepared import (
     INDEX,
@@ -27,7 +27,8 @@ from signgen.dataset.prepared import (
 )
 from signgen.dataset.protocol import TRIPLETS, Protocol, first_to_every, within_clip
 from signgen.dataset.survey import examine_split, frame_size
-from signgen.errors import Damaged, Empty, Mismatch, NotWritable
+from signgen.errors import Damaged, Empty, InputError, Mismatch, NotWritable
+from signgen.keypoints.many_clips import points_in_frame
 
 SHARD_FRAMES = 2048  # frames of a shard: 335 MB of decoded frames of 210x260
 
@@ -92,6 +93,7 @@ def plan_split(
     known = Index.find(place / INDEX)
     if known is not None and is_whole(place / KEYPOINTS, known.frames):
         _check_same(known, index, plan, place)
+        _check_keypoints(known, index, plan, place, source)
         advance(len(index.clips(split)))
         return known
     size = frame_size(index)
@@ -169,3 +171,26 @@ def _check_same(known: Index, index: PhoenixIndex, plan: Plan, place: Path) -> N
         changed.append("skipped clips")
     if changed:
         raise Mismatch(place, f"was prepared from other {' and '.join(changed)}", "delete it or name another folder")
+
+
+def _check_keypoints(
+    known: Index, index: PhoenixIndex, plan: Plan, place: Path, source: Callable[[], KeypointSource]
+) -> None:
+    """`Mismatch` where keypoints were written anew since the split was planned and say something else.
+
+    They are opened only if their files are newer: a share of the work is to begin at once.
+    """
+    planned = (place / INDEX).stat().st_mtime
+    if newest(plan.places or index.keypoint_places) <= planned:
+        return
+    stored, now = open_array(place / KEYPOINTS), source()
+    for clip in known.clips:
+        if not now.is_newer(clip.name, known.split, planned):
+            continue
+        try:
+            points, _ = points_in_frame(now.raw(clip.name, known.split), known.size, clip.name)
+        except InputError:  # damaged, or of another frame: others than those that are stored
+            points = stored[:0]
+        if not np.array_equal(points, stored[clip.start : clip.stop]):
+            got = f"was prepared from other keypoints of {clip.name} than there are now"
+            raise Mismatch(place, got, "delete it or name another folder")

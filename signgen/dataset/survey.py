@@ -51,11 +51,13 @@ def image_size(path: Path) -> tuple[int, int] | None:
 
 
 def _size_by_header(path: Path) -> tuple[int, int] | None:
-    from PIL import Image
+    """As `read_image` gives it: turned as its EXIF tag says."""
+    from PIL import ExifTags, Image
 
     try:
         with Image.open(path) as image:
-            return image.size
+            quarter = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+            return image.size[::-1] if quarter else image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
 

@@ -62,7 +62,8 @@ def read_list(path: Path, wanted: tuple[str, ...], separator: str = "|") -> tupl
         Damaged: not UTF-8, without a column, or a line of another number of fields.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        # not splitlines: a sentence may have one of Unicode's other line ends in it, which end no line of a table
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise Damaged(path, f"is not UTF-8 at byte {error.start}", "unpack the release's own file again") from error
     reader = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)

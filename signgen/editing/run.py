@@ -142,9 +142,20 @@ def planned(clips: Any, options: dict[str, Any], output: str | Path | None) -> E
     if output is not None and Path(output).exists():
         files = [several[0], *(one.file for one in asked.clips)]
         files += [other for one in (asked, *asked.clips) for other in one.donors]
-        if any(isinstance(one, (str, Path)) and Path(one).exists() and Path(output).samefile(one) for one in files):
-            raise Mismatch(output, "is one of the inputs", "write elsewhere: what is cut away would be lost")
+        _check_output(Path(output), [Path(one) for one in files if isinstance(one, (str, Path)) and Path(one).exists()])
     return asked
+
+
+def _check_output(output: Path, inputs: Sequence[Path]) -> None:
+    """`Mismatch` where an output that is there is an input, holds one, or is a frame of one: it would be replaced."""
+    place = output.resolve()
+    for one in inputs:
+        if output.samefile(one):
+            raise Mismatch(output, "is one of the inputs", "write elsewhere: what is cut away would be lost")
+        if place in one.resolve().parents:
+            raise Mismatch(output, f"is the folder of {one.name}, which would be replaced", "write elsewhere")
+        if output.is_file() and place.parent == one.resolve():
+            raise Mismatch(output, f"is in the folder {one.name}, which is one of the inputs", "write elsewhere")
 
 
 def run_edit(asked: Edit, name: str = "") -> EditResult:

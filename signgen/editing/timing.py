@@ -163,7 +163,7 @@ def retimed(
     frames = max(1, round((clip.seconds / pace.speed + pace.still) * fps))
     check_length(frames, clip.name or "the clip")
     times = np.arange(frames) / fps
-    if hold:
+    if pace.still:  # a hold of 0 seconds is none
         times = _with_hold(times, pace.at, pace.still)
     return _sampled(clip, times * pace.speed * clip.fps, fps)
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,10 +14,12 @@ from signgen.errors import Mismatch
 from signgen.keypoints.clip import FARTHEST
 from signgen.keypoints.content import load, readable
 from signgen.keypoints.formats.pickles.mska import clips_of, read_many, read_one
+from signgen.keypoints.header import complete_from_header
 from signgen.keypoints.keypoint_files import find_format, guarded, read_raw
-from signgen.keypoints.raw import RawClip, Request
+from signgen.keypoints.orientation import View
+from signgen.keypoints.raw import RawClip, Request, pick_clip
 from signgen.keypoints.stated import complete_from_content
-from signgen.keypoints.units import placing
+from signgen.keypoints.units import ReadResult, finish, placing
 
 _SAME_SHAPE = 0.01  # relative difference of two aspect ratios that still counts as the same
 
@@ -43,6 +45,18 @@ class ClipFile:
         self._clips = clips_of(self._value) if self._format.read is read_many else None
         self.names = tuple(self._clips) if self._clips is not None else (self._request.path.stem,)
 
+    @property
+    def several(self) -> bool:
+        """Whether it is of a format of many clips, and holds more than one."""
+        return self._clips is not None and len(self._clips) > 1
+
+    def one(self, clip: str) -> OneOfMany:
+        """A clip by its full name or the last part of it, as `read_keypoints` takes it. InputError if there is none."""
+        name = pick_clip(self.names, replace(self._request, clip=clip))
+        raw = complete_from_header(self.raw(name), self._request.path)
+        raw.name = name
+        return OneOfMany(raw, self.format, self._request)
+
     def raw(self, name: str) -> RawClip:
         """The points of one of ``names`` as they are in the file. InputError if they are no 133 points a frame."""
         if self._clips is None:
@@ -50,6 +64,24 @@ class ClipFile:
         clip, request = self._clips[name], replace(self._request, clip=name)
         with guarded(self.format, request):
             return complete_from_content(read_one(clip, request), clip)
+
+
+@dataclass(frozen=True)
+class OneOfMany:
+    """One clip of a file of many; it holds on to no other one, and can be sent to other processes.
+
+    Attributes:
+        raw: its points as they are in the file; format: the file's; request: what the file was opened with.
+    """
+
+    raw: RawClip
+    format: str
+    request: Request
+
+    def read(self, frame_size: tuple[int, int] | None = None, fps: float | None = None) -> ReadResult:
+        """As `read_keypoints` gives the clip; size and rate win over the file's."""
+        with guarded(self.format, self.request):
+            return finish(self.raw, self.format, self.request.subject, frame_size, fps, View())
 
 
 def points_in_frame(raw: RawClip, frame: tuple[int, int], subject: str) -> tuple[np.ndarray, list[str]]:

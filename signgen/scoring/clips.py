@@ -12,6 +12,7 @@ import numpy as np
 from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import Damaged, Empty, InputError, Mismatch, Missing, NotFound
 from signgen.keypoints import ReadResult, read_keypoints
+from signgen.keypoints.many_clips import ClipFile, OneOfMany
 from signgen.video import VideoInfo, probe, read_frames, read_image
 from signgen.video.images import SUFFIXES, frame_files, missing_number, natural_key
 from signgen.video.reading import VIDEO_SUFFIXES
@@ -181,10 +182,16 @@ KEYPOINT_SUFFIXES = (".npz", ".json", ".pose", ".pkl", ".npy", ".txt")
 
 @dataclass(frozen=True)
 class KeypointFile:
-    """One clip's keypoints: a file or folder, and the clip's name where one file holds several."""
+    """One clip's keypoints.
+
+    Attributes:
+        path: a file or folder. clip: the clip's name, where there may be several.
+        held: the clip of a file of many, which was read once for all of them.
+    """
 
     path: Path
     clip: str | None = None
+    held: OneOfMany | None = None
 
     def examine(self, size: tuple[int, int]) -> ReadResult:
         """The keypoints, with what the reader has to say of the file; frames pair by number, so no rate is missed.
@@ -195,23 +202,42 @@ class KeypointFile:
         Raises:
             InputError: as `read_keypoints`.
         """
-        result = read_keypoints(self.path, clip=self.clip)
+        result = self._read()
         if result.size_known and result.fps_known:
             return result
         frame_size = None if result.size_known else size
         fps = None if result.fps_known else result.keypoints.fps
+        return self._read(frame_size, fps)
+
+    def _read(self, frame_size: tuple[int, int] | None = None, fps: float | None = None) -> ReadResult:
+        if self.held is not None:
+            return self.held.read(frame_size, fps)
         return read_keypoints(self.path, clip=self.clip, frame_size=frame_size, fps=fps)
 
 
-def keypoints_of(reference: ClipSet, clip: VideoClip, given: Path | None) -> KeypointFile | None:
+def file_of_many(given: Path | None) -> ClipFile | None:
+    """What ``--keypoints`` says, opened, if it is a file of several clips, as those of MSKA and SLRT: reading it anew
+    for each clip would take hours for a data set's."""
+    if given is None or not given.is_file():
+        return None
+    file = ClipFile(given)
+    return file if file.several else None
+
+
+def keypoints_of(
+    reference: ClipSet, clip: VideoClip, given: Path | None, many: ClipFile | None = None
+) -> KeypointFile | None:
     """The keypoints of a true clip, or None.
 
     Args:
         given: what ``--keypoints`` says: a file, a folder with one file or folder per clip, or a data set; without
             it the reference's own are taken.
+        many: the same file, opened, if it is one of many clips.
     """
     if given is None:
         return KeypointFile(clip.entry.keypoints) if clip.entry and clip.entry.keypoints else None
+    if many is not None:
+        return KeypointFile(given, clip.name, many.one(clip.name))
     if given.is_file():
         return KeypointFile(given, None if reference.single else clip.name)
     found = _in_folder(given, clip.name, reference.split)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from signgen.errors import BadValue, Mismatch, NotFound
 from signgen.keypoints import Keypoints
-from signgen.scoring.clips import ClipSet, KeypointFile, VideoClip, check_given, find_clips, keypoints_of
+from signgen.scoring.clips import ClipSet, KeypointFile, VideoClip, check_given, file_of_many, find_clips, keypoints_of
 
 USUAL_FPS = 25.0  # of data sets in PHOENIX14T's layout, whose frames say none
 _SHOWN = 5  # mismatches that an error spells out; the rest are counted
@@ -122,7 +122,8 @@ def make_plan(
     problems = _Problems()
     rows = _match(true, made, limit, rules, plan, problems)
     problems.raise_if_any(made[0].path)
-    plan.pairs = tuple(_fit(true, row, given, rules, problems) for row in rows)
+    many = file_of_many(given)
+    plan.pairs = tuple(_fit(row, keypoints_of(true, row[0], given, many), rules, problems) for row in rows)
     problems.raise_if_any(made[0].path)
     if given is not None and not any(pair.keypoints for pair in plan.pairs):
         got = f"holds keypoints of none of the clips, such as {listed([pair.name for pair in plan.pairs])}"
@@ -199,10 +200,9 @@ def _report_names(true: ClipSet, made: Sequence[ClipSet], limit: int | None, rul
 
 
 # --- sizes and lengths ----------------------------------------------------------------------------------------------
-def _fit(true: ClipSet, row: Row, given: Path | None, rules: Rules, problems: _Problems) -> Pair:
-    """One pair, its misfits noted."""
+def _fit(row: Row, found: KeypointFile | None, rules: Rules, problems: _Problems) -> Pair:
+    """One pair, its misfits noted; ``found``: the keypoints of its true clip."""
     clip, made = row
-    found = keypoints_of(true, clip, given)
     lengths = [clip.info.frames, *(other.info.frames for other in made)]
     _check_sizes(clip, made, rules, problems)
     rate = clip.info.fps
