@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -156,9 +155,9 @@ def _output_path(keypoints: Keypoints | str | Path, output: str | Path | None) -
             raise Missing("--output", "got none for keypoints from standard input", "add -o OUT.mp4")
         if isinstance(keypoints, Keypoints):
             return Path(f"{Path(keypoints.name).name or 'signgen'}.mp4")
-        place = Path(os.path.abspath(keypoints))  # of a link its own name; a folder's dots begin no suffix
-        name = place.name if place.is_dir() else place.stem
-        return Path(f"{name}{'_rendered' if is_footage(keypoints) else ''}.mp4")
+        from signgen.extraction.footage import clip_name
+
+        return Path(f"{clip_name(keypoints)}{'_rendered' if is_footage(keypoints) else ''}.mp4")
     if Path(output).name in ("", ".."):
         raise BadValue("--output", f"got {str(output)!r}", "give the name of a video file or of a folder of its own")
     return Path(output) if is_folder(output) else _video_path(Path(output), "--output")
