@@ -24,7 +24,7 @@ from tiny_pipeline import make_pipeline, picture, signing
 from signgen import live, render
 from signgen.cli import main
 from signgen.dataset import region_store
-from signgen.dataset.cache import CachedClip
+from signgen.dataset.cache import CachedClip, FrameCache
 from signgen.dataset.files import locked
 from signgen.dataset.training_data import cache_folder
 from signgen.errors import BadValue, Damaged, Empty, InputError, Mismatch, NotWritable, RunError, TooLarge, Unsupported
@@ -45,6 +45,7 @@ from signgen.personal.recipe import (
     worth_their_time,
 )
 from signgen.rendering.several import own_pictures, personal_record
+from signgen.synthetic.signer import signer_names
 from signgen.training import checkpoints
 from signgen.training.assembly import assemble
 from signgen.training.run import run_stage
@@ -586,6 +587,28 @@ def test_refiners_find_the_true_hands_of_drawn_people(model: Path, tmp_path: Pat
     clip = CachedClip("clip", "s01", 0, 1)
     assert region_store._own_shutter(tmp_path / "crops" / "cache", clip, 0.3) == 0.5
     assert (cache_folder(tmp_path / "crops").parent / region_store.SOLIDS / "clip.npz").is_file()
+
+
+def test_refiners_are_shown_the_first_of_the_drawn_people(
+    video: tuple[Path, Path], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "DRAWN_FRAMES", 8)  # of a clip, to draw them fast
+    recipe, state = replace(QUICK, drawn=0.4), run._State(tmp_path / run.STATE, {})
+    begun = run._Run(tmp_path, tmp_path / "to", model, recipe, STAGES, state, None, None)
+    seen = begun.footage(video[0], keypoints=video[1])
+
+    def drawn(data: str) -> list[str]:
+        clips = FrameCache.open(cache_folder(tmp_path / data)).clips
+        return [clip.name for clip in clips if clip.speaker in signer_names()]
+
+    learned = begun.prepare(seen, 1)
+    shown = drawn("data"), drawn("crops")
+    assert tuple(map(len, shown)) == (recipe.drawn_clips(3 * learned), recipe.drawn_clips(learned))
+    assert 0 < len(shown[1]) < len(shown[0])
+    assert shown[1] == shown[0][: len(shown[1])]
+    shutil.rmtree(cache_folder(tmp_path / "crops"))  # as if it had been killed there
+    begun.prepare(seen, 1)
+    assert drawn("crops") == shown[1]
 
 
 def test_nobody_is_learned_into_no_folder(video: tuple[Path, Path], model: Path, tmp_path: Path) -> None:

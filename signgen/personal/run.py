@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -361,12 +361,12 @@ class _Run:
             for number, index in enumerate(choose_sources(footage, self.recipe.sources), 1)
         ]
         # Refiners mirror and re-light by themselves, and what they learn from has to be painted: they get no copies.
-        for data, copied in (("data", True), ("crops", False)):
+        most = self.recipe.drawn_clips(3 * learned)  # with two copies of each frame
+        for data, copied, count in (("data", True, most), ("crops", False, self.recipe.drawn_clips(learned))):
             folder = cache_folder(self.work / data)
             if not (folder / INDEX).is_file():
                 varied = copies(footage, runs, self.recipe.seed) if copied else ()
-                own = learned * (3 if copied else 1)
-                drawn = self._drawn(self.recipe.drawn_clips(own), jobs)
+                drawn = islice(self._drawn(most, jobs), count)
                 build_cache(chain(own_clips(footage, runs), varied, drawn), folder, self.tell)
             if not copied:
                 self._take_along()
@@ -374,14 +374,14 @@ class _Run:
         return learned
 
     def _drawn(self, count: int, jobs: int) -> Iterator[Any]:
-        """Clips of so many drawn people; fewer are the first of more."""
+        """So many clips of drawn people, which are drawn once."""
         if not count:
             return iter(())
         drawn = self.work / "drawn"
         people = pick_signers(str(DRAWN_PEOPLE), "train")
         plan = Plan(self.recipe.seed, "train", people, (DRAWN_FRAMES, DRAWN_FRAMES), self.canvas)
         write_dataset(drawn, plan, count, jobs, self.tell)
-        clips = PhoenixIndex(drawn).clips("train")[:count]
+        clips = PhoenixIndex(drawn).clips("train")
         return ((clip.name, clip.speaker, clip.pictures(), clip_points(Path(str(clip.keypoints)))) for clip in clips)
 
     def _take_along(self) -> None:
