@@ -451,6 +451,22 @@ def test_fractions_get_the_frame_that_python_gives_them(ask, tmp_path, camera, t
     np.testing.assert_allclose(np.array(found["xy"]).reshape(3, 133, 2), expected.xy, atol=1e-3)
 
 
+@pytest.mark.parametrize("scale", [1, 100])
+def test_what_pose_format_has_normalised_stands_where_python_places_it(ask, tmp_path, scale):
+    from pose_format import Pose
+
+    clip, place = weather(4), tmp_path / "clip.pose"
+    write_keypoints(clip, place)
+    pose = Pose.read(place.read_bytes())
+    with place.open("wb") as file:
+        pose.normalize(scale_factor=scale).write(file)
+    found, expected = ask("read", files=[str(place)], wish={}), read_keypoints(place).keypoints
+    assert (found["width"], found["height"]) == expected.size == clip.size
+    seen = expected.confidence > 0
+    np.testing.assert_allclose(np.array(found["xy"]).reshape(4, 133, 2)[seen], expected.xy[seen], atol=1e-3)
+    assert any("placed as a PHOENIX14T signer" in line for line in found["warnings"])
+
+
 def test_alphapose_in_a_pose_file_has_its_body(ask, tmp_path):
     import io
 

@@ -6,6 +6,7 @@ import ast
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,15 @@ from pose_format import Pose
 from pose_format.numpy import NumPyPoseBody
 from pose_format.pose_header import PoseHeader, PoseHeaderDimensions
 
+from signgen.dataset.keypoint_source import read_clip_points
+from signgen.errors import Mismatch, Unsupported
 from signgen.keypoints import read_keypoints, write_keypoints
 from signgen.keypoints.formats.openpose import BODY_135
 from signgen.keypoints.layouts.wholebody import HALPE_136
+from signgen.keypoints.many_clips import points_in_frame
+from signgen.keypoints.skeleton import SHOULDERS
+from signgen.rendering.source import load_source
+from signgen.scoring.clips import KeypointFile
 
 CLIP = signer(4)
 MAKERS: dict[str, Callable[[Path], Pose]] = {}
@@ -167,3 +174,59 @@ def test_the_case_of_users() -> None:
     read = read_keypoints(path)
     assert (read.keypoints.size, len(read.keypoints), read.warnings) == ((640, 480), 4, [])
     assert np.allclose(read.keypoints.xy[0, 5], [391.64, 241.74], atol=0.01)
+
+
+# --- files that the library has normalised --------------------------------------------------------------------
+def normalised(path: Path, scale: float, around: float = 0.0) -> Path:
+    """As pose-format's `normalize` writes it: x and y alone, or, where ``around`` is not 0, with depth."""
+    write_keypoints(CLIP, path)
+    pose = Pose.read(path.read_bytes())
+    if around:
+        depth = np.random.default_rng(0).normal(0, around, (*pose.body.data.shape[:3], 1))
+        data = np.ma.concatenate([pose.body.data, depth], axis=-1)
+        pose.body = NumPyPoseBody(pose.body.fps, data, pose.body.confidence)
+        for component in pose.header.components:
+            component.format = "XYZC"
+    with path.open("wb") as file:
+        pose.normalize(scale_factor=scale).write(file)
+    return path
+
+
+@pytest.mark.parametrize(("scale", "depth"), [(1, 0), (1, 30), (100, 0), (0.25, 0)])
+def test_normalised_files_are_placed_as_a_signer_stands_in_whatever_scale(
+    scale: float, depth: float, tmp_path: Path
+) -> None:
+    path = normalised(tmp_path / "a.pose", scale, depth)
+    read = read_keypoints(path)
+    assert not read.placed
+    across, middle = (np.diff(read.keypoints.xy[:, SHOULDERS], axis=1)[:, 0], read.keypoints.xy[:, SHOULDERS].mean(1))
+    assert np.linalg.norm(across, axis=1).mean() == pytest.approx(86, abs=0.1)  # pixels, of a PHOENIX14T signer
+    assert middle.mean(0) == pytest.approx((107, 125), abs=0.1)
+    seen = CLIP.confidence > 0
+    factor = 86 / np.linalg.norm(np.diff(CLIP.xy[:, SHOULDERS], axis=1)[:, 0], axis=1).mean()
+    wanted = (CLIP.xy - CLIP.xy[:, SHOULDERS].mean((0, 1))) * factor + (107, 125)
+    assert np.abs(read.keypoints.xy - wanted)[seen].max() < 0.1, "nothing is stretched"
+    assert any("placed as a PHOENIX14T signer" in line for line in read.warnings)
+
+
+def test_normalised_keypoints_belong_to_no_picture(tmp_path: Path) -> None:
+    path = normalised(tmp_path / "a.pose", 1)
+    says = r"a.pose: its neck is at \(0,0\).*; give the source's own keypoints, in pixels"
+    with pytest.raises(Mismatch, match=says):
+        load_source("alma", path)
+    with pytest.raises(Mismatch, match="give the true frames' own keypoints"):
+        KeypointFile(path).examine((210, 260))
+    with pytest.raises(Mismatch, match="give the frames' own keypoints"):
+        points_in_frame(read_clip_points(path, "a"), (210, 260), "a")
+
+
+def test_normalised_by_distribution_is_no_person(tmp_path: Path) -> None:
+    clip, rng = signer(30), np.random.default_rng(0)
+    trembling = replace(clip, xy=clip.xy + rng.normal(0, 1, clip.xy.shape))  # no point has a deviation of 0
+    write_keypoints(trembling, tmp_path / "a.pose")
+    pose = Pose.read((tmp_path / "a.pose").read_bytes())
+    pose.normalize_distribution()
+    with (tmp_path / "a.pose").open("wb") as file:
+        pose.write(file)
+    with pytest.raises(Unsupported, match="normalize_distribution has taken the person's shape away"):
+        read_keypoints(tmp_path / "a.pose")

@@ -19,7 +19,7 @@ from signgen.keypoints.keypoint_files import find_format, guarded, read_raw
 from signgen.keypoints.orientation import View
 from signgen.keypoints.raw import RawClip, Request, pick_clip
 from signgen.keypoints.stated import complete_from_content
-from signgen.keypoints.units import ReadResult, finish, placing
+from signgen.keypoints.units import ReadResult, check_placed, finish, placing
 
 _SAME_SHAPE = 0.01  # relative difference of two aspect ratios that still counts as the same
 
@@ -94,8 +94,9 @@ def points_in_frame(raw: RawClip, frame: tuple[int, int], subject: str) -> tuple
         float32 (T, 133, 3) x, y and confidence in [0, 1], and a phrase for each change, with its count.
 
     Raises:
-        Mismatch: the file gives a frame of another shape than ``frame``.
+        Mismatch: the file gives a frame of another shape than ``frame``, or does not say where in it the signer stands.
     """
+    check_placed(raw, subject, "the frames'")
     xy, scores = raw.frames()
     scores = np.where((xy == 0).all(-1), 0, scores)
     changes = []

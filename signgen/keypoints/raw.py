@@ -108,7 +108,7 @@ class RawClip:
         points: (N,133,2) or more columns, any numbers.
         scores: (N,133); None: the third column where there is one, else whatever lies at a place is seen.
         order: which of the N each frame shows, -1 for none; None: each in turn.
-        placed: False where the neck is (0,0) and shoulders are about 1 apart, as in `.skels`.
+        placed: False where the neck is (0,0), as in `.skels`, and shoulders are about ``shoulders`` apart.
         crowd: who else is there, where a frame shows several people.
         signed: see `formats.record.Format`.
     """
@@ -120,6 +120,7 @@ class RawClip:
     fps: float | None = None
     people: int = 1
     placed: bool = True
+    shoulders: float = 1.0
     order: np.ndarray | None = None
     crowd: Crowd | None = None
     signed: bool = True

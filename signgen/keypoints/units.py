@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signgen.errors import Empty
+from signgen.errors import Empty, Mismatch
 from signgen.keypoints.clip import FARTHEST, Keypoints, check_fps, check_size, clean_points
 from signgen.keypoints.orientation import View, turn_warnings
 from signgen.keypoints.raw import RawClip
@@ -37,7 +37,8 @@ class ReadResult:
         warnings: what was assumed, changed or left out, each with figures.
         size_known: whether the file (or the caller) gives the frame size; False if it is a guess.
         fps_known: the same for the rate.
-        placed: whether the file says where in the frame the signer stands and how large; False for `.skels`.
+        placed: whether the file says where in the frame the signer stands and how large; False for `.skels`, and for
+            ``.pose`` files that pose-format has normalised.
         crowded: share of the frames that show several people.
     """
 
@@ -79,6 +80,17 @@ def finish(
     return ReadResult(keypoints, name, raw.people, warnings, *known, raw.placed, crowded)
 
 
+def check_placed(read: ReadResult | RawClip, subject: str, pictures: str) -> None:
+    """For keypoints that belong to pictures ("the video's", "the source's"): whether they lie where the person does.
+
+    Raises:
+        Mismatch: the file does not say where in the frame the signer stands.
+    """
+    if not read.placed:
+        got = "its neck is at (0,0), so it does not say where in the frame the person stands"
+        raise Mismatch(subject, got, f"give {pictures} own keypoints, in pixels")
+
+
 def _assumption(assumed: str, frame: tuple[int, int], rate: float | None, *, known_size: bool) -> str:
     size = f"{frame[0]}x{frame[1]}"
     if rate is None and not known_size:
@@ -101,7 +113,8 @@ def placing(
         shares = np.divide(frame, COMMON_FRAMES[0])
         shoulders = _SHOULDERS * shares.min()
         assumed = f", its neck-centred points placed as a PHOENIX14T signer ({shoulders:.0f} px shoulders)"
-        return lambda xy: xy * shoulders + np.array(_NECK) / COMMON_FRAMES[0] * frame, frame, assumed
+        scale, neck = shoulders / raw.shoulders, np.array(_NECK) / COMMON_FRAMES[0] * frame
+        return lambda xy: xy * scale + neck, frame, assumed
     xy, scores = raw.sample()
     unit = _unit(xy, scores, raw.signed)
     if unit == "pixels":

@@ -26,6 +26,7 @@ from signgen.extraction.run import ExtractSettings, extract_keypoints
 from signgen.files import Staging, writing
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.keypoints.skeleton import CONFIDENT, HANDS, MIDDLE_KNUCKLE, NOSE, SHOULDERS
+from signgen.keypoints.units import check_placed
 from signgen.pose_image.shapes import same_shape
 from signgen.rendering.compositing import lift
 from signgen.rendering.framing import HANDS_OUT, Framing, Size, find_stance, fitted, hands_outside, typical_stance
@@ -139,6 +140,7 @@ def _given_keypoints(
     """Keypoints of a file in pixels of the film, how many people are seen there, and what is to be said."""
     size = film.width, film.height
     read = read_keypoints(path, fps=fps, person=person)
+    check_placed(read, str(path), "the video's")
     if not read.size_known:
         read = read_keypoints(path, frame_size=size, fps=fps, person=person)
     clip = in_pixels_of(size, read.keypoints, path, "video")

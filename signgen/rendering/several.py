@@ -71,6 +71,7 @@ def _of_video(
 ) -> list[Source]:
     """The frames of a video, or of a folder of frames, that show most of its person."""
     from signgen.keypoints import read_keypoints
+    from signgen.keypoints.units import check_placed
     from signgen.video import probe, read_frame
 
     first = _one(spec, None, reading | {"estimate": False})
@@ -82,6 +83,7 @@ def _of_video(
     path, rotate = Path(first.name), reading.get("rotate", 0)
     video = probe(path)
     read = read_keypoints(place)
+    check_placed(read, str(place), "the video's")
     clip = read.keypoints if read.size_known else read_keypoints(place, frame_size=video.size).keypoints
     if len(clip) != video.frames:
         raise Mismatch(place, f"has {len(clip)} frames, {path} {video.frames}", "give the keypoints of this very video")

@@ -148,8 +148,10 @@ def with_keypoints(source: Source, path: str | Path) -> Source:
     Keypoints of another frame size are scaled to the picture if the shape is the same, and refused if not.
     """
     from signgen.keypoints import read_keypoints
+    from signgen.keypoints.units import check_placed
 
     result = read_keypoints(path)
+    check_placed(result, str(path), "the source's")
     size_known = result.size_known
     if not size_known:
         result = read_keypoints(path, frame_size=source.size)

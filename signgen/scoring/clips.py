@@ -13,6 +13,7 @@ from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import Damaged, Empty, InputError, Mismatch, Missing, NotFound
 from signgen.keypoints import ReadResult, read_keypoints
 from signgen.keypoints.many_clips import ClipFile, OneOfMany
+from signgen.keypoints.units import check_placed
 from signgen.video import VideoInfo, probe, read_frames, read_image
 from signgen.video.images import SUFFIXES, frame_files, missing_number, natural_key
 from signgen.video.reading import VIDEO_SUFFIXES
@@ -200,9 +201,10 @@ class KeypointFile:
             size: (width, height) of the frame where the file names none.
 
         Raises:
-            InputError: as `read_keypoints`.
+            InputError: as `read_keypoints`, or the file does not say where in the frame the signer stands.
         """
         result = self._read()
+        check_placed(result, str(self.path), "the true frames'")
         if result.size_known and result.fps_known:
             return result
         frame_size = None if result.size_known else size
