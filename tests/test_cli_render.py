@@ -74,6 +74,7 @@ def test_options_reach_the_render(here, model):
     manifest = json.loads(Path("out.json").read_text())
     configuration = manifest["configuration"]
     assert len(list(Path("out").glob("images*.png"))) == manifest["frames"] == 3
+    assert configuration["keypoints"] == "../good/clip.npz"
     assert configuration["frames"] == [1, 4]
     assert configuration["guidance"] == [2.0, 3.0]
     assert (configuration["window"], configuration["overlap"], configuration["dtype"]) == (3, 0, "float32")

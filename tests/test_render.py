@@ -162,6 +162,8 @@ def test_the_manifest_says_how_it_was_made(pipeline, source, tmp_path):
     assert manifest["weights_sha256"] == pipeline.weights_sha256()
     assert manifest["configuration"]["guidance"] == [2.0, 2.0]
     assert manifest["configuration"]["overlap"] == 1
+    assert manifest["configuration"]["keypoints"] == signing(5).name  # in memory
+    assert manifest["configuration"]["source_keypoints"] == []
     assert {"signgen", "torch", "diffusers"} <= set(manifest["versions"])
     assert result.unet_evaluations_per_frame == 2 * (4 + 4) / 5
 

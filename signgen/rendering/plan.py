@@ -39,6 +39,7 @@ class RenderPlan:
         original: the true video shown in ``compare``, or None.
         warnings: what was assumed, filled in or changed so far.
         extracted: how the keypoints of footage were found, or None.
+        read: names of the files of keypoints and of the true video, as they were given, for the manifest.
         begun: `time.monotonic` before anything was read.
     """
 
@@ -56,6 +57,7 @@ class RenderPlan:
     original: Path | None
     warnings: tuple[str, ...]
     extracted: dict[str, Any] | None
+    read: dict[str, Any]
     begun: float
 
 
@@ -112,9 +114,14 @@ def plan_render(
     frames = frame_range(driving.clip, settings.frames)
     _check_known(there, frames, settings.size or driving.clip.size, len(driving.clip))
     true_video = None if original is None else _checked_original(Path(original), frames.stop)
+    read = {
+        "keypoints": keypoints.name if isinstance(keypoints, Keypoints) else str(keypoints),
+        "source_keypoints": [str(path) for path in _each(source_keypoints) if path is not None],
+        "original": None if original is None else str(original),
+    }
     return RenderPlan(
         settings, driving.clip, person, tuple(more), there, background, frames, target, manifest, sheet, sheet_manifest,
-        true_video, tuple(warnings), driving.extracted, begun,
+        true_video, tuple(warnings), driving.extracted, read, begun,
     )  # fmt: skip
 
 

@@ -368,6 +368,7 @@ def _configuration(
     values = {name: value for name, value in asdict(settings).items() if not name.startswith("estimator")}
     return {
         **values,
+        **plan.read,
         "frame_size": list(framing.driving),
         "size": list(framing.output),
         "fps": plan.clip.fps,
