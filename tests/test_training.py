@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import time
 from importlib import import_module
@@ -346,6 +347,28 @@ def test_what_was_made_of_other_clips_goes_with_their_cache(tmp_path: Path) -> N
     assert all(place.is_dir() for place in made)
     assert [clip.name for clip in open_data(root, folder, "dev").clips] == list(CLIPS["dev"])
     assert sorted(path.name for path in folder.iterdir()) == ["cache.json", "frames.u8", "keypoints.npy"]
+
+
+def test_keypoints_that_were_written_anew_are_taken(tmp_path: Path) -> None:
+    root = make_release(tmp_path / "data", {"train": CLIPS["train"]})
+    points = all_points("train")
+    write_npz(root / "keypoints", points)
+    folder = cache_folder(root)
+    before = open_data(root, folder)
+    (folder / "coarse-1a-0").mkdir()
+    old, name, row = (folder / "cache.json").stat().st_mtime, before.clips[-1].name, before.clips[-1].start
+    path = root / "keypoints" / f"{name}.npz"
+    os.utime(path, (old + 9, old + 9))  # copied, and the same
+    open_data(root, folder)
+    assert (folder / "coarse-1a-0").is_dir()
+    write_npz(root / "keypoints", {name: points[name] + (1, 0, 0)})
+    os.utime(path, (old - 9, old - 9))  # older than the cache: cannot have been written since
+    assert np.array_equal(open_data(root, folder).keypoints[row], before.keypoints[row])
+    os.utime(path, (old + 9, old + 9))
+    after = open_data(root, folder)
+    assert after.keypoints[row, 0, 0] == before.keypoints[row, 0, 0] + 1
+    assert not (folder / "coarse-1a-0").exists()
+    assert after.clips == before.clips
 
 
 def test_a_cache_of_another_split_is_not_taken_for_it(tmp_path: Path) -> None:

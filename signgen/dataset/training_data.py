@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -11,7 +11,7 @@ import numpy as np
 from signgen.dataset.cache import FILES, INDEX, FrameCache, build_cache, split_of
 from signgen.dataset.files import damaged
 from signgen.dataset.persons.tables import holds_pairs
-from signgen.dataset.phoenix import PhoenixIndex, is_release
+from signgen.dataset.phoenix import Clip, PhoenixIndex, is_release
 from signgen.dataset.prepared import is_prepared, open_prepared
 from signgen.errors import Mismatch, Missing, NotFound, NotWritable, RunError, Unsupported
 from signgen.files import discard, reason
@@ -32,7 +32,8 @@ def cache_folder(data: str | Path, chosen: str | Path = "", split: str = "train"
 
 
 def open_data(data: str | Path, folder: Path, split: str = "train") -> FrameCache:
-    """The frame cache of a data set in PHOENIX14T's layout, built on first use and again when its clips have changed.
+    """The frame cache of a data set in PHOENIX14T's layout, built on first use and again when its clips or their
+    keypoints have changed.
 
     A folder that `signgen prepare` wrote is opened as it is.
     """
@@ -47,7 +48,9 @@ def open_data(data: str | Path, folder: Path, split: str = "train") -> FrameCach
         if not is_release(data):  # only its cache is there, as on a machine lent for training
             _check_split(folder, split)
             return cache
-        if [clip.name for clip in PhoenixIndex(data).clips(split)] == [clip.name for clip in cache.clips]:
+        clips = PhoenixIndex(data).clips(split)
+        same = [clip.name for clip in clips] == [clip.name for clip in cache.clips]
+        if same and not _written_anew(clips, cache, (folder / INDEX).stat().st_mtime):
             return cache
         _remove(folder)
     try:
@@ -57,6 +60,19 @@ def open_data(data: str | Path, folder: Path, split: str = "train") -> FrameCach
     except OSError as error:
         advice = "free some space, or give another folder: --set cache=FOLDER"
         raise RunError(folder, reason(error, folder), advice) from error
+
+
+def _written_anew(clips: Sequence[Clip], cache: FrameCache, built: float) -> bool:
+    """Whether a clip has other keypoints than in its cache. Only files newer than the cache are read: those of a data
+    set that was copied are, and have not changed.
+    """
+    for clip, there in zip(clips, cache.clips, strict=True):
+        if clip.keypoints is None or clip.keypoints.stat().st_mtime <= built:
+            continue
+        now = np.asarray(clip_points(clip.keypoints), np.float32)
+        if not np.array_equal(now, cache.keypoints[there.start : there.stop], equal_nan=True):
+            return True
+    return False
 
 
 def _check_split(folder: Path, split: str) -> None:
