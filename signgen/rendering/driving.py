@@ -163,10 +163,9 @@ def _read(path: str | Path, source: Source, settings: RenderSettings) -> ReadRes
     result = read(settings.frame_size, settings.fps)
     size_open = settings.frame_size is None and not result.size_known
     fps_open = settings.fps is None and not result.fps_known
-    video = source.video or (source.name if source.kind == "video" else None)
-    if video is not None and (size_open or fps_open):
+    if source.video is not None and (size_open or fps_open):
         size = source.size if size_open else settings.frame_size
-        return read(size, _rate_of(video) if fps_open else settings.fps)
+        return read(size, _rate_of(source.video) if fps_open else settings.fps)
     return result
 
 
