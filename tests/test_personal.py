@@ -105,9 +105,10 @@ def anna(video: tuple[Path, Path], model: Path, tmp_path_factory: pytest.TempPat
     shown: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "FEW_STEPS", 10**6)  # however fast the machine, it learns less than this
+        patch.setattr(run, "DRAWN_FRAMES", 8)  # of a clip, to draw them fast
         result = personalise(
-            video[0], target, CONSENT, keypoints=video[1], model=model, recipe=QUICK, keep=True, jobs=1,
-            show=lambda sheet: shown.append(Image.open(sheet).height),
+            video[0], target, CONSENT, keypoints=video[1], model=model, recipe=replace(QUICK, drawn=0.3), keep=True,
+            jobs=1, show=lambda sheet: shown.append(Image.open(sheet).height),
         )  # fmt: skip
     assert result.finished
     assert result.held_out == 12
@@ -431,6 +432,9 @@ def test_a_picture_that_stands_is_not_on_both_sides(tmp_path: Path) -> None:
     (kept / footage.NOTES).write_text('{"warnings": []}')
     assert footage.open_footage(kept, 0.2).learned == 70  # in the middle of those that are alike
     assert footage.open_footage(kept, 0.4).learned == 60
+    pictures = np.concatenate([np.full(88, 1), np.arange(2, 14)]).astype(np.uint8)
+    np.save(kept / footage.FRAMES, np.broadcast_to(pictures[:, None, None, None], (100, 4, 4, 3)))
+    assert footage.open_footage(kept, 0.2).learned == 88, "for longer than a picture stands"
     np.save(kept / footage.FRAMES, np.zeros((100, 4, 4, 3), np.uint8))
     assert footage.open_footage(kept, 0.2).learned == 80, "nothing ever changes"
     with pytest.raises(BadValue, match="--held-out: got 0.8; leaves 12 of 60 frames to learn from"):

@@ -163,7 +163,8 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Working:
-    """What is being done; frames, or other units, done and in all, where they are counted; a picture of how it goes."""
+    """What is being done; frames, or other units, done and in all, where they are counted; a picture of how it goes,
+    where it is a new one."""
 
     what: str
     done: int = 0

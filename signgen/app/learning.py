@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LEARNED_FRAMES = 7500  # of a video that a model learns from: five minutes at 25 a second
 TRIED = slice(0, 50)  # of the example that is signed afterwards
 LONGEST = 60.0  # minutes that one visitor may have the device
-LEFT = 2  # lessons that were broken off and may be gone on with; each is a gigabyte or two
+LEFT = 2  # lessons that were broken off and may be gone on with; each takes up to five gigabytes
 
 
 @dataclass(frozen=True)
@@ -94,15 +94,19 @@ def learn_job(lesson: Lesson, context: Context) -> Work:
         model, target = base.folder or Path("mini"), lesson.folder / "model"
         recipe = Recipe(minutes=lesson.minutes)
         unfinished = work_of(target)
-        sheet: Path | None = None
+        sheet: Path | None = None  # not shown yet
+        said = -1
         context.workspace.spare(unfinished, LEFT)
 
         def wait() -> None:
             let_others(context.jobs, job, report)
 
         def progress(done: float, total: float) -> None:
+            nonlocal said, sheet
             wait()
-            report(Working("Learning", int(done), int(total), "seconds", sheet))
+            if int(done) != said or sheet is not None:  # steps are faster than a page can show
+                report(Working("Learning", int(done), int(total), "seconds", sheet))
+                said, sheet = int(done), None
 
         def show(path: Path) -> None:
             nonlocal sheet

@@ -7,7 +7,7 @@ Otherwise an encoder would run again for each use of a frame.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -130,12 +130,14 @@ def latent_store(
     vae: Vae,
     folder: Path,
     canvas: Sequence[int] | None = None,
+    tell: Callable[[], None] = lambda: None,
 ) -> StoredArray:
     """float16 (N, C, h, w), memory-mapped: what `signgen prepare` made, else computed on first use and kept.
 
     Args:
         cache, folder: the frames, and where latents of them lie.
         images: frame numbers (n,) -> (n, 3, H, W) in [-1, 1] on the ``canvas``, on the device where ``vae`` is.
+        tell: called after each `BATCH` of frames.
 
     Raises:
         InputError: `signgen prepare` has not made all shards yet. RunError: the store cannot be written.
@@ -148,9 +150,13 @@ def latent_store(
         known = open_array(path, advice="delete it: the next training writes it again")
         if len(known) == len(cache.frames):  # else the cache was built again from other clips
             return known
-    count = len(cache.frames)
-    batches = (np.arange(start, min(start + BATCH, count)) for start in range(0, count, BATCH))
-    write_npy(path, (encode(vae, images(batch)) for batch in batches))
+
+    def encoded() -> Iterator[np.ndarray]:
+        for batch in np.split(np.arange(len(cache.frames)), [*range(BATCH, len(cache.frames), BATCH)]):
+            yield encode(vae, images(batch))
+            tell()
+
+    write_npy(path, encoded())
     return np.load(path, mmap_mode="r")
 
 

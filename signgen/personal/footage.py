@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
@@ -153,9 +153,9 @@ def open_footage(folder: Path, held_out: float) -> Footage:
     clip = read_keypoints(folder / POINTS).keypoints
     notes = read_json(folder / NOTES, "remove the folder and begin again")["warnings"]
     learned = learned_of(len(frames), held_out)
-    # A picture that stands for a while is not on both sides.
-    before = range(learned, max(learned - STANDS, RUN) - 1, -1)
-    learned = next((one for one in before if not np.array_equal(frames[one - 1], frames[one])), learned)
+    # A picture that stands for a while is not on both sides; one that stands for long is learned from.
+    before, after = range(learned, max(learned - STANDS, RUN) - 1, -1), range(learned + 1, (learned + len(frames)) // 2)
+    learned = next((one for one in chain(before, after) if not np.array_equal(frames[one - 1], frames[one])), learned)
     return Footage(frames, clip, sharpness, learned, tuple(notes))
 
 

@@ -37,10 +37,10 @@ OPEN_END = 1_000_000  # steps until then, so that the rate does not fall yet
 WARMUP, AVERAGED = 5, 0.98  # steps; the weights' average
 FEWEST_STEPS = 6
 FEW_STEPS = 20  # of a stage, that hardly change anything
-FRAMES_A_STEP = 90  # rendered in the time of one step of the denoiser
-# What is made of each frame that is learned from, in frames: itself and two copies, twice painted, crops, and what is
-# drawn beside it; and bytes of checkpoints, of a model as large as `mini`.
-FRAMES_KEPT, CHECKPOINTS_KEPT = 12, 6e8
+FRAMES_A_STEP = 90  # rendered in the time of one step of the denoiser, where most: 29 to 95 on three machines
+# What is made of each frame that is learned from, and likewise of what is drawn beside it, in frames: itself and two
+# copies, twice painted, crops; and bytes of checkpoints, of a model as large as `mini`.
+FRAMES_KEPT, CHECKPOINTS_KEPT = 9.6, 6e8
 FIXED = ("steps", "minutes", "output", "data", "cache", "split", "stage")  # of a stage: these follow from the recipe
 
 
@@ -70,6 +70,9 @@ class Recipe:
         allowed = {"minutes": (0.1, 10_000), "held_out": (0.02, 0.8), "sources": (1, 8), "drawn": (0, 0.5)}
         for name, (low, high) in allowed.items():
             value = getattr(self, name)
+            if name != "sources":  # 60 and 60.0 are one recipe
+                value = float(value)
+                object.__setattr__(self, name, value)
             if not (math.isfinite(value) and low <= value <= high):
                 raise BadValue(f"--{name.replace('_', '-')}", f"got {value}", f"allowed are {low} to {high}")
         if not self.stages or set(self.stages) - set(STAGES):
@@ -97,7 +100,8 @@ class Recipe:
 
     def bytes_needed(self, canvas: tuple[int, int]) -> int:
         """Room on the disk for what is made on the way, beside the video, about; for frames of ``canvas``."""
-        return round(self.frames * canvas[0] * canvas[1] * 3 * FRAMES_KEPT + CHECKPOINTS_KEPT)
+        frames = self.frames / (1 - self.drawn)
+        return round(frames * canvas[0] * canvas[1] * 3 * FRAMES_KEPT + CHECKPOINTS_KEPT)
 
     def drawn_clips(self, own: int) -> int:
         """How many clips are drawn beside ``own`` frames of the person and the copies of them."""

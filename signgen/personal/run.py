@@ -68,6 +68,7 @@ from signgen.rendering.source import Source
 from signgen.synthetic.dataset import Plan, pick_signers, write_dataset
 from signgen.training.assembly import MODEL_INDEX, assemble, build
 from signgen.training.checkpoints import whole_checkpoints
+from signgen.training.denoiser import frozen_latents
 from signgen.training.loop import SIGNALLED
 from signgen.training.painted import composed_clips
 from signgen.training.run import run_stage
@@ -420,12 +421,21 @@ class _Run:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         composed_clips(config, FrameCache.open(folder), folder, device, self.tell)
 
+    def _encode(self) -> None:
+        """What the denoiser is shown of the frames, which takes minutes: the stage itself would say nothing of it."""
+        config = self._config(DENOISER, OPEN_END)
+        folder = cache_folder(config.data)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        frozen_latents(config, FrameCache.open(folder), folder, device, self.tell)
+
     def _begin(self, stage: str) -> int:
         """Trains for the first part of the stage's time, which says how many steps there will be in all of it."""
         seconds = self.state.values["times"].get(stage)
         if seconds is None:
             seconds = max(time_for(stage, self.stages, self.seconds - self.state.spent), 1.0)
             self.state.save(times={**self.state.values["times"], stage: round(seconds, 1)})
+        if stage == DENOISER:
+            self._encode()
         steps = steps_for(seconds, self._run(stage, OPEN_END, PROBED * seconds / 60))
         self.state.save(steps={**self.state.values["steps"], stage: steps})
         return steps
@@ -514,7 +524,7 @@ class _Run:
         few = [name for name, steps in self.state.values["steps"].items() if steps < FEW_STEPS]
         hurried = [f"{', '.join(few)}: fewer than {FEW_STEPS} steps had time; give more --minutes"] if few else []
         if len(self.stages) < len(self.possible):
-            hurried.append(f"{DENOISER}: left out, for {FEW_STEPS} steps of it had no time; give more --minutes")
+            hurried.append(f"{DENOISER}: left out, for its time would be too short to change much; give more --minutes")
         warnings = [*self.video.warnings, *hurried, *scores.worse(before, after)]
         check_empty(self.target, "move what is in it, and go on with --resume")  # it may have come since
         with whole(self.target, durable=True) as folder:

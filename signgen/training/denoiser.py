@@ -7,7 +7,7 @@ latent: one step is a direct prediction. Items at that step (``last_step_share``
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,8 +23,9 @@ from signgen.config import check_keys
 from signgen.dataset.batches import Batch, BatchMaker
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance
-from signgen.dataset.encoded import latent_store
+from signgen.dataset.encoded import Vae, latent_store
 from signgen.dataset.pairs import Windows, crop_centres, draw_windows, loss_weights
+from signgen.dataset.shards import StoredArray
 from signgen.errors import BadValue, Mismatch, Unsupported
 from signgen.model.diffusion.losses import denoising_loss, min_snr_weights
 from signgen.model.diffusion.parametrisation import add_noise, denoised_from, target_for
@@ -43,6 +44,7 @@ from signgen.training.task import (
     crop_batch,
     crop_corners,
     gradient_l1,
+    placed_frames,
     seeded,
     structural_loss,
     tile,
@@ -112,6 +114,24 @@ class DenoiserStep(nn.Module):
         )  # fmt: skip
 
 
+def frozen_latents(
+    config: TrainConfig, cache: FrameCache, folder: Path, device: torch.device, tell: Callable[[], None] = lambda: None
+) -> tuple[Vae, StoredArray]:
+    """The frozen autoencoder of a denoiser's stage, and the latents of all frames, which are made where there are none.
+
+    Args:
+        tell: called from time to time while they are made.
+    """
+    start = config.start
+    vae = load_autoencoder(start.get("vae") or start["autoencoder"], config.allow_download).to(device).eval()
+    vae.requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def images(indices: np.ndarray) -> Tensor:
+        return placed_frames(cache.frames[np.asarray(indices)], device, config.canvas)
+
+    return vae, latent_store(cache, images, vae, folder, config.canvas, tell)
+
+
 class DenoiserTask(Task):
     """Frozen autoencoder and fusion model, trained denoiser; ``views`` > 1 makes it the video stage.
 
@@ -123,11 +143,8 @@ class DenoiserTask(Task):
         super().__init__(config, cache, device, folder)
         self._check_canvas()
         self._check_crops()
-        start = config.start
-        self.vae = load_autoencoder(start.get("vae") or start["autoencoder"], config.allow_download).to(device).eval()
-        self.vae.requires_grad_(False).to(memory_format=torch.channels_last)
+        self.vae, latents = frozen_latents(config, cache, folder, device)
         self.scheduler = training_scheduler(config, config.prediction)
-        latents = latent_store(cache, self.images, self.vae, folder, config.canvas)
         encoders = frozen_encoders(config, cache, folder, device)
         self.batches = BatchMaker(
             cache, config.batch, config.views, config.canvas, config.disturbance, self.stage.batch, latents=latents,

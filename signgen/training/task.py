@@ -58,12 +58,16 @@ class Task(ABC):
 
     def placed(self, frames: np.ndarray) -> Tensor:
         """uint8 (N, H, W, 3) of the data set on the canvas: float32 (N, 3, H', W') in [-1, 1], channels last."""
-        images = to_signed(frames, self.device)
-        return fit_frames(images, self.config.canvas).contiguous(memory_format=torch.channels_last)
+        return placed_frames(frames, self.device, self.config.canvas)
 
     def on_canvas(self, keypoints: np.ndarray) -> np.ndarray:
         """Keypoints (..., 133, 3) moved from the frame to the canvas."""
         return fit_points(keypoints, *self.cache.size, self.config.canvas)
+
+
+def placed_frames(frames: np.ndarray, device: torch.device, canvas: Sequence[int] | None) -> Tensor:
+    """See `Task.placed`."""
+    return fit_frames(to_signed(frames, device), canvas).contiguous(memory_format=torch.channels_last)
 
 
 def built(kind: type[N], settings: Mapping[str, Any]) -> N:
