@@ -34,7 +34,7 @@ from signgen.errors import NotFound, NotInstalled, NotWritable, RunError, Unsupp
 from signgen.exporter import web
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.keypoints.repair.missing import fill_missing
-from signgen.keypoints.skeleton import FACE, LOWER_BODY
+from signgen.keypoints.skeleton import FACE, HIPS, LOWER_BODY, SHOULDERS
 from signgen.model import SignGenPipeline
 from signgen.model.diffusion.noise import frame_noise
 from signgen.model.guide import BODY, CHANNELS, with_arms
@@ -451,7 +451,7 @@ def test_fractions_get_the_frame_that_python_gives_them(ask, tmp_path, camera, t
     np.testing.assert_allclose(np.array(found["xy"]).reshape(3, 133, 2), expected.xy, atol=1e-3)
 
 
-@pytest.mark.parametrize("scale", [1, 100])
+@pytest.mark.parametrize("scale", [1, 100, 1e6])
 def test_what_pose_format_has_normalised_stands_where_python_places_it(ask, tmp_path, scale):
     from pose_format import Pose
 
@@ -465,6 +465,27 @@ def test_what_pose_format_has_normalised_stands_where_python_places_it(ask, tmp_
     seen = expected.confidence > 0
     np.testing.assert_allclose(np.array(found["xy"]).reshape(4, 133, 2)[seen], expected.xy[seen], atol=1e-3)
     assert any("placed as a PHOENIX14T signer" in line for line in found["warnings"])
+
+
+@pytest.mark.parametrize("name", ["clip.pose", "clip.json"])
+@pytest.mark.parametrize("kind", ["part of a clip", "around the hips", "from -1 to 1", "one stray frame"])
+def test_points_that_lie_in_no_frame_are_told_as_in_python(ask, tmp_path, name, kind):
+    clip, place = weather(5, FRAME), tmp_path / name
+    ends = clip.xy[:, SHOULDERS]
+    width = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=-1).mean()
+    xy = {
+        "part of a clip": lambda: (clip.xy - ends.mean((0, 1))) / width + 0.1,
+        "around the hips": lambda: clip.xy - clip.xy[:, HIPS].mean((0, 1)),
+        "from -1 to 1": lambda: 2 * clip.xy / clip.size - 1,
+        "one stray frame": lambda: (clip.xy - ends.mean((0, 1))) * [[[1]], [[1]], [[9]], [[1]], [[1]]],
+    }[kind]()
+    write_keypoints(replace(clip, xy=xy), place)
+    found = ask("read", files=[str(place)], wish={"width": 210, "height": 260})
+    read = read_keypoints(place, frame_size=FRAME)
+    assert any("placed as a PHOENIX14T" in line for line in found["warnings"]) is not read.placed
+    seen = read.keypoints.confidence > 0
+    xy = np.array(found["xy"]).reshape(5, 133, 2)
+    np.testing.assert_allclose(xy[seen], read.keypoints.xy[seen], rtol=1e-4, atol=1e-2)
 
 
 def test_alphapose_in_a_pose_file_has_its_body(ask, tmp_path):

@@ -371,7 +371,7 @@ def test_skels_lines_by_name_and_number(tmp_path):
     hand = rows[0, 3 * 29 : 3 * 50].reshape(21, 3)[:, :2] * 3 * 86
     assert np.allclose(xy[0, 91:112] - xy[0, 5], hand - [0.501 * 86, 0], atol=0.01)
     assert (read.keypoints.confidence[:, 11:91] == 0).all()
-    assert "neck-centred" in read.warnings[0]
+    assert "points around the body placed as a PHOENIX14T signer" in read.warnings[0]
 
 
 def test_fpdm_text_folder(tmp_path):

@@ -19,8 +19,9 @@ from pose_format.numpy import NumPyPoseBody
 from pose_format.pose_header import PoseHeader, PoseHeaderDimensions
 
 from signgen.dataset.keypoint_source import read_clip_points
+from signgen.dataset.training_data import clip_points
 from signgen.errors import Mismatch, Unsupported
-from signgen.keypoints import read_keypoints, write_keypoints
+from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
 from signgen.keypoints.formats.openpose import BODY_135
 from signgen.keypoints.layouts.wholebody import HALPE_136
 from signgen.keypoints.many_clips import points_in_frame
@@ -199,9 +200,9 @@ def test_normalised_files_are_placed_as_a_signer_stands_in_whatever_scale(
     path = normalised(tmp_path / "a.pose", scale, depth)
     read = read_keypoints(path)
     assert not read.placed
-    across, middle = (np.diff(read.keypoints.xy[:, SHOULDERS], axis=1)[:, 0], read.keypoints.xy[:, SHOULDERS].mean(1))
-    assert np.linalg.norm(across, axis=1).mean() == pytest.approx(86, abs=0.1)  # pixels, of a PHOENIX14T signer
-    assert middle.mean(0) == pytest.approx((107, 125), abs=0.1)
+    across, middle = shoulders(read.keypoints)
+    assert across == pytest.approx(86, abs=0.1)  # pixels, of a PHOENIX14T signer
+    assert middle == pytest.approx((107, 125), abs=0.1)
     seen = CLIP.confidence > 0
     factor = 86 / np.linalg.norm(np.diff(CLIP.xy[:, SHOULDERS], axis=1)[:, 0], axis=1).mean()
     wanted = (CLIP.xy - CLIP.xy[:, SHOULDERS].mean((0, 1))) * factor + (107, 125)
@@ -209,15 +210,84 @@ def test_normalised_files_are_placed_as_a_signer_stands_in_whatever_scale(
     assert any("placed as a PHOENIX14T signer" in line for line in read.warnings)
 
 
+def shoulders(clip: Keypoints) -> tuple[float, np.ndarray]:
+    """How far they are apart, and where their middle is."""
+    ends = clip.xy[:, SHOULDERS]
+    return float(np.median(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=-1))), np.median(ends.mean(1), axis=0)
+
+
+BODY = CLIP.xy - CLIP.xy[:, SHOULDERS].mean((0, 1))  # pixels around the neck; shoulders are 88 apart
+SIGNED = 2 * CLIP.xy / CLIP.size - 1
+
+
+@pytest.mark.parametrize(
+    ("xy", "suffix", "placed"),
+    [
+        (BODY / 88 + (0.1, 0.05), ".pose", False),  # as a model writes it, or a part of a clip
+        (BODY / 88 + (0.1, 0.05), ".npy", True),  # may be -1 to 1
+        (BODY / 88, ".npy", False),
+        (BODY + (9, -5), ".pose", False),
+        (BODY + (9, -5), ".npy", False),
+        (BODY / 1000, ".npy", False),  # metres
+        (BODY - BODY[:, (11, 12)].mean((0, 1)), ".npy", False),  # around the hips
+        ((BODY - BODY[:, (11, 12)].mean((0, 1))) / 250, ".pose", False),
+        (CLIP.xy, ".pose", True),
+        (CLIP.xy / CLIP.size, ".pose", True),
+        (SIGNED, ".pose", True),
+        (SIGNED, ".npy", True),
+    ],
+)
+def test_what_lies_in_no_frame_is_told_from_what_does(
+    xy: np.ndarray, suffix: str, placed: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    write_keypoints(replace(CLIP, xy=xy), path)
+    read = read_keypoints(path, frame_size=CLIP.size, fps=25)
+    assert read.placed is placed
+    if not placed:
+        across, middle = shoulders(read.keypoints)
+        assert across == pytest.approx(86, abs=0.1)
+        assert middle == pytest.approx((107, 125), abs=0.1)
+
+
+def test_a_stray_frame_changes_nothing(tmp_path: Path) -> None:
+    xy = BODY / 88
+    xy[2, 5] += 40
+    write_keypoints(replace(CLIP, xy=xy), tmp_path / "a.pose")
+    assert not read_keypoints(tmp_path / "a.pose").placed
+
+
+def test_a_header_of_a_few_pixels_is_not_believed(tmp_path: Path) -> None:
+    write_keypoints(CLIP, tmp_path / "a.pose")
+    pose = Pose.read((tmp_path / "a.pose").read_bytes())
+    pose.header.dimensions = PoseHeaderDimensions(1, 1, 0)
+    with (tmp_path / "a.pose").open("wb") as file:
+        pose.write(file)
+    read = read_keypoints(tmp_path / "a.pose")
+    assert read.keypoints.size == (210, 260)
+    assert any("its header says 1x1, which is no frame; not believed" in line for line in read.warnings)
+
+
+def test_a_person_as_wide_as_a_pixel_is_said(tmp_path: Path) -> None:
+    write_keypoints(replace(CLIP, xy=CLIP.xy / 88 + 100), tmp_path / "a.npz")
+    assert any(
+        "the shoulders are 1.0 px apart in 210x260" in line for line in read_keypoints(tmp_path / "a.npz").warnings
+    )
+
+
 def test_normalised_keypoints_belong_to_no_picture(tmp_path: Path) -> None:
     path = normalised(tmp_path / "a.pose", 1)
-    says = r"a.pose: its neck is at \(0,0\).*; give the source's own keypoints, in pixels"
+    says = r"a.pose: its points lie around the neck .*; give the source's own keypoints, in pixels"
     with pytest.raises(Mismatch, match=says):
         load_source("alma", path)
     with pytest.raises(Mismatch, match="give the true frames' own keypoints"):
         KeypointFile(path).examine((210, 260))
     with pytest.raises(Mismatch, match="give the frames' own keypoints"):
         points_in_frame(read_clip_points(path, "a"), (210, 260), "a")
+    with pytest.raises(Mismatch, match="give the frames' own keypoints"):
+        clip_points(path)
+    points, _ = points_in_frame(read_clip_points(path, "a"), (210, 260), "a", anywhere=True)  # to be fitted to others
+    assert np.abs(points[..., :2] - read_keypoints(path).keypoints.xy)[CLIP.confidence > 0].max() < 1e-3
 
 
 def test_normalised_by_distribution_is_no_person(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ class Maker:
     def _judge_source(self, gate: Gate, job: Job) -> dict[str, Any] | None:
         """The gate's verdict of the source clip's own frames; None where there are none that fit its keypoints."""
         try:
-            points, true = read_clip(job, self.recipe.frame), inner_folder(job.frames)
+            points, true = read_clip(job, self.recipe.frame, anywhere=False), inner_folder(job.frames)
             return gate.judge(looked_at(true), points) if count_frames(job.frames) == len(points) else None
         except (InputError, ValueError):  # frames damaged, or of several sizes: nothing of the copy depends on them
             return None
@@ -157,12 +157,14 @@ def _within(frames: slice | None, count: int) -> slice | None:
     return slice(0, min(frames.stop, count))
 
 
-def read_clip(job: Job, frame: tuple[int, int]) -> Keypoints:
-    """The source clip's keypoints in pixels of the data set's frames; InputError where it has none."""
+def read_clip(job: Job, frame: tuple[int, int], anywhere: bool = True) -> Keypoints:
+    """The source clip's keypoints in pixels of the data set's frames; InputError where it has none, or where they shall
+    not lie ``anywhere`` and their file does not say where its person stands.
+    """
     if job.keypoints is None:
         raise Missing(job.source, "has no keypoints", "give the file or folder that holds them with --keypoints")
     raw = read_clip_points(job.keypoints, job.source)
-    points, _ = points_in_frame(raw, frame, job.source)  # (T,133,3)
+    points, _ = points_in_frame(raw, frame, job.source, anywhere)  # (T,133,3)
     width, height = frame
     return Keypoints(points[..., :2], points[..., 2], width=width, height=height, fps=raw.fps or FPS, name=job.source)
 

@@ -85,7 +85,7 @@ def _unpack(index: PhoenixIndex, places: Sequence[str | Path], source: KeypointS
         if clip.name not in source:
             continue
         raw = source.raw(clip.name, clip.split)
-        points, _ = points_in_frame(raw, (width, height), clip.name)
+        points, _ = points_in_frame(raw, (width, height), clip.name, anywhere=True)
         with whole_file(target) as temporary, open(temporary, "wb") as file:
             # Not compressed: the same bytes, and so the same digest, wherever they are unpacked.
             np.savez(file, keypoints=points, width=width, height=height, fps=raw.fps or FPS)

@@ -16,6 +16,7 @@ from signgen.dataset.prepared import is_prepared, open_prepared
 from signgen.errors import Mismatch, Missing, NotFound, NotWritable, RunError, Unsupported
 from signgen.files import discard, reason
 from signgen.keypoints import read_keypoints
+from signgen.keypoints.units import check_placed
 
 # What is made of a cache's clips and lies beside it, by their numbers: latents, and what a model paints of them.
 DERIVED = ("latents-*.npy", "coarse-*", "hands-*", "faces-*")
@@ -105,5 +106,7 @@ def clip_points(path: Path) -> np.ndarray:
                     return np.nan_to_num(archive["keypoints"].astype(np.float32), posinf=0, neginf=0)
         except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise damaged(path, error, "write or copy it again") from error
-    keypoints = read_keypoints(path).keypoints
+    read = read_keypoints(path)
+    check_placed(read, str(path), "the frames'")
+    keypoints = read.keypoints
     return np.concatenate((keypoints.xy, keypoints.confidence[..., None]), -1)

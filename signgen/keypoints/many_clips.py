@@ -19,7 +19,7 @@ from signgen.keypoints.keypoint_files import find_format, guarded, read_raw
 from signgen.keypoints.orientation import View
 from signgen.keypoints.raw import RawClip, Request, pick_clip
 from signgen.keypoints.stated import complete_from_content
-from signgen.keypoints.units import ReadResult, check_placed, finish, placing
+from signgen.keypoints.units import ReadResult, check_placed, finish, placing, without_place
 
 _SAME_SHAPE = 0.01  # relative difference of two aspect ratios that still counts as the same
 
@@ -84,11 +84,16 @@ class OneOfMany:
             return finish(self.raw, self.format, self.request.subject, frame_size, fps, View())
 
 
-def points_in_frame(raw: RawClip, frame: tuple[int, int], subject: str) -> tuple[np.ndarray, list[str]]:
+def points_in_frame(
+    raw: RawClip, frame: tuple[int, int], subject: str, anywhere: bool = False
+) -> tuple[np.ndarray, list[str]]:
     """Points in pixels of ``frame`` (width, height), usable as they are.
 
     A point at (0, 0), with a number that is not finite, or more than 100,000 pixels away is missing. Where a score is 0
     the place stays, for some files know it all the same. The arrays of ``raw`` stay as they are.
+
+    Args:
+        anywhere: whether the points need not lie where the person stands in the frames.
 
     Returns:
         float32 (T, 133, 3) x, y and confidence in [0, 1], and a phrase for each change, with its count.
@@ -96,7 +101,9 @@ def points_in_frame(raw: RawClip, frame: tuple[int, int], subject: str) -> tuple
     Raises:
         Mismatch: the file gives a frame of another shape than ``frame``, or does not say where in it the signer stands.
     """
-    check_placed(raw, subject, "the frames'")
+    raw = without_place(raw, subject)
+    if not anywhere:
+        check_placed(raw, subject, "the frames'")
     xy, scores = raw.frames()
     scores = np.where((xy == 0).all(-1), 0, scores)
     changes = []

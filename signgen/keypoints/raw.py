@@ -108,9 +108,11 @@ class RawClip:
         points: (N,133,2) or more columns, any numbers.
         scores: (N,133); None: the third column where there is one, else whatever lies at a place is seen.
         order: which of the N each frame shows, -1 for none; None: each in turn.
-        placed: False where the neck is (0,0), as in `.skels`, and shoulders are about ``shoulders`` apart.
+        placed: False where points lie around the neck, as in `.skels`, or around the hips, and not in a frame: the neck
+            is then at ``neck``, and shoulders are about ``shoulders`` apart.
         crowd: who else is there, where a frame shows several people.
         signed: see `formats.record.Format`.
+        around_neck: whether files of the format have points around the neck more often than from -1 to 1.
     """
 
     points: np.ndarray
@@ -121,9 +123,11 @@ class RawClip:
     people: int = 1
     placed: bool = True
     shoulders: float = 1.0
+    neck: tuple[float, float] = (0.0, 0.0)
     order: np.ndarray | None = None
     crowd: Crowd | None = None
     signed: bool = True
+    around_neck: bool = False
     warnings: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from signgen.errors import Empty, Mismatch
+from signgen.errors import Empty, Mismatch, Unsupported
 from signgen.keypoints.clip import FARTHEST, Keypoints, check_fps, check_size, clean_points
 from signgen.keypoints.orientation import View, turn_warnings
 from signgen.keypoints.raw import RawClip
-from signgen.keypoints.skeleton import FACE, LEFT_HAND, RIGHT_HAND, SHOULDERS, UPPER_BODY
+from signgen.keypoints.skeleton import FACE, HIPS, LEFT_HAND, RIGHT_HAND, SHOULDERS, UPPER_BODY
 
 COMMON_FRAMES = ((210, 260), (256, 256), (512, 512), (640, 480), (1280, 720), (1920, 1080))
 DEFAULT_FPS = 25.0
 
 # Face width (jaw end to jaw end) over face height (nasion to chin), measured on several signers: 1.14 to 1.26.
 _FACE_RATIO = 1.2
+_NARROW = 4.0  # pixels between the shoulders of somebody who cannot be seen
 _SHAPES = {4 / 3: (640, 480), 16 / 9: (1280, 720)}  # shape of a frame -> a frame for fractional coordinates
 
 # Where PHOENIX14T's signers stand in 210x260 (medians of three clips): shoulder width, and the point midway between
@@ -56,6 +57,7 @@ def finish(
     raw: RawClip, name: str, subject: str, frame_size: tuple[int, int] | None, fps: float | None, view: View
 ) -> ReadResult:
     """Points in pixels of a definite frame at a definite rate; the caller's size and rate win over the file's."""
+    raw = without_place(raw, subject)
     seen = any((np.nan_to_num(scores) > 0).any() for _, scores in raw.blocks())
     if not seen:
         raise Empty(subject, "no confident keypoint in any frame", "check the estimator's output, or the clip")
@@ -72,12 +74,22 @@ def finish(
     keypoints = Keypoints(xy, confidence, *seen_size, rate or DEFAULT_FPS, raw.name)
     if not any((part.confidence > 0).any() for part in keypoints.blocks()):
         raise Empty(subject, "no usable keypoint in any frame", f"check the file ({'; '.join(warnings)})")
+    if (apart := _shoulders_apart(keypoints)) < _NARROW:
+        told = f"the shoulders are {apart:.1f} px apart in {frame[0]}x{frame[1]}"
+        warnings.append(f"{told}: is the file normalised, or of another frame size (--frame-size)?")
     if rate is None or assumed:
         warnings.append(_assumption(assumed, frame, rate, known_size=size is not None))
     warnings = [*raw.warnings, *crowd, *warnings, *said, *turn_warnings(keypoints)]
     crowded = 0.0 if raw.crowd is None else float((raw.crowd.counts > 1).mean())
     known = size is not None, rate is not None
     return ReadResult(keypoints, name, raw.people, warnings, *known, raw.placed, crowded)
+
+
+def _shoulders_apart(clip: Keypoints) -> float:
+    """Pixels between them, the median of the frames that show both; infinite where none does."""
+    shown = clip.sample()
+    ends = shown.xy[(shown.confidence[:, SHOULDERS] > 0).all(1)][:, SHOULDERS]
+    return float(np.median(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=-1))) if len(ends) else math.inf
 
 
 def check_placed(read: ReadResult | RawClip, subject: str, pictures: str) -> None:
@@ -87,7 +99,7 @@ def check_placed(read: ReadResult | RawClip, subject: str, pictures: str) -> Non
         Mismatch: the file does not say where in the frame the signer stands.
     """
     if not read.placed:
-        got = "its neck is at (0,0), so it does not say where in the frame the person stands"
+        got = "its points lie around the neck or the hips, and do not say where in the frame the person stands"
         raise Mismatch(subject, got, f"give {pictures} own keypoints, in pixels")
 
 
@@ -103,6 +115,50 @@ def _assumption(assumed: str, frame: tuple[int, int], rate: float | None, *, kno
     return assumed.strip(" ,")
 
 
+# --- points that lie in no frame ------------------------------------------------------------------------------
+def without_place(raw: RawClip, subject: str) -> RawClip:
+    """The clip, with ``placed`` False where its points lie around the neck or the hips, as models of text to pose and
+    pose-format's `Pose.normalize` write them, in whatever scale.
+
+    In a frame nobody stands half outside of its upper left corner. Where coordinates are -1 to 1 that corner is the
+    middle: what is exactly in it, or as large as `normalize` makes people, is no picture either.
+
+    Raises:
+        Unsupported: each point lies around (0,0), as `Pose.normalize_distribution` writes them.
+    """
+    if not raw.placed:
+        return raw
+    ends, hips = _ends(raw)  # (N,2,2), (M,2,2)
+    if not len(ends):
+        return raw
+    width = float(np.median(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=-1)))
+    if not width > 0:
+        return raw
+    neck = np.median(ends.mean(1), axis=0)
+    off = float(np.linalg.norm(neck)) / width
+    if off < 0.5 and np.linalg.norm(np.diff(np.median(ends, axis=0), axis=0)) < 0.25 * width:
+        got = "each point lies around (0,0): normalize_distribution has taken the person's shape away"
+        raise Unsupported(subject, got, "write the file after unnormalize_distribution, or without it")
+    off_hips = float(np.linalg.norm(np.median(hips.mean(1), axis=0))) / width if len(hips) else np.inf
+    normal = 0.9 <= width <= 1.1 and off < 0.5
+    if raw.signed and not raw.around_neck:  # -1 to 1 is as likely
+        normal = 0.97 <= width <= 1.03 and off < 0.02
+    outside = not 0.05 <= width <= 2 and min(off, off_hips) < 0.5
+    if not (normal or outside or min(off, off_hips) < 0.005):
+        return raw
+    return replace(raw, placed=False, shoulders=width, neck=(float(neck[0]), float(neck[1])))
+
+
+def _ends(raw: RawClip) -> tuple[np.ndarray, np.ndarray]:
+    """Both shoulders (N,2,2) of the frames that show them, and both hips (M,2,2)."""
+    found: tuple[list[np.ndarray], ...] = ([], [])
+    for xy, scores in raw.blocks():
+        for joints, there in zip((SHOULDERS, HIPS), found, strict=True):
+            both = xy[:, joints]
+            there.append(both[(scores[:, joints] > 0).all(1) & np.isfinite(both).all((1, 2))])
+    return np.concatenate(found[0]), np.concatenate(found[1])
+
+
 # --- units ----------------------------------------------------------------------------------------------------
 def placing(
     raw: RawClip, size: tuple[int, int] | None
@@ -112,9 +168,9 @@ def placing(
         frame = size or COMMON_FRAMES[0]
         shares = np.divide(frame, COMMON_FRAMES[0])
         shoulders = _SHOULDERS * shares.min()
-        assumed = f", its neck-centred points placed as a PHOENIX14T signer ({shoulders:.0f} px shoulders)"
+        assumed = f", its points around the body placed as a PHOENIX14T signer ({shoulders:.0f} px shoulders)"
         scale, neck = shoulders / raw.shoulders, np.array(_NECK) / COMMON_FRAMES[0] * frame
-        return lambda xy: xy * scale + neck, frame, assumed
+        return lambda xy: (xy - raw.neck) * scale + neck, frame, assumed
     xy, scores = raw.sample()
     unit = _unit(xy, scores, raw.signed)
     if unit == "pixels":

@@ -1,11 +1,11 @@
 // Keypoint files: MMPose JSON, OpenPose JSON (one file, or one a frame) and .pose, read to a clip of one person. See
 // signgen/keypoints/formats and units.py, which know more formats, and more of what can be wrong.
-import { CONFIDENT, FACE, FACE_POINTS, HAND_POINTS, JOINTS, LEFT_HAND, LEFT_SHOULDER, RIGHT_HAND, RIGHT_SHOULDER, emptyClip, mean, median, point, quantile, range, score, sum } from "./skeleton.js";
+import { CONFIDENT, FACE, FACE_POINTS, HAND_POINTS, JOINTS, LEFT_HAND, LEFT_HIP, LEFT_SHOULDER, RIGHT_HAND, RIGHT_HIP, RIGHT_SHOULDER, emptyClip, mean, median, point, quantile, range, score, sum } from "./skeleton.js";
 
 const COMMON_FRAMES = [[210, 260], [256, 256], [512, 512], [640, 480], [1280, 720], [1920, 1080]];
 const FACE_RATIO = 1.2; // of width to height, as in signgen/keypoints/units.py
 const SHOULDERS = 86, NECK = [107, 125]; // of PHOENIX14T's signers in 210x260, from there
-const CENTRED = 0.05, APART = 0.25; // shoulder widths, as in signgen/keypoints/formats/pose.py
+const SMALLEST_SIDE = 16; // pixels, as in signgen/keypoints/formats/pose.py
 const DEFAULT_FPS = 25, SLOWEST = 0.001, FASTEST = 1000, FARTHEST = 1e5, MOST_FRAMES = 20000, MOST_PEOPLE = 100;
 const FAR = 1.5, LOST_AFTER = 50; // shoulder widths from frame to frame; frames after which somebody is no longer expected
 const UPPER = [...range(0, 11), ...range(FACE, JOINTS)]; // what a signing frame shows
@@ -31,7 +31,7 @@ export function readKeypoints(files, tables, wish = {}) {
   const size = wish.width ? [wish.width, wish.height] : raw.size;
   const rates = [raw.fps, wish.fps].filter(Boolean), fps = rates.find((one) => one >= SLOWEST && one <= FASTEST); // the file's, first
   if (rates.length && !fps) throw new BadFile(`${first.name}: ${rates.join(" or ")} frames a second; a rate is ${SLOWEST} to ${FASTEST}`);
-  const clip = place(points, size, fps, warnings, raw.format === ".pose");
+  const clip = place(points, size, fps, warnings, raw.format === ".pose", first.name);
   if (!clip.confidence.some((value) => value > 0)) throw new BadFile(`${first.name}: no confident keypoint in any frame`);
   return { clip, format: raw.format, warnings, rated: fps !== undefined && fps === raw.fps };
 }
@@ -226,7 +226,7 @@ function poseFrames(view, tables) {
     }
     return seen ? [out] : [];
   }));
-  const known = size[0] > 0 && size[1] > 0 && !(imported && size[0] === 1000 && size[1] === 1000);
+  const known = Math.min(...size) >= SMALLEST_SIDE && !(imported && size[0] === 1000 && size[1] === 1000);
   return { format: ".pose", frames, size: known ? size : null, fps: fps || null };
 }
 
@@ -280,28 +280,42 @@ function follow(frames) {
 }
 
 /**
- * Of a clip that pose-format's `normalize` has written, how far the shoulders are apart; their middle is at (0, 0) on average,
- * where nobody stands in a picture. Null for any other clip.
+ * Where the neck is, and how far the shoulders are apart, in frames of one person whose points lie around the neck or the hips
+ * and in no frame; null for any others. See `without_place` in signgen/keypoints/units.py. `pose`: whether the file is a .pose file.
  */
-function shouldersOfNormalised(clip) {
-  const both = range(0, clip.length).filter((t) => score(clip, t, LEFT_SHOULDER) > 0 && score(clip, t, RIGHT_SHOULDER) > 0);
-  if (!both.length) return null;
-  const ends = both.map((t) => [point(clip, t, LEFT_SHOULDER), point(clip, t, RIGHT_SHOULDER)]);
-  const width = mean(ends.map(([left, right]) => Math.hypot(left[0] - right[0], left[1] - right[1])));
-  const [left, right] = [0, 1].map((side) => [0, 1].map((k) => mean(ends.map((one) => one[side][k]))));
-  if (!(width > 0) || Math.hypot(left[0] + right[0], left[1] + right[1]) / 2 > CENTRED * width) return null;
-  if (Math.hypot(left[0] - right[0], left[1] - right[1]) < APART * width) {
-    throw new BadFile("each point lies around (0, 0): normalize_distribution has taken the person's shape away");
+function aroundBody(frames, pose, name) {
+  const pairs = (a, b) => frames.map((frame) => [a, b].map((joint) => frame.subarray(3 * joint, 3 * joint + 3)))
+    .filter((ends) => ends.every(([x, y, score]) => score > 0 && Number.isFinite(x) && Number.isFinite(y)));
+  const middle = (ends) => [0, 1].map((k) => median(ends.map(([one, other]) => (one[k] + other[k]) / 2)));
+  const ends = pairs(LEFT_SHOULDER, RIGHT_SHOULDER), hips = pairs(LEFT_HIP, RIGHT_HIP);
+  if (!ends.length) return null;
+  const width = median(ends.map(([one, other]) => Math.hypot(one[0] - other[0], one[1] - other[1])));
+  if (!(width > 0)) return null;
+  const neck = middle(ends), off = Math.hypot(...neck) / width, least = Math.min(off, hips.length ? Math.hypot(...middle(hips)) / width : Infinity);
+  const sides = [0, 1].map((side) => [0, 1].map((k) => median(ends.map((one) => one[side][k]))));
+  if (off < 0.5 && Math.hypot(sides[0][0] - sides[1][0], sides[0][1] - sides[1][1]) < 0.25 * width) {
+    throw new BadFile(`${name}: each point lies around (0, 0): normalize_distribution has taken the person's shape away; write it without that`);
   }
-  return width;
+  const normal = pose ? width >= 0.9 && width <= 1.1 && off < 0.5 : width >= 0.97 && width <= 1.03 && off < 0.02;
+  if (!normal && !((width < 0.05 || width > 2) && least < 0.5) && !(least < 0.005)) return null;
+  return { neck, width };
+}
+
+/** Frames of points around the body, moved to where a signer of PHOENIX14T stands in `frame`; says so. */
+function placedAsInPhoenix(frames, { neck, width }, frame, warnings) {
+  const shares = [0, 1].map((k) => frame[k] / COMMON_FRAMES[0][k]), wide = SHOULDERS * Math.min(...shares);
+  warnings.push(`the file does not say where the person stands: placed as a PHOENIX14T signer (${wide.toFixed()} px shoulders)`);
+  return frames.map((points) => points.map((value, k) => (k % 3 < 2 ? ((value - neck[k % 3]) * wide) / width + NECK[k % 3] * shares[k % 3] : value)));
 }
 
 /** Clean points in pixels of a definite frame at a definite rate. `pose`: whether the file is a .pose file. */
-function place(frames, size, fps, warnings, pose) {
+function place(frames, size, fps, warnings, pose, name) {
   const clip = emptyClip(frames.length, 0, 0, fps || DEFAULT_FPS), usable = [];
   for (const frame of frames) { // a place of (0, 0) is how estimators mark a missing point, whatever its score
     for (let k = 0; k < frame.length; k += 3) if (frame[k] === 0 && frame[k + 1] === 0) frame[k + 2] = 0;
   }
+  const around = aroundBody(frames, pose, name);
+  if (around) frames = placedAsInPhoenix(frames, around, size ?? COMMON_FRAMES[0], warnings);
   const best = Math.max(...frames.map((frame) => range(0, JOINTS).reduce((most, joint) => Math.max(most, frame[3 * joint + 2] || 0), 0)));
   frames.forEach((frame, t) => {
     for (let joint = 0; joint < JOINTS; joint++) {
@@ -312,36 +326,17 @@ function place(frames, size, fps, warnings, pose) {
       if (score >= Math.min(0.5, 0.5 * best)) usable.push([x, y, joint]);
     }
   });
-  const shoulders = pose ? shouldersOfNormalised(clip) : null;
-  if (shoulders) return asInPhoenix(clip, shoulders, size, fps, warnings);
   const numbers = usable.flatMap(([x, y]) => [x, y]);
   const fractions = numbers.length > 0 && quantile(numbers.map(Math.abs), 0.9) <= 2 && numbers.some((value) => value % 1);
   const signed = fractions && quantile(numbers, 0.05) < -0.1;
-  const frame = size ?? (fractions ? frameOfShape(clip, signed, Math.min(0.5, 0.5 * best)) : smallestFrame(usable));
+  const frame = size ?? (around ? COMMON_FRAMES[0] : fractions ? frameOfShape(clip, signed, Math.min(0.5, 0.5 * best)) : smallestFrame(usable));
   [clip.width, clip.height] = frame;
-  sayAssumed(frame, size, fps, warnings);
+  if (!size) warnings.push(`the file says no frame size: ${frame.join("x")} is assumed`);
+  if (!fps) warnings.push(`the file says no frame rate: ${DEFAULT_FPS} frames a second are assumed`);
   if (fractions) {
     for (let k = 0; k < clip.xy.length; k++) {
       if (clip.confidence[k >> 1] > 0) clip.xy[k] = (signed ? (clip.xy[k] + 1) / 2 : clip.xy[k]) * frame[k % 2];
     }
-  }
-  return clip;
-}
-
-function sayAssumed(frame, size, fps, warnings) {
-  if (!size) warnings.push(`the file says no frame size: ${frame.join("x")} is assumed`);
-  if (!fps) warnings.push(`the file says no frame rate: ${DEFAULT_FPS} frames a second are assumed`);
-}
-
-/** Points around the neck, placed as a signer of PHOENIX14T stands. */
-function asInPhoenix(clip, shoulders, size, fps, warnings) {
-  const frame = size ?? COMMON_FRAMES[0], shares = [0, 1].map((k) => frame[k] / COMMON_FRAMES[0][k]);
-  const wide = SHOULDERS * Math.min(...shares);
-  [clip.width, clip.height] = frame;
-  sayAssumed(frame, size, fps, warnings);
-  warnings.push(`the file does not say where the person stands: placed as a PHOENIX14T signer (${wide.toFixed()} px shoulders)`);
-  for (let k = 0; k < clip.xy.length; k++) {
-    if (clip.confidence[k >> 1] > 0) clip.xy[k] = (clip.xy[k] * wide) / shoulders + NECK[k % 2] * shares[k % 2];
   }
   return clip;
 }

@@ -19,12 +19,12 @@ from signgen.keypoints.layouts.wholebody import HALPE_136
 from signgen.keypoints.people import Detections, check_crowd, follow, present
 from signgen.keypoints.raw import RawClip, Request
 from signgen.keypoints.rows import blocks
-from signgen.keypoints.skeleton import FACE, FEET, LEFT_HAND, NUM_JOINTS, RIGHT_HAND, SHOULDERS
+from signgen.keypoints.skeleton import FACE, FEET, LEFT_HAND, NUM_JOINTS, RIGHT_HAND
 
 _VERSIONS = (0.0, 0.1, 0.2)
 _LARGEST_HEADER = 4 << 20  # bytes; usual ones have some 20,000
 _AT_A_TIME = 16 << 20  # bytes of frames
-_CENTRED, _APART = 0.05, 0.25  # of the shoulders' mean width: how near (0,0) their middle lies; how far apart they lie
+_SMALLEST = 16  # pixels of a side; pose-format itself writes less in poses that belong to no frame
 _IMPORTERS_DEFAULT = (1000, 1000)  # what pose-format's importers write when nobody tells them the size
 
 _HANDS = {
@@ -53,32 +53,8 @@ def _read(stream: BinaryIO, request: Request) -> RawClip:
     clip.fps = body.fps or None
     clip.size, warnings = _size(body.header)
     clip.warnings += warnings
-    _notice_normalised(clip, request)
+    clip.around_neck = True
     return clip
-
-
-def _notice_normalised(clip: RawClip, request: Request) -> None:
-    """Whether pose-format's `Pose.normalize` was here: the middle of the shoulders is then at (0,0) on average, where
-    nobody stands in a picture, and the shoulders are as far apart as its caller liked.
-
-    `Pose.normalize_distribution` gives each point a mean of (0,0): the shoulders are in one place then.
-    """
-    total, width, count = np.zeros((2, 2)), 0.0, 0
-    for xy, scores in clip.blocks():
-        both = xy[:, SHOULDERS]  # (N,2,2)
-        ends = both[(scores[:, SHOULDERS] > 0).all(1) & np.isfinite(both).all((1, 2))]
-        total += ends.sum(0)
-        width += float(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=-1).sum())
-        count += len(ends)
-    if not width > 0:
-        return
-    ends, width = total / count, width / count
-    if np.linalg.norm(ends.mean(0)) > _CENTRED * width:
-        return
-    if np.linalg.norm(ends[0] - ends[1]) < _APART * width:
-        got = "each point lies around (0,0): normalize_distribution has taken the person's shape away"
-        raise request.error(got, "write the file after unnormalize_distribution, or without it", Unsupported)
-    clip.placed, clip.shoulders = False, width
 
 
 class _Body:
@@ -157,8 +133,8 @@ class _Body:
 
 def _size(header: Any) -> tuple[tuple[int, int] | None, list[str]]:
     size = int(header.dimensions.width), int(header.dimensions.height)
-    if min(size) < 1:
-        return None, []
+    if min(size) < _SMALLEST:
+        return None, [f"its header says {size[0]}x{size[1]}, which is no frame; not believed"] if min(size) else []
     imported = any(component.name == "pose_keypoints_2d" or "_13" in component.name for component in header.components)
     if imported and size == _IMPORTERS_DEFAULT:
         return None, ["its header says 1000x1000, the default of OpenPose and AlphaPose importers; not believed"]

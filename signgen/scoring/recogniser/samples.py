@@ -23,6 +23,7 @@ from signgen.dataset.phoenix import Clip, PhoenixIndex
 from signgen.errors import Empty, Missing
 from signgen.files import place_file
 from signgen.keypoints import read_keypoints
+from signgen.keypoints.units import check_placed
 from signgen.scoring.recogniser.network import NetworkSize
 from signgen.scoring.recogniser.recogniser import RATE, small_frames, stride_of
 from signgen.synthetic import VERSIONS
@@ -143,7 +144,9 @@ def _small(clip: Clip, number: int, size: NetworkSize) -> tuple[str, str, np.nda
 
     if clip.keypoints is None:
         raise Missing(clip.name, "has no keypoints", "training also asks where the hands are")
-    points = read_keypoints(clip.keypoints).keypoints
+    read = read_keypoints(clip.keypoints)
+    check_placed(read, str(clip.keypoints), "the frames'")
+    points = read.keypoints
     stride = stride_of(points.fps)
     first = number % stride
     frames = small_frames((read_image(path) for path in clip.frames[first::stride]), RATE, size.height, size.width)
