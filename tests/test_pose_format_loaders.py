@@ -250,6 +250,24 @@ def test_what_lies_in_no_frame_is_told_from_what_does(
         assert middle == pytest.approx((107, 125), abs=0.1)
 
 
+@pytest.mark.parametrize("make", ["openpose", "coco"])
+def test_a_body_without_legs_is_read_by_its_names(make: str, tmp_path: Path) -> None:
+    from pose_format.utils.generic import pose_hide_legs
+
+    if make == "coco":
+        write_keypoints(CLIP, tmp_path / "a.pose")
+        pose = Pose.read((tmp_path / "a.pose").read_bytes())
+    else:
+        pose = openpose(tmp_path)
+    with (tmp_path / "b.pose").open("wb") as file:
+        pose_hide_legs(pose, remove=True).write(file)
+    read = read_keypoints(tmp_path / "b.pose", frame_size=CLIP.size).keypoints
+    upper = read.confidence[:, :11] > 0
+    assert upper[:, list(SHOULDERS)].all()
+    assert np.abs(read.xy[:, :11] - CLIP.xy[:, :11])[upper].max() < 0.01
+    assert not read.confidence[:, 13:23].any()
+
+
 def test_a_stray_frame_changes_nothing(tmp_path: Path) -> None:
     xy = BODY / 88
     xy[2, 5] += 40

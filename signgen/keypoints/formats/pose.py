@@ -188,7 +188,19 @@ def _joints(component: Any) -> dict[int, int]:
         return {FACE.start + i: i for i in range(68)}
     if len(names) == NUM_JOINTS:  # all points in one component
         return {i: i for i in range(NUM_JOINTS)}
+    if name == "pose_keypoints_2d" or name.startswith("BODY"):  # without legs, say
+        return {joint: names.index(point) for joint, point in enumerate(_body_names(name)) if point in names}
     return {}
+
+
+def _body_names(component: str) -> list[str]:
+    """What pose-format calls the body's and feet's points in a component, in the order of COCO-WholeBody."""
+    from pose_format.utils.cocowholebody133_header import cocowholebody_components
+    from pose_format.utils.openpose import BODY_POINTS
+
+    if component == "pose_keypoints_2d":
+        return [BODY_POINTS[source] for source in FROM_BODY_25]
+    return list(cocowholebody_components()[0].points)  # AlphaPose's are called the same
 
 
 # --- writing --------------------------------------------------------------------------------------------------
