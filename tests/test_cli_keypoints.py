@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from keypoint_maker import signer
 from signgen.cli import main
 from signgen.dataset.persons import tables
 from signgen.keypoints import Keypoints, read_keypoints, write_keypoints
+from signgen.keypoints.skeleton import SHOULDERS
 
 KEYS = [
     "format", "name", "frames", "width", "height", "fps", "skeleton", "missing", "out_of_frame", "people", "warnings",
@@ -101,3 +103,12 @@ def test_options_that_have_no_say_are_named_as_they_are_written(tmp_path, monkey
     for options in (("--from", "npz"), ("--split", "test", "--fps", "25")):
         refused = run("inspect", tmp_path, *options)
         assert (refused.exit_code, f"got {options[-2]};" in refused.stderr) == (2, True)
+
+
+def test_what_has_no_place_is_rendered_with_align_once_it_was_converted(tmp_path):
+    clip = signer(4)
+    around = replace(clip, xy=clip.xy - clip.xy[:, list(SHOULDERS)].mean((0, 1)))
+    write_keypoints(around, tmp_path / "a.pose")
+    told = json.loads(run("convert", tmp_path / "a.pose", tmp_path / "b.npz", "--json").stdout)["warnings"]
+    assert "where the person stands was invented: render what is written with --align" in told
+    assert not json.loads(run("convert", tmp_path / "b.npz", tmp_path / "c.npz", "--json").stdout)["warnings"]

@@ -488,6 +488,21 @@ def test_points_that_lie_in_no_frame_are_told_as_in_python(ask, tmp_path, name, 
     np.testing.assert_allclose(xy[seen], read.keypoints.xy[seen], rtol=1e-4, atol=1e-2)
 
 
+def test_a_body_without_legs_is_read_as_in_python(ask, tmp_path):
+    from pose_format import Pose
+    from pose_format.utils.generic import pose_hide_legs
+
+    place = tmp_path / "clip.pose"
+    write_keypoints(weather(3), place)
+    pose = pose_hide_legs(Pose.read(place.read_bytes()), remove=True)
+    with place.open("wb") as file:
+        pose.write(file)
+    found, expected = ask("read", files=[str(place)], wish={}), read_keypoints(place).keypoints
+    assert (expected.confidence[:, list(SHOULDERS)] > 0).all()
+    np.testing.assert_allclose(np.array(found["confidence"]).reshape(3, 133), expected.confidence, atol=1e-6)
+    np.testing.assert_allclose(np.array(found["xy"]).reshape(3, 133, 2), expected.xy, atol=1e-3)
+
+
 def test_alphapose_in_a_pose_file_has_its_body(ask, tmp_path):
     import io
 

@@ -41,6 +41,7 @@ def command(source: str, target: str, to_format: str | None, refit: bool, as_jso
     written = write_format(target, to_format)
     read = read_keypoints(source, **reading, first=True)
     keypoints = refit_hands(read.keypoints) if refit else read.keypoints
+    invented = [] if read.placed else ["where the person stands was invented: render what is written with --align"]
     header = None
     if target == PIPE:
         pieces, losses = keypoint_pieces(keypoints, written)
@@ -53,7 +54,7 @@ def command(source: str, target: str, to_format: str | None, refit: bool, as_jso
     result: dict[str, Any] = {
         "input": source, "output": target, "format": read.format, "written": written, "name": keypoints.name,
         "frames": len(keypoints), "width": keypoints.width, "height": keypoints.height, "fps": keypoints.fps,
-        "header": header, "losses": losses, "warnings": [*read.warnings, *losses],
+        "header": header, "losses": losses, "warnings": [*read.warnings, *invented, *losses],
     }  # fmt: skip
     text = f"{target}: {written}, {len(keypoints)} frames, {keypoints.width}x{keypoints.height}, {keypoints.fps:g} fps"
     if target == PIPE:

@@ -24,6 +24,7 @@ from signgen.errors import NotFound, NotInstalled, NotWritable, RunError, Unsupp
 from signgen.exporter.build import load_checked, new_folder
 from signgen.exporter.onnx_graphs import check_installed, write_graphs
 from signgen.keypoints.formats.openpose import FROM_BODY_18, FROM_BODY_25
+from signgen.keypoints.formats.pose import body_names
 from signgen.keypoints.layouts.holistic import FACE_MESH, HOLISTIC_BODY
 from signgen.keypoints.layouts.wholebody import HALPE_136
 from signgen.keypoints.skeleton import FEET, MIRROR
@@ -223,6 +224,7 @@ def write_model(pipeline: SignGenPipeline, folder: Path, say: Callable[[str], No
         "orders": {
             "body_25": FROM_BODY_25, "body_18": FROM_BODY_18, "body_136": HALPE_136[: FEET.stop],
             "holistic_body": HOLISTIC_BODY, "face_mesh": FACE_MESH,
+            "body_names": body_names("BODY"), "openpose_names": body_names("pose_keypoints_2d"),
         },
         "composes": COMPOSER in shapes,
         "graphs": shapes,

@@ -23,7 +23,7 @@ from signgen.config import check_keys
 from signgen.dataset.batches import Batch, BatchMaker
 from signgen.dataset.cache import FrameCache
 from signgen.dataset.disturbance import Disturbance
-from signgen.dataset.encoded import Vae, latent_store
+from signgen.dataset.encoded import latent_store
 from signgen.dataset.pairs import Windows, crop_centres, draw_windows, loss_weights
 from signgen.dataset.shards import StoredArray
 from signgen.errors import BadValue, Mismatch, Unsupported
@@ -116,7 +116,7 @@ class DenoiserStep(nn.Module):
 
 def frozen_latents(
     config: TrainConfig, cache: FrameCache, folder: Path, device: torch.device, tell: Callable[[], None] = lambda: None
-) -> tuple[Vae, StoredArray]:
+) -> tuple[Any, StoredArray]:
     """The frozen autoencoder of a denoiser's stage, and the latents of all frames, which are made where there are none.
 
     Args:

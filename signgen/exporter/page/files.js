@@ -15,7 +15,7 @@ export class BadFile extends Error {}
 
 /**
  * Reads files {name, bytes: Uint8Array}: one clip, or OpenPose's files of its frames.
- * `tables`: orders of points, see `tables` in signgen/exporter/web.py. `wish`: {fps, width, height}; fps is for files that do not say it.
+ * `tables`: orders of points, see `orders` in signgen/exporter/web.py. `wish`: {fps, width, height}; fps is for files that do not say it.
  * Returns {clip, format, warnings, rated: whether the rate is the file's}.
  */
 export function readKeypoints(files, tables, wish = {}) {
@@ -243,7 +243,9 @@ function poseJoints(name, names, tables) {
   if (/^BODY(_133)?$/.test(name) && names.length === 23) return inOrder(0, 23);
   if (name === "BODY_136" && names.length === 26) return tables.body_136.map((source, joint) => [joint, source]);
   if (/^FACE(_133|_136)?$/.test(name) && names.length === FACE_POINTS) return inOrder(FACE, FACE_POINTS);
-  return names.length === JOINTS ? inOrder(0, JOINTS) : [];
+  if (names.length === JOINTS) return inOrder(0, JOINTS);
+  if (name === "pose_keypoints_2d") return named(tables.openpose_names, 0); // without legs, say
+  return /^BODY(_133|_136)?$/.test(name) ? named(tables.body_names, 0) : [];
 }
 
 // ---- one person, in pixels -------------------------------------------------------------------------------------------

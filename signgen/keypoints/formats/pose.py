@@ -189,11 +189,11 @@ def _joints(component: Any) -> dict[int, int]:
     if len(names) == NUM_JOINTS:  # all points in one component
         return {i: i for i in range(NUM_JOINTS)}
     if name == "pose_keypoints_2d" or name.startswith("BODY"):  # without legs, say
-        return {joint: names.index(point) for joint, point in enumerate(_body_names(name)) if point in names}
+        return {joint: names.index(point) for joint, point in enumerate(body_names(name)) if point in names}
     return {}
 
 
-def _body_names(component: str) -> list[str]:
+def body_names(component: str) -> list[str]:
     """What pose-format calls the body's and feet's points in a component, in the order of COCO-WholeBody."""
     from pose_format.utils.cocowholebody133_header import cocowholebody_components
     from pose_format.utils.openpose import BODY_POINTS
