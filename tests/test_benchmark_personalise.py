@@ -139,6 +139,9 @@ def test_what_was_measured_is_kept(bench: ModuleType, tmp_path: Path, monkeypatc
     assert run(*here, "--store").stdout == text
     drawings.clear()
     assert run(*elsewhere).stdout == run(*elsewhere, "--table").stdout == text
+    with monkeypatch.context() as machine:
+        machine.setattr(bench.torch, "get_num_threads", lambda: 77)
+        assert run(*elsewhere, "--table").stdout == text, "a table tells what was learned by other machines"
     assert len(learned) == 2
     assert not drawings
     both = run(*elsewhere, "--recipe", "recipe", "--recipe", "no drawn: drawn=0").stdout

@@ -367,6 +367,8 @@ def test_two_people_are_refused_until_one_is_named(tmp_path: Path) -> None:
     given = tmp_path / "two.mp4", tmp_path / "kept", SIZE, 0.81, 0.2, tmp_path / "two.json"
     with pytest.raises(Mismatch, match="shows 2 people; give a video of one person, or say who with --person"):
         footage.read_footage(*given)
+    with pytest.raises(Mismatch, match="give a video of one person$"):  # a page has no option
+        footage.read_footage(*given, choosing="")
     assert len(footage.read_footage(*given, person=1).clip) == 50
 
 

@@ -150,7 +150,7 @@ def read_lesson(lesson: Lesson, folder: Path, canvas: tuple[int, int], pixel_asp
         limits.check_files([lesson.keypoints], limits.keypoint_bytes)
     recipe = Recipe(minutes=lesson.minutes)
     room = recipe.bytes_needed(canvas)
-    read_footage(lesson.video, folder, canvas, pixel_aspect, recipe.held_out, lesson.keypoints, room=room)
+    read_footage(lesson.video, folder, canvas, pixel_aspect, recipe.held_out, lesson.keypoints, room=room, choosing="")
 
 
 def learned_table(result: PersonalResult) -> str:

@@ -87,6 +87,7 @@ def read_footage(
     estimator_weights: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     room: int = 0,
+    choosing: str = ", or say who with --person",
 ) -> Footage:
     """Reads a video, and its keypoints or finds them, and keeps both on the canvas in ``folder``.
 
@@ -96,6 +97,7 @@ def read_footage(
         person: who is meant where several are seen.
         progress: called with the frames looked at.
         room: bytes that what follows takes on the same disk.
+        choosing: how a user of the caller says which of several people is meant.
 
     Raises:
         InputError: too short, too long, nobody or several people in it, no hands, or keypoints of something else.
@@ -114,7 +116,7 @@ def read_footage(
         found = extract_keypoints(video, settings, progress)
         clip, people, notes = found.keypoints, len(found.people), list(found.warnings)
     if people > 1 and person is None:
-        raise Mismatch(video, f"shows {people} people", "give a video of one person, or say who with --person")
+        raise Mismatch(video, f"shows {people} people", f"give a video of one person{choosing}")
     numbers = timing.numbers  # of frames that come at a varying rate: those that `signgen extract` looks at
     if len(clip) != len(numbers):
         numbers = np.arange(film.frames)
