@@ -38,8 +38,8 @@ class ReadResult:
         warnings: what was assumed, changed or left out, each with figures.
         size_known: whether the file (or the caller) gives the frame size; False if it is a guess.
         fps_known: the same for the rate.
-        placed: whether the file says where in the frame the signer stands and how large; False for `.skels`, and for
-            ``.pose`` files that pose-format has normalised.
+        placed: whether the file says where in the frame the signer stands and how large; False for `.skels`, and
+            wherever points lie around the neck or the hips.
         crowded: share of the frames that show several people.
     """
 

@@ -29,7 +29,7 @@ class Driving:
     Attributes:
         clip: all of its frames.
         warnings: what was assumed, filled in or changed.
-        placed: whether the input gives where the signer stands and how large; False for neck-centred formats.
+        placed: whether the input gives where the signer stands and how large; False where points lie in no frame.
         extracted: how the keypoints of footage were found, or None.
     """
 
