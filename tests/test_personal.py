@@ -61,6 +61,7 @@ SMALL = (
     "hand_refiner.disturbance={share: 0.0}", "hand_refiner.threads=1", "face_refiner.batch=2",
     "face_refiner.disturbance={share: 0.0}", "face_refiner.threads=1",
 )  # fmt: skip
+DRAWN = 0.3  # share of drawn people, where there are any
 QUICK = Recipe(minutes=0.1, drawn=0, sources=2, settings=SMALL)
 
 
@@ -107,7 +108,7 @@ def anna(video: tuple[Path, Path], model: Path, tmp_path_factory: pytest.TempPat
         patch.setattr(run, "FEW_STEPS", 10**6)  # however fast the machine, it learns less than this
         patch.setattr(run, "DRAWN_FRAMES", 8)  # of a clip, to draw them fast
         result = personalise(
-            video[0], target, CONSENT, keypoints=video[1], model=model, recipe=replace(QUICK, drawn=0.3), keep=True,
+            video[0], target, CONSENT, keypoints=video[1], model=model, recipe=replace(QUICK, drawn=DRAWN), keep=True,
             jobs=1, show=lambda sheet: shown.append(Image.open(sheet).height),
         )  # fmt: skip
     assert result.finished
@@ -155,7 +156,10 @@ def test_it_learns_from_the_start_of_the_video_alone(anna: Path, video: tuple[Pa
     assert sum(clip["stop"] - clip["start"] for clip in clips if clip["speaker"] == "own") == 48
     points = np.load(data / "keypoints.npy")[:48]
     np.testing.assert_allclose(points[..., :2], person().xy[:48], atol=0.01)
-    assert [clip["name"][:4] for clip in clips] == ["own0", "mirr", "reli"]
+    assert [clip["name"][:4] for clip in clips[:3]] == ["own0", "mirr", "reli"]
+    drawn = [clip["speaker"] for clip in clips[3:]]
+    assert len(drawn) == Recipe(drawn=DRAWN).drawn_clips(3 * 48)
+    assert set(drawn) <= set(signer_names())
 
 
 @pytest.fixture
