@@ -416,17 +416,17 @@ class _Run:
         if not (self.work / "coarse").is_dir():
             self.assemble(self.work / "coarse")
             forget_models()  # another run's may have lain in the same place
-        config = self._config(stage, OPEN_END)
-        folder = cache_folder(config.data)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        composed_clips(config, FrameCache.open(folder), folder, device, self.tell)
+        composed_clips(*self._given(stage), self.tell)
 
     def _encode(self) -> None:
         """What the denoiser is shown of the frames, which takes minutes: the stage itself would say nothing of it."""
-        config = self._config(DENOISER, OPEN_END)
+        frozen_latents(*self._given(DENOISER), self.tell)
+
+    def _given(self, stage: str) -> tuple[Any, FrameCache, Path, torch.device]:
+        """What the stage itself will be given: what is made of its frames beforehand is found by it."""
+        config = self._config(stage, OPEN_END)
         folder = cache_folder(config.data)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        frozen_latents(config, FrameCache.open(folder), folder, device, self.tell)
+        return config, FrameCache.open(folder), folder, torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def _begin(self, stage: str) -> int:
         """Trains for the first part of the stage's time, which says how many steps there will be in all of it."""
